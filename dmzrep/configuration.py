@@ -1,0 +1,155 @@
+"""From the estimator's parameters to settings: every "auto" is resolved here."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.images import ImageFormat, VectorFormat
+from dmzrep.networks.defaults import (
+    attention_levels,
+    default_objective,
+    default_patch_size,
+    default_widths,
+)
+from dmzrep.networks.model import NetworkConfig
+from dmzrep.training.config import TrainingConfig
+
+#: Hidden features and residual blocks of the networks for vectors.
+VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
+ENCODER_WIDTH = 32
+
+
+def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
+    """Settle the networks' shapes.
+
+    Parameters
+    ----------
+    params : dict
+        The estimator's parameters, already checked one by one.
+    data_format : ImageFormat or VectorFormat
+        Format of the data.
+
+    Returns
+    -------
+    NetworkConfig
+
+    Raises
+    ------
+    ValueError
+        Parameters that do not go together, or not with the data.
+    """
+    shape = data_format.shape
+    is_image = len(shape) == 3
+    common: dict[str, Any] = {
+        "data_shape": shape,
+        "latent_dim": int(params["latent_dim"]),
+        "conditioning": params["conditioning"],
+        "code_input": params["code_input"],
+        "dropout": float(params["dropout"]),
+        "learn_variance": bool(params["learn_variance"]),
+        "linear_start": resolve_init(params) != "random",
+    }
+    if not is_image:
+        if params["backbone"] == "unet":
+            raise ValueError(
+                f"backbone='unet' needs images, but X holds vectors of {shape[0]} features. "
+                "Pass image_shape=(H, W) or (H, W, C), or use backbone='mlp'."
+            )
+        if params["encoder"] == "paper":
+            raise ValueError("encoder='paper' needs images, but X holds vectors. Use encoder='auto'.")
+        width = _number(params["width"], "width", VECTOR_WIDTH)
+        return NetworkConfig(
+            backbone="mlp",
+            widths=(4 * math.ceil(width / 4),),
+            depth=_number(params["depth"], "depth", VECTOR_DEPTH),
+            encoder_width=_number(params["encoder_width"], "encoder_width", VECTOR_WIDTH),
+            **common,
+        )
+    if params["backbone"] == "mlp":
+        raise ValueError(
+            f"backbone='mlp' is for vectors, but X holds images of shape {shape[1:]}. Use backbone='auto', or "
+            "flatten the images and leave image_shape=None."
+        )
+    patch_size = default_patch_size(shape) if params["patch_size"] == "auto" else int(params["patch_size"])
+    if patch_size > min(shape[1:]):
+        raise ValueError(f"patch_size={patch_size} is larger than the images, {shape[1]} x {shape[2]} pixels.")
+    widths = _widths(params["width"], default_widths(shape, patch_size))
+    attention = params["attention"]
+    paper = params["encoder"] == "paper"
+    return NetworkConfig(
+        backbone="unet",
+        widths=widths,
+        depth=_number(params["depth"], "depth", 1),
+        attention_levels=attention_levels(
+            attention if isinstance(attention, str) else tuple(attention), shape, patch_size, len(widths)
+        ),
+        patch_size=patch_size,
+        encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
+        paired_logits=paper,
+        **common,
+    )
+
+
+def resolve_init(params: dict[str, Any]) -> str:
+    """Settle how the encoder starts: ``"itq"``, ``"pca"`` or ``"random"``."""
+    if params["init"] != "auto":
+        return params["init"]
+    return "random" if params["encoder"] == "paper" or params["conditioning"] == "none" else "itq"
+
+
+def resolve_objective(
+    params: dict[str, Any], data_format: ImageFormat | VectorFormat, network: NetworkConfig
+) -> Objective:
+    """Settle what the network predicts."""
+    kind = params["objective"]
+    if kind == "auto":
+        kind = default_objective(network.data_shape, network.patch_size, network.widths)
+    return Objective(
+        NoiseSchedule.named(params["noise_schedule"], int(params["n_timesteps"])),
+        kind=kind,
+        learn_variance=network.learn_variance,
+        input_perturbation=float(params["input_perturbation"]),
+        data_bin=data_format.data_bin,
+    )
+
+
+def resolve_training(params: dict[str, Any], precision: str) -> TrainingConfig:
+    """Settle the training run."""
+    return TrainingConfig(
+        max_epochs=int(params["max_iter"]),
+        max_time=None if params["max_time"] is None else float(params["max_time"]),
+        batch_size=int(params["batch_size"]),
+        learning_rate=float(params["learning_rate"]),
+        final_learning_rate=float(params["final_learning_rate"]),
+        warmup_steps=int(params["warmup_steps"]),
+        weight_decay=float(params["weight_decay"]),
+        gradient_clip=math.inf if params["gradient_clip"] is None else float(params["gradient_clip"]),
+        ema_half_life=float(params["ema_half_life"]),
+        temperature=float(params["temperature"]),
+        straight_through=bool(params["straight_through"]),
+        timestep_sampling=params["timestep_sampling"],
+        flip=params["augment"] == "flip",
+        n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
+        precision=precision,
+        compile=bool(params["compile"]),
+    )
+
+
+def _number(value: Any, name: str, default: int) -> int:
+    if value == "auto":
+        return default
+    if isinstance(value, (tuple, list)):
+        raise ValueError(f"{name} must be one integer here, got {tuple(value)}.")
+    return int(value)
+
+
+def _widths(value: Any, default: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(value, str):
+        return default
+    widths = tuple(value) if isinstance(value, (tuple, list)) else (value, *default[1:])
+    if not widths or any(not isinstance(w, int) or w < 8 or w % 8 for w in widths):
+        raise ValueError(f"width must be a multiple of 8, or a tuple of such, one for each level. Got {value!r}.")
+    return widths

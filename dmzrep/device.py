@@ -1,0 +1,93 @@
+"""Where and in what arithmetic networks run."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from dmzrep.errors import DeviceWarning
+
+PRECISIONS = ("auto", "float32", "bf16", "fp16")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn the `device` parameter into a device that exists here.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device.
+
+    Raises
+    ------
+    ValueError
+        The device is unknown to torch, or not available on this machine.
+
+    Examples
+    --------
+    >>> from dmzrep.device import resolve_device
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if isinstance(device, str) and device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The 'device' parameter must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got {device!r}."
+        ) from error
+    if resolved.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(
+                f"device={device!r} was asked for, but torch sees no CUDA device here. "
+                "Use device='auto' or 'cpu', or install a CUDA build of torch."
+            )
+        count = torch.cuda.device_count()
+        if resolved.index is not None and resolved.index >= count:
+            raise ValueError(f"device={device!r} was asked for, but there are only {count} CUDA devices.")
+        return torch.device("cuda", resolved.index or 0)
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device={device!r} was asked for, but MPS is not available here. Use device='auto'.")
+    if resolved.type not in ("cpu", "mps"):
+        raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")
+    return resolved
+
+
+def cpu_has_bf16_units() -> bool:
+    """Whether this CPU multiplies bf16 matrices in hardware (AVX512-BF16 or AMX).
+
+    Without them bf16 is emulated and several times slower than float32.
+    """
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Turn the `precision` parameter into ``"float32"``, ``"bf16"`` or ``"fp16"``.
+
+    ``"auto"`` takes bf16 where the hardware has it, else float32.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu" and cpu_has_bf16_units():
+        return "bf16"
+    return "float32"
+
+
+def available_device(device: str | torch.device) -> torch.device:
+    """Like `resolve_device`, but falls back, with a warning, where the asked device is absent.
+
+    For models that come from a file or another machine.
+    """
+    try:
+        return resolve_device(device)
+    except ValueError as error:
+        fallback = resolve_device("auto")
+        warnings.warn(f"{error} The model was put on {fallback}.", DeviceWarning, stacklevel=3)
+        return fallback

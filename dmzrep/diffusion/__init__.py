@@ -1,0 +1,1 @@
+"""Diffusion: schedules, objectives, samplers, likelihood. It knows no network."""

@@ -1,0 +1,630 @@
+"""The estimator: validate, delegate, give NumPy back."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import warnings
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep.configuration import resolve_init, resolve_network, resolve_objective, resolve_training
+from dmzrep.device import available_device, resolve_device, resolve_precision
+from dmzrep.diffusion.samplers import timestep_grid
+from dmzrep.errors import TrainingInterruptedWarning
+from dmzrep.fit_callbacks import CallbackHooks
+from dmzrep.fitted_state import fitted_state, restore_fitted
+from dmzrep.images import ImageFormat, VectorFormat
+from dmzrep.inference import (
+    TrainedModel,
+    code_report,
+    decode,
+    encode_logits,
+    invert,
+    variational_bound,
+    warn_of_poor_code,
+)
+from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling
+from dmzrep.networks.defaults import PAPER_RECIPES
+from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.parameters import PARAMETER_CONSTRAINTS
+from dmzrep.persistence import read_file, write_file
+from dmzrep.priors import CodePrior, fit_prior
+from dmzrep.random import draw_seed, image_seeds
+from dmzrep.rows import Rows
+from dmzrep.training import HookList, Hooks, ProgressBar, Trainer, TrainingData, set_linear_start, split_indices
+
+#: Rows set aside for validation, at most.
+VALIDATION_ROWS = 1024
+#: Rows from which the encoder's start, the prior and the code's report are computed, at most.
+START_ROWS, REPORT_ROWS = 10_000, 20_000
+
+
+class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Binary codes of images (or vectors) from a diffusion autoencoder.
+
+    DOCSTRING
+    """
+
+    _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
+
+    def __init__(
+        self,
+        latent_dim=64,
+        *,
+        output="probabilities",
+        image_shape=None,
+        channels="auto",
+        value_range="auto",
+        backbone="auto",
+        width="auto",
+        depth="auto",
+        attention="auto",
+        patch_size="auto",
+        conditioning="bias",
+        code_input="signed",
+        dropout=0.0,
+        encoder="auto",
+        encoder_width="auto",
+        objective="auto",
+        learn_variance=False,
+        noise_schedule="cosine",
+        n_timesteps=1000,
+        input_perturbation=0.0,
+        timestep_sampling="high_noise",
+        temperature=1.0,
+        straight_through=False,
+        init="auto",
+        prior="auto",
+        max_iter=200,
+        max_time=None,
+        batch_size=32,
+        learning_rate=2e-3,
+        final_learning_rate=0.02,
+        warmup_steps=50,
+        weight_decay=0.01,
+        gradient_clip=1.0,
+        ema_half_life=500_000,
+        validation_fraction=0.05,
+        early_stopping=False,
+        n_iter_no_change=10,
+        warm_start=False,
+        augment=None,
+        device="auto",
+        precision="auto",
+        compile=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.latent_dim = latent_dim
+        self.output = output
+        self.image_shape = image_shape
+        self.channels = channels
+        self.value_range = value_range
+        self.backbone = backbone
+        self.width = width
+        self.depth = depth
+        self.attention = attention
+        self.patch_size = patch_size
+        self.conditioning = conditioning
+        self.code_input = code_input
+        self.dropout = dropout
+        self.encoder = encoder
+        self.encoder_width = encoder_width
+        self.objective = objective
+        self.learn_variance = learn_variance
+        self.noise_schedule = noise_schedule
+        self.n_timesteps = n_timesteps
+        self.input_perturbation = input_perturbation
+        self.timestep_sampling = timestep_sampling
+        self.temperature = temperature
+        self.straight_through = straight_through
+        self.init = init
+        self.prior = prior
+        self.max_iter = max_iter
+        self.max_time = max_time
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.final_learning_rate = final_learning_rate
+        self.warmup_steps = warmup_steps
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.ema_half_life = ema_half_life
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.augment = augment
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def paper(cls, name: str, **params: Any) -> Self:
+        """Give the recipe of one of the paper's experiments.
+
+        Parameters
+        ----------
+        name : {"cifar10", "celeba64", "edges2handbags64"}
+            The experiment.
+        **params
+            Parameters that override the recipe's.
+
+        Returns
+        -------
+        DMZEncoder
+            Not fitted.
+
+        Examples
+        --------
+        >>> from dmzrep import DMZEncoder
+        >>> DMZEncoder.paper("cifar10").latent_dim
+        16
+        """
+        if name not in PAPER_RECIPES:
+            raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
+        return cls(**(PAPER_RECIPES[name] | params))
+
+    # -- learning ------------------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Learn codes from unlabelled rows.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, features) with
+            `image_shape`; or vectors of shape (n, features). At least two rows.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            A parameter or X is not as it should be; the message says what and what to do.
+        TrainingDivergedError
+            The loss became infinite or not a number.
+        """
+        self._validate_params()
+        continued = self.warm_start and hasattr(self, "model_")
+        rows, data_format = check_rows(self, X, first=not continued)
+        seed = draw_seed(self.random_state)
+        trainer = self._trainer(rows, data_format, seed, continued)
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(estimator=self, X=X)
+        self._train(trainer, rows, data_format, seed, [CallbackHooks(self, context, X)])
+        self._training_state = trainer.state() if self.warm_start else None
+        context.call_on_fit_task_end(estimator=self, X=X)
+        return self
+
+    def partial_fit(self, X: Any, y: object = None) -> Self:
+        """Train for one pass over a further chunk of rows.
+
+        The first call settles the data's format and starts the networks; later ones go on from the
+        weights, averages and optimiser state that the last one left, at a constant learning rate.
+        The prior and `code_report_` are those of the latest chunk.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in one layout throughout.
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        continued = hasattr(self, "model_")
+        rows, data_format = check_rows(self, X, first=not continued)
+        seed = draw_seed(self.random_state)
+        trainer = self._trainer(rows, data_format, seed, continued, max_iter=1, final_learning_rate=1.0)
+        self._train(trainer, rows, data_format, seed, [])
+        self._training_state = trainer.state()
+        return self
+
+    def _trainer(
+        self,
+        rows: Rows,
+        data_format: ImageFormat | VectorFormat,
+        seed: int,
+        continued: bool,
+        **overrides: Any,
+    ) -> Trainer:
+        """Build the networks, or take the present ones, and what trains them."""
+        params = self.get_params(deep=False) | overrides
+        device = resolve_device(self.device)
+        network = resolve_network(params, data_format)
+        objective = resolve_objective(params, data_format, network)
+        config = resolve_training(params, resolve_precision(self.precision, device))
+        if continued:
+            if network != self.model_.config:
+                raise ValueError(
+                    "Training cannot go on with other networks: these parameters or data ask for "
+                    f"{network}, the fitted model has {self.model_.config}. Set warm_start=False, or clone "
+                    "the estimator."
+                )
+            model = copy.deepcopy(self.model_).requires_grad_(True).to(device)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model = DiffusionAutoencoder(network)
+            model = model.to(device=device, memory_format=memory_format(network))
+        trainer = Trainer(model, objective, config, seed)
+        if continued and getattr(self, "_training_state", None) is not None:
+            trainer.load_state(self._training_state)
+        elif not continued and network.linear_start:
+            generator = torch.Generator().manual_seed(seed)
+            chosen = torch.randperm(len(rows), generator=generator)[:START_ROWS].sort().values.numpy()
+            sample = data_format.to_model(torch.from_numpy(np.array(rows[chosen])))
+            set_linear_start(model.encoder.start, sample, resolve_init(params), generator)
+            trainer.average.restart(model)
+        return trainer
+
+    def _train(
+        self,
+        trainer: Trainer,
+        rows: Rows,
+        data_format: ImageFormat | VectorFormat,
+        seed: int,
+        hooks: list[Hooks],
+    ) -> None:
+        """Run the trainer and keep what it learned."""
+        fraction = min(self.validation_fraction, VALIDATION_ROWS / len(rows))
+        kept, held_out = split_indices(len(rows), fraction, seed)
+        data, validation = (
+            TrainingData(rows, data_format.to_model, part, trainer.device) for part in (kept, held_out)
+        )
+        if self.verbose:
+            hooks = [*hooks, ProgressBar()]
+        devices = [trainer.device] if trainer.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)  # Dropout draws from torch's own generator.
+            trainer.fit(data, validation, hooks=HookList(hooks))
+        self.data_format_ = data_format
+        self._keep(trainer)
+        self._describe_codes(rows, seed)
+        if trainer.stopped == "interrupted":
+            warnings.warn(
+                f"Training was interrupted in epoch {trainer.epoch + 1}, after {trainer.step} steps; "
+                "the model keeps what it has learned.",
+                TrainingInterruptedWarning,
+                stacklevel=3,
+            )
+
+    def _keep(self, trainer: Trainer) -> None:
+        """Take the averaged weights and the history from a trainer."""
+        self.model_ = trainer.average.model
+        self.objective_ = trainer.objective
+        self.device_ = trainer.device
+        self.precision_ = trainer.config.precision
+        self.history_ = pd.DataFrame(trainer.history)
+        self.n_iter_ = trainer.epoch
+        self.stopped_ = trainer.stopped
+        self._n_features_out = self.model_.config.latent_dim
+
+    def _describe_codes(self, rows: Rows, seed: int) -> None:
+        """Fit the prior and the report on codes of the training rows."""
+        if self.conditioning == "none":
+            self.prior_, self.code_report_ = None, None
+            return
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS]
+        chosen.sort()
+        subset = rows if len(chosen) == len(rows) else rows[chosen]
+        probabilities = expit(encode_logits(self._model(), subset))
+        self.code_report_ = code_report(probabilities)
+        self.prior_ = fit_prior(self.prior, probabilities > 0.5, seed)
+        warn_of_poor_code(self.code_report_, self.history_)
+
+    def _model(self) -> TrainedModel:
+        return TrainedModel(self.model_, self.objective_, self.data_format_, self.device_)
+
+    # -- codes ---------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode rows. Deterministic; a row's code does not depend on the other rows.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in the fitted layout.
+
+        Returns
+        -------
+        ndarray of shape (n, latent_dim)
+            By `output`: float32 probabilities of a one, in [0, 1]; float32 logits; or uint8 bits, one
+            where the probability is above 0.5.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ValueError
+            X does not agree with the fitted format, or the model has no code.
+        """
+        return self._codes(X, self.output)
+
+    def _codes(self, X: Any, output: str) -> np.ndarray:
+        check_is_fitted(self)
+        if self.model_.config.conditioning == "none":
+            raise ValueError(
+                "A model with conditioning='none' has no code: it is an unconditional diffusion model. "
+                "Fit with conditioning='bias' to get codes."
+            )
+        logits = encode_logits(self._model(), check_rows_to_transform(self, X))
+        if output == "logits":
+            return logits
+        return (logits > 0).astype(np.uint8) if output == "bits" else expit(logits)
+
+    def _bits(self, X: Any) -> np.ndarray | None:
+        return None if self.model_.config.conditioning == "none" else self._codes(X, "bits")
+
+    def inverse_transform(
+        self,
+        Z: Any,
+        *,
+        n_steps: int | None = None,
+        sampler: str = "auto",
+        eta: float = 0.0,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> np.ndarray:
+        """Draw a row for each code.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Bits or probabilities, in [0, 1].
+        n_steps : int or None, default=None
+            Denoising steps, from 1 to `n_timesteps`; None takes 20 (or all, where there are fewer).
+        sampler : {"auto", "ddim", "ddpm"}, default="auto"
+            ``"auto"`` is DDIM, or DDPM for a model trained with input perturbation or learned variance.
+        eta : float, default=0.0
+            Randomness of DDIM, in [0, 1].
+        random_state : int, RandomState or None, default=0
+            Decides the noise; row i gets the same noise whatever the number of rows.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape)
+            In the layout, dtype and value range of the fitted data.
+        """
+        check_is_fitted(self)
+        codes = check_codes(Z, self.model_.config.latent_dim)
+        return self._decode(codes, len(codes), n_steps, sampler, eta, random_state)
+
+    def _decode(
+        self,
+        codes: np.ndarray | None,
+        n_rows: int,
+        n_steps: int | None,
+        sampler: str,
+        eta: float,
+        random_state: int | np.random.RandomState | None,
+        start_noise: np.ndarray | None = None,
+    ) -> np.ndarray:
+        n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta)
+        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps)
+        seeds = image_seeds(draw_seed(random_state), n_rows)
+        return decode(
+            self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start_noise=start_noise
+        )
+
+    def reconstruct(
+        self,
+        X: Any,
+        *,
+        noise: str = "random",
+        n_steps: int | None = None,
+        sampler: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> np.ndarray:
+        """Encode rows to bits and decode them.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in the fitted layout.
+        noise : {"random", "inverted"}, default="random"
+            ``"random"`` keeps what the bits tell. ``"inverted"`` first runs the deterministic
+            sampler backwards from X to its noise, and so is near-exact.
+        n_steps : int or None, default=None
+            Denoising steps; None takes 20, or 50 with inverted noise.
+        sampler : {"auto", "ddim", "ddpm"}, default="auto"
+            As in `inverse_transform`; inverted noise needs DDIM.
+        random_state : int, RandomState or None, default=0
+            Decides random noise.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape)
+            In the layout, dtype and value range of the fitted data.
+        """
+        check_is_fitted(self)
+        if noise not in ("random", "inverted"):
+            raise ValueError(f"noise must be 'random' or 'inverted', got {noise!r}.")
+        rows = check_rows_to_transform(self, X)
+        codes = self._bits(rows)
+        if noise == "random":
+            return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state)
+        if sampler == "ddpm":
+            raise ValueError("noise='inverted' needs sampler='ddim' (or 'auto'), got 'ddpm'.")
+        n_steps, _ = check_sampling(self.objective_, n_steps or min(50, self.n_timesteps), "ddim", 0.0)
+        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps)
+        start = invert(self._model(), rows, codes, grid)
+        return self._decode(codes, len(rows), n_steps, "ddim", 0.0, 0, start_noise=start)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_steps: int | None = None,
+        sampler: str = "auto",
+        eta: float = 0.0,
+        prior: str | CodePrior | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Draw new rows: codes from the prior, then rows from the codes.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows to draw, at least 1.
+        n_steps, sampler, eta
+            As in `inverse_transform`.
+        prior : "uniform", fitted CodePrior or None, default=None
+            Where codes come from; None takes `prior_`.
+        random_state : int, RandomState or None, default=None
+            The same integer gives the same rows, one by one, whatever `n_samples`; None gives new
+            ones at each call.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, *row_shape)
+            In the layout, dtype and value range of the fitted data.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, (int, np.integer)) or isinstance(n_samples, bool) or n_samples < 1:
+            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}.")
+        seed = draw_seed(random_state)
+        codes = None
+        if self.model_.config.conditioning != "none":
+            codes = self._prior_to_draw_from(prior).sample(int(n_samples), random_state=seed)
+        return self._decode(codes, int(n_samples), n_steps, sampler, eta, seed)
+
+    def _prior_to_draw_from(self, prior: str | CodePrior | None) -> CodePrior:
+        latent_dim = self.model_.config.latent_dim
+        if prior is None:
+            return self.prior_
+        if isinstance(prior, str) and prior == "uniform":
+            return fit_prior("uniform", np.zeros((1, latent_dim)))
+        if isinstance(prior, CodePrior):
+            check_is_fitted(prior, "n_features_in_")
+            if prior.n_features_in_ != latent_dim:
+                raise ValueError(
+                    f"The prior was fitted on {prior.n_features_in_} bits, the encoder has {latent_dim}."
+                )
+            return prior
+        raise ValueError(
+            f"prior must be None, 'uniform' or a fitted prior, got {prior!r}. Fit others on codes: "
+            "dmzrep.priors.fit_prior('chow_liu', encoder.transform(X) > 0.5)."
+        )
+
+    # -- likelihood ----------------------------------------------------------------------------
+
+    def score_samples(self, X: Any, *, n_terms: int = 32) -> np.ndarray:
+        """Minus the variational bound of each row, in bits a dimension; higher is better.
+
+        The bound is the rate of the row given its bits plus the rate of the bits under `prior_`.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in the fitted layout.
+        n_terms : int, default=32
+            Network evaluations a row, from 2 to `n_timesteps`: fewer give a stratified estimate
+            without bias, `n_timesteps` the whole sum.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            Deterministic, and independent of the other rows. For whole-number images a
+            log-probability, for other data a log-density in model units.
+        """
+        check_is_fitted(self)
+        n_timesteps = self.objective_.schedule.n_timesteps
+        if not 2 <= n_terms <= n_timesteps:
+            raise ValueError(f"n_terms must be from 2 to n_timesteps={n_timesteps}, got {n_terms}.")
+        rows = check_rows_to_transform(self, X)
+        codes = self._bits(rows)
+        nats = variational_bound(self._model(), rows, codes, n_terms).nats
+        if codes is not None:
+            nats = nats - self.prior_.log_prob(codes)
+        return -nats / (math.log(2.0) * math.prod(self.data_format_.shape))
+
+    def score(self, X: Any, y: object = None) -> float:
+        """Mean of `score_samples`: minus bits a dimension; higher is better.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in the fitted layout.
+        y : ignored
+
+        Returns
+        -------
+        float
+        """
+        return float(self.score_samples(X).mean())
+
+    # -- files and copies ----------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fitted estimator to one file: safetensors and JSON, no pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom with the ending ``.safetensors``. Written whole or not at all.
+        """
+        check_is_fitted(self)
+        write_file(path, *fitted_state(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
+        """Read what `save` wrote. Runs no code from the file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        device : str or torch.device, default="auto"
+            Where the networks go; becomes the estimator's `device`.
+
+        Returns
+        -------
+        DMZEncoder
+            Fitted.
+
+        Raises
+        ------
+        PersistenceError
+            The file is foreign, damaged, cut off, or of an unknown version.
+        """
+        return restore_fitted(cls, *read_file(path), device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            # A copy: moving the live model would take it from its device.
+            state["model_"] = copy.deepcopy(self.model_).cpu()
+            state["device_"] = torch.device("cpu")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self.device_ = available_device(self.device)
+            self.model_ = self.model_.to(self.device_)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -1,0 +1,147 @@
+"""The fitted estimator as plain values and arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+import torch
+
+from dmzrep.device import available_device
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.errors import PersistenceError
+from dmzrep.images import ImageFormat, VectorFormat
+from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
+from dmzrep.priors import PRIORS, CodePrior
+from dmzrep.version import __version__
+
+
+def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Take a fitted estimator apart.
+
+    Parameters
+    ----------
+    estimator : DMZEncoder
+        Fitted.
+
+    Returns
+    -------
+    values : dict
+        JSON values.
+    arrays : dict of str to ndarray
+    """
+    data_format, objective, prior = estimator.data_format_, estimator.objective_, estimator.prior_
+    arrays = {f"model.{name}": t.detach().cpu().numpy() for name, t in estimator.model_.state_dict().items()}
+    arrays["schedule.betas"] = objective.schedule.betas
+    values: dict[str, Any] = {
+        "estimator": "DMZEncoder",
+        "versions": {"dmzrep": __version__, "torch": torch.__version__, "scikit-learn": sklearn.__version__},
+        "params": {name: _plain(name, value) for name, value in estimator.get_params(deep=False).items()},
+        "network": estimator.model_.config.to_dict(),
+        "objective": {
+            "kind": objective.kind,
+            "learn_variance": objective.learn_variance,
+            "input_perturbation": objective.input_perturbation,
+            "data_bin": objective.data_bin,
+        },
+        "history": _table(estimator.history_),
+        "n_iter_": estimator.n_iter_,
+        "stopped_": estimator.stopped_,
+        "precision_": estimator.precision_,
+        "n_features_in_": estimator.n_features_in_,
+    }
+    if isinstance(data_format, ImageFormat):
+        values["data_format"] = asdict(data_format)
+    else:
+        values["data_format"] = {"dtype": data_format.dtype}
+        arrays["data_format.mean"], arrays["data_format.scale"] = data_format.mean, data_format.scale
+    if prior is not None:
+        values["prior"] = {"name": prior.name, "params": prior.get_params()}
+        arrays.update({f"prior.{name}": array for name, array in prior.state().items()})
+        values["code_report"] = _table(estimator.code_report_)
+    if hasattr(estimator, "feature_names_in_"):
+        values["feature_names_in_"] = list(map(str, estimator.feature_names_in_))
+    return values, arrays
+
+
+def restore_fitted(
+    make: Callable[..., Any], values: dict[str, Any], arrays: dict[str, np.ndarray], device: Any
+) -> Any:
+    """Put a fitted estimator together from what `fitted_state` gave.
+
+    Parameters
+    ----------
+    make : callable
+        The estimator's class.
+    values, arrays
+        As from `fitted_state`.
+    device : str or torch.device
+        Where the networks go.
+
+    Raises
+    ------
+    PersistenceError
+        Something is missing or does not fit together.
+    """
+    try:
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in values["params"].items()}
+        estimator = make(**(params | {"device": device}))
+        config = NetworkConfig.from_dict(values["network"])
+        model = DiffusionAutoencoder(config)
+        weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
+        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
+        estimator.device_ = available_device(device)
+        model = model.eval().requires_grad_(False)
+        estimator.model_ = model.to(device=estimator.device_, memory_format=memory_format(config))
+        schedule = NoiseSchedule(arrays["schedule.betas"])
+        estimator.objective_ = Objective(schedule, **values["objective"])
+        estimator.data_format_ = _data_format(values["data_format"], arrays)
+        estimator.prior_, estimator.code_report_ = None, None
+        if "prior" in values:
+            estimator.prior_ = restore_prior(values["prior"], arrays, config.latent_dim)
+            estimator.code_report_ = pd.DataFrame(values["code_report"])
+            estimator.code_report_.index.name = "bit"
+        estimator.history_ = pd.DataFrame(values["history"])
+        for name in ("n_iter_", "stopped_", "precision_", "n_features_in_"):
+            setattr(estimator, name, values[name])
+        estimator._n_features_out = config.latent_dim
+        estimator._training_state = None
+        if "feature_names_in_" in values:
+            estimator.feature_names_in_ = np.array(values["feature_names_in_"], dtype=object)
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise PersistenceError(f"The file does not hold a whole DMZEncoder: {error!r}.") from error
+    return estimator
+
+
+def restore_prior(values: dict[str, Any], arrays: dict[str, np.ndarray], latent_dim: int) -> CodePrior:
+    """Rebuild a fitted prior."""
+    state = {k.removeprefix("prior."): v for k, v in arrays.items() if k.startswith("prior.")}
+    return PRIORS[values["name"]].from_state(state, latent_dim, **values["params"])
+
+
+def _data_format(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> ImageFormat | VectorFormat:
+    if "layout" in values:
+        return ImageFormat(**(values | {"shape": tuple(values["shape"])}))
+    return VectorFormat(arrays["data_format.mean"], arrays["data_format.scale"], values["dtype"])
+
+
+def _table(frame: pd.DataFrame) -> dict[str, list]:
+    return {str(name): column.tolist() for name, column in frame.items()}
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Give a parameter as a JSON value; what has none becomes its default's meaning."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (tuple, list)):
+        return [_plain(name, v) for v in value]
+    if isinstance(value, (torch.device, CodePrior)):
+        return str(value) if isinstance(value, torch.device) else value.name
+    if isinstance(value, np.random.RandomState):
+        return None  # A generator's position is not a setting.
+    return value

@@ -1,0 +1,18 @@
+"""What a trained model does with rows: encode, decode, bound. Streams in batches of one shape."""
+
+from dmzrep.inference.bounds import BoundEstimate, variational_bound
+from dmzrep.inference.code_report import code_report, warn_of_poor_code
+from dmzrep.inference.decoding import decode, invert
+from dmzrep.inference.encoding import encode_logits
+from dmzrep.inference.trained import TrainedModel
+
+__all__ = [
+    "BoundEstimate",
+    "TrainedModel",
+    "code_report",
+    "decode",
+    "encode_logits",
+    "invert",
+    "variational_bound",
+    "warn_of_poor_code",
+]

@@ -1,0 +1,118 @@
+"""Codes to rows, and rows to the noise they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmzrep.batching import batches
+from dmzrep.diffusion.objective import Denoised
+from dmzrep.diffusion.samplers import Grid, invert_ddim, sample_ddim, sample_ddpm
+from dmzrep.inference.trained import TrainedModel
+from dmzrep.random import ImageNoise
+
+
+def _pad(tensor: Tensor, size: int) -> Tensor:
+    return torch.cat([tensor, tensor[-1:].expand(size - len(tensor), *tensor.shape[1:])])
+
+
+def _denoiser(model: TrainedModel, z: Tensor | None) -> Callable[[Tensor, Tensor], Denoised]:
+    def denoise(x: Tensor, t: Tensor) -> Denoised:
+        return model.objective.denoise(model.network, x, t, z)
+
+    return denoise
+
+
+@torch.inference_mode()
+def decode(
+    model: TrainedModel,
+    codes: np.ndarray | None,
+    seeds: Sequence[int],
+    grid: Grid,
+    *,
+    sampler: str = "ddim",
+    eta: float = 0.0,
+    start_noise: np.ndarray | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Draw a row for each code.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The model.
+    codes : ndarray of shape (n, latent_dim) or None
+        Bits or probabilities; None for an unconditional model.
+    seeds : sequence of n int
+        One for each row; decides its noise, whatever batch it is in.
+    grid : sequence of (t, t_prev)
+        Timesteps to visit.
+    sampler : {"ddim", "ddpm"}, default="ddim"
+        See `dmzrep.diffusion.samplers`.
+    eta : float, default=0.0
+        Of DDIM.
+    start_noise : ndarray of shape (n, *data_shape), float32, optional
+        x at the first timestep, instead of noise drawn from `seeds`.
+    on_batch : callable, optional
+        Called with the number of rows after each batch.
+
+    Returns
+    -------
+    ndarray of shape (n, *row_shape)
+        In the user's layout, dtype and range.
+    """
+    size = model.denoiser_rows
+    parts: list[np.ndarray] = []
+    for rows in batches(len(seeds), size):
+        n_rows = rows.stop - rows.start
+        padded = [*seeds[rows], *[0] * (size - n_rows)]
+        noise = ImageNoise(padded, model.data_shape, model.device)
+        x = noise.draw()
+        if start_noise is not None:
+            x = _pad(torch.from_numpy(np.array(start_noise[rows], dtype=np.float32)).to(model.device), size)
+        z = None
+        if codes is not None:
+            z = _pad(torch.from_numpy(np.array(codes[rows], dtype=np.float32)).to(model.device), size)
+        denoise, schedule = _denoiser(model, z), model.objective.schedule
+        if sampler == "ddpm":
+            x = sample_ddpm(denoise, x, grid, schedule, noise=noise.draw, clip=model.clip)
+        else:
+            x = sample_ddim(denoise, x, grid, schedule, eta=eta, noise=noise.draw, clip=model.clip)
+        parts.append(model.data_format.from_model(x[:n_rows]))
+        if on_batch is not None:
+            on_batch(n_rows)
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def invert(model: TrainedModel, rows: np.ndarray, codes: np.ndarray | None, grid: Grid) -> np.ndarray:
+    """Find the noise from which DDIM with the given codes gives the rows back.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The model.
+    rows : ndarray of shape (n, *row_shape)
+        Rows in the user's layout.
+    codes : ndarray of shape (n, latent_dim) or None
+        Their bits.
+    grid : sequence of (t, t_prev)
+        Timesteps, as they will be visited by the sampler.
+
+    Returns
+    -------
+    ndarray of shape (n, *data_shape), float32
+    """
+    size = model.denoiser_rows
+    parts: list[np.ndarray] = []
+    for part in batches(len(rows), size):
+        x0 = _pad(model.model_units(rows[part]), size)
+        z = None
+        if codes is not None:
+            z = _pad(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
+        x = invert_ddim(_denoiser(model, z), x0, grid, model.objective.schedule)
+        parts.append(x[: part.stop - part.start].cpu().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,65 @@
+"""A trained model with all that is needed to use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmzrep.batching import DENOISER_ELEMENTS, ENCODER_ELEMENTS, batch_rows
+from dmzrep.diffusion.objective import Objective
+from dmzrep.images import ImageFormat, VectorFormat
+from dmzrep.networks.model import DiffusionAutoencoder
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with all that is needed to use it.
+
+    Parameters
+    ----------
+    network : DiffusionAutoencoder
+        In eval mode, on `device`.
+    objective : Objective
+        How the denoiser's output is read.
+    data_format : ImageFormat or VectorFormat
+        How rows become model units and come back.
+    device : torch.device
+        Where the network is.
+    """
+
+    network: DiffusionAutoencoder
+    objective: Objective
+    data_format: ImageFormat | VectorFormat
+    device: torch.device
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """(channels, H, W) or (features,)."""
+        return self.data_format.shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of bits."""
+        return self.network.config.latent_dim
+
+    @property
+    def encoder_rows(self) -> int:
+        """Rows of a batch through the encoder."""
+        return batch_rows(self.data_shape, ENCODER_ELEMENTS)
+
+    @property
+    def denoiser_rows(self) -> int:
+        """Rows of a batch through the denoiser."""
+        return batch_rows(self.data_shape, DENOISER_ELEMENTS)
+
+    @property
+    def clip(self) -> bool:
+        """Whether clean data lie in [-1, 1]."""
+        return len(self.data_shape) == 3
+
+    def model_units(self, rows: np.ndarray) -> Tensor:
+        """Turn a few rows into model units on the device; the rows are not written to."""
+        return self.data_format.to_model(torch.from_numpy(np.array(rows)).to(self.device))

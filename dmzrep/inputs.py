@@ -1,0 +1,152 @@
+"""Checks of what users hand to the estimator."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.samplers import SAMPLERS
+from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
+from dmzrep.rows import DatasetRows, Rows
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether X is a map-style dataset rather than an array or a table."""
+    return (
+        hasattr(X, "__getitem__")
+        and hasattr(X, "__len__")
+        and not isinstance(X, (list, tuple, str))
+        and not any(hasattr(X, name) for name in ("__array__", "__dataframe__", "iloc", "toarray", "shape"))
+    )
+
+
+def _as_images(X: Any) -> Any:
+    """Give images as an array or row source without copying what is one already."""
+    if is_dataset(X):
+        return DatasetRows(X)
+    return X if isinstance(X, np.ndarray) else np.asarray(X)
+
+
+def check_rows(
+    estimator: BaseEstimator, X: Any, *, first: bool = True
+) -> tuple[Rows, ImageFormat | VectorFormat]:
+    """Check the training rows and learn their format.
+
+    Parameters
+    ----------
+    estimator : DMZEncoder
+        Gives `image_shape`, `channels`, `value_range`; gets `n_features_in_` and, from tables,
+        `feature_names_in_`. With `first=False` its `data_format_` is kept and the rows must agree.
+    X : array-like, table or dataset
+        Images or vectors.
+    first : bool, default=True
+        Whether the format is learned anew.
+
+    Returns
+    -------
+    rows : ndarray or DatasetRows
+        Row access in the user's layout.
+    data_format : ImageFormat or VectorFormat
+    """
+    if not first:
+        rows = check_rows_to_transform(estimator, X)
+        return rows, estimator.data_format_  # type: ignore[attr-defined]
+    if _holds_vectors(estimator, X):
+        X = DatasetRows(X)[:] if is_dataset(X) else X
+        rows = validate_data(estimator, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        if np.ptp(rows, axis=0).max() == 0.0:
+            raise ValueError(
+                "All rows of X are equal (every feature is constant); there is nothing to learn from them."
+            )
+        return rows, learn_vector_format(rows)
+    rows = _as_images(X)
+    n_rows = len(rows)
+    if n_rows < 2:
+        raise ValueError(
+            f"Found array with {n_rows} sample(s) (n_samples={n_rows}) while a minimum of 2 is required "
+            "by DMZEncoder."
+        )
+    data_format = learn_image_format(
+        rows,
+        None if estimator.image_shape is None else tuple(estimator.image_shape),  # type: ignore[attr-defined]
+        estimator.channels,  # type: ignore[attr-defined]
+        estimator.value_range,  # type: ignore[attr-defined]
+    )
+    estimator.n_features_in_ = int(np.prod(data_format.shape))  # type: ignore[attr-defined]
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    return rows, data_format
+
+
+def _holds_vectors(estimator: BaseEstimator, X: Any) -> bool:
+    if estimator.image_shape is not None:  # type: ignore[attr-defined]
+        return False
+    if is_dataset(X):
+        return DatasetRows(X).ndim == 2
+    ndim = getattr(X, "ndim", None)
+    return (np.asarray(X).ndim if ndim is None and isinstance(X, (list, tuple)) else ndim or 2) <= 2
+
+
+def check_rows_to_transform(estimator: BaseEstimator, X: Any) -> np.ndarray | DatasetRows:
+    """Check rows against the fitted format; nothing of the estimator changes."""
+    data_format = estimator.data_format_  # type: ignore[attr-defined]
+    if isinstance(data_format, VectorFormat):
+        if is_dataset(X):
+            X = DatasetRows(X)[:]
+        return validate_data(estimator, X, dtype=(np.float64, np.float32), reset=False)
+    rows = _as_images(X)
+    data_format.check(rows)
+    return rows
+
+
+def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
+    """Give codes as a float32 array; raise unless they are probabilities or bits of the right width."""
+    codes = np.asarray(Z)
+    if codes.ndim != 2 or codes.shape[1] != latent_dim:
+        raise ValueError(
+            f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}."
+        )
+    if len(codes) == 0:
+        raise ValueError("Z has no rows; at least one code is needed.")
+    if not (np.issubdtype(codes.dtype, np.number) or codes.dtype == bool):
+        raise ValueError(f"Z must be numbers in [0, 1], got dtype {codes.dtype}.")
+    codes = codes.astype(np.float32)
+    if not np.isfinite(codes).all():
+        raise ValueError("Z contains NaN or infinity; codes are probabilities or bits in [0, 1].")
+    if codes.min() < 0.0 or codes.max() > 1.0:
+        raise ValueError(
+            f"Z must lie in [0, 1] (probabilities or bits), got values from {codes.min():g} to {codes.max():g}. "
+            "Turn logits into probabilities with scipy.special.expit first."
+        )
+    return codes
+
+
+def check_sampling(objective: Objective, n_steps: int | None, sampler: str, eta: float) -> tuple[int, str]:
+    """Settle the number of steps and the sampler; raise where they cannot be."""
+    n_timesteps = objective.schedule.n_timesteps
+    if n_steps is None:
+        n_steps = min(20, n_timesteps)
+    if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or not 1 <= n_steps <= n_timesteps:
+        raise ValueError(f"n_steps must be an integer from 1 to n_timesteps={n_timesteps}, got {n_steps!r}.")
+    if sampler not in ("auto", *SAMPLERS):
+        near = difflib.get_close_matches(str(sampler), SAMPLERS, n=1, cutoff=0.0)[0]
+        raise ValueError(f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}. Did you mean {near!r}?")
+    if not 0.0 <= eta <= 1.0:
+        raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
+    ancestral = objective.learn_variance or objective.input_perturbation > 0.0
+    if sampler == "ddim" and objective.input_perturbation > 0.0 and eta == 0.0:
+        warnings.warn(
+            "This model was trained with input perturbation, on noise of more than unit variance, which "
+            "makes deterministic DDIM noisy. Use sampler='ddpm', or eta=0.5.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if sampler == "auto":
+        sampler = "ddpm" if ancestral else "ddim"
+    return int(n_steps), sampler

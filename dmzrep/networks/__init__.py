@@ -1,0 +1,1 @@
+"""Networks: the encoder to binary codes and the denoisers. They know no noise schedule."""

@@ -1,0 +1,147 @@
+"""How the code reaches the denoiser: bias, several-token cross-attention, or AdaGN."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dmzrep.networks.blocks import ScaleShift, group_norm, zero_init
+from dmzrep.networks.codes import code_columns, code_features
+
+CODE_STD = 1.0
+CONDITIONINGS = ("bias", "cross_attention", "adagn", "none")
+
+
+class CodeBias(nn.Module):
+    """The paper's one-token cross-attention, computed exactly as what it is: a bias.
+
+    Softmax over a single key is one, so a cross-attention layer whose context is one token z adds
+    ``to_out(to_v(z))`` at every position, whatever its queries and keys. That is a linear map of z.
+    All layers' maps are computed by one matrix product.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of bits.
+    widths : list of int
+        Number of channels of each conditioned layer.
+    code_input : {"signed", "one_hot"}, default="signed"
+        Columns with which a code enters.
+    """
+
+    def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
+        super().__init__()
+        self.widths = list(widths)
+        self.code_input = code_input
+        self.linear = nn.Linear(code_columns(latent_dim, code_input), sum(widths))
+        # Values of attention start at the size of their inputs, not at nothing.
+        nn.init.normal_(self.linear.weight, std=CODE_STD * self.linear.in_features**-0.5)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, z: Tensor) -> list[Tensor]:
+        """Map codes (n, latent_dim) to one bias of shape (n, width) for each layer."""
+        return list(self.linear(code_features(z, self.code_input)).split(self.widths, dim=1))
+
+    @torch.no_grad()
+    def set_layer(self, layer: int, to_v: Tensor, to_out: Tensor, to_out_bias: Tensor) -> None:
+        """Take over the weights of a cross-attention layer.
+
+        Parameters
+        ----------
+        layer : int
+            Which conditioned layer.
+        to_v : Tensor of shape (inner, code columns)
+            Weight of the value projection (without bias, as is usual in cross-attention).
+        to_out : Tensor of shape (width, inner)
+            Weight of the output projection.
+        to_out_bias : Tensor of shape (width,)
+            Bias of the output projection.
+        """
+        start = sum(self.widths[:layer])
+        rows = slice(start, start + self.widths[layer])
+        self.linear.weight[rows] = to_out @ to_v
+        self.linear.bias[rows] = to_out_bias
+
+
+class CodeScaleShift(nn.Module):
+    """Adaptive group normalisation by the code: a scale and a shift for each block.
+
+    References
+    ----------
+    Preechakul et al., "Diffusion Autoencoders", 2022, section 3 (AdaGN).
+    """
+
+    def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
+        super().__init__()
+        self.code_input = code_input
+        self.scale_shift = ScaleShift(code_columns(latent_dim, code_input), widths)
+
+    def forward(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Map codes (n, latent_dim) to a (scale, shift) pair for each block."""
+        return self.scale_shift(code_features(z, self.code_input))
+
+
+class CodeTokens(nn.Module):
+    """Several context tokens, each the sum of learned embeddings of the bits in its group.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of bits.
+    token_dim : int
+        Width of a token.
+    max_tokens : int, default=64
+        Bits are dealt to at most this many tokens (one bit a token up to here).
+    """
+
+    def __init__(self, latent_dim: int, token_dim: int, max_tokens: int = 64):
+        super().__init__()
+        self.n_tokens = min(latent_dim, max_tokens)
+        self.group = math.ceil(latent_dim / self.n_tokens)
+        self.n_tokens = math.ceil(latent_dim / self.group)
+        self.embedding = nn.Parameter(torch.randn(2, latent_dim, token_dim) * token_dim**-0.5)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map codes (n, latent_dim) to tokens of shape (n, n_tokens, token_dim)."""
+        off, on = self.embedding
+        tokens = off[None] + z[:, :, None] * (on - off)[None]
+        missing = self.n_tokens * self.group - z.shape[1]
+        if missing:
+            tokens = F.pad(tokens, (0, 0, 0, missing))
+        return tokens.view(z.shape[0], self.n_tokens, self.group, -1).sum(dim=2)
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention from the positions of a feature map to the code's tokens.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the feature map.
+    token_dim : int
+        Width of a token.
+    head_channels : int, default=32
+        Channels of a head.
+    """
+
+    def __init__(self, channels: int, token_dim: int, head_channels: int = 32):
+        super().__init__()
+        self.n_heads = max(1, channels // math.gcd(channels, head_channels))
+        self.norm = group_norm(channels)
+        self.query = nn.Linear(channels, channels)
+        self.key_value = nn.Linear(token_dim, 2 * channels)
+        self.out = zero_init(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Map (n, channels, *positions) and (n, n_tokens, token_dim) to the shape of x."""
+        n, channels = x.shape[:2]
+        positions = self.norm(x).reshape(n, channels, -1).transpose(1, 2)
+        query = self.query(positions).view(n, -1, self.n_heads, channels // self.n_heads).transpose(1, 2)
+        key_value = self.key_value(tokens).view(n, tokens.shape[1], 2, self.n_heads, -1)
+        key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        mixed = self.out(mixed.reshape(n, -1, channels))
+        return x + mixed.transpose(1, 2).reshape(x.shape)

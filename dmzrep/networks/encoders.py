@@ -1,0 +1,166 @@
+"""Networks that give the logits of the code."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dmzrep.networks.blocks import group_norm, zero_init
+
+#: Side, in pixels, to which images are averaged before the linear start.
+LINEAR_START_SIDE = 32
+
+
+class LinearStart(nn.Module):
+    """A linear map from (at most 32 x 32) pixels to logits, to be set from data.
+
+    Parameters
+    ----------
+    data_shape : tuple of int
+        (channels, H, W) of an image or (features,) of a vector.
+    latent_dim : int
+        Number of bits.
+    """
+
+    def __init__(self, data_shape: tuple[int, ...], latent_dim: int):
+        super().__init__()
+        self.factor = math.ceil(max(data_shape[1:]) / LINEAR_START_SIDE) if len(data_shape) == 3 else 1
+        if self.factor > 1:
+            sides = [math.ceil(side / self.factor) for side in data_shape[1:]]
+            data_shape = (data_shape[0], *sides)
+        self.linear = nn.Linear(math.prod(data_shape), latent_dim)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Flatten data to the columns that the map sees, shape (n, features)."""
+        if self.factor > 1:
+            x = F.avg_pool2d(x, self.factor, ceil_mode=True)
+        return x.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map data to logits of shape (n, latent_dim)."""
+        return self.linear(self.features(x))
+
+
+class BitHead(nn.Module):
+    """Linear layer from features to one logit a bit.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the features.
+    latent_dim : int
+        Number of bits.
+    paired : bool, default=False
+        Two outputs a bit whose difference is the logit, as in the authors' code. The same
+        function class with twice the parameters.
+    zero : bool, default=False
+        Start at zero, when another branch gives the first logits.
+    """
+
+    def __init__(self, in_features: int, latent_dim: int, *, paired: bool = False, zero: bool = False):
+        super().__init__()
+        self.paired = paired
+        self.linear = nn.Linear(in_features, latent_dim * (2 if paired else 1))
+        if zero:
+            zero_init(self.linear)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (n, in_features) to logits of shape (n, latent_dim)."""
+        logits = self.linear(h)
+        if self.paired:
+            zero, one = logits.chunk(2, dim=1)
+            return one - zero
+        return logits
+
+
+class ConvEncoder(nn.Module):
+    """Strided 3x3 convolutions down to 2x2 pixels, then a linear layer to the logits.
+
+    The number of convolutions follows the image's larger side, as in the paper: widths double
+    from `width` until the feature map has at most two pixels a side (4 layers at 32 px, 5 at 64,
+    7 at 256).
+
+    Parameters
+    ----------
+    data_shape : tuple of int
+        (channels, H, W), sides from 8 to 256.
+    latent_dim : int
+        Number of bits.
+    width : int, default=32
+        Channels after the first convolution.
+    norm : {"batch", "group"}, default="batch"
+        Normalisation after each convolution.
+    linear_start : bool, default=False
+        Add a linear map of the pixels to the logits, to be set from data by
+        `dmzrep.training.encoder_start`; the convolutional branch then starts at zero.
+    paired : bool, default=False
+        Two outputs a bit, as in the authors' code.
+    """
+
+    def __init__(
+        self,
+        data_shape: tuple[int, int, int],
+        latent_dim: int,
+        *,
+        width: int = 32,
+        norm: str = "batch",
+        linear_start: bool = False,
+        paired: bool = False,
+    ):
+        super().__init__()
+        channels, *sides = data_shape
+        layers: list[nn.Module] = []
+        for i in range(max(1, math.ceil(math.log2(max(sides))) - 1)):
+            out = width * 2**i
+            layers += [
+                nn.Conv2d(channels, out, 3, stride=2, padding=1),
+                nn.BatchNorm2d(out) if norm == "batch" else group_norm(out),
+                nn.LeakyReLU(0.2),
+            ]
+            channels, sides = out, [math.ceil(side / 2) for side in sides]
+        self.convolutions = nn.Sequential(*layers)
+        self.head = BitHead(channels * math.prod(sides), latent_dim, paired=paired, zero=linear_start)
+        self.start = LinearStart(data_shape, latent_dim) if linear_start else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images of shape (n, channels, H, W) in [-1, 1] to logits (n, latent_dim)."""
+        logits = self.head(self.convolutions(x).flatten(1))
+        return logits if self.start is None else logits + self.start(x)
+
+
+class MLPEncoder(nn.Module):
+    """A multilayer perceptron from vectors to the logits.
+
+    Parameters
+    ----------
+    data_shape : tuple of int
+        (features,).
+    latent_dim : int
+        Number of bits.
+    width : int, default=256
+        Hidden features.
+    linear_start : bool, default=False
+        Add a linear map of the vector to the logits, to be set from data.
+    """
+
+    def __init__(
+        self, data_shape: tuple[int], latent_dim: int, *, width: int = 256, linear_start: bool = False
+    ):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(data_shape[0], width),
+            nn.LayerNorm(width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.LayerNorm(width),
+            nn.SiLU(),
+        )
+        self.head = BitHead(width, latent_dim, zero=linear_start)
+        self.start = LinearStart(data_shape, latent_dim) if linear_start else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map vectors of shape (n, features) to logits (n, latent_dim)."""
+        logits = self.head(self.layers(x))
+        return logits if self.start is None else logits + self.start(x)

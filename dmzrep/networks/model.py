@@ -1,0 +1,179 @@
+"""The diffusion autoencoder: an encoder to binary codes and a denoiser conditioned on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
+from dmzrep.networks.mlp import ResidualMLP
+from dmzrep.networks.unet import UNet
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that fixes the networks' shapes; plain values, so that it can be a JSON file.
+
+    Parameters
+    ----------
+    data_shape : tuple of int
+        (channels, H, W) of an image or (features,) of a vector.
+    latent_dim : int
+        Number of bits.
+    backbone : {"unet", "mlp"}
+        Kind of denoiser.
+    widths : tuple of int
+        Channels at each level of the UNet, or one number: hidden features of the MLP.
+    depth : int
+        Residual blocks at each level, or in the MLP.
+    attention_levels : tuple of int
+        Levels of the UNet with attention.
+    patch_size : int
+        Pixels of a patch a side.
+    conditioning : {"bias", "cross_attention", "adagn", "none"}
+        How the code enters the denoiser.
+    code_input : {"signed", "one_hot"}
+        Columns with which the code enters.
+    dropout : float
+        Dropout rate of the denoiser.
+    learn_variance : bool
+        Twice the output channels, for the reverse variance.
+    encoder_width : int
+        Channels after the encoder's first convolution, or hidden features of an MLP.
+    encoder_norm : {"batch", "group"}
+        Normalisation in the convolutional encoder.
+    linear_start : bool
+        The encoder has a linear branch that is set from data.
+    paired_logits : bool
+        Two encoder outputs a bit.
+    """
+
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    backbone: str
+    widths: tuple[int, ...]
+    depth: int
+    attention_levels: tuple[int, ...] = ()
+    patch_size: int = 1
+    conditioning: str = "bias"
+    code_input: str = "signed"
+    dropout: float = 0.0
+    learn_variance: bool = False
+    encoder_width: int = 32
+    encoder_norm: str = "batch"
+    linear_start: bool = False
+    paired_logits: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as a dictionary of JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """Rebuild from `to_dict`'s result, also after JSON turned tuples into lists."""
+        names = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - names)
+        if unknown:
+            raise ValueError(f"Unknown network settings {unknown}; known are {sorted(names)}.")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def build_denoiser(config: NetworkConfig) -> nn.Module:
+    """Build the denoiser that `config` describes."""
+    channels = config.data_shape[0]
+    out = channels * (2 if config.learn_variance else 1)
+    if config.backbone == "mlp":
+        return ResidualMLP(
+            channels,
+            out,
+            config.latent_dim,
+            width=config.widths[0],
+            depth=config.depth,
+            conditioning=config.conditioning,
+            code_input=config.code_input,
+            dropout=config.dropout,
+        )
+    return UNet(
+        channels,
+        out,
+        config.latent_dim,
+        config.widths,
+        depth=config.depth,
+        attention_levels=config.attention_levels,
+        conditioning=config.conditioning,
+        code_input=config.code_input,
+        patch_size=config.patch_size,
+        dropout=config.dropout,
+    )
+
+
+def build_encoder(config: NetworkConfig) -> nn.Module:
+    """Build the encoder that `config` describes."""
+    if len(config.data_shape) == 1:
+        return MLPEncoder(
+            config.data_shape,  # type: ignore[arg-type]
+            config.latent_dim,
+            width=config.encoder_width,
+            linear_start=config.linear_start,
+        )
+    return ConvEncoder(
+        config.data_shape,  # type: ignore[arg-type]
+        config.latent_dim,
+        width=config.encoder_width,
+        norm=config.encoder_norm,
+        linear_start=config.linear_start,
+        paired=config.paired_logits,
+    )
+
+
+class DiffusionAutoencoder(nn.Module):
+    """An encoder x -> logits of bits, and a denoiser (x_t, t, z) -> prediction.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Shapes of both networks.
+
+    References
+    ----------
+    Proszewska, Malkin, Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
+    and Representation Learning", 2025 (arXiv 2506.00136).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig
+    >>> config = NetworkConfig((1, 8, 8), 16, "unet", (16,), 1)
+    >>> model = DiffusionAutoencoder(config)
+    >>> model.encode(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config)
+        self.denoiser = build_denoiser(config)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map data in model units to logits of shape (n, latent_dim)."""
+        return self.encoder(x)
+
+    def forward(self, x_t: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
+        """Run the denoiser."""
+        return self.denoiser(x_t, t, z)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Number of parameters of the encoder and of the denoiser."""
+        return {
+            "encoder": sum(p.numel() for p in self.encoder.parameters()),
+            "denoiser": sum(p.numel() for p in self.denoiser.parameters()),
+        }
+
+
+def memory_format(config: NetworkConfig) -> torch.memory_format:
+    """Memory layout in which the networks run fastest: channels last for images."""
+    return torch.channels_last if len(config.data_shape) == 3 else torch.contiguous_format

@@ -1,0 +1,183 @@
+"""The convolutional denoiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dmzrep.networks.blocks import (
+    Downsample,
+    ResidualBlock,
+    ScaleShift,
+    SelfAttention,
+    TimestepEmbedding,
+    Upsample,
+    group_norm,
+    zero_init,
+)
+from dmzrep.networks.conditioning import CodeBias, CodeScaleShift, CodeTokens, CrossAttention
+
+
+class UNet(nn.Module):
+    """A UNet conditioned on a timestep and a binary code.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the image and of the prediction.
+    latent_dim : int
+        Number of bits of the code.
+    widths : tuple of int
+        Channels at each level, from the finest to the coarsest.
+    depth : int, default=1
+        Residual blocks at each level on the way down (one more on the way up, as in DDPM).
+    attention_levels : tuple of int, default=()
+        Levels (0 is the finest) with self-attention, and with cross-attention under
+        ``conditioning="cross_attention"``.
+    conditioning : {"bias", "cross_attention", "adagn", "none"}, default="bias"
+        How the code enters.
+    code_input : {"signed", "one_hot"}, default="signed"
+        Columns with which the code enters.
+    patch_size : int, default=1
+        Pixels of a patch a side; patches become channels before the first convolution.
+    dropout : float, default=0.0
+        Dropout rate in the residual blocks.
+
+    Notes
+    -----
+    Height and width may be any: the input is padded to a multiple of
+    ``patch_size * 2 ** (n_levels - 1)`` and the output is cropped.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        latent_dim: int,
+        widths: tuple[int, ...],
+        *,
+        depth: int = 1,
+        attention_levels: tuple[int, ...] = (),
+        conditioning: str = "bias",
+        code_input: str = "signed",
+        patch_size: int = 1,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.patch_size = patch_size
+        self.multiple = patch_size * 2 ** (len(widths) - 1)
+        self.conditioning = conditioning
+        time_width = 4 * widths[0]
+        self.time_embedding = TimestepEmbedding(widths[0], time_width)
+        self.conv_in = nn.Conv2d(in_channels * patch_size**2, widths[0], 3, padding=1)
+
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.downsample, self.upsample = nn.ModuleList(), nn.ModuleList()
+        block_widths: list[int] = []
+
+        def stage(channels: int, width: int, level: int) -> nn.ModuleDict:
+            block_widths.append(width)
+            parts: dict[str, nn.Module] = {"block": ResidualBlock(channels, width, dropout)}
+            if level in attention_levels:
+                parts["attention"] = SelfAttention(width)
+                if conditioning == "cross_attention":
+                    parts["cross_attention"] = CrossAttention(width, time_width)
+            return nn.ModuleDict(parts)
+
+        skips, channels = [widths[0]], widths[0]
+        for level, width in enumerate(widths):
+            if level:
+                self.downsample.append(Downsample(channels))
+                skips.append(channels)
+            stages = nn.ModuleList()
+            for _ in range(depth):
+                stages.append(stage(channels, width, level))
+                channels = width
+                skips.append(channels)
+            self.down.append(stages)
+        self.middle = nn.ModuleList([stage(channels, channels, len(widths) - 1)])
+        for level, width in reversed(list(enumerate(widths))):
+            stages = nn.ModuleList()
+            for _ in range(depth + 1):
+                stages.append(stage(channels + skips.pop(), width, level))
+                channels = width
+            self.up.append(stages)
+            if level:
+                self.upsample.append(Upsample(channels))
+        self.norm_out = group_norm(channels)
+        self.conv_out = zero_init(nn.Conv2d(channels, out_channels * patch_size**2, 3, padding=1))
+
+        self.n_blocks = len(block_widths)
+        self.time_scale_shift = ScaleShift(time_width, block_widths)
+        self.code_layers: nn.Module | None = None
+        if conditioning == "bias":
+            self.code_layers = CodeBias(latent_dim, block_widths, code_input)
+        elif conditioning == "adagn":
+            self.code_layers = CodeScaleShift(latent_dim, block_widths, code_input)
+        elif conditioning == "cross_attention":
+            self.code_layers = CodeTokens(latent_dim, time_width)
+
+    def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
+        """Run the network.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, in_channels, H, W)
+            Noised images.
+        t : Tensor of shape (n,)
+            Timesteps on the scale [0, 1000).
+        z : Tensor of shape (n, latent_dim) or None
+            Bits or relaxed bits; ignored when the network is unconditional.
+
+        Returns
+        -------
+        Tensor of shape (n, out_channels, H, W)
+        """
+        height, width = x.shape[2:]
+        h = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
+        if self.patch_size > 1:
+            h = F.pixel_unshuffle(h, self.patch_size)
+        time = iter(self.time_scale_shift(F.silu(self.time_embedding(t))))
+        code = iter(self._code_terms(z))
+
+        h = self.conv_in(h)
+        skips = [h]
+        for level, stages in enumerate(self.down):
+            if level:
+                h = self.downsample[level - 1](h)
+                skips.append(h)
+            for stage in stages:  # type: ignore[attr-defined]
+                h = self._run(stage, h, next(time), next(code))
+                skips.append(h)
+        for stage in self.middle:
+            h = self._run(stage, h, next(time), next(code))  # type: ignore[arg-type]
+        for level, stages in enumerate(self.up):
+            for stage in stages:  # type: ignore[attr-defined]
+                h = self._run(stage, torch.cat([h, skips.pop()], dim=1), next(time), next(code))
+            if level < len(self.upsample):
+                h = self.upsample[level](h)
+        h = self.conv_out(F.silu(self.norm_out(h)))
+        if self.patch_size > 1:
+            h = F.pixel_shuffle(h, self.patch_size)
+        return h[:, :, :height, :width]
+
+    def _code_terms(self, z: Tensor | None) -> list[Any]:
+        """Give each block its term of the code: a bias, a scale and shift, the tokens, or None."""
+        if self.code_layers is None:
+            return [None] * self.n_blocks
+        terms = self.code_layers(z)
+        return terms if isinstance(terms, list) else [terms] * self.n_blocks
+
+    def _run(self, stage: nn.ModuleDict, h: Tensor, time: tuple[Tensor, Tensor], code: Any) -> Tensor:
+        """Run a residual block, its attention and its conditioning."""
+        h = stage["block"](h, time, code if self.conditioning == "adagn" else None)
+        if "attention" in stage:
+            h = stage["attention"](h)
+        if self.conditioning == "bias":
+            h = h + code[:, :, None, None]
+        elif "cross_attention" in stage:
+            h = stage["cross_attention"](h, code)
+        return h

@@ -1,0 +1,70 @@
+"""Legal values of `DMZEncoder`'s parameters."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from dmzrep.device import PRECISIONS
+from dmzrep.diffusion.objective import OBJECTIVES
+from dmzrep.diffusion.schedule import NOISE_SCHEDULES
+from dmzrep.diffusion.timesteps import TIMESTEP_SAMPLINGS
+from dmzrep.networks.codes import CODE_INPUTS
+from dmzrep.networks.conditioning import CONDITIONINGS
+from dmzrep.priors import PRIORS, CodePrior
+
+OUTPUTS = ("probabilities", "logits", "bits")
+
+_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+
+#: What scikit-learn's parameter validation needs, in the order of the constructor.
+PARAMETER_CONSTRAINTS: dict = {
+    "latent_dim": [_POSITIVE_INT],
+    "output": [StrOptions(set(OUTPUTS))],
+    "image_shape": [tuple, list, None],
+    "channels": [StrOptions({"auto", "first", "last"})],
+    "value_range": [StrOptions({"auto"}), tuple, list],
+    "backbone": [StrOptions({"auto", "unet", "mlp"})],
+    "width": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
+    "depth": [StrOptions({"auto"}), _POSITIVE_INT],
+    "attention": [StrOptions({"auto"}), tuple, list],
+    "patch_size": [StrOptions({"auto"}), _POSITIVE_INT],
+    "conditioning": [StrOptions(set(CONDITIONINGS))],
+    "code_input": [StrOptions(set(CODE_INPUTS))],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "encoder": [StrOptions({"auto", "paper"})],
+    "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
+    "objective": [StrOptions({"auto", *OBJECTIVES})],
+    "learn_variance": ["boolean"],
+    "noise_schedule": [StrOptions(set(NOISE_SCHEDULES))],
+    "n_timesteps": [Interval(Integral, 2, None, closed="left")],
+    "input_perturbation": [Interval(Real, 0, None, closed="left")],
+    "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
+    "temperature": [_POSITIVE],
+    "straight_through": ["boolean"],
+    "init": [StrOptions({"auto", "itq", "pca", "random"})],
+    "prior": [StrOptions({"auto", *PRIORS}), CodePrior],
+    "max_iter": [_POSITIVE_INT],
+    "max_time": [_POSITIVE, None],
+    "batch_size": [_POSITIVE_INT],
+    "learning_rate": [_POSITIVE],
+    "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
+    "warmup_steps": [Interval(Integral, 0, None, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "gradient_clip": [_POSITIVE, None],
+    "ema_half_life": [Interval(Real, 0, None, closed="left")],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "early_stopping": ["boolean"],
+    "n_iter_no_change": [_POSITIVE_INT],
+    "warm_start": ["boolean"],
+    "checkpoint_dir": [str, HasMethods("__fspath__"), None],
+    "augment": [StrOptions({"flip"}), None],
+    "device": [str, torch.device],
+    "precision": [StrOptions(set(PRECISIONS))],
+    "compile": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}

@@ -1,0 +1,87 @@
+"""A mixture of independent bits."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.utils import check_random_state
+
+from dmzrep.priors.base import CodePrior, smoothed_mean
+
+
+class MixturePrior(CodePrior):
+    """A mixture of components with independent bits, fitted by expectation-maximisation.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Components; at most a tenth of the rows are used.
+    max_iter : int, default=100
+        EM iterations at most.
+    tol : float, default=1e-4
+        Gain in mean log-likelihood, in nats, below which EM stops.
+    random_state : int, RandomState or None, default=0
+        Seed of the start.
+
+    Attributes
+    ----------
+    log_weights_ : ndarray of shape (n_components,)
+        Log-share of each component.
+    probabilities_ : ndarray of shape (n_components, latent_dim)
+        Probability of a one in each component.
+
+    References
+    ----------
+    Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.3.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.priors import MixturePrior
+    >>> bits = np.repeat([[0, 0, 0], [1, 1, 1]], 100, axis=0)
+    >>> prior = MixturePrior(n_components=2).fit(bits)
+    >>> prior.sample(4, random_state=0).sum(axis=1).tolist()
+    [3, 0, 0, 3]
+    """
+
+    name = "mixture"
+    state_names = ("log_weights_", "probabilities_")
+
+    def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=0):
+        self.n_components = n_components
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def _fit(self, bits: np.ndarray) -> None:
+        n_components = max(1, min(self.n_components, len(bits) // 10))
+        random = check_random_state(self.random_state)
+        centres = bits[random.permutation(len(bits))[:n_components]]
+        self.probabilities_ = 0.25 + 0.5 * centres
+        self.log_weights_ = np.full(n_components, -np.log(n_components))
+        previous = -np.inf
+        for _ in range(self.max_iter):
+            joint = self._log_joint(bits)
+            total = logsumexp(joint, axis=1)
+            responsibilities = np.exp(joint - total[:, None])
+            self.probabilities_ = smoothed_mean(bits, responsibilities)
+            weights = responsibilities.sum(axis=0) + 0.5
+            self.log_weights_ = np.log(weights / weights.sum())
+            if total.mean() - previous < self.tol:
+                break
+            previous = total.mean()
+
+    def _log_joint(self, bits: np.ndarray) -> np.ndarray:
+        p = self.probabilities_
+        return bits @ np.log(p).T + (1.0 - bits) @ np.log1p(-p).T + self.log_weights_
+
+    def _log_prob(self, bits: np.ndarray) -> np.ndarray:
+        return logsumexp(self._log_joint(bits), axis=1)
+
+    def _n_uniform(self) -> int:
+        return self.n_features_in_ + 1
+
+    def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        cumulative = np.cumsum(np.exp(self.log_weights_))
+        component = np.searchsorted(cumulative, uniform[:, 0] * cumulative[-1], side="right")
+        return uniform[:, 1:] < self.probabilities_[np.minimum(component, len(cumulative) - 1)]

@@ -1,0 +1,79 @@
+"""Random numbers: one seed decides everything, one generator an image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Turn scikit-learn's `random_state` into one integer seed.
+
+    An integer gives itself; a `RandomState` gives its next draw; None gives a fresh seed.
+    """
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def image_seeds(seed: int, n: int) -> list[int]:
+    """Seeds of n images; the first m of n are those of m.
+
+    Examples
+    --------
+    >>> from dmzrep.random import image_seeds
+    >>> image_seeds(0, 3) == image_seeds(0, 8)[:3]
+    True
+    """
+    return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
+
+
+def content_seeds(rows: np.ndarray, seed: int = 0) -> list[int]:
+    """A seed from the content of each row, so that a row's noise depends on nothing else."""
+    salt = seed.to_bytes(8, "little", signed=True)
+    rows = np.ascontiguousarray(rows)
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8, salt=salt).digest() for row in rows)
+    return [int.from_bytes(digest, "little") >> 1 for digest in digests]
+
+
+class ImageNoise:
+    """Unit Gaussian noise with one generator an image.
+
+    What an image gets depends on its own seed only, not on its neighbours in a batch. Drawn on
+    the CPU, so that it is the same on every device.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        One for each image.
+    shape : tuple of int
+        Shape of an image's noise.
+    device : torch.device
+        Where the noise is needed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.random import ImageNoise
+    >>> alone = ImageNoise([5], (2,), torch.device("cpu")).draw()
+    >>> among = ImageNoise([4, 5], (2,), torch.device("cpu")).draw()
+    >>> torch.equal(alone[0], among[1])
+    True
+    """
+
+    def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device):
+        self.shape = shape
+        self.device = device
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def draw(self) -> Tensor:
+        """Draw the next noise of every image, shape (n_images, *shape), float32."""
+        out = torch.empty(len(self._generators), *self.shape)
+        for row, generator in zip(out, self._generators, strict=True):
+            row.normal_(generator=generator)
+        return out.to(self.device)

@@ -1,0 +1,74 @@
+"""Row access to arrays and to map-style datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Rows(Protocol):
+    """Anything with a length that gives rows by an array of indices or a slice."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Any, /) -> Any: ...
+
+
+class DatasetRows:
+    """Rows of a map-style dataset, such as a torch `Dataset`, stacked on request.
+
+    Parameters
+    ----------
+    dataset : object with __len__ and __getitem__
+        An item is an array, a tensor, or a tuple whose first part is one.
+
+    Raises
+    ------
+    ValueError
+        The dataset is empty.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from dmzrep.rows import DatasetRows
+    >>> dataset = torch.utils.data.TensorDataset(torch.arange(6).reshape(3, 2), torch.zeros(3))
+    >>> DatasetRows(dataset)[np.array([2, 0])].tolist()
+    [[4, 5], [0, 1]]
+    """
+
+    def __init__(self, dataset: Sequence):
+        if len(dataset) == 0:
+            raise ValueError("The dataset has 0 sample(s); at least 2 are needed to fit, 1 to transform.")
+        self.dataset = dataset
+        first = self._item(0)
+        self.shape = (len(dataset), *first.shape)
+        self.dtype = first.dtype
+        self.ndim = first.ndim + 1
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, indices: np.ndarray | slice) -> np.ndarray:
+        """Stack the items at the given positions."""
+        if isinstance(indices, slice):
+            indices = np.arange(*indices.indices(len(self)))
+        return np.stack([self._item(int(i)) for i in indices])
+
+    def _item(self, i: int) -> np.ndarray:
+        try:
+            item = self.dataset[i]
+        except Exception as error:
+            error.add_note(f"The dataset raised this for item {i}.")
+            raise
+        return np.asarray(item[0] if isinstance(item, (tuple, list)) else item)

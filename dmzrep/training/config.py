@@ -1,0 +1,63 @@
+"""Settings of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a training run.
+
+    Parameters
+    ----------
+    max_epochs : int
+        Passes over the data.
+    max_time : float or None
+        Seconds; training ends with whichever comes first and the learning rate follows.
+    batch_size : int
+        Images a step.
+    learning_rate : float
+        Peak learning rate, above 0.
+    weight_decay : float
+        Decoupled weight decay of matrices and convolutions.
+    warmup_steps : int
+        Steps of linear warm-up.
+    final_learning_rate : float
+        Share of the peak at the end of the cosine decay; 1 keeps the rate constant.
+    gradient_clip : float
+        Largest norm of the gradient; infinity for none.
+    ema_half_life : float
+        Half-life of the weights' average, in images.
+    temperature : float
+        Temperature of the relaxed bits.
+    straight_through : bool
+        Hard bits forward, relaxed gradient.
+    timestep_sampling : str
+        See `dmzrep.diffusion.timesteps.TimestepSampler`.
+    flip : bool
+        Mirror images at random.
+    n_iter_no_change : int or None
+        Epochs without a better validation loss before training stops; None never stops early.
+    precision : {"float32", "bf16", "fp16"}
+        Arithmetic of the forward pass.
+    compile : bool
+        Compile the networks with `torch.compile`.
+    """
+
+    max_epochs: int
+    max_time: float | None = None
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    final_learning_rate: float = 0.0
+    gradient_clip: float = 1.0
+    ema_half_life: float = 500_000.0
+    temperature: float = 1.0
+    straight_through: bool = False
+    timestep_sampling: str = "uniform"
+    flip: bool = False
+    n_iter_no_change: int | None = None
+    precision: str = "float32"
+    compile: bool = False

@@ -1,0 +1,74 @@
+"""A data-dependent start of the encoder: PCA, ITQ or random projections."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmzrep.networks.encoders import LinearStart
+
+#: Mean absolute logit after the start: bits that are mostly sure, yet free to move.
+MEAN_LOGIT = 3.0
+
+
+def principal_directions(features: Tensor, n_directions: int, generator: torch.Generator) -> Tensor:
+    """Leading principal directions as rows, shape (n_directions, n_features).
+
+    Where the data have fewer directions than asked, random ones fill up.
+    """
+    centred = (features - features.mean(dim=0)).double()
+    covariance = centred.T @ centred / max(len(centred) - 1, 1)
+    values, vectors = torch.linalg.eigh(covariance)
+    order = values.argsort(descending=True)[:n_directions]
+    significant = order[values[order] > 1e-9 * values.max().clamp(min=1e-30)]
+    directions = vectors[:, significant].T
+    missing = n_directions - len(directions)
+    if missing > 0:
+        random = torch.randn(missing, features.shape[1], generator=generator, dtype=torch.float64)
+        directions = torch.cat([directions, random / random.norm(dim=1, keepdim=True)])
+    return directions
+
+
+def itq_rotation(projected: Tensor, generator: torch.Generator, n_iterations: int = 50) -> Tensor:
+    """Rotation of PCA projections that brings them closest to their signs.
+
+    References
+    ----------
+    Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes",
+    2011, section 2.2.
+    """
+    size = projected.shape[1]
+    rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
+    for _ in range(n_iterations):
+        signs = torch.sign(projected @ rotation)
+        left, _, right = torch.linalg.svd(projected.T @ signs)
+        rotation = left @ right
+    return rotation
+
+
+@torch.no_grad()
+def set_linear_start(start: LinearStart, x: Tensor, kind: str, generator: torch.Generator) -> None:
+    """Set the encoder's linear branch from data.
+
+    Parameters
+    ----------
+    start : LinearStart
+        The branch.
+    x : Tensor of shape (n, *data_shape)
+        Data in model units.
+    kind : {"pca", "itq"}
+        Signs of principal components, or of their ITQ rotation.
+    generator : torch.Generator
+        A CPU generator.
+    """
+    features = start.features(x).cpu().float()
+    directions = principal_directions(features, start.linear.out_features, generator)
+    centre = features.double().mean(dim=0)
+    projected = (features.double() - centre) @ directions.T
+    if kind == "itq":
+        directions = itq_rotation(projected, generator).T @ directions
+        projected = (features.double() - centre) @ directions.T
+    scale = MEAN_LOGIT / projected.abs().mean(dim=0).clamp(min=1e-12)
+    weight = directions * scale[:, None]
+    start.linear.weight.copy_(weight)
+    start.linear.bias.copy_(-(weight @ centre))

@@ -1,0 +1,90 @@
+"""What may happen around the steps and epochs of training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from dmzrep.training.loop import Trainer
+
+
+class Hooks:
+    """Called by the training loop; does nothing. Override what is needed."""
+
+    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+        """Called once, before the first epoch."""
+
+    def epoch_begin(self, trainer: Trainer) -> None:
+        """Called before an epoch."""
+
+    def step_end(self, trainer: Trainer, loss: Any) -> None:
+        """Called after a step with its loss, a tensor."""
+
+    def epoch_end(self, trainer: Trainer) -> bool:
+        """Called after an epoch, once its row of the history is written; True stops training."""
+        return False
+
+    def fit_end(self, trainer: Trainer) -> None:
+        """Called once, however training ended."""
+
+
+class HookList(Hooks):
+    """Several hooks, called in order.
+
+    Parameters
+    ----------
+    hooks : list of Hooks
+    """
+
+    def __init__(self, hooks: list[Hooks]):
+        self.hooks = hooks
+
+    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+        for hook in self.hooks:
+            hook.fit_begin(trainer, n_rows)
+
+    def epoch_begin(self, trainer: Trainer) -> None:
+        for hook in self.hooks:
+            hook.epoch_begin(trainer)
+
+    def step_end(self, trainer: Trainer, loss: Any) -> None:
+        for hook in self.hooks:
+            hook.step_end(trainer, loss)
+
+    def epoch_end(self, trainer: Trainer) -> bool:
+        return any([hook.epoch_end(trainer) for hook in self.hooks])
+
+    def fit_end(self, trainer: Trainer) -> None:
+        for hook in self.hooks:
+            hook.fit_end(trainer)
+
+
+class ProgressBar(Hooks):
+    """A progress bar over the whole run, by epochs or by time, whichever is further."""
+
+    def __init__(self) -> None:
+        self._n_rows = 1
+
+    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._bar = tqdm(
+            total=100.0,
+            desc="DMZEncoder.fit",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+        )
+
+    def step_end(self, trainer: Trainer, loss: Any) -> None:
+        self._bar.update(100.0 * trainer.progress(self._n_rows) - self._bar.n)
+
+    def epoch_end(self, trainer: Trainer) -> bool:
+        row = trainer.history[-1]
+        shown = {"epoch": trainer.epoch, "loss": f"{row['loss']:.4f}"}
+        if "validation_loss" in row:
+            shown["val"] = f"{row['validation_loss']:.4f}"
+        self._bar.set_postfix({**shown, "img/s": round(row["images_per_second"])}, refresh=False)
+        return False
+
+    def fit_end(self, trainer: Trainer) -> None:
+        self._bar.close()

@@ -1,0 +1,336 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.timesteps import TimestepSampler
+from dmzrep.errors import TrainingDivergedError
+from dmzrep.networks.codes import hard_bits, relaxed_bernoulli
+from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.training.config import TrainingConfig
+from dmzrep.training.data import TrainingData
+from dmzrep.training.ema import WeightAverage
+from dmzrep.training.hooks import Hooks
+
+#: Rows of the validation set that are scored at the end of an epoch, at most.
+VALIDATION_ROWS = 1024
+#: Rows that re-estimate the statistics of batch normalisation after training, at most.
+STATISTICS_ROWS = 8192
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split parameters: matrices and kernels decay, biases and normalisation do not."""
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    kept = [p for p in model.parameters() if p.dim() <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+
+
+class Trainer:
+    """Trains a diffusion autoencoder.
+
+    Parameters
+    ----------
+    model : DiffusionAutoencoder
+        Trained in place, on its device.
+    objective : Objective
+        The loss.
+    config : TrainingConfig
+        Settings.
+    seed : int
+        Decides the order of the data, the timesteps and all noise.
+
+    Attributes
+    ----------
+    average : WeightAverage
+        The weights to use afterwards.
+    history : list of dict
+        A row an epoch: epoch, seconds, images, images_per_second, loss, learning_rate and, with
+        validation data, validation_loss, validation_loss_hard, validation_loss_shuffled.
+    stopped : str
+        Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
+    """
+
+    def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
+        self.model = model
+        self.objective = objective
+        self.config = config
+        self.device = next(model.parameters()).device
+        self.average = WeightAverage(model, config.ema_half_life)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99), fused=True
+        )
+        self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
+        # Order and timesteps come from a CPU generator, noise from one on the device.
+        self.order = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator(self.device).manual_seed(seed + 1)
+        self.validation_seed = seed + 2
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.epoch = self.step = self.images_seen = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+        self.stopped = ""
+        self._denoiser: Callable[..., Tensor] = model.denoiser
+        self._encoder: Callable[..., Tensor] = model.encoder
+        if config.compile:
+            self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
+
+    # -- the ladder: fit, epoch, step ----------------------------------------------------------
+
+    def fit(
+        self,
+        data: TrainingData,
+        validation: TrainingData | None = None,
+        *,
+        hooks: Hooks | None = None,
+    ) -> Trainer:
+        """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends it.
+
+        Parameters
+        ----------
+        data, validation : TrainingData
+            Rows to learn from, and rows to score.
+        hooks : Hooks, optional
+            Called around steps and epochs.
+
+        Returns
+        -------
+        Trainer
+            Itself.
+        """
+        hooks = hooks or Hooks()
+        self._start_epoch, self._start_step, self._start_seconds = self.epoch, self.step, self.seconds
+        self._clock = time.perf_counter() - self.seconds
+        best, epochs_since_best = math.inf, 0
+        self.stopped = "max_iter"
+        hooks.fit_begin(self, len(data))
+        try:
+            while self.epoch - self._start_epoch < self.config.max_epochs:
+                hooks.epoch_begin(self)
+                row = self.run_epoch(data, hooks)
+                if validation is not None and len(validation):
+                    row.update(self.validate(validation))
+                self.history.append(row)
+                if hooks.epoch_end(self):
+                    self.stopped = "callback"
+                    break
+                if self._time_is_up():
+                    self.stopped = "max_time"
+                    break
+                score = row.get("validation_loss", row["loss"])
+                best, epochs_since_best = (score, 0) if score < best else (best, epochs_since_best + 1)
+                patience = self.config.n_iter_no_change
+                if patience is not None and epochs_since_best >= patience:
+                    self.stopped = "early_stopping"
+                    break
+        except KeyboardInterrupt:
+            self.stopped = "interrupted"
+        finally:
+            hooks.fit_end(self)
+        self.refresh_statistics(data)
+        return self
+
+    def run_epoch(self, data: TrainingData, hooks: Hooks) -> dict[str, float]:
+        """Train on each row once, or until the time is up; give the epoch's row of the history."""
+        self.model.train()
+        losses: list[Tensor] = []
+        begun, seen = self._now(), self.images_seen
+        for positions in self._batches(len(data)):
+            losses.append(self.train_step(data.batch(positions), len(data)))
+            hooks.step_end(self, losses[-1])
+            if self._time_is_up():
+                break
+        self.epoch += 1
+        self.seconds = self._now()
+        loss = torch.stack(losses).mean().item()
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(
+                f"The training loss became {loss} in epoch {self.epoch} (step {self.step}). "
+                "Lower learning_rate, or use precision='float32'."
+            )
+        return {
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "images": self.images_seen,
+            "images_per_second": (self.images_seen - seen) / max(self.seconds - begun, 1e-9),
+            "loss": loss,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
+
+    def train_step(self, x0: Tensor, n_rows: int) -> Tensor:
+        """Make one step on a batch in model units; give its mean loss, detached."""
+        if self.config.flip:
+            x0 = self._flip(x0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self._rate(n_rows)
+        self.optimizer.zero_grad(set_to_none=True)
+        t, weights = self.timesteps.sample(len(x0), self.order)
+        t, weights = t.to(self.device), weights.to(self.device)
+        with self._autocast():
+            z = self._relaxed_code(x0)
+            losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
+        loss = (losses * weights).mean()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        if math.isfinite(self.config.gradient_clip):
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.timesteps.update(t, losses.detach())
+        self.step += 1
+        self.images_seen += len(x0)
+        self.average.update(self.images_seen, len(x0))
+        return loss.detach()
+
+    # -- parts of a step -----------------------------------------------------------------------
+
+    def _relaxed_code(self, x0: Tensor) -> Tensor | None:
+        if self.model.config.conditioning == "none":
+            return None
+        logits = self._encoder(x0).float()
+        return relaxed_bernoulli(
+            logits,
+            self.config.temperature,
+            straight_through=self.config.straight_through,
+            generator=self.noise,
+        )
+
+    def _randn(self, like: Tensor) -> Tensor:
+        noise = torch.randn(like.shape, generator=self.noise, device=like.device)
+        return noise.contiguous(memory_format=memory_format(self.model.config))
+
+    def _perturbation(self, x0: Tensor) -> Tensor | None:
+        return self._randn(x0) if self.objective.input_perturbation else None
+
+    def _flip(self, x0: Tensor) -> Tensor:
+        mirrored = torch.rand(len(x0), generator=self.order) < 0.5
+        return torch.where(mirrored.to(x0.device).view(-1, 1, 1, 1), x0.flip(-1), x0)
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        if self.config.precision == "float32":
+            return contextlib.nullcontext()
+        dtype = torch.bfloat16 if self.config.precision == "bf16" else torch.float16
+        return torch.autocast(self.device.type, dtype=dtype)
+
+    def _batches(self, n_rows: int) -> Iterator[Tensor]:
+        size = min(self.config.batch_size, n_rows)
+        order = torch.randperm(n_rows, generator=self.order)
+        for start in range(0, n_rows - size + 1, size):
+            yield order[start : start + size]
+
+    # -- time and schedule ---------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._clock
+
+    def _time_is_up(self) -> bool:
+        limit = self.config.max_time
+        return limit is not None and self._now() - self._start_seconds >= limit
+
+    def progress(self, n_rows: int) -> float:
+        """Share of the run that is done, in [0, 1], by epochs or by time, whichever is further."""
+        size = min(self.config.batch_size, n_rows)
+        steps_per_epoch = max(1, n_rows // size)
+        done = (self.step - self._start_step) / (self.config.max_epochs * steps_per_epoch)
+        if self.config.max_time is not None:
+            done = max(done, (self._now() - self._start_seconds) / self.config.max_time)
+        return min(max(done, 0.0), 1.0)
+
+    def _rate(self, n_rows: int) -> float:
+        """Share of the peak learning rate at this step: linear warm-up, then cosine decay."""
+        final = self.config.final_learning_rate
+        decayed = final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * self.progress(n_rows)))
+        return min(1.0, (self.step + 1) / max(1, self.config.warmup_steps)) * decayed
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """A copy of everything that going on needs, on the CPU."""
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "average": self.average.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "order": self.order.get_state(),
+                "noise": self.noise.get_state(),
+                "timesteps": self.timesteps,
+                "counters": (self.epoch, self.step, self.images_seen, self.seconds),
+                "history": self.history,
+            }
+        )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        state = copy.deepcopy(state)
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        self.noise.set_state(state["noise"])
+        self.timesteps = state["timesteps"]
+        self.epoch, self.step, self.images_seen, self.seconds = state["counters"]
+        self.history = state["history"]
+
+    # -- after an epoch ------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validate(self, data: TrainingData) -> dict[str, float]:
+        """Loss of the averaged weights on validation rows, with timesteps and noise that never change.
+
+        Three kinds of code: relaxed as in training, hard as in use, and hard but taken from
+        another row, which tells whether the denoiser listens to the code.
+        """
+        model = self.average.model
+        generator = torch.Generator(self.device).manual_seed(self.validation_seed)
+        order = torch.Generator().manual_seed(self.validation_seed)
+        sampler = TimestepSampler(self.objective.schedule.n_timesteps)
+        totals = {"validation_loss": 0.0, "validation_loss_hard": 0.0, "validation_loss_shuffled": 0.0}
+        n_rows = min(len(data), VALIDATION_ROWS)
+        for start in range(0, n_rows, self.config.batch_size):
+            positions = torch.arange(start, min(start + self.config.batch_size, n_rows))
+            x0 = data.batch(positions)
+            t = sampler.sample(len(x0), order)[0].to(self.device)
+            noise = torch.randn(x0.shape, generator=generator, device=self.device)
+            codes: dict[str, Tensor | None] = dict.fromkeys(totals)
+            with self._autocast():
+                if model.config.conditioning != "none":
+                    logits = model.encode(x0).float()
+                    bits = hard_bits(torch.sigmoid(logits))
+                    codes["validation_loss"] = relaxed_bernoulli(
+                        logits, self.config.temperature, generator=generator
+                    )
+                    codes["validation_loss_hard"] = bits
+                    codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
+                for name, z in codes.items():
+                    losses = self.objective.losses(model.denoiser, x0, t, z, noise)
+                    totals[name] += losses.sum().item() / n_rows
+        return totals
+
+    @torch.no_grad()
+    def refresh_statistics(self, data: TrainingData) -> None:
+        """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""
+        encoder = self.average.model.encoder
+        norms = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+        if not norms or not self.step:
+            return
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        positions = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:STATISTICS_ROWS]
+        size = min(self.config.batch_size, len(data))
+        for start in range(0, len(positions) - size + 1, size):
+            encoder(data.batch(positions[start : start + size]))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
