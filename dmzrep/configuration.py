@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.schedule import NoiseSchedule
@@ -15,7 +20,8 @@ from dmzrep.networks.defaults import (
     default_widths,
 )
 from dmzrep.networks.model import NetworkConfig
-from dmzrep.training.config import TrainingConfig
+from dmzrep.rows import Rows
+from dmzrep.training import Trainer, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
@@ -53,6 +59,8 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         "linear_start": resolve_init(params) != "random",
     }
     if not is_image:
+        if params["augment"] is not None:
+            raise ValueError(f"augment={params['augment']!r} needs images, but X holds vectors. Use None.")
         if params["backbone"] == "unet":
             raise ValueError(
                 f"backbone='unet' needs images, but X holds vectors of {shape[0]} features. "
@@ -78,17 +86,22 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         raise ValueError(f"patch_size={patch_size} is larger than the images, {shape[1]} x {shape[2]} pixels.")
     widths = _widths(params["width"], default_widths(shape, patch_size))
     attention = params["attention"]
-    paper = params["encoder"] == "paper"
+    levels = attention_levels(
+        attention if isinstance(attention, str) else tuple(attention), shape, patch_size, len(widths)
+    )
+    if params["conditioning"] == "cross_attention" and not levels:
+        raise ValueError(
+            "conditioning='cross_attention' needs attention at one level at least, got "
+            f"attention={attention!r}, which gives none. Name a resolution of the feature maps."
+        )
     return NetworkConfig(
         backbone="unet",
         widths=widths,
         depth=_number(params["depth"], "depth", 1),
-        attention_levels=attention_levels(
-            attention if isinstance(attention, str) else tuple(attention), shape, patch_size, len(widths)
-        ),
+        attention_levels=levels,
         patch_size=patch_size,
         encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
-        paired_logits=paper,
+        paired_logits=params["encoder"] == "paper",
         **common,
     )
 
@@ -136,6 +149,28 @@ def resolve_training(params: dict[str, Any], precision: str) -> TrainingConfig:
         precision=precision,
         compile=bool(params["compile"]),
     )
+
+
+def run_identity(trainer: Trainer, rows: Rows, seed: int) -> dict[str, Any]:
+    """Plain values that two training runs share if one can go on where the other stopped.
+
+    Epochs and time are left out: a longer run may go on from a shorter one.
+    """
+    settings = asdict(trainer.config)
+    for name in ("max_epochs", "max_time"):
+        settings.pop(name)
+    objective = trainer.objective
+    some = np.ascontiguousarray(rows[np.linspace(0, len(rows) - 1, min(64, len(rows))).astype(int)])
+    identity = {
+        **trainer.model.config.to_dict(),
+        **settings,
+        "objective": objective.kind,
+        "input_perturbation": objective.input_perturbation,
+        "noise_schedule": hashlib.sha256(objective.schedule.betas.tobytes()).hexdigest()[:16],
+        "data": f"{tuple(rows.shape)} {rows.dtype} {hashlib.sha256(some.tobytes()).hexdigest()[:16]}",
+        "seed": seed,
+    }
+    return json.loads(json.dumps(identity))
 
 
 def _number(value: Any, name: str, default: int) -> int:

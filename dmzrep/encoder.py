@@ -17,7 +17,13 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.configuration import resolve_init, resolve_network, resolve_objective, resolve_training
+from dmzrep.configuration import (
+    resolve_init,
+    resolve_network,
+    resolve_objective,
+    resolve_training,
+    run_identity,
+)
 from dmzrep.device import available_device, resolve_device, resolve_precision
 from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.errors import TrainingInterruptedWarning
@@ -41,7 +47,18 @@ from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.random import draw_seed, image_seeds
 from dmzrep.rows import Rows
-from dmzrep.training import HookList, Hooks, ProgressBar, Trainer, TrainingData, set_linear_start, split_indices
+from dmzrep.training import (
+    CheckpointWriter,
+    HookList,
+    Hooks,
+    ProgressBar,
+    Trainer,
+    TrainingData,
+    read_checkpoint,
+    resume,
+    set_linear_start,
+    split_indices,
+)
 
 #: Rows set aside for validation, at most.
 VALIDATION_ROWS = 1024
@@ -52,7 +69,162 @@ START_ROWS, REPORT_ROWS = 10_000, 20_000
 class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Binary codes of images (or vectors) from a diffusion autoencoder.
 
-    DOCSTRING
+    A diffusion model learns to remove noise from rows while it is told, bit by bit, what they show;
+    the encoder learns what to tell. No labels are used.
+
+    Parameters
+    ----------
+    latent_dim : int, default=64
+        Number of bits of a code.
+    output : {"probabilities", "logits", "bits"}, default="probabilities"
+        What `transform` gives: float32 probabilities of a one, float32 logits, or uint8 bits.
+    image_shape : tuple of int or None, default=None
+        Shape (H, W), (H, W, C) or (C, H, W) of images that come as rows of a table. None reads a
+        table as vectors.
+    channels : {"auto", "first", "last"}, default="auto"
+        Where the channel axis of images stands. ``"auto"`` finds it when only one of the two places
+        has 1 to 4 entries.
+    value_range : tuple of two floats or "auto", default="auto"
+        Smallest and largest possible pixel. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
+    backbone : {"auto", "unet", "mlp"}, default="auto"
+        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data.
+    width : "auto", int or tuple of int, default="auto"
+        Channels at each level of the UNet, from the finest (one number sets the finest only), multiples
+        of 8; or hidden features of the MLP.
+    depth : "auto" or int, default="auto"
+        Residual blocks at each level (1), or in the MLP (3).
+    attention : "auto" or tuple of int, default="auto"
+        Sides of the feature maps with self-attention. ``"auto"``: the coarsest if it has at most 8
+        positions a side.
+    patch_size : "auto" or int, default="auto"
+        Pixels a side that become one position of the UNet. ``"auto"``: 1 up to 16 pixels, 2 up to 40,
+        4 up to 96, then 8.
+    conditioning : {"bias", "cross_attention", "adagn", "none"}, default="bias"
+        How the code enters the denoiser: the paper's one-token cross-attention, computed as the bias
+        that it is; cross-attention to one token a bit; a scale and shift of each normalisation; or not
+        at all, which gives an unconditional diffusion model without codes.
+    code_input : {"signed", "one_hot"}, default="signed"
+        Columns with which a bit enters the denoiser: one of -1 or +1, or two.
+    dropout : float, default=0.0
+        Dropout rate of the denoiser, in [0, 1).
+    encoder : {"auto", "paper"}, default="auto"
+        ``"paper"`` has two outputs a bit and no linear branch, as the authors' network.
+    encoder_width : "auto" or int, default="auto"
+        Channels after the encoder's first convolution (32), or hidden features for vectors (256).
+    objective : {"auto", "v", "epsilon", "sample"}, default="auto"
+        What the denoiser predicts: velocity, noise, or clean data. ``"auto"`` is velocity, or clean data
+        where a patch has more numbers than a quarter of the channels.
+    learn_variance : bool, default=False
+        Learn the reverse variance by the variational bound.
+    noise_schedule : {"cosine", "linear"}, default="cosine"
+        Variances of the forward process.
+    n_timesteps : int, default=1000
+        Steps of the forward process, at least 2.
+    input_perturbation : float, default=0.0
+        Standard deviation of an extra noise in the network's input; the paper uses 0.1 and 0.15.
+    timestep_sampling : {"uniform", "high_noise", "loss_second_moment"}, default="high_noise"
+        How training draws timesteps. ``"high_noise"`` stresses those where a code can tell most.
+    temperature : float, default=1.0
+        Temperature of the relaxed bits in training, above 0.
+    straight_through : bool, default=False
+        Hard bits forward and relaxed gradients backward.
+    init : {"auto", "itq", "pca", "random"}, default="auto"
+        Start of the encoder: a linear map set to ITQ or PCA of the data, which training refines, or
+        random weights. ``"auto"`` is ITQ.
+    prior : {"auto", "uniform", "independent", "chow_liu", "mixture"} or CodePrior, default="auto"
+        Model of the codes for `sample` and the code's rate. ``"auto"`` picks by held-out likelihood.
+    max_iter : int, default=200
+        Epochs at most.
+    max_time : float or None, default=None
+        Seconds of training at most; the learning rate follows whichever limit is nearer. A run that
+        time ends is not reproducible to the bit.
+    batch_size : int, default=32
+        Rows a step.
+    learning_rate : float, default=1e-3
+        Peak learning rate of AdamW.
+    final_learning_rate : float, default=0.02
+        Share of the peak that is left at the end of the cosine decay, in [0, 1]; 1 keeps it constant.
+    warmup_steps : int, default=50
+        Steps of linear warm-up.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of matrices and kernels.
+    gradient_clip : float or None, default=1.0
+        Largest norm of a gradient.
+    ema_half_life : float, default=500_000
+        Half-life, in rows, of the average of weights that is used afterwards; early on it is a twentieth
+        of the rows seen. 0 uses the last weights.
+    validation_fraction : float, default=0.05
+        Share of rows, at most 1,024, set aside to follow the loss; 0 sets none aside.
+    early_stopping : bool, default=False
+        Stop when the validation loss has not fallen for `n_iter_no_change` epochs.
+    n_iter_no_change : int, default=10
+        See `early_stopping`.
+    warm_start : bool, default=False
+        `fit` goes on from the last fit's state.
+    checkpoint_dir : path-like or None, default=None
+        Folder for a checkpoint at the end of each epoch. `fit` with the same folder, settings and data
+        goes on from it.
+    augment : {"flip"} or None, default=None
+        ``"flip"`` mirrors training images at random.
+    device : str or torch.device, default="auto"
+        ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision : {"auto", "float32", "bf16", "fp16"}, default="auto"
+        Arithmetic of training. ``"auto"`` is bf16 where the hardware multiplies it, else float32.
+    compile : bool, default=False
+        Compile the networks for training with `torch.compile`.
+    random_state : int, RandomState or None, default=None
+        Seed of everything in `fit`. torch's and NumPy's global generators are left as they were.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    model_ : DiffusionAutoencoder
+        The networks, with averaged weights.
+    prior_ : CodePrior or None
+        Fitted to the codes of (at most 20,000) training rows; None without codes.
+    code_report_ : DataFrame or None
+        A row for each bit: mean, entropy (in bits), confidence. Of the same rows.
+    history_ : DataFrame
+        A row for each epoch: seconds, rows seen, rows a second, losses, learning rate. The three
+        validation losses are of relaxed bits, of hard bits, and of hard bits of other rows.
+    n_iter_ : int
+        Epochs begun.
+    stopped_ : str
+        Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
+    objective_ : Objective
+        What the denoiser predicts, with its noise schedule.
+    data_format_ : ImageFormat or VectorFormat
+        Layout and range, or standardisation, of the fitted data.
+    device_ : torch.device
+        Where the networks are.
+    precision_ : str
+        Arithmetic that was used.
+    n_features_in_ : int
+        Numbers in a row.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X was a table with names.
+
+    See Also
+    --------
+    dmzrep.priors : Models of codes.
+    sklearn.neural_network.BernoulliRBM : Binary features from another generative model.
+
+    References
+    ----------
+    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
+    and Representation Learning", 2025, arXiv 2506.00136.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from dmzrep import DMZEncoder
+    >>> X = load_digits().images / 16.0
+    >>> encoder = DMZEncoder(latent_dim=16, max_iter=1, random_state=0).fit(X[:256])
+    >>> encoder.transform(X[:4]).shape
+    (4, 16)
+    >>> encoder.sample(2, n_steps=5, random_state=0).shape
+    (2, 8, 8)
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
@@ -88,7 +260,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         max_iter=200,
         max_time=None,
         batch_size=32,
-        learning_rate=2e-3,
+        learning_rate=1e-3,
         final_learning_rate=0.02,
         warmup_steps=50,
         weight_decay=0.01,
@@ -98,6 +270,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         early_stopping=False,
         n_iter_no_change=10,
         warm_start=False,
+        checkpoint_dir=None,
         augment=None,
         device="auto",
         precision="auto",
@@ -143,6 +316,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.augment = augment
         self.device = device
         self.precision = precision
@@ -204,11 +378,20 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self._validate_params()
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format = check_rows(self, X, first=not continued)
+        checkpoint = None if self.checkpoint_dir is None else read_checkpoint(self.checkpoint_dir)
         seed = draw_seed(self.random_state)
+        if checkpoint is not None and self.random_state is None:
+            seed = checkpoint[0]["identity"]["seed"]
         trainer = self._trainer(rows, data_format, seed, continued)
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X)
-        self._train(trainer, rows, data_format, seed, [CallbackHooks(self, context, X)])
+        hooks: list[Hooks] = [CallbackHooks(self, context, X)]
+        if self.checkpoint_dir is not None:
+            identity = run_identity(trainer, rows, seed)
+            if checkpoint is not None:
+                resume(trainer, identity, *checkpoint)
+            hooks.append(CheckpointWriter(self.checkpoint_dir, identity))
+        self._train(trainer, rows, data_format, seed, hooks)
         self._training_state = trainer.state() if self.warm_start else None
         context.call_on_fit_task_end(estimator=self, X=X)
         return self
@@ -268,7 +451,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             model = model.to(device=device, memory_format=memory_format(network))
         trainer = Trainer(model, objective, config, seed)
         if continued and getattr(self, "_training_state", None) is not None:
-            trainer.load_state(self._training_state)
+            trainer.load_state(self._training_state, new_run=True)
         elif not continued and network.linear_start:
             generator = torch.Generator().manual_seed(seed)
             chosen = torch.randperm(len(rows), generator=generator)[:START_ROWS].sort().values.numpy()
@@ -358,9 +541,6 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ValueError
             X does not agree with the fitted format, or the model has no code.
         """
-        return self._codes(X, self.output)
-
-    def _codes(self, X: Any, output: str) -> np.ndarray:
         check_is_fitted(self)
         if self.model_.config.conditioning == "none":
             raise ValueError(
@@ -368,12 +548,15 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 "Fit with conditioning='bias' to get codes."
             )
         logits = encode_logits(self._model(), check_rows_to_transform(self, X))
-        if output == "logits":
+        if self.output == "logits":
             return logits
-        return (logits > 0).astype(np.uint8) if output == "bits" else expit(logits)
+        return (logits > 0).astype(np.uint8) if self.output == "bits" else expit(logits)
 
-    def _bits(self, X: Any) -> np.ndarray | None:
-        return None if self.model_.config.conditioning == "none" else self._codes(X, "bits")
+    def _bits(self, rows: Rows) -> np.ndarray | None:
+        """Bits of rows that are already checked, or None where the model has no code."""
+        if self.model_.config.conditioning == "none":
+            return None
+        return (encode_logits(self._model(), rows) > 0).astype(np.uint8)
 
     def inverse_transform(
         self,
@@ -527,7 +710,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     # -- likelihood ----------------------------------------------------------------------------
 
-    def score_samples(self, X: Any, *, n_terms: int = 32) -> np.ndarray:
+    def score_samples(self, X: Any, *, n_terms: int | None = None) -> np.ndarray:
         """Minus the variational bound of each row, in bits a dimension; higher is better.
 
         The bound is the rate of the row given its bits plus the rate of the bits under `prior_`.
@@ -536,9 +719,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ----------
         X : array-like, table or map-style dataset
             Rows in the fitted layout.
-        n_terms : int, default=32
+        n_terms : int or None, default=None
             Network evaluations a row, from 2 to `n_timesteps`: fewer give a stratified estimate
-            without bias, `n_timesteps` the whole sum.
+            without bias, `n_timesteps` the whole sum. None takes 32, or all where there are fewer.
 
         Returns
         -------
@@ -548,8 +731,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         check_is_fitted(self)
         n_timesteps = self.objective_.schedule.n_timesteps
-        if not 2 <= n_terms <= n_timesteps:
-            raise ValueError(f"n_terms must be from 2 to n_timesteps={n_timesteps}, got {n_terms}.")
+        n_terms = min(32, n_timesteps) if n_terms is None else n_terms
+        if not isinstance(n_terms, (int, np.integer)) or not 2 <= n_terms <= n_timesteps:
+            raise ValueError(f"n_terms must be an integer from 2 to n_timesteps={n_timesteps}, got {n_terms!r}.")
         rows = check_rows_to_transform(self, X)
         codes = self._bits(rows)
         nats = variational_bound(self._model(), rows, codes, n_terms).nats

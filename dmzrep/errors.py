@@ -15,6 +15,10 @@ class PersistenceError(DmzError, ValueError):
     """A file is not what `save` wrote: foreign, damaged, truncated or of an unknown version."""
 
 
+class CheckpointMismatchError(DmzError, ValueError):
+    """A checkpoint belongs to another configuration or to other data."""
+
+
 class CodeWarning(UserWarning):
     """The learned code is not what it should be, such as ignored by the decoder or with dead bits."""
 

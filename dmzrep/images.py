@@ -288,7 +288,14 @@ def _find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, 
     dtype = np.dtype(X.dtype)
     found_low, found_high = value_limits(X)
     if not isinstance(value_range, str):
-        low, high = map(float, value_range)
+        try:
+            low, high = map(float, value_range)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(
+                f"value_range must be two finite numbers, the smaller first, or 'auto'. Got {value_range!r}."
+            )
     elif dtype == np.uint8:
         low, high = 0.0, 255.0
     elif dtype == bool or np.issubdtype(dtype, np.floating):

@@ -39,8 +39,8 @@ def write_file(path: str | os.PathLike, values: dict[str, Any], arrays: dict[str
         The file cannot be written.
     """
     path = Path(path)
-    header = json.dumps(values, allow_nan=True, sort_keys=True)
-    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header = json.dumps(values, allow_nan=True)
+    tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
         "version": str(FORMAT_VERSION),

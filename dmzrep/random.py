@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Turn scikit-learn's `random_state` into one integer seed.
 
-    An integer gives itself; a `RandomState` gives its next draw; None gives a fresh seed.
+    An integer gives itself; a `RandomState` gives its next draw; None gives a fresh seed from the
+    operating system, so that NumPy's global generator stays as it was.
     """
+    if random_state is None:
+        return secrets.randbits(31)
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))

@@ -1,5 +1,6 @@
 """Learning: the loop, its data, the average of weights, the encoder's start."""
 
+from dmzrep.training.checkpoint import CheckpointWriter, read_checkpoint, resume
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
 from dmzrep.training.encoder_start import set_linear_start
@@ -7,12 +8,15 @@ from dmzrep.training.hooks import HookList, Hooks, ProgressBar
 from dmzrep.training.loop import Trainer
 
 __all__ = [
+    "CheckpointWriter",
     "HookList",
     "Hooks",
     "ProgressBar",
     "Trainer",
     "TrainingConfig",
     "TrainingData",
+    "read_checkpoint",
+    "resume",
     "set_linear_start",
     "split_indices",
 ]

@@ -77,6 +77,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.epoch = self.step = self.images_seen = 0
         self.seconds = 0.0
+        self._start_epoch = self._start_step = 0
+        self._start_seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.stopped = ""
         self._denoiser: Callable[..., Tensor] = model.denoiser
@@ -108,13 +110,12 @@ class Trainer:
             Itself.
         """
         hooks = hooks or Hooks()
-        self._start_epoch, self._start_step, self._start_seconds = self.epoch, self.step, self.seconds
         self._clock = time.perf_counter() - self.seconds
         best, epochs_since_best = math.inf, 0
-        self.stopped = "max_iter"
+        self.stopped = "max_time" if self._time_is_up() else "max_iter"
         hooks.fit_begin(self, len(data))
         try:
-            while self.epoch - self._start_epoch < self.config.max_epochs:
+            while self.stopped != "max_time" and self.epoch - self._start_epoch < self.config.max_epochs:
                 hooks.epoch_begin(self)
                 row = self.run_epoch(data, hooks)
                 if validation is not None and len(validation):
@@ -265,20 +266,46 @@ class Trainer:
                 "timesteps": self.timesteps,
                 "counters": (self.epoch, self.step, self.images_seen, self.seconds),
                 "history": self.history,
+                "scaler": self.scaler.state_dict(),
             }
         )
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+    def load_state(self, state: dict[str, Any], *, new_run: bool = False) -> None:
+        """Go on from what `state` gave.
+
+        Parameters
+        ----------
+        state : dict
+            From `state`.
+        new_run : bool, default=False
+            Count epochs, time and the learning rate's schedule from here, instead of going on with
+            the run that was left.
+        """
         state = copy.deepcopy(state)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._align_moments()
         self.order.set_state(state["order"])
         self.noise.set_state(state["noise"])
         self.timesteps = state["timesteps"]
         self.epoch, self.step, self.images_seen, self.seconds = state["counters"]
         self.history = state["history"]
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        if new_run:
+            self._start_epoch, self._start_step, self._start_seconds = self.epoch, self.step, self.seconds
+
+    def _align_moments(self) -> None:
+        """Lay the optimiser's moments out as their weights are.
+
+        The fused optimiser walks memory, not indices: moments in another memory format than their
+        weight would silently be applied to the wrong elements.
+        """
+        for weight, slots in self.optimizer.state.items():
+            for name, value in slots.items():
+                if value.shape == weight.shape and value.stride() != weight.stride():
+                    slots[name] = torch.empty_like(weight).copy_(value)
 
     # -- after an epoch ------------------------------------------------------------------------
 

@@ -1,0 +1,6 @@
+"""Image data sets."""
+
+from dmzrep.datasets.digits import load_digits_images
+from dmzrep.datasets.mnist import fetch_mnist
+
+__all__ = ["fetch_mnist", "load_digits_images"]

@@ -1,0 +1,183 @@
+"""Images and their nearest neighbours by Hamming distance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from dmzrep.encoder import DMZEncoder
+from dmzrep.plotting.grid import draw_grid
+from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class NeighborsDisplay:
+    """Query images, each followed by the images whose codes differ in the fewest bits.
+
+    Make one with `from_estimator`.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n, H, W) or (n, H, W, channels)
+        Pictures with values in [0, 1].
+    neighbors : ndarray of shape (n, k, H, W) or (n, k, H, W, channels)
+        Pictures with values in [0, 1], the nearest first.
+    distances : ndarray of shape (n, k)
+        Differing bits.
+    indices : ndarray of shape (n, k)
+        Row numbers of the neighbours.
+    title : str, default="Nearest neighbors"
+        Title of the axes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the pictures.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    images_ : list of matplotlib AxesImage
+        The pictures, in reading order.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep.datasets import load_digits_images
+    >>> from dmzrep.plotting import NeighborsDisplay
+    >>> X = load_digits_images().images
+    >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
+    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X[5:])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        neighbors: np.ndarray,
+        distances: np.ndarray,
+        indices: np.ndarray,
+        *,
+        title: str = "Nearest neighbors",
+    ):
+        self.queries = queries
+        self.neighbors = neighbors
+        self.distances = distances
+        self.indices = indices
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        encoder: DMZEncoder,
+        X_query: Any,
+        X_index: Any,
+        k: int = 8,
+        *,
+        max_queries: int = 8,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Encode images, search by Hamming distance over bits, and draw what was found.
+
+        Parameters
+        ----------
+        encoder : DMZEncoder
+            Fitted on images.
+        X_query : array-like, table or map-style dataset
+            Images to search for, in the fitted layout. One that is also in `X_index` finds itself.
+        X_index : array-like, table or map-style dataset
+            Images to search in, in the fitted layout.
+        k : int, default=8
+            Neighbours of each query.
+        max_queries : int, default=8
+            How many of the queries are used, from the first.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        NeighborsDisplay
+        """
+        image_format = fitted_image_format(encoder, cls.__name__)
+        if max_queries < 1:
+            raise ValueError(f"max_queries must be at least 1, got {max_queries}.")
+        queries, rows = as_rows(X_query)[:max_queries], as_rows(X_index)
+        if not 1 <= k <= len(rows):
+            raise ValueError(
+                f"k must be from 1 to the number of images in X_index, {len(rows)}, got {k}. "
+                "Ask for fewer neighbours, or give more images."
+            )
+        distances, indices = hamming_neighbors(_bits(encoder, queries), _bits(encoder, rows), k)
+        neighbors = as_pictures(rows[indices.ravel()], image_format)
+        return cls(
+            as_pictures(queries, image_format),
+            neighbors.reshape(*indices.shape, *neighbors.shape[1:]),
+            distances,
+            indices,
+            title=f"Nearest neighbors by Hamming distance over {code_name(encoder)}",
+        ).plot(ax)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw the pictures, distances under the neighbours.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        NeighborsDisplay
+        """
+        k = self.neighbors.shape[1]
+        self.ax_, self.images_ = draw_grid(
+            np.concatenate([self.queries[:, None], self.neighbors], axis=1),
+            ax,
+            caller=f"{type(self).__name__}.plot",
+            title=self.title,
+            column_labels=["query", *(str(i + 1) for i in range(k))],
+            captions=[["", *map(_caption, row)] for row in self.distances],
+        )
+        self.figure_ = self.ax_.figure
+        return self
+
+
+def hamming_neighbors(queries: np.ndarray, bits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k rows that differ in the fewest bits, with FAISS.
+
+    Parameters
+    ----------
+    queries, bits : ndarray of shape (n, n_bits)
+        Zeros and ones, or booleans.
+    k : int
+        Neighbours of each query, at most the rows of `bits`.
+
+    Returns
+    -------
+    distances, indices : ndarray of shape (n_queries, k)
+        Differing bits and row numbers, the nearest first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.plotting.neighbors import hamming_neighbors
+    >>> bits = np.array([[0, 0, 0], [1, 1, 0], [1, 1, 1]])
+    >>> hamming_neighbors(bits[:1], bits, 3)[0].tolist()
+    [[0, 2, 3]]
+    """
+    import faiss
+
+    # Zeros up to a whole byte differ in no pair.
+    queries, bits = (np.packbits(np.asarray(codes, dtype=bool), axis=1) for codes in (queries, bits))
+    index = faiss.IndexBinaryFlat(8 * bits.shape[1])
+    index.add(bits)
+    return index.search(queries, k)
+
+
+def _bits(encoder: DMZEncoder, rows: Any) -> np.ndarray:
+    """Hard bits, whatever `output` the encoder gives."""
+    return np.asarray(encoder.transform(rows)) > (0.0 if encoder.output == "logits" else 0.5)
+
+
+def _caption(distance: int) -> str:
+    return "1 bit" if distance == 1 else f"{distance} bits"

@@ -1,0 +1,84 @@
+"""From rows of an encoder's data to pictures that matplotlib's `imshow` takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep.encoder import DMZEncoder
+from dmzrep.images import ImageFormat
+from dmzrep.inputs import is_dataset
+from dmzrep.rows import DatasetRows
+
+
+def fitted_image_format(encoder: DMZEncoder, display: str) -> ImageFormat:
+    """Give the format of an encoder's images; raise unless it was fitted on images.
+
+    Parameters
+    ----------
+    encoder : DMZEncoder
+        Fitted.
+    display : str
+        Name of the display that asks, for the error.
+    """
+    check_is_fitted(encoder)
+    data_format = encoder.data_format_
+    if not isinstance(data_format, ImageFormat):
+        raise ValueError(
+            f"{display} draws images, but the encoder was fitted on vectors of {data_format.shape[0]} "
+            "features. If they are flattened images, fit with image_shape=(H, W) or (H, W, C)."
+        )
+    return data_format
+
+
+def code_name(encoder: DMZEncoder) -> str:
+    """Say for a title what a fitted encoder decodes from, such as ``"64 bits"``."""
+    report = encoder.code_report_
+    return "no code" if report is None else "1 bit" if len(report) == 1 else f"{len(report)} bits"
+
+
+def as_rows(X: Any) -> np.ndarray | DatasetRows:
+    """Give row access to an array, a table or a map-style dataset without copying it."""
+    return DatasetRows(X) if is_dataset(X) else np.asarray(X)
+
+
+def as_pictures(rows: np.ndarray, image_format: ImageFormat) -> np.ndarray:
+    """Turn rows in the user's layout into pictures for `imshow`.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, *row_shape)
+        Images as the encoder takes and gives them.
+    image_format : ImageFormat
+        Their format.
+
+    Returns
+    -------
+    ndarray, float32 in [0, 1]
+        Of shape (n, H, W) for one channel, (n, H, W, 3) for three, (n, H, W, 4) for four, taken as
+        red, green, blue and opacity. Two channels become red and green.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.images import learn_image_format
+    >>> from dmzrep.plotting.pictures import as_pictures
+    >>> X = np.zeros((2, 3, 16, 20), dtype=np.uint8)
+    >>> X[:, 0] = 255
+    >>> pictures = as_pictures(X, learn_image_format(X))
+    >>> pictures.shape, pictures[0, 0, 0].tolist()
+    ((2, 16, 20, 3), [1.0, 0.0, 0.0])
+    """
+    images = np.asarray(rows).reshape(-1, *image_format.image_shape).astype(np.float64)
+    images = np.clip((images - image_format.low) / (image_format.high - image_format.low), 0.0, 1.0)
+    pictures = images.astype(np.float32)
+    if image_format.layout == "CHW":
+        pictures = np.moveaxis(pictures, 1, -1)
+    channels = image_format.shape[0]
+    if channels == 1:
+        return pictures.reshape(-1, *image_format.shape[1:])
+    if channels == 2:
+        return np.concatenate([pictures, np.zeros_like(pictures[..., :1])], axis=-1)
+    return pictures

@@ -1,0 +1,145 @@
+"""Originals above their reconstructions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from dmzrep.encoder import DMZEncoder
+from dmzrep.plotting.grid import draw_grid
+from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
+from dmzrep.random import draw_seed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class ReconstructionDisplay:
+    """Images above what an encoder makes of their codes.
+
+    Make one with `from_estimator`. Several draws of one code show what the code fixes (it is the
+    same in all of them) and what it leaves to chance.
+
+    Parameters
+    ----------
+    originals : ndarray of shape (n, H, W) or (n, H, W, channels)
+        Pictures with values in [0, 1].
+    reconstructions : ndarray of shape (n_draws, n, H, W) or (n_draws, n, H, W, channels)
+        Pictures with values in [0, 1].
+    title : str, default="Reconstructions"
+        Title of the axes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the pictures.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    images_ : list of matplotlib AxesImage
+        The pictures, in reading order.
+
+    See Also
+    --------
+    DMZEncoder.reconstruct : The reconstructions as arrays.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep.datasets import load_digits_images
+    >>> from dmzrep.plotting import ReconstructionDisplay
+    >>> X = load_digits_images().images
+    >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
+    >>> ReconstructionDisplay.from_estimator(encoder, X, n_draws=3)  # doctest: +SKIP
+    """
+
+    def __init__(self, originals: np.ndarray, reconstructions: np.ndarray, *, title: str = "Reconstructions"):
+        self.originals = originals
+        self.reconstructions = reconstructions
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        encoder: DMZEncoder,
+        X: Any,
+        *,
+        max_images: int = 10,
+        n_draws: int = 1,
+        noise: str = "random",
+        n_steps: int | None = None,
+        sampler: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Reconstruct images and draw them under the originals.
+
+        Parameters
+        ----------
+        encoder : DMZEncoder
+            Fitted on images.
+        X : array-like, table or map-style dataset
+            Images in the fitted layout.
+        max_images : int, default=10
+            How many of them are shown, from the first.
+        n_draws : int, default=1
+            Reconstructions of each image, each from other noise.
+        noise, n_steps, sampler
+            As in `DMZEncoder.reconstruct`. Inverted noise leaves nothing to chance, so it allows
+            one draw only.
+        random_state : int, RandomState or None, default=0
+            Decides random noise: draw i is `reconstruct` with this seed plus i.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        ReconstructionDisplay
+        """
+        image_format = fitted_image_format(encoder, cls.__name__)
+        if n_draws < 1 or (noise == "inverted" and n_draws > 1):
+            raise ValueError(
+                f"n_draws must be at least 1, and 1 with noise='inverted' (all draws would be equal), "
+                f"got n_draws={n_draws} with noise={noise!r}."
+            )
+        if max_images < 1:
+            raise ValueError(f"max_images must be at least 1, got {max_images}.")
+        rows = as_rows(X)[:max_images]
+        seed = draw_seed(random_state)
+        draws = [
+            as_pictures(
+                encoder.reconstruct(
+                    rows, noise=noise, n_steps=n_steps, sampler=sampler, random_state=seed + i
+                ),
+                image_format,
+            )
+            for i in range(n_draws)
+        ]
+        title = f"Reconstructions from {code_name(encoder)}" + (
+            " and inverted noise" if noise == "inverted" else ""
+        )
+        return cls(as_pictures(rows, image_format), np.stack(draws), title=title).plot(ax)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw the pictures.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        ReconstructionDisplay
+        """
+        n_draws = len(self.reconstructions)
+        names = ["reconstruction"] if n_draws == 1 else [f"draw {i + 1}" for i in range(n_draws)]
+        self.ax_, self.images_ = draw_grid(
+            np.concatenate([self.originals[None], self.reconstructions]),
+            ax,
+            caller=f"{type(self).__name__}.plot",
+            title=self.title,
+            row_labels=["original", *names],
+        )
+        self.figure_ = self.ax_.figure
+        return self

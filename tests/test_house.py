@@ -1,0 +1,70 @@
+"""The architecture: imports go down, and heavy packages are imported on use."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dmzrep
+
+PACKAGE = Path(dmzrep.__file__).parent
+
+#: Rooms by floor. A room may import rooms of lower floors, and its own files.
+FLOORS = [
+    {"errors", "version", "random", "batching", "rows"},
+    {"device", "images", "persistence"},
+    {"networks", "diffusion"},
+    {"training", "priors"},
+    {"inference", "parameters"},
+    {"inputs", "configuration", "fitted_state", "fit_callbacks"},
+    {"encoder"},
+    {"datasets"},
+    {"plotting"},
+]
+
+
+def room_of(path):
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "dmzrep":
+            parts = node.module.split(".")
+            names = [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("dmzrep.")]
+        yield from names
+
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down_the_house(path):
+    floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+    room = room_of(path)
+    assert room in floor, f"{room} has no floor in this test"
+    for other in imported_rooms(path):
+        if other == room or other == "DMZEncoder":
+            continue
+        assert other in floor, f"{path} imports {other}, which has no floor"
+        assert floor[other] < floor[room], f"{path} imports {other}, on the same floor or above"
+
+
+def test_every_floor_names_rooms_that_exist():
+    present = {room_of(path) for path in FILES}
+    assert set().union(*FLOORS) == present
+
+
+def test_import_leaves_heavy_packages_alone():
+    code = (
+        "import sys, dmzrep\n"
+        "print([m for m in ('matplotlib', 'captum', 'faiss', 'diffusers', 'accelerate') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
