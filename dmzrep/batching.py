@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-#: Pixels (times channels) of one batch through the encoder, and through the denoiser.
-ENCODER_ELEMENTS = 256 * 32 * 32
-DENOISER_ELEMENTS = 64 * 32 * 32
+#: Rows of one batch through the encoder, and through the denoiser, at most.
+ENCODER_ROWS = 256
+DENOISER_ROWS = 64
 
 
-def batch_rows(data_shape: tuple[int, ...], elements: int) -> int:
-    """Rows of a batch, a power of two from 8 to 256, fixed by the shape of the data alone."""
+def batch_rows(data_shape: tuple[int, ...], most: int) -> int:
+    """Rows of a batch, a power of two from 8 to `most`, fixed by the shape of the data alone.
+
+    `most` rows up to 32 x 32 pixels, fewer of larger images.
+    """
     pixels = math.prod(data_shape[1:]) if len(data_shape) == 3 else data_shape[0]
-    return 2 ** int(min(8, max(3, math.log2(max(1, elements // max(1, pixels))))))
+    return min(most, max(8, 2 ** int(math.log2(max(1.0, most * 32 * 32 / pixels)))))
 
 
 def batches(n_rows: int, size: int) -> Iterator[slice]:
@@ -25,13 +28,17 @@ def batches(n_rows: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n_rows))
 
 
+def pad_rows(tensor: Tensor, size: int) -> Tensor:
+    """Repeat the last row until there are `size` rows."""
+    if len(tensor) == size:
+        return tensor
+    return torch.cat([tensor, tensor[-1:].expand(size - len(tensor), *tensor.shape[1:])])
+
+
 def run_padded(function: Callable[..., Tensor], size: int, *tensors: Tensor) -> Tensor:
     """Apply a row-wise function to tensors padded to exactly `size` rows, and cut the padding off.
 
     Matrix products and convolutions choose their kernels, and so their order of summation, by the
     shape of the batch. At one shape a row's result is the same to the last bit in any company.
     """
-    n_rows = len(tensors[0])
-    if n_rows < size:
-        tensors = tuple(torch.cat([t, t[-1:].expand(size - n_rows, *t.shape[1:])]) for t in tensors)
-    return function(*tensors)[:n_rows]
+    return function(*(pad_rows(tensor, size) for tensor in tensors))[: len(tensors[0])]

@@ -72,18 +72,20 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         return NetworkConfig(
             backbone="mlp",
             widths=(4 * math.ceil(width / 4),),
-            depth=_number(params["depth"], "depth", VECTOR_DEPTH),
+            depth=(_number(params["depth"], "depth", VECTOR_DEPTH),),
             encoder_width=_number(params["encoder_width"], "encoder_width", VECTOR_WIDTH),
             **common,
         )
     if params["backbone"] == "mlp":
         raise ValueError(
-            f"backbone='mlp' is for vectors, but X holds images of shape {shape[1:]}. Use backbone='auto', or "
-            "flatten the images and leave image_shape=None."
+            f"backbone='mlp' is for vectors, but X holds images of shape {shape[1:]}. "
+            "Use backbone='auto', or flatten the images and leave image_shape=None."
         )
     patch_size = default_patch_size(shape) if params["patch_size"] == "auto" else int(params["patch_size"])
-    if patch_size > min(shape[1:]):
-        raise ValueError(f"patch_size={patch_size} is larger than the images, {shape[1]} x {shape[2]} pixels.")
+    if patch_size > min(shape[1:3]):
+        raise ValueError(
+            f"patch_size={patch_size} is larger than the images, {' x '.join(map(str, shape[1:]))} pixels."
+        )
     widths = _widths(params["width"], default_widths(shape, patch_size))
     attention = params["attention"]
     levels = attention_levels(
@@ -97,7 +99,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     return NetworkConfig(
         backbone="unet",
         widths=widths,
-        depth=_number(params["depth"], "depth", 1),
+        depth=_depth(params["depth"]),
         attention_levels=levels,
         patch_size=patch_size,
         encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
@@ -181,10 +183,26 @@ def _number(value: Any, name: str, default: int) -> int:
     return int(value)
 
 
+def _depth(value: Any) -> tuple[int, int]:
+    if isinstance(value, str):
+        return (1, 1)
+    if isinstance(value, (tuple, list)):
+        whole = all(isinstance(blocks, int) and blocks >= 1 for blocks in value)
+        if len(value) != 2 or not whole or value[1] - value[0] not in (0, 1):
+            raise ValueError(
+                "depth must be a number of blocks, or (down, up) with up equal to down or one more. "
+                f"Got {value!r}."
+            )
+        return (value[0], value[1])
+    return (int(value), int(value) + 1)
+
+
 def _widths(value: Any, default: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(value, str):
         return default
     widths = tuple(value) if isinstance(value, (tuple, list)) else (value, *default[1:])
     if not widths or any(not isinstance(w, int) or w < 8 or w % 8 for w in widths):
-        raise ValueError(f"width must be a multiple of 8, or a tuple of such, one for each level. Got {value!r}.")
+        raise ValueError(
+            f"width must be a multiple of 8, or a tuple of such, one for each level. Got {value!r}."
+        )
     return widths

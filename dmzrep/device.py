@@ -51,7 +51,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
             raise ValueError(f"device={device!r} was asked for, but there are only {count} CUDA devices.")
         return torch.device("cuda", resolved.index or 0)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"device={device!r} was asked for, but MPS is not available here. Use device='auto'.")
+        raise ValueError(
+            f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."
+        )
     if resolved.type not in ("cpu", "mps"):
         raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")
     return resolved

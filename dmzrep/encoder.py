@@ -25,6 +25,7 @@ from dmzrep.configuration import (
     run_identity,
 )
 from dmzrep.device import available_device, resolve_device, resolve_precision
+from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.fit_callbacks import CallbackHooks
@@ -41,7 +42,7 @@ from dmzrep.inference import (
 )
 from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling
 from dmzrep.networks.defaults import PAPER_RECIPES
-from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.parameters import PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import CodePrior, fit_prior
@@ -91,8 +92,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     width : "auto", int or tuple of int, default="auto"
         Channels at each level of the UNet, from the finest (one number sets the finest only), multiples
         of 8; or hidden features of the MLP.
-    depth : "auto" or int, default="auto"
-        Residual blocks at each level (1), or in the MLP (3).
+    depth : "auto", int or (int, int), default="auto"
+        Residual blocks at each level of the UNet, down and up (one on each way); one number d is
+        (d, d + 1), as in DDPM. Or blocks of the MLP (3).
     attention : "auto" or tuple of int, default="auto"
         Sides of the feature maps with self-attention. ``"auto"``: the coarsest if it has at most 8
         positions a side.
@@ -228,6 +230,17 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
+
+    model_: DiffusionAutoencoder
+    prior_: CodePrior | None
+    code_report_: pd.DataFrame | None
+    history_: pd.DataFrame
+    objective_: Objective
+    data_format_: ImageFormat | VectorFormat
+    device_: torch.device
+    precision_: str
+    n_iter_: int
+    stopped_: str
 
     def __init__(
         self,
@@ -443,16 +456,17 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                     f"{network}, the fitted model has {self.model_.config}. Set warm_start=False, or clone "
                     "the estimator."
                 )
-            model = copy.deepcopy(self.model_).requires_grad_(True).to(device)
+            model = copy.deepcopy(self.model_)
+            model.requires_grad_(True)
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 model = DiffusionAutoencoder(network)
-            model = model.to(device=device, memory_format=memory_format(network))
-        trainer = Trainer(model, objective, config, seed)
-        if continued and getattr(self, "_training_state", None) is not None:
-            trainer.load_state(self._training_state, new_run=True)
-        elif not continued and network.linear_start:
+        trainer = Trainer(place(model, device), objective, config, seed)
+        state = getattr(self, "_training_state", None)
+        if continued and state is not None:
+            trainer.load_state(state, new_run=True)
+        elif not continued and model.encoder.start is not None:
             generator = torch.Generator().manual_seed(seed)
             chosen = torch.randperm(len(rows), generator=generator)[:START_ROWS].sort().values.numpy()
             sample = data_format.to_model(torch.from_numpy(np.array(rows[chosen])))
@@ -604,9 +618,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta)
         grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps)
         seeds = image_seeds(draw_seed(random_state), n_rows)
-        return decode(
-            self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start_noise=start_noise
-        )
+        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start_noise=start_noise)
 
     def reconstruct(
         self,
@@ -692,7 +704,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def _prior_to_draw_from(self, prior: str | CodePrior | None) -> CodePrior:
         latent_dim = self.model_.config.latent_dim
-        if prior is None:
+        if prior is None and self.prior_ is not None:
             return self.prior_
         if isinstance(prior, str) and prior == "uniform":
             return fit_prior("uniform", np.zeros((1, latent_dim)))
@@ -733,11 +745,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_timesteps = self.objective_.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
         if not isinstance(n_terms, (int, np.integer)) or not 2 <= n_terms <= n_timesteps:
-            raise ValueError(f"n_terms must be an integer from 2 to n_timesteps={n_timesteps}, got {n_terms!r}.")
+            raise ValueError(
+                f"n_terms must be an integer from 2 to n_timesteps={n_timesteps}, got {n_terms!r}."
+            )
         rows = check_rows_to_transform(self, X)
         codes = self._bits(rows)
         nats = variational_bound(self._model(), rows, codes, n_terms).nats
-        if codes is not None:
+        if codes is not None and self.prior_ is not None:
             nats = nats - self.prior_.log_prob(codes)
         return -nats / (math.log(2.0) * math.prod(self.data_format_.shape))
 

@@ -16,7 +16,7 @@ from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.schedule import NoiseSchedule
 from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
+from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.version import __version__
 
@@ -96,8 +96,7 @@ def restore_fitted(
         weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
         model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
         estimator.device_ = available_device(device)
-        model = model.eval().requires_grad_(False)
-        estimator.model_ = model.to(device=estimator.device_, memory_format=memory_format(config))
+        estimator.model_ = place(model.eval().requires_grad_(False), estimator.device_)
         schedule = NoiseSchedule(arrays["schedule.betas"])
         estimator.objective_ = Objective(schedule, **values["objective"])
         estimator.data_format_ = _data_format(values["data_format"], arrays)

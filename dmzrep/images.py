@@ -91,7 +91,9 @@ class ImageFormat:
 
         Values are clipped to the range and, for whole numbers, rounded.
         """
-        values = (x.detach().cpu().double().clamp(-1.0, 1.0) + 1.0) * ((self.high - self.low) / 2.0) + self.low
+        values = (x.detach().cpu().double().clamp(-1.0, 1.0) + 1.0) * (
+            (self.high - self.low) / 2.0
+        ) + self.low
         if self.layout == "HW":
             values = values[:, 0]
         elif self.layout == "HWC":
@@ -120,7 +122,13 @@ class ImageFormat:
                 f"{low:g} to {high:g}. Scale the images as they were when the encoder was fitted."
             )
         is_float = np.issubdtype(X.dtype, np.floating)
-        if is_float and self.is_discrete and self.high - self.low > 2 and high <= 1.0 < self.high and high > low:
+        if (
+            is_float
+            and self.is_discrete
+            and self.high - self.low > 2
+            and high <= 1.0 < self.high
+            and high > low
+        ):
             raise ValueError(
                 f"DMZEncoder was fitted on {self.dtype} images in [{self.low:g}, {self.high:g}], but got "
                 f"{X.dtype} values from {low:g} to {high:g}, which look scaled to [0, 1]. "
@@ -211,7 +219,9 @@ def learn_image_format(
     flat = image_shape is not None and X.ndim == 2
     shape = tuple(image_shape) if image_shape is not None and flat else X.shape[1:]
     if image_shape is not None and not flat and tuple(image_shape) != X.shape[1:]:
-        raise ValueError(f"image_shape={tuple(image_shape)} does not agree with images of shape {X.shape[1:]}.")
+        raise ValueError(
+            f"image_shape={tuple(image_shape)} does not agree with images of shape {X.shape[1:]}."
+        )
     if flat and math.prod(shape) != X.shape[1]:
         raise ValueError(
             f"image_shape={shape} has {math.prod(shape)} values, but X has {X.shape[1]} features. "
@@ -248,7 +258,7 @@ def value_limits(X: Any) -> tuple[float, float]:
 
 def _check_numeric(X: Any) -> None:
     dtype = np.dtype(X.dtype)
-    if not (np.issubdtype(dtype, np.number) or dtype == bool) or np.issubdtype(dtype, np.complexfloating):
+    if not (np.issubdtype(dtype, np.number) or dtype.kind == "b") or np.issubdtype(dtype, np.complexfloating):
         raise ValueError(
             f"Images must be uint8 or floating-point arrays, got dtype {dtype}. "
             "Convert them, for instance with numpy.asarray(X, dtype='uint8')."
@@ -298,7 +308,7 @@ def _find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, 
             )
     elif dtype == np.uint8:
         low, high = 0.0, 255.0
-    elif dtype == bool or np.issubdtype(dtype, np.floating):
+    elif dtype.kind == "b" or np.issubdtype(dtype, np.floating):
         low, high = 0.0, 1.0
     else:
         raise ValueError(

@@ -56,7 +56,7 @@ def check_rows(
     """
     if not first:
         rows = check_rows_to_transform(estimator, X)
-        return rows, estimator.data_format_  # type: ignore[attr-defined]
+        return rows, estimator.data_format_
     if _holds_vectors(estimator, X):
         X = DatasetRows(X)[:] if is_dataset(X) else X
         rows = validate_data(estimator, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
@@ -74,18 +74,18 @@ def check_rows(
         )
     data_format = learn_image_format(
         rows,
-        None if estimator.image_shape is None else tuple(estimator.image_shape),  # type: ignore[attr-defined]
-        estimator.channels,  # type: ignore[attr-defined]
-        estimator.value_range,  # type: ignore[attr-defined]
+        None if estimator.image_shape is None else tuple(estimator.image_shape),
+        estimator.channels,
+        estimator.value_range,
     )
-    estimator.n_features_in_ = int(np.prod(data_format.shape))  # type: ignore[attr-defined]
+    estimator.n_features_in_ = int(np.prod(data_format.shape))
     if hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
     return rows, data_format
 
 
 def _holds_vectors(estimator: BaseEstimator, X: Any) -> bool:
-    if estimator.image_shape is not None:  # type: ignore[attr-defined]
+    if estimator.image_shape is not None:
         return False
     if is_dataset(X):
         return DatasetRows(X).ndim == 2
@@ -95,7 +95,7 @@ def _holds_vectors(estimator: BaseEstimator, X: Any) -> bool:
 
 def check_rows_to_transform(estimator: BaseEstimator, X: Any) -> np.ndarray | DatasetRows:
     """Check rows against the fitted format; nothing of the estimator changes."""
-    data_format = estimator.data_format_  # type: ignore[attr-defined]
+    data_format = estimator.data_format_
     if isinstance(data_format, VectorFormat):
         if is_dataset(X):
             X = DatasetRows(X)[:]
@@ -109,9 +109,7 @@ def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
     """Give codes as a float32 array; raise unless they are probabilities or bits of the right width."""
     codes = np.asarray(Z)
     if codes.ndim != 2 or codes.shape[1] != latent_dim:
-        raise ValueError(
-            f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}."
-        )
+        raise ValueError(f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}.")
     if len(codes) == 0:
         raise ValueError("Z has no rows; at least one code is needed.")
     if not (np.issubdtype(codes.dtype, np.number) or codes.dtype == bool):
@@ -121,7 +119,8 @@ def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
         raise ValueError("Z contains NaN or infinity; codes are probabilities or bits in [0, 1].")
     if codes.min() < 0.0 or codes.max() > 1.0:
         raise ValueError(
-            f"Z must lie in [0, 1] (probabilities or bits), got values from {codes.min():g} to {codes.max():g}. "
+            f"Z must lie in [0, 1] (probabilities or bits), got values from {codes.min():g} "
+            f"to {codes.max():g}. "
             "Turn logits into probabilities with scipy.special.expit first."
         )
     return codes
@@ -132,11 +131,17 @@ def check_sampling(objective: Objective, n_steps: int | None, sampler: str, eta:
     n_timesteps = objective.schedule.n_timesteps
     if n_steps is None:
         n_steps = min(20, n_timesteps)
-    if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or not 1 <= n_steps <= n_timesteps:
+    if (
+        not isinstance(n_steps, (int, np.integer))
+        or isinstance(n_steps, bool)
+        or not 1 <= n_steps <= n_timesteps
+    ):
         raise ValueError(f"n_steps must be an integer from 1 to n_timesteps={n_timesteps}, got {n_steps!r}.")
     if sampler not in ("auto", *SAMPLERS):
         near = difflib.get_close_matches(str(sampler), SAMPLERS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}. Did you mean {near!r}?")
+        raise ValueError(
+            f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}. Did you mean {near!r}?"
+        )
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
     ancestral = objective.learn_variance or objective.input_perturbation > 0.0

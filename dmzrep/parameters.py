@@ -29,7 +29,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "value_range": [StrOptions({"auto"}), tuple, list],
     "backbone": [StrOptions({"auto", "unet", "mlp"})],
     "width": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
-    "depth": [StrOptions({"auto"}), _POSITIVE_INT],
+    "depth": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
     "attention": [StrOptions({"auto"}), tuple, list],
     "patch_size": [StrOptions({"auto"}), _POSITIVE_INT],
     "conditioning": [StrOptions(set(CONDITIONINGS))],

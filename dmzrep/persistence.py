@@ -91,7 +91,8 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
         raise PersistenceError(f"{path} is a safetensors file, but was not written by DMZEncoder.save().")
     if metadata.get("version") != str(FORMAT_VERSION):
         raise PersistenceError(
-            f"{path} has format version {metadata.get('version')}; this dmzrep reads version {FORMAT_VERSION}. "
+            f"{path} has format version {metadata.get('version')}; "
+            f"this dmzrep reads version {FORMAT_VERSION}. "
             "Install the version that wrote it."
         )
     header = metadata.get("values", "")

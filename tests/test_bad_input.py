@@ -36,7 +36,7 @@ def with_value(value):
         (IMAGES.astype(object), {}, "dtype object"),
         (IMAGES.astype(str), {}, "dtype <U3"),
         (IMAGES.astype(complex), {}, "dtype complex128"),
-        (IMAGES.astype(np.int32), {}, "no known range.*value_range=\\(0, 255\\)"),
+        (IMAGES.astype(np.int32), {}, r"no known range.*value_range=\(0, 255\)"),
         (np.full((5, 8, 8), 9, dtype=np.uint8), {}, "constant"),
         (np.ones((5, 6)), {}, "every feature is constant"),
         (IMAGES.reshape(12, 64), {"image_shape": (7, 9)}, "has 63 values, but X has 64 features"),

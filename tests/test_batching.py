@@ -12,6 +12,7 @@ from dmzrep.networks.unet import UNet
 
 quick = settings(deadline=None, max_examples=40)
 
+
 @quick
 @given(n_rows=st.integers(0, 500), size=st.integers(1, 300))
 def test_batches_cover_all_rows_once_and_in_order(n_rows, size):
@@ -24,7 +25,8 @@ def test_batches_cover_all_rows_once_and_in_order(n_rows, size):
 @quick
 @given(
     shape=st.one_of(
-        st.tuples(st.integers(1, 4), st.integers(8, 256), st.integers(8, 256)), st.tuples(st.integers(1, 5000))
+        st.tuples(st.integers(1, 4), st.integers(8, 256), st.integers(8, 256)),
+        st.tuples(st.integers(1, 5000)),
     ),
     elements=st.integers(1, 10**6),
 )
@@ -48,9 +50,7 @@ def randomise(module):
 
 
 def make_unet(conditioning):
-    return UNet(
-        2, 2, CODE_BITS, (16, 24), attention_levels=(1,), conditioning=conditioning, patch_size=1
-    )
+    return UNet(2, 2, CODE_BITS, (16, 24), attention_levels=(1,), conditioning=conditioning, patch_size=1)
 
 
 def inputs(n, shape):

@@ -12,7 +12,7 @@ from dmzrep.errors import DmzError, PersistenceError
 from dmzrep.persistence import read_file, write_file
 
 VALUES = {
-    "text": "é \" \\ \n",
+    "text": 'é " \\ \n',
     "number": 1.5,
     "whole": 2**60,
     "nothing": None,
@@ -67,9 +67,10 @@ def test_values_that_are_not_numbers_come_back(tmp_path):
     assert np.isnan(values["nan"]) and np.isnan(arrays["nan"][0])
 
 
-def test_the_same_content_gives_the_same_bytes(written, tmp_path):
-    write_file(tmp_path / "again", dict(reversed(VALUES.items())), dict(reversed(draw_arrays().items())))
-    assert (tmp_path / "again").read_bytes() == written.read_bytes()
+def test_values_keep_their_order(tmp_path):
+    table = {"zeta": [1], "alpha": [2], "mu": [3]}
+    write_file(tmp_path / "model", {"table": table}, {})
+    assert list(read_file(tmp_path / "model")[0]["table"]) == list(table)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,7 +124,9 @@ def test_a_foreign_safetensors_file_with_null_metadata_is_refused(tmp_path):
         read_file(tmp_path / "foreign")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"a longer text that is no safetensors file\n" * 20, b"\0" * 64])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"a longer text that is no safetensors file\n" * 20, b"\0" * 64]
+)
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / "text").write_bytes(content)
     with pytest.raises(PersistenceError, match="not a whole dmzrep file"):
@@ -147,7 +150,9 @@ def test_persistence_errors_are_the_packages_own_and_value_errors():
     assert issubclass(PersistenceError, DmzError) and issubclass(PersistenceError, ValueError)
 
 
-@pytest.mark.parametrize("value", [{1, 2}, object(), np.float32(1.0), b"bytes"], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "value", [{1, 2}, object(), np.float32(1.0), b"bytes"], ids=lambda v: type(v).__name__
+)
 def test_a_value_that_json_cannot_hold_raises_and_leaves_the_old_file(written, value):
     before = written.read_bytes()
     with pytest.raises(TypeError):

@@ -148,9 +148,7 @@ class Objective:
         log-likelihood of x_0, discretised where the data are.
         """
         shape = (-1,) + (1,) * (x0.dim() - 1)
-        to_x0, to_xt, variance, _ = (
-            c.to(x0.dtype).view(shape) for c in self.schedule.posterior(t, t - 1)
-        )
+        to_x0, to_xt, variance, _ = (c.to(x0.dtype).view(shape) for c in self.schedule.posterior(t, t - 1))
         true_mean = to_x0 * x0 + to_xt * x_t
         mean = to_x0 * denoised.x0 + to_xt * x_t
         log_variance = self.schedule.reverse_log_variance(denoised.variance_fraction, t, t - 1, x0)

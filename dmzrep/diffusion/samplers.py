@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -64,7 +65,7 @@ def timestep_grid(n_timesteps: int, n_steps: int, spacing: str = "trailing") -> 
     else:
         values = np.rint(n_timesteps * np.arange(n_steps, 0, -1) / n_steps).astype(int) - 1
     steps = [*values.tolist(), -1]
-    return list(zip(steps[:-1], steps[1:], strict=True))
+    return list(itertools.pairwise(steps))
 
 
 def _expand(coefficient: Tensor, like: Tensor) -> Tensor:
@@ -200,7 +201,10 @@ def invert_ddim(
     x = x0
     for step, step_prev in reversed(list(grid)):
         t = torch.full((len(x0),), step, dtype=torch.long, device=x0.device)
-        alpha_bar, alpha_bar_prev = schedule.alpha_bar_at(t), schedule.alpha_bar_at(torch.full_like(t, step_prev))
+        alpha_bar, alpha_bar_prev = (
+            schedule.alpha_bar_at(t),
+            schedule.alpha_bar_at(torch.full_like(t, step_prev)),
+        )
         # x_prev = a_prev * x0 + s_prev * eps and x_t = a * x0 + s * eps, solved for x_t.
         ratio = (alpha_bar / alpha_bar_prev).sqrt()
         gap = (1.0 - alpha_bar).sqrt() - ratio * (1.0 - alpha_bar_prev).sqrt()

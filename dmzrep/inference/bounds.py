@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.batching import batches
+from dmzrep.batching import batches, pad_rows
 from dmzrep.diffusion.likelihood import gaussian_kl
 from dmzrep.diffusion.objective import Denoised
-from dmzrep.inference.decoding import _pad
 from dmzrep.inference.trained import TrainedModel
 from dmzrep.random import content_seeds
+from dmzrep.rows import Rows
 
 
 class BoundEstimate(NamedTuple):
@@ -34,7 +34,7 @@ class BoundEstimate(NamedTuple):
 
 @torch.inference_mode()
 def variational_bound(
-    model: TrainedModel, rows: np.ndarray, codes: np.ndarray | None, n_terms: int
+    model: TrainedModel, rows: Rows, codes: np.ndarray | None, n_terms: int
 ) -> BoundEstimate:
     """Estimate the bound from a stratified choice of its T terms.
 
@@ -66,14 +66,14 @@ def variational_bound(
         x0 = model.model_units(rows[part])
         seeds = content_seeds(x0.contiguous().cpu().numpy())
         generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
-        x0 = _pad(x0, size)
+        x0 = pad_rows(x0, size)
         z = None
         if codes is not None:
-            z = _pad(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
+            z = pad_rows(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
 
         def term(t: Tensor, x0: Tensor = x0, z: Tensor | None = z, generators: list = generators) -> Tensor:
             drawn = np.stack([g.standard_normal(x0.shape[1:], dtype=np.float32) for g in generators])
-            noise = _pad(torch.from_numpy(drawn).to(model.device), size)
+            noise = pad_rows(torch.from_numpy(drawn).to(model.device), size)
             return _bound_term(model, x0, t, z, noise)[: len(generators)]
 
         total = term(torch.zeros(size, dtype=torch.long, device=model.device)).double().cpu().numpy()
@@ -82,7 +82,7 @@ def variational_bound(
             uniform = np.array([g.random() for g in generators])
             drawn = np.floor(edges[i] + uniform * (edges[i + 1] - edges[i])).astype(np.int64)
             t = torch.from_numpy(np.clip(drawn, 1, schedule.n_timesteps - 1)).to(model.device)
-            terms[i] = term(_pad(t, size)).double().cpu().numpy()
+            terms[i] = term(pad_rows(t, size)).double().cpu().numpy()
         slice_size = (schedule.n_timesteps - 1) / n_slices
         total = total + slice_size * terms.sum(axis=0)
         # Neighbouring slices differ little, so half their squared differences bound the spread within.

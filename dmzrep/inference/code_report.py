@@ -62,7 +62,8 @@ def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame) -> None:
     if last["validation_loss_hard"] > (1.0 - HEEDED_GAIN) * last["validation_loss_shuffled"]:
         warnings.warn(
             "The denoiser hardly heeds the code: with codes of other rows the loss is "
-            f"{last['validation_loss_shuffled']:.4g}, with the right ones {last['validation_loss_hard']:.4g}. "
+            f"{last['validation_loss_shuffled']:.4g}, "
+            f"with the right ones {last['validation_loss_hard']:.4g}. "
             "Train longer (max_iter, max_time), or use timestep_sampling='high_noise'.",
             CodeWarning,
             stacklevel=4,

@@ -8,15 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.batching import batches
+from dmzrep.batching import batches, pad_rows
 from dmzrep.diffusion.objective import Denoised
 from dmzrep.diffusion.samplers import Grid, invert_ddim, sample_ddim, sample_ddpm
 from dmzrep.inference.trained import TrainedModel
 from dmzrep.random import ImageNoise
-
-
-def _pad(tensor: Tensor, size: int) -> Tensor:
-    return torch.cat([tensor, tensor[-1:].expand(size - len(tensor), *tensor.shape[1:])])
+from dmzrep.rows import Rows
 
 
 def _denoiser(model: TrainedModel, z: Tensor | None) -> Callable[[Tensor, Tensor], Denoised]:
@@ -72,10 +69,12 @@ def decode(
         noise = ImageNoise(padded, model.data_shape, model.device)
         x = noise.draw()
         if start_noise is not None:
-            x = _pad(torch.from_numpy(np.array(start_noise[rows], dtype=np.float32)).to(model.device), size)
+            x = pad_rows(
+                torch.from_numpy(np.array(start_noise[rows], dtype=np.float32)).to(model.device), size
+            )
         z = None
         if codes is not None:
-            z = _pad(torch.from_numpy(np.array(codes[rows], dtype=np.float32)).to(model.device), size)
+            z = pad_rows(torch.from_numpy(np.array(codes[rows], dtype=np.float32)).to(model.device), size)
         denoise, schedule = _denoiser(model, z), model.objective.schedule
         if sampler == "ddpm":
             x = sample_ddpm(denoise, x, grid, schedule, noise=noise.draw, clip=model.clip)
@@ -88,14 +87,14 @@ def decode(
 
 
 @torch.inference_mode()
-def invert(model: TrainedModel, rows: np.ndarray, codes: np.ndarray | None, grid: Grid) -> np.ndarray:
+def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid) -> np.ndarray:
     """Find the noise from which DDIM with the given codes gives the rows back.
 
     Parameters
     ----------
     model : TrainedModel
         The model.
-    rows : ndarray of shape (n, *row_shape)
+    rows : ndarray or other row source, shape (n, *row_shape)
         Rows in the user's layout.
     codes : ndarray of shape (n, latent_dim) or None
         Their bits.
@@ -109,10 +108,10 @@ def invert(model: TrainedModel, rows: np.ndarray, codes: np.ndarray | None, grid
     size = model.denoiser_rows
     parts: list[np.ndarray] = []
     for part in batches(len(rows), size):
-        x0 = _pad(model.model_units(rows[part]), size)
+        x0 = pad_rows(model.model_units(rows[part]), size)
         z = None
         if codes is not None:
-            z = _pad(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
+            z = pad_rows(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
         x = invert_ddim(_denoiser(model, z), x0, grid, model.objective.schedule)
         parts.append(x[: part.stop - part.start].cpu().numpy())
     return np.concatenate(parts)

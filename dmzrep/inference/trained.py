@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.batching import DENOISER_ELEMENTS, ENCODER_ELEMENTS, batch_rows
+from dmzrep.batching import DENOISER_ROWS, ENCODER_ROWS, batch_rows
 from dmzrep.diffusion.objective import Objective
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder
@@ -48,12 +48,12 @@ class TrainedModel:
     @property
     def encoder_rows(self) -> int:
         """Rows of a batch through the encoder."""
-        return batch_rows(self.data_shape, ENCODER_ELEMENTS)
+        return batch_rows(self.data_shape, ENCODER_ROWS)
 
     @property
     def denoiser_rows(self) -> int:
         """Rows of a batch through the denoiser."""
-        return batch_rows(self.data_shape, DENOISER_ELEMENTS)
+        return batch_rows(self.data_shape, DENOISER_ROWS)
 
     @property
     def clip(self) -> bool:

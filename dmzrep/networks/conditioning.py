@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from dmzrep.networks.blocks import ScaleShift, group_norm, zero_init
 from dmzrep.networks.codes import code_columns, code_features
 
-CODE_STD = 1.0
 CONDITIONINGS = ("bias", "cross_attention", "adagn", "none")
 
 
@@ -36,10 +35,9 @@ class CodeBias(nn.Module):
         super().__init__()
         self.widths = list(widths)
         self.code_input = code_input
+        # From zero, so that the noise of relaxed bits harms nothing before they mean something.
         self.linear = nn.Linear(code_columns(latent_dim, code_input), sum(widths))
-        # Values of attention start at the size of their inputs, not at nothing.
-        nn.init.normal_(self.linear.weight, std=CODE_STD * self.linear.in_features**-0.5)
-        nn.init.zeros_(self.linear.bias)
+        zero_init(self.linear)
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """Map codes (n, latent_dim) to one bias of shape (n, width) for each layer."""
@@ -63,6 +61,7 @@ class CodeBias(nn.Module):
         start = sum(self.widths[:layer])
         rows = slice(start, start + self.widths[layer])
         self.linear.weight[rows] = to_out @ to_v
+        assert self.linear.bias is not None
         self.linear.bias[rows] = to_out_bias
 
 
@@ -78,6 +77,7 @@ class CodeScaleShift(nn.Module):
         super().__init__()
         self.code_input = code_input
         self.scale_shift = ScaleShift(code_columns(latent_dim, code_input), widths)
+        zero_init(self.scale_shift.linear)
 
     def forward(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Map codes (n, latent_dim) to a (scale, shift) pair for each block."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -82,7 +83,7 @@ class ResidualMLP(nn.Module):
         Tensor of shape (n, out_features)
         """
         time = self.time_scale_shift(F.silu(self.time_embedding(t)))
-        code = self.code_layers(z) if self.code_layers is not None else None
+        code: Any = self.code_layers(z) if self.code_layers is not None else None
         h = self.linear_in(x)
         for i, (norm, expand, reduce) in enumerate(zip(self.norms, self.expand, self.reduce, strict=True)):
             inner = modulate(norm(h), time[i])

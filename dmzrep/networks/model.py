@@ -27,8 +27,8 @@ class NetworkConfig:
         Kind of denoiser.
     widths : tuple of int
         Channels at each level of the UNet, or one number: hidden features of the MLP.
-    depth : int
-        Residual blocks at each level, or in the MLP.
+    depth : tuple of int
+        Residual blocks at each level of the UNet, down and up, or one number: blocks of the MLP.
     attention_levels : tuple of int
         Levels of the UNet with attention.
     patch_size : int
@@ -55,7 +55,7 @@ class NetworkConfig:
     latent_dim: int
     backbone: str
     widths: tuple[int, ...]
-    depth: int
+    depth: tuple[int, ...]
     attention_levels: tuple[int, ...] = ()
     patch_size: int = 1
     conditioning: str = "bias"
@@ -78,10 +78,11 @@ class NetworkConfig:
         unknown = sorted(set(values) - names)
         if unknown:
             raise ValueError(f"Unknown network settings {unknown}; known are {sorted(names)}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
 
 
-def build_denoiser(config: NetworkConfig) -> nn.Module:
+def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
     """Build the denoiser that `config` describes."""
     channels = config.data_shape[0]
     out = channels * (2 if config.learn_variance else 1)
@@ -91,7 +92,7 @@ def build_denoiser(config: NetworkConfig) -> nn.Module:
             out,
             config.latent_dim,
             width=config.widths[0],
-            depth=config.depth,
+            depth=config.depth[0],
             conditioning=config.conditioning,
             code_input=config.code_input,
             dropout=config.dropout,
@@ -101,7 +102,7 @@ def build_denoiser(config: NetworkConfig) -> nn.Module:
         out,
         config.latent_dim,
         config.widths,
-        depth=config.depth,
+        depth=(config.depth[0], config.depth[-1]),
         attention_levels=config.attention_levels,
         conditioning=config.conditioning,
         code_input=config.code_input,
@@ -110,11 +111,11 @@ def build_denoiser(config: NetworkConfig) -> nn.Module:
     )
 
 
-def build_encoder(config: NetworkConfig) -> nn.Module:
+def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
     """Build the encoder that `config` describes."""
     if len(config.data_shape) == 1:
         return MLPEncoder(
-            config.data_shape,  # type: ignore[arg-type]
+            config.data_shape,
             config.latent_dim,
             width=config.encoder_width,
             linear_start=config.linear_start,
@@ -146,7 +147,7 @@ class DiffusionAutoencoder(nn.Module):
     --------
     >>> import torch
     >>> from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig
-    >>> config = NetworkConfig((1, 8, 8), 16, "unet", (16,), 1)
+    >>> config = NetworkConfig((1, 8, 8), 16, "unet", (16,), (1, 1))
     >>> model = DiffusionAutoencoder(config)
     >>> model.encode(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 16])
@@ -155,8 +156,8 @@ class DiffusionAutoencoder(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
-        self.encoder = build_encoder(config)
-        self.denoiser = build_denoiser(config)
+        self.encoder: ConvEncoder | MLPEncoder = build_encoder(config)
+        self.denoiser: UNet | ResidualMLP = build_denoiser(config)
 
     def encode(self, x: Tensor) -> Tensor:
         """Map data in model units to logits of shape (n, latent_dim)."""
@@ -172,6 +173,13 @@ class DiffusionAutoencoder(nn.Module):
             "encoder": sum(p.numel() for p in self.encoder.parameters()),
             "denoiser": sum(p.numel() for p in self.denoiser.parameters()),
         }
+
+
+def place(model: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
+    """Move a model to a device, laid out in memory as runs fastest there."""
+    model.to(device)
+    model.to(memory_format=memory_format(model.config))  # type: ignore[call-overload]
+    return model
 
 
 def memory_format(config: NetworkConfig) -> torch.memory_format:

@@ -32,8 +32,9 @@ class UNet(nn.Module):
         Number of bits of the code.
     widths : tuple of int
         Channels at each level, from the finest to the coarsest.
-    depth : int, default=1
-        Residual blocks at each level on the way down (one more on the way up, as in DDPM).
+    depth : tuple of two int, default=(1, 1)
+        Residual blocks at each level on the way down and on the way up; up as many as down (each takes
+        one skip connection) or one more (which takes the level's input, as in DDPM).
     attention_levels : tuple of int, default=()
         Levels (0 is the finest) with self-attention, and with cross-attention under
         ``conditioning="cross_attention"``.
@@ -59,7 +60,7 @@ class UNet(nn.Module):
         latent_dim: int,
         widths: tuple[int, ...],
         *,
-        depth: int = 1,
+        depth: tuple[int, int] = (1, 1),
         attention_levels: tuple[int, ...] = (),
         conditioning: str = "bias",
         code_input: str = "signed",
@@ -87,13 +88,17 @@ class UNet(nn.Module):
                     parts["cross_attention"] = CrossAttention(width, time_width)
             return nn.ModuleDict(parts)
 
-        skips, channels = [widths[0]], widths[0]
+        depth_down, depth_up = depth
+        #: Whether a level's input is a skip connection too.
+        self.skip_inputs = depth_up > depth_down
+        skips, channels = [widths[0]] if self.skip_inputs else [], widths[0]
         for level, width in enumerate(widths):
             if level:
                 self.downsample.append(Downsample(channels))
-                skips.append(channels)
+                if self.skip_inputs:
+                    skips.append(channels)
             stages = nn.ModuleList()
-            for _ in range(depth):
+            for _ in range(depth_down):
                 stages.append(stage(channels, width, level))
                 channels = width
                 skips.append(channels)
@@ -101,12 +106,13 @@ class UNet(nn.Module):
         self.middle = nn.ModuleList([stage(channels, channels, len(widths) - 1)])
         for level, width in reversed(list(enumerate(widths))):
             stages = nn.ModuleList()
-            for _ in range(depth + 1):
+            for _ in range(depth_up):
                 stages.append(stage(channels + skips.pop(), width, level))
                 channels = width
             self.up.append(stages)
             if level:
-                self.upsample.append(Upsample(channels))
+                self.upsample.append(Upsample(channels, widths[level - 1]))
+                channels = widths[level - 1]
         self.norm_out = group_norm(channels)
         self.conv_out = zero_init(nn.Conv2d(channels, out_channels * patch_size**2, 3, padding=1))
 
@@ -144,11 +150,12 @@ class UNet(nn.Module):
         code = iter(self._code_terms(z))
 
         h = self.conv_in(h)
-        skips = [h]
+        skips = [h] if self.skip_inputs else []
         for level, stages in enumerate(self.down):
             if level:
                 h = self.downsample[level - 1](h)
-                skips.append(h)
+                if self.skip_inputs:
+                    skips.append(h)
             for stage in stages:  # type: ignore[attr-defined]
                 h = self._run(stage, h, next(time), next(code))
                 skips.append(h)

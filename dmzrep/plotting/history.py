@@ -103,6 +103,7 @@ class HistoryDisplay:
             raise ValueError(f"x must be one of {tuple(X_LABELS)}, got {x!r}.")
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
 
         if ax is None:
             ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
@@ -114,6 +115,8 @@ class HistoryDisplay:
             if column in self.history
         ]
         ax.set(xlabel=X_LABELS[x], ylabel="Loss", title="Denoising loss")
+        if x == "epoch":
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(frameon=False)
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -9,7 +9,6 @@ import numpy as np
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
-from dmzrep.random import draw_seed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +87,7 @@ class ReconstructionDisplay:
             As in `DMZEncoder.reconstruct`. Inverted noise leaves nothing to chance, so it allows
             one draw only.
         random_state : int, RandomState or None, default=0
-            Decides random noise: draw i is `reconstruct` with this seed plus i.
+            Decides random noise. The first draw is what `reconstruct` gives with it.
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
 
@@ -105,20 +104,19 @@ class ReconstructionDisplay:
         if max_images < 1:
             raise ValueError(f"max_images must be at least 1, got {max_images}.")
         rows = as_rows(X)[:max_images]
-        seed = draw_seed(random_state)
-        draws = [
-            as_pictures(
-                encoder.reconstruct(
-                    rows, noise=noise, n_steps=n_steps, sampler=sampler, random_state=seed + i
-                ),
-                image_format,
-            )
-            for i in range(n_draws)
-        ]
+        # One call for all draws: a row's noise is decided by its place.
+        rebuilt = encoder.reconstruct(
+            np.concatenate([rows] * n_draws),
+            noise=noise,
+            n_steps=n_steps,
+            sampler=sampler,
+            random_state=random_state,
+        )
+        originals, draws = as_pictures(rows, image_format), as_pictures(rebuilt, image_format)
         title = f"Reconstructions from {code_name(encoder)}" + (
             " and inverted noise" if noise == "inverted" else ""
         )
-        return cls(as_pictures(rows, image_format), np.stack(draws), title=title).plot(ax)
+        return cls(originals, draws.reshape(n_draws, *originals.shape), title=title).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the pictures.

@@ -40,7 +40,9 @@ class CodePrior(BaseEstimator):
         self._fit(bits.astype(np.float64))
         return self
 
-    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> np.ndarray:
         """Draw codes.
 
         Parameters
@@ -115,7 +117,9 @@ def check_bits(bits: Any, latent_dim: int | None = None) -> np.ndarray:
     if bits.ndim != 2 or bits.shape[1] == 0 or len(bits) == 0:
         raise ValueError(f"bits must be a non-empty array of shape (n, latent_dim), got shape {bits.shape}.")
     if latent_dim is not None and bits.shape[1] != latent_dim:
-        raise ValueError(f"bits must have {latent_dim} columns, as the prior was fitted with, got {bits.shape[1]}.")
+        raise ValueError(
+            f"bits must have {latent_dim} columns, as the prior was fitted with, got {bits.shape[1]}."
+        )
     if not np.isin(bits, (0, 1)).all():
         raise ValueError("bits must be zeros and ones; threshold probabilities with Z > 0.5 first.")
     return bits

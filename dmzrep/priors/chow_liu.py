@@ -82,5 +82,7 @@ def pairwise_mutual_information(bits: np.ndarray) -> np.ndarray:
     joint = (counts + 0.25) / (n_rows + 1.0)
     first = joint[0] + joint[1]
     second = joint[0] + joint[2]
-    products = np.stack([first * second, first * (1 - second), (1 - first) * second, (1 - first) * (1 - second)])
+    products = np.stack(
+        [first * second, first * (1 - second), (1 - first) * second, (1 - first) * (1 - second)]
+    )
     return np.maximum((joint * np.log(joint / products)).sum(axis=0), 0.0)

@@ -72,4 +72,3 @@ def split_indices(n_rows: int, validation_fraction: float, seed: int) -> tuple[n
     n_validation = min(max(1, round(validation_fraction * n_rows)), n_rows - 1)
     order = np.random.default_rng(seed).permutation(n_rows)
     return np.sort(order[n_validation:]), np.sort(order[:n_validation])
-

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Model = TypeVar("Model", bound=nn.Module)
 
-class WeightAverage:
+
+class WeightAverage(Generic[Model]):
     """An exponential moving average of weights, its memory given in images.
 
     Parameters
@@ -28,7 +31,7 @@ class WeightAverage:
     with the weights that they belong to.
     """
 
-    def __init__(self, model: nn.Module, half_life: float, ramp: float = 0.05):
+    def __init__(self, model: Model, half_life: float, ramp: float = 0.05):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.half_life = half_life
         self.ramp = ramp

@@ -54,7 +54,8 @@ class HookList(Hooks):
             hook.step_end(trainer, loss)
 
     def epoch_end(self, trainer: Trainer) -> bool:
-        return any([hook.epoch_end(trainer) for hook in self.hooks])
+        answers = [hook.epoch_end(trainer) for hook in self.hooks]
+        return any(answers)
 
     def fit_end(self, trainer: Trainer) -> None:
         for hook in self.hooks:

@@ -65,9 +65,12 @@ class Trainer:
         self.objective = objective
         self.config = config
         self.device = next(model.parameters()).device
-        self.average = WeightAverage(model, config.ema_half_life)
+        self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.ema_half_life)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99), fused=True
+            parameter_groups(model, config.weight_decay),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            fused=True,
         )
         self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
         # Order and timesteps come from a CPU generator, noise from one on the device.

@@ -55,6 +55,12 @@ def test_vectors_have_a_history_too_and_the_given_axes_are_used(vector_encoder):
     assert display.ax_ is ax and display.figure_ is figure
 
 
+def test_epochs_are_whole_numbers():
+    display = HistoryDisplay(HISTORY).plot(x="epoch")
+    display.figure_.canvas.draw()
+    assert all(float(tick).is_integer() for tick in display.ax_.get_xticks())
+
+
 def test_an_unknown_axis_is_named_with_the_choices():
     with pytest.raises(ValueError, match=r"x must be one of \('seconds', 'epoch', 'images'\), got 'hours'"):
         HistoryDisplay(HISTORY).plot(x="hours")

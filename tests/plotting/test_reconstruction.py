@@ -33,12 +33,12 @@ def test_title_and_rows_say_what_is_shown(encoder, digits):
     assert labels == ["original", "draw 1", "draw 2", "draw 3"]
 
 
-def test_draws_differ_and_draw_i_has_the_seed_plus_i(encoder, digits):
+def test_draws_differ_and_the_first_is_what_reconstruct_gives(encoder, digits):
     display = ReconstructionDisplay.from_estimator(encoder, digits[:2], n_draws=2, n_steps=2, random_state=5)
     assert display.reconstructions.shape == (2, 2, 8, 8)
     assert not np.array_equal(*display.reconstructions)
-    second = encoder.reconstruct(digits[:2], n_steps=2, random_state=6)
-    assert_allclose(display.reconstructions[1], second / 255, atol=1e-6)
+    first = encoder.reconstruct(digits[:2], n_steps=2, random_state=5)
+    assert_allclose(display.reconstructions[0], first / 255, atol=1e-6)
 
 
 def test_inverted_noise_is_named_and_has_one_draw(encoder, digits):

@@ -1,0 +1,1 @@
+"""Benchmarks: one command a question, results as JSON lines in `benchmarks/results`."""

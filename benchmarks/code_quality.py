@@ -1,0 +1,58 @@
+"""Measures of codes that every benchmark shares: linear probes and Hamming retrieval."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+
+def packed(bits: np.ndarray) -> np.ndarray:
+    """Pack bits to bytes; a width that is no multiple of 8 is padded with zeros."""
+    return np.packbits(bits.astype(np.uint8), axis=1)
+
+
+def hamming_neighbours(index_bits: np.ndarray, query_bits: np.ndarray, k: int) -> np.ndarray:
+    """Rows of the k nearest codes, shape (n_queries, k)."""
+    codes = packed(index_bits)
+    index = faiss.IndexBinaryFlat(codes.shape[1] * 8)
+    index.add(codes)
+    return index.search(packed(query_bits), k)[1]
+
+
+def mean_average_precision(
+    index_bits: np.ndarray,
+    index_labels: np.ndarray,
+    query_bits: np.ndarray,
+    query_labels: np.ndarray,
+    k: int = 100,
+) -> float:
+    """Mean over queries of the average precision among the k nearest codes.
+
+    A neighbour is relevant if it has the query's label; precision is averaged over the ranks of the
+    relevant ones among the k (zero where there is none).
+    """
+    relevant = index_labels[hamming_neighbours(index_bits, query_bits, k)] == query_labels[:, None]
+    precision = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
+    return float(((precision * relevant).sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)).mean())
+
+
+def knn_accuracy(
+    index_bits: np.ndarray,
+    index_labels: np.ndarray,
+    query_bits: np.ndarray,
+    query_labels: np.ndarray,
+    k: int = 10,
+) -> float:
+    """Accuracy of the majority label among the k nearest codes."""
+    votes = index_labels[hamming_neighbours(index_bits, query_bits, k)]
+    winners = np.array([np.bincount(row).argmax() for row in votes])
+    return float((winners == query_labels).mean())
+
+
+def linear_probe(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Test accuracy of a logistic regression with scikit-learn's default penalty."""
+    probe = LogisticRegression(max_iter=1000).fit(train, train_labels)
+    return float(probe.score(test, test_labels))

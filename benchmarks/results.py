@@ -1,0 +1,52 @@
+"""Result files: one JSON object a line, with machine and versions; and Markdown tables from them."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy
+import sklearn
+import torch
+
+from dmzrep import __version__
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def environment() -> dict[str, Any]:
+    """Machine and versions of this run; no names of hosts or paths."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": processor,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "scikit-learn": sklearn.__version__,
+        "numpy": numpy.__version__,
+        "dmzrep": __version__,
+    }
+
+
+def append(name: str, row: dict[str, Any], folder: Path = FOLDER) -> None:
+    """Add a row to the file `name`.jsonl, at once, with the environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{name}.jsonl", "a") as file:
+        file.write(json.dumps({**row, "environment": environment()}) + "\n")
+
+
+def read(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """Rows of the file `name`.jsonl; none where there is no file."""
+    path = folder / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

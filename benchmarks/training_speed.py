@@ -1,0 +1,198 @@
+"""How fast training runs, against the authors' network type, and where the time goes.
+
+    python -m benchmarks.training_speed --data DATA [--rounds 3] [--steps 8]
+
+Needs diffusers (extra `bench`). Every contender is timed in turn, several rounds, in one process;
+the figures are medians. Ours is the whole training step of `DMZEncoder`: batch from uint8 data,
+encoder, relaxed code, denoiser, AdamW, gradient clipping, average of weights, and validation's share
+of an epoch. The authors' network is timed with forward, backward and AdamW alone, which flatters it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.results import append
+from dmzrep import DMZEncoder
+from dmzrep.images import learn_image_format
+from dmzrep.training import TrainingData, split_indices
+
+
+def authors_step(batch_size: int) -> Callable[[], None]:
+    """A training step of the authors' network type at (32, 64, 64) channels."""
+    from diffusers import UNet2DConditionModel
+
+    network = UNet2DConditionModel(
+        sample_size=28,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=2,
+        block_out_channels=(32, 64, 64),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=64,
+        resnet_time_scale_shift="scale_shift",
+        attention_head_dim=32,
+        norm_num_groups=32,
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    x, z = torch.randn(batch_size, 1, 28, 28), torch.randn(batch_size, 1, 64)
+    t = torch.randint(0, 1000, (batch_size,))
+
+    def step() -> None:
+        loss = (network(x, t, z).sample - x).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], object]:
+    """A training step of `DMZEncoder` with everything in it."""
+    encoder = DMZEncoder(random_state=0, **params)
+    encoder._validate_params()
+    data_format = learn_image_format(X)
+    trainer = encoder._trainer(X, data_format, 0, False)
+    kept, held_out = split_indices(len(X), min(encoder.validation_fraction, 1024 / len(X)), 0)
+    data, validation = (TrainingData(X, data_format.to_model, i, trainer.device) for i in (kept, held_out))
+    trainer._clock = time.perf_counter()
+    trainer.model.train()
+    positions = torch.randperm(len(data))
+    size = encoder.batch_size
+    begun = time.perf_counter()
+    trainer.validate(validation)
+    validation_seconds_a_row = (time.perf_counter() - begun) / len(data)
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        start = (count * size) % (len(data) - size)
+        trainer.train_step(data.batch(positions[start : start + size]), len(data))
+        count += 1
+
+    step.extra_seconds_a_row = validation_seconds_a_row  # type: ignore[attr-defined]
+    return step, trainer
+
+
+def rate(step: Callable[[], None], batch_size: int, n_steps: int) -> float:
+    """Rows a second over n_steps, the share of validation included."""
+    begun = time.perf_counter()
+    for _ in range(n_steps):
+        step()
+    seconds_a_row = (time.perf_counter() - begun) / (n_steps * batch_size)
+    return 1.0 / (seconds_a_row + getattr(step, "extra_seconds_a_row", 0.0))
+
+
+def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
+    """Best rate of square matrix products, in GFLOP/s."""
+    a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    best = float("inf")
+    for _ in range(6):
+        begun = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - begun)
+    return 2 * size**3 / best / 1e9
+
+
+def flops_a_row(step: Callable[[], None], batch_size: int) -> float:
+    """Floating-point operations of a training step, a row."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / batch_size
+
+
+def where_time_goes(step: Callable[[], None], n_steps: int) -> dict[str, float]:
+    """Share of a step's CPU time by kind of operation."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(n_steps):
+            step()
+    kinds = {
+        "convolution": ("convolution", "conv"),
+        "matrix product": ("mm", "linear", "bmm"),
+        "attention": ("scaled_dot_product", "flash"),
+        "normalisation": ("norm",),
+        "activation": ("silu", "leaky_relu", "sigmoid"),
+        "optimiser and average": ("adam", "lerp", "foreach"),
+    }
+    seconds: dict[str, float] = dict.fromkeys([*kinds, "other"], 0.0)
+    for event in profiler.key_averages():
+        kind = next((k for k, words in kinds.items() if any(w in event.key.lower() for w in words)), "other")
+        seconds[kind] += event.self_cpu_time_total
+    total = sum(seconds.values())
+    return {kind: round(value / total, 4) for kind, value in seconds.items()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark and append its rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder that holds mnist.npz")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8)
+    parsed = parser.parse_args(arguments)
+    X = np.load(Path(parsed.data) / "mnist.npz")["x_train"]
+    same_shape = {"width": (32, 64, 64), "depth": 2, "patch_size": 1, "attention": (14, 7), "batch_size": 64}
+    default, trainer = our_step(X)
+    contenders = {
+        "authors' network type, (32, 64, 64), batch 64": (authors_step(64), 64),
+        "authors' network type, (32, 64, 64), batch 32": (authors_step(32), 32),
+        "ours, default": (default, DMZEncoder().batch_size),
+        "ours, (32, 64, 64), no patches, batch 64, attention at 14 and 7 px": (
+            our_step(X, **same_shape)[0],
+            64,
+        ),
+        "ours, (32, 64, 64), no patches, batch 64, attention at 7 px": (
+            our_step(X, **same_shape | {"attention": (7,)})[0],
+            64,
+        ),
+    }
+    for step, _ in contenders.values():
+        step()
+        step()
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(parsed.rounds):
+        for name, (step, batch_size) in contenders.items():
+            rates[name].append(rate(step, batch_size, parsed.steps))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    reference = max(value for name, value in medians.items() if name.startswith("authors"))
+    float32, bf16 = matmul_rate(torch.float32), matmul_rate(torch.bfloat16)
+    default_size = DMZEncoder().batch_size
+    gflops = flops_a_row(default, default_size) / 1e9
+    for name, value in medians.items():
+        append(
+            "training_speed",
+            {
+                "contender": name,
+                "images_per_second": round(value, 1),
+                "spread": [round(min(rates[name]), 1), round(max(rates[name]), 1)],
+                "ratio_to_authors": round(value / reference, 2),
+            },
+        )
+        print(f"{value:8.1f} images/s  {value / reference:6.2f}x  {name}")
+    achieved = gflops * medians["ours, default"]
+    row = {
+        "contender": "ours, default: share of the machine",
+        "gflop_an_image": round(gflops, 4),
+        "gflops_achieved": round(achieved, 1),
+        "gflops_float32_matmul": round(float32, 1),
+        "gflops_bf16_matmul": round(bf16, 1),
+        "share_of_float32_matmul": round(achieved / float32, 3),
+        "share_of_bf16_matmul": round(achieved / bf16, 3),
+        "parameters": trainer.model.parameter_counts(),  # type: ignore[attr-defined]
+        "profile": where_time_goes(default, parsed.steps),
+    }
+    append("training_speed", row)
+    print(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.distributions import Normal, kl_divergence
+
+from dmzrep.diffusion.objective import OBJECTIVES, Denoised, Objective
+from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
+
+quick = settings(deadline=None, max_examples=25)
+any_kind = st.sampled_from(OBJECTIVES)
+any_seed = st.integers(0, 2**31)
+SCHEDULE = NoiseSchedule.named("cosine", 200)
+
+
+def draw(seed, n=5, shape=(2, 3, 4)):
+    generator = torch.Generator().manual_seed(seed)
+    x0, noise, extra = torch.randn(3, n, *shape, generator=generator, dtype=torch.float64)
+    t = torch.randint(0, 200, (n,), generator=generator)
+    t[:2] = torch.tensor([0, 199])
+    return x0, noise, extra, t
+
+
+@quick
+@given(
+    seed=any_seed, kind=any_kind, learn_variance=st.booleans(), schedule=st.sampled_from(NOISE_SCHEDULES),
+    n_timesteps=st.sampled_from([2, 50, 1000]),
+)
+def test_the_target_is_read_as_the_exact_data_and_noise(seed, kind, learn_variance, schedule, n_timesteps):
+    objective = Objective(NoiseSchedule.named(schedule, n_timesteps), kind, learn_variance)
+    x0, noise, raw, t = draw(seed)
+    t = t % n_timesteps
+    t[-1] = n_timesteps - 1
+    x_t = objective.schedule.add_noise(x0, noise, t)
+    prediction = objective.target(x0, noise, t)
+    if learn_variance:
+        prediction = torch.cat([prediction, raw], dim=1)
+    denoised = objective.interpret(prediction, x_t, t)
+    torch.testing.assert_close(denoised.x0, x0, rtol=0, atol=1e-8)
+    torch.testing.assert_close(denoised.epsilon, noise, rtol=0, atol=1e-8)
+    if learn_variance:
+        torch.testing.assert_close(denoised.variance_fraction, (raw + 1) / 2)
+    else:
+        assert denoised.variance_fraction is None
+
+
+@quick
+@given(seed=any_seed, kind=any_kind)
+def test_any_prediction_is_read_as_data_and_noise_that_make_up_its_input(seed, kind):
+    objective = Objective(SCHEDULE, kind)
+    prediction, x_t, _, t = draw(seed)
+    denoised = objective.interpret(prediction, x_t, t)
+    torch.testing.assert_close(SCHEDULE.add_noise(denoised.x0, denoised.epsilon, t), x_t)
+
+
+def test_the_network_is_asked_at_its_own_times():
+    asked = []
+
+    def network(x, time, z):
+        asked.append((time.tolist(), z))
+        return torch.zeros_like(x)
+
+    t, z = torch.tensor([0, 100, 199]), torch.ones(3, 2)
+    Objective(SCHEDULE).denoise(network, torch.zeros(3, 4), t, z)
+    assert asked[0][0] == pytest.approx([0.0, 500.0, 995.0])
+    assert asked[0][1] is z
+
+
+def slow_losses(objective, network, x0, t, z, noise, extra):
+    """The losses of rows, one row, one formula at a time."""
+    schedule, losses = objective.schedule, []
+    for i in range(len(x0)):
+        step = t[i].item()
+        alpha_bar = schedule.alpha_bar[step]
+        a, s = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
+        x_t = a * x0[i] + s * (noise[i] + objective.input_perturbation * extra[i])
+        out = network(x_t[None], torch.tensor([step * 1000.0 / schedule.n_timesteps]), z[i : i + 1])[0]
+        channels = len(x0[i])
+        mean_part, raw = out[:channels], out[channels:]
+        target = {"epsilon": noise[i], "sample": x0[i], "v": a * noise[i] - s * x0[i]}[objective.kind]
+        loss = ((mean_part - target) ** 2).mean()
+        if objective.learn_variance:
+            x0_hat = {
+                "epsilon": (x_t - s * mean_part) / a,
+                "sample": mean_part,
+                "v": a * x_t - s * mean_part,
+            }[objective.kind]
+            before = schedule.alpha_bar[step - 1] if step else 1.0
+            beta = schedule.betas[step]
+            weight0 = math.sqrt(before) * beta / (1 - alpha_bar)
+            weight_t = math.sqrt(1 - beta) * (1 - before) / (1 - alpha_bar)
+            posterior = beta * (1 - before) / (1 - alpha_bar)
+            first = schedule.betas[1] * (1 - schedule.alpha_bar[0]) / (1 - schedule.alpha_bar[1])
+            lower = math.log(posterior) if step else math.log(first)
+            fraction = (raw + 1) / 2
+            sd = (0.5 * (fraction * math.log(beta) + (1 - fraction) * lower)).exp()
+            reverse = Normal(weight0 * x0_hat + weight_t * x_t, sd)
+            if step:
+                true = Normal(weight0 * x0[i] + weight_t * x_t, torch.full_like(sd, math.sqrt(posterior)))
+                bound = kl_divergence(true, reverse)
+            elif objective.data_bin is None:
+                bound = -reverse.log_prob(x0[i])
+            else:
+                edges = x0[i] + objective.data_bin / 2, x0[i] - objective.data_bin / 2
+                bound = -(reverse.cdf(edges[0]) - reverse.cdf(edges[1])).log()
+            loss = loss + bound.mean() * schedule.n_timesteps / 1000
+        losses.append(loss)
+    return torch.stack(losses)
+
+
+@quick
+@given(
+    seed=any_seed, kind=any_kind, learn_variance=st.booleans(), perturbation=st.sampled_from([0.0, 0.15]),
+    data_bin=st.sampled_from([None, 0.2]),
+)
+def test_losses_are_those_of_a_slow_loop(seed, kind, learn_variance, perturbation, data_bin):
+    objective = Objective(SCHEDULE, kind, learn_variance, perturbation, data_bin)
+    x0, noise, extra, t = draw(seed)
+    x0 = 0.5 * x0.clamp(-1.5, 1.5)
+    z = torch.rand(5, 2)
+
+    def network(x, time, codes):
+        shape = (-1, 1, 1, 1)
+        out = 0.5 * x + 0.01 * codes.sum(dim=1).view(shape) + (time / 2000).view(shape)
+        if kind != "v":
+            out = x + 0.01 * out
+        return torch.cat([out, torch.tanh(x)], dim=1) if learn_variance else out
+
+    found = objective.losses(network, x0, t, z, noise, extra)
+    assert found.shape == (5,)
+    expected = slow_losses(objective, network, x0, t, z, noise, extra)
+    # A bin far from a narrow reverse Gaussian has a floor in the one and none in the other.
+    rows = torch.isfinite(expected) & ((t > 0) | (expected < 2.0))
+    assert rows.sum() >= 3
+    # Squared errors are taken in float32.
+    torch.testing.assert_close(found[rows].double(), expected[rows], rtol=1e-5, atol=1e-6)
+
+
+def test_without_its_noise_input_perturbation_changes_nothing():
+    x0, noise, extra, t = draw(0)
+
+    def network(x, time, z):
+        return torch.tanh(x)
+
+    plain, perturbed = Objective(SCHEDULE), Objective(SCHEDULE, input_perturbation=0.2)
+    assert torch.equal(perturbed.losses(network, x0, t, None, noise), plain.losses(network, x0, t, None, noise))
+    assert not torch.equal(
+        perturbed.losses(network, x0, t, None, noise, extra), plain.losses(network, x0, t, None, noise)
+    )
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("data_bin", [None, 2 / 255])
+def test_the_bound_teaches_the_variance_only(kind, data_bin):
+    objective = Objective(SCHEDULE, kind, learn_variance=True, data_bin=data_bin)
+    x0, noise, _, t = draw(1)
+    x0 = x0.clamp(-1, 1)
+    target = objective.target(x0, noise, t)
+    mean_part = (target + 0.01 * torch.randn_like(target)).requires_grad_()
+    raw = torch.zeros_like(target, requires_grad=True)
+    losses = objective.losses(lambda x, time, z: torch.cat([mean_part, raw], dim=1), x0, t, None, noise)
+    losses.sum().backward()
+    n_numbers = x0[0].numel()
+    torch.testing.assert_close(mean_part.grad, 2 * (mean_part.detach() - target) / n_numbers)
+    assert raw.grad.flatten(1).abs().amax(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_a_perfect_prediction_with_the_posteriors_variance_costs_nothing_but_the_last_term(kind):
+    objective = Objective(SCHEDULE, kind, learn_variance=True)
+    x0, noise, _, t = draw(2)
+    perfect = torch.cat([objective.target(x0, noise, t), -torch.ones_like(x0)], dim=1)
+    losses = objective.losses(lambda x, time, z: perfect, x0, t, None, noise)
+    torch.testing.assert_close(losses[t > 0], torch.zeros_like(losses[t > 0]), atol=1e-9, rtol=0)
+    last = SCHEDULE.reverse_log_variance(None, torch.tensor([0]), torch.tensor([-1]), x0).item()
+    assert losses[0].item() == pytest.approx(0.2 * 0.5 * (last + math.log(2 * math.pi)))
+
+
+@quick
+@given(seed=any_seed, kind=any_kind, spread=st.floats(0.2, 2.0), step=st.integers(0, 199))
+def test_on_gaussian_data_the_best_denoiser_has_the_loss_of_the_closed_form(seed, kind, spread, step):
+    n = 20_000
+    generator = torch.Generator().manual_seed(seed)
+    x0, noise = torch.randn(2, 1, n, generator=generator, dtype=torch.float64)
+    x0 = 0.3 + spread * x0
+    a2 = SCHEDULE.alpha_bar[step]
+    a, s2 = math.sqrt(a2), 1 - a2
+    total = a2 * spread**2 + s2
+
+    def network(x, time, z):
+        mean = 0.3 + a * spread**2 / total * (x - a * 0.3)
+        epsilon = (x - a * mean) / math.sqrt(s2)
+        return {"sample": mean, "epsilon": epsilon, "v": a * epsilon - math.sqrt(s2) * mean}[kind]
+
+    loss = Objective(SCHEDULE, kind).losses(network, x0, torch.tensor([step]), None, noise).item()
+    posterior = spread**2 * s2 / total
+    expected = {"sample": posterior, "epsilon": posterior * a2 / s2, "v": posterior / s2}[kind]
+    # Seven standard deviations of a mean of n squared normals.
+    assert loss == pytest.approx(expected, rel=7 * math.sqrt(2 / n))
+
+
+def test_bound_terms_fall_as_the_estimate_nears_the_truth():
+    objective = Objective(SCHEDULE)
+    x0, noise, extra, t = draw(3)
+    x_t = SCHEDULE.add_noise(x0, noise, t)
+    bounds = [
+        objective.bound_terms(Denoised(x0 + error * extra, noise, None), x0, x_t, t) for error in (0.0, 0.1, 0.5)
+    ]
+    assert (bounds[0] < bounds[1]).all() and (bounds[1] < bounds[2]).all()
+    torch.testing.assert_close(bounds[0][t > 0], torch.zeros_like(bounds[0][t > 0]), atol=1e-9, rtol=0)

@@ -1,0 +1,17 @@
+import pytest
+import torch
+
+
+@pytest.fixture
+def randomise():
+    """Give a function that draws every weight of a module anew, so that no branch starts as nothing."""
+
+    def draw(module):
+        with torch.no_grad():
+            for parameter in module.parameters():
+                fan_in = parameter[0].numel() if parameter.dim() > 1 else 25
+                noise = torch.randn_like(parameter) * fan_in**-0.5
+                parameter.copy_(noise if parameter.dim() > 1 else parameter + noise)
+        return module
+
+    return draw

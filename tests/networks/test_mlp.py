@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from dmzrep.networks.conditioning import CONDITIONINGS
+from dmzrep.networks.mlp import ResidualMLP
+
+LATENT_DIM, FEATURES = 5, 7
+
+
+def make(conditioning="bias", **options):
+    return ResidualMLP(FEATURES, FEATURES, LATENT_DIM, width=16, depth=2, conditioning=conditioning, **options)
+
+
+def inputs(n=3):
+    return torch.randn(n, FEATURES), torch.rand(n) * 999, torch.rand(n, LATENT_DIM).round()
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_the_first_prediction_is_zero(conditioning):
+    out = make(conditioning)(*inputs())
+    assert out.shape == (3, FEATURES)
+    assert torch.equal(out, torch.zeros_like(out))
+
+
+@pytest.mark.parametrize("code_input", ["signed", "one_hot"])
+@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn"])
+def test_every_bit_of_the_code_changes_its_rows_prediction_only(randomise, conditioning, code_input):
+    network = randomise(make(conditioning, code_input=code_input))
+    x, t, z = inputs()
+    before = network(x, t, z)
+    for bit in range(LATENT_DIM):
+        flipped = z.clone()
+        flipped[0, bit] = 1.0 - flipped[0, bit]
+        change = (network(x, t, flipped) - before).abs().amax(dim=1)
+        assert change[0] > 1e-5
+        assert change[1:].max() < 1e-6
+
+
+def test_without_conditioning_the_code_changes_nothing(randomise):
+    network = randomise(make("none"))
+    x, t, z = inputs()
+    assert torch.equal(network(x, t, z), network(x, t, 1.0 - z))
+    assert torch.equal(network(x, t, z), network(x, t, None))
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_every_weight_takes_part_and_time_matters(randomise, conditioning):
+    network = randomise(make(conditioning))
+    x, t, z = inputs()
+    out = network(x, t, z)
+    assert (network(x, t + 100.0, z) - out).abs().max() > 1e-5
+    out.square().sum().backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
+    assert idle == []
+
+
+def test_dropout_acts_in_training_only(randomise):
+    network = randomise(make(dropout=0.5))
+    arguments = inputs()
+    assert not torch.equal(network(*arguments), network(*arguments))
+    network.eval()
+    assert torch.equal(network(*arguments), network(*arguments))
