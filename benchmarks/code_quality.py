@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import faiss
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-
-def packed(bits: np.ndarray) -> np.ndarray:
-    """Pack bits to bytes; a width that is no multiple of 8 is padded with zeros."""
-    return np.packbits(bits.astype(np.uint8), axis=1)
-
-
-def hamming_neighbours(index_bits: np.ndarray, query_bits: np.ndarray, k: int) -> np.ndarray:
-    """Rows of the k nearest codes, shape (n_queries, k)."""
-    codes = packed(index_bits)
-    index = faiss.IndexBinaryFlat(codes.shape[1] * 8)
-    index.add(codes)
-    return index.search(packed(query_bits), k)[1]
+from dmzrep.retrieval import hamming_neighbors
 
 
 def mean_average_precision(
@@ -32,7 +20,7 @@ def mean_average_precision(
     A neighbour is relevant if it has the query's label; precision is averaged over the ranks of the
     relevant ones among the k (zero where there is none).
     """
-    relevant = index_labels[hamming_neighbours(index_bits, query_bits, k)] == query_labels[:, None]
+    relevant = index_labels[hamming_neighbors(query_bits, index_bits, k)[1]] == query_labels[:, None]
     precision = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
     return float(((precision * relevant).sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)).mean())
 
@@ -45,7 +33,7 @@ def knn_accuracy(
     k: int = 10,
 ) -> float:
     """Accuracy of the majority label among the k nearest codes."""
-    votes = index_labels[hamming_neighbours(index_bits, query_bits, k)]
+    votes = index_labels[hamming_neighbors(query_bits, index_bits, k)[1]]
     winners = np.array([np.bincount(row).argmax() for row in votes])
     return float((winners == query_labels).mean())
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
 from dmzrep.networks.encoders import LinearStart
 from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ReconstructionDisplay, SampleDisplay
+from dmzrep.retrieval import hamming_neighbors
 from dmzrep.training import set_linear_start
 
 BITS = 64
@@ -131,18 +133,13 @@ def code_table(
 
 def neighbor_accuracy(Z: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
     """Share of the test rows whose label most of their nearest training rows have."""
-    import faiss
-
-    # torch and scikit-learn hold thread pools of their own, and the search is small.
-    faiss.omp_set_num_threads(1)
     if Z.dtype == bool:
-        Z = np.packbits(Z, axis=1)
-        index = faiss.IndexBinaryFlat(8 * Z.shape[1])
+        nearest = hamming_neighbors(Z[test], Z[train], N_NEIGHBORS)[1]
     else:
-        Z = Z.astype(np.float32)
         index = faiss.IndexFlatL2(Z.shape[1])
-    index.add(Z[train])
-    labels = y[train][index.search(Z[test], N_NEIGHBORS)[1]]
+        index.add(Z[train].astype(np.float32))
+        nearest = index.search(Z[test].astype(np.float32), N_NEIGHBORS)[1]
+    labels = y[train][nearest]
     votes = np.array([np.bincount(row, minlength=10).argmax() for row in labels])
     return float(np.mean(votes == y[test]))
 

@@ -55,7 +55,9 @@ def with_value(value):
         (IMAGES, {"attention": (5,)}, r"names resolutions \[5\].*it has \[8, 4\]"),
         (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
         (IMAGES, {"conditioning": "cross_attention"}, "needs attention"),
-        (IMAGES, {"augment": "flip", "image_shape": None, "prior": "autoregressive"}, "'prior' parameter"),
+        (IMAGES, {"prior": "autoregressive"}, "'prior' parameter"),
+        (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
+        (IMAGES, {"depth": (0, 1)}, "up equal to down or one more"),
     ],
 )
 def test_fit_refuses(X, params, message):
@@ -70,7 +72,7 @@ def test_flips_of_vectors_are_refused():
 
 def test_cuda_asked_for_and_absent(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="torch sees no CUDA device here. Use device='auto'"):
+    with pytest.raises(ValueError, match=r"torch sees no CUDA device here\. Use device='auto'"):
         DMZEncoder(**TINY, device="cuda").fit(IMAGES)
 
 

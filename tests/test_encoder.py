@@ -410,7 +410,7 @@ def test_a_run_taken_up_from_its_checkpoint_is_the_run_that_never_stopped(digits
 
 def test_a_checkpoint_of_another_run_is_refused_with_the_differences(digits, tmp_path):
     DMZEncoder(**TINY, checkpoint_dir=tmp_path).fit(digits[:64])
-    with pytest.raises(CheckpointMismatchError, match="learning_rate: checkpoint 0.001, now 0.01"):
+    with pytest.raises(CheckpointMismatchError, match=r"learning_rate: checkpoint 0\.001, now 0\.01"):
         DMZEncoder(**TINY, checkpoint_dir=tmp_path, learning_rate=0.01).fit(digits[:64])
     with pytest.raises(CheckpointMismatchError, match="data: checkpoint"):
         DMZEncoder(**TINY, checkpoint_dir=tmp_path).fit(digits[64:128])

@@ -20,7 +20,7 @@ FLOORS = [
     {"inference", "parameters"},
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"encoder"},
-    {"datasets"},
+    {"datasets", "retrieval"},
     {"plotting"},
 ]
 

@@ -89,7 +89,7 @@ def test_uint8_images_come_back_exactly_in_any_layout(seed, layout, flat, height
     found = learn_image_format(rows, image_shape=images.shape[1:] if flat else None)
     x = found.to_model(as_tensor(rows))
     assert x.dtype == torch.float32 and x.shape == (len(images), *found.shape)
-    assert -1.0 <= x.min() and x.max() <= 1.0 + 1e-6
+    assert x.min() >= -1.0 and x.max() <= 1.0 + 1e-6
     back = found.from_model(x)
     assert back.dtype == np.uint8
     np.testing.assert_array_equal(back, rows)

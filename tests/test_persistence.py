@@ -101,7 +101,7 @@ def test_bytes_behind_the_end_are_noticed(written):
 
 
 def test_an_exchanged_array_is_noticed(written):
-    values, arrays = read_file(written)
+    _, arrays = read_file(written)
     header = json.loads(written.read_bytes()[8 : 8 + struct.unpack("<Q", written.read_bytes()[:8])[0]])
     arrays["doubles"] = arrays["doubles"] + 1e-9
     written.write_bytes(safetensors.numpy.save(arrays, header["__metadata__"]))

@@ -9,6 +9,7 @@ import numpy as np
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
+from dmzrep.retrieval import hamming_neighbors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,38 +141,6 @@ class NeighborsDisplay:
         )
         self.figure_ = self.ax_.figure
         return self
-
-
-def hamming_neighbors(queries: np.ndarray, bits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k rows that differ in the fewest bits, with FAISS.
-
-    Parameters
-    ----------
-    queries, bits : ndarray of shape (n, n_bits)
-        Zeros and ones, or booleans.
-    k : int
-        Neighbours of each query, at most the rows of `bits`.
-
-    Returns
-    -------
-    distances, indices : ndarray of shape (n_queries, k)
-        Differing bits and row numbers, the nearest first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.plotting.neighbors import hamming_neighbors
-    >>> bits = np.array([[0, 0, 0], [1, 1, 0], [1, 1, 1]])
-    >>> hamming_neighbors(bits[:1], bits, 3)[0].tolist()
-    [[0, 2, 3]]
-    """
-    import faiss
-
-    # Zeros up to a whole byte differ in no pair.
-    queries, bits = (np.packbits(np.asarray(codes, dtype=bool), axis=1) for codes in (queries, bits))
-    index = faiss.IndexBinaryFlat(8 * bits.shape[1])
-    index.add(bits)
-    return index.search(queries, k)
 
 
 def _bits(encoder: DMZEncoder, rows: Any) -> np.ndarray:

@@ -41,7 +41,10 @@ def test_the_masses_of_all_grey_levels_sum_to_one(mean, log_variance, n_levels):
     for dtype, tolerance in ((torch.float64, 1e-8), (torch.float32, 1e-4)):
         levels = torch.linspace(-1.0, 1.0, n_levels, dtype=dtype)
         log_mass = discretised_gaussian_log_likelihood(
-            levels, torch.tensor(mean, dtype=dtype), torch.tensor(log_variance, dtype=dtype), 2.0 / (n_levels - 1)
+            levels,
+            torch.tensor(mean, dtype=dtype),
+            torch.tensor(log_variance, dtype=dtype),
+            2.0 / (n_levels - 1),
         )
         assert torch.isfinite(log_mass).all()
         assert log_mass.double().exp().sum().item() == pytest.approx(1.0, abs=tolerance)
@@ -63,7 +66,9 @@ def exact_log_mass(level, mean, sd):
 
 @quick
 @given(
-    level=st.integers(0, 255), mean=any_mean, log_variance=any_log_variance,
+    level=st.integers(0, 255),
+    mean=any_mean,
+    log_variance=any_log_variance,
     dtype=st.sampled_from([torch.float32, torch.float64]),
 )
 def test_masses_are_exact_far_into_both_tails(level, mean, log_variance, dtype):
@@ -83,8 +88,9 @@ def test_masses_are_exact_far_into_both_tails(level, mean, log_variance, dtype):
 @pytest.mark.parametrize("side", [-1.0, 1.0])
 def test_both_tails_are_treated_alike(side):
     offsets = torch.arange(0.0, 6.5, 0.5) * 0.05
-    masses = discretised_gaussian_log_likelihood(side * offsets, torch.zeros(()), torch.tensor(2 * math.log(0.05)), BIN)
-    other = discretised_gaussian_log_likelihood(-side * offsets, torch.zeros(()), torch.tensor(2 * math.log(0.05)), BIN)
+    mean, log_variance = torch.zeros(()), torch.tensor(2 * math.log(0.05))
+    masses = discretised_gaussian_log_likelihood(side * offsets, mean, log_variance, BIN)
+    other = discretised_gaussian_log_likelihood(-side * offsets, mean, log_variance, BIN)
     torch.testing.assert_close(masses, other, rtol=1e-3, atol=1e-3)
     assert (masses.diff() < 0).all()
 

@@ -25,7 +25,10 @@ def draw(seed, n=5, shape=(2, 3, 4)):
 
 @quick
 @given(
-    seed=any_seed, kind=any_kind, learn_variance=st.booleans(), schedule=st.sampled_from(NOISE_SCHEDULES),
+    seed=any_seed,
+    kind=any_kind,
+    learn_variance=st.booleans(),
+    schedule=st.sampled_from(NOISE_SCHEDULES),
     n_timesteps=st.sampled_from([2, 50, 1000]),
 )
 def test_the_target_is_read_as_the_exact_data_and_noise(seed, kind, learn_variance, schedule, n_timesteps):
@@ -112,7 +115,10 @@ def slow_losses(objective, network, x0, t, z, noise, extra):
 
 @quick
 @given(
-    seed=any_seed, kind=any_kind, learn_variance=st.booleans(), perturbation=st.sampled_from([0.0, 0.15]),
+    seed=any_seed,
+    kind=any_kind,
+    learn_variance=st.booleans(),
+    perturbation=st.sampled_from([0.0, 0.15]),
     data_bin=st.sampled_from([None, 0.2]),
 )
 def test_losses_are_those_of_a_slow_loop(seed, kind, learn_variance, perturbation, data_bin):
@@ -145,10 +151,9 @@ def test_without_its_noise_input_perturbation_changes_nothing():
         return torch.tanh(x)
 
     plain, perturbed = Objective(SCHEDULE), Objective(SCHEDULE, input_perturbation=0.2)
-    assert torch.equal(perturbed.losses(network, x0, t, None, noise), plain.losses(network, x0, t, None, noise))
-    assert not torch.equal(
-        perturbed.losses(network, x0, t, None, noise, extra), plain.losses(network, x0, t, None, noise)
-    )
+    expected = plain.losses(network, x0, t, None, noise)
+    assert torch.equal(perturbed.losses(network, x0, t, None, noise), expected)
+    assert not torch.equal(perturbed.losses(network, x0, t, None, noise, extra), expected)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
@@ -205,8 +210,7 @@ def test_bound_terms_fall_as_the_estimate_nears_the_truth():
     objective = Objective(SCHEDULE)
     x0, noise, extra, t = draw(3)
     x_t = SCHEDULE.add_noise(x0, noise, t)
-    bounds = [
-        objective.bound_terms(Denoised(x0 + error * extra, noise, None), x0, x_t, t) for error in (0.0, 0.1, 0.5)
-    ]
+    estimates = [Denoised(x0 + error * extra, noise, None) for error in (0.0, 0.1, 0.5)]
+    bounds = [objective.bound_terms(denoised, x0, x_t, t) for denoised in estimates]
     assert (bounds[0] < bounds[1]).all() and (bounds[1] < bounds[2]).all()
     torch.testing.assert_close(bounds[0][t > 0], torch.zeros_like(bounds[0][t > 0]), atol=1e-9, rtol=0)

@@ -47,7 +47,8 @@ def test_strides_are_as_equal_as_whole_numbers_allow(sizes):
 @quick
 @given(n_timesteps=st.integers(1, 300), spacing=st.sampled_from(SPACINGS))
 def test_as_many_steps_as_timesteps_visit_each_one(n_timesteps, spacing):
-    assert timestep_grid(n_timesteps, n_timesteps, spacing) == [(t, t - 1) for t in range(n_timesteps - 1, -1, -1)]
+    every = [(t, t - 1) for t in range(n_timesteps - 1, -1, -1)]
+    assert timestep_grid(n_timesteps, n_timesteps, spacing) == every
 
 
 @pytest.mark.parametrize("n_steps", [0, -1, 11])
@@ -134,8 +135,13 @@ def test_ddim_with_noise_is_that_of_diffusers_with_the_same_noise(kind, eta):
         lambda: {"eta": eta, "variance_noise": draw()},
     )
     found = sample_ddim(
-        dummy_denoiser(schedule, kind), x, timestep_grid(1000, 10), schedule, eta=eta,
-        noise=noise_source(7, x), clip=False,
+        dummy_denoiser(schedule, kind),
+        x,
+        timestep_grid(1000, 10),
+        schedule,
+        eta=eta,
+        noise=noise_source(7, x),
+        clip=False,
     )
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -154,8 +160,12 @@ def test_ddpm_is_that_of_diffusers_with_the_same_noise(name, kind, n_steps):
         lambda: {"generator": generator},
     )
     found = sample_ddpm(
-        dummy_denoiser(schedule, kind), x, timestep_grid(1000, n_steps), schedule,
-        noise=noise_source(5, x), clip=False,
+        dummy_denoiser(schedule, kind),
+        x,
+        timestep_grid(1000, n_steps),
+        schedule,
+        noise=noise_source(5, x),
+        clip=False,
     )
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -180,8 +190,12 @@ def test_the_last_step_draws_no_noise():
     for sampler, options in ((sample_ddpm, {}), (sample_ddim, {"eta": 1.0})):
         drawn.clear()
         sampler(
-            dummy_denoiser(schedule, "v"), x, timestep_grid(100, 4), schedule,
-            noise=lambda: drawn.append(1) or torch.zeros_like(x), **options,
+            dummy_denoiser(schedule, "v"),
+            x,
+            timestep_grid(100, 4),
+            schedule,
+            noise=lambda: drawn.append(1) or torch.zeros_like(x),
+            **options,
         )
         assert len(drawn) == 3
 
@@ -199,8 +213,12 @@ def test_clipped_estimates_end_in_the_range_of_images_and_agree_with_their_noise
     clipped = sampler(denoise, x, timestep_grid(100, 10), schedule, **options)
     assert clipped.abs().max() == 1.0
     reference = sampler(
-        lambda x, t: objective.denoise(lambda x, time, z: torch.sign(x), x, t, None), x,
-        timestep_grid(100, 10), schedule, clip=False, noise=noise_source(0, x),
+        lambda x, t: objective.denoise(lambda x, time, z: torch.sign(x), x, t, None),
+        x,
+        timestep_grid(100, 10),
+        schedule,
+        clip=False,
+        noise=noise_source(0, x),
     )
     torch.testing.assert_close(clipped, reference)
     free = sampler(denoise, x, timestep_grid(100, 10), schedule, clip=False, noise=noise_source(0, x))
@@ -249,7 +267,8 @@ def test_ddim_in_many_steps_maps_noise_to_the_data_distribution(name, mean, spre
     schedule = NoiseSchedule.named(name, 500)
     # The map is affine, so that two points tell the mean and the spread of all samples.
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-    ends = sample_ddim(gaussian_denoiser(schedule, mean, spread), x, timestep_grid(500, 500), schedule, clip=False)
+    denoise = gaussian_denoiser(schedule, mean, spread)
+    ends = sample_ddim(denoise, x, timestep_grid(500, 500), schedule, clip=False)
     assert ends[0].item() == pytest.approx(mean, abs=0.02)
     assert (ends[1] - ends[0]).item() == pytest.approx(spread, rel=0.02)
 
@@ -259,8 +278,12 @@ def test_ddpm_in_many_steps_draws_from_the_data_distribution(name):
     schedule = NoiseSchedule.named(name, 200)
     x = torch.randn(10_000, 1, dtype=torch.float64)
     ends = sample_ddpm(
-        gaussian_denoiser(schedule, 0.5, 0.7), x, timestep_grid(200, 200), schedule,
-        noise=lambda: torch.randn_like(x), clip=False,
+        gaussian_denoiser(schedule, 0.5, 0.7),
+        x,
+        timestep_grid(200, 200),
+        schedule,
+        noise=lambda: torch.randn_like(x),
+        clip=False,
     )
     # Six standard errors, and the error of 200 steps.
     assert ends.mean().item() == pytest.approx(0.5, abs=6 * 0.7 / 10_000**0.5 + 0.01)

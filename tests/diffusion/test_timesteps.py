@@ -69,7 +69,7 @@ def test_draws_follow_the_probabilities_to_within_one_a_stratum(sampler, seed):
 @given(sampler=samplers(), n=st.integers(1, 64), seed=any_seed)
 def test_a_batch_of_any_size_stays_in_range(sampler, n, seed):
     t, weights = sampler.sample(n, generator(seed))
-    assert t.shape == (n,) and 0 <= t.min() and t.max() < sampler.n_timesteps
+    assert t.shape == (n,) and t.min() >= 0 and t.max() < sampler.n_timesteps
     assert torch.isfinite(weights).all() and (weights > 0).all()
 
 
@@ -78,7 +78,6 @@ def test_a_batch_of_any_size_stays_in_range(sampler, n, seed):
 def test_each_slice_of_the_distribution_gives_one_draw(seed, n, kind):
     sampler = TimestepSampler(10_000, kind)
     quantiles = np.cumsum(sampler.probabilities())[sampler.sample(n, generator(seed))[0].numpy()]
-    assert sorted(np.minimum(np.floor((quantiles - 5e-5) * n), n - 1).tolist()) == pytest.approx(range(n), abs=1)
     assert np.abs(np.sort(quantiles) - (np.arange(n) + 0.5) / n).max() < 0.5 / n + 1e-3
 
 

@@ -9,7 +9,9 @@ from dmzrep.networks.defaults import (
 )
 
 
-@pytest.mark.parametrize(("side", "expected"), [(8, 1), (16, 1), (17, 2), (40, 2), (41, 4), (96, 4), (97, 8), (256, 8)])
+@pytest.mark.parametrize(
+    ("side", "expected"), [(8, 1), (16, 1), (17, 2), (40, 2), (41, 4), (96, 4), (97, 8), (256, 8)]
+)
 def test_patches_leave_about_sixteen_positions_a_side(side, expected):
     assert default_patch_size((3, side, side)) == default_patch_size((1, 8, side)) == expected
 
@@ -50,7 +52,8 @@ def test_attention_stands_where_it_is_named_or_at_a_small_coarsest_level(
 
 
 def test_resolutions_that_the_network_lacks_are_refused_with_those_that_it_has():
-    with pytest.raises(ValueError, match=r"names resolutions \[64, 5\].*patch_size=2 and 2 levels it has \[16, 8\]"):
+    message = r"names resolutions \[64, 5\].*patch_size=2 and 2 levels it has \[16, 8\]"
+    with pytest.raises(ValueError, match=message):
         attention_levels((64, 8, 5), (3, 32, 32), 2, 2)
 
 
@@ -75,8 +78,9 @@ def test_clean_data_are_predicted_where_channels_cannot_carry_the_noise(shape, p
 def test_the_papers_recipes_fit_their_images(name, side, latent_dim):
     recipe = PAPER_RECIPES[name]
     assert recipe["latent_dim"] == latent_dim
-    levels = attention_levels(recipe["attention"], (3, side, side), recipe["patch_size"], len(recipe["width"]))
-    assert len(levels) == len(recipe["attention"])
+    attention, n_levels = recipe["attention"], len(recipe["width"])
+    levels = attention_levels(attention, (3, side, side), recipe["patch_size"], n_levels)
+    assert len(levels) == len(attention)
     assert recipe["input_perturbation"] > 0 and recipe["learn_variance"] and recipe["prior"] == "uniform"
 
 

@@ -8,7 +8,8 @@ LATENT_DIM, FEATURES = 5, 7
 
 
 def make(conditioning="bias", **options):
-    return ResidualMLP(FEATURES, FEATURES, LATENT_DIM, width=16, depth=2, conditioning=conditioning, **options)
+    options = {"width": 16, "depth": 2, "conditioning": conditioning} | options
+    return ResidualMLP(FEATURES, FEATURES, LATENT_DIM, **options)
 
 
 def inputs(n=3):

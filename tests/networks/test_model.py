@@ -12,7 +12,21 @@ from dmzrep.networks.unet import UNet
 IMAGES = NetworkConfig((3, 9, 8), 5, "unet", (8, 16), (1, 1), encoder_width=4)
 VECTORS = NetworkConfig((7,), 5, "mlp", (16,), (2,), encoder_width=8)
 ODD = NetworkConfig(
-    (1, 8, 8), 3, "unet", (8, 8), (2, 3), (0, 1), 2, "cross_attention", "one_hot", 0.1, True, 4, "group", True, True
+    (1, 8, 8),
+    3,
+    "unet",
+    (8, 8),
+    (2, 3),
+    attention_levels=(0, 1),
+    patch_size=2,
+    conditioning="cross_attention",
+    code_input="one_hot",
+    dropout=0.1,
+    learn_variance=True,
+    encoder_width=4,
+    encoder_norm="group",
+    linear_start=True,
+    paired_logits=True,
 )
 
 
@@ -28,7 +42,8 @@ def test_every_setting_is_in_the_dictionary():
 
 
 def test_unknown_settings_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"Unknown network settings \['colour', 'wdith'\]; known are .*'widths'"):
+    message = r"Unknown network settings \['colour', 'wdith'\]; known are .*'widths'"
+    with pytest.raises(ValueError, match=message):
         NetworkConfig.from_dict(IMAGES.to_dict() | {"wdith": 3, "colour": 1})
 
 
@@ -67,7 +82,8 @@ def test_every_setting_of_the_odd_model_arrives():
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
     assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.1}
     assert model.denoiser.patch_size == 2 and model.denoiser.conditioning == "cross_attention"
-    assert len(model.denoiser.down) == 2 and len(model.denoiser.down[0]) == 2 and len(model.denoiser.up[0]) == 3
+    assert [len(stages) for stages in model.denoiser.down] == [2, 2]
+    assert [len(stages) for stages in model.denoiser.up] == [3, 3]
     one_hot = DiffusionAutoencoder(dataclasses.replace(ODD, conditioning="bias"))
     assert one_hot.denoiser.code_layers.linear.in_features == 2 * ODD.latent_dim
 

@@ -4,19 +4,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dmzrep.plotting import NeighborsDisplay
-from dmzrep.plotting.neighbors import hamming_neighbors
-
-
-@pytest.mark.parametrize("n_bits", [1, 7, 8, 13, 64])
-def test_distances_are_those_of_a_loop_over_bits(n_bits):
-    rng = np.random.default_rng(n_bits)
-    queries, bits = rng.integers(0, 2, (5, n_bits)), rng.integers(0, 2, (40, n_bits))
-    distances, indices = hamming_neighbors(queries, bits, 40)
-
-    counted = np.array([[sum(a != b for a, b in zip(q, x, strict=True)) for x in bits] for q in queries])
-    assert_array_equal(distances, np.sort(counted, axis=1))
-    assert_array_equal(np.take_along_axis(counted, indices, axis=1), distances)
-    assert_array_equal(np.sort(indices, axis=1), np.tile(np.arange(40), (5, 1)))
 
 
 def test_queries_are_followed_by_their_neighbors_with_distances(encoder, digits):

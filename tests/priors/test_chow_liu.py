@@ -20,7 +20,8 @@ def draw_tree(seed, n=600, latent_dim=4):
     edges, strengths = set(), rng.permutation(np.linspace(0.5, 0.95, latent_dim - 1))
     for i in range(1, latent_dim):
         parent = int(rng.integers(i))
-        bits[:, i] = np.where(rng.random(n) < strengths[i - 1], bits[:, parent] ^ rng.integers(2), rng.random(n) < 0.5)
+        copied, tossed = bits[:, parent] ^ rng.integers(2), rng.random(n) < 0.5
+        bits[:, i] = np.where(rng.random(n) < strengths[i - 1], copied, tossed)
         edges.add((parent, i))
     order = rng.permutation(latent_dim)
     place = np.argsort(order)

@@ -64,7 +64,9 @@ def test_a_prior_may_be_named(name):
     assert np.array_equal(fit_prior(name, bits).log_prob(bits), PRIORS[name]().fit(bits).log_prob(bits))
 
 
-@pytest.mark.parametrize("given_prior", [UniformPrior(), ChowLiuPrior(), MixturePrior(3, random_state=7)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "given_prior", [UniformPrior(), ChowLiuPrior(), MixturePrior(3, random_state=7)], ids=lambda p: p.name
+)
 def test_a_prior_may_be_given_and_is_not_touched(given_prior):
     bits = independent_bits(2, 100)
     fitted = fit_prior(given_prior, bits)

@@ -1,0 +1,158 @@
+"""Writes `docs/results.md` from the result files. Nothing in it is typed by hand.
+
+python -m benchmarks.report
+"""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import read
+
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+
+
+def table(header: list[str], rows: list[list[Any]]) -> str:
+    """Make a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def spread(values: list[float], digits: int = 3) -> str:
+    """Mean and, from two values on, the standard deviation over seeds."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def machine(rows: list[dict[str, Any]]) -> str:
+    """Name the machine and versions of the last row."""
+    env = rows[-1]["environment"]
+    return (
+        f"{env['processor']}, {env['threads']} threads, {env['device']}, torch {env['torch']}, "
+        f"scikit-learn {env['scikit-learn']}, {env['date']}."
+    )
+
+
+def mnist_section() -> str:
+    """Codes of MNIST after a time of training."""
+    rows = read("mnist_codes")
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["name"], row["seconds_asked"], row["latent_dim"]), []).append(row)
+    lines = []
+    for (name, _, bits), group in groups.items():
+        floats = "probe_probabilities" if "probe_probabilities" in group[0] else "probe_floats"
+        lines.append(
+            [
+                name,
+                bits,
+                spread([r["seconds"] for r in group], 0),
+                len(group),
+                *(spread([r[k] for r in group]) for k in (floats, "probe_bits", "map_at_100", "knn_10")),
+                spread([r["mean_entropy"] for r in group], 2) if "mean_entropy" in group[0] else "",
+                max(r.get("dead_bits", 0) for r in group) if "dead_bits" in group[0] else "",
+                spread([r["reconstruction_mse"] for r in group]) if "reconstruction_mse" in group[0] else "",
+            ]
+        )
+    header = ["representation", "bits", "seconds", "seeds", "probe, probabilities or floats", "probe, bits"]
+    header += ["mAP@100", "10-NN", "entropy a bit", "dead bits", "reconstruction MSE"]
+    return (
+        "## MNIST, 28 x 28\n\n"
+        "Logistic regression on 15,000 train codes, accuracy on the 10,000 test images; mAP@100 and 10-NN of "
+        "Hamming search in the 60,000 train codes; mean ± standard deviation over seeds. Reconstruction: 500 "
+        "test images from bits and random noise, 20 steps, in [-1, 1].\n\n"
+        f"{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.mnist_codes --data DATA --rivals`.\n"
+    )
+
+
+def speed_section() -> str:
+    """Training speed against the authors' network type, and where the time goes."""
+    rows = read("training_speed")
+    last = {row["contender"]: row for row in rows}
+    share = last.pop("ours, default: share of the machine")
+    lines = [
+        [name, r["images_per_second"], f"{r['spread'][0]} to {r['spread'][1]}", r["ratio_to_authors"]]
+        for name, r in last.items()
+    ]
+    profile = [[kind, f"{100 * part:.1f} %"] for kind, part in share["profile"].items()]
+    return (
+        "## Training speed, 28 x 28\n\n"
+        "Medians of rounds taken in turn in one process. Ours is the whole of training: data, encoder, "
+        "denoiser, optimiser, average of weights, validation. The authors' network type is `diffusers."
+        "UNet2DConditionModel`, forward, backward and optimiser only; ratios are to its faster "
+        "batch size.\n\n"
+        f"{table(['network', 'images/s', 'range', 'ratio'], lines)}\n\n"
+        f"A training step takes {share['gflop_an_image']:.3f} GFLOP an image. Ours reaches "
+        f"{share['gflops_achieved']} GFLOP/s: {100 * share['share_of_float32_matmul']:.0f} % of this "
+        f"machine's float32 matrix product ({share['gflops_float32_matmul']} GFLOP/s) and "
+        f"{100 * share['share_of_bf16_matmul']:.0f} % of its bf16 one "
+        f"({share['gflops_bf16_matmul']} GFLOP/s). Training runs in float32 unless the processor has bf16 units. Where a step's time goes:\n\n"
+        f"{table(['operation', 'share of CPU time'], profile)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.training_speed --data DATA`.\n"
+    )
+
+
+def use_section() -> str:
+    """What use costs."""
+    rows = read("use_cost")
+    last = {(r["what"], r.get("images")): r for r in rows}
+    lines = []
+    for (what, images), r in last.items():
+        if "images_per_second" in r:
+            value = f"{r['images_per_second']} images/s ({r['spread'][0]} to {r['spread'][1]})"
+        elif images:
+            what = f"{what}, {images} images of {r['input_mb']} MB"
+            value = f"{r['grown_mb']} MB more, of which {r['output_mb']} MB output"
+        else:
+            value = f"{r['seconds']} s"
+        lines.append([what, value])
+    return (
+        f"## Cost of use\n\n{table(['what', 'cost'], lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.use_cost`.\n"
+    )
+
+
+def code_input_section() -> str:
+    """How codes enter the denoiser."""
+    rows = read("code_input")
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["code_input"], []).append(row)
+    lines = [
+        [
+            name,
+            len(group),
+            *(spread([r[k] for r in group]) for k in ("probabilities", "bits", "loss", "loss_hard")),
+        ]
+        for name, group in groups.items()
+    ]
+    header = [
+        "code_input",
+        "seeds",
+        "probe, probabilities",
+        "probe, bits",
+        "validation loss",
+        "with hard bits",
+    ]
+    return (
+        "## How codes enter the denoiser\n\n"
+        f"The same function class, trained differently. {rows[0]['images']} MNIST train images seen once, 64 "
+        "bits; probes on codes of held-out train images.\n\n"
+        f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.code_input --data DATA`.\n"
+    )
+
+
+def main() -> None:
+    """Write the page."""
+    sections = {"mnist_codes": mnist_section, "training_speed": speed_section, "use_cost": use_section}
+    sections["code_input"] = code_input_section
+    parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
+    parts += [make() for name, make in sections.items() if read(name)]
+    PAGE.write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
