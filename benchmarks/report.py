@@ -89,7 +89,8 @@ def speed_section() -> str:
         f"{share['gflops_achieved']} GFLOP/s: {100 * share['share_of_float32_matmul']:.0f} % of this "
         f"machine's float32 matrix product ({share['gflops_float32_matmul']} GFLOP/s) and "
         f"{100 * share['share_of_bf16_matmul']:.0f} % of its bf16 one "
-        f"({share['gflops_bf16_matmul']} GFLOP/s). Training runs in float32 unless the processor has bf16 units. Where a step's time goes:\n\n"
+        f"({share['gflops_bf16_matmul']} GFLOP/s). Training runs in float32 unless the processor has "
+        "bf16 units. Where a step's time goes:\n\n"
         f"{table(['operation', 'share of CPU time'], profile)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.training_speed --data DATA`.\n"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,54 +16,24 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.configuration import (
-    resolve_init,
-    resolve_network,
-    resolve_objective,
-    resolve_training,
-    run_identity,
-)
-from dmzrep.device import available_device, resolve_device, resolve_precision
+from dmzrep.configuration import run_identity
+from dmzrep.device import available_device
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.samplers import timestep_grid
-from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_state import fitted_state, restore_fitted
+from dmzrep.fitting import build_trainer, train
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import (
-    TrainedModel,
-    code_report,
-    decode,
-    encode_logits,
-    invert,
-    variational_bound,
-    warn_of_poor_code,
-)
+from dmzrep.inference import TrainedModel, decode, encode_logits, invert, variational_bound
 from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling
 from dmzrep.networks.defaults import PAPER_RECIPES
-from dmzrep.networks.model import DiffusionAutoencoder, place
+from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.random import draw_seed, image_seeds
 from dmzrep.rows import Rows
-from dmzrep.training import (
-    CheckpointWriter,
-    HookList,
-    Hooks,
-    ProgressBar,
-    Trainer,
-    TrainingData,
-    read_checkpoint,
-    resume,
-    set_linear_start,
-    split_indices,
-)
-
-#: Rows set aside for validation, at most.
-VALIDATION_ROWS = 1024
-#: Rows from which the encoder's start, the prior and the code's report are computed, at most.
-START_ROWS, REPORT_ROWS = 10_000, 20_000
+from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
 
 
 class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -191,7 +160,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         A row for each epoch: seconds, rows seen, rows a second, losses, learning rate. The three
         validation losses are of relaxed bits, of hard bits, and of hard bits of other rows.
     n_iter_ : int
-        Epochs begun.
+        Epochs completed; `max_time` may have cut the last one short.
     stopped_ : str
         Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
     objective_ : Objective
@@ -395,7 +364,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         seed = draw_seed(self.random_state)
         if checkpoint is not None and self.random_state is None:
             seed = checkpoint[0]["identity"]["seed"]
-        trainer = self._trainer(rows, data_format, seed, continued)
+        trainer = build_trainer(self, rows, data_format, seed, continued)
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X)
         hooks: list[Hooks] = [CallbackHooks(self, context, X)]
@@ -404,7 +373,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             if checkpoint is not None:
                 resume(trainer, identity, *checkpoint)
             hooks.append(CheckpointWriter(self.checkpoint_dir, identity))
-        self._train(trainer, rows, data_format, seed, hooks)
+        train(self, trainer, rows, data_format, seed, hooks)
         self._training_state = trainer.state() if self.warm_start else None
         context.call_on_fit_task_end(estimator=self, X=X)
         return self
@@ -430,104 +399,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         continued = hasattr(self, "model_")
         rows, data_format = check_rows(self, X, first=not continued)
         seed = draw_seed(self.random_state)
-        trainer = self._trainer(rows, data_format, seed, continued, max_iter=1, final_learning_rate=1.0)
-        self._train(trainer, rows, data_format, seed, [])
+        once = {"max_iter": 1, "final_learning_rate": 1.0}
+        trainer = build_trainer(self, rows, data_format, seed, continued, once)
+        train(self, trainer, rows, data_format, seed, [])
         self._training_state = trainer.state()
         return self
-
-    def _trainer(
-        self,
-        rows: Rows,
-        data_format: ImageFormat | VectorFormat,
-        seed: int,
-        continued: bool,
-        **overrides: Any,
-    ) -> Trainer:
-        """Build the networks, or take the present ones, and what trains them."""
-        params = self.get_params(deep=False) | overrides
-        device = resolve_device(self.device)
-        network = resolve_network(params, data_format)
-        objective = resolve_objective(params, data_format, network)
-        config = resolve_training(params, resolve_precision(self.precision, device))
-        if continued:
-            if network != self.model_.config:
-                raise ValueError(
-                    "Training cannot go on with other networks: these parameters or data ask for "
-                    f"{network}, the fitted model has {self.model_.config}. Set warm_start=False, or clone "
-                    "the estimator."
-                )
-            model = copy.deepcopy(self.model_)
-            model.requires_grad_(True)
-        else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                model = DiffusionAutoencoder(network)
-        trainer = Trainer(place(model, device), objective, config, seed)
-        state = getattr(self, "_training_state", None)
-        if continued and state is not None:
-            trainer.load_state(state, new_run=True)
-        elif not continued and model.encoder.start is not None:
-            generator = torch.Generator().manual_seed(seed)
-            chosen = torch.randperm(len(rows), generator=generator)[:START_ROWS].sort().values.numpy()
-            sample = data_format.to_model(torch.from_numpy(np.array(rows[chosen])))
-            set_linear_start(model.encoder.start, sample, resolve_init(params), generator)
-            trainer.average.restart(model)
-        return trainer
-
-    def _train(
-        self,
-        trainer: Trainer,
-        rows: Rows,
-        data_format: ImageFormat | VectorFormat,
-        seed: int,
-        hooks: list[Hooks],
-    ) -> None:
-        """Run the trainer and keep what it learned."""
-        fraction = min(self.validation_fraction, VALIDATION_ROWS / len(rows))
-        kept, held_out = split_indices(len(rows), fraction, seed)
-        data, validation = (
-            TrainingData(rows, data_format.to_model, part, trainer.device) for part in (kept, held_out)
-        )
-        if self.verbose:
-            hooks = [*hooks, ProgressBar()]
-        devices = [trainer.device] if trainer.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)  # Dropout draws from torch's own generator.
-            trainer.fit(data, validation, hooks=HookList(hooks))
-        self.data_format_ = data_format
-        self._keep(trainer)
-        self._describe_codes(rows, seed)
-        if trainer.stopped == "interrupted":
-            warnings.warn(
-                f"Training was interrupted in epoch {trainer.epoch + 1}, after {trainer.step} steps; "
-                "the model keeps what it has learned.",
-                TrainingInterruptedWarning,
-                stacklevel=3,
-            )
-
-    def _keep(self, trainer: Trainer) -> None:
-        """Take the averaged weights and the history from a trainer."""
-        self.model_ = trainer.average.model
-        self.objective_ = trainer.objective
-        self.device_ = trainer.device
-        self.precision_ = trainer.config.precision
-        self.history_ = pd.DataFrame(trainer.history)
-        self.n_iter_ = trainer.epoch
-        self.stopped_ = trainer.stopped
-        self._n_features_out = self.model_.config.latent_dim
-
-    def _describe_codes(self, rows: Rows, seed: int) -> None:
-        """Fit the prior and the report on codes of the training rows."""
-        if self.conditioning == "none":
-            self.prior_, self.code_report_ = None, None
-            return
-        chosen = np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS]
-        chosen.sort()
-        subset = rows if len(chosen) == len(rows) else rows[chosen]
-        probabilities = expit(encode_logits(self._model(), subset))
-        self.code_report_ = code_report(probabilities)
-        self.prior_ = fit_prior(self.prior, probabilities > 0.5, seed)
-        warn_of_poor_code(self.code_report_, self.history_)
 
     def _model(self) -> TrainedModel:
         return TrainedModel(self.model_, self.objective_, self.data_format_, self.device_)
@@ -805,6 +681,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             The file is foreign, damaged, cut off, or of an unknown version.
         """
         return restore_fitted(cls, *read_file(path), device)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -19,6 +19,7 @@ FLOORS = [
     {"training", "priors"},
     {"inference", "parameters"},
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
+    {"fitting"},
     {"encoder"},
     {"datasets", "retrieval"},
     {"plotting"},
