@@ -4,6 +4,7 @@ Run it with ``make demo``, or ``python examples/quickstart.py --seconds 60 --out
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,9 +50,21 @@ def main() -> None:
 
     rivals = Rivals(X, options.seed)
     print("Codes as features of the 10 digits (accuracy, 5-fold cross-validation)")
-    print(code_table(encoder, fit_seconds, rivals, X, y).to_string(float_format="{:.3f}".format), "\n")
+    codes = code_table(encoder, fit_seconds, rivals, X, y)
+    print(codes.to_string(float_format="{:.3f}".format), "\n")
     print("Reconstruction from codes (mean squared error, pixels from -1 to 1)")
-    print(error_table(encoder, rivals, X).to_string(float_format="{:.4f}".format), "\n")
+    errors = error_table(encoder, rivals, X)
+    print(errors.to_string(float_format="{:.4f}".format), "\n")
+    if options.results is not None:
+        tables = {"codes": codes.to_dict(orient="index"), "errors": errors.to_dict(orient="index")}
+        row = {
+            "seed": options.seed,
+            "seconds_asked": options.seconds,
+            "images_per_second": round(rate),
+            **tables,
+        }
+        with open(options.results, "a") as file:
+            file.write(json.dumps(row) + "\n")
     print(
         "All codes were learned without labels, from all 1797 images; folds split the labels given to the\n"
         "classifiers only. Seconds: learning the code and encoding all images. Errors are on every eighth\n"
@@ -69,6 +82,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="training time (default: 60)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for pictures (default: out)")
     parser.add_argument("--seed", type=int, default=0, help="decides all random numbers (default: 0)")
+    parser.add_argument(
+        "--results", type=Path, help="file to which the tables are appended as a line of JSON"
+    )
     return parser.parse_args()
 
 

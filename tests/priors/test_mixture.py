@@ -21,7 +21,8 @@ def draw_clusters(seed, n=600, latent_dim=12, n_clusters=3, flips=0.05):
 def test_clusters_are_modelled_better_than_by_independent_bits_or_a_tree(seed):
     bits, _ = draw_clusters(seed, 1200)
     held_out, bits = bits[:600], bits[600:]
-    score = MixturePrior(6).fit(bits).score(held_out)
+    # With many components no start leaves a cluster without one.
+    score = MixturePrior().fit(bits).score(held_out)
     assert score > IndependentPrior().fit(bits).score(held_out) + 1.0
     assert score > ChowLiuPrior().fit(bits).score(held_out) - 0.2
     # No model can be better than the truth: log 3 for the cluster, the entropy of flips for each bit.

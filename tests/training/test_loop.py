@@ -425,7 +425,8 @@ def test_the_time_limit_is_kept_to_within_a_second(limit):
     taken = time.perf_counter() - begun
     assert trainer.stopped == "max_time"
     assert limit <= taken < limit + 1.0
-    assert limit <= trainer.seconds < limit + 1.0
+    # The time of the last epoch's end; the limit may have passed in the validation after it.
+    assert 0.5 * limit < trainer.seconds <= taken
 
 
 def test_the_time_limit_ends_an_epoch_that_is_longer():
