@@ -132,7 +132,8 @@ def demo_section() -> str:
     return (
         "## The demo: digits, 8 x 8\n\n"
         f"{rows[0]['seconds_asked']:.0f} seconds of training without labels on all 1,797 images, "
-        f"{len(rows)} seeds. Accuracy of 5-fold cross-validation; 5-NN by Hamming distance for bits, Euclidean for floats.\n\n"
+        f"{len(rows)} seeds. Accuracy of 5-fold cross-validation; 5-NN by Hamming distance for bits, "
+        "Euclidean for floats.\n\n"
         f"{table(['code', 'an image', 'logistic regression', '5-NN'], lines)}\n\n"
         "Mean squared error of reconstructions, pixels from -1 to 1, every eighth image:\n\n"
         f"{table(['from', 'an image', 'error'], errors)}\n\n"
