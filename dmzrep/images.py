@@ -181,7 +181,7 @@ def learn_vector_format(X: np.ndarray) -> VectorFormat:
     mean = X.mean(axis=0, dtype=np.float64)
     scale = X.std(axis=0, dtype=np.float64)
     # A constant feature shows a spread of rounding errors only.
-    constant = scale <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    constant = scale <= 1e-12 * np.abs(mean)
     dtype = str(X.dtype) if np.issubdtype(X.dtype, np.floating) else "float64"
     return VectorFormat(mean, np.where(constant, 1.0, scale), dtype)
 

@@ -40,7 +40,7 @@ def write_file(path: str | os.PathLike, values: dict[str, Any], arrays: dict[str
     """
     path = Path(path)
     header = json.dumps(values, allow_nan=True)
-    tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    tensors = {name: _plain(array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
         "version": str(FORMAT_VERSION),
@@ -87,7 +87,7 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
         raise PersistenceError(
             f"{path} is not a whole dmzrep file: {error}. It is damaged, cut off, or not written by save()."
         ) from error
-    if metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise PersistenceError(f"{path} is a safetensors file, but was not written by DMZEncoder.save().")
     if metadata.get("version") != str(FORMAT_VERSION):
         raise PersistenceError(
@@ -99,6 +99,12 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
     if metadata.get("checksum") != _checksum(header, arrays):
         raise PersistenceError(f"{path} is damaged: its checksum does not match its content. Restore a copy.")
     return json.loads(header), arrays
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Give an array in C order and this machine's byte order, as safetensors expects."""
+    array = np.asarray(array, order="C")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _metadata(content: bytes) -> dict[str, str]:

@@ -205,11 +205,16 @@ def invert_ddim(
             schedule.alpha_bar_at(t),
             schedule.alpha_bar_at(torch.full_like(t, step_prev)),
         )
-        # x_prev = a_prev * x0 + s_prev * eps and x_t = a * x0 + s * eps, solved for x_t.
-        ratio = (alpha_bar / alpha_bar_prev).sqrt()
-        gap = (1.0 - alpha_bar).sqrt() - ratio * (1.0 - alpha_bar_prev).sqrt()
+        signal, sigma = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
+        signal_prev, sigma_prev = alpha_bar_prev.sqrt(), (1.0 - alpha_bar_prev).sqrt()
+        # A step turns (x, v) by an angle: x_prev = cos * x_t - sin * v(x_t). Solved for x_t this way the
+        # iteration converges at every timestep; in terms of the noise it would stall near pure noise.
+        cosine = _expand(signal * signal_prev + sigma * sigma_prev, x)
+        sine = _expand(sigma * signal_prev - signal * sigma_prev, x)
         guess = x
         for _ in range(1 + n_refinements):
-            guess = _expand(ratio, x) * x + _expand(gap, x) * denoise(guess, t).epsilon
+            denoised = denoise(guess, t)
+            velocity = _expand(signal, x) * denoised.epsilon - _expand(sigma, x) * denoised.x0
+            guess = (x + sine * velocity) / cosine
         x = guess
     return x

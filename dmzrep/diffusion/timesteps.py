@@ -46,7 +46,9 @@ class TimestepSampler:
             return np.diff(edges**2)
         if self.kind == "loss_second_moment" and (self.counts >= self.history_length).all():
             weights = np.sqrt((self.history**2).mean(axis=1))
-            weights = weights / max(weights.sum(), 1e-30)
+            if weights.sum() == 0.0:
+                return np.full(self.n_timesteps, 1.0 / self.n_timesteps)
+            weights = weights / weights.sum()
             return (1.0 - self.uniform_share) * weights + self.uniform_share / self.n_timesteps
         return np.full(self.n_timesteps, 1.0 / self.n_timesteps)
 

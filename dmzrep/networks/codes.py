@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -55,8 +57,19 @@ def relaxed_bernoulli(
     soft = torch.sigmoid((logits + noise) / temperature)
     if not straight_through:
         return soft
-    hard = (soft > 0.5).to(soft.dtype)
-    return hard + soft - soft.detach()
+    return _StraightThrough.apply(soft)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Threshold at 0.5 forward, identity backward; exactly zeros and ones."""
+
+    @staticmethod
+    def forward(ctx: Any, soft: Tensor) -> Tensor:
+        return hard_bits(soft)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
 
 
 def hard_bits(probabilities: Tensor) -> Tensor:

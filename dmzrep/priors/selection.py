@@ -47,6 +47,8 @@ def fit_prior(prior: str | CodePrior, bits: np.ndarray, seed: int = 0) -> CodePr
     bits = check_bits(bits)
     if isinstance(prior, CodePrior):
         return clone(prior).fit(bits)
+    if prior != "auto" and prior not in PRIORS:
+        raise ValueError(f"prior must be 'auto', a CodePrior or one of {sorted(PRIORS)}, got {prior!r}.")
     if prior != "auto":
         return PRIORS[prior]().fit(bits)
     if len(bits) < 20:

@@ -47,7 +47,7 @@ class TrainingData:
         self._rows = rows
         self._resident: Tensor | None = None
         if isinstance(rows, np.ndarray) and not isinstance(rows, np.memmap) and rows.nbytes <= DEVICE_BYTES:
-            everything = len(indices) == len(rows)
+            everything = np.array_equal(indices, np.arange(len(rows)))
             kept = rows if everything and rows.flags.writeable else rows[indices]
             self._resident = torch.from_numpy(np.ascontiguousarray(kept)).to(device)
 

@@ -141,6 +141,7 @@ class Trainer:
         finally:
             hooks.fit_end(self)
         self.refresh_statistics(data)
+        self._check_weights()
         return self
 
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> dict[str, float]:
@@ -344,6 +345,14 @@ class Trainer:
                     losses = self.objective.losses(model.denoiser, x0, t, z, noise)
                     totals[name] += losses.sum().item() / n_rows
         return totals
+
+    def _check_weights(self) -> None:
+        for name, weight in self.average.model.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise TrainingDivergedError(
+                    f"The weights {name} became infinite or not a number by step {self.step}. "
+                    "Lower learning_rate, or use precision='float32'."
+                )
 
     @torch.no_grad()
     def refresh_statistics(self, data: TrainingData) -> None:

@@ -269,7 +269,7 @@ def test_ddim_in_many_steps_maps_noise_to_the_data_distribution(name, mean, spre
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     denoise = gaussian_denoiser(schedule, mean, spread)
     ends = sample_ddim(denoise, x, timestep_grid(500, 500), schedule, clip=False)
-    assert ends[0].item() == pytest.approx(mean, abs=0.02)
+    assert ends[0].item() == pytest.approx(mean, abs=0.05)
     assert (ends[1] - ends[0]).item() == pytest.approx(spread, rel=0.04)
 
 

@@ -58,7 +58,8 @@ def test_a_bit_is_above_one_half_as_often_as_its_logit_says(seed, logit):
 @given(seed=any_seed)
 def test_low_temperatures_give_hard_bits_and_high_ones_halves(seed):
     logits = torch.zeros(200, 10)
-    assert ((draw(logits, 1e-6, seed) - 0.5).abs() > 0.499).all()
+    # A uniform number of exactly one half is rare, not impossible.
+    assert ((draw(logits, 1e-6, seed) - 0.5).abs() > 0.499).float().mean() > 0.998
     assert ((draw(logits, 1e6, seed) - 0.5).abs() < 0.001).all()
 
 
