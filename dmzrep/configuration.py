@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,9 @@ def resolve_training(params: dict[str, Any], precision: str) -> TrainingConfig:
     )
 
 
-def run_identity(trainer: Trainer, rows: Rows, seed: int) -> dict[str, Any]:
+def run_identity(
+    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
+) -> dict[str, Any]:
     """Plain values that two training runs share if one can go on where the other stopped.
 
     Epochs and time are left out: a longer run may go on from a shorter one.
@@ -170,6 +173,9 @@ def run_identity(trainer: Trainer, rows: Rows, seed: int) -> dict[str, Any]:
         "input_perturbation": objective.input_perturbation,
         "noise_schedule": hashlib.sha256(objective.schedule.betas.tobytes()).hexdigest()[:16],
         "data": f"{tuple(rows.shape)} {rows.dtype} {hashlib.sha256(some.tobytes()).hexdigest()[:16]}",
+        "data_format": repr(data_format),
+        "validation_fraction": params["validation_fraction"],
+        "init": resolve_init(params),
         "seed": seed,
     }
     return json.loads(json.dumps(identity))
@@ -187,13 +193,13 @@ def _depth(value: Any) -> tuple[int, int]:
     if isinstance(value, str):
         return (1, 1)
     if isinstance(value, (tuple, list)):
-        whole = all(isinstance(blocks, int) and blocks >= 1 for blocks in value)
+        whole = all(isinstance(blocks, Integral) and int(blocks) >= 1 for blocks in value)
         if len(value) != 2 or not whole or value[1] - value[0] not in (0, 1):
             raise ValueError(
                 "depth must be a number of blocks, or (down, up) with up equal to down or one more. "
                 f"Got {value!r}."
             )
-        return (value[0], value[1])
+        return (int(value[0]), int(value[1]))
     return (int(value), int(value) + 1)
 
 
@@ -201,8 +207,8 @@ def _widths(value: Any, default: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(value, str):
         return default
     widths = tuple(value) if isinstance(value, (tuple, list)) else (value, *default[1:])
-    if not widths or any(not isinstance(w, int) or w < 8 or w % 8 for w in widths):
+    if not widths or any(not isinstance(w, Integral) or w < 8 or w % 8 for w in widths):
         raise ValueError(
             f"width must be a multiple of 8, or a tuple of such, one for each level. Got {value!r}."
         )
-    return widths
+    return tuple(int(w) for w in widths)

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from dmzrep.errors import DeviceWarning
+from dmzrep.errors import DeviceUnavailableError, DeviceWarning
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
@@ -42,16 +42,18 @@ def resolve_device(device: str | torch.device) -> torch.device:
         ) from error
     if resolved.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(
+            raise DeviceUnavailableError(
                 f"device={device!r} was asked for, but torch sees no CUDA device here. "
                 "Use device='auto' or 'cpu', or install a CUDA build of torch."
             )
         count = torch.cuda.device_count()
         if resolved.index is not None and resolved.index >= count:
-            raise ValueError(f"device={device!r} was asked for, but there are only {count} CUDA devices.")
+            raise DeviceUnavailableError(
+                f"device={device!r} was asked for, but there are only {count} CUDA devices."
+            )
         return torch.device("cuda", resolved.index or 0)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(
+        raise DeviceUnavailableError(
             f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."
         )
     if resolved.type not in ("cpu", "mps"):
@@ -89,7 +91,7 @@ def available_device(device: str | torch.device) -> torch.device:
     """
     try:
         return resolve_device(device)
-    except ValueError as error:
+    except DeviceUnavailableError as error:
         fallback = resolve_device("auto")
         warnings.warn(f"{error} The model was put on {fallback}.", DeviceWarning, stacklevel=3)
         return fallback

@@ -22,18 +22,21 @@ from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_state import fitted_state, restore_fitted
-from dmzrep.fitting import build_trainer, train
+from dmzrep.fitting import build_trainer, train, warn_of_training
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import TrainedModel, decode, encode_logits, invert, variational_bound
+from dmzrep.inference import TrainedModel, decode, encode_bits, encode_logits, invert, variational_bound
 from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
-from dmzrep.parameters import PARAMETER_CONSTRAINTS
+from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.random import draw_seed, image_seeds
 from dmzrep.rows import Rows
 from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
+
+#: Rows from which a later chunk of `partial_fit` stands for the data.
+CHUNK_ROWS = 1000
 
 
 class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -359,23 +362,25 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         self._validate_params()
         continued = self.warm_start and hasattr(self, "model_")
-        rows, data_format = check_rows(self, X, first=not continued)
+        rows, data_format, attributes = check_rows(self, X, first=not continued)
         checkpoint = None if self.checkpoint_dir is None else read_checkpoint(self.checkpoint_dir)
         seed = draw_seed(self.random_state)
         if checkpoint is not None and self.random_state is None:
             seed = checkpoint[0]["identity"]["seed"]
         trainer = build_trainer(self, rows, data_format, seed, continued)
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X)
-        hooks: list[Hooks] = [CallbackHooks(self, context, X)]
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        callbacks = CallbackHooks(self, context, X, y, data_format)
+        hooks: list[Hooks] = [callbacks]
         if self.checkpoint_dir is not None:
-            identity = run_identity(trainer, rows, seed)
+            identity = run_identity(trainer, rows, data_format, self.get_params(deep=False), seed)
             if checkpoint is not None:
                 resume(trainer, identity, *checkpoint)
             hooks.append(CheckpointWriter(self.checkpoint_dir, identity))
-        train(self, trainer, rows, data_format, seed, hooks)
-        self._training_state = trainer.state() if self.warm_start else None
-        context.call_on_fit_task_end(estimator=self, X=X)
+        fitted = train(self, trainer, rows, data_format, seed, hooks)
+        self._keep(fitted | attributes, trainer.state() if self.warm_start else None)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
+        warn_of_training(fitted, trainer.step, stacklevel=3)
         return self
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
@@ -383,7 +388,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
         The first call settles the data's format and starts the networks; later ones go on from the
         weights, averages and optimiser state that the last one left, at a constant learning rate.
-        The prior and `code_report_` are those of the latest chunk.
+        The prior and `code_report_` are those of the latest chunk of at least 1,000 rows, or of the
+        first. Vectors are standardised as the first chunk was. The state makes pickles about four times
+        as large as those of `fit`.
 
         Parameters
         ----------
@@ -397,13 +404,22 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         self._validate_params()
         continued = hasattr(self, "model_")
-        rows, data_format = check_rows(self, X, first=not continued)
+        rows, data_format, attributes = check_rows(self, X, first=not continued)
         seed = draw_seed(self.random_state)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
         trainer = build_trainer(self, rows, data_format, seed, continued, once)
-        train(self, trainer, rows, data_format, seed, [])
-        self._training_state = trainer.state()
+        small = continued and len(rows) < CHUNK_ROWS
+        fitted = train(self, trainer, rows, data_format, seed, [], small_chunk=small)
+        self._keep(fitted | attributes, trainer.state())
+        warn_of_training(fitted, trainer.step, stacklevel=2)
         return self
+
+    def _keep(self, fitted: dict[str, Any], training_state: dict[str, Any] | None) -> None:
+        """Take fitted attributes, all at once."""
+        if "n_features_in_" in fitted and hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.__dict__.update(fitted)
+        self._training_state = training_state
 
     def _model(self) -> TrainedModel:
         return TrainedModel(self.model_, self.objective_, self.data_format_, self.device_)
@@ -432,21 +448,27 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             X does not agree with the fitted format, or the model has no code.
         """
         check_is_fitted(self)
+        self._check_has_code()
+        if self.output not in OUTPUTS:
+            raise ValueError(f"output must be one of {OUTPUTS}, got {self.output!r}.")
+        rows = check_rows_to_transform(self, X)
+        if self.output == "bits":
+            return encode_bits(self._model(), rows)
+        logits = encode_logits(self._model(), rows)
+        return logits if self.output == "logits" else expit(logits, out=logits)
+
+    def _check_has_code(self) -> None:
         if self.model_.config.conditioning == "none":
             raise ValueError(
                 "A model with conditioning='none' has no code: it is an unconditional diffusion model. "
                 "Fit with conditioning='bias' to get codes."
             )
-        logits = encode_logits(self._model(), check_rows_to_transform(self, X))
-        if self.output == "logits":
-            return logits
-        return (logits > 0).astype(np.uint8) if self.output == "bits" else expit(logits)
 
     def _bits(self, rows: Rows) -> np.ndarray | None:
         """Bits of rows that are already checked, or None where the model has no code."""
         if self.model_.config.conditioning == "none":
             return None
-        return (encode_logits(self._model(), rows) > 0).astype(np.uint8)
+        return encode_bits(self._model(), rows)
 
     def inverse_transform(
         self,
@@ -478,6 +500,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
+        self._check_has_code()
         codes = check_codes(Z, self.model_.config.latent_dim)
         return self._decode(codes, len(codes), n_steps, sampler, eta, random_state)
 
@@ -532,13 +555,17 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         rows = check_rows_to_transform(self, X)
         codes = self._bits(rows)
         if noise == "random":
+            self._check_has_code()
             return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state)
         if sampler == "ddpm":
             raise ValueError("noise='inverted' needs sampler='ddim' (or 'auto'), got 'ddpm'.")
-        n_steps, _ = check_sampling(self.objective_, n_steps or min(50, self.n_timesteps), "ddim", 0.0)
-        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps)
+        n_timesteps = self.objective_.schedule.n_timesteps
+        n_steps = min(50, n_timesteps) if n_steps is None else n_steps
+        n_steps, _ = check_sampling(self.objective_, n_steps, "auto", 0.0)
+        grid = timestep_grid(n_timesteps, n_steps)
         start = invert(self._model(), rows, codes, grid)
-        return self._decode(codes, len(rows), n_steps, "ddim", 0.0, 0, start_noise=start)
+        seeds = [0] * len(rows)  # The deterministic sampler draws nothing.
+        return decode(self._model(), codes, seeds, grid, start_noise=start)
 
     def sample(
         self,
@@ -688,8 +715,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "model_" in state:
-            # A copy: moving the live model would take it from its device.
-            state["model_"] = copy.deepcopy(self.model_).cpu()
+            if self.device_.type != "cpu":
+                # A copy: moving the live model would take it from its device.
+                state["model_"] = copy.deepcopy(self.model_).cpu()
             state["device_"] = torch.device("cpu")
         return state
 

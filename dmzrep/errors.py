@@ -19,6 +19,10 @@ class CheckpointMismatchError(DmzError, ValueError):
     """A checkpoint belongs to another configuration or to other data."""
 
 
+class DeviceUnavailableError(DmzError, ValueError):
+    """A device that torch knows is not on this machine."""
+
+
 class CodeWarning(UserWarning):
     """The learned code is not what it should be, such as ignored by the decoder or with dead bits."""
 

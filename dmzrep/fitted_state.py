@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -58,12 +59,14 @@ def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     if isinstance(data_format, ImageFormat):
         values["data_format"] = asdict(data_format)
     else:
-        values["data_format"] = {"dtype": data_format.dtype}
+        values["data_format"] = {"dtype": data_format.dtype, "bound": data_format.bound}
         arrays["data_format.mean"], arrays["data_format.scale"] = data_format.mean, data_format.scale
     if prior is not None:
-        values["prior"] = {"name": prior.name, "params": prior.get_params()}
+        values["prior"] = _plain("prior", prior)
         arrays.update({f"prior.{name}": array for name, array in prior.state().items()})
         values["code_report"] = _table(estimator.code_report_)
+    if hasattr(estimator, "_sklearn_output_config"):
+        values["output_config"] = estimator._sklearn_output_config
     if hasattr(estimator, "feature_names_in_"):
         values["feature_names_in_"] = list(map(str, estimator.feature_names_in_))
     return values, arrays
@@ -89,7 +92,7 @@ def restore_fitted(
         Something is missing or does not fit together.
     """
     try:
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in values["params"].items()}
+        params = {name: _restored(value) for name, value in values["params"].items()}
         estimator = make(**(params | {"device": device}))
         config = NetworkConfig.from_dict(values["network"])
         model = DiffusionAutoencoder(config)
@@ -110,9 +113,11 @@ def restore_fitted(
             setattr(estimator, name, values[name])
         estimator._n_features_out = config.latent_dim
         estimator._training_state = None
+        if "output_config" in values:
+            estimator._sklearn_output_config = values["output_config"]
         if "feature_names_in_" in values:
             estimator.feature_names_in_ = np.array(values["feature_names_in_"], dtype=object)
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except (KeyError, TypeError, RuntimeError, AttributeError, IndexError) as error:
         raise PersistenceError(f"The file does not hold a whole DMZEncoder: {error!r}.") from error
     return estimator
 
@@ -120,13 +125,13 @@ def restore_fitted(
 def restore_prior(values: dict[str, Any], arrays: dict[str, np.ndarray], latent_dim: int) -> CodePrior:
     """Rebuild a fitted prior."""
     state = {k.removeprefix("prior."): v for k, v in arrays.items() if k.startswith("prior.")}
-    return PRIORS[values["name"]].from_state(state, latent_dim, **values["params"])
+    return _restored(values).restore(state, latent_dim)
 
 
 def _data_format(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> ImageFormat | VectorFormat:
     if "layout" in values:
         return ImageFormat(**(values | {"shape": tuple(values["shape"])}))
-    return VectorFormat(arrays["data_format.mean"], arrays["data_format.scale"], values["dtype"])
+    return VectorFormat(arrays["data_format.mean"], arrays["data_format.scale"], **values)
 
 
 def _table(frame: pd.DataFrame) -> dict[str, list]:
@@ -134,13 +139,36 @@ def _table(frame: pd.DataFrame) -> dict[str, list]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Give a parameter as a JSON value; what has none becomes its default's meaning."""
+    """Give a parameter as a JSON value that `_restored` turns back."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (tuple, list)):
-        return [_plain(name, v) for v in value]
-    if isinstance(value, (torch.device, CodePrior)):
-        return str(value) if isinstance(value, torch.device) else value.name
+        return {"tuple": [_plain(name, part) for part in value]}
+    if isinstance(value, torch.device):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, CodePrior):
+        if PRIORS.get(value.name) is not type(value):
+            raise TypeError(
+                f"{name}={value!r} cannot be saved: files hold dmzrep's own priors, {sorted(PRIORS)}. "
+                "Use one of them, or pickle the estimator."
+            )
+        return {"prior": value.name, "params": {k: _plain(k, v) for k, v in value.get_params().items()}}
     if isinstance(value, np.random.RandomState):
-        return None  # A generator's position is not a setting.
+        kind, keys, position, has_gauss, cached = value.get_state(legacy=True)
+        return {"random_state": [kind, np.asarray(keys).tolist(), position, has_gauss, cached]}
     return value
+
+
+def _restored(value: Any) -> Any:
+    """Undo `_plain`."""
+    if not isinstance(value, dict):
+        return value
+    if "tuple" in value:
+        return tuple(_restored(part) for part in value["tuple"])
+    if "prior" in value:
+        return PRIORS[value["prior"]](**{k: _restored(v) for k, v in value["params"].items()})
+    random_state = np.random.RandomState()
+    random_state.set_state(tuple(value["random_state"]))
+    return random_state

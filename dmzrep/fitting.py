@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from typing import Any
 
@@ -18,7 +19,7 @@ from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import TrainedModel, code_report, encode_logits, warn_of_poor_code
 from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.priors import fit_prior
-from dmzrep.rows import Rows
+from dmzrep.rows import Rows, RowSubset, to_tensor
 from dmzrep.training import (
     HookList,
     Hooks,
@@ -31,8 +32,10 @@ from dmzrep.training import (
 
 #: Rows set aside for validation, at most.
 VALIDATION_ROWS = 1024
-#: Rows from which the encoder's start, and the prior and the code's report, are computed, at most.
-START_ROWS, REPORT_ROWS = 10_000, 20_000
+#: Rows from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
+START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
+#: Rows from which the prior and the code's report are computed, at most.
+REPORT_ROWS = 20_000
 
 
 def build_trainer(
@@ -71,17 +74,17 @@ def build_trainer(
     objective = resolve_objective(params, data_format, network)
     config = resolve_training(params, resolve_precision(params["precision"], device))
     if continued:
-        if network != estimator.model_.config:
-            raise ValueError(
-                f"Training cannot go on with other networks: these parameters or data ask for {network}, "
-                f"the fitted model has {estimator.model_.config}. "
-                "Set warm_start=False, or clone the estimator."
-            )
+        for wanted, present in ((network, estimator.model_.config), (objective, estimator.objective_)):
+            if wanted != present:
+                raise ValueError(
+                    f"Training cannot go on: these parameters or data ask for {wanted}, the fitted model "
+                    f"has {present}. Set warm_start=False, or clone the estimator."
+                )
         model = copy.deepcopy(estimator.model_)
         model.requires_grad_(True)
     else:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             model = DiffusionAutoencoder(network)
     trainer = Trainer(place(model, device), objective, config, seed)
     state = getattr(estimator, "_training_state", None)
@@ -89,8 +92,9 @@ def build_trainer(
         trainer.load_state(state, new_run=True)
     elif not continued and model.encoder.start is not None:
         generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(rows), generator=generator)[:START_ROWS].sort().values.numpy()
-        sample = data_format.to_model(torch.from_numpy(np.array(rows[chosen])))
+        n_rows = max(START_ROWS_LEAST, min(START_ROWS, START_NUMBERS // math.prod(network.data_shape)))
+        chosen = torch.randperm(len(rows), generator=generator)[:n_rows].sort().values.numpy()
+        sample = data_format.to_model(to_tensor(rows[chosen], torch.device("cpu")))
         set_linear_start(model.encoder.start, sample, resolve_init(params), generator)
         trainer.average.restart(model)
     return trainer
@@ -103,19 +107,29 @@ def train(
     data_format: ImageFormat | VectorFormat,
     seed: int,
     hooks: list[Hooks],
-) -> None:
-    """Run the trainer, and give the estimator what it learned.
+    *,
+    small_chunk: bool = False,
+) -> dict[str, Any]:
+    """Run the trainer; nothing of the estimator changes.
 
     Parameters
     ----------
     estimator : DMZEncoder
-        Gets its fitted attributes, once training has ended.
+        Gives its parameters.
     trainer : Trainer
         From `build_trainer`.
     rows, data_format, seed
         As there.
     hooks : list of Hooks
         Called around steps and epochs, beside the progress bar.
+    small_chunk : bool, default=False
+        The rows are too few to stand for all: the statistics of batch normalisation, the prior and the
+        report stay as they are.
+
+    Returns
+    -------
+    dict
+        Fitted attributes by name.
     """
     fraction = min(estimator.validation_fraction, VALIDATION_ROWS / len(rows))
     kept, held_out = split_indices(len(rows), fraction, seed)
@@ -124,39 +138,58 @@ def train(
     )
     if estimator.verbose:
         hooks = [*hooks, ProgressBar()]
-    devices = [trainer.device] if trainer.device.type == "cuda" else []
+    devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # Dropout draws from torch's own generator.
-        trainer.fit(data, validation, hooks=HookList(hooks))
-    estimator.model_ = trainer.average.model
-    estimator.objective_ = trainer.objective
-    estimator.data_format_ = data_format
-    estimator.device_ = trainer.device
-    estimator.precision_ = trainer.config.precision
-    estimator.history_ = pd.DataFrame(trainer.history)
-    estimator.n_iter_ = trainer.epoch
-    estimator.stopped_ = trainer.stopped
-    estimator._n_features_out = trainer.model.config.latent_dim
-    _describe_codes(estimator, rows, seed)
-    if trainer.stopped == "interrupted":
+        trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
+    network = trainer.average.model
+    fitted = {
+        "model_": network,
+        "objective_": trainer.objective,
+        "data_format_": data_format,
+        "device_": trainer.device,
+        "precision_": trainer.config.precision,
+        "history_": pd.DataFrame(trainer.history),
+        "n_iter_": trainer.epoch,
+        "stopped_": trainer.stopped,
+        "prior_": None,
+        "code_report_": None,
+        "_n_features_out": network.config.latent_dim,
+    }
+    if small_chunk:
+        fitted |= {"prior_": estimator.prior_, "code_report_": estimator.code_report_}
+    elif network.config.conditioning != "none":
+        model = TrainedModel(network, trainer.objective, data_format, trainer.device)
+        probabilities = _some_probabilities(model, rows, seed)
+        fitted["code_report_"] = code_report(probabilities)
+        fitted["prior_"] = fit_prior(estimator.prior, probabilities > 0.5, seed)
+    return fitted
+
+
+def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> None:
+    """Warn of an interrupted run and of a poor code.
+
+    Parameters
+    ----------
+    fitted : dict
+        From `train`.
+    n_steps : int
+        Steps that were made.
+    stacklevel : int
+        Frames up to the user's call.
+    """
+    if fitted["stopped_"] == "interrupted":
         warnings.warn(
-            f"Training was interrupted in epoch {trainer.epoch + 1}, after {trainer.step} steps; "
+            f"Training was interrupted in epoch {fitted['n_iter_'] + 1}, after {n_steps} steps; "
             "the model keeps what it has learned.",
             TrainingInterruptedWarning,
-            stacklevel=3,
+            stacklevel=stacklevel + 1,
         )
+    if fitted["code_report_"] is not None:
+        warn_of_poor_code(fitted["code_report_"], fitted["history_"], stacklevel + 1)
 
 
-def _describe_codes(estimator: Any, rows: Rows, seed: int) -> None:
-    """Fit the prior and the report on codes of the training rows."""
-    if estimator.model_.config.conditioning == "none":
-        estimator.prior_, estimator.code_report_ = None, None
-        return
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS]
-    chosen.sort()
-    subset = rows if len(chosen) == len(rows) else rows[chosen]
-    model = TrainedModel(estimator.model_, estimator.objective_, estimator.data_format_, estimator.device_)
-    probabilities = expit(encode_logits(model, subset))
-    estimator.code_report_ = code_report(probabilities)
-    estimator.prior_ = fit_prior(estimator.prior, probabilities > 0.5, seed)
-    warn_of_poor_code(estimator.code_report_, estimator.history_)
+def _some_probabilities(model: TrainedModel, rows: Rows, seed: int) -> np.ndarray:
+    """Probabilities of the bits of (at most `REPORT_ROWS`) training rows."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
+    return expit(encode_logits(model, RowSubset(rows, chosen)))

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LAYOUTS = ("HW", "HWC", "CHW")
 MAX_CHANNELS = 4
 MIN_SIDE = 8
 #: Rows that are scanned at a time when values are checked.
@@ -71,6 +70,11 @@ class ImageFormat:
         return np.issubdtype(np.dtype(self.dtype), np.integer) or self.dtype == "bool"
 
     @property
+    def bound(self) -> float:
+        """Largest absolute value in model units."""
+        return 1.0
+
+    @property
     def data_bin(self) -> float | None:
         """Width of a grey level in model units, or None for continuous data."""
         return 2.0 / (self.high - self.low) if self.is_discrete else None
@@ -121,9 +125,9 @@ class ImageFormat:
                 f"Image values must lie in the fitted range [{self.low:g}, {self.high:g}], got values from "
                 f"{low:g} to {high:g}. Scale the images as they were when the encoder was fitted."
             )
-        is_float = np.issubdtype(X.dtype, np.floating)
+        is_fraction = np.issubdtype(X.dtype, np.floating) or np.dtype(X.dtype).kind == "b"
         if (
-            is_float
+            is_fraction
             and self.is_discrete
             and self.high - self.low > 2
             and high <= 1.0 < self.high
@@ -146,11 +150,14 @@ class VectorFormat:
         Float64; a constant feature has scale one.
     dtype : str
         Name of the floating dtype to give back.
+    bound : float
+        Largest absolute standardised value of the fitted data.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     dtype: str
+    bound: float
 
     @property
     def shape(self) -> tuple[int]:
@@ -162,7 +169,10 @@ class VectorFormat:
         """(n_features,)."""
         return self.shape
 
-    data_bin = None
+    @property
+    def data_bin(self) -> None:
+        """Vectors are continuous."""
+        return None
 
     def to_model(self, raw: Tensor) -> Tensor:
         """Standardise rows, float32."""
@@ -183,7 +193,9 @@ def learn_vector_format(X: np.ndarray) -> VectorFormat:
     # A constant feature shows a spread of rounding errors only.
     constant = scale <= 1e-12 * np.abs(mean)
     dtype = str(X.dtype) if np.issubdtype(X.dtype, np.floating) else "float64"
-    return VectorFormat(mean, np.where(constant, 1.0, scale), dtype)
+    scale = np.where(constant, 1.0, scale)
+    bound = max(np.abs((X.max(axis=0) - mean) / scale).max(), np.abs((X.min(axis=0) - mean) / scale).max())
+    return VectorFormat(mean, scale, dtype, float(bound))
 
 
 def learn_image_format(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from dmzrep.diffusion.objective import Objective
@@ -34,15 +35,15 @@ def _as_images(X: Any) -> Any:
 
 
 def check_rows(
-    estimator: BaseEstimator, X: Any, *, first: bool = True
-) -> tuple[Rows, ImageFormat | VectorFormat]:
-    """Check the training rows and learn their format.
+    estimator: Any, X: Any, *, first: bool = True
+) -> tuple[Rows, ImageFormat | VectorFormat, dict[str, Any]]:
+    """Check the training rows and learn their format; the estimator is left as it is.
 
     Parameters
     ----------
     estimator : DMZEncoder
-        Gives `image_shape`, `channels`, `value_range`; gets `n_features_in_` and, from tables,
-        `feature_names_in_`. With `first=False` its `data_format_` is kept and the rows must agree.
+        Gives `image_shape`, `channels`, `value_range`. With `first=False` its `data_format_` is kept
+        and the rows must agree.
     X : array-like, table or dataset
         Images or vectors.
     first : bool, default=True
@@ -53,20 +54,24 @@ def check_rows(
     rows : ndarray or DatasetRows
         Row access in the user's layout.
     data_format : ImageFormat or VectorFormat
+    attributes : dict
+        `n_features_in_` and, from tables with column names, `feature_names_in_`.
     """
     if not first:
-        rows = check_rows_to_transform(estimator, X)
-        return rows, estimator.data_format_
+        return check_rows_to_transform(estimator, X), estimator.data_format_, {}
     if _holds_vectors(estimator, X):
         X = DatasetRows(X)[:] if is_dataset(X) else X
-        rows = validate_data(estimator, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        stand_in = clone(estimator)  # It takes what scikit-learn sets, in case training fails.
+        rows = validate_data(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         if np.ptp(rows, axis=0).max() == 0.0:
             raise ValueError(
                 "All rows of X are equal (every feature is constant); there is nothing to learn from them."
             )
-        return rows, learn_vector_format(rows)
+        names = ("n_features_in_", "feature_names_in_")
+        attributes = {name: getattr(stand_in, name) for name in names if hasattr(stand_in, name)}
+        return rows, learn_vector_format(rows), attributes
     rows = _as_images(X)
-    n_rows = len(rows)
+    n_rows = len(rows) if rows.ndim else 0
     if n_rows < 2:
         raise ValueError(
             f"Found array with {n_rows} sample(s) (n_samples={n_rows}) while a minimum of 2 is required "
@@ -74,17 +79,25 @@ def check_rows(
         )
     data_format = learn_image_format(
         rows,
-        None if estimator.image_shape is None else tuple(estimator.image_shape),
+        _image_shape(estimator.image_shape),
         estimator.channels,
         estimator.value_range,
     )
-    estimator.n_features_in_ = int(np.prod(data_format.shape))
-    if hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
-    return rows, data_format
+    return rows, data_format, {"n_features_in_": int(np.prod(data_format.shape))}
 
 
-def _holds_vectors(estimator: BaseEstimator, X: Any) -> bool:
+def _image_shape(image_shape: Any) -> tuple[int, ...] | None:
+    if image_shape is None:
+        return None
+    if len(image_shape) not in (2, 3) or not all(isinstance(n, Integral) and int(n) > 0 for n in image_shape):
+        raise ValueError(
+            "image_shape must be (H, W), (H, W, C) or (C, H, W) in whole numbers, or None. "
+            f"Got {image_shape!r}."
+        )
+    return tuple(int(n) for n in image_shape)
+
+
+def _holds_vectors(estimator: Any, X: Any) -> bool:
     if estimator.image_shape is not None:
         return False
     if is_dataset(X):
@@ -93,7 +106,7 @@ def _holds_vectors(estimator: BaseEstimator, X: Any) -> bool:
     return (np.asarray(X).ndim if ndim is None and isinstance(X, (list, tuple)) else ndim or 2) <= 2
 
 
-def check_rows_to_transform(estimator: BaseEstimator, X: Any) -> np.ndarray | DatasetRows:
+def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
     """Check rows against the fitted format; nothing of the estimator changes."""
     data_format = estimator.data_format_
     if isinstance(data_format, VectorFormat):
@@ -138,13 +151,16 @@ def check_sampling(objective: Objective, n_steps: int | None, sampler: str, eta:
     ):
         raise ValueError(f"n_steps must be an integer from 1 to n_timesteps={n_timesteps}, got {n_steps!r}.")
     if sampler not in ("auto", *SAMPLERS):
-        near = difflib.get_close_matches(str(sampler), SAMPLERS, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}. Did you mean {near!r}?"
-        )
+        near = difflib.get_close_matches(str(sampler), SAMPLERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}.{hint}")
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
-    ancestral = objective.learn_variance or objective.input_perturbation > 0.0
+    if sampler == "auto":
+        ancestral = objective.learn_variance or objective.input_perturbation > 0.0
+        sampler = "ddpm" if ancestral else "ddim"
+    if sampler == "ddpm" and eta != 0.0:
+        raise ValueError(f"eta={eta!r} is DDIM's; pass sampler='ddim' with it.")
     if sampler == "ddim" and objective.input_perturbation > 0.0 and eta == 0.0:
         warnings.warn(
             "This model was trained with input perturbation, on noise of more than unit variance, which "
@@ -152,6 +168,4 @@ def check_sampling(objective: Objective, n_steps: int | None, sampler: str, eta:
             UserWarning,
             stacklevel=4,
         )
-    if sampler == "auto":
-        sampler = "ddpm" if ancestral else "ddim"
     return int(n_steps), sampler

@@ -37,11 +37,10 @@ def image_seeds(seed: int, n: int) -> list[int]:
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
 
 
-def content_seeds(rows: np.ndarray, seed: int = 0) -> list[int]:
+def content_seeds(rows: np.ndarray) -> list[int]:
     """A seed from the content of each row, so that a row's noise depends on nothing else."""
-    salt = seed.to_bytes(8, "little", signed=True)
     rows = np.ascontiguousarray(rows)
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=8, salt=salt).digest() for row in rows)
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
     return [int.from_bytes(digest, "little") >> 1 for digest in digests]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 
 class Rows(Protocol):
@@ -23,6 +24,41 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, indices: Any, /) -> Any: ...
+
+
+class RowSubset:
+    """Some rows of a source, by index, read when they are asked for.
+
+    Parameters
+    ----------
+    rows : ndarray or other row source
+        The source.
+    indices : ndarray of int64
+        Which rows, in which order.
+    """
+
+    def __init__(self, rows: Rows, indices: np.ndarray):
+        self.rows = rows
+        self.indices = indices
+        self.shape = (len(indices), *rows.shape[1:])
+        self.dtype = rows.dtype
+        self.ndim = rows.ndim
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, indices: np.ndarray | slice) -> np.ndarray:
+        """Give rows by positions in the subset."""
+        return self.rows[self.indices[indices]]
+
+
+def to_tensor(block: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy a block of rows to a device: never a view of the user's array, in native byte order."""
+    block = np.array(block)
+    block = block.astype(block.dtype.newbyteorder("="), copy=False)
+    if device.type == "mps" and block.dtype == np.float64:
+        block = block.astype(np.float32)  # Apple's MPS has no float64.
+    return torch.from_numpy(block).to(device)
 
 
 class DatasetRows:

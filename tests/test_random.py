@@ -64,17 +64,11 @@ def test_content_seeds_depend_on_the_row_alone(seed, n):
     assert all(0 <= s < 2**63 for s in seeds)
 
 
-def test_content_seeds_change_with_the_content_and_with_the_seed():
+def test_content_seeds_change_with_the_least_change_of_content():
     rows = np.zeros((1, 6), dtype=np.float32)
     changed = rows.copy()
     changed[0, 3] = np.nextafter(np.float32(0), np.float32(1))
-    drawn = [
-        content_seeds(rows)[0],
-        content_seeds(changed)[0],
-        content_seeds(rows, 1)[0],
-        content_seeds(rows, -1)[0],
-    ]
-    assert len(set(drawn)) == 4
+    assert content_seeds(rows) != content_seeds(changed)
 
 
 @quick

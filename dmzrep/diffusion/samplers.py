@@ -72,12 +72,14 @@ def _expand(coefficient: Tensor, like: Tensor) -> Tensor:
     return coefficient.to(like.dtype).view((-1,) + (1,) * (like.dim() - 1))
 
 
-def _clipped(denoised: Denoised, x: Tensor, t: Tensor, schedule: NoiseSchedule, clip: bool) -> Denoised:
-    """Clip the clean estimate to [-1, 1] and make the noise estimate agree with it."""
-    if not clip:
+def _clipped(
+    denoised: Denoised, x: Tensor, t: Tensor, schedule: NoiseSchedule, clip: float | None
+) -> Denoised:
+    """Clip the clean estimate to [-clip, clip] and make the noise estimate agree with it."""
+    if clip is None:
         return denoised
     signal, sigma = schedule.signal_and_noise(t, x)
-    x0 = denoised.x0.clamp(-1.0, 1.0)
+    x0 = denoised.x0.clamp(-clip, clip)
     return Denoised(x0, (x - signal * x0) / sigma, denoised.variance_fraction)
 
 
@@ -88,7 +90,7 @@ def sample_ddpm(
     schedule: NoiseSchedule,
     *,
     noise: Callable[[], Tensor],
-    clip: bool = True,
+    clip: float | None = 1.0,
 ) -> Tensor:
     """Ancestral sampling over a grid of any stride.
 
@@ -104,8 +106,8 @@ def sample_ddpm(
         The forward process.
     noise : callable
         Gives fresh unit noise of the shape of x at each call.
-    clip : bool, default=True
-        Clip clean estimates to [-1, 1]; right for images, wrong for vectors.
+    clip : float or None, default=1.0
+        Largest absolute value of clean estimates; 1 for images in [-1, 1]. None does not clip.
 
     Returns
     -------
@@ -139,7 +141,7 @@ def sample_ddim(
     *,
     eta: float = 0.0,
     noise: Callable[[], Tensor] | None = None,
-    clip: bool = True,
+    clip: float | None = 1.0,
 ) -> Tensor:
     """Denoising diffusion implicit sampling.
 

@@ -69,7 +69,16 @@ class NoiseSchedule:
         self.betas = np.asarray(betas, dtype=np.float64)
         self.n_timesteps = len(self.betas)
         self.alpha_bar = np.cumprod(1.0 - self.betas)
-        self._alpha_bar = torch.from_numpy(self.alpha_bar)
+        self._tables: dict[torch.device, Tensor] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NoiseSchedule) and np.array_equal(self.betas, other.betas)
+
+    def __hash__(self) -> int:
+        return hash(self.betas.tobytes())
+
+    def __repr__(self) -> str:
+        return f"NoiseSchedule(n_timesteps={self.n_timesteps}, last signal={self.alpha_bar[-1] ** 0.5:.3g})"
 
     @classmethod
     def named(cls, name: str, n_timesteps: int = 1000) -> NoiseSchedule:
@@ -83,7 +92,11 @@ class NoiseSchedule:
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
         """Signal power at integer timesteps, float64 of the shape of t; one where t is -1 (clean data)."""
-        values = self._alpha_bar.to(t.device)[t.clamp(min=0)]
+        if t.device not in self._tables:
+            # Apple's MPS has no float64.
+            precision = torch.float32 if t.device.type == "mps" else torch.float64
+            self._tables[t.device] = torch.from_numpy(self.alpha_bar).to(precision).to(t.device)
+        values = self._tables[t.device][t.clamp(min=0)]
         return torch.where(t < 0, torch.ones_like(values), values)
 
     def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

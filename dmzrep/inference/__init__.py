@@ -3,7 +3,7 @@
 from dmzrep.inference.bounds import BoundEstimate, variational_bound
 from dmzrep.inference.code_report import code_report, warn_of_poor_code
 from dmzrep.inference.decoding import decode, invert
-from dmzrep.inference.encoding import encode_logits
+from dmzrep.inference.encoding import encode_bits, encode_logits
 from dmzrep.inference.trained import TrainedModel
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "TrainedModel",
     "code_report",
     "decode",
+    "encode_bits",
     "encode_logits",
     "invert",
     "variational_bound",

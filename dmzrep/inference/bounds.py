@@ -85,7 +85,7 @@ def variational_bound(
             terms[i] = term(pad_rows(t, size)).double().cpu().numpy()
         slice_size = (schedule.n_timesteps - 1) / n_slices
         total = total + slice_size * terms.sum(axis=0)
-        # Neighbouring slices differ little, so half their squared differences bound the spread within.
+        # Half the squared differences of neighbouring slices bound the spread within them.
         spread = 0.5 * np.square(np.diff(terms, axis=0)).sum(axis=0) if n_slices > 1 else terms[0] ** 2
         exhaustive = n_terms >= schedule.n_timesteps
         bound[part] = (total + _terminal_term(model, x0)[:n_rows]) * dimensions
@@ -94,11 +94,11 @@ def variational_bound(
 
 
 def _bound_term(model: TrainedModel, x0: Tensor, t: Tensor, z: Tensor | None, noise: Tensor) -> Tensor:
-    """Term of the bound at timestep t, in nats a dimension, with clean estimates clipped for images."""
+    """Term of the bound at timestep t, in nats a dimension, clean estimates clipped as in sampling."""
     x_t = model.objective.schedule.add_noise(x0, noise, t)
     denoised = model.objective.denoise(model.network, x_t, t, z)
-    if model.clip:
-        denoised = Denoised(denoised.x0.clamp(-1.0, 1.0), denoised.epsilon, denoised.variance_fraction)
+    clipped = denoised.x0.clamp(-model.clip, model.clip)
+    denoised = Denoised(clipped, denoised.epsilon, denoised.variance_fraction)
     return model.objective.bound_terms(denoised, x0, x_t, t)
 
 

@@ -46,7 +46,7 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
     return report
 
 
-def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame) -> None:
+def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame, stacklevel: int) -> None:
     """Warn when bits are dead or the denoiser does not heed the code."""
     dead = int((report["entropy"] < DEAD_ENTROPY).sum())
     if dead:
@@ -54,7 +54,7 @@ def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame) -> None:
             f"{dead} of {len(report)} bits are dead (entropy below {DEAD_ENTROPY} bits). "
             "Train longer, lower learning_rate, or use fewer bits (latent_dim).",
             CodeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel + 1,
         )
     if "validation_loss_shuffled" not in history:
         return
@@ -66,5 +66,5 @@ def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame) -> None:
             f"with the right ones {last['validation_loss_hard']:.4g}. "
             "Train longer (max_iter, max_time), or use timestep_sampling='high_noise'.",
             CodeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel + 1,
         )

@@ -33,7 +33,6 @@ def decode(
     sampler: str = "ddim",
     eta: float = 0.0,
     start_noise: np.ndarray | None = None,
-    on_batch: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Draw a row for each code.
 
@@ -53,8 +52,6 @@ def decode(
         Of DDIM.
     start_noise : ndarray of shape (n, *data_shape), float32, optional
         x at the first timestep, instead of noise drawn from `seeds`.
-    on_batch : callable, optional
-        Called with the number of rows after each batch.
 
     Returns
     -------
@@ -62,7 +59,7 @@ def decode(
         In the user's layout, dtype and range.
     """
     size = model.denoiser_rows
-    parts: list[np.ndarray] = []
+    out = np.empty((len(seeds), *model.data_format.row_shape), dtype=model.data_format.dtype)
     for rows in batches(len(seeds), size):
         n_rows = rows.stop - rows.start
         padded = [*seeds[rows], *[0] * (size - n_rows)]
@@ -80,10 +77,8 @@ def decode(
             x = sample_ddpm(denoise, x, grid, schedule, noise=noise.draw, clip=model.clip)
         else:
             x = sample_ddim(denoise, x, grid, schedule, eta=eta, noise=noise.draw, clip=model.clip)
-        parts.append(model.data_format.from_model(x[:n_rows]))
-        if on_batch is not None:
-            on_batch(n_rows)
-    return np.concatenate(parts)
+        out[rows] = model.data_format.from_model(x[:n_rows])
+    return out
 
 
 @torch.inference_mode()
@@ -106,12 +101,12 @@ def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid
     ndarray of shape (n, *data_shape), float32
     """
     size = model.denoiser_rows
-    parts: list[np.ndarray] = []
+    out = np.empty((len(rows), *model.data_shape), dtype=np.float32)
     for part in batches(len(rows), size):
         x0 = pad_rows(model.model_units(rows[part]), size)
         z = None
         if codes is not None:
             z = pad_rows(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
         x = invert_ddim(_denoiser(model, z), x0, grid, model.objective.schedule)
-        parts.append(x[: part.stop - part.start].cpu().numpy())
-    return np.concatenate(parts)
+        out[part] = x[: part.stop - part.start].cpu().numpy()
+    return out

@@ -12,6 +12,7 @@ from dmzrep.batching import DENOISER_ROWS, ENCODER_ROWS, batch_rows
 from dmzrep.diffusion.objective import Objective
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.rows import to_tensor
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class TrainedModel:
         return batch_rows(self.data_shape, DENOISER_ROWS)
 
     @property
-    def clip(self) -> bool:
-        """Whether clean data lie in [-1, 1]."""
-        return len(self.data_shape) == 3
+    def clip(self) -> float:
+        """Largest absolute value of clean data in model units."""
+        return self.data_format.bound
 
     def model_units(self, rows: np.ndarray) -> Tensor:
         """Turn a few rows into model units on the device; the rows are not written to."""
-        return self.data_format.to_model(torch.from_numpy(np.array(rows)).to(self.device))
+        return self.data_format.to_model(to_tensor(rows, self.device))

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 CODE_INPUTS = ("signed", "one_hot")
 
@@ -124,9 +123,3 @@ def code_features(z: Tensor, code_input: str) -> Tensor:
     if code_input == "one_hot":
         return torch.cat([1.0 - z, z], dim=1)
     return 2.0 * z - 1.0
-
-
-def bernoulli_entropy(probabilities: Tensor) -> Tensor:
-    """Entropy in bits of Bernoulli variables, elementwise, in [0, 1]."""
-    p = probabilities.clamp(1e-7, 1.0 - 1e-7)
-    return F.binary_cross_entropy(p, p, reduction="none") / 0.6931471805599453

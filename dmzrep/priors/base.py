@@ -88,14 +88,12 @@ class CodePrior(BaseEstimator):
         check_is_fitted(self, "n_features_in_")
         return {name: np.asarray(getattr(self, name)) for name in self.state_names}
 
-    @classmethod
-    def from_state(cls, state: dict[str, np.ndarray], latent_dim: int, **params: Any) -> Self:
-        """Rebuild a fitted prior from `state`'s arrays."""
-        prior = cls(**params)
-        prior.n_features_in_ = latent_dim
-        for name in cls.state_names:
-            setattr(prior, name, np.array(state[name]))
-        return prior
+    def restore(self, state: dict[str, np.ndarray], latent_dim: int) -> Self:
+        """Take over the arrays that `state` of a fitted prior gave."""
+        self.n_features_in_ = latent_dim
+        for name in self.state_names:
+            setattr(self, name, np.array(state[name]))
+        return self
 
     def _n_uniform(self) -> int:
         """Uniform numbers that a code needs."""

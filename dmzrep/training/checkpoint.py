@@ -75,8 +75,9 @@ def resume(
         if name.startswith("optimizer."):
             _, index, slot = name.split(".")
             slots.setdefault(int(index), {})[slot] = tensor
-    state["optimizer"]["state"] = slots
-    state["order"], state["noise"] = tensors["order"], tensors["noise"]
+    state["optimizer"] = slots
+    state |= {name: tensors[name] for name in ("order", "noise", "torch_random")}
+    state["noise_device"] = values["noise_device"]
     state["timesteps"].history, state["timesteps"].counts = arrays["losses"], arrays["loss_counts"]
     state["counters"], state["history"] = tuple(values["counters"]), values["history"]
     state["scaler"] = values["scaler"]
@@ -84,12 +85,12 @@ def resume(
 
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    tensors: dict[str, Tensor] = {"order": state["order"], "noise": state["noise"]}
+    tensors: dict[str, Tensor] = {name: state[name] for name in ("order", "noise", "torch_random")}
     for part in ("model", "average"):
         tensors.update({f"{part}.{name}": tensor for name, tensor in state[part].items()})
-    for index, slots in state["optimizer"]["state"].items():
+    for index, slots in state["optimizer"].items():
         tensors.update({f"optimizer.{index}.{name}": tensor for name, tensor in slots.items()})
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     arrays["losses"], arrays["loss_counts"] = state["timesteps"].history, state["timesteps"].counts
-    values = {name: state[name] for name in ("counters", "history", "scaler")}
+    values = {name: state[name] for name in ("counters", "history", "scaler", "noise_device")}
     return values, arrays

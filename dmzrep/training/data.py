@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.rows import Rows
+from dmzrep.rows import Rows, to_tensor
 
-#: Arrays up to this many bytes are kept whole on the training device.
+#: Arrays up to this many bytes are kept whole on a GPU.
 DEVICE_BYTES = 8 * 2**30
 
 
@@ -30,8 +30,8 @@ class TrainingData:
 
     Notes
     -----
-    In-memory arrays are kept in their own dtype on the device, so that uint8 images take a
-    quarter of their float size; memmaps and other sources are read a batch at a time.
+    On a GPU an in-memory array is kept whole in its own dtype, so that uint8 images take a quarter
+    of their float size. On the CPU, and from memmaps and other sources, a batch is read at a time.
     """
 
     def __init__(
@@ -46,10 +46,9 @@ class TrainingData:
         self.device = device
         self._rows = rows
         self._resident: Tensor | None = None
-        if isinstance(rows, np.ndarray) and not isinstance(rows, np.memmap) and rows.nbytes <= DEVICE_BYTES:
-            everything = np.array_equal(indices, np.arange(len(rows)))
-            kept = rows if everything and rows.flags.writeable else rows[indices]
-            self._resident = torch.from_numpy(np.ascontiguousarray(kept)).to(device)
+        in_memory = isinstance(rows, np.ndarray) and not isinstance(rows, np.memmap)
+        if in_memory and device.type != "cpu" and rows[:1].nbytes * len(indices) <= DEVICE_BYTES:
+            self._resident = to_tensor(rows[indices], device)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -58,8 +57,7 @@ class TrainingData:
         """Give the rows at positions 0 .. len(self) - 1, in model units, on the device."""
         if self._resident is not None:
             return self.prepare(self._resident[positions.to(self.device)])
-        raw = np.array(self._rows[self.indices[positions.numpy()]])
-        return self.prepare(torch.from_numpy(raw).to(self.device))
+        return self.prepare(to_tensor(self._rows[self.indices[positions.numpy()]], self.device))
 
 
 def split_indices(n_rows: int, validation_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -84,6 +84,9 @@ class Trainer:
         self._start_seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.stopped = ""
+        self._losses: list[Tensor] = []
+        self._epoch_begun = (0.0, 0)
+        self._torch_random: Tensor | None = None
         self._denoiser: Callable[..., Tensor] = model.denoiser
         self._encoder: Callable[..., Tensor] = model.encoder
         if config.compile:
@@ -97,6 +100,7 @@ class Trainer:
         validation: TrainingData | None = None,
         *,
         hooks: Hooks | None = None,
+        refresh: bool = True,
     ) -> Trainer:
         """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends it.
 
@@ -106,6 +110,9 @@ class Trainer:
             Rows to learn from, and rows to score.
         hooks : Hooks, optional
             Called around steps and epochs.
+        refresh : bool, default=True
+            Re-estimate batch normalisation from `data` at the end; wrong for a chunk too small to
+            stand for all rows.
 
         Returns
         -------
@@ -114,11 +121,12 @@ class Trainer:
         """
         hooks = hooks or Hooks()
         self._clock = time.perf_counter() - self.seconds
-        best, epochs_since_best = math.inf, 0
-        self.stopped = "max_time" if self._time_is_up() else "max_iter"
+        self.stopped = "max_time" if self._time_is_up() else "early_stopping" if self._is_stale() else ""
+        if self._torch_random is not None:
+            torch.set_rng_state(self._torch_random)
         hooks.fit_begin(self, len(data))
         try:
-            while self.stopped != "max_time" and self.epoch - self._start_epoch < self.config.max_epochs:
+            while not self.stopped and self.epoch - self._start_epoch < self.config.max_epochs:
                 hooks.epoch_begin(self)
                 row = self.run_epoch(data, hooks)
                 if validation is not None and len(validation):
@@ -126,50 +134,62 @@ class Trainer:
                 self.history.append(row)
                 if hooks.epoch_end(self):
                     self.stopped = "callback"
-                    break
-                if self._time_is_up():
+                elif self._time_is_up():
                     self.stopped = "max_time"
-                    break
-                score = row.get("validation_loss", row["loss"])
-                best, epochs_since_best = (score, 0) if score < best else (best, epochs_since_best + 1)
-                patience = self.config.n_iter_no_change
-                if patience is not None and epochs_since_best >= patience:
+                elif self._is_stale():
                     self.stopped = "early_stopping"
-                    break
         except KeyboardInterrupt:
             self.stopped = "interrupted"
+            if self._losses:
+                self.history.append(self._row(self.epoch + 1))
         finally:
             hooks.fit_end(self)
-        self.refresh_statistics(data)
+        self.stopped = self.stopped or "max_iter"
+        if refresh:
+            self.refresh_statistics(data)
         self._check_weights()
         return self
 
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> dict[str, float]:
         """Train on each row once, or until the time is up; give the epoch's row of the history."""
         self.model.train()
-        losses: list[Tensor] = []
-        begun, seen = self._now(), self.images_seen
+        self._losses = []
+        self._epoch_begun = self._now(), self.images_seen
         for positions in self._batches(len(data)):
-            losses.append(self.train_step(data.batch(positions), len(data)))
-            hooks.step_end(self, losses[-1])
+            self._losses.append(self.train_step(data.batch(positions), len(data)))
+            hooks.step_end(self, self._losses[-1])
             if self._time_is_up():
                 break
         self.epoch += 1
-        self.seconds = self._now()
-        loss = torch.stack(losses).mean().item()
-        if not math.isfinite(loss):
+        row = self._row(self.epoch)
+        self._losses = []
+        if not math.isfinite(row["loss"]):
             raise TrainingDivergedError(
-                f"The training loss became {loss} in epoch {self.epoch} (step {self.step}). "
+                f"The training loss became {row['loss']} in epoch {self.epoch} (step {self.step}). "
                 "Lower learning_rate, or use precision='float32'."
             )
+        return row
+
+    def _row(self, epoch: int) -> dict[str, float]:
+        """Row of the history for the steps of an epoch so far."""
+        self.seconds = self._now()
+        begun, seen = self._epoch_begun
         return {
-            "epoch": self.epoch,
+            "epoch": epoch,
             "seconds": self.seconds,
             "images": self.images_seen,
             "images_per_second": (self.images_seen - seen) / max(self.seconds - begun, 1e-9),
-            "loss": loss,
+            "loss": torch.stack(self._losses).mean().item(),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
+
+    def _is_stale(self) -> bool:
+        """Whether the score has not improved for as many epochs of this run as are allowed."""
+        scores = [row.get("validation_loss", row["loss"]) for row in self.history[self._start_epoch :]]
+        patience = self.config.n_iter_no_change
+        return (
+            bool(scores) and patience is not None and len(scores) - 1 - scores.index(min(scores)) >= patience
+        )
 
     def train_step(self, x0: Tensor, n_rows: int) -> Tensor:
         """Make one step on a batch in model units; give its mean loss, detached."""
@@ -260,22 +280,25 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that going on needs, on the CPU."""
-        return copy.deepcopy(
-            {
-                "model": self.model.state_dict(),
-                "average": self.average.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "order": self.order.get_state(),
-                "noise": self.noise.get_state(),
-                "timesteps": self.timesteps,
-                "counters": (self.epoch, self.step, self.images_seen, self.seconds),
-                "history": self.history,
-                "scaler": self.scaler.state_dict(),
-            }
-        )
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict()["state"],
+            "order": self.order.get_state(),
+            "noise": self.noise.get_state(),
+            "noise_device": self.device.type,
+            "torch_random": torch.get_rng_state(),
+            "timesteps": self.timesteps,
+            "counters": (self.epoch, self.step, self.images_seen, self.seconds),
+            "history": self.history,
+            "scaler": self.scaler.state_dict(),
+        }
+        return _on_cpu(state)
 
     def load_state(self, state: dict[str, Any], *, new_run: bool = False) -> None:
         """Go on from what `state` gave.
+
+        Settings stay this trainer's own; what has been learned and drawn is taken over.
 
         Parameters
         ----------
@@ -285,17 +308,24 @@ class Trainer:
             Count epochs, time and the learning rate's schedule from here, instead of going on with
             the run that was left.
         """
-        state = copy.deepcopy(state)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": _on_cpu(state["optimizer"]), "param_groups": groups})
         self._align_moments()
         self.order.set_state(state["order"])
-        self.noise.set_state(state["noise"])
-        self.timesteps = state["timesteps"]
         self.epoch, self.step, self.images_seen, self.seconds = state["counters"]
-        self.history = state["history"]
-        if self.scaler.is_enabled():
+        if state["noise_device"] == self.device.type:
+            self.noise.set_state(state["noise"])
+        else:
+            # Generators of two kinds of device share no state; the step keeps noise from repeating.
+            self.noise.manual_seed(self.validation_seed + self.step)
+        self._torch_random = state["torch_random"]
+        old = state["timesteps"]
+        if (old.kind, old.n_timesteps) == (self.timesteps.kind, self.timesteps.n_timesteps):
+            self.timesteps = copy.deepcopy(old)
+        self.history = copy.deepcopy(state["history"])
+        if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         if new_run:
             self._start_epoch, self._start_step, self._start_seconds = self.epoch, self.step, self.seconds
@@ -321,27 +351,35 @@ class Trainer:
         another row, which tells whether the denoiser listens to the code.
         """
         model = self.average.model
-        generator = torch.Generator(self.device).manual_seed(self.validation_seed)
+        noise_source = torch.Generator(self.device).manual_seed(self.validation_seed)
         order = torch.Generator().manual_seed(self.validation_seed)
         sampler = TimestepSampler(self.objective.schedule.n_timesteps)
-        totals = {"validation_loss": 0.0, "validation_loss_hard": 0.0, "validation_loss_shuffled": 0.0}
         n_rows = min(len(data), VALIDATION_ROWS)
-        for start in range(0, n_rows, self.config.batch_size):
-            positions = torch.arange(start, min(start + self.config.batch_size, n_rows))
-            x0 = data.batch(positions)
-            t = sampler.sample(len(x0), order)[0].to(self.device)
-            noise = torch.randn(x0.shape, generator=generator, device=self.device)
-            codes: dict[str, Tensor | None] = dict.fromkeys(totals)
-            with self._autocast():
-                if model.config.conditioning != "none":
-                    logits = model.encode(x0).float()
-                    bits = hard_bits(torch.sigmoid(logits))
-                    codes["validation_loss"] = relaxed_bernoulli(
-                        logits, self.config.temperature, generator=generator
-                    )
-                    codes["validation_loss_hard"] = bits
+        parts = list(torch.randperm(len(data), generator=order)[:n_rows].split(self.config.batch_size))
+        conditional = model.config.conditioning != "none"
+        totals = {"validation_loss": 0.0}
+        codes: dict[str, Tensor] = {}
+        with self._autocast():
+            if conditional:
+                logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
+                codes["validation_loss"] = relaxed_bernoulli(
+                    logits,
+                    self.config.temperature,
+                    straight_through=self.config.straight_through,
+                    generator=noise_source,
+                )
+                codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
+                if n_rows > 1:
+                    # The rows stand in random order, so a neighbour is any other row.
                     codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
-                for name, z in codes.items():
+                totals = dict.fromkeys(codes, 0.0)
+            for i, part in enumerate(parts):
+                x0 = data.batch(part)
+                t = sampler.sample(len(x0), order)[0].to(self.device)
+                noise = torch.randn(x0.shape, generator=noise_source, device=self.device)
+                first = i * self.config.batch_size
+                for name in totals:
+                    z = codes[name][first : first + len(x0)] if conditional else None
                     losses = self.objective.losses(model.denoiser, x0, t, z, noise)
                     totals[name] += losses.sum().item() / n_rows
         return totals
@@ -373,3 +411,13 @@ class Trainer:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def _on_cpu(value: Any) -> Any:
+    """Copy nested dictionaries, lists and tensors, tensors to the CPU."""
+    if isinstance(value, Tensor):
+        # The memory format is kept: a fused optimiser's moments are laid out as their weights.
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _on_cpu(part) for key, part in value.items()}
+    return copy.deepcopy(value)

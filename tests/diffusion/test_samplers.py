@@ -118,7 +118,7 @@ def test_deterministic_ddim_is_that_of_diffusers(name, kind, n_steps):
     expected = run_oracle(
         oracle("DDIMScheduler", schedule, kind, n_steps, set_alpha_to_one=True), schedule, x, dict
     )
-    found = sample_ddim(dummy_denoiser(schedule, kind), x, timestep_grid(1000, n_steps), schedule, clip=False)
+    found = sample_ddim(dummy_denoiser(schedule, kind), x, timestep_grid(1000, n_steps), schedule, clip=None)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -141,7 +141,7 @@ def test_ddim_with_noise_is_that_of_diffusers_with_the_same_noise(kind, eta):
         schedule,
         eta=eta,
         noise=noise_source(7, x),
-        clip=False,
+        clip=None,
     )
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -165,7 +165,7 @@ def test_ddpm_is_that_of_diffusers_with_the_same_noise(name, kind, n_steps):
         timestep_grid(1000, n_steps),
         schedule,
         noise=noise_source(5, x),
-        clip=False,
+        clip=None,
     )
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -173,8 +173,8 @@ def test_ddpm_is_that_of_diffusers_with_the_same_noise(name, kind, n_steps):
 def test_ddim_with_all_of_the_noise_is_ddpm():
     schedule = NoiseSchedule.named("cosine", 100)
     x, grid, denoise = start(), timestep_grid(100, 13), dummy_denoiser(schedule, "v")
-    ddim = sample_ddim(denoise, x, grid, schedule, eta=1.0, noise=noise_source(1, x), clip=False)
-    ddpm = sample_ddpm(denoise, x, grid, schedule, noise=noise_source(1, x), clip=False)
+    ddim = sample_ddim(denoise, x, grid, schedule, eta=1.0, noise=noise_source(1, x), clip=None)
+    ddpm = sample_ddpm(denoise, x, grid, schedule, noise=noise_source(1, x), clip=None)
     torch.testing.assert_close(ddim, ddpm)
 
 
@@ -217,11 +217,11 @@ def test_clipped_estimates_end_in_the_range_of_images_and_agree_with_their_noise
         x,
         timestep_grid(100, 10),
         schedule,
-        clip=False,
+        clip=None,
         noise=noise_source(0, x),
     )
     torch.testing.assert_close(clipped, reference)
-    free = sampler(denoise, x, timestep_grid(100, 10), schedule, clip=False, noise=noise_source(0, x))
+    free = sampler(denoise, x, timestep_grid(100, 10), schedule, clip=None, noise=noise_source(0, x))
     assert free.abs().max() > 1.0
 
 
@@ -233,7 +233,7 @@ def test_a_learned_variance_sets_the_noise_of_a_step():
     def denoise(x, t):
         return Denoised(torch.zeros_like(x), torch.zeros_like(x), fractions)
 
-    out = sample_ddpm(denoise, x, [(60, 30)], schedule, noise=lambda: torch.ones_like(x), clip=False)
+    out = sample_ddpm(denoise, x, [(60, 30)], schedule, noise=lambda: torch.ones_like(x), clip=None)
     _, _, variance, beta = schedule.posterior(torch.tensor(60), torch.tensor(30))
     expected = torch.stack([variance, (variance * beta).sqrt(), beta]).sqrt()
     torch.testing.assert_close(out.flatten(), expected)
@@ -268,7 +268,7 @@ def test_ddim_in_many_steps_maps_noise_to_the_data_distribution(name, mean, spre
     # The map is affine, so that two points tell the mean and the spread of all samples.
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     denoise = gaussian_denoiser(schedule, mean, spread)
-    ends = sample_ddim(denoise, x, timestep_grid(500, 500), schedule, clip=False)
+    ends = sample_ddim(denoise, x, timestep_grid(500, 500), schedule, clip=None)
     assert ends[0].item() == pytest.approx(mean, abs=0.05)
     assert (ends[1] - ends[0]).item() == pytest.approx(spread, rel=0.04)
 
@@ -283,7 +283,7 @@ def test_ddpm_in_many_steps_draws_from_the_data_distribution(name):
         timestep_grid(200, 200),
         schedule,
         noise=lambda: torch.randn_like(x),
-        clip=False,
+        clip=None,
     )
     # Six standard errors, and the error of 200 steps.
     assert ends.mean().item() == pytest.approx(0.5, abs=6 * 0.7 / 10_000**0.5 + 0.01)
@@ -296,7 +296,7 @@ def test_ddim_from_inverted_noise_gives_the_data_back(name, n_steps):
     schedule = NoiseSchedule.named(name, 1000)
     x0, grid, denoise = start().clamp(-1, 1), timestep_grid(1000, n_steps), dummy_denoiser(schedule, "v")
     noise = invert_ddim(denoise, x0, grid, schedule)
-    back = sample_ddim(denoise, noise, grid, schedule, clip=False)
+    back = sample_ddim(denoise, noise, grid, schedule, clip=None)
     torch.testing.assert_close(back, x0, rtol=0, atol=1e-3)
 
 
@@ -305,7 +305,7 @@ def test_inversion_becomes_exact_with_more_refinements(name):
     schedule = NoiseSchedule.named(name, 1000)
     x0, grid, denoise = start().clamp(-1, 1), timestep_grid(1000, 50), dummy_denoiser(schedule, "v")
     noise = invert_ddim(denoise, x0, grid, schedule, n_refinements=20)
-    back = sample_ddim(denoise, noise, grid, schedule, clip=False)
+    back = sample_ddim(denoise, noise, grid, schedule, clip=None)
     torch.testing.assert_close(back, x0, rtol=0, atol=1e-7)
 
 
@@ -313,5 +313,5 @@ def test_inversion_finds_the_very_noise_that_the_data_came_from():
     schedule = NoiseSchedule.named("cosine", 1000)
     grid, denoise = timestep_grid(1000, 200), gaussian_denoiser(schedule, 0.3, 0.6)
     noise = torch.randn(500, 1, dtype=torch.float64)
-    data = sample_ddim(denoise, noise, grid, schedule, clip=False)
+    data = sample_ddim(denoise, noise, grid, schedule, clip=None)
     torch.testing.assert_close(invert_ddim(denoise, data, grid, schedule), noise, rtol=0, atol=1e-2)

@@ -1,13 +1,12 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from dmzrep.networks.codes import bernoulli_entropy, code_columns, code_features, hard_bits, relaxed_bernoulli
+from dmzrep.networks.codes import code_columns, code_features, hard_bits, relaxed_bernoulli
 
 quick = settings(deadline=None, max_examples=15)
 N_DRAWS = 20_000
@@ -126,9 +125,3 @@ def test_codes_enter_as_signs_or_as_two_columns_a_bit():
     assert code_features(z, "one_hot").tolist() == [[1.0, 0.0, 0.75, 0.0, 1.0, 0.25]]
     for kind in ("signed", "one_hot"):
         assert code_features(z, kind).shape[1] == code_columns(3, kind)
-
-
-def test_the_entropy_of_bits_is_that_of_the_textbook():
-    p = torch.tensor([0.0, 0.1, 0.25, 0.5, 0.9, 1.0], dtype=torch.float64)
-    expected = [-sum(q * math.log2(q) for q in (x, 1 - x) if q > 0) for x in p.tolist()]
-    np.testing.assert_allclose(bernoulli_entropy(p), expected, atol=1e-5)

@@ -124,7 +124,7 @@ def test_a_prior_is_rebuilt_from_its_state(kind):
     prior = kind().fit(bits)
     state = prior.state()
     assert set(state) == set(prior.state_names)
-    rebuilt = kind.from_state(state, bits.shape[1], **prior.get_params())
+    rebuilt = clone(prior).restore(state, bits.shape[1])
     assert np.array_equal(rebuilt.log_prob(bits), prior.log_prob(bits))
     assert np.array_equal(rebuilt.sample(30, 5), prior.sample(30, 5))
     for array in state.values():

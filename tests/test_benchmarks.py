@@ -1,0 +1,54 @@
+"""The measures that benchmarks share, against slow definitions; and that result files can be read."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import results
+from benchmarks.code_quality import knn_accuracy, mean_average_precision
+
+
+@pytest.fixture
+def codes():
+    random = np.random.default_rng(0)
+    # Wide codes, so that no two distances from a query are likely to tie.
+    bits = random.random((80, 4096)) < 0.5
+    return bits[:60], random.integers(0, 3, 60), bits[60:], random.integers(0, 3, 20)
+
+
+def ranked_labels(codes, query):
+    index_bits, index_labels, query_bits, _ = codes
+    return index_labels[np.argsort((index_bits != query_bits[query]).sum(axis=1), kind="stable")]
+
+
+def test_mean_average_precision_is_that_of_a_loop(codes):
+    precisions = []
+    for query, label in enumerate(codes[3]):
+        relevant = [x == label for x in ranked_labels(codes, query)[:10]]
+        hits = [sum(relevant[: i + 1]) / (i + 1) for i in range(10) if relevant[i]]
+        precisions.append(np.mean(hits) if hits else 0.0)
+    assert mean_average_precision(*codes, k=10) == pytest.approx(np.mean(precisions))
+
+
+def test_nearest_neighbour_accuracy_is_that_of_a_loop(codes):
+    correct = [
+        np.bincount(ranked_labels(codes, query)[:7]).argmax() == label for query, label in enumerate(codes[3])
+    ]
+    assert knn_accuracy(*codes, k=7) == pytest.approx(np.mean(correct))
+
+
+def test_rows_are_appended_with_their_environment_and_read_back(tmp_path):
+    results.append("some", {"value": 1.5}, tmp_path)
+    results.append("some", {"value": 2.5}, tmp_path)
+    rows = results.read("some", tmp_path)
+    assert [row["value"] for row in rows] == [1.5, 2.5]
+    assert {"processor", "torch", "dmzrep", "threads", "date"} <= set(rows[0]["environment"])
+    assert results.read("none", tmp_path) == []
+
+
+@pytest.mark.parametrize("path", sorted(results.FOLDER.glob("*.jsonl")), ids=lambda path: path.name)
+def test_committed_result_files_are_whole(path):
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows
+    assert all(isinstance(row, dict) for row in rows)

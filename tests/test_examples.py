@@ -1,0 +1,25 @@
+"""The demo runs as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_quickstart_prints_its_tables_and_saves_its_pictures(tmp_path):
+    script, results = ROOT / "examples" / "quickstart.py", tmp_path / "results.jsonl"
+    arguments = ["--seconds", "2", "--out", str(tmp_path / "out"), "--results", str(results)]
+    done = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pictures = {path.name for path in (tmp_path / "out").iterdir()}
+    assert pictures == {"reconstructions.png", "samples.png", "neighbors.png", "history.png"}
+    assert all(f"Saved {tmp_path / 'out' / name}" in done.stdout for name in pictures)
+    row = json.loads(results.read_text())
+    assert {"DMZ bits", "PCA-64 signs", "ITQ-64 bits", "BernoulliRBM-64 bits", "raw pixels"} <= set(
+        row["codes"]
+    )
+    assert 0.8 < row["codes"]["DMZ bits"]["logistic regression"] < 1.0
+    errors = {name: values["error"] for name, values in row["errors"].items()}
+    assert errors["DMZ bits, inverted noise"] < errors["DMZ bits, random noise"] < errors["mean image"]
