@@ -93,10 +93,12 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         attention if isinstance(attention, str) else tuple(attention), shape, patch_size, len(widths)
     )
     if params["conditioning"] == "cross_attention" and not levels:
-        raise ValueError(
-            "conditioning='cross_attention' needs attention at one level at least, got "
-            f"attention={attention!r}, which gives none. Name a resolution of the feature maps."
-        )
+        if attention != "auto":
+            raise ValueError(
+                "conditioning='cross_attention' needs attention at one level at least, got "
+                f"attention={attention!r}, which gives none. Name a resolution of the feature maps."
+            )
+        levels = (len(widths) - 1,)
     return NetworkConfig(
         backbone="unet",
         widths=widths,

@@ -68,15 +68,15 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Residual blocks at each level of the UNet, down and up (one on each way); one number d is
         (d, d + 1), as in DDPM. Or blocks of the MLP (3).
     attention : "auto" or tuple of int, default="auto"
-        Sides of the feature maps with self-attention. ``"auto"``: the coarsest if it has at most 8
-        positions a side.
+        Sides of the feature maps with self-attention. ``"auto"``: none, or under
+        ``conditioning="cross_attention"``, which needs it, the coarsest.
     patch_size : "auto" or int, default="auto"
         Pixels a side that become one position of the UNet. ``"auto"``: 1 up to 16 pixels, 2 up to 40,
         4 up to 96, then 8.
     conditioning : {"bias", "cross_attention", "adagn", "none"}, default="bias"
         How the code enters the denoiser: the paper's one-token cross-attention, computed as the bias
-        that it is; cross-attention to one token a bit; a scale and shift of each normalisation; or not
-        at all, which gives an unconditional diffusion model without codes.
+        that it is; cross-attention to one token a bit (64 tokens at most); a scale and shift of each
+        normalisation; or not at all, which gives an unconditional diffusion model without codes.
     code_input : {"signed", "one_hot"}, default="signed"
         Columns with which a bit enters the denoiser: one of -1 or +1, or two.
     dropout : float, default=0.0
@@ -163,7 +163,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         A row for each epoch: seconds, rows seen, rows a second, losses, learning rate. The three
         validation losses are of relaxed bits, of hard bits, and of hard bits of other rows.
     n_iter_ : int
-        Epochs completed; `max_time` may have cut the last one short.
+        Epochs begun; time or Ctrl-C may have cut the last one short.
     stopped_ : str
         Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
     objective_ : Objective
@@ -653,7 +653,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             )
         rows = check_rows_to_transform(self, X)
         codes = self._bits(rows)
-        nats = variational_bound(self._model(), rows, codes, n_terms).nats
+        nats = variational_bound(self._model(), rows, codes, n_terms)
         if codes is not None and self.prior_ is not None:
             nats = nats - self.prior_.log_prob(codes)
         return -nats / (math.log(2.0) * math.prod(self.data_format_.shape))

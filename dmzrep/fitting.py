@@ -21,6 +21,7 @@ from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.priors import fit_prior
 from dmzrep.rows import Rows, RowSubset, to_tensor
 from dmzrep.training import (
+    VALIDATION_ROWS,
     HookList,
     Hooks,
     ProgressBar,
@@ -30,8 +31,6 @@ from dmzrep.training import (
     split_indices,
 )
 
-#: Rows set aside for validation, at most.
-VALIDATION_ROWS = 1024
 #: Rows from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
 START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
 #: Rows from which the prior and the code's report are computed, at most.
@@ -180,7 +179,7 @@ def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> N
     """
     if fitted["stopped_"] == "interrupted":
         warnings.warn(
-            f"Training was interrupted in epoch {fitted['n_iter_'] + 1}, after {n_steps} steps; "
+            f"Training was interrupted in epoch {fitted['n_iter_']}, after {n_steps} steps; "
             "the model keeps what it has learned.",
             TrainingInterruptedWarning,
             stacklevel=stacklevel + 1,

@@ -12,8 +12,8 @@ from torch import Tensor
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
-#: Rows that are scanned at a time when values are checked.
-_SCAN_ROWS = 4096
+#: Bytes that are scanned at a time when values are checked.
+_SCAN_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -255,8 +255,9 @@ def learn_image_format(
 def value_limits(X: Any) -> tuple[float, float]:
     """Smallest and largest value, read a block of rows at a time; raises where not finite."""
     low, high = math.inf, -math.inf
-    for start in range(0, len(X), _SCAN_ROWS):
-        block = np.asarray(X[start : start + _SCAN_ROWS])
+    n_rows = max(1, _SCAN_BYTES // max(1, math.prod(X.shape[1:]) * np.dtype(X.dtype).itemsize))
+    for start in range(0, len(X), n_rows):
+        block = np.asarray(X[start : start + n_rows])
         block_low, block_high = float(block.min()), float(block.max())
         if not (math.isfinite(block_low) and math.isfinite(block_high)):
             kind = "NaN" if np.isnan(block).any() else "infinity"

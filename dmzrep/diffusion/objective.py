@@ -126,7 +126,7 @@ class Objective:
         -------
         Tensor of shape (n,)
             Mean squared error, plus with `learn_variance` the variational bound (in nats a
-            dimension, times T / 1000) whose gradient reaches the variance only.
+            dimension, times T / 1000), through the output for the variance and not that for the mean.
         """
         seen = noise
         if self.input_perturbation and perturbation is not None:

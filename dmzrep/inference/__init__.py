@@ -1,13 +1,12 @@
 """What a trained model does with rows: encode, decode, bound. Streams in batches of one shape."""
 
-from dmzrep.inference.bounds import BoundEstimate, variational_bound
+from dmzrep.inference.bounds import variational_bound
 from dmzrep.inference.code_report import code_report, warn_of_poor_code
 from dmzrep.inference.decoding import decode, invert
 from dmzrep.inference.encoding import encode_bits, encode_logits
 from dmzrep.inference.trained import TrainedModel
 
 __all__ = [
-    "BoundEstimate",
     "TrainedModel",
     "code_report",
     "decode",

@@ -72,8 +72,7 @@ def attention_levels(
     Parameters
     ----------
     attention : "auto" or tuple of int
-        Resolutions: larger sides of the feature map, in positions. ``"auto"`` takes the coarsest
-        level where it has at most 8 positions a side.
+        Resolutions: larger sides of the feature map, in positions. ``"auto"`` is none.
     data_shape : tuple of int
         (channels, H, W).
     patch_size : int
@@ -90,7 +89,7 @@ def attention_levels(
     padded = math.ceil(max(data_shape[1:]) / multiple) * multiple
     sides = [padded // patch_size // 2**level for level in range(n_levels)]
     if isinstance(attention, str):
-        return (n_levels - 1,) if sides[-1] <= 8 else ()
+        return ()
     unknown = [side for side in attention if side not in sides]
     if unknown:
         raise ValueError(

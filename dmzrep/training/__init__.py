@@ -5,9 +5,10 @@ from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
 from dmzrep.training.encoder_start import set_linear_start
 from dmzrep.training.hooks import HookList, Hooks, ProgressBar
-from dmzrep.training.loop import Trainer
+from dmzrep.training.loop import VALIDATION_ROWS, Trainer
 
 __all__ = [
+    "VALIDATION_ROWS",
     "CheckpointWriter",
     "HookList",
     "Hooks",

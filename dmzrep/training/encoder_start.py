@@ -1,14 +1,17 @@
-"""A data-dependent start of the encoder: PCA, ITQ or random projections."""
+"""A data-dependent start of the encoder: PCA or ITQ."""
 
 from __future__ import annotations
 
 import torch
+from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from dmzrep.networks.encoders import LinearStart
 
 #: Mean absolute logit after the start: bits that are mostly sure, yet free to move.
 MEAN_LOGIT = 3.0
+#: Features up to which principal directions are computed exactly; beyond, by randomised SVD.
+EXACT_FEATURES = 1024
 
 
 def principal_directions(features: Tensor, n_directions: int, generator: torch.Generator) -> Tensor:
@@ -17,8 +20,13 @@ def principal_directions(features: Tensor, n_directions: int, generator: torch.G
     Where the data have fewer directions than asked, random ones fill up.
     """
     centred = (features - features.mean(dim=0)).double()
-    covariance = centred.T @ centred / max(len(centred) - 1, 1)
-    values, vectors = torch.linalg.eigh(covariance)
+    if centred.shape[1] > EXACT_FEATURES:
+        seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+        n_found = min(n_directions, *centred.shape)
+        _, singular, found = randomized_svd(centred.numpy(), n_found, n_iter=4, random_state=seed)
+        values, vectors = torch.from_numpy(singular**2 / len(centred)), torch.from_numpy(found.T)
+    else:
+        values, vectors = torch.linalg.eigh(centred.T @ centred / max(len(centred) - 1, 1))
     order = values.argsort(descending=True)[:n_directions]
     significant = order[values[order] > 1e-9 * values.max().clamp(min=1e-30)]
     directions = vectors[:, significant].T

@@ -22,7 +22,7 @@ from dmzrep.training.data import TrainingData
 from dmzrep.training.ema import WeightAverage
 from dmzrep.training.hooks import Hooks
 
-#: Rows of the validation set that are scored at the end of an epoch, at most.
+#: Rows that are set aside for validation, and scored at the end of an epoch, at most.
 VALIDATION_ROWS = 1024
 #: Rows that re-estimate the statistics of batch normalisation after training, at most.
 STATISTICS_ROWS = 8192
@@ -141,7 +141,8 @@ class Trainer:
         except KeyboardInterrupt:
             self.stopped = "interrupted"
             if self._losses:
-                self.history.append(self._row(self.epoch + 1))
+                self.epoch += 1
+                self.history.append(self._row(self.epoch))
         finally:
             hooks.fit_end(self)
         self.stopped = self.stopped or "max_iter"
@@ -185,7 +186,10 @@ class Trainer:
 
     def _is_stale(self) -> bool:
         """Whether the score has not improved for as many epochs of this run as are allowed."""
-        scores = [row.get("validation_loss", row["loss"]) for row in self.history[self._start_epoch :]]
+        rows = self.history[self._start_epoch :]
+        # An epoch that was interrupted has no validation loss, and no say.
+        scores = [row["validation_loss"] for row in rows if "validation_loss" in row]
+        scores = scores or [row["loss"] for row in rows]
         patience = self.config.n_iter_no_change
         return (
             bool(scores) and patience is not None and len(scores) - 1 - scores.index(min(scores)) >= patience

@@ -366,7 +366,7 @@ def test_an_interruption_keeps_the_model_so_far(step):
     before = weights_of(trainer.average.model)
     trainer.fit(make_data(VECTORS), hooks=HookList([ends, At(step, interrupt)]))
     assert trainer.stopped == "interrupted"
-    assert (trainer.step, trainer.epoch, ends.n_ends) == (step, (step - 1) // 4, 1)
+    assert (trainer.step, trainer.epoch, ends.n_ends) == (step, (step - 1) // 4 + 1, 1)
     after = trainer.average.model.state_dict()
     assert any(not torch.equal(before[name], tensor) for name, tensor in after.items())
     assert all(torch.isfinite(tensor).all() for tensor in after.values())
