@@ -155,7 +155,8 @@ def ablations_section() -> str:
     return (
         "## Choices behind the defaults\n\n"
         f"One change at a time; {rows[0]['images']} MNIST train images seen once, 64 bits; scores on "
-        "held-out train images (probes fitted on 10,000, scored on 10,000, which also search the first 10,000).\n\n"
+        "held-out train images (probes fitted on 10,000, scored on 10,000, which also search the first "
+        "10,000).\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.ablations --data DATA`.\n"
     )
 

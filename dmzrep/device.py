@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 
 import torch
@@ -95,3 +96,10 @@ def available_device(device: str | torch.device) -> torch.device:
         fallback = resolve_device("auto")
         warnings.warn(f"{error} The model was put on {fallback}.", DeviceWarning, stacklevel=3)
         return fallback
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """Context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)

@@ -1,5 +1,7 @@
 """Every bad input gets an error that says what was expected, what came, and what to do."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,9 @@ def with_value(value):
         (IMAGES, {"value_range": (0, 100)}, r"must have values in \[0, 100\]"),
         (IMAGES, {"value_range": (5, 5)}, "value_range must be two finite numbers"),
         (IMAGES, {"value_range": (0, 1, 2)}, "value_range must be two finite numbers"),
-        (IMAGES, {"image_shape": (8,)}, "does not agree|image_shape must"),
+        (IMAGES, {"image_shape": (8,)}, "image_shape must"),
+        (IMAGES.reshape(12, 64), {"image_shape": (8.0, 8.0)}, "image_shape must be.*whole numbers"),
+        (None, {"image_shape": (8, 8)}, "minimum of 2 is required"),
         (IMAGES, {"backbone": "mlp"}, "backbone='mlp' is for vectors"),
         (IMAGES.reshape(12, 64) / 255, {"backbone": "unet"}, "backbone='unet' needs images"),
         (IMAGES.reshape(12, 64) / 255, {"encoder": "paper"}, "encoder='paper' needs images"),
@@ -84,6 +88,7 @@ def test_cuda_asked_for_and_absent(monkeypatch):
         (IMAGES.reshape(12, 64), r"fitted on images of shape \(8, 8\)"),
         (IMAGES[:0], r"0 sample\(s\)"),
         (IMAGES / 255.0, "Multiply them by 255"),
+        (IMAGES > 128, "Multiply them by 255"),
         (IMAGES.astype(float) * 2, r"fitted range \[0, 255\]"),
         (IMAGES.astype(float) - 10, r"fitted range \[0, 255\]"),
         (IMAGES.astype(object), "dtype object"),
@@ -125,6 +130,7 @@ def test_inverse_transform_refuses(encoder, Z, message):
         ({"n_steps": 1001}, "got 1001"),
         ({"n_steps": 2.5}, "got 2.5"),
         ({"sampler": "dddim"}, "Did you mean 'ddim'"),
+        ({"sampler": "euler"}, "sampler must be one of"),
         ({"eta": 1.5}, r"eta must be in \[0, 1\], got 1.5"),
         ({"eta": float("nan")}, "eta must be"),
         ({"prior": "gaussian"}, "prior must be None, 'uniform' or a fitted prior"),
@@ -139,6 +145,12 @@ def test_sample_refuses(encoder, params, message):
 def test_other_arguments_are_refused(encoder, digits):
     with pytest.raises(ValueError, match="noise must be 'random' or 'inverted', got 'none'"):
         encoder.reconstruct(digits[:2], noise="none")
+    with pytest.raises(ValueError, match="n_steps must be an integer from 1 to"):
+        encoder.reconstruct(digits[:2], noise="inverted", n_steps=0)
+    with pytest.raises(ValueError, match=r"eta=0.5 is DDIM's"):
+        encoder.sample(2, sampler="ddpm", eta=0.5)
+    with pytest.raises(ValueError, match="output must be one of"):
+        pickle.loads(pickle.dumps(encoder)).set_params(output="bytes").transform(digits[:2])
     with pytest.raises(ValueError, match="needs sampler='ddim'"):
         encoder.reconstruct(digits[:2], noise="inverted", sampler="ddpm")
     with pytest.raises(ValueError, match="n_terms must be an integer from 2 to n_timesteps=1000, got 1"):

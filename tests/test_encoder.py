@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
+from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -17,8 +17,14 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from dmzrep import DMZEncoder
-from dmzrep.errors import CheckpointMismatchError, CodeWarning, PersistenceError, TrainingInterruptedWarning
-from dmzrep.priors import ChowLiuPrior, IndependentPrior
+from dmzrep.errors import (
+    CheckpointMismatchError,
+    CodeWarning,
+    DeviceWarning,
+    PersistenceError,
+    TrainingInterruptedWarning,
+)
+from dmzrep.priors import ChowLiuPrior, IndependentPrior, MixturePrior
 from dmzrep.training.loop import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -200,6 +206,19 @@ def test_works_on_columns_and_in_unions(vectors):
     assert union.fit_transform(vectors).shape == (200, 20)
 
 
+def test_vectors_keep_their_scale_with_every_objective(vectors):
+    for objective in ("v", "epsilon", "sample"):
+        encoder = DMZEncoder(**TINY | {"max_iter": 10}, objective=objective).fit(vectors)
+        samples = encoder.sample(200, random_state=0)
+        assert np.abs(samples - vectors.mean(axis=0)).max() < 2 * np.abs(vectors - vectors.mean(axis=0)).max()
+
+
+def test_numbers_of_another_byte_order_are_read(vectors, digits):
+    swapped = digits[:64].astype(">f8") / 255.0
+    encoder = DMZEncoder(**TINY).fit(swapped)
+    assert np.array_equal(encoder.transform(swapped), encoder.transform(swapped.astype(float)))
+
+
 # -- pipelines and searches -----------------------------------------------------------------------
 
 
@@ -265,6 +284,14 @@ def test_the_progress_bar_of_scikit_learn_runs(digits, capsys):
     pytest.importorskip("rich")
     DMZEncoder(**TINY).set_callbacks(ProgressBar()).fit(digits[:64])
     assert "DMZEncoder" in capsys.readouterr().out
+
+
+def test_the_scoring_monitor_of_scikit_learn_logs_every_epoch(digits):
+    monitor = ScoringMonitor(scoring=None)
+    DMZEncoder(**TINY | {"max_iter": 2}).set_callbacks(monitor).fit(digits[:64])
+    scores = monitor.get_logs()[0].data_as_pandas
+    assert len(scores) >= 2
+    assert np.isfinite(scores.select_dtypes("number").to_numpy()).all()
 
 
 # -- decoding, sampling, likelihood ---------------------------------------------------------------
@@ -334,8 +361,14 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
     assert encoder.prior_ is None
     assert encoder.sample(2, n_steps=2).shape == (2, 8, 8)
     assert np.isfinite(encoder.score(digits[:8]))
-    with pytest.raises(ValueError, match="has no code"):
-        encoder.transform(digits[:2])
+    for call in (
+        lambda: encoder.transform(digits[:2]),
+        lambda: encoder.inverse_transform(np.zeros((1, 16))),
+        lambda: encoder.reconstruct(digits[:2]),
+    ):
+        with pytest.raises(ValueError, match="has no code"):
+            call()
+    assert encoder.reconstruct(digits[:2], noise="inverted").shape == (2, 8, 8)
 
 
 # -- every choice trains --------------------------------------------------------------------------
@@ -408,6 +441,43 @@ def test_a_run_taken_up_from_its_checkpoint_is_the_run_that_never_stopped(digits
     assert np.array_equal(resumed.transform(digits), whole.transform(digits))
 
 
+def test_dropout_and_patience_go_on_from_a_checkpoint_too(digits, tmp_path):
+    params = TINY | {"final_learning_rate": 1.0, "dropout": 0.3}
+    whole = DMZEncoder(**params | {"max_iter": 3}).fit(digits[:128])
+    DMZEncoder(**params | {"max_iter": 1}, checkpoint_dir=tmp_path / "a").fit(digits[:128])
+    resumed = DMZEncoder(**params | {"max_iter": 3}, checkpoint_dir=tmp_path / "a").fit(digits[:128])
+    assert np.array_equal(resumed.transform(digits), whole.transform(digits))
+    stale = TINY | {"max_iter": 50, "learning_rate": 1e-15, "early_stopping": True, "n_iter_no_change": 2}
+    ends = [DMZEncoder(**stale, checkpoint_dir=tmp_path / "b").fit(digits[:64]).n_iter_ for _ in range(2)]
+    assert ends[0] == ends[1] < 50
+
+
+def test_training_does_not_go_on_with_another_meaning_of_the_networks_output(digits):
+    encoder = DMZEncoder(**TINY, warm_start=True).fit(digits[:64])
+    for change in ({"objective": "epsilon"}, {"n_timesteps": 50}, {"input_perturbation": 0.1}):
+        with pytest.raises(ValueError, match="Training cannot go on"):
+            clone_of_state(encoder).set_params(**change).fit(digits[:64])
+
+
+def clone_of_state(encoder):
+    return pickle.loads(pickle.dumps(encoder))
+
+
+def test_a_small_later_chunk_leaves_prior_and_report_alone(digits):
+    encoder = DMZEncoder(**TINY).partial_fit(digits)
+    prior, report = encoder.prior_, encoder.code_report_
+    encoder.partial_fit(digits[:40])
+    assert encoder.prior_ is prior
+    assert encoder.code_report_ is report
+
+
+def test_a_fit_that_fails_leaves_the_fitted_encoder_as_it_was(vector_encoder, vectors):
+    encoder = clone_of_state(vector_encoder)
+    with pytest.raises(ValueError, match="needs images"):
+        encoder.set_params(backbone="unet").fit(vectors[:, :4])
+    assert np.array_equal(encoder.transform(vectors), vector_encoder.transform(vectors))
+
+
 def test_a_checkpoint_of_another_run_is_refused_with_the_differences(digits, tmp_path):
     DMZEncoder(**TINY, checkpoint_dir=tmp_path).fit(digits[:64])
     with pytest.raises(CheckpointMismatchError, match=r"learning_rate: checkpoint 0\.001, now 0\.01"):
@@ -475,6 +545,39 @@ def test_a_file_of_a_vector_encoder_restores_its_scale(vector_encoder, vectors, 
     vector_encoder.save(tmp_path / "v")
     copied = DMZEncoder.load(tmp_path / "v")
     assert np.array_equal(copied.reconstruct(vectors[:5]), vector_encoder.reconstruct(vectors[:5]))
+
+
+def test_every_parameter_survives_a_file(digits, tmp_path):
+    prior = MixturePrior(n_components=3, random_state=np.random.RandomState(1))
+    params = {"prior": prior, "checkpoint_dir": tmp_path, "width": (8,), "image_shape": None}
+    encoder = DMZEncoder(**TINY | params | {"random_state": np.random.RandomState(5)})
+    encoder.set_output(transform="pandas").fit(digits[:64]).save(tmp_path / "e")
+    copied = DMZEncoder.load(tmp_path / "e")
+    assert isinstance(copied.transform(digits[:2]), pd.DataFrame)
+    expected, found = encoder.get_params(deep=False), copied.get_params(deep=False)
+    assert found.pop("random_state").randint(10**6) == expected.pop("random_state").randint(10**6)
+    assert found.pop("prior").n_components == expected.pop("prior").n_components == 3
+    assert found.pop("checkpoint_dir") == str(expected.pop("checkpoint_dir"))
+    assert found == expected
+
+
+def test_a_prior_of_the_users_own_is_refused_at_save_not_at_load(digits, tmp_path):
+    class OwnPrior(IndependentPrior):
+        name = "own"
+
+    encoder = DMZEncoder(**TINY, prior=OwnPrior()).fit(digits[:64])
+    with pytest.raises(TypeError, match="files hold dmzrep's own priors"):
+        encoder.save(tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_file_loads_on_the_device_that_is_there(encoder, tmp_path, monkeypatch):
+    encoder.save(tmp_path / "e")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(DeviceWarning, match="torch sees no CUDA device here"):
+        assert DMZEncoder.load(tmp_path / "e", device="cuda").device_.type == "cpu"
+    with pytest.raises(ValueError, match="'device' parameter must be"):
+        DMZEncoder.load(tmp_path / "e", device="gpuu")
 
 
 def test_saving_does_not_need_or_move_anything(encoder, tmp_path):

@@ -5,7 +5,8 @@ from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
 from dmzrep.training.encoder_start import set_linear_start
 from dmzrep.training.hooks import HookList, Hooks, ProgressBar
-from dmzrep.training.loop import VALIDATION_ROWS, Trainer
+from dmzrep.training.loop import Trainer
+from dmzrep.training.validation import VALIDATION_ROWS
 
 __all__ = [
     "VALIDATION_ROWS",

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm.auto import tqdm
 
-if TYPE_CHECKING:
-    from dmzrep.training.loop import Trainer
-
 
 class Hooks:
-    """Called by the training loop; does nothing. Override what is needed."""
+    """Called by the training loop with its `Trainer`; does nothing. Override what is needed."""
 
-    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+    def fit_begin(self, trainer: Any, n_rows: int) -> None:
         """Called once, before the first epoch."""
 
-    def epoch_begin(self, trainer: Trainer) -> None:
+    def epoch_begin(self, trainer: Any) -> None:
         """Called before an epoch."""
 
-    def step_end(self, trainer: Trainer, loss: Any) -> None:
+    def step_end(self, trainer: Any, loss: Any) -> None:
         """Called after a step with its loss, a tensor."""
 
-    def epoch_end(self, trainer: Trainer) -> bool:
+    def epoch_end(self, trainer: Any) -> bool:
         """Called after an epoch, once its row of the history is written; True stops training."""
         return False
 
-    def fit_end(self, trainer: Trainer) -> None:
+    def fit_end(self, trainer: Any) -> None:
         """Called once, however training ended."""
 
 
@@ -41,23 +38,23 @@ class HookList(Hooks):
     def __init__(self, hooks: list[Hooks]):
         self.hooks = hooks
 
-    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+    def fit_begin(self, trainer: Any, n_rows: int) -> None:
         for hook in self.hooks:
             hook.fit_begin(trainer, n_rows)
 
-    def epoch_begin(self, trainer: Trainer) -> None:
+    def epoch_begin(self, trainer: Any) -> None:
         for hook in self.hooks:
             hook.epoch_begin(trainer)
 
-    def step_end(self, trainer: Trainer, loss: Any) -> None:
+    def step_end(self, trainer: Any, loss: Any) -> None:
         for hook in self.hooks:
             hook.step_end(trainer, loss)
 
-    def epoch_end(self, trainer: Trainer) -> bool:
+    def epoch_end(self, trainer: Any) -> bool:
         answers = [hook.epoch_end(trainer) for hook in self.hooks]
         return any(answers)
 
-    def fit_end(self, trainer: Trainer) -> None:
+    def fit_end(self, trainer: Any) -> None:
         for hook in self.hooks:
             hook.fit_end(trainer)
 
@@ -68,7 +65,7 @@ class ProgressBar(Hooks):
     def __init__(self) -> None:
         self._n_rows = 1
 
-    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+    def fit_begin(self, trainer: Any, n_rows: int) -> None:
         self._n_rows = n_rows
         self._bar = tqdm(
             total=100.0,
@@ -76,10 +73,10 @@ class ProgressBar(Hooks):
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
         )
 
-    def step_end(self, trainer: Trainer, loss: Any) -> None:
+    def step_end(self, trainer: Any, loss: Any) -> None:
         self._bar.update(100.0 * trainer.progress(self._n_rows) - self._bar.n)
 
-    def epoch_end(self, trainer: Trainer) -> bool:
+    def epoch_end(self, trainer: Any) -> bool:
         row = trainer.history[-1]
         shown = {"epoch": trainer.epoch, "loss": f"{row['loss']:.4f}"}
         if "validation_loss" in row:
@@ -87,5 +84,5 @@ class ProgressBar(Hooks):
         self._bar.set_postfix({**shown, "img/s": round(row["images_per_second"])}, refresh=False)
         return False
 
-    def fit_end(self, trainer: Trainer) -> None:
+    def fit_end(self, trainer: Any) -> None:
         self._bar.close()

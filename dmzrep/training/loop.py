@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 import time
@@ -12,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dmzrep.device import autocast
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.networks.codes import hard_bits, relaxed_bernoulli
+from dmzrep.networks.codes import relaxed_bernoulli
 from dmzrep.networks.model import DiffusionAutoencoder, memory_format
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
 from dmzrep.training.ema import WeightAverage
 from dmzrep.training.hooks import Hooks
+from dmzrep.training.validation import validation_losses
 
-#: Rows that are set aside for validation, and scored at the end of an epoch, at most.
-VALIDATION_ROWS = 1024
 #: Rows that re-estimate the statistics of batch normalisation after training, at most.
 STATISTICS_ROWS = 8192
 
@@ -204,7 +203,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         t, weights = self.timesteps.sample(len(x0), self.order)
         t, weights = t.to(self.device), weights.to(self.device)
-        with self._autocast():
+        with autocast(self.config.precision, self.device):
             z = self._relaxed_code(x0)
             losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
         loss = (losses * weights).mean()
@@ -243,12 +242,6 @@ class Trainer:
     def _flip(self, x0: Tensor) -> Tensor:
         mirrored = torch.rand(len(x0), generator=self.order) < 0.5
         return torch.where(mirrored.to(x0.device).view(-1, 1, 1, 1), x0.flip(-1), x0)
-
-    def _autocast(self) -> contextlib.AbstractContextManager:
-        if self.config.precision == "float32":
-            return contextlib.nullcontext()
-        dtype = torch.bfloat16 if self.config.precision == "bf16" else torch.float16
-        return torch.autocast(self.device.type, dtype=dtype)
 
     def _batches(self, n_rows: int) -> Iterator[Tensor]:
         size = min(self.config.batch_size, n_rows)
@@ -347,46 +340,9 @@ class Trainer:
 
     # -- after an epoch ------------------------------------------------------------------------
 
-    @torch.no_grad()
     def validate(self, data: TrainingData) -> dict[str, float]:
-        """Loss of the averaged weights on validation rows, with timesteps and noise that never change.
-
-        Three kinds of code: relaxed as in training, hard as in use, and hard but taken from
-        another row, which tells whether the denoiser listens to the code.
-        """
-        model = self.average.model
-        noise_source = torch.Generator(self.device).manual_seed(self.validation_seed)
-        order = torch.Generator().manual_seed(self.validation_seed)
-        sampler = TimestepSampler(self.objective.schedule.n_timesteps)
-        n_rows = min(len(data), VALIDATION_ROWS)
-        parts = list(torch.randperm(len(data), generator=order)[:n_rows].split(self.config.batch_size))
-        conditional = model.config.conditioning != "none"
-        totals = {"validation_loss": 0.0}
-        codes: dict[str, Tensor] = {}
-        with self._autocast():
-            if conditional:
-                logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
-                codes["validation_loss"] = relaxed_bernoulli(
-                    logits,
-                    self.config.temperature,
-                    straight_through=self.config.straight_through,
-                    generator=noise_source,
-                )
-                codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
-                if n_rows > 1:
-                    # The rows stand in random order, so a neighbour is any other row.
-                    codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
-                totals = dict.fromkeys(codes, 0.0)
-            for i, part in enumerate(parts):
-                x0 = data.batch(part)
-                t = sampler.sample(len(x0), order)[0].to(self.device)
-                noise = torch.randn(x0.shape, generator=noise_source, device=self.device)
-                first = i * self.config.batch_size
-                for name in totals:
-                    z = codes[name][first : first + len(x0)] if conditional else None
-                    losses = self.objective.losses(model.denoiser, x0, t, z, noise)
-                    totals[name] += losses.sum().item() / n_rows
-        return totals
+        """Losses of the averaged weights on validation rows; see `validation_losses`."""
+        return validation_losses(self.average.model, self.objective, self.config, data, self.validation_seed)
 
     def _check_weights(self) -> None:
         for name, weight in self.average.model.named_parameters():

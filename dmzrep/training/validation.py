@@ -1,0 +1,73 @@
+"""Losses on rows that training does not see."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmzrep.device import autocast
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.timesteps import TimestepSampler
+from dmzrep.networks.codes import hard_bits, relaxed_bernoulli
+from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.training.config import TrainingConfig
+from dmzrep.training.data import TrainingData
+
+#: Rows that are set aside for validation, and scored at the end of an epoch, at most.
+VALIDATION_ROWS = 1024
+
+
+@torch.no_grad()
+def validation_losses(
+    model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, data: TrainingData, seed: int
+) -> dict[str, float]:
+    """Losses on validation rows, with timesteps and noise that are the same at every call.
+
+    Parameters
+    ----------
+    model : DiffusionAutoencoder
+        In eval mode.
+    objective : Objective
+        The loss.
+    config : TrainingConfig
+        Batch size, kind of code and precision.
+    data : TrainingData
+        Validation rows; at most `VALIDATION_ROWS` of them are used.
+    seed : int
+        Decides everything that is drawn.
+
+    Returns
+    -------
+    dict of str to float
+        ``validation_loss`` with codes as in training and, with a code, ``validation_loss_hard`` with
+        bits as in use and ``validation_loss_shuffled`` with the bits of another row, which tells
+        whether the denoiser heeds the code.
+    """
+    device = data.device
+    generator = torch.Generator(device).manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
+    sampler = TimestepSampler(objective.schedule.n_timesteps)
+    n_rows = min(len(data), VALIDATION_ROWS)
+    parts = torch.randperm(len(data), generator=order)[:n_rows].split(config.batch_size)
+    conditional = model.config.conditioning != "none"
+    codes: dict[str, Tensor] = {}
+    with autocast(config.precision, device):
+        if conditional:
+            logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
+            codes["validation_loss"] = relaxed_bernoulli(
+                logits, config.temperature, straight_through=config.straight_through, generator=generator
+            )
+            codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
+            if n_rows > 1:
+                # The rows stand in random order, so a neighbour is any other row.
+                codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
+        totals = dict.fromkeys(codes or ["validation_loss"], 0.0)
+        for i, part in enumerate(parts):
+            x0 = data.batch(part)
+            t = sampler.sample(len(x0), order)[0].to(device)
+            noise = torch.randn(x0.shape, generator=generator, device=device)
+            rows = slice(i * config.batch_size, i * config.batch_size + len(x0))
+            for name in totals:
+                z = codes[name][rows] if conditional else None
+                totals[name] += objective.losses(model.denoiser, x0, t, z, noise).sum().item() / n_rows
+    return totals
