@@ -261,8 +261,9 @@ def value_limits(X: Any) -> tuple[float, float]:
         block_low, block_high = float(block.min()), float(block.max())
         if not (math.isfinite(block_low) and math.isfinite(block_high)):
             kind = "NaN" if np.isnan(block).any() else "infinity"
+            bad = int(np.flatnonzero(~np.isfinite(block.reshape(len(block), -1)).all(axis=1))[0])
             raise ValueError(
-                f"Input X contains {kind} (rows {start} to {start + len(block) - 1}). "
+                f"Input X contains {kind} (first in row {start + bad}). "
                 "DMZEncoder needs finite values: drop or repair those rows."
             )
         low, high = min(low, block_low), max(high, block_high)

@@ -289,7 +289,7 @@ def test_the_progress_bar_of_scikit_learn_runs(digits, capsys):
 def test_the_scoring_monitor_of_scikit_learn_logs_every_epoch(digits):
     monitor = ScoringMonitor(scoring=None)
     DMZEncoder(**TINY | {"max_iter": 2}).set_callbacks(monitor).fit(digits[:64])
-    scores = monitor.get_logs()[0].data_as_pandas
+    scores = monitor.get_logs().data_as_pandas
     assert len(scores) >= 2
     assert np.isfinite(scores.select_dtypes("number").to_numpy()).all()
 

@@ -145,3 +145,33 @@ class CrossAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         mixed = self.out(mixed.reshape(n, -1, channels))
         return x + mixed.transpose(1, 2).reshape(x.shape)
+
+
+def build_code_layers(
+    conditioning: str, latent_dim: int, widths: list[int], code_input: str, token_dim: int
+) -> CodeBias | CodeScaleShift | CodeTokens | None:
+    """Build what turns a code into the terms that a denoiser's blocks need.
+
+    Parameters
+    ----------
+    conditioning : {"bias", "cross_attention", "adagn", "none"}
+        How the code enters.
+    latent_dim : int
+        Number of bits.
+    widths : list of int
+        Channels of each block.
+    code_input : {"signed", "one_hot"}
+        Columns with which the code enters.
+    token_dim : int
+        Width of a token of cross-attention.
+
+    Returns
+    -------
+    CodeBias, CodeScaleShift, CodeTokens or None
+        A bias for each block, a scale and shift for each, or tokens for all of them.
+    """
+    if conditioning == "bias":
+        return CodeBias(latent_dim, widths, code_input)
+    if conditioning == "adagn":
+        return CodeScaleShift(latent_dim, widths, code_input)
+    return CodeTokens(latent_dim, token_dim) if conditioning == "cross_attention" else None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dmzrep.networks.blocks import ScaleShift, TimestepEmbedding, modulate, zero_init
-from dmzrep.networks.conditioning import CodeBias, CodeScaleShift, CodeTokens, CrossAttention
+from dmzrep.networks.conditioning import CrossAttention, build_code_layers
 
 
 class ResidualMLP(nn.Module):
@@ -57,13 +57,8 @@ class ResidualMLP(nn.Module):
 
         widths = [width] * depth
         self.time_scale_shift = ScaleShift(width, widths)
-        self.code_layers: nn.Module | None = None
-        if conditioning == "bias":
-            self.code_layers = CodeBias(latent_dim, widths, code_input)
-        elif conditioning == "adagn":
-            self.code_layers = CodeScaleShift(latent_dim, widths, code_input)
-        elif conditioning == "cross_attention":
-            self.code_layers = CodeTokens(latent_dim, width)
+        self.code_layers = build_code_layers(conditioning, latent_dim, widths, code_input, width)
+        if conditioning == "cross_attention":
             self.cross_attention = nn.ModuleList(CrossAttention(width, width) for _ in range(depth))
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:

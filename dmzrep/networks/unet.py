@@ -18,7 +18,7 @@ from dmzrep.networks.blocks import (
     group_norm,
     zero_init,
 )
-from dmzrep.networks.conditioning import CodeBias, CodeScaleShift, CodeTokens, CrossAttention
+from dmzrep.networks.conditioning import CrossAttention, build_code_layers
 
 
 class UNet(nn.Module):
@@ -118,13 +118,7 @@ class UNet(nn.Module):
 
         self.n_blocks = len(block_widths)
         self.time_scale_shift = ScaleShift(time_width, block_widths)
-        self.code_layers: nn.Module | None = None
-        if conditioning == "bias":
-            self.code_layers = CodeBias(latent_dim, block_widths, code_input)
-        elif conditioning == "adagn":
-            self.code_layers = CodeScaleShift(latent_dim, block_widths, code_input)
-        elif conditioning == "cross_attention":
-            self.code_layers = CodeTokens(latent_dim, time_width)
+        self.code_layers = build_code_layers(conditioning, latent_dim, block_widths, code_input, time_width)
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
         """Run the network.
