@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from dmzrep.retrieval import hamming_neighbors
@@ -17,12 +18,15 @@ def mean_average_precision(
 ) -> float:
     """Mean over queries of the average precision among the k nearest codes.
 
-    A neighbour is relevant if it has the query's label; precision is averaged over the ranks of the
-    relevant ones among the k (zero where there is none).
+    A neighbour is relevant if it has the query's label. The precisions at the ranks of the relevant
+    ones among the k are summed and divided by the number that could be found: k, or all rows with
+    that label where they are fewer.
     """
     relevant = index_labels[hamming_neighbors(query_bits, index_bits, k)[1]] == query_labels[:, None]
     precision = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
-    return float(((precision * relevant).sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)).mean())
+    counts = pd.Series(index_labels).value_counts()
+    findable = counts.reindex(query_labels, fill_value=0).clip(1, k).to_numpy()
+    return float(((precision * relevant).sum(axis=1) / findable).mean())
 
 
 def knn_accuracy(

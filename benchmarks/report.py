@@ -23,8 +23,16 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
 
 def spread(values: list[float], digits: int = 3) -> str:
     """Mean and, from two values on, the standard deviation over seeds."""
+    if not values:
+        return ""
     mean = f"{statistics.mean(values):.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def measured(group: list[dict[str, Any]], key: str) -> str:
+    """Mean and spread of a measure over the rows that have it, their number where it differs."""
+    values = [row[key] for row in group if key in row]
+    return spread(values) + (f" ({len(values)} seed)" if 0 < len(values) < len(group) else "")
 
 
 def machine(rows: list[dict[str, Any]]) -> str:
@@ -51,7 +59,7 @@ def mnist_section() -> str:
                 bits,
                 spread([r["seconds"] for r in group], 0),
                 len(group),
-                *(spread([r[k] for r in group]) for k in (floats, "probe_bits", "map_at_100", "knn_10")),
+                *(measured(group, k) for k in (floats, "probe_bits", "map_at_100", "knn_10")),
                 spread([r["mean_entropy"] for r in group], 2) if "mean_entropy" in group[0] else "",
                 max(r.get("dead_bits", 0) for r in group) if "dead_bits" in group[0] else "",
                 spread([r["reconstruction_mse"] for r in group]) if "reconstruction_mse" in group[0] else "",
@@ -62,7 +70,9 @@ def mnist_section() -> str:
     return (
         "## MNIST, 28 x 28\n\n"
         "Logistic regression on 15,000 train codes, accuracy on the 10,000 test images; mAP@100 and 10-NN of "
-        "Hamming search in the 60,000 train codes; mean ± standard deviation over seeds. Reconstruction: 500 "
+        "Hamming search in the 60,000 train codes; "
+        "mean ± standard deviation over seeds. Average precision sums the precisions at the ranks of neighbours "
+        "of the query's class and divides by 100. Reconstruction: 500 "
         "test images from bits and random noise, 20 steps, in [-1, 1].\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.mnist_codes --data DATA --rivals`.\n"
@@ -178,7 +188,7 @@ def readme_figures() -> dict[str, str]:
         lines = []
         for name in dict.fromkeys(r["name"] for r in mnist):
             group = [r for r in mnist if r["name"] == name]
-            lines.append([name, *(spread([r[k] for r in group]) for k in ("probe_bits", "map_at_100"))])
+            lines.append([name, *(measured(group, k) for k in ("probe_bits", "map_at_100"))])
         header = ["MNIST, 64 bits, 7 minutes on two cores", "probe, bits", "mAP@100"]
         ours = speed["ours, default"]
         figures["mnist"] = (
