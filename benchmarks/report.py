@@ -70,10 +70,9 @@ def mnist_section() -> str:
     return (
         "## MNIST, 28 x 28\n\n"
         "Logistic regression on 15,000 train codes, accuracy on the 10,000 test images; mAP@100 and 10-NN of "
-        "Hamming search in the 60,000 train codes; "
-        "mean ± standard deviation over seeds. Average precision sums the precisions at the ranks of neighbours "
-        "of the query's class and divides by 100. Reconstruction: 500 "
-        "test images from bits and random noise, 20 steps, in [-1, 1].\n\n"
+        "Hamming search in the 60,000 train codes; mean ± standard deviation over seeds. Average precision "
+        "sums the precisions at the ranks of neighbours of the query's class and divides by 100. "
+        "Reconstruction: 500 test images from bits and random noise, 20 steps, in [-1, 1].\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.mnist_codes --data DATA --rivals`.\n"
     )
