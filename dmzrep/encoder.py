@@ -512,12 +512,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         sampler: str,
         eta: float,
         random_state: int | np.random.RandomState | None,
-        start_noise: np.ndarray | None = None,
     ) -> np.ndarray:
         n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta)
         grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps)
         seeds = image_seeds(draw_seed(random_state), n_rows)
-        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start_noise=start_noise)
+        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta)
 
     def reconstruct(
         self,

@@ -50,14 +50,11 @@ def variational_bound(model: TrainedModel, rows: Rows, codes: np.ndarray | None,
         seeds = content_seeds(x0.contiguous().cpu().numpy())
         generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
         x0 = pad_rows(x0, size)
-        z = None
-        if codes is not None:
-            z = pad_rows(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
+        z = None if codes is None else model.padded(codes[part], size)
 
         def term(t: Tensor, x0: Tensor = x0, z: Tensor | None = z, generators: list = generators) -> Tensor:
             drawn = np.stack([g.standard_normal(x0.shape[1:], dtype=np.float32) for g in generators])
-            noise = pad_rows(torch.from_numpy(drawn).to(model.device), size)
-            return _bound_term(model, x0, t, z, noise)[: len(generators)]
+            return _bound_term(model, x0, t, z, model.padded(drawn, size))[: len(generators)]
 
         total = term(torch.zeros(size, dtype=torch.long, device=model.device)).double().cpu().numpy()
         terms = np.zeros(n_rows)

@@ -66,12 +66,8 @@ def decode(
         noise = ImageNoise(padded, model.data_shape, model.device)
         x = noise.draw()
         if start_noise is not None:
-            x = pad_rows(
-                torch.from_numpy(np.array(start_noise[rows], dtype=np.float32)).to(model.device), size
-            )
-        z = None
-        if codes is not None:
-            z = pad_rows(torch.from_numpy(np.array(codes[rows], dtype=np.float32)).to(model.device), size)
+            x = model.padded(start_noise[rows], size)
+        z = None if codes is None else model.padded(codes[rows], size)
         denoise, schedule = _denoiser(model, z), model.objective.schedule
         if sampler == "ddpm":
             x = sample_ddpm(denoise, x, grid, schedule, noise=noise.draw, clip=model.clip)
@@ -104,9 +100,7 @@ def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid
     out = np.empty((len(rows), *model.data_shape), dtype=np.float32)
     for part in batches(len(rows), size):
         x0 = pad_rows(model.model_units(rows[part]), size)
-        z = None
-        if codes is not None:
-            z = pad_rows(torch.from_numpy(np.array(codes[part], dtype=np.float32)).to(model.device), size)
+        z = None if codes is None else model.padded(codes[part], size)
         x = invert_ddim(_denoiser(model, z), x0, grid, model.objective.schedule)
         out[part] = x[: part.stop - part.start].cpu().numpy()
     return out

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.batching import DENOISER_ROWS, ENCODER_ROWS, batch_rows
+from dmzrep.batching import DENOISER_ROWS, ENCODER_ROWS, batch_rows, pad_rows
 from dmzrep.diffusion.objective import Objective
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder
@@ -60,6 +60,10 @@ class TrainedModel:
     def clip(self) -> float:
         """Largest absolute value of clean data in model units."""
         return self.data_format.bound
+
+    def padded(self, values: np.ndarray, size: int) -> Tensor:
+        """Copy codes or noise of a few rows to the device, float32, filled up to `size` rows."""
+        return pad_rows(torch.from_numpy(np.array(values, dtype=np.float32)).to(self.device), size)
 
     def model_units(self, rows: np.ndarray) -> Tensor:
         """Turn a few rows into model units on the device; the rows are not written to."""

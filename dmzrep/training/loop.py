@@ -128,9 +128,10 @@ class Trainer:
             while not self.stopped and self.epoch - self._start_epoch < self.config.max_epochs:
                 hooks.epoch_begin(self)
                 row = self.run_epoch(data, hooks)
+                # Kept before validation, in case that is interrupted.
+                self.history.append(row)
                 if validation is not None and len(validation):
                     row.update(self.validate(validation))
-                self.history.append(row)
                 if hooks.epoch_end(self):
                     self.stopped = "callback"
                 elif self._time_is_up():
