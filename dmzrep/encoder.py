@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,14 +25,14 @@ from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_state import fitted_state, restore_fitted
 from dmzrep.fitting import build_trainer, train, warn_of_training
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import TrainedModel, decode, encode_bits, encode_logits, invert, variational_bound
-from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling
+from dmzrep.inference import StartingRows, TrainedModel, decode, encode_bits, encode_logits, variational_bound
+from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling, check_start
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import CodePrior, fit_prior
-from dmzrep.random import draw_seed, image_seeds
+from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
 from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
 
@@ -474,35 +475,79 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self,
         Z: Any,
         *,
+        like: Any = None,
+        noise: str = "random",
+        start: float = 1.0,
         n_steps: int | None = None,
         sampler: str = "auto",
         eta: float = 0.0,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | Sequence[int] | None = 0,
     ) -> np.ndarray:
         """Draw a row for each code.
+
+        With `like`, the rows that the codes were made from, something of them stays: what the codes
+        do not tell.
 
         Parameters
         ----------
         Z : array-like of shape (n, latent_dim)
             Bits or probabilities, in [0, 1].
+        like : array-like, table or map-style dataset of n rows, default=None
+            Rows in the fitted layout, one for each code, to begin from. Needed with
+            ``noise="inverted"`` or `start` below 1; otherwise nothing of them is used.
+        noise : {"random", "inverted"}, default="random"
+            ``"random"`` draws it. ``"inverted"`` runs the deterministic sampler backwards from `like`
+            under its own bits, so that codes equal to those bits give the rows back, nearly.
+        start : float, default=1.0
+            Begin at this share of the timesteps, in (0, 1], from `like` noised (or inverted) that far:
+            the lower, the more of `like` stays. The paper edits from 0.9.
         n_steps : int or None, default=None
-            Denoising steps, from 1 to `n_timesteps`; None takes 20 (or all, where there are fewer).
+            Denoising steps, from 1 to ``round(start * n_timesteps)``; None takes 20, or 50 with
+            inverted noise (or all, where there are fewer).
         sampler : {"auto", "ddim", "ddpm"}, default="auto"
             ``"auto"`` is DDIM, or DDPM for a model trained with input perturbation or learned variance.
+            Inverted noise needs DDIM.
         eta : float, default=0.0
-            Randomness of DDIM, in [0, 1].
-        random_state : int, RandomState or None, default=0
-            Decides the noise; row i gets the same noise whatever the number of rows.
+            Randomness of DDIM, in [0, 1]; 0 with inverted noise.
+        random_state : int, RandomState, sequence of n int, or None, default=0
+            Decides the noise; row i gets the same noise whatever the number of rows. With an integer
+            for each row, rows of the same integer share their noise.
 
         Returns
         -------
         ndarray of shape (n, *row_shape)
             In the layout, dtype and value range of the fitted data.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ValueError
+            The codes or `like` do not agree with the fitted format or with each other, or another
+            argument is not as it should be.
+
+        References
+        ----------
+        Song, Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, section 4.3 (inversion); Meng et
+        al., "SDEdit", 2022 (beginning from a noised picture).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dmzrep import DMZEncoder
+        >>> from dmzrep.datasets import load_digits_images
+        >>> X = load_digits_images().images[:64]
+        >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
+        >>> bits = encoder.transform(X[:2]) > 0.5
+        >>> flipped = bits ^ (np.arange(16) == 3)
+        >>> encoder.inverse_transform(flipped, like=X[:2], start=0.9, n_steps=2).shape
+        (2, 8, 8)
         """
         check_is_fitted(self)
         self._check_has_code()
         codes = check_codes(Z, self.model_.config.latent_dim)
-        return self._decode(codes, len(codes), n_steps, sampler, eta, random_state)
+        rows = check_start(self, like, len(codes), noise, start)
+        return self._decode(codes, len(codes), n_steps, sampler, eta, random_state, rows, noise, start)
 
     def _decode(
         self,
@@ -511,12 +556,19 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_steps: int | None,
         sampler: str,
         eta: float,
-        random_state: int | np.random.RandomState | None,
+        random_state: int | np.random.RandomState | Sequence[int] | None,
+        like: Rows | None = None,
+        noise: str = "random",
+        start: float = 1.0,
     ) -> np.ndarray:
-        n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta)
-        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps)
-        seeds = image_seeds(draw_seed(random_state), n_rows)
-        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta)
+        n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta, noise=noise, start=start)
+        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps, start=start)
+        seeds = row_seeds(random_state, n_rows)
+        begin = None
+        if like is not None:
+            inverted = noise == "inverted"
+            begin = StartingRows(like, inverted, self._bits(like) if inverted else None)
+        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start=begin)
 
     def reconstruct(
         self,
@@ -555,16 +607,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         codes = self._bits(rows)
         if noise == "random":
             self._check_has_code()
-            return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state)
-        if sampler == "ddpm":
-            raise ValueError("noise='inverted' needs sampler='ddim' (or 'auto'), got 'ddpm'.")
-        n_timesteps = self.objective_.schedule.n_timesteps
-        n_steps = min(50, n_timesteps) if n_steps is None else n_steps
-        n_steps, _ = check_sampling(self.objective_, n_steps, "auto", 0.0)
-        grid = timestep_grid(n_timesteps, n_steps)
-        start = invert(self._model(), rows, codes, grid)
-        seeds = [0] * len(rows)  # The deterministic sampler draws nothing.
-        return decode(self._model(), codes, seeds, grid, start_noise=start)
+        like = rows if noise == "inverted" else None
+        return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state, like, noise)
 
     def sample(
         self,

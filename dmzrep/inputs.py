@@ -12,9 +12,12 @@ from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.samplers import SAMPLERS
+from dmzrep.diffusion.samplers import SAMPLERS, timesteps_from
 from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
 from dmzrep.rows import DatasetRows, Rows
+
+#: What decoding may begin from.
+NOISES = ("random", "inverted")
 
 
 def is_dataset(X: Any) -> bool:
@@ -139,23 +142,67 @@ def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
     return codes
 
 
-def check_sampling(objective: Objective, n_steps: int | None, sampler: str, eta: float) -> tuple[int, str]:
+def check_start(
+    estimator: Any, like: Any, n_codes: int, noise: str, start: float
+) -> np.ndarray | DatasetRows | None:
+    """Check what decoding begins from; give the rows of `like`, or None where none are needed."""
+    if noise not in NOISES:
+        near = difflib.get_close_matches(str(noise), NOISES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"noise must be 'random' or 'inverted', got {noise!r}.{hint}")
+    timesteps_from(estimator.objective_.schedule.n_timesteps, start)
+    needed = noise == "inverted" or start < 1.0
+    if like is None:
+        if needed:
+            cause = "noise='inverted'" if noise == "inverted" else f"start={start!r}"
+            raise ValueError(
+                f"{cause} needs `like`: the rows to begin from, one for each code. "
+                "Pass the rows that the codes were made from, or use noise='random' and start=1.0."
+            )
+        return None
+    rows = check_rows_to_transform(estimator, like)
+    if len(rows) != n_codes:
+        raise ValueError(
+            f"like must have one row for each code, {n_codes}, got {len(rows)}. "
+            "Repeat a row to begin several codes from it."
+        )
+    return rows if needed else None
+
+
+def check_sampling(
+    objective: Objective,
+    n_steps: int | None,
+    sampler: str,
+    eta: float,
+    *,
+    noise: str = "random",
+    start: float = 1.0,
+) -> tuple[int, str]:
     """Settle the number of steps and the sampler; raise where they cannot be."""
     n_timesteps = objective.schedule.n_timesteps
+    n_visited = timesteps_from(n_timesteps, start)
     if n_steps is None:
-        n_steps = min(20, n_timesteps)
+        n_steps = min(50 if noise == "inverted" else 20, n_visited)
     if (
         not isinstance(n_steps, (int, np.integer))
         or isinstance(n_steps, bool)
-        or not 1 <= n_steps <= n_timesteps
+        or not 1 <= n_steps <= n_visited
     ):
-        raise ValueError(f"n_steps must be an integer from 1 to n_timesteps={n_timesteps}, got {n_steps!r}.")
+        limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
+        raise ValueError(f"n_steps must be an integer from 1 to {limit}={n_visited}, got {n_steps!r}.")
     if sampler not in ("auto", *SAMPLERS):
         near = difflib.get_close_matches(str(sampler), SAMPLERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}.{hint}")
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
+    if noise == "inverted":
+        if sampler == "ddpm" or eta != 0.0:
+            raise ValueError(
+                "noise='inverted' needs sampler='ddim' (or 'auto') and eta=0, which undo the inversion; "
+                f"got {sampler!r} and eta={eta!r}."
+            )
+        return int(n_steps), "ddim"
     if sampler == "auto":
         ancestral = objective.learn_variance or objective.input_perturbation > 0.0
         sampler = "ddpm" if ancestral else "ddim"

@@ -37,6 +37,32 @@ def image_seeds(seed: int, n: int) -> list[int]:
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
 
 
+def row_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, n: int) -> list[int]:
+    """Seeds of n rows from one `random_state`, or from one integer for each row.
+
+    A row with an integer of its own gets what it would get alone under that integer, so rows with
+    the same integer share their noise.
+
+    Examples
+    --------
+    >>> from dmzrep.random import image_seeds, row_seeds
+    >>> row_seeds(0, 3) == image_seeds(0, 3)
+    True
+    >>> row_seeds([7, 7], 2) == 2 * image_seeds(7, 1)
+    True
+    """
+    if not isinstance(random_state, (Sequence, np.ndarray)):
+        return image_seeds(draw_seed(random_state), n)
+    seeds = np.asarray(random_state)
+    if seeds.shape != (n,) or not np.issubdtype(seeds.dtype, np.integer) or (n and seeds.min() < 0):
+        raise ValueError(
+            f"random_state as a sequence must hold one integer of at least 0 for each of {n} rows, "
+            f"got shape {seeds.shape} and dtype {seeds.dtype}. Pass one integer to seed all rows."
+        )
+    first = {int(seed): image_seeds(int(seed), 1)[0] for seed in np.unique(seeds)}
+    return [first[int(seed)] for seed in seeds]
+
+
 def content_seeds(rows: np.ndarray) -> list[int]:
     """A seed from the content of each row, so that a row's noise depends on nothing else."""
     rows = np.ascontiguousarray(rows)

@@ -21,21 +21,47 @@ Denoiser = Callable[[Tensor, Tensor], Denoised]
 Grid = Sequence[tuple[int, int]]
 
 
-def timestep_grid(n_timesteps: int, n_steps: int, spacing: str = "trailing") -> list[tuple[int, int]]:
+def timesteps_from(n_timesteps: int, start: float) -> int:
+    """Give how many timesteps lie below a start in (0, 1], round(start * T); raise where none does.
+
+    Examples
+    --------
+    >>> from dmzrep.diffusion.samplers import timesteps_from
+    >>> timesteps_from(1000, 0.9)
+    900
+    """
+    if not isinstance(start, (int, float)) or isinstance(start, bool) or not 0.0 < start <= 1.0:
+        raise ValueError(
+            f"start must be a number in (0, 1], got {start!r}: 1 begins at noise, less keeps more of the row."
+        )
+    count = round(float(start) * n_timesteps)
+    if count < 1:
+        raise ValueError(
+            f"start={start!r} leaves none of the {n_timesteps} timesteps. Use at least {1 / n_timesteps:g}."
+        )
+    return count
+
+
+def timestep_grid(
+    n_timesteps: int, n_steps: int, spacing: str = "trailing", *, start: float = 1.0
+) -> list[tuple[int, int]]:
     """Timesteps to visit, as pairs (t, t_prev).
 
-    The first t is T - 1 and the last t_prev is -1 (clean data), whatever the number of steps.
+    The first t is round(start * T) - 1 and the last t_prev is -1 (clean data), whatever the number of
+    steps.
 
     Parameters
     ----------
     n_timesteps : int
         T.
     n_steps : int
-        Network evaluations, from 1 to T.
+        Network evaluations, from 1 to round(start * T).
     spacing : {"trailing", "uniform"}, default="trailing"
-        ``"trailing"``: equal strides counted from T - 1, so that the last step is as long as the
-        others. ``"uniform"``: equal strides from T - 1 to 0, so that the last step is a single
-        timestep.
+        ``"trailing"``: equal strides counted from the first t, so that the last step is as long as
+        the others. ``"uniform"``: equal strides from the first t to 0, so that the last step is a
+        single timestep.
+    start : float, default=1.0
+        Where to begin, in (0, 1]; 1 is noise without a picture in it.
 
     Returns
     -------
@@ -44,7 +70,7 @@ def timestep_grid(n_timesteps: int, n_steps: int, spacing: str = "trailing") -> 
     Raises
     ------
     ValueError
-        `n_steps` is not from 1 to `n_timesteps`.
+        `n_steps` is not from 1 to round(start * T), or `start` leaves no timestep.
 
     References
     ----------
@@ -55,15 +81,19 @@ def timestep_grid(n_timesteps: int, n_steps: int, spacing: str = "trailing") -> 
     >>> from dmzrep.diffusion.samplers import timestep_grid
     >>> timestep_grid(1000, 4)
     [(999, 749), (749, 499), (499, 249), (249, -1)]
+    >>> timestep_grid(1000, 3, start=0.9)
+    [(899, 599), (599, 299), (299, -1)]
     """
-    if not 1 <= n_steps <= n_timesteps:
-        raise ValueError(f"n_steps must be from 1 to n_timesteps={n_timesteps}, got {n_steps}.")
+    n_visited = timesteps_from(n_timesteps, start)
+    if not 1 <= n_steps <= n_visited:
+        limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
+        raise ValueError(f"n_steps must be from 1 to {limit}={n_visited}, got {n_steps}.")
     if spacing == "uniform":
-        values = np.rint(np.linspace(n_timesteps - 1, 0, n_steps)).astype(int)
+        values = np.rint(np.linspace(n_visited - 1, 0, n_steps)).astype(int)
         if n_steps == 1:
-            values = np.array([n_timesteps - 1])
+            values = np.array([n_visited - 1])
     else:
-        values = np.rint(n_timesteps * np.arange(n_steps, 0, -1) / n_steps).astype(int) - 1
+        values = np.rint(n_visited * np.arange(n_steps, 0, -1) / n_steps).astype(int) - 1
     steps = [*values.tolist(), -1]
     return list(itertools.pairwise(steps))
 

@@ -2,17 +2,17 @@
 
 from dmzrep.inference.bounds import variational_bound
 from dmzrep.inference.code_report import code_report, warn_of_poor_code
-from dmzrep.inference.decoding import decode, invert
+from dmzrep.inference.decoding import StartingRows, decode
 from dmzrep.inference.encoding import encode_bits, encode_logits
 from dmzrep.inference.trained import TrainedModel
 
 __all__ = [
+    "StartingRows",
     "TrainedModel",
     "code_report",
     "decode",
     "encode_bits",
     "encode_logits",
-    "invert",
     "variational_bound",
     "warn_of_poor_code",
 ]

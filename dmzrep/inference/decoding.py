@@ -1,8 +1,9 @@
-"""Codes to rows, and rows to the noise they came from."""
+"""Codes to rows, from noise or from rows that are noised or inverted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,6 +24,36 @@ def _denoiser(model: TrainedModel, z: Tensor | None) -> Callable[[Tensor, Tensor
     return denoise
 
 
+@dataclass(frozen=True)
+class StartingRows:
+    """Clean rows that sampling begins from, so that something of them stays.
+
+    Parameters
+    ----------
+    rows : ndarray or other row source, shape (n, *row_shape)
+        In the user's layout.
+    inverted : bool, default=False
+        False noises them to the first timestep. True runs deterministic DDIM backwards to it, so that
+        the sampler would give the rows back under the same codes.
+    codes : ndarray of shape (n, latent_dim) or None, default=None
+        Bits of the rows, for the inversion; None for an unconditional model.
+    """
+
+    rows: Rows
+    inverted: bool = False
+    codes: np.ndarray | None = None
+
+    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor) -> Tensor:
+        """Give some of the rows at the grid's first timestep, filled up to the rows of `noise`."""
+        size, schedule = len(noise), model.objective.schedule
+        x0 = pad_rows(model.model_units(self.rows[part]), size)
+        if not self.inverted:
+            first = torch.full((size,), grid[0][0], dtype=torch.long, device=model.device)
+            return schedule.add_noise(x0, noise, first)
+        z = None if self.codes is None else model.padded(self.codes[part], size)
+        return invert_ddim(_denoiser(model, z), x0, grid, schedule)
+
+
 @torch.inference_mode()
 def decode(
     model: TrainedModel,
@@ -32,7 +63,7 @@ def decode(
     *,
     sampler: str = "ddim",
     eta: float = 0.0,
-    start_noise: np.ndarray | None = None,
+    start: StartingRows | None = None,
 ) -> np.ndarray:
     """Draw a row for each code.
 
@@ -50,8 +81,8 @@ def decode(
         See `dmzrep.diffusion.samplers`.
     eta : float, default=0.0
         Of DDIM.
-    start_noise : ndarray of shape (n, *data_shape), float32, optional
-        x at the first timestep, instead of noise drawn from `seeds`.
+    start : StartingRows, optional
+        Rows that x at the first timestep is made of; None begins with noise from `seeds`.
 
     Returns
     -------
@@ -65,8 +96,8 @@ def decode(
         padded = [*seeds[rows], *[0] * (size - n_rows)]
         noise = ImageNoise(padded, model.data_shape, model.device)
         x = noise.draw()
-        if start_noise is not None:
-            x = model.padded(start_noise[rows], size)
+        if start is not None:
+            x = start.at(model, grid, rows, x)
         z = None if codes is None else model.padded(codes[rows], size)
         denoise, schedule = _denoiser(model, z), model.objective.schedule
         if sampler == "ddpm":
@@ -74,33 +105,4 @@ def decode(
         else:
             x = sample_ddim(denoise, x, grid, schedule, eta=eta, noise=noise.draw, clip=model.clip)
         out[rows] = model.data_format.from_model(x[:n_rows])
-    return out
-
-
-@torch.inference_mode()
-def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid) -> np.ndarray:
-    """Find the noise from which DDIM with the given codes gives the rows back.
-
-    Parameters
-    ----------
-    model : TrainedModel
-        The model.
-    rows : ndarray or other row source, shape (n, *row_shape)
-        Rows in the user's layout.
-    codes : ndarray of shape (n, latent_dim) or None
-        Their bits.
-    grid : sequence of (t, t_prev)
-        Timesteps, as they will be visited by the sampler.
-
-    Returns
-    -------
-    ndarray of shape (n, *data_shape), float32
-    """
-    size = model.denoiser_rows
-    out = np.empty((len(rows), *model.data_shape), dtype=np.float32)
-    for part in batches(len(rows), size):
-        x0 = pad_rows(model.model_units(rows[part]), size)
-        z = None if codes is None else model.padded(codes[part], size)
-        x = invert_ddim(_denoiser(model, z), x0, grid, model.objective.schedule)
-        out[part] = x[: part.stop - part.start].cpu().numpy()
     return out

@@ -57,6 +57,29 @@ def test_impossible_numbers_of_steps_are_refused(n_steps):
         timestep_grid(10, n_steps)
 
 
+@quick
+@given(sizes=grid_sizes(), start=st.floats(0.0, 1.0, exclude_min=True), spacing=st.sampled_from(SPACINGS))
+def test_a_grid_with_a_start_is_that_of_the_timesteps_below_it(sizes, start, spacing):
+    n_timesteps, n_steps = sizes
+    below = round(start * n_timesteps)
+    if below == 0:
+        with pytest.raises(ValueError, match=f"leaves none of the {n_timesteps} timesteps"):
+            timestep_grid(n_timesteps, n_steps, spacing, start=start)
+    elif n_steps > below:
+        with pytest.raises(ValueError, match=f"n_steps must be from 1 to .*={below}"):
+            timestep_grid(n_timesteps, n_steps, spacing, start=start)
+    else:
+        grid = timestep_grid(n_timesteps, n_steps, spacing, start=start)
+        assert grid == timestep_grid(below, n_steps, spacing)
+        assert grid[0][0] == below - 1
+
+
+@pytest.mark.parametrize("start", [0.0, -0.5, 1.01, float("nan"), float("inf"), None])
+def test_impossible_starts_are_refused(start):
+    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\]"):
+        timestep_grid(10, 1, start=start)
+
+
 # -- against diffusers -----------------------------------------------------------------------------
 
 
@@ -300,10 +323,12 @@ def test_ddim_from_inverted_noise_gives_the_data_back(name, n_steps):
     torch.testing.assert_close(back, x0, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.6, 1.0])
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)
-def test_inversion_becomes_exact_with_more_refinements(name):
+def test_inversion_becomes_exact_with_more_refinements(name, share):
     schedule = NoiseSchedule.named(name, 1000)
-    x0, grid, denoise = start().clamp(-1, 1), timestep_grid(1000, 50), dummy_denoiser(schedule, "v")
+    grid = timestep_grid(1000, 50, start=share)
+    x0, denoise = start().clamp(-1, 1), dummy_denoiser(schedule, "v")
     noise = invert_ddim(denoise, x0, grid, schedule, n_refinements=20)
     back = sample_ddim(denoise, noise, grid, schedule, clip=None)
     torch.testing.assert_close(back, x0, rtol=0, atol=1e-7)

@@ -1,0 +1,146 @@
+"""Decoding that begins from rows: noised or inverted, wholly or in part."""
+
+import numpy as np
+import pytest
+import torch
+
+from dmzrep.batching import DENOISER_ROWS
+from dmzrep.diffusion.samplers import invert_ddim, sample_ddim, timestep_grid
+from dmzrep.inference import StartingRows
+
+
+@pytest.fixture(scope="module")
+def bits(encoder, digits):
+    return (encoder.transform(digits[:8]) > 0.5).astype(np.uint8)
+
+
+def distance(images, originals):
+    return np.abs(images.astype(float) - originals).mean()
+
+
+def test_own_bits_and_inverted_noise_are_the_reconstruction_and_nearly_the_rows(encoder, digits, bits):
+    images = encoder.inverse_transform(bits, like=digits[:8], noise="inverted")
+    assert np.array_equal(images, encoder.reconstruct(digits[:8], noise="inverted"))
+    assert distance(images, digits[:8]) < 5.0
+
+
+@pytest.mark.parametrize("noise", ["random", "inverted"])
+def test_the_lower_the_start_the_more_of_the_rows_stays(encoder, digits, bits, noise):
+    moved = [
+        distance(encoder.inverse_transform(1 - bits, like=digits[:8], start=start, noise=noise), digits[:8])
+        for start in (0.02, 0.3, 0.6, 0.9)
+    ]
+    assert sorted(moved) == moved and moved[0] < 0.2 * moved[-1]
+
+
+def test_random_noise_at_the_full_start_uses_nothing_of_the_rows(encoder, digits, bits):
+    images = encoder.inverse_transform(bits, like=digits[8:16], n_steps=3)
+    assert np.array_equal(images, encoder.inverse_transform(bits, n_steps=3))
+
+
+@pytest.mark.parametrize("noise", ["random", "inverted"])
+def test_starting_rows_follow_the_definition(encoder, digits, bits, noise):
+    model = encoder._model()
+    grid = timestep_grid(1000, 4, start=0.7)
+    drawn = torch.randn(8, *model.data_shape, generator=torch.Generator().manual_seed(0))
+    start = StartingRows(digits[:8], noise == "inverted", bits)
+    with torch.inference_mode():
+        found = start.at(model, grid, slice(0, 8), drawn)
+        x0, z = model.model_units(digits[:8]), torch.from_numpy(bits).float()
+        schedule = model.objective.schedule
+        signal, sigma = schedule.alpha_bar[699] ** 0.5, (1.0 - schedule.alpha_bar[699]) ** 0.5
+        if noise == "random":
+            torch.testing.assert_close(found, signal * x0 + sigma * drawn, rtol=1e-5, atol=1e-5)
+            return
+
+        def denoise(x, t):
+            return model.objective.denoise(model.network, x, t, z)
+
+        torch.testing.assert_close(found, invert_ddim(denoise, x0, grid, schedule), rtol=1e-4, atol=1e-4)
+        back = sample_ddim(denoise, found, grid, schedule, clip=None)
+        assert (back - x0).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    "options", [{"start": 0.8}, {"noise": "inverted"}, {"start": 0.5, "noise": "inverted"}]
+)
+def test_a_row_does_not_depend_on_its_company(encoder, digits, bits, options):
+    many = np.arange(DENOISER_ROWS + 6) % 8
+    whole = encoder.inverse_transform(bits[many], like=digits[many], n_steps=2, **options)
+    few = encoder.inverse_transform(bits[:3], like=digits[:3], n_steps=2, **options)
+    assert np.array_equal(whole[:3], few)
+    if options.get("noise") == "inverted":
+        assert np.array_equal(whole[-1], whole[many[-1]])
+    else:
+        assert not np.array_equal(whole[-1], whole[many[-1]])
+
+
+def test_a_seed_for_each_row_gives_what_the_row_gets_alone(encoder, digits, bits):
+    images = encoder.inverse_transform(bits[[0, 1, 0]], random_state=[5, 5, 6], n_steps=2)
+    for i, (row, seed) in enumerate([(0, 5), (1, 5), (0, 6)]):
+        alone = encoder.inverse_transform(bits[[row]], random_state=seed, n_steps=2)
+        assert np.array_equal(images[i], alone[0])
+    assert not np.array_equal(images[0], images[2])
+
+
+def test_rows_to_begin_from_may_be_a_dataset_or_read_only(encoder, digits, bits):
+    images = digits[:8].copy()
+    images.flags.writeable = False
+    dataset = [torch.from_numpy(image.copy()) for image in images]
+
+    class Dataset(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(dataset)
+
+        def __getitem__(self, i):
+            return dataset[i]
+
+    options = {"start": 0.6, "n_steps": 2}
+    expected = encoder.inverse_transform(bits, like=images, **options)
+    assert np.array_equal(encoder.inverse_transform(bits, like=Dataset(), **options), expected)
+    assert np.array_equal(images, digits[:8])
+
+
+def test_vectors_can_be_begun_from_too(vector_encoder, vectors):
+    bits = vector_encoder.transform(vectors[:6]) > 0.5
+    near = vector_encoder.inverse_transform(bits, like=vectors[:6], noise="inverted")
+    assert np.abs(near - vectors[:6]).mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise": "inverted"}, r"noise='inverted' needs `like`: the rows to begin from"),
+        ({"start": 0.9}, r"start=0.9 needs `like`.*or use noise='random' and start=1.0"),
+        ({"like": slice(0, 3), "start": 0.9}, r"one row for each code, 8, got 3. Repeat a row"),
+        ({"like": slice(0, 3)}, r"one row for each code, 8, got 3"),
+        ({"start": 0.0}, r"start must be a number in \(0, 1\], got 0.0"),
+        ({"start": 1.5}, r"start must be a number in \(0, 1\], got 1.5"),
+        ({"start": float("nan")}, r"start must be a number in \(0, 1\], got nan"),
+        ({"start": "half"}, r"start must be a number in \(0, 1\], got 'half'"),
+        ({"start": True}, r"got True"),
+        ({"start": 1e-5, "like": slice(0, 8)}, r"start=1e-05 leaves none of the 1000.*at least 0.001"),
+        (
+            {"start": 0.1, "like": slice(0, 8), "n_steps": 101},
+            r"n_steps must be .*\)=100, got 101",
+        ),
+        ({"noise": "invert"}, r"noise must be 'random' or 'inverted', got 'invert'. Did you mean 'inverted'"),
+        ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
+        ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
+        ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 rows, got shape \(2,\)"),
+        ({"random_state": [0.5] * 8}, r"dtype float64"),
+        ({"random_state": [-1] * 8}, r"at least 0"),
+    ],
+    ids=str,
+)
+def test_bad_beginnings_are_refused(encoder, digits, bits, options, message):
+    options = dict(options)
+    if "like" in options:
+        options["like"] = digits[options["like"]]
+    with pytest.raises(ValueError, match=message):
+        encoder.inverse_transform(bits, **options)
+
+
+def test_rows_of_another_shape_are_refused(encoder, bits):
+    with pytest.raises(ValueError, match=r"shape \(8, 9, 9\).*expected \(n, 8, 8\)"):
+        encoder.inverse_transform(bits, like=np.zeros((8, 9, 9), dtype=np.uint8), start=0.5)
