@@ -21,7 +21,7 @@ FLOORS = [
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
-    {"datasets", "retrieval"},
+    {"attribution", "datasets", "retrieval"},
     {"plotting"},
 ]
 

@@ -1,0 +1,159 @@
+"""captum's methods behind one signature: a batch in model units to maps of its shape."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmzrep.attribution.targets import Score
+from dmzrep.inference import TrainedModel
+from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
+
+METHODS = ("integrated_gradients", "occlusion", "grad_cam")
+
+#: From a batch, its baseline and what else its rows bring, to maps and convergence deltas.
+Attribute = Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor | None]]
+
+
+def check_method(method: str) -> None:
+    """Raise unless the method is one that there is."""
+    if method not in METHODS:
+        near = difflib.get_close_matches(str(method), METHODS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}.{hint}")
+
+
+class ScoredEncoder(nn.Module):
+    """An encoder network followed by a score of its logits.
+
+    Parameters
+    ----------
+    network : ConvEncoder or MLPEncoder
+        Data in model units to logits.
+    score : callable
+        Logits, and what else rows bring, to one number a row.
+    """
+
+    def __init__(self, network: ConvEncoder | MLPEncoder, score: Score):
+        super().__init__()
+        self.network = network
+        self.score = score
+
+    def forward(self, x: Tensor, *extra: Tensor) -> Tensor:
+        """Give one score a row, shape (n,)."""
+        return self.score(self.network(x), *extra)
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """Options of all methods; each reads its own.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows that go through the network at once, at most.
+    n_steps : int
+        Of integrated gradients.
+    window, stride : int
+        Of occlusion, in pixels.
+    layer : int
+        Of Grad-CAM: place in the list of convolutions.
+    """
+
+    batch_size: int
+    n_steps: int
+    window: int
+    stride: int
+    layer: int
+
+
+def check_options(
+    model: TrainedModel, batch_size: Any, n_steps: Any, window: Any, stride: Any, layer: Any
+) -> MethodOptions:
+    """Settle the options of all methods; raise where one cannot be."""
+    size = _whole("batch_size", model.encoder_rows if batch_size is None else batch_size)
+    side = min(model.data_shape[1:], default=1)
+    window = _whole("window", max(1, side // 8) if window is None else window, side)
+    stride = _whole("stride", max(1, window // 2) if stride is None else stride, window)
+    if not isinstance(layer, (int, np.integer)):
+        raise ValueError(f"layer must be a whole number, got {layer!r}.")
+    return MethodOptions(size, _whole("n_steps", n_steps), window, stride, int(layer))
+
+
+def _whole(name: str, value: Any, most: int | None = None) -> int:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < 1 or (most is not None and value > most):
+        wanted = "of at least 1" if most is None else f"from 1 to {most}"
+        raise ValueError(f"{name} must be a whole number {wanted}, got {value!r}.")
+    return int(value)
+
+
+def attributor(method: str, scored: ScoredEncoder, options: MethodOptions) -> Attribute:
+    """Set up one of captum's methods."""
+    if method == "occlusion":
+        return _occlusion(scored, options)
+    return _grad_cam(scored, options) if method == "grad_cam" else _integrated_gradients(scored, options)
+
+
+def _integrated_gradients(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
+    from captum.attr import IntegratedGradients
+
+    method = IntegratedGradients(scored)
+
+    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        return method.attribute(
+            x.requires_grad_(),
+            baseline,
+            additional_forward_args=extra or None,
+            n_steps=options.n_steps,
+            internal_batch_size=max(options.batch_size, len(x)),
+            return_convergence_delta=True,
+        )
+
+    return attribute
+
+
+def _occlusion(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
+    from captum.attr import Occlusion
+
+    method = Occlusion(scored)
+
+    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, None]:
+        with torch.no_grad():
+            maps = method.attribute(
+                x,
+                sliding_window_shapes=(x.shape[1], options.window, options.window),
+                strides=(x.shape[1], options.stride, options.stride),
+                baselines=baseline,
+                additional_forward_args=extra or None,
+                perturbations_per_eval=max(1, options.batch_size // len(x)),
+            )
+        return maps, None
+
+    return attribute
+
+
+def _grad_cam(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
+    from captum.attr import LayerAttribution, LayerGradCam
+
+    assert isinstance(scored.network, ConvEncoder)
+    activations = [layer for layer in scored.network.convolutions if isinstance(layer, nn.LeakyReLU)]
+    if not -len(activations) <= options.layer < len(activations):
+        raise ValueError(
+            f"layer must be from {-len(activations)} to {len(activations) - 1}: the encoder has "
+            f"{len(activations)} convolutions. Got {options.layer!r}."
+        )
+    method = LayerGradCam(scored, activations[options.layer])
+
+    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, None]:
+        coarse = method.attribute(x.requires_grad_(), additional_forward_args=extra or None)
+        maps = LayerAttribution.interpolate(coarse, tuple(x.shape[2:]), interpolate_mode="bilinear")
+        return maps.expand_as(x), None
+
+    return attribute

@@ -1,0 +1,323 @@
+"""Attributions of pixels: against what can be computed by hand, and leaving no trace."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
+
+from dmzrep import DMZEncoder
+from dmzrep.attribution import attribute_bits
+from dmzrep.datasets import make_sprites
+from dmzrep.networks.encoders import ConvEncoder
+
+pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+
+
+@pytest.fixture(scope="module")
+def sprites():
+    return make_sprites(96, side=16, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def colour_encoder(sprites):
+    return DMZEncoder(6, width=(8,), encoder_width=8, max_iter=2, random_state=0).fit(sprites.images)
+
+
+@pytest.fixture(scope="module")
+def gray_encoder(digits):
+    return DMZEncoder(6, width=(8,), encoder_width=8, max_iter=2, random_state=0).fit(digits[:128])
+
+
+def logits(encoder, X):
+    encoder = copy.copy(encoder).set_params(output="logits")
+    return encoder.transform(X)
+
+
+# -- the methods -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion", "grad_cam"])
+@pytest.mark.filterwarnings("error")
+def test_maps_have_the_layout_of_the_images_and_scores_are_the_bits_logits(colour_encoder, sprites, method):
+    X = sprites.images[:5]
+    found = attribute_bits(colour_encoder, X, 2, method=method)
+    assert found.maps.shape == X.shape
+    assert found.maps.dtype == np.float32
+    assert np.abs(found.maps).max() > 0
+    np.testing.assert_allclose(found.scores, logits(colour_encoder, X)[:, 2], rtol=1e-4, atol=1e-5)
+    assert (found.convergence_delta is None) == (method != "integrated_gradients")
+    assert (found.baseline_scores is None) == (method == "grad_cam")
+
+
+def test_integrated_gradients_share_out_the_change_of_the_score(colour_encoder, sprites):
+    X, dark = sprites.images[:4], sprites.images[0]
+    found = attribute_bits(colour_encoder, X, 0, baseline=dark, n_steps=100)
+    np.testing.assert_allclose(found.baseline_scores, logits(colour_encoder, X[:1])[0, 0], rtol=1e-4)
+    total = found.maps.sum(axis=(1, 2, 3))
+    change = found.scores - found.baseline_scores
+    np.testing.assert_allclose(total, change + found.convergence_delta, atol=1e-4)
+    assert np.abs(found.convergence_delta).max() < 0.02
+    assert np.abs(found.maps[0]).max() == 0  # The baseline itself.
+
+
+def test_integrated_gradients_of_a_linear_encoder_are_weight_times_change(colour_encoder, sprites):
+    linear = copy.deepcopy(colour_encoder)
+    torch.nn.init.zeros_(linear.model_.encoder.head.linear.weight)
+    weights = linear.model_.encoder.start.linear.weight[3].detach().numpy().reshape(3, 16, 16)
+    X = sprites.images[:3]
+    found = attribute_bits(linear, X, 3, baseline=X[1], n_steps=3)
+    expected = weights.transpose(1, 2, 0) * (X.astype(float) - X[1]) * 2 / 255
+    np.testing.assert_allclose(found.maps, expected, atol=1e-5)
+
+
+def test_occlusion_of_single_pixels_is_what_the_logit_loses_without_them(gray_encoder, digits):
+    found = attribute_bits(gray_encoder, digits[:2], 1, method="occlusion", window=1, baseline=0)
+    for image, map_ in zip(digits[:2], found.maps, strict=True):
+        without = np.repeat(image[None], 64, axis=0)
+        without.reshape(64, 64)[np.arange(64), np.arange(64)] = 0
+        loss = logits(gray_encoder, image[None])[0, 1] - logits(gray_encoder, without)[:, 1]
+        np.testing.assert_allclose(map_.ravel(), loss, atol=1e-4)
+
+
+def test_grad_cam_weighs_activations_by_their_mean_gradients(colour_encoder, sprites):
+    network = copy.deepcopy(colour_encoder.model_.encoder).eval()
+    x = colour_encoder.data_format_.to_model(torch.from_numpy(sprites.images[:2].copy()))
+    with torch.no_grad():
+        activations = network.convolutions[:3](x)
+    activations.requires_grad_()
+    network.head(network.convolutions[3:](activations).flatten(1))[:, 4].sum().backward()
+    coarse = (activations.grad.mean(dim=(2, 3), keepdim=True) * activations).sum(dim=1, keepdim=True)
+    expected = torch.nn.functional.interpolate(coarse, (16, 16), mode="bilinear")[:, 0].detach().numpy()
+    found = attribute_bits(colour_encoder, sprites.images[:2], 4, method="grad_cam", layer=0)
+    for channel in range(3):
+        np.testing.assert_allclose(found.maps[..., channel], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion", "grad_cam"])
+def test_small_batches_give_the_same_maps(colour_encoder, sprites, method):
+    X, others = sprites.images[:5], sprites.images[5:10]
+    options = {"target": "distance", "reference": others, "method": method, "n_steps": 7}
+    whole = attribute_bits(colour_encoder, X, **options)
+    parts = attribute_bits(colour_encoder, X, **options, batch_size=2)
+    np.testing.assert_allclose(parts.maps, whole.maps, atol=1e-5)
+    np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-5)
+
+
+def test_no_batch_is_larger_than_asked(colour_encoder, sprites, monkeypatch):
+    sizes, forward = [], ConvEncoder.forward
+
+    def counted(self, x):
+        sizes.append(len(x))
+        return forward(self, x)
+
+    monkeypatch.setattr(ConvEncoder, "forward", counted)
+    for method in ("integrated_gradients", "occlusion", "grad_cam"):
+        attribute_bits(colour_encoder, sprites.images[:7], 0, method=method, batch_size=3, n_steps=5)
+    assert max(sizes) == 3
+
+
+def test_layouts_agree(colour_encoder, sprites):
+    first = copy.copy(colour_encoder)
+    first.data_format_ = replace(colour_encoder.data_format_, layout="CHW")
+    flat = copy.copy(colour_encoder)
+    flat.data_format_ = replace(colour_encoder.data_format_, flat=True)
+    X = sprites.images[:3]
+    maps = attribute_bits(colour_encoder, X, 1).maps
+    of_first = attribute_bits(first, X.transpose(0, 3, 1, 2), 1).maps
+    np.testing.assert_allclose(of_first.transpose(0, 2, 3, 1), maps, atol=1e-6)
+    np.testing.assert_allclose(
+        attribute_bits(flat, X.reshape(3, -1), 1).maps.reshape(X.shape), maps, atol=1e-6
+    )
+
+
+def test_vectors_have_integrated_gradients_only(vector_encoder, vectors):
+    found = attribute_bits(vector_encoder, vectors[:4], 5)
+    assert found.maps.shape == (4, 10)
+    mean = attribute_bits(vector_encoder, vectors[:4], 5, baseline=vectors.mean(axis=0))
+    np.testing.assert_allclose(found.maps, mean.maps, atol=1e-4)
+    total = found.maps.sum(axis=1)
+    np.testing.assert_allclose(
+        total, found.scores - found.baseline_scores + found.convergence_delta, atol=1e-4
+    )
+    with pytest.raises(ValueError, match=r"fitted on vectors\. Use method='integrated_gradients'"):
+        attribute_bits(vector_encoder, vectors[:4], 5, method="grad_cam")
+
+
+# -- the targets -----------------------------------------------------------------------------------
+
+
+def test_a_probes_decision_is_the_score_whatever_its_form(colour_encoder, sprites):
+    Z, y = colour_encoder.transform(sprites.images), sprites.attributes["warm"]
+    X = sprites.images[:3]
+    probe = LogisticRegression().fit(Z, y)
+    found = attribute_bits(colour_encoder, X, probe)
+    np.testing.assert_allclose(found.scores, probe.decision_function(Z[:3]), rtol=1e-4, atol=1e-5)
+    weights = attribute_bits(colour_encoder, X, probe.coef_[0].tolist())
+    np.testing.assert_allclose(weights.maps, found.maps, atol=1e-6)
+    pipeline = make_pipeline(StandardScaler(), PCA(4), LogisticRegression()).fit(Z, y)
+    piped = attribute_bits(colour_encoder, X, pipeline)
+    np.testing.assert_allclose(piped.scores, pipeline.decision_function(Z[:3]), rtol=1e-3, atol=1e-4)
+
+
+def test_a_probe_of_logits_sees_logits(colour_encoder, sprites):
+    encoder = copy.copy(colour_encoder).set_params(output="logits")
+    probe = LogisticRegression().fit(encoder.transform(sprites.images), sprites.attributes["warm"])
+    found = attribute_bits(encoder, sprites.images[:3], probe)
+    expected = probe.decision_function(encoder.transform(sprites.images[:3]))
+    np.testing.assert_allclose(found.scores, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_one_of_several_outputs_is_named(colour_encoder, sprites):
+    Z, X = colour_encoder.transform(sprites.images), sprites.images[:3]
+    probe = LogisticRegression().fit(Z, sprites.factors["colour"].astype(str))
+    place = probe.classes_.tolist().index("green")
+    found = attribute_bits(colour_encoder, X, probe, attribute="green")
+    np.testing.assert_allclose(found.scores, probe.decision_function(Z[:3])[:, place], rtol=1e-4, atol=1e-5)
+    assert np.array_equal(found.maps, attribute_bits(colour_encoder, X, probe, attribute=place).maps)
+    with pytest.raises(ValueError, match=r"6 outputs \(blue, green, .*say which with attribute="):
+        attribute_bits(colour_encoder, X, probe)
+    with pytest.raises(ValueError, match=r"no attribute 'gren'\. Did you mean 'green'"):
+        attribute_bits(colour_encoder, X, probe, attribute="gren")
+
+
+def test_a_probe_of_attributes_with_several_classes_asks_for_one(colour_encoder, sprites):
+    probe = Bunch(attributes_=["warm", "shape"])
+    probe.coef_, probe.intercept_ = [np.ones((1, 6)), np.ones((4, 6))], [np.ones(1), np.ones(4)]
+    X = sprites.images[:2]
+    found = attribute_bits(colour_encoder, X, probe, attribute="warm")
+    np.testing.assert_allclose(found.scores, colour_encoder.transform(X).sum(axis=1) + 1, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"'shape' has 4 classes\. Pass the weights of one"):
+        attribute_bits(colour_encoder, X, probe, attribute="shape")
+
+
+def test_distance_is_the_expected_number_of_differing_bits(colour_encoder, sprites):
+    X, others = sprites.images[:3], sprites.images[3:6]
+    p, bits = colour_encoder.transform(X), colour_encoder.transform(others) > 0.5
+    expected = np.where(bits, 1 - p, p).sum(axis=1)
+    found = attribute_bits(colour_encoder, X, "distance", reference=others)
+    np.testing.assert_allclose(found.scores, expected, rtol=1e-4)
+    # From the reference to the picture: the map explains the distance between the two.
+    total = found.maps.sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(total, expected - found.baseline_scores, atol=0.05)
+    single = attribute_bits(colour_encoder, X, "distance", reference=others[0])
+    np.testing.assert_allclose(single.maps[0], found.maps[0], atol=1e-6)
+
+
+# -- no trace --------------------------------------------------------------------------------------
+
+
+def state(network):
+    return [
+        (name, m.training, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+        for name, m in network.named_modules()
+    ] + [(name, p.requires_grad, p.grad is None, p._version) for name, p in network.named_parameters()]
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion", "grad_cam"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_the_encoder_changes_even_when_it_fails(
+    colour_encoder, sprites, method, fails, monkeypatch
+):
+    encoder = copy.deepcopy(colour_encoder)
+    encoder.model_.encoder.convolutions[0].train()  # Odd, and yet not ours to change.
+    before, codes = state(encoder.model_), encoder.transform(sprites.images[:4])
+    if fails:
+        forward, calls = ConvEncoder.forward, []
+
+        def failing(self, x):
+            calls.append(1)
+            if len(calls) > 1 or method == "grad_cam":
+                forward(self, x)
+                raise MemoryError("no more")
+            return forward(self, x)
+
+        monkeypatch.setattr(ConvEncoder, "forward", failing)
+        with pytest.raises(MemoryError, match="no more"):
+            attribute_bits(encoder, sprites.images[:4], 0, method=method)
+        monkeypatch.undo()
+    else:
+        attribute_bits(encoder, sprites.images[:4], 0, method=method)
+    assert state(encoder.model_) == before
+    assert np.array_equal(encoder.transform(sprites.images[:4]), codes)
+    assert torch.is_grad_enabled()
+
+
+def test_it_works_where_gradients_are_off_and_from_a_file(colour_encoder, sprites, tmp_path):
+    X = sprites.images[:2]
+    expected = attribute_bits(colour_encoder, X, 0).maps
+    with torch.no_grad():
+        assert np.array_equal(attribute_bits(colour_encoder, X, 0).maps, expected)
+    with torch.inference_mode():
+        colour_encoder.save(tmp_path / "encoder.safetensors")
+        loaded = DMZEncoder.load(tmp_path / "encoder.safetensors", device="cpu")
+        assert np.array_equal(attribute_bits(loaded, X, 0).maps, expected)
+
+
+def test_rows_are_not_written_to(colour_encoder, sprites):
+    X = sprites.images[:3].copy()
+    attribute_bits(colour_encoder, X, 0, baseline=X[0])
+    assert np.array_equal(X, sprites.images[:3])
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        (6, {}, "target must be a bit from 0 to 5, got 6"),
+        (-1, {}, "target must be a bit from 0 to 5, got -1"),
+        ("hat", {}, "target must be a bit's number, a linear model, weights or 'distance', got 'hat'"),
+        (True, {}, "target must be a bit's number, 'distance', a weight a bit"),
+        (None, {}, "target must be a bit's number.*got NoneType"),
+        (np.ones(5), {}, "target has 5 weights, but a code has 6 bits"),
+        ([1.0, 2.0, np.nan, 0, 0, 0], {}, "weights of target contain NaN"),
+        ("distance", {}, "target='distance' needs reference"),
+        (0, {"reference": 0}, "reference goes with target='distance' only"),
+        (0, {"method": "oclusion"}, "method must be one of .*Did you mean 'occlusion'"),
+        (0, {"method": "occlusion", "window": 17}, "window must be a whole number from 1 to 16, got 17"),
+        (0, {"method": "occlusion", "window": 2, "stride": 3}, "stride must be a whole number from 1 to 2"),
+        (0, {"method": "grad_cam", "layer": 3}, "layer must be from -3 to 2: the encoder has 3 convolutions"),
+        (0, {"n_steps": 0}, "n_steps must be a whole number of at least 1, got 0"),
+        (0, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        (0, {"baseline": 300}, "must lie in the fitted range"),
+        (
+            0,
+            {"baseline": np.zeros((2, 16, 16, 3), np.uint8)},
+            "baseline must have one row or as many as X, 3",
+        ),
+    ],
+)
+def test_bad_requests_are_named(colour_encoder, sprites, target, options, message):
+    with pytest.raises(ValueError, match=message):
+        attribute_bits(colour_encoder, sprites.images[:3], target, **options)
+
+
+def test_bad_encoders_and_images_are_named(colour_encoder, sprites, digits):
+    with pytest.raises(ValueError, match=r"fitted on images of shape \(16, 16, 3\)"):
+        attribute_bits(colour_encoder, digits[:3], 0)
+    with pytest.raises(ValueError) as caught:
+        attribute_bits(colour_encoder, sprites.images[:3], "distance", reference=digits[:3])
+    assert caught.value.__notes__ == ["This is about reference."]
+    with pytest.raises(NotFittedError):
+        attribute_bits(DMZEncoder(), digits[:3], 0)
+    with pytest.raises(TypeError, match="network of a DMZEncoder, got a PCA"):
+        attribute_bits(PCA(), digits[:3], 0)
+
+
+def test_a_probe_that_is_not_linear_is_refused(colour_encoder, sprites):
+    class Bent(MLPClassifier):
+        def decision_function(self, Z):
+            return np.asarray(Z)[:, 0] ** 2
+
+    with pytest.raises(ValueError, match="target must be linear in the code; the decisions of Bent are not"):
+        attribute_bits(colour_encoder, sprites.images[:2], Bent())
