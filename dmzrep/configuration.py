@@ -22,7 +22,7 @@ from dmzrep.networks.defaults import (
 )
 from dmzrep.networks.model import NetworkConfig
 from dmzrep.rows import Rows
-from dmzrep.training import Trainer, TrainingConfig
+from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
@@ -53,7 +53,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     common: dict[str, Any] = {
         "data_shape": shape,
         "latent_dim": int(params["latent_dim"]),
-        "conditioning": params["conditioning"],
+        "conditioning": resolve_conditioning(params, is_image),
         "code_input": params["code_input"],
         "dropout": float(params["dropout"]),
         "learn_variance": bool(params["learn_variance"]),
@@ -62,6 +62,12 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     if not is_image:
         if params["augment"] is not None:
             raise ValueError(f"augment={params['augment']!r} needs images, but X holds vectors. Use None.")
+        if params["encoder_augment"] == "affine":
+            raise ValueError(
+                "encoder_augment='affine' needs images, but X holds vectors. Use 'auto' or None."
+            )
+        if params["conditioning"] == "spatial_bias":
+            raise ValueError("conditioning='spatial_bias' needs images, but X holds vectors. Use 'bias'.")
         if params["backbone"] == "unet":
             raise ValueError(
                 f"backbone='unet' needs images, but X holds vectors of {shape[0]} features. "
@@ -111,6 +117,13 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     )
 
 
+def resolve_conditioning(params: dict[str, Any], is_image: bool) -> str:
+    """Settle how the code enters the denoiser."""
+    if params["conditioning"] != "auto":
+        return params["conditioning"]
+    return "spatial_bias" if is_image else "bias"
+
+
 def resolve_init(params: dict[str, Any]) -> str:
     """Settle how the encoder starts: ``"itq"``, ``"pca"`` or ``"random"``."""
     if params["init"] != "auto":
@@ -134,8 +147,11 @@ def resolve_objective(
     )
 
 
-def resolve_training(params: dict[str, Any], precision: str) -> TrainingConfig:
+def resolve_training(
+    params: dict[str, Any], precision: str, data_format: ImageFormat | VectorFormat
+) -> TrainingConfig:
     """Settle the training run."""
+    view = params["encoder_augment"] is not None and isinstance(data_format, ImageFormat)
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
         max_time=None if params["max_time"] is None else float(params["max_time"]),
@@ -150,6 +166,7 @@ def resolve_training(params: dict[str, Any], precision: str) -> TrainingConfig:
         straight_through=bool(params["straight_through"]),
         timestep_sampling=params["timestep_sampling"],
         flip=params["augment"] == "flip",
+        encoder_view=RandomAffine() if view else None,
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
         compile=bool(params["compile"]),

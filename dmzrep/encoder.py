@@ -74,10 +74,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     patch_size : "auto" or int, default="auto"
         Pixels a side that become one position of the UNet. ``"auto"``: 1 up to 16 pixels, 2 up to 40,
         4 up to 96, then 8.
-    conditioning : {"bias", "cross_attention", "adagn", "none"}, default="bias"
+    conditioning : {"auto", "bias", "spatial_bias", "cross_attention", "adagn", "none"}, default="auto"
         How the code enters the denoiser: the paper's one-token cross-attention, computed as the bias
-        that it is; cross-attention to one token a bit (64 tokens at most); a scale and shift of each
+        that it is; the same and a bias for each position of the coarsest feature maps;
+        cross-attention to one token a bit (64 tokens at most); a scale and shift of each
         normalisation; or not at all, which gives an unconditional diffusion model without codes.
+        ``"auto"`` is ``"spatial_bias"`` for images, ``"bias"`` for vectors.
     code_input : {"signed", "one_hot"}, default="signed"
         Columns with which a bit enters the denoiser: one of -1 or +1, or two.
     dropout : float, default=0.0
@@ -141,6 +143,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         goes on from it.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
+    encoder_augment : {"auto", "affine"} or None, default="auto"
+        ``"affine"`` shows the encoder, in training, a slightly moved, scaled and turned copy of each
+        image, so that codes tell what is shown rather than just where; the denoiser works on the image
+        as it is. Reconstructions then lose a little of an object's place. ``"auto"`` is ``"affine"`` for
+        images.
     device : str or torch.device, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"
@@ -228,7 +235,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         depth="auto",
         attention="auto",
         patch_size="auto",
-        conditioning="bias",
+        conditioning="auto",
         code_input="signed",
         dropout=0.0,
         encoder="auto",
@@ -258,6 +265,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         warm_start=False,
         checkpoint_dir=None,
         augment=None,
+        encoder_augment="auto",
         device="auto",
         precision="auto",
         compile=False,
@@ -304,6 +312,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.warm_start = warm_start
         self.checkpoint_dir = checkpoint_dir
         self.augment = augment
+        self.encoder_augment = encoder_augment
         self.device = device
         self.precision = precision
         self.compile = compile

@@ -71,7 +71,7 @@ def build_trainer(
     device = resolve_device(params["device"])
     network = resolve_network(params, data_format)
     objective = resolve_objective(params, data_format, network)
-    config = resolve_training(params, resolve_precision(params["precision"], device))
+    config = resolve_training(params, resolve_precision(params["precision"], device), data_format)
     if continued:
         for wanted, present in ((network, estimator.model_.config), (objective, estimator.objective_)):
             if wanted != present:

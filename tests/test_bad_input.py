@@ -69,6 +69,15 @@ def test_fit_refuses(X, params, message):
         DMZEncoder(**TINY | params).fit(X)
 
 
+@pytest.mark.parametrize(
+    "params", [{"encoder_augment": "affine"}, {"conditioning": "spatial_bias"}], ids=lambda p: next(iter(p))
+)
+def test_what_needs_images_refuses_vectors(params):
+    (name, value), *_ = params.items()
+    with pytest.raises(ValueError, match=f"{name}='{value}' needs images, but X holds vectors"):
+        DMZEncoder(**TINY, **params).fit(np.random.default_rng(0).normal(size=(20, 4)))
+
+
 def test_flips_of_vectors_are_refused():
     with pytest.raises(ValueError, match="augment='flip' needs images"):
         DMZEncoder(**TINY, augment="flip").fit(np.random.default_rng(0).normal(size=(20, 4)))

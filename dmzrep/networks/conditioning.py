@@ -1,4 +1,4 @@
-"""How the code reaches the denoiser: bias, several-token cross-attention, or AdaGN."""
+"""How the code reaches the denoiser: bias, bias of each position, cross-attention, or AdaGN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dmzrep.networks.blocks import ScaleShift, group_norm, zero_init
 from dmzrep.networks.codes import code_columns, code_features
 
-CONDITIONINGS = ("bias", "cross_attention", "adagn", "none")
+CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "none")
 
 
 class CodeBias(nn.Module):
@@ -63,6 +63,51 @@ class CodeBias(nn.Module):
         self.linear.weight[rows] = to_out @ to_v
         assert self.linear.bias is not None
         self.linear.bias[rows] = to_out_bias
+
+
+class CodeMap(CodeBias):
+    """A bias for each layer and, in some layers, one for each position too.
+
+    A bias that is the same everywhere tells a convolution what to draw but not where; a map from the
+    code to a small picture tells it both.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of bits.
+    widths : list of int
+        Number of channels of each conditioned layer.
+    code_input : {"signed", "one_hot"}, default="signed"
+        Columns with which a code enters.
+    layers : list of int
+        Layers with a bias for each position, ascending.
+    grid : tuple of two int
+        Height and width of those layers' feature maps.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        widths: list[int],
+        code_input: str = "signed",
+        *,
+        layers: list[int],
+        grid: tuple[int, int],
+    ):
+        super().__init__(latent_dim, widths, code_input)
+        self.layers, self.grid = list(layers), tuple(grid)
+        numbers = sum(widths[layer] for layer in layers) * grid[0] * grid[1]
+        self.maps = nn.Linear(code_columns(latent_dim, code_input), numbers, bias=False)
+        zero_init(self.maps)
+
+    def forward(self, z: Tensor) -> list[Tensor]:
+        """Map codes (n, latent_dim) to biases of shape (n, width, 1, 1) or (n, width, *grid)."""
+        terms = [bias[:, :, None, None] for bias in super().forward(z)]
+        maps = self.maps(code_features(z, self.code_input)).view(len(z), -1, *self.grid)
+        widths = [self.widths[layer] for layer in self.layers]
+        for layer, map_ in zip(self.layers, maps.split(widths, dim=1), strict=True):
+            terms[layer] = terms[layer] + map_
+        return terms
 
 
 class CodeScaleShift(nn.Module):
@@ -148,13 +193,19 @@ class CrossAttention(nn.Module):
 
 
 def build_code_layers(
-    conditioning: str, latent_dim: int, widths: list[int], code_input: str, token_dim: int
+    conditioning: str,
+    latent_dim: int,
+    widths: list[int],
+    code_input: str,
+    token_dim: int,
+    layers: list[int] | None = None,
+    grid: tuple[int, int] | None = None,
 ) -> CodeBias | CodeScaleShift | CodeTokens | None:
     """Build what turns a code into the terms that a denoiser's blocks need.
 
     Parameters
     ----------
-    conditioning : {"bias", "cross_attention", "adagn", "none"}
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "none"}
         How the code enters.
     latent_dim : int
         Number of bits.
@@ -164,6 +215,9 @@ def build_code_layers(
         Columns with which the code enters.
     token_dim : int
         Width of a token of cross-attention.
+    layers, grid : list of int, tuple of two int
+        Blocks with a bias for each position, and the shape of their feature maps; for
+        ``"spatial_bias"`` only.
 
     Returns
     -------
@@ -172,6 +226,10 @@ def build_code_layers(
     """
     if conditioning == "bias":
         return CodeBias(latent_dim, widths, code_input)
+    if conditioning == "spatial_bias":
+        if layers is None or grid is None:
+            raise ValueError("conditioning='spatial_bias' needs images of a known size, got none.")
+        return CodeMap(latent_dim, widths, code_input, layers=layers, grid=grid)
     if conditioning == "adagn":
         return CodeScaleShift(latent_dim, widths, code_input)
     return CodeTokens(latent_dim, token_dim) if conditioning == "cross_attention" else None

@@ -33,6 +33,7 @@ _PAPER_COMMON: dict[str, Any] = {
     # EMA 0.9999 a step at batch 128: ln 2 / -ln 0.9999 steps of half-life.
     "ema_half_life": 128 * math.log(2.0) / -math.log(0.9999),
     "augment": "flip",
+    "encoder_augment": None,
 }
 PAPER_RECIPES["cifar10"] = _PAPER_COMMON | {
     "latent_dim": 16,

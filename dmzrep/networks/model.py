@@ -33,7 +33,7 @@ class NetworkConfig:
         Levels of the UNet with attention.
     patch_size : int
         Pixels of a patch a side.
-    conditioning : {"bias", "cross_attention", "adagn", "none"}
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "none"}
         How the code enters the denoiser.
     code_input : {"signed", "one_hot"}
         Columns with which the code enters.
@@ -108,6 +108,7 @@ def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
         code_input=config.code_input,
         patch_size=config.patch_size,
         dropout=config.dropout,
+        image_size=(config.data_shape[1], config.data_shape[2]),
     )
 
 

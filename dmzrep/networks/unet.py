@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -38,19 +39,21 @@ class UNet(nn.Module):
     attention_levels : tuple of int, default=()
         Levels (0 is the finest) with self-attention, and with cross-attention under
         ``conditioning="cross_attention"``.
-    conditioning : {"bias", "cross_attention", "adagn", "none"}, default="bias"
-        How the code enters.
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "none"}, default="bias"
+        How the code enters. ``"spatial_bias"`` adds a bias for each position of the coarsest level.
     code_input : {"signed", "one_hot"}, default="signed"
         Columns with which the code enters.
     patch_size : int, default=1
         Pixels of a patch a side; patches become channels before the first convolution.
     dropout : float, default=0.0
         Dropout rate in the residual blocks.
+    image_size : tuple of two int, optional
+        Height and width of the images, which ``"spatial_bias"`` must know.
 
     Notes
     -----
-    Height and width may be any: the input is padded to a multiple of
-    ``patch_size * 2 ** (n_levels - 1)`` and the output is cropped.
+    Height and width may be any (one size for each network under ``"spatial_bias"``): the input is padded
+    to a multiple of ``patch_size * 2 ** (n_levels - 1)`` and the output is cropped.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class UNet(nn.Module):
         code_input: str = "signed",
         patch_size: int = 1,
         dropout: float = 0.0,
+        image_size: tuple[int, int] | None = None,
     ):
         super().__init__()
         self.patch_size = patch_size
@@ -78,9 +82,11 @@ class UNet(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.downsample, self.upsample = nn.ModuleList(), nn.ModuleList()
         block_widths: list[int] = []
+        block_levels: list[int] = []
 
         def stage(channels: int, width: int, level: int) -> nn.ModuleDict:
             block_widths.append(width)
+            block_levels.append(level)
             parts: dict[str, nn.Module] = {"block": ResidualBlock(channels, width, dropout)}
             if level in attention_levels:
                 parts["attention"] = SelfAttention(width)
@@ -118,7 +124,13 @@ class UNet(nn.Module):
 
         self.n_blocks = len(block_widths)
         self.time_scale_shift = ScaleShift(time_width, block_widths)
-        self.code_layers = build_code_layers(conditioning, latent_dim, block_widths, code_input, time_width)
+        coarsest = [i for i, level in enumerate(block_levels) if level == len(widths) - 1]
+        grid = None
+        if image_size is not None:
+            grid = tuple(math.ceil(side / self.multiple) for side in image_size)
+        self.code_layers = build_code_layers(
+            conditioning, latent_dim, block_widths, code_input, time_width, coarsest, grid
+        )
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
         """Run the network.
@@ -179,6 +191,8 @@ class UNet(nn.Module):
             h = stage["attention"](h)
         if self.conditioning == "bias":
             h = h + code[:, :, None, None]
+        elif self.conditioning == "spatial_bias":
+            h = h + code
         elif "cross_attention" in stage:
             h = stage["cross_attention"](h, code)
         return h

@@ -1,5 +1,6 @@
 """Learning: the loop, its data, the average of weights, the encoder's start."""
 
+from dmzrep.training.augmentation import RandomAffine
 from dmzrep.training.checkpoint import CheckpointWriter, read_checkpoint, resume
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
@@ -14,6 +15,7 @@ __all__ = [
     "HookList",
     "Hooks",
     "ProgressBar",
+    "RandomAffine",
     "Trainer",
     "TrainingConfig",
     "TrainingData",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dmzrep.training.augmentation import RandomAffine
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -37,6 +39,8 @@ class TrainingConfig:
         See `dmzrep.diffusion.timesteps.TimestepSampler`.
     flip : bool
         Mirror images at random.
+    encoder_view : RandomAffine or None
+        How the encoder's view of an image is changed; the denoiser works on the image as it is.
     n_iter_no_change : int or None
         Epochs without a better validation loss before training stops; None never stops early.
     precision : {"float32", "bf16", "fp16"}
@@ -58,6 +62,7 @@ class TrainingConfig:
     straight_through: bool = False
     timestep_sampling: str = "uniform"
     flip: bool = False
+    encoder_view: RandomAffine | None = None
     n_iter_no_change: int | None = None
     precision: str = "float32"
     compile: bool = False

@@ -17,6 +17,7 @@ from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks.codes import relaxed_bernoulli
 from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.training.augmentation import random_flip
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
 from dmzrep.training.ema import WeightAverage
@@ -198,7 +199,7 @@ class Trainer:
     def train_step(self, x0: Tensor, n_rows: int) -> Tensor:
         """Make one step on a batch in model units; give its mean loss, detached."""
         if self.config.flip:
-            x0 = self._flip(x0)
+            x0 = random_flip(x0, self.order)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * self._rate(n_rows)
         self.optimizer.zero_grad(set_to_none=True)
@@ -225,7 +226,9 @@ class Trainer:
     def _relaxed_code(self, x0: Tensor) -> Tensor | None:
         if self.model.config.conditioning == "none":
             return None
-        logits = self._encoder(x0).float()
+        view = self.config.encoder_view
+        seen = x0 if view is None else view(x0, self.order)
+        logits = self._encoder(seen).float()
         return relaxed_bernoulli(
             logits,
             self.config.temperature,
@@ -239,10 +242,6 @@ class Trainer:
 
     def _perturbation(self, x0: Tensor) -> Tensor | None:
         return self._randn(x0) if self.objective.input_perturbation else None
-
-    def _flip(self, x0: Tensor) -> Tensor:
-        mirrored = torch.rand(len(x0), generator=self.order) < 0.5
-        return torch.where(mirrored.to(x0.device).view(-1, 1, 1, 1), x0.flip(-1), x0)
 
     def _batches(self, n_rows: int) -> Iterator[Tensor]:
         size = min(self.config.batch_size, n_rows)

@@ -8,7 +8,7 @@ LATENT_DIM = 5
 
 
 def make(conditioning="bias", widths=(8, 16), channels=2, out_channels=2, **options):
-    options = {"attention_levels": (len(widths) - 1,)} | options
+    options = {"attention_levels": (len(widths) - 1,), "image_size": (8, 8)} | options
     return UNet(channels, out_channels, LATENT_DIM, widths, conditioning=conditioning, **options)
 
 
@@ -29,7 +29,7 @@ def inputs(n=2, channels=2, height=8, width=8):
     ],
 )
 def test_images_of_any_size_keep_it(randomise, conditioning, height, width, patch_size, widths):
-    unet = randomise(make(conditioning, widths, patch_size=patch_size))
+    unet = randomise(make(conditioning, widths, patch_size=patch_size, image_size=(height, width)))
     out = unet(*inputs(height=height, width=width))
     assert out.shape == (2, 2, height, width)
     assert torch.isfinite(out).all() and out.std() > 0
@@ -45,12 +45,12 @@ def test_the_first_prediction_is_zero(conditioning, depth):
 
 
 def test_there_may_be_more_channels_out_than_in(randomise):
-    unet = randomise(make(channels=3, out_channels=6, patch_size=2))
+    unet = randomise(make(channels=3, out_channels=6, patch_size=2, image_size=(9, 8)))
     assert unet(*inputs(channels=3, height=9)).shape == (2, 6, 9, 8)
 
 
 @pytest.mark.parametrize("code_input", ["signed", "one_hot"])
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn"])
+@pytest.mark.parametrize("conditioning", ["bias", "spatial_bias", "cross_attention", "adagn"])
 def test_every_bit_of_the_code_changes_the_prediction(randomise, conditioning, code_input):
     unet = randomise(make(conditioning, code_input=code_input)).eval()
     x, t, z = inputs()
@@ -98,6 +98,37 @@ def test_a_bias_is_added_at_every_position_alike(randomise):
     added = captured[1] - captured[0]
     expected = unet.code_layers(z)[-1][:, :, None, None].expand_as(added)
     torch.testing.assert_close(added, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_spatial_bias_differs_between_positions_of_the_coarsest_level_only(randomise):
+    unet = randomise(make("spatial_bias", (8, 16), attention_levels=()))
+    terms = unet.code_layers(torch.rand(3, LATENT_DIM))
+    # Down, down, middle, up, up: the coarsest level is 4 x 4.
+    assert [tuple(term.shape[1:]) for term in terms] == [
+        (8, 1, 1),
+        (16, 4, 4),
+        (16, 4, 4),
+        (16, 4, 4),
+        (8, 1, 1),
+    ]
+    assert all(term.std(dim=(2, 3)).min() > 0 for term in terms[1:4])
+
+
+def test_a_spatial_bias_can_place_things_in_a_network_without_padding_or_noise(randomise):
+    x, t = torch.zeros(1, 2, 16, 16), torch.zeros(1)
+    z = torch.rand(1, LATENT_DIM)
+    spread = {}
+    for conditioning in ("bias", "spatial_bias"):
+        unet = randomise(make(conditioning, (8, 16), attention_levels=(), image_size=(16, 16)))
+        inner = slice(7, 9)  # Of a constant picture, convolutions see the border only near it.
+        out = (unet(x, t, z) - unet(x, t, 1 - z))[:, :, inner, inner]
+        spread[conditioning] = out.std(dim=(2, 3)).mean() / out.abs().mean()
+    assert spread["spatial_bias"] > 2 * spread["bias"]
+
+
+def test_a_spatial_bias_needs_the_size_of_the_images():
+    with pytest.raises(ValueError, match="spatial_bias' needs images of a known size"):
+        make("spatial_bias", image_size=None)
 
 
 def test_dropout_acts_in_training_only(randomise):
