@@ -21,7 +21,8 @@ FLOORS = [
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
-    {"attribution", "datasets", "retrieval"},
+    {"attribution", "datasets", "probing", "retrieval"},
+    {"model_selection"},
     {"plotting"},
 ]
 

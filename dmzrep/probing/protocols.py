@@ -1,0 +1,115 @@
+"""Evaluation protocols of the literature, by name, and the folds they use."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dmzrep.probing.evaluation import Fold
+from dmzrep.probing.labels import Target
+
+#: What rows can be marked as.
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to evaluate codes.
+
+    Parameters
+    ----------
+    needs : tuple of str
+        Parts that the user's split must mark; none for protocols that fold all rows themselves.
+    estimator : callable or None
+        Makes the classifier where the protocol fixes it.
+    n_rows : int or None
+        Only so many rows are used, from the first.
+    joint : bool
+        Whether one layer is trained for all attributes at once.
+    """
+
+    needs: tuple[str, ...]
+    estimator: Callable[[], Any] | None = None
+    n_rows: int | None = None
+    joint: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the protocol says what is fitted, and so is for classes only."""
+        return self.joint or self.estimator is not None
+
+
+PROTOCOLS = {
+    "dmz": Protocol((), LogisticRegression),
+    "infodiffusion": Protocol(
+        (), lambda: make_pipeline(StandardScaler(), LogisticRegression()), n_rows=10_000
+    ),
+    "diti": Protocol(PARTS, joint=True),
+    "holdout": Protocol(("train", "test")),
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """Give a protocol by name; raise with the nearest name where there is none."""
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    near = difflib.get_close_matches(str(name), PROTOCOLS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"protocol must be None or one of {tuple(PROTOCOLS)}, got {name!r}.{hint}")
+
+
+def read_split(split: Any, needs: Sequence[str], n_rows: int, protocol: str | None) -> Fold:
+    """Turn "train", "validation" or "test" for each row into positions."""
+    if split is None:
+        raise ValueError(
+            f"protocol={protocol!r} needs split, an array that marks each row of Z as one of {tuple(needs)}."
+        )
+    marks = np.asarray(split)
+    if marks.shape != (n_rows,):
+        raise ValueError(f"split must have shape ({n_rows},), a mark for each row of Z, got {marks.shape}.")
+    unknown = [mark for mark in dict.fromkeys(marks.tolist()) if mark not in PARTS]
+    if unknown:
+        raise ValueError(f"split must hold {PARTS} only, got {unknown[:3]}.")
+    rows = {part: np.flatnonzero(marks == part) for part in PARTS}
+    empty = [part for part in needs if not len(rows[part])]
+    if empty:
+        raise ValueError(f"protocol={protocol!r} needs rows of split that are {empty[0]!r}; there are none.")
+    return Fold(rows["train"], rows["test"], rows["validation"])
+
+
+def pooled_folds(n_rows: int) -> list[Fold]:
+    """Five shuffled folds of all rows, the same for every attribute, as DMZ and InfoDiffusion take them."""
+    if n_rows < 5:
+        raise ValueError(f"Five folds need at least 5 rows, got {n_rows}.")
+    folds = KFold(5, shuffle=True, random_state=0).split(np.empty(n_rows))
+    return [Fold(train, test) for train, test in folds]
+
+
+def own_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:
+    """Folds of the rows that have a label: shuffled, stratified by class, for a number; else by `cv`."""
+    known = np.flatnonzero(target.known)
+    values = target.values[known]
+    if not isinstance(cv, (int, np.integer)) or isinstance(cv, bool):
+        if isinstance(cv, list):  # Pairs of positions among all rows.
+            return [Fold(np.asarray(train), np.asarray(test)) for train, test in cv]
+        folds = check_cv(cv).split(values, values)
+        return [Fold(known[train], known[test]) for train, test in folds]
+    if cv < 2 or cv > len(known):
+        raise ValueError(
+            f"cv must be from 2 to the number of labels of attribute {target.name!r}, {len(known)}, got {cv}."
+        )
+    stratified = target.is_class and np.bincount(values).max() >= cv
+    splitter = (StratifiedKFold if stratified else KFold)(cv, shuffle=True, random_state=random_state)
+    with warnings.catch_warnings():
+        # Classes rarer than folds; what that makes undefined is said once for all attributes.
+        warnings.filterwarnings("ignore", "The least populated class")
+        return [Fold(known[train], known[test]) for train, test in splitter.split(values, values)]

@@ -1,0 +1,22 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="session")
+def codes():
+    """Probabilities, as an encoder gives them; float32."""
+    return np.random.default_rng(0).random((300, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def attributes(codes):
+    """Two attributes that codes hold with some noise, and one that they do not hold."""
+    noise = np.random.default_rng(1).normal(size=(300, 2))
+    return pd.DataFrame(
+        {
+            "hat": (codes[:, 0] + 0.2 * noise[:, 0] > 0.5).astype(int),
+            "beard": (codes[:, 1] + 0.2 * noise[:, 1] > 0.8).astype(int),
+            "coin": np.random.default_rng(2).integers(0, 2, 300),
+        }
+    )

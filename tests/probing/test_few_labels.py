@@ -1,0 +1,93 @@
+"""Label-efficiency curves against fits by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from dmzrep.probing import label_efficiency
+
+
+@pytest.fixture
+def parts(codes, attributes):
+    return codes[:200], attributes[:200], codes[200:], attributes[200:]
+
+
+def test_all_labels_are_one_fit_and_fewer_have_a_spread(parts):
+    curve = label_efficiency(*parts, fractions=(0.1, 1.0), scoring="roc_auc", estimator=LogisticRegression())
+    assert curve["n_train"].tolist() == [20, 200] and curve["n_repeats"].tolist() == [5, 1]
+    expected = [
+        roc_auc_score(y, LogisticRegression().fit(parts[0], parts[1][name]).decision_function(parts[2]))
+        for name, y in parts[3].items()
+    ]
+    assert curve["roc_auc"][1] == pytest.approx(np.mean(expected))
+    assert curve["roc_auc_std"][0] > 0.0 and np.isnan(curve["roc_auc_std"][1])
+    assert curve["roc_auc"][0] < curve["roc_auc"][1]
+
+
+def test_the_mean_over_attributes_is_that_of_the_rows_by_attribute(parts):
+    one = label_efficiency(*parts, fractions=(0.2,), scoring="accuracy")
+    many = label_efficiency(*parts, fractions=(0.2,), scoring="accuracy", by_attribute=True)
+    assert many["attribute"].tolist() == ["hat", "beard", "coin"]
+    assert one["accuracy"][0] == pytest.approx(many["accuracy"].mean())
+
+
+def test_representations_get_the_same_rows_and_seeds_repeat(parts):
+    same = {"same": (parts[0], parts[2])}
+    curve = label_efficiency(*parts, fractions=(30, 0.5), baselines=same, n_repeats=2, random_state=3)
+    by_name = curve.set_index(["representation", "fraction"])
+    assert_frame_equal(by_name.loc["codes"], by_name.loc["same"])
+    assert_frame_equal(
+        curve, label_efficiency(*parts, fractions=(30, 0.5), baselines=same, n_repeats=2, random_state=3)
+    )
+    other = label_efficiency(*parts, fractions=(30, 0.5), baselines=same, n_repeats=2, random_state=4)
+    assert not np.allclose(curve["accuracy"], other["accuracy"])
+
+
+def test_draws_with_one_class_are_counted_and_said(parts):
+    rare = pd.DataFrame({"hat": parts[1]["hat"], "rare": np.arange(200) == 5})
+    test = pd.DataFrame({"hat": parts[3]["hat"], "rare": np.arange(100) == 5})
+    with pytest.warns(UndefinedMetricWarning, match="'rare'.*larger fractions"):
+        curve = label_efficiency(parts[0], rare, parts[2], test, fractions=(0.1,), n_repeats=3)
+    assert curve["n_undefined"][0] >= 1 and np.isfinite(curve["roc_auc"][0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fractions": 0.1}, "fractions must be a sequence"),
+        ({"fractions": (1.5,)}, r"floats in \(0, 1\].*200; got 1.5"),
+        ({"fractions": (201,)}, "got 201"),
+        ({"fractions": ()}, "fractions must be a sequence"),
+        ({"n_repeats": 0}, "n_repeats must be an integer of at least 1, got 0"),
+        ({"baselines": {"other": np.zeros((200, 2))}}, r"must be a pair of arrays"),
+        (
+            {"baselines": {"other": (np.zeros((200, 2)), np.zeros((100, 3)))}},
+            "have 2 columns, but test rows have 3",
+        ),
+        (
+            {"baselines": {"other": (np.zeros((99, 2)), np.zeros((100, 2)))}},
+            r"baselines\['other'\]\[0\] has 99 rows",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(parts, options, message):
+    with pytest.raises(ValueError, match=message):
+        label_efficiency(*parts, **options)
+
+
+def test_bad_labels_are_named(parts):
+    with pytest.raises(ValueError, match="same columns in the same order"):
+        label_efficiency(*parts[:3], parts[3][["beard", "hat", "coin"]])
+    with pytest.raises(ValueError, match=r"Y_test must have a row for each of 100 rows of Z_test, got 99"):
+        label_efficiency(*parts[:3], parts[3][1:])
+    with pytest.raises(ValueError, match=r"must have the same .*, got \(200, 3\) and \(100, 2\)"):
+        label_efficiency(parts[0], parts[1].to_numpy(), parts[2], parts[3].to_numpy()[:, :2])
+
+
+def test_one_target_without_a_name(parts):
+    curve = label_efficiency(parts[0], parts[1]["hat"], parts[2], list(parts[3]["hat"]), fractions=(1.0,))
+    assert curve["n_attributes"].tolist() == [1] and curve["roc_auc"][0] > 0.8

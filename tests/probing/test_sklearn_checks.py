@@ -1,0 +1,33 @@
+"""scikit-learn's own checks of the probe."""
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dmzrep.probing import LinearProbe
+
+
+def cannot_hold(estimator):
+    if estimator.task == "regression":
+        return {}
+    listed = {
+        "check_classifier_multioutput": "it indexes classes_, which is a list for several targets, as "
+        "MultiOutputClassifier's is: attributes need not share their classes"
+    }
+    if estimator.task == "auto":
+        reason = "task='auto' takes continuous targets for a regression"
+        listed["check_classifiers_regression_target"] = reason
+    return listed
+
+
+@parametrize_with_checks(
+    [LinearProbe("classification"), LinearProbe("regression"), LinearProbe("auto", scale=True)],
+    expected_failed_checks=cannot_hold,
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", ["check_param_validation", "check_dataframe_column_names_consistency"])
+def test_checks_that_the_decorator_leaves_out(name):
+    assert getattr(estimator_checks, name)("LinearProbe", LinearProbe("classification")) is None
