@@ -7,25 +7,30 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from dmzrep import DMZEncoder
 from dmzrep.datasets import make_sprites
 
 #: File of 64 x 64 faces: x_train, x_test (uint8), a_train, a_test (0 or 1) and attr_names.
 FACES = "avatars64.npz"
 
 
-def parse_options(description: str, seconds: float) -> Namespace:
+def parse_options(description: str, seconds: float, images: int = 20_000) -> Namespace:
     """Read the options that all examples share."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, help=f"folder with {FACES} (default: draw sprites)")
     parser.add_argument(
         "--seconds", type=float, default=seconds, help=f"training time (default: {seconds:g})"
     )
+    parser.add_argument(
+        "--images", type=int, default=images, help=f"to train on, at most (default: {images})"
+    )
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for pictures (default: out)")
+    parser.add_argument("--encoder", type=Path, help="file of a trained encoder; made if it is not there")
     parser.add_argument("--seed", type=int, default=0, help="decides all random numbers (default: 0)")
     return parser.parse_args()
 
 
-def load_faces(folder: Path | None, *, n_train: int = 20_000, n_test: int = 2_000) -> Bunch:
+def load_faces(folder: Path | None, *, n_train: int = 20_000, n_test: int | None = None) -> Bunch:
     """Load pictures of 32 x 32 pixels with binary attributes.
 
     Parameters
@@ -33,7 +38,7 @@ def load_faces(folder: Path | None, *, n_train: int = 20_000, n_test: int = 2_00
     folder : Path or None
         Where the file of faces is; None draws sprites instead.
     n_train, n_test : int
-        Pictures at most.
+        Pictures at most; a tenth as many for tests as for training, if not said.
 
     Returns
     -------
@@ -41,6 +46,7 @@ def load_faces(folder: Path | None, *, n_train: int = 20_000, n_test: int = 2_00
         X_train, X_test (uint8, channels last), Y_train, Y_test (DataFrames of 0 and 1), and name,
         "faces" or "sprites".
     """
+    n_test = max(n_train // 10, 100) if n_test is None else n_test
     if folder is None:
         X, Y = make_sprites(n_train + n_test, return_X_y=True, random_state=0)
         return Bunch(
@@ -68,3 +74,26 @@ def halved(images: np.ndarray) -> np.ndarray:
     n, height, width, channels = images.shape
     blocks = images.reshape(n, height // 2, 2, width // 2, 2, channels)
     return np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
+
+
+def fitted_encoder(options: Namespace, X: np.ndarray, latent_dim: int = 64) -> DMZEncoder:
+    """Load the encoder that the options name, or train one for as long as they say."""
+    if options.encoder is not None and options.encoder.exists():
+        print(f"Using the encoder in {options.encoder}.")
+        return DMZEncoder.load(options.encoder)
+    print(f"Training on {len(X)} images without labels for {options.seconds:g} seconds.")
+    encoder = DMZEncoder(
+        latent_dim, max_time=options.seconds, max_iter=10_000, random_state=options.seed, verbose=1
+    ).fit(X)
+    if options.encoder is not None:
+        encoder.save(options.encoder)
+    return encoder
+
+
+def save_figures(folder: Path, **displays: object) -> None:
+    """Save each display's figure under its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, display in displays.items():
+        path = folder / f"{name}.png"
+        display.figure_.savefig(path, dpi=120)
+        print(f"Saved {path}")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -24,3 +26,34 @@ def test_the_quickstart_prints_its_tables_and_saves_its_pictures(tmp_path):
     errors = {name: values["error"] for name, values in row["errors"].items()}
     # How well two seconds teach to draw is the machine's affair; inverted noise is near-exact all the same.
     assert errors["DMZ bits, inverted noise"] < 0.5 * errors["DMZ bits, random noise"]
+
+
+#: What each example of codes at work prints, and the pictures that it saves.
+PICTURES = {
+    "probe_attributes": ("Linear probes of 15 attributes", {"probes"}),
+    "search_avatars": ("300 images became 8 bytes each", {"neighbors", "neighbors_narrowed"}),
+    "what_drives_a_bit": (
+        "The bits that change pictures most",
+        {"bits", "bits_and_attributes", "attribute", "distance"},
+    ),
+    "grid_search": ("2-fold cross-validation", {"code_lengths"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PICTURES)
+def test_an_example_prints_its_table_and_saves_its_pictures(name, tmp_path):
+    says, pictures = PICTURES[name]
+    arguments = ["--seconds", "1", "--images", "300", "--out", str(tmp_path / "out")]
+    script = str(ROOT / "examples" / f"{name}.py")
+    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == pictures
+
+
+def test_an_example_says_where_it_looked_for_data(tmp_path):
+    script = str(ROOT / "examples" / "search_avatars.py")
+    done = subprocess.run([sys.executable, script, "--data", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"There is no {tmp_path / 'avatars64.npz'}" in done.stderr

@@ -1,0 +1,71 @@
+"""Search among thousands of images by a few bits an image.
+
+Codes of 64 bits are 8 bytes an image. The images whose codes differ in the fewest bits are found by Hamming
+distance, exactly; metadata travel with them and can narrow the search.
+
+    python examples/search_avatars.py --data FOLDER --seconds 180 --out out
+"""
+
+import time
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from _data import fitted_encoder, load_faces, parse_options, save_figures
+
+from dmzrep.plotting import NeighborsDisplay
+from dmzrep.retrieval import ImageRetriever
+
+K = 8
+N_QUERIES = 500
+SHOWN = 6
+
+
+def main() -> None:
+    matplotlib.use("Agg")
+    options = parse_options(__doc__.splitlines()[0], seconds=180)
+    data = load_faces(options.data, n_train=options.images)
+    encoder = fitted_encoder(options, data.X_train)
+
+    started = time.perf_counter()
+    retriever = ImageRetriever(encoder).fit(data.X_train, metadata=data.Y_train)
+    encoded = time.perf_counter()
+    queries, wanted = data.X_test[:N_QUERIES], data.Y_test[:N_QUERIES]
+    answer = retriever.query(queries, K)
+    searched = time.perf_counter()
+    n, latent_dim = len(data.X_train), encoder.latent_dim
+    print(f"\n{n} images became {latent_dim // 8} bytes each in {encoded - started:.1f} seconds;")
+    print(f"{len(queries)} queries were encoded and answered in {searched - encoded:.2f} seconds.\n")
+
+    print("Share of neighbours that have an attribute of the query (chance: share of all images)")
+    print(agreement(answer, wanted, data.Y_train).to_string(float_format="{:.3f}".format), "\n")
+
+    # The same search among the images that lack what the first query shows most rarely.
+    rare = data.Y_train.mean()[wanted.iloc[0] == 1].idxmin()
+    narrowed = retriever.query(queries[:SHOWN], K, where=f"{rare} == 0")
+    save_figures(
+        options.out,
+        neighbors=display(queries, data.X_train, answer, f"Nearest of {n} by {latent_dim} bits"),
+        neighbors_narrowed=display(queries, data.X_train, narrowed, f"Nearest without {rare}"),
+    )
+
+
+def agreement(answer: pd.DataFrame, wanted: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
+    """How often neighbours share an attribute that a query has; the eight attributes that gain most."""
+    asked = wanted.to_numpy()[answer["query"]] == 1
+    found = answer[list(wanted.columns)].to_numpy() == 1
+    share = (asked & found).sum(axis=0) / np.maximum(asked.sum(axis=0), 1)
+    table = pd.DataFrame({"neighbours": share, "chance": everyone.mean()}, index=wanted.columns)
+    table["times"] = table["neighbours"] / table["chance"]
+    return table.sort_values("times", ascending=False).head(8)
+
+
+def display(queries: np.ndarray, images: np.ndarray, answer: pd.DataFrame, title: str) -> NeighborsDisplay:
+    answer = answer[answer["query"] < SHOWN]
+    ids, distances = (answer[name].to_numpy().reshape(-1, K) for name in ("id", "distance"))
+    shown = queries[: len(ids)]
+    return NeighborsDisplay(shown / 255, images[ids] / 255, distances, ids, title=title).plot()
+
+
+if __name__ == "__main__":
+    main()
