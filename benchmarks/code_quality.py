@@ -15,18 +15,23 @@ def mean_average_precision(
     query_bits: np.ndarray,
     query_labels: np.ndarray,
     k: int = 100,
+    *,
+    divide_by: str = "findable",
 ) -> float:
     """Mean over queries of the average precision among the k nearest codes.
 
     A neighbour is relevant if it has the query's label. The precisions at the ranks of the relevant
-    ones among the k are summed and divided by the number that could be found: k, or all rows with
-    that label where they are fewer.
+    ones among the k are summed and divided by the number that could be found (k, or all rows with
+    that label where they are fewer), or with `divide_by="found"` by the number that was found, as some
+    of the hashing literature does; that figure is higher and says less.
     """
     relevant = index_labels[hamming_neighbors(query_bits, index_bits, k)[1]] == query_labels[:, None]
     precision = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
-    counts = pd.Series(index_labels).value_counts()
-    findable = counts.reindex(query_labels, fill_value=0).clip(1, k).to_numpy()
-    return float(((precision * relevant).sum(axis=1) / findable).mean())
+    if divide_by == "found":
+        count = relevant.sum(axis=1).clip(min=1)
+    else:
+        count = pd.Series(index_labels).value_counts().reindex(query_labels, fill_value=0).clip(1, k)
+    return float(((precision * relevant).sum(axis=1) / np.asarray(count)).mean())
 
 
 def knn_accuracy(

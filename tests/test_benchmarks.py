@@ -22,13 +22,15 @@ def ranked_labels(codes, query):
     return index_labels[np.argsort((index_bits != query_bits[query]).sum(axis=1), kind="stable")]
 
 
-def test_mean_average_precision_is_that_of_a_loop(codes):
+@pytest.mark.parametrize("divide_by", ["findable", "found"])
+def test_mean_average_precision_is_that_of_a_loop(codes, divide_by):
     precisions = []
     for query, label in enumerate(codes[3]):
         relevant = [x == label for x in ranked_labels(codes, query)[:10]]
         hits = [sum(relevant[: i + 1]) / (i + 1) for i in range(10) if relevant[i]]
-        precisions.append(sum(hits) / min(10, (codes[1] == label).sum()))
-    assert mean_average_precision(*codes, k=10) == pytest.approx(np.mean(precisions))
+        count = min(10, (codes[1] == label).sum()) if divide_by == "findable" else max(1, len(hits))
+        precisions.append(sum(hits) / count)
+    assert mean_average_precision(*codes, k=10, divide_by=divide_by) == pytest.approx(np.mean(precisions))
 
 
 def test_nearest_neighbour_accuracy_is_that_of_a_loop(codes):
