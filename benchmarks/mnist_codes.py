@@ -12,41 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.special import expit
-from sklearn.decomposition import PCA
-from sklearn.neural_network import BernoulliRBM
 
 from benchmarks.code_quality import knn_accuracy, linear_probe, mean_average_precision
+from benchmarks.datasets import load_mnist
 from benchmarks.results import append, read
+from benchmarks.rivals import ITQ, PCA, BernoulliRBM
 from dmzrep import DMZEncoder
-from dmzrep.networks.encoders import LinearStart
-from dmzrep.training import set_linear_start
 
 RESULTS = "mnist_codes"
 DEFAULT_NAME = "DMZEncoder, default"
-
-
-class ITQ:
-    """Iterative quantisation, as the encoder's data-dependent start computes it."""
-
-    def __init__(self, n_bits: int):
-        self.n_bits = n_bits
-
-    def fit(self, X: np.ndarray) -> None:
-        """Fit on a random 10,000 rows, as the encoder does."""
-        self.start = LinearStart((X.shape[1],), self.n_bits)
-        generator = torch.Generator().manual_seed(0)
-        chosen = torch.randperm(len(X), generator=generator)[:10_000].numpy()
-        set_linear_start(self.start, torch.from_numpy(X[chosen]).float(), "itq", generator)
-
-    @torch.no_grad()
-    def transform(self, X: np.ndarray) -> np.ndarray:
-        """Signed distances to the bits' hyperplanes."""
-        return self.start(torch.from_numpy(X).float()).numpy()
 
 
 def measure(
@@ -72,28 +49,27 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--rivals", action="store_true", help="measure PCA and BernoulliRBM too")
     parsed = parser.parse_args(arguments)
-    data = np.load(Path(parsed.data) / "mnist.npz")
-    X, y, X_test, y_test = (data[k] for k in ("x_train", "y_train", "x_test", "y_test"))
+    data = load_mnist(parsed.data)
+    X, y, X_test, y_test = data.train, data.train_labels, data.test, data.test_labels
     if parsed.params and parsed.name == DEFAULT_NAME:
         parser.error("give runs with other parameters a --name of their own")
     done = {(r["name"], r["seed"], r["seconds_asked"], r["latent_dim"]) for r in read(RESULTS)}
     if parsed.rivals:
-        flat, flat_test = X.reshape(len(X), -1) / 255.0, X_test.reshape(len(X_test), -1) / 255.0
         rivals = {
-            "PCA": PCA(parsed.latent_dim, random_state=0),
+            "PCA": PCA(parsed.latent_dim),
             "ITQ, where our encoder starts": ITQ(parsed.latent_dim),
-            "BernoulliRBM": BernoulliRBM(parsed.latent_dim, random_state=0),
+            "BernoulliRBM": BernoulliRBM(parsed.latent_dim, learning_rates=(0.1,)),
         }
         for name, rival in rivals.items():
             if (name, 0, None, parsed.latent_dim) in done:
                 continue
             begun = time.perf_counter()
-            rival.fit(flat)
+            rival.fit(X)
             seconds = time.perf_counter() - begun
-            train, test = ({"floats": rival.transform(a)} for a in (flat, flat_test))
-            threshold = 0.5 if name == "BernoulliRBM" else 0.0
-            for codes in (train, test):
-                codes["bits"] = (codes["floats"] > threshold).astype(np.float32)
+            train, test = (
+                {"bits" if form == "bits" else "floats": codes for form, codes in rival.transform(a).items()}
+                for a in (X, X_test)
+            )
             row = {"name": name, "seed": 0, "seconds_asked": None, "latent_dim": parsed.latent_dim}
             row |= {"seconds": round(seconds, 1), **measure(train, test, y, y_test)}
             append(RESULTS, row)

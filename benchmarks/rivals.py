@@ -1,0 +1,216 @@
+"""Rival representations of images: what a learned code has to beat at equal bits.
+
+Each has `fit(X)` and `transform(X)`; `transform` gives a dict of named representations of shape
+(n, columns): floats or probabilities, and bits as float32 zeros and ones. Images are uint8 or floats
+in [0, 1]; pixels become flat float32 rows in [0, 1] first. Labels are never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA as SklearnPCA
+from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
+
+from dmzrep import DMZEncoder
+from dmzrep.networks.encoders import LinearStart
+from dmzrep.training import set_linear_start
+
+#: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
+FIT_ROWS = 10_000
+
+
+def flat(X: np.ndarray) -> np.ndarray:
+    """Images as float32 rows in [0, 1]."""
+    X = np.asarray(X)
+    rows = X.reshape(len(X), -1).astype(np.float32)
+    return rows / np.float32(255.0) if X.dtype == np.uint8 else rows
+
+
+def signs(values: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """Ones where a value is above the threshold."""
+    return (values > threshold).astype(np.float32)
+
+
+def some_rows(X: np.ndarray, seed: int) -> np.ndarray:
+    """A random sample of at most `FIT_ROWS` rows."""
+    chosen = np.random.default_rng(seed).permutation(len(X))[:FIT_ROWS]
+    return X[np.sort(chosen)]
+
+
+class Pixels:
+    """Raw pixels."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Learn nothing."""
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"floats"}."""
+        return {"floats": flat(X)}
+
+
+class PCA:
+    """Principal components, and their signs."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Fit on all rows."""
+        self.model = SklearnPCA(self.n_bits, random_state=self.seed).fit(flat(X))
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"floats", "bits"}."""
+        floats = self.model.transform(flat(X)).astype(np.float32)
+        return {"floats": floats, "bits": signs(floats)}
+
+
+class ITQ:
+    """Iterative quantisation, as the encoder's data-dependent start computes it."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Fit on a random 10,000 rows, as the encoder does."""
+        rows = flat(X)
+        generator = torch.Generator().manual_seed(self.seed)
+        chosen = torch.randperm(len(rows), generator=generator)[:FIT_ROWS].numpy()
+        self.start = LinearStart((rows.shape[1],), self.n_bits)
+        set_linear_start(self.start, torch.from_numpy(rows[chosen]), "itq", generator)
+        return self
+
+    @torch.no_grad()
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"floats", "bits"}: signed distances to the bits' hyperplanes, and their signs."""
+        floats = self.start(torch.from_numpy(flat(X))).numpy()
+        return {"floats": floats, "bits": signs(floats)}
+
+
+class LSH:
+    """Locality-sensitive hashing: random projections of centred pixels, and their signs."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Learn the mean; draw the projections."""
+        rows = flat(X)
+        self.mean = rows.mean(axis=0)
+        self.directions = np.random.default_rng(self.seed).normal(size=(rows.shape[1], self.n_bits))
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"floats", "bits"}."""
+        floats = (flat(X) - self.mean) @ self.directions.astype(np.float32)
+        return {"floats": floats, "bits": signs(floats)}
+
+
+class BernoulliRBM:
+    """A restricted Boltzmann machine's hidden units.
+
+    Two things are chosen without labels, or its units die on bright or coloured images: pixels are
+    turned round where their mean is above one half, and of several learning rates the one with the
+    best pseudo-likelihood is taken. scikit-learn's default is 0.1.
+    """
+
+    def __init__(
+        self, n_bits: int = 64, seed: int = 0, learning_rates: tuple[float, ...] = (0.1, 0.03, 0.01)
+    ):
+        self.n_bits, self.seed, self.learning_rates = n_bits, seed, learning_rates
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Choose on a sample of rows, then fit on all."""
+        rows = flat(X)
+        self.bright = bool(rows.mean() > 0.5)
+        rows = 1.0 - rows if self.bright else rows
+        self.learning_rate = self.learning_rates[0]
+        if len(self.learning_rates) > 1:
+            sample = some_rows(rows, self.seed)
+            likelihoods = {
+                rate: self._model(rate).fit(sample).score_samples(sample[:2000]).mean()
+                for rate in self.learning_rates
+            }
+            self.learning_rate = max(likelihoods, key=likelihoods.__getitem__)
+        self.model = self._model(self.learning_rate).fit(rows)
+        return self
+
+    def _model(self, learning_rate: float) -> SklearnBernoulliRBM:
+        return SklearnBernoulliRBM(self.n_bits, learning_rate=learning_rate, random_state=self.seed)
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"probabilities", "bits"}."""
+        rows = 1.0 - flat(X) if self.bright else flat(X)
+        probabilities = self.model.transform(rows).astype(np.float32)
+        return {"probabilities": probabilities, "bits": signs(probabilities, 0.5)}
+
+
+class KMeansLabel:
+    """The label of the nearest of as many centres as there are bits, one-hot."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Fit on a sample of rows."""
+        self.model = MiniBatchKMeans(self.n_bits, random_state=self.seed, n_init=3, batch_size=2048)
+        self.model.fit(some_rows(flat(X), self.seed))
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"bits"}."""
+        return {"bits": np.eye(self.n_bits, dtype=np.float32)[self.model.predict(flat(X))]}
+
+
+class UntrainedEncoder:
+    """DMZEncoder's networks with random weights; one step at a learning rate of next to nothing."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Learn the format of the images, and nothing from them."""
+        rows = some_rows(np.asarray(X), self.seed)[:64]
+        self.encoder = DMZEncoder(
+            self.n_bits,
+            init="random",
+            max_iter=1,
+            batch_size=64,
+            learning_rate=1e-12,
+            validation_fraction=0.0,
+            prior="uniform",
+            output="logits",
+            random_state=self.seed,
+        ).fit(rows)
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"logits", "bits"}."""
+        return encoded(self.encoder, X)
+
+
+def encoded(encoder: Any, X: np.ndarray) -> dict[str, np.ndarray]:
+    """{"logits", "bits"} of an encoder with `output="logits"`."""
+    logits = np.asarray(encoder.transform(X))
+    return {"logits": logits, "bits": signs(logits)}
+
+
+#: Rivals by name; each takes the number of bits and a seed.
+RIVALS: dict[str, Callable[..., Any]] = {
+    "PCA": PCA,
+    "ITQ": ITQ,
+    "LSH": LSH,
+    "BernoulliRBM": BernoulliRBM,
+    "k-means label": KMeansLabel,
+    "untrained encoder": UntrainedEncoder,
+    "pixels": Pixels,
+}
