@@ -101,8 +101,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Standard deviation of an extra noise in the network's input; the paper uses 0.1 and 0.15.
     timestep_sampling : {"uniform", "high_noise", "loss_second_moment"}, default="high_noise"
         How training draws timesteps. ``"high_noise"`` stresses those where a code can tell most.
-    temperature : float, default=1.0
-        Temperature of the relaxed bits in training, above 0.
+    temperature : float, default=2.0
+        Temperature of the relaxed bits in training, above 0. The paper has 1.
     straight_through : bool, default=False
         Hard bits forward and relaxed gradients backward.
     init : {"auto", "itq", "pca", "random"}, default="auto"
@@ -246,7 +246,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_timesteps=1000,
         input_perturbation=0.0,
         timestep_sampling="high_noise",
-        temperature=1.0,
+        temperature=2.0,
         straight_through=False,
         init="auto",
         prior="auto",

@@ -50,10 +50,10 @@ class RandomAffine:
     torch.Size([2, 1, 8, 8])
     """
 
-    shift: float = 0.07
-    scale: float = 1.1
-    rotation: float = 10.0
-    shear: float = 0.0
+    shift: float = 0.1
+    scale: float = 1.2
+    rotation: float = 15.0
+    shear: float = 0.15
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Change images of shape (n, channels, H, W), each its own way; draws on the CPU."""

@@ -38,7 +38,7 @@ def test_without_amounts_nothing_changes():
 
 def test_shifts_reach_their_limit_each_way_and_no_further():
     x = blob().expand(500, -1, -1, -1)
-    moved = centre(RandomAffine(shift=0.1, scale=1.0, rotation=0.0)(x, generator())) - 16
+    moved = centre(RandomAffine(shift=0.1, scale=1.0, rotation=0.0, shear=0.0)(x, generator())) - 16
     limit = 0.1 * 33
     assert moved.abs().max() <= limit + 0.01
     assert (moved.amax(dim=1) > 0.9 * limit).all() and (moved.amin(dim=1) < -0.9 * limit).all()
@@ -46,14 +46,14 @@ def test_shifts_reach_their_limit_each_way_and_no_further():
 
 def test_scales_lie_between_the_factor_and_its_inverse():
     x = blob().expand(500, -1, -1, -1)
-    area = RandomAffine(shift=0.0, scale=1.3, rotation=0.0)(x, generator()).sum(dim=(1, 2, 3)) / x[0].sum()
+    area = RandomAffine(shift=0.0, scale=1.3, rotation=0.0, shear=0.0)(x, generator()).sum(dim=(1, 2, 3)) / x[0].sum()
     assert 1.6 < area.max() <= 1.3**2 + 0.01
     assert 1 / 1.3**2 - 0.01 <= area.min() < 0.63
 
 
 def test_rotations_turn_by_the_angle_at_most():
     x = blob(row=16, column=26).expand(500, -1, -1, -1)
-    rows, columns = centre(RandomAffine(shift=0.0, scale=1.0, rotation=20.0)(x, generator())) - 16
+    rows, columns = centre(RandomAffine(shift=0.0, scale=1.0, rotation=20.0, shear=0.0)(x, generator())) - 16
     angles = torch.rad2deg(torch.atan2(rows, columns))
     assert 18 < angles.max() <= 20.1 and -20.1 <= angles.min() < -18
     torch.testing.assert_close((rows**2 + columns**2).sqrt(), torch.full((500,), 10.0), atol=0.05, rtol=0)
