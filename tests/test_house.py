@@ -14,14 +14,14 @@ PACKAGE = Path(dmzrep.__file__).parent
 #: Rooms by floor. A room may import rooms of lower floors, and its own files.
 FLOORS = [
     {"errors", "version", "random", "batching", "rows"},
-    {"device", "images", "persistence"},
+    {"codec", "device", "images", "persistence"},
     {"networks", "diffusion"},
     {"training", "priors"},
     {"inference", "parameters"},
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
-    {"attribution", "datasets", "probing", "retrieval"},
+    {"attribution", "datasets", "editing", "interpolation", "probing", "retrieval"},
     {"model_selection"},
     {"plotting"},
 ]

@@ -2,6 +2,7 @@
 
 from dmzrep.plotting.bit_table import BitTableDisplay
 from dmzrep.plotting.bits import BitDisplay
+from dmzrep.plotting.edits import EditDisplay
 from dmzrep.plotting.history import HistoryDisplay
 from dmzrep.plotting.label_efficiency import LabelEfficiencyDisplay
 from dmzrep.plotting.latent_dims import LatentDimDisplay
@@ -9,11 +10,14 @@ from dmzrep.plotting.neighbors import NeighborsDisplay
 from dmzrep.plotting.probes import ProbeDisplay
 from dmzrep.plotting.reconstruction import ReconstructionDisplay
 from dmzrep.plotting.samples import SampleDisplay
+from dmzrep.plotting.walks import InterpolationDisplay
 
 __all__ = [
     "BitDisplay",
     "BitTableDisplay",
+    "EditDisplay",
     "HistoryDisplay",
+    "InterpolationDisplay",
     "LabelEfficiencyDisplay",
     "LatentDimDisplay",
     "NeighborsDisplay",
