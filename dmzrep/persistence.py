@@ -88,7 +88,7 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
             f"{path} is not a whole dmzrep file: {error}. It is damaged, cut off, or not written by save()."
         ) from error
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise PersistenceError(f"{path} is a safetensors file, but was not written by DMZEncoder.save().")
+        raise PersistenceError(f"{path} is a safetensors file, but was not written by save().")
     if metadata.get("version") != str(FORMAT_VERSION):
         raise PersistenceError(
             f"{path} has format version {metadata.get('version')}; "

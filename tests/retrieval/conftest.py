@@ -1,0 +1,32 @@
+"""Data and oracles of the search tests."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def clustered():
+    """2,000 rows and 60 queries of 24 numbers, in 30 clusters."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(30, 24)) * 3.0
+    rows = centres[random.integers(0, 30, 2060)] + random.normal(size=(2060, 24))
+    return rows[:2000], rows[2000:]
+
+
+@pytest.fixture(scope="session")
+def clustered_bits():
+    """4,000 codes and 60 queries of 64 bits, in 40 clusters."""
+    random = np.random.default_rng(1)
+    centres = random.integers(0, 2, (40, 64))
+    bits = centres[random.integers(0, 40, 4060)] ^ (random.random((4060, 64)) < 0.12)
+    return bits[:4000].astype(np.uint8), bits[4000:].astype(np.uint8)
+
+
+def differing(queries, bits):
+    """Count differing bits of each pair, one by one."""
+    return (np.asarray(queries)[:, None] != np.asarray(bits)[None]).sum(axis=2)
+
+
+@pytest.fixture(scope="session")
+def count_differing():
+    return differing

@@ -1,0 +1,106 @@
+"""Rows added and removed: the index must be as if built from what is left."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dmzrep.retrieval import FaissNeighbors
+
+KINDS = [("hamming", k) for k in ("flat", "hnsw", "ivf")] + [("l2", k) for k in ("flat", "hnsw", "ivf", "pq")]
+
+
+def data(metric, clustered, clustered_bits):
+    return clustered_bits if metric == "hamming" else clustered
+
+
+def of(metric, index):
+    # Wide enough that approximate indexes see everything.
+    return FaissNeighbors(6, metric=metric, index=index, n_probes=1000, ef_search=1000, n_jobs=1)
+
+
+@pytest.mark.parametrize(("metric", "index"), KINDS)
+def test_added_and_removed_rows(metric, index, clustered, clustered_bits):
+    rows, queries = data(metric, clustered, clustered_bits)
+    neighbors = of(metric, index).fit(rows[:1000])
+    neighbors.add(rows[1000:1500])
+    gone = np.random.default_rng(0).choice(1500, 600, replace=False)
+    neighbors.remove(gone)
+    neighbors.add(rows[1500:1700])
+    left = np.setdiff1d(np.arange(1700), gone)
+    assert neighbors.n_samples_fit_ == len(left)
+    assert_array_equal(neighbors.ids_, left)
+
+    distances, ids = neighbors.kneighbors(queries)
+    if index == "pq":
+        vectors = neighbors.index_.vectors()  # Compressed ones.
+        centred = queries - rows[:1000].mean(axis=0)
+        exact = np.sqrt(((centred[:, None] - vectors[None]) ** 2).sum(axis=2))
+        assert_allclose(distances, np.sort(exact, axis=1)[:, :6], rtol=1e-4)
+    else:
+        expected, places = FaissNeighbors(6, metric=metric).fit(rows[left]).kneighbors(queries)
+        assert_allclose(distances, expected, rtol=1e-4)
+        if metric == "l2":
+            assert_array_equal(ids, left[places])
+    assert np.isin(ids, left).all()
+
+
+def test_numbers_of_removed_rows_are_not_given_again():
+    bits = np.eye(16, dtype=np.uint8)
+    neighbors = FaissNeighbors(1).fit(bits[:4]).remove([2, 3]).add(bits[4:6])
+    assert neighbors.ids_.tolist() == [0, 1, 4, 5]
+    assert neighbors.remove([5]).add(bits[6:7]).ids_.tolist() == [0, 1, 4, 6]
+    assert neighbors.kneighbors(bits[6:7])[1].tolist() == [[6]]
+
+
+@pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
+def test_an_emptied_index_says_so_and_fills_again(index):
+    bits = np.eye(16, dtype=np.uint8)
+    neighbors = FaissNeighbors(1, index=index).fit(bits).remove(np.arange(16))
+    assert neighbors.n_samples_fit_ == 0
+    for search in (neighbors.kneighbors, neighbors.radius_neighbors, neighbors.transform):
+        with pytest.raises(ValueError, match=r"The index is empty.*Add rows first"):
+            search(bits)
+    with pytest.raises(ValueError, match="which has no 3"):
+        neighbors.remove([3])
+    assert neighbors.add(bits[:5]).kneighbors(bits[:5])[1].ravel().tolist() == [16, 17, 18, 19, 20]
+
+
+BITS = np.random.default_rng(0).integers(0, 2, (20, 16))
+
+
+@pytest.mark.parametrize(
+    ("X", "ids", "message"),
+    [
+        (BITS, np.arange(20), "the index already has 10, 11, 12 and 7 more"),
+        (BITS, None, "have ids of your own, so ids must be given"),
+        (BITS, np.full(20, 50), "50 come twice"),
+        (BITS, np.arange(100, 110), "got 10 for 20 rows"),
+        (BITS[:, :8], np.arange(100, 120), "8 features.*expecting 16"),
+        (BITS * 0.2, np.arange(100, 120), "zeros and ones"),
+        (BITS * np.nan, np.arange(100, 120), "NaN"),
+    ],
+)
+@pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
+def test_a_refused_add_changes_nothing(index, X, ids, message):
+    neighbors = FaissNeighbors(3, index=index).fit(BITS, ids=np.arange(10, 30))
+    before, content = neighbors.kneighbors(BITS), neighbors.index_.serialize().tobytes()
+    with pytest.raises(ValueError, match=message):
+        neighbors.add(X, ids)
+    assert neighbors.index_.serialize().tobytes() == content
+    assert_array_equal(neighbors.ids_, np.arange(10, 30))
+    for mine, other in zip(neighbors.kneighbors(BITS), before, strict=True):
+        assert_array_equal(mine, other)
+
+
+def test_a_refused_removal_changes_nothing():
+    neighbors = FaissNeighbors(3).fit(BITS)
+    with pytest.raises(ValueError, match="ids must be ids of rows in the index, which has no 77, -1"):
+        neighbors.remove([3, 77, -1])
+    assert neighbors.n_samples_fit_ == 20
+
+
+def test_a_refused_fit_keeps_the_last_index():
+    neighbors = FaissNeighbors(3).fit(BITS)
+    with pytest.raises(ValueError, match="come twice"):
+        neighbors.fit(BITS, ids=np.zeros(20, int))
+    assert neighbors.kneighbors(BITS)[0].max() <= 16

@@ -1,0 +1,92 @@
+"""Hamming search against a count of differing bits."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmzrep.retrieval import hamming, hamming_neighbors
+
+
+@pytest.mark.parametrize("latent_dim", [1, 7, 8, 64, 77])
+def test_neighbours_are_those_of_a_count_of_differing_bits(latent_dim):
+    random = np.random.default_rng(latent_dim)
+    bits, queries = (random.integers(0, 2, (n, latent_dim)) for n in (60, 9))
+    counted = (queries[:, None] != bits[None]).sum(axis=2)
+    distances, indices = hamming_neighbors(queries, bits, 20)
+    assert np.array_equal(distances, np.sort(counted, axis=1)[:, :20])
+    assert np.array_equal(np.take_along_axis(counted, indices, axis=1), distances)
+    assert all(len(set(row)) == 20 for row in indices)
+
+
+def test_booleans_and_integers_are_the_same_codes():
+    bits = np.random.default_rng(0).integers(0, 2, (30, 16))
+    for mine, other in zip(
+        hamming_neighbors(bits, bits, 3), hamming_neighbors(bits > 0, bits, 3), strict=True
+    ):
+        assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("queries", "bits", "k", "message"),
+    [
+        (np.zeros((2, 8)), np.zeros((5, 9)), 1, "queries have 8 bits, but bits have 9"),
+        (np.full((2, 8), 0.3), np.zeros((5, 8)), 1, "queries must be zeros and ones; threshold"),
+        (np.zeros((2, 8)), np.full((5, 8), 2), 1, "bits must be zeros and ones"),
+        (np.zeros((2, 8)), np.zeros((5, 8)), 6, "k must be from 1 to the number of codes, 5, got 6"),
+        (np.zeros((2, 8)), np.zeros((5, 8)), 0, "got 0"),
+        (np.zeros((2, 8)), np.zeros((0, 8)), 1, "bits must be a non-empty array"),
+        (np.zeros(8), np.zeros((5, 8)), 1, "queries must be a non-empty array"),
+    ],
+)
+def test_bad_codes_are_refused(queries, bits, k, message):
+    with pytest.raises(ValueError, match=message):
+        hamming_neighbors(queries, bits, k)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 8, 61, 64, 240, 241])
+@pytest.mark.parametrize("k", [1, 7, 300])
+def test_many_queries_are_as_exact_as_few(latent_dim, k, monkeypatch):
+    monkeypatch.setattr(hamming, "BLOCK_CODES", 128)
+    monkeypatch.setattr(hamming, "BLOCK_QUERIES", 50)
+    random = np.random.default_rng(latent_dim)
+    bits, queries = (random.integers(0, 2, (n, latent_dim)) for n in (300, 120))
+    counted = (queries[:, None] != bits[None]).sum(axis=2)
+    distances, indices = hamming_neighbors(queries, bits, k)
+    assert np.array_equal(distances, np.sort(counted, axis=1)[:, :k])
+    assert np.array_equal(np.take_along_axis(counted, indices, axis=1), distances)
+    assert all(len(set(row)) == k for row in indices)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 240), st.integers(33, 200), st.integers(0, 2**32 - 1), st.floats(0.02, 0.98))
+def test_look_ups_never_misjudge_a_distance(latent_dim, n, seed, share):
+    random = np.random.default_rng(seed)
+    bits, queries = (random.random((rows, latent_dim)) < share for rows in (n, 40))
+    counted = (queries[:, None] != bits[None]).sum(axis=2)
+    distances, indices = hamming_neighbors(queries, bits, n)
+    assert np.array_equal(distances, np.sort(counted, axis=1))
+    assert np.array_equal(np.take_along_axis(counted, indices, axis=1), distances)
+
+
+def test_the_largest_look_up_stands_the_worst_rounding():
+    # Complements differ everywhere; halves of a nibble hit the value that is rounded the most.
+    queries = np.zeros((40, 240), dtype=np.uint8)
+    bits = np.tile([1, 1, 0, 0], (241, 60)).astype(np.uint8)
+    for i, row in enumerate(bits):
+        row[:i] = 1 - row[:i]
+    counted = (queries[:, None] != bits[None]).sum(axis=2)
+    distances, _ = hamming_neighbors(queries, bits, len(bits))
+    assert np.array_equal(distances, np.sort(counted, axis=1))
+
+
+def test_equal_distances_come_in_the_order_of_rows():
+    bits = np.zeros((50, 8), dtype=np.uint8)
+    for n_queries in (1, 40):
+        _, indices = hamming_neighbors(bits[:n_queries], bits, 50)
+        assert np.array_equal(indices, np.tile(np.arange(50), (n_queries, 1)))
+
+
+def test_packed_codes_are_told_from_bits():
+    with pytest.raises(ValueError, match=r"bits must be zeros and ones, got 255.*numpy\.unpackbits"):
+        hamming_neighbors(np.zeros((2, 8), np.uint8), np.full((5, 8), 255, np.uint8), 1)

@@ -1,0 +1,210 @@
+"""ImageRetriever: answers, conditions on metadata, folders."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.decomposition import PCA
+
+from dmzrep.errors import PersistenceError
+from dmzrep.retrieval import FaissNeighbors, ImageRetriever
+
+
+class Threshold:
+    """A stand-in for an encoder: probabilities, logits or bits that are the pixels themselves."""
+
+    def __init__(self, output="probabilities"):
+        self.output = output
+
+    def transform(self, X):
+        Z = np.asarray(X).reshape(len(X), -1).astype(float) / 255
+        return {"probabilities": Z, "logits": 20 * Z - 10, "bits": (Z > 0.5).astype(np.uint8)}[self.output]
+
+
+@pytest.fixture
+def table(digit_labels):
+    size = len(digit_labels)
+    return pd.DataFrame(
+        {"digit": digit_labels, "name": [f"image {i}" for i in range(size)]}, index=np.arange(size)[::-1]
+    )
+
+
+@pytest.fixture
+def retriever(digits, table):
+    return ImageRetriever(Threshold()).fit(digits, table, ids=np.arange(len(digits)) + 1000)
+
+
+def test_an_answer_has_rank_id_distance_and_metadata(retriever, digits, table):
+    answer = retriever.query(digits[[7, 3]], k=4)
+    assert list(answer.columns) == ["query", "rank", "id", "distance", "digit", "name"]
+    assert answer["query"].tolist() == [0] * 4 + [1] * 4 and answer["rank"].tolist() == [1, 2, 3, 4] * 2
+    assert answer["distance"].dtype == np.int64
+    assert answer.loc[answer["rank"] == 1, "distance"].tolist() == [0, 0]
+    bits = digits.reshape(len(digits), -1) > 127.5
+    for row in answer.itertuples():
+        place = row.id - 1000
+        assert row.distance == (bits[place] != bits[[7, 3][row.query]]).sum()
+        assert row.name == f"image {place}" and row.digit == table["digit"].iloc[place]
+
+
+@pytest.mark.parametrize("output", ["logits", "bits"])
+@pytest.mark.parametrize("metric", ["hamming", "asymmetric"])
+def test_bits_are_read_from_whatever_the_encoder_gives(output, metric, digits):
+    plain = ImageRetriever(Threshold(), FaissNeighbors(metric="hamming")).fit(digits)
+    other = ImageRetriever(Threshold(output), FaissNeighbors(metric=metric)).fit(digits)
+    assert_array_equal(other.neighbors_.index_.vectors(), plain.neighbors_.index_.vectors())
+    assert len(other.query(digits[:3], 5)) == 15
+
+
+def test_an_encoder_of_floats(digits):
+    rows = digits.reshape(len(digits), -1)
+    retriever = ImageRetriever(PCA(8).fit(rows), FaissNeighbors(metric="l2")).fit(rows)
+    assert retriever.query(rows[:5], 1)["id"].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"PCA\.transform gives values from .*FaissNeighbors\(metric='l2'\)"):
+        ImageRetriever(PCA(8).fit(rows)).fit(rows)
+
+
+def test_a_fitted_encoder(encoder, digits):
+    answer = ImageRetriever(encoder).fit(digits).query(digits[:3], 2)
+    assert answer.loc[answer["rank"] == 1, "distance"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="shape"):
+        ImageRetriever(encoder).fit(digits[:, :6, :6])
+
+
+@pytest.mark.parametrize("index", ["flat", "ivf", "hnsw"])
+def test_conditions_hold_exactly(index, digits, table):
+    retriever = ImageRetriever(Threshold(), FaissNeighbors(index=index)).fit(digits, table)
+    wanted = np.flatnonzero(table["digit"].to_numpy() == 3)
+    bits = digits.reshape(len(digits), -1) > 127.5
+    counted = np.sort((bits[:2, None] != bits[None, wanted]).sum(axis=2), axis=1)[:, :5]
+    for where in ("digit == 3", lambda t: t["digit"] == 3, table["digit"].to_numpy() == 3):
+        answer = retriever.query(digits[:2], 5, where=where)
+        assert (answer["digit"] == 3).all()
+        assert_array_equal(answer["distance"].to_numpy().reshape(2, 5), counted)
+    assert retriever.query(digits[:2], 2, where="id < 2")["id"].isin([0, 1]).all()
+
+
+def test_missing_values_do_not_match(digits):
+    prices = pd.array([1, None] * (len(digits) // 2), dtype="Int64")
+    retriever = ImageRetriever(Threshold()).fit(digits, pd.DataFrame({"price": prices}))
+    assert (retriever.query(digits[:4], 20, where="price > 0")["price"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("digi == 3", "name 'digi' is not defined. Did you mean 'digit'"),
+        ("digit ==", "no condition that pandas can evaluate"),
+        ("digit + 1", "one True or False for each of the 600 rows"),
+        ([True, False], "one True or False"),
+        (np.arange(600), "one True or False"),
+        ("digit > 100", "where leaves 0 images, fewer than k=3"),
+    ],
+)
+def test_conditions_that_cannot_be_met(retriever, digits, where, message):
+    with pytest.raises(ValueError, match=message):
+        retriever.query(digits[:1], 3, where=where)
+
+
+def test_images_added_and_removed(digits, table):
+    retriever = ImageRetriever(Threshold()).fit(digits[:100], table[:100])
+    retriever.add(digits[100:110], table[100:110][["name", "digit"]]).remove([0, 105])
+    answer = retriever.query(digits[104:107], 1)
+    assert answer["name"].tolist()[0::2] == ["image 104", "image 106"]
+    assert answer["id"].tolist()[0::2] == [104, 106]
+    assert len(retriever.metadata_) == retriever.neighbors_.n_samples_fit_ == 108
+
+
+@pytest.mark.parametrize(
+    ("n", "columns", "ids", "message"),
+    [
+        (5, None, [1, 2, 3, 4, 5], "metadata must be given with fit and with add"),
+        (4, ["digit", "name"], [1, 2, 3, 4, 5], "got 4 rows for 5 images"),
+        (5, ["digit"], [1, 2, 3, 4, 5], r"must have the columns \['digit', 'name'\], got \['digit'\]"),
+        (5, ["digit", "name"], [1000, 2, 3, 4, 5], "already has 1000"),
+        (5, ["digit", "name"], None, "ids must be given"),
+    ],
+)
+def test_a_refused_add_changes_nothing(retriever, digits, table, n, columns, ids, message):
+    before = retriever.query(digits[:5], 3)
+    with pytest.raises(ValueError, match=message):
+        retriever.add(digits[:5], None if columns is None else table[:n][columns], ids)
+    pd.testing.assert_frame_equal(retriever.query(digits[:5], 3), before)
+    assert len(retriever.metadata_) == retriever.neighbors_.n_samples_fit_ == len(digits)
+
+
+def test_bad_metadata(digits, table):
+    for metadata, error, message in [
+        (table[:5], ValueError, "got 5 rows for 600 images"),
+        (table.rename(columns={"name": "rank"}), ValueError, r"columns named \['rank'\]"),
+        (table.set_axis(["a", "a"], axis=1), ValueError, "columns with different names"),
+        (table.to_numpy(), TypeError, "must be a pandas DataFrame, got ndarray"),
+    ]:
+        with pytest.raises(error, match=message):
+            ImageRetriever(Threshold()).fit(digits, metadata)
+    with pytest.raises(ValueError, match="packed=False"):
+        ImageRetriever(Threshold(), FaissNeighbors(packed=True)).fit(digits)
+
+
+def test_too_many_neighbours(retriever, digits):
+    with pytest.raises(ValueError, match="from 1 to 600"):
+        retriever.query(digits[:1], 601)
+
+
+def test_a_folder_with_metadata(retriever, digits, tmp_path):
+    pytest.importorskip("pyarrow")
+    retriever.save(tmp_path / "shop")
+    retriever.save(tmp_path / "shop")  # Takes the place of the first.
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["shop"]
+    back = ImageRetriever.load(tmp_path / "shop", encoder=Threshold())
+    pd.testing.assert_frame_equal(
+        back.query(digits[:5], 3, where="digit > 4"), retriever.query(digits[:5], 3, where="digit > 4")
+    )
+    (tmp_path / "shop" / "metadata.parquet").unlink()
+    with pytest.raises(PersistenceError, match=r"metadata\.parquet is missing"):
+        ImageRetriever.load(tmp_path / "shop", encoder=Threshold())
+
+
+def test_metadata_without_pyarrow(retriever, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pip install 'dmzrep\[parquet\]'"):
+        retriever.save(tmp_path / "shop")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_its_encoder(encoder, digits, tmp_path):
+    retriever = ImageRetriever(encoder).fit(digits)
+    retriever.save(tmp_path / "shop")
+    back = ImageRetriever.load(tmp_path / "shop")
+    pd.testing.assert_frame_equal(back.query(digits[:5], 3), retriever.query(digits[:5], 3))
+
+
+def test_folders_that_are_not_whole(digits, tmp_path):
+    folder = tmp_path / "shop"
+    ImageRetriever(Threshold()).fit(digits).save(folder)
+    with pytest.raises(ValueError, match="holds no encoder"):
+        ImageRetriever.load(folder)
+    index = folder / "index.safetensors"
+    index.write_bytes(index.read_bytes()[:-1])
+    with pytest.raises(PersistenceError, match=r"index\.safetensors is damaged or from another save"):
+        ImageRetriever.load(folder, Threshold())
+    manifest = json.loads((folder / "retriever.json").read_text())
+    for changed, message in [
+        ({"version": 99}, "format version 99"),
+        ({"format": "other"}, "was not written by"),
+        ({"files": {"../secret": ""}}, "was not written by"),
+        ({"files": None}, "is damaged"),
+    ]:
+        (folder / "retriever.json").write_text(json.dumps(manifest | changed))
+        with pytest.raises(PersistenceError, match=message):
+            ImageRetriever.load(folder, Threshold())
+    with pytest.raises(PersistenceError, match=r"it has no retriever\.json"):
+        ImageRetriever.load(tmp_path, Threshold())
+    with pytest.raises(FileExistsError, match="holds no saved ImageRetriever"):
+        ImageRetriever(Threshold()).fit(digits).save(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        ImageRetriever.load(tmp_path / "nowhere", Threshold())

@@ -1,0 +1,17 @@
+"""scikit-learn's own checks on vectors; bits are not the data that they are made of."""
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dmzrep.retrieval import FaissNeighbors
+
+
+@parametrize_with_checks(
+    [
+        FaissNeighbors(metric="l2"),
+        FaissNeighbors(metric="cosine"),
+        FaissNeighbors(metric="l2", index="hnsw"),
+        FaissNeighbors(metric="l2", index="ivf"),
+    ]
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
