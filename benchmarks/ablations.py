@@ -3,7 +3,7 @@
     python -m benchmarks.ablations --data DATA [--images 24000] [--seeds 0 1 2] [--only NAME ...]
 
 MNIST, 64 bits. Scores are on train images that the encoder has not seen; the test set stays closed.
-Seconds are those of the run, comparable only where nothing else runs.
+Seconds are those of the run: images a second are compared by `benchmarks.training_speed`, not here.
 """
 
 from __future__ import annotations
@@ -22,17 +22,26 @@ from dmzrep import DMZEncoder
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
     "code_input one_hot": {"code_input": "one_hot"},
-    "attention at 7 px": {"attention": (7,)},
+    "conditioning bias": {"conditioning": "bias"},
+    "the encoder sees images as they are": {"encoder_augment": None},
+    "temperature 1": {"temperature": 1.0},
     "init random": {"init": "random"},
-    "init pca": {"init": "pca"},
-    "uniform timesteps": {"timestep_sampling": "uniform"},
-    "objective sample": {"objective": "sample"},
-    "objective epsilon": {"objective": "epsilon"},
-    "straight-through": {"straight_through": True},
+    "attention at 7 px": {"attention": (7,)},
     "conditioning adagn": {"conditioning": "adagn"},
+    "temperature 3": {"temperature": 3.0},
+    "uniform timesteps": {"timestep_sampling": "uniform"},
+    "straight-through": {"straight_through": True},
+    "objective epsilon": {"objective": "epsilon"},
+    "objective sample": {"objective": "sample"},
+    "init pca": {"init": "pca"},
     "batch 64": {"batch_size": 64},
     "learning rate 2e-3": {"learning_rate": 2e-3},
     "depth as in DDPM": {"depth": 1},
+    "as the paper: bias, plain views, temperature 1": {
+        "conditioning": "bias",
+        "encoder_augment": None,
+        "temperature": 1.0,
+    },
 }
 
 
@@ -57,6 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             Z, labels = encoder.transform(X[held_out]), y[held_out]
             bits = (Z > 0.5).astype(np.float32)
             last = encoder.history_.iloc[-1]
+            rebuilt = encoder.reconstruct(X[held_out[:500]]).astype(np.float64)
             row = {
                 "choice": choice,
                 "seed": seed,
@@ -67,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
                     bits[:10_000], labels[:10_000], bits[10_000:], labels[10_000:]
                 ),
                 "entropy": float(encoder.code_report_["entropy"].mean()),
+                "reconstruction_mse": float(np.square((rebuilt - X[held_out[:500]]) / 127.5).mean()),
                 "seconds": round(float(last["seconds"]), 1),
             }
             append("ablations", row)

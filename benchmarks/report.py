@@ -158,11 +158,12 @@ def ablations_section() -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row["choice"], []).append(row)
-    keys = ("probabilities", "bits", "map_at_100", "entropy")
+    keys = ("probabilities", "bits", "map_at_100", "entropy", "reconstruction_mse")
     lines = [
         [name, len(group), *(spread([r[k] for r in group]) for k in keys)] for name, group in groups.items()
     ]
     header = ["choice", "seeds", "probe, probabilities", "probe, bits", "mAP@100", "entropy a bit"]
+    header += ["reconstruction MSE"]
     return (
         "## Choices behind the defaults\n\n"
         f"One change at a time; {rows[0]['images']} MNIST train images seen once, 64 bits; scores on "
@@ -189,8 +190,9 @@ def readme_figures() -> dict[str, str]:
         lines = []
         for name in dict.fromkeys(r["name"] for r in mnist):
             group = [r for r in mnist if r["name"] == name]
-            lines.append([name, *(measured(group, k) for k in ("probe_bits", "map_at_100"))])
-        header = ["MNIST, 64 bits, 7 minutes on two cores", "probe, bits", "mAP@100"]
+            floats = "probe_probabilities" if "probe_probabilities" in group[0] else "probe_floats"
+            lines.append([name, *(measured(group, k) for k in (floats, "probe_bits", "map_at_100"))])
+        header = ["MNIST, 64 bits, 7 minutes on two cores", "probe, floats", "probe, bits", "mAP@100"]
         ours = speed["ours, default"]
         figures["mnist"] = (
             f"{table(header, lines)}\n\nTraining runs at {ours['images_per_second']:.0f} images/s, "
