@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchmarks.datasets import ImageData, load_avatars
 from benchmarks.pixel_judge import PixelJudge
-from benchmarks.results import append
+from benchmarks.results import FOLDER, append
 from dmzrep import DMZEncoder
 from dmzrep.editing import AttributeEditor
 
@@ -42,6 +42,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "soft": {"editor": {"mode": "soft"}},
     "threshold": {"editor": {"mode": "threshold", "features": "probabilities"}},
     "little penalty": {"editor": {"C": 4000.0}},
+    "no limit of reach": {"editor": {"reach": None}},
+    "reach 0.95": {"editor": {"reach": 0.95}},
     "100 labels": {"labels": 100},
 }
 
@@ -58,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split", choices=("test", "held-out"), default="test")
     parser.add_argument("--only", nargs="+", choices=list(CHOICES), default=["default"])
     parser.add_argument("--steps", type=int, help="denoising steps")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the rows")
     parsed = parser.parse_args(arguments)
     data = load_avatars(parsed.data)
     encoder = trained_encoder(parsed, data)
@@ -81,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         options = {"n_steps": parsed.steps} | settings.get("edit", {})
         rows = [success(editor, judge, faces[: parsed.faces], name, options) for name in ATTRIBUTES]
         for row in rows:
-            append("edit_success", common | {"choice": choice, "labels": n_labels} | row)
+            append("edit_success", common | {"choice": choice, "labels": n_labels} | row, parsed.results)
         table = pd.DataFrame(rows).set_index("attribute")
         table.loc["mean"] = table.mean()
         print(f"\n{choice}\n{table.round(3).to_string()}", flush=True)

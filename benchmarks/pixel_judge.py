@@ -29,7 +29,7 @@ class PixelJudge:
     def __init__(self, images: np.ndarray, labels: pd.DataFrame, *, epochs: int = 4, random_state: int = 0):
         self.names = list(labels.columns)
         side, n_outputs = images.shape[1], len(self.names)
-        x, y = torch.from_numpy(images), torch.from_numpy(labels.to_numpy()).float()
+        x, y = torch.from_numpy(images), torch.from_numpy(labels.to_numpy(np.float32, copy=True))
         generator = torch.Generator().manual_seed(random_state)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(random_state)

@@ -36,6 +36,8 @@ PICTURES = {
         "The bits that change pictures most",
         {"bits", "bits_and_attributes", "attribute", "distance"},
     ),
+    "edit_attributes": ("added to 32 images", {"edit_warm", "edit_large", "edit_low"}),
+    "walk_between_faces": ("smooth   mean", {"walks", "walks_by_path", "walks_from_noised_images"}),
     "grid_search": ("2-fold cross-validation", {"code_lengths"}),
 }
 

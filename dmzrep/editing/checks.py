@@ -29,6 +29,8 @@ def check_parameters(editor: Any) -> None:
         raise ValueError(f"C must be a number above 0, got {editor.C!r}.")
     if not _is_finite(editor.hold_weight) or editor.hold_weight < 0.0:
         raise ValueError(f"hold_weight must be a number of at least 0, got {editor.hold_weight!r}.")
+    if editor.reach is not None and not (_is_finite(editor.reach) and 0.0 <= editor.reach <= 1.0):
+        raise ValueError(f"reach must be in [0, 1] or None, got {editor.reach!r}.")
 
 
 def _is_finite(value: Any) -> bool:

@@ -42,6 +42,10 @@ class AttributeEditor(BaseEstimator):
         tell it from others. Probabilities are calibrated afterwards.
     hold_weight : float, default=1.0
         Price in ``"flip"`` of a unit of log-odds by which a held attribute moves.
+    reach : float or None, default=1.0
+        How far edits go at most, whatever the strength: to the log-odds that this share of the labelled
+        rows with (or without) the attribute do not exceed. Beyond are codes that no picture has, which
+        decode badly. None sets no limit.
 
     Attributes
     ----------
@@ -50,7 +54,8 @@ class AttributeEditor(BaseEstimator):
     probes_ : AttributeProbes
         Weights and intercepts.
     labels_ : DataFrame
-        A row for each attribute: labelled rows, ones among them.
+        A row for each attribute: labelled rows, ones among them, and the least and the most log-odds
+        that edits go to.
     latent_dim_ : int
         Bits of a code.
 
@@ -79,12 +84,13 @@ class AttributeEditor(BaseEstimator):
     array([[0, 0, 1, 0]], dtype=uint8)
     """
 
-    def __init__(self, encoder, *, mode="flip", features="bits", C=4.0, hold_weight=1.0):
+    def __init__(self, encoder, *, mode="flip", features="bits", C=4.0, hold_weight=1.0, reach=1.0):
         self.encoder = encoder
         self.mode = mode
         self.features = features
         self.C = C
         self.hold_weight = hold_weight
+        self.reach = reach
 
     def fit(self, X: Any, Y: Any, *, names: Sequence[str] | None = None) -> Self:
         """Fit a probe for each attribute; 100 labelled rows serve for an attribute that the code holds.
@@ -115,8 +121,11 @@ class AttributeEditor(BaseEstimator):
         codes = code_probabilities(self.encoder, X)
         labels = attribute_table(Y, len(codes), names)
         self.probes_: AttributeProbes = fit_probes(self._features(codes), labels, self.C)
+        least, most = self.probes_.limits(self._features(codes), labels, self.reach)
         self.attributes_ = list(labels.columns)
-        self.labels_ = pd.DataFrame({"labelled": labels.count(), "ones": labels.sum().astype(int)})
+        self.labels_ = pd.DataFrame(
+            {"labelled": labels.count(), "ones": labels.sum().astype(int), "least": least, "most": most}
+        )
         self.latent_dim_ = codes.shape[1]
         return self
 
@@ -160,7 +169,7 @@ class AttributeEditor(BaseEstimator):
         attribute : str or dict
             The attribute; or several, with the strength of each.
         strength : float, default=4.0
-            Log-odds of the attribute that the code is to reach: positive adds it, negative removes it,
+            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds it, negative removes it,
             zero changes nothing; 4 is a probability of 0.98. Images that are there already stay.
         hold : sequence of str or "others", default=()
             Attributes to keep: moves are made orthogonal to their directions, or flips pay for moving
@@ -361,8 +370,9 @@ class AttributeEditor(BaseEstimator):
         bits = probabilities > 0.5
         origin = bits.astype(np.float64) if self.mode == "flip" else self._features(probabilities)
         current = self.probes_.log_odds(origin)[:, edited]
+        limits = self.labels_[["least", "most"]].to_numpy()[edited]
         wanted = [
-            wanted_log_odds(current[:, i], strength, relative=relative)
+            wanted_log_odds(current[:, i], strength, relative=relative, limits=limits[i])
             for i, strength in enumerate(strengths)
         ]
         change = np.stack(wanted, axis=1) - current

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def wanted_log_odds(current: np.ndarray, strength: float, *, relative: bool = False) -> np.ndarray:
+def wanted_log_odds(
+    current: np.ndarray,
+    strength: float,
+    *,
+    relative: bool = False,
+    limits: tuple[float, float] | np.ndarray = (-np.inf, np.inf),
+) -> np.ndarray:
     """Log-odds that an edit is to reach.
 
     Parameters
@@ -18,6 +24,8 @@ def wanted_log_odds(current: np.ndarray, strength: float, *, relative: bool = Fa
         boundary, to be added to it.
     relative : bool, default=False
         See `strength`.
+    limits : pair of float, default=(-inf, inf)
+        Log-odds beyond which no row is moved.
 
     Returns
     -------
@@ -32,11 +40,16 @@ def wanted_log_odds(current: np.ndarray, strength: float, *, relative: bool = Fa
     >>> wanted_log_odds(np.array([-1.0, 4.0]), -2.0, relative=True)
     array([ 1., -4.])
     """
+    least, most = limits
     if relative:
-        return current * (1.0 + strength)
-    if strength == 0.0:
-        return current.copy()
-    return np.maximum(current, strength) if strength > 0.0 else np.minimum(current, strength)
+        # Rows beyond a limit already may stay there.
+        wanted = current * (1.0 + strength)
+        return np.clip(wanted, np.minimum(current, least), np.maximum(current, most))
+    if strength > 0.0:
+        return np.maximum(current, min(strength, most))
+    if strength < 0.0:
+        return np.minimum(current, max(strength, least))
+    return current.copy()
 
 
 def shift(codes: np.ndarray, weights: np.ndarray, change: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -39,6 +39,17 @@ class AttributeProbes:
         """Log-odds of every attribute, shape (n, n_attributes)."""
         return codes @ self.weights.T + self.intercepts
 
+    def limits(
+        self, codes: np.ndarray, labels: pd.DataFrame, reach: float | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-odds below which rows without an attribute, and above which rows with it, hardly come."""
+        if reach is None:
+            return np.full(len(self.names), -np.inf), np.full(len(self.names), np.inf)
+        pairs = list(zip(self.log_odds(codes).T, labels.to_numpy().T, strict=True))
+        least = [np.quantile(log_odds[ones == 0.0], 1.0 - reach) for log_odds, ones in pairs]
+        most = [np.quantile(log_odds[ones == 1.0], reach) for log_odds, ones in pairs]
+        return np.array(least), np.array(most)
+
     def places(self, names: Iterable[Any], parameter: str) -> np.ndarray:
         """Places of attributes by name; raise where one is unknown, with the nearest match."""
         found = []

@@ -135,7 +135,7 @@ class EditDisplay:
             np.concatenate([self.originals[None], self.edits]).swapaxes(0, 1),
             ax,
             caller=f"{type(self).__name__}.plot",
-            title=f"{self.title}: probability by log-odds asked for",
+            title=f"{self.title} (below: probability by the probe)",
             column_labels=["original", *labels],
             captions=[[f"{value:.2f}" for value in row] for row in self.probabilities.T],
         )

@@ -144,7 +144,7 @@ class InterpolationDisplay:
             np.concatenate([self.first[:, None], self.walks, self.last[:, None]], axis=1),
             ax,
             caller=f"{type(self).__name__}.plot",
-            title=f"{self.title}: bits moved",
+            title=f"{self.title} (below: bits moved)",
             row_labels=self.row_labels,
             column_labels=["from", *[""] * n_steps, "to"],
             captions=[["", *(f"{value:g}" for value in np.round(row, 1)), ""] for row in self.moved],

@@ -121,6 +121,23 @@ def test_flips_reach_the_wanted_probability(editor, pixels):
     assert (after >= expit(2.0) - 1e-6).all()
 
 
+def test_edits_go_no_further_than_labelled_images_do(codec):
+    random = np.random.default_rng(0)
+    X = 10.0 * random.integers(0, 2, (2000, 6))
+    # A weak attribute: no code is sure of it.
+    Y = random.random(2000) < expit(0.8 * (X[:, 0] / 5.0 - 1.0) + 0.4 * (X[:, 1] / 5.0 - 1.0))
+    rows = X[(X[:, :2] == 0.0).all(axis=1)]
+    limited = AttributeEditor(codec(), C=1000.0, reach=0.5).fit(X, Y)
+    free = AttributeEditor(codec(), C=1000.0, reach=None).fit(X, Y)
+    ones = limited.probes_.log_odds(X[Y] / 10.0)[:, 0]
+    assert limited.labels_["most"].iloc[0] == pytest.approx(np.median(ones))
+    after = limited.probes_.log_odds(limited.edit(rows, "attribute_0", 9.0)[1])[:, 0]
+    assert (after >= np.median(ones) - 1e-6).all()
+    flips = [(editor.edit(rows, "attribute_0", 9.0)[1] != rows / 10.0).sum() for editor in (limited, free)]
+    assert flips[0] < flips[1]
+    assert np.isinf(free.labels_[["least", "most"]]).all(axis=None)
+
+
 def test_several_attributes_change_at_once(editor, pixels):
     codes = editor.edit(pixels, {"first": 2.0, "last": -2.0})[1]
     assert (codes[:, 0] == 1).all() and (codes[:, 5] == 0).all()
@@ -281,6 +298,7 @@ def test_the_wrong_number_of_names_is_refused(pixel_codec, pixels, labels):
         ({"mode": "flips"}, r"mode must be one of .*got 'flips'. Did you mean 'flip'"),
         ({"features": "logits"}, r"features must be one of \('bits', 'probabilities'\), got 'logits'"),
         ({"C": 0.0}, "C must be a number above 0, got 0.0"),
+        ({"reach": 1.5}, r"reach must be in \[0, 1\] or None, got 1.5"),
         ({"hold_weight": -1}, "hold_weight must be a number of at least 0, got -1"),
     ],
 )

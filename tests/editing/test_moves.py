@@ -100,5 +100,8 @@ def test_strengths_are_floors_for_adding_and_ceilings_for_removing():
     current = np.array([-2.0, 0.5, 5.0])
     assert wanted_log_odds(current, 3.0).tolist() == [3.0, 3.0, 5.0]
     assert wanted_log_odds(current, -1.0).tolist() == [-2.0, -1.0, -1.0]
+    assert wanted_log_odds(current, 3.0, limits=(-1.0, 2.0)).tolist() == [2.0, 2.0, 5.0]
+    assert wanted_log_odds(current, -3.0, limits=(-1.0, 2.0)).tolist() == [-2.0, -1.0, -1.0]
+    assert wanted_log_odds(current, 2.0, relative=True, limits=(-1.0, 2.0)).tolist() == [-2.0, 1.5, 5.0]
     assert wanted_log_odds(current, 0.0).tolist() == current.tolist()
     assert wanted_log_odds(current, -1.0, relative=True).tolist() == [0.0, 0.0, 0.0]

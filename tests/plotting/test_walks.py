@@ -21,7 +21,7 @@ def test_a_walk_stands_between_its_two_images(encoder, digits):
     moved = (codes != codes[:, :1]).sum(axis=2)
     texts = np.array([text.get_text() for text in display.ax_.texts]).reshape(2, 6)
     assert texts[:, 1:-1].tolist() == moved.astype(str).tolist()
-    assert display.ax_.get_title() == "Walks, smooth path: bits moved"
+    assert display.ax_.get_title() == "Walks, smooth path (below: bits moved)"
 
 
 def test_several_paths_are_compared_pair_by_pair(encoder, digits):

@@ -1,0 +1,40 @@
+"""Walk from one picture to another through their codes.
+
+Each path goes from the bits of one picture to those of another; all pictures of a walk are decoded from the
+same noise. The smooth path flips the likeliest bits first.
+
+    python examples/walk_between_faces.py --data FOLDER --seconds 180 --out out
+"""
+
+import matplotlib
+import numpy as np
+from _data import fitted_encoder, load_faces, parse_options, save_figures
+
+from dmzrep.interpolation import PATHS, interpolate
+from dmzrep.plotting import InterpolationDisplay
+
+N_WALKS, N_STEPS = 4, 9
+
+
+def main() -> None:
+    matplotlib.use("Agg")
+    options = parse_options(__doc__.splitlines()[0], seconds=180)
+    data = load_faces(options.data, n_train=options.images)
+    encoder = fitted_encoder(options, data.X_train, latent_dim=128)
+    x0, x1 = data.X_test[:N_WALKS], data.X_test[N_WALKS : 2 * N_WALKS]
+    print("\nLength of a walk's steps in the picture (root mean square of pixels, 0 to 255)")
+    for path in PATHS:
+        images = interpolate(encoder, x0, x1, N_STEPS, path=path)[0].astype(float)
+        steps = np.sqrt((np.diff(images, axis=1) ** 2).mean(axis=(2, 3, 4)))
+        print(f"{path:8s} mean {steps.mean():5.1f}, longest {steps.max(axis=1).mean():5.1f}")
+    print()
+    save_figures(
+        options.out,
+        walks=InterpolationDisplay.from_estimator(encoder, x0, x1),
+        walks_by_path=InterpolationDisplay.from_estimator(encoder, x0[:2], x1[:2], path=PATHS),
+        walks_from_noised_images=InterpolationDisplay.from_estimator(encoder, x0, x1, start=0.8),
+    )
+
+
+if __name__ == "__main__":
+    main()
