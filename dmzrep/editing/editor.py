@@ -169,8 +169,9 @@ class AttributeEditor(BaseEstimator):
         attribute : str or dict
             The attribute; or several, with the strength of each.
         strength : float, default=4.0
-            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds it, negative removes it,
-            zero changes nothing; 4 is a probability of 0.98. Images that are there already stay.
+            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds
+            it, negative removes it, zero changes nothing; 4 is a probability of 0.98. Images that are
+            there already stay.
         hold : sequence of str or "others", default=()
             Attributes to keep: moves are made orthogonal to their directions, or flips pay for moving
             them. ``"others"`` is all but those edited.
