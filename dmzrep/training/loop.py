@@ -26,6 +26,8 @@ from dmzrep.training.validation import validation_losses
 
 #: Rows that re-estimate the statistics of batch normalisation after training, at most.
 STATISTICS_ROWS = 8192
+#: Share of a run, at its end, in which an encoder that was shown other views is kept as it is.
+RESTING_SHARE = 0.15
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -206,7 +208,7 @@ class Trainer:
         t, weights = self.timesteps.sample(len(x0), self.order)
         t, weights = t.to(self.device), weights.to(self.device)
         with autocast(self.config.precision, self.device):
-            z = self._relaxed_code(x0)
+            z = self._relaxed_code(x0, n_rows)
             losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
         loss = (losses * weights).mean()
         self.scaler.scale(loss).backward()
@@ -223,12 +225,18 @@ class Trainer:
 
     # -- parts of a step -----------------------------------------------------------------------
 
-    def _relaxed_code(self, x0: Tensor) -> Tensor | None:
+    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor | None:
         if self.model.config.conditioning == "none":
             return None
         view = self.config.encoder_view
-        seen = x0 if view is None else view(x0, self.order)
-        logits = self._encoder(seen).float()
+        if view is None:
+            logits = self._encoder(x0).float()
+        elif self.progress(n_rows) < 1.0 - RESTING_SHARE:
+            logits = self._encoder(view(x0, self.order)).float()
+        else:
+            # The encoder rests, and the denoiser gets to know its codes of images as they are.
+            with torch.no_grad():
+                logits = self._encoder(x0).float()
         return relaxed_bernoulli(
             logits,
             self.config.temperature,
