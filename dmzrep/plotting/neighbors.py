@@ -1,4 +1,4 @@
-"""Images and their nearest neighbours by Hamming distance."""
+"""Images and their nearest neighbours by codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
-from dmzrep.retrieval import hamming_neighbors
+from dmzrep.retrieval import ImageRetriever, hamming_neighbors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class NeighborsDisplay:
     """Query images, each followed by the images whose codes differ in the fewest bits.
 
-    Make one with `from_estimator`.
+    Make one with `from_estimator` or `from_retriever`.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class NeighborsDisplay:
     neighbors : ndarray of shape (n, k, H, W) or (n, k, H, W, channels)
         Pictures with values in [0, 1], the nearest first.
     distances : ndarray of shape (n, k)
-        Differing bits.
+        Differing bits if whole numbers, else any distance.
     indices : ndarray of shape (n, k)
         Row numbers of the neighbours.
     title : str, default="Nearest neighbors"
@@ -118,6 +118,64 @@ class NeighborsDisplay:
             title=f"Nearest neighbors by Hamming distance over {code_name(encoder)}",
         ).plot(ax)
 
+    @classmethod
+    def from_retriever(
+        cls,
+        retriever: ImageRetriever,
+        X_query: Any,
+        X_index: Any,
+        k: int = 8,
+        *,
+        where: Any = None,
+        max_queries: int = 8,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Ask a retriever and draw what it found.
+
+        Parameters
+        ----------
+        retriever : ImageRetriever
+            Fitted, with a `DMZEncoder` of images.
+        X_query : array-like, table or map-style dataset
+            Images to search for.
+        X_index : array-like, table or map-style dataset
+            The images in the index, in the order of its `ids_`; a retriever keeps only their codes.
+        k : int, default=8
+            Neighbours of each query.
+        where : str, callable, array-like of bool or None, default=None
+            Condition, as in `ImageRetriever.query`.
+        max_queries : int, default=8
+            How many of the queries are used, from the first.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        NeighborsDisplay
+            Its `indices` are rows of `X_index`.
+        """
+        image_format = fitted_image_format(retriever.encoder, cls.__name__)
+        if max_queries < 1:
+            raise ValueError(f"max_queries must be at least 1, got {max_queries}.")
+        queries, rows = as_rows(X_query)[:max_queries], as_rows(X_index)
+        index = retriever.neighbors_
+        if len(rows) != index.n_samples_fit_:
+            raise ValueError(
+                f"X_index must hold the {index.n_samples_fit_} images of the index, in the order of "
+                f"retriever.neighbors_.ids_, got {len(rows)}."
+            )
+        answer = retriever.query(queries, k, where=where)
+        shape = (len(queries), k)
+        indices = index.rows_of(answer["id"].to_numpy()).reshape(shape)
+        neighbors = as_pictures(rows[indices.ravel()], image_format)
+        return cls(
+            as_pictures(queries, image_format),
+            neighbors.reshape(*shape, *neighbors.shape[1:]),
+            answer["distance"].to_numpy().reshape(shape),
+            indices,
+            title=f"Nearest neighbors among {len(rows):,} images by {code_name(retriever.encoder)}",
+        ).plot(ax)
+
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the pictures, distances under the neighbours.
 
@@ -148,5 +206,7 @@ def _bits(encoder: DMZEncoder, rows: Any) -> np.ndarray:
     return np.asarray(encoder.transform(rows)) > (0.0 if encoder.output == "logits" else 0.5)
 
 
-def _caption(distance: int) -> str:
+def _caption(distance: int | float) -> str:
+    if isinstance(distance, (float, np.floating)):
+        return f"{distance:.3g}"
     return "1 bit" if distance == 1 else f"{distance} bits"

@@ -63,9 +63,8 @@ class FloatIndex(StoredIndex):
         if options.kind == "hnsw":
             return self._graph()
         n_lists = options.lists(len(rows))
-        store = (
-            "Flat" if options.kind == "ivf" else f"PQ{self.n_parts}np"
-        )  # No polysemous codes: slow to learn, not used.
+        # "np": no polysemous codes, which take long to learn and serve another search.
+        store = "Flat" if options.kind == "ivf" else f"PQ{self.n_parts}np"
         index = faiss.index_factory(self.width, f"IVF{n_lists},{store}", self._faiss_metric)
         prepare_clustering(index.cp, options.seed)
         least = 0

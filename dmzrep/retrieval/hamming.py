@@ -11,8 +11,11 @@ from dmzrep.retrieval.faiss_runtime import load_faiss
 
 #: From so many queries on, and up to so many bits and neighbours, table look-ups beat counting bits.
 LOOKUP_QUERIES, LOOKUP_BITS, LOOKUP_NEIGHBORS = 32, 240, 1024
-#: Codes and queries that look-ups take at a time: what fits the cache.
-BLOCK_CODES, BLOCK_QUERIES = 1 << 16, 1 << 13
+#: Codes and queries that look-ups take at a time; a block of codes is copied into FAISS's layout.
+BLOCK_CODES, BLOCK_QUERIES = 1 << 19, 1 << 13
+#: Queries that go through the codes together, as FAISS writes it: four times two. The accumulators of
+#: two fit the registers of AVX2; FAISS's own choice of three took a quarter longer.
+QUERY_GROUPS = 0x2222
 #: Bits of a sort key that hold the row number; the distance stands above them.
 ROW_BITS = 40
 
@@ -120,7 +123,9 @@ def _nearest_by_lookup(codes: np.ndarray, queries: np.ndarray, k: int) -> np.nda
         faiss.copy_array_to_vector(centroids, quantizer.pq.centroids)
         quantizer.is_trained = True
         quantizer.add_sa_codes(block)
-        distances, rows = faiss.IndexPQFastScan(quantizer).search(vectors, min(k, len(block)))
+        scan = faiss.IndexPQFastScan(quantizer)
+        scan.qbs = QUERY_GROUPS
+        distances, rows = scan.search(vectors, min(k, len(block)))
         best = np.concatenate([best, _keys(np.rint(distances), rows + start)], axis=1)
         if best.shape[1] > k:
             best = np.partition(best, k - 1, axis=1)[:, :k]

@@ -4,6 +4,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dmzrep.plotting import NeighborsDisplay
+from dmzrep.retrieval import FaissNeighbors, ImageRetriever
 
 
 def test_queries_are_followed_by_their_neighbors_with_distances(encoder, digits):
@@ -66,3 +67,23 @@ def test_an_impossible_k_is_named_with_the_limit(encoder, digits, k):
 def test_impossible_max_queries_are_named(encoder, digits):
     with pytest.raises(ValueError, match="max_queries must be at least 1, got 0"):
         NeighborsDisplay.from_estimator(encoder, digits, digits, max_queries=0)
+
+
+def test_what_a_retriever_found(encoder, digits):
+    odd = np.arange(len(digits)) % 2 == 1
+    retriever = ImageRetriever(encoder).fit(digits, ids=np.arange(len(digits)) + 500)
+    display = NeighborsDisplay.from_retriever(retriever, digits[:3], digits, 4, where=odd)
+    assert (display.indices % 2 == 1).all()
+    bits = encoder.transform(digits) > 0.5
+    assert_array_equal((bits[:3, None] != bits[display.indices]).sum(axis=2), display.distances)
+    assert_allclose(display.neighbors, digits[display.indices] / 255, atol=1e-6)
+    assert display.ax_.get_title() == f"Nearest neighbors among {len(digits)} images by 8 bits"
+    with pytest.raises(ValueError, match=f"must hold the {len(digits)} images of the index"):
+        NeighborsDisplay.from_retriever(retriever, digits[:3], digits[:9], 4)
+
+
+def test_other_distances_than_bits_have_plain_captions(encoder, digits):
+    retriever = ImageRetriever(encoder, FaissNeighbors(metric="l2")).fit(digits)
+    display = NeighborsDisplay.from_retriever(retriever, digits[:2], digits, 3)
+    captions = [text.get_text() for text in display.ax_.texts]
+    assert captions == [c for row in display.distances for c in ["", *(f"{d:.3g}" for d in row)]]
