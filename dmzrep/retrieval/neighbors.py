@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -223,7 +223,8 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             rows for the index.
         """
         self._validate_params()
-        rows, vectors = check_training(self, X)
+        stand_in = clone(self)  # It takes what scikit-learn sets, in case something is refused.
+        rows, vectors = check_training(stand_in, X)
         row_ids = RowIds.of(ids, len(vectors))
         options = IndexOptions(
             self.index, self.n_lists, self.n_links, self.ef_construction, self.pq_bytes, self.random_state
@@ -232,6 +233,9 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         with faiss_threads(self.n_jobs):
             index.build(vectors)
         self.index_, self._rows, self._ids = index, rows, row_ids
+        self.__dict__.pop("feature_names_in_", None)
+        learned = ("n_features_in_", "feature_names_in_")
+        self.__dict__.update({name: getattr(stand_in, name) for name in learned if hasattr(stand_in, name)})
         return self
 
     def add(self, X: Any, ids: Any = None) -> Self:

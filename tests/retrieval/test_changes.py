@@ -102,5 +102,6 @@ def test_a_refused_removal_changes_nothing():
 def test_a_refused_fit_keeps_the_last_index():
     neighbors = FaissNeighbors(3).fit(BITS)
     with pytest.raises(ValueError, match="come twice"):
-        neighbors.fit(BITS, ids=np.zeros(20, int))
+        neighbors.fit(BITS[:, :8], ids=np.zeros(20, int))
+    assert neighbors.n_features_in_ == 16
     assert neighbors.kneighbors(BITS)[0].max() <= 16
