@@ -60,7 +60,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Links of a node of "hnsw".
     ef_construction : int, default=40
         Candidates kept while "hnsw" is built.
-    ef_search : int, default=64
+    ef_search : int, default=32
         Candidates kept while "hnsw" is searched. May be set after fitting.
     pq_bytes : int or "auto", default="auto"
         Bytes of a vector under "pq"; ``"auto"`` is one for 4 numbers.
@@ -141,7 +141,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         n_probes="auto",
         n_links=32,
         ef_construction=40,
-        ef_search=64,
+        ef_search=32,
         pq_bytes="auto",
         shortlist=100,
         random_state=0,
