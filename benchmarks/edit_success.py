@@ -11,6 +11,7 @@ a hat. "changed unedited" is what decoding alone does to the attribute, without 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judge-epochs", type=int, default=4)
     parser.add_argument("--encoder", type=Path, help="file of a trained encoder; made if it is not there")
+    parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--split", choices=("test", "held-out"), default="test")
     parser.add_argument("--only", nargs="+", choices=list(CHOICES), default=["default"])
     parser.add_argument("--steps", type=int, help="denoising steps")
@@ -72,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         "seconds": parsed.seconds,
         "seed": parsed.seed,
         "latent_dim": LATENT_DIM,
+        "params": parsed.params,
         "split": parsed.split,
         "n_steps": parsed.steps,
         "judge_accuracy": float(accuracy),
@@ -94,7 +97,8 @@ def trained_encoder(parsed: argparse.Namespace, data: ImageData) -> DMZEncoder:
     """Load the encoder that the options name, or train one."""
     if parsed.encoder is not None and parsed.encoder.exists():
         return DMZEncoder.load(parsed.encoder)
-    encoder = DMZEncoder(LATENT_DIM, max_time=parsed.seconds, max_iter=10_000, random_state=parsed.seed)
+    params = {"max_time": parsed.seconds, "max_iter": 10_000, "random_state": parsed.seed, "verbose": 1}
+    encoder = DMZEncoder(LATENT_DIM, **(params | parsed.params))
     encoder.fit(data.train[:-N_HELD_OUT])
     if parsed.encoder is not None:
         encoder.save(parsed.encoder)

@@ -12,8 +12,8 @@ from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
-from dmzrep.training import HookList, Hooks, Trainer, TrainingConfig, TrainingData
-from dmzrep.training.loop import parameter_groups
+from dmzrep.training import HookList, Hooks, RandomAffine, Trainer, TrainingConfig, TrainingData
+from dmzrep.training.loop import RESTING_SHARE, parameter_groups
 
 CPU = torch.device("cpu")
 IMAGES = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4)
@@ -231,6 +231,41 @@ def test_without_flips_images_come_as_they_are():
     assert {row.tobytes() for row in seen} == {row.tobytes() for row in rows}
 
 
+class EncoderSteps(Hooks):
+    """Which steps changed the encoder's weights, and what it was shown."""
+
+    def __init__(self, trainer):
+        self.changed, self.shown = [], []
+        self.before = [p.clone() for p in trainer.model.encoder.parameters()]
+        trainer.model.encoder.register_forward_pre_hook(lambda module, args: self.shown.append(args[0].clone()))
+
+    def step_end(self, trainer, loss):
+        now = [p.detach().clone() for p in trainer.model.encoder.parameters()]
+        self.changed.append(any(not torch.equal(a, b) for a, b in zip(self.before, now, strict=True)))
+        self.before = now
+
+
+def test_the_encoder_sees_other_views_until_it_rests():
+    rows = np.random.default_rng(0).random((64, 1, 8, 8)).astype(np.float32)
+    trainer = make_trainer(IMAGES, encoder_view=RandomAffine(), max_epochs=5, batch_size=16)
+    steps = EncoderSteps(trainer)
+    trainer.fit(make_data(IMAGES, rows=rows), hooks=steps, refresh=False)
+    n_steps = 5 * 4
+    resting = math.floor(n_steps * RESTING_SHARE)
+    assert 0 < resting < n_steps
+    assert steps.changed == [True] * (n_steps - resting) + [False] * resting
+    originals = {row.tobytes() for row in rows}
+    plain = [all(row.tobytes() in originals for row in batch.numpy()) for batch in steps.shown]
+    assert plain == [False] * (n_steps - resting) + [True] * resting
+
+
+def test_an_encoder_without_other_views_never_rests():
+    trainer = make_trainer(IMAGES, max_epochs=5, batch_size=16)
+    steps = EncoderSteps(trainer)
+    trainer.fit(make_data(IMAGES), hooks=steps, refresh=False)
+    assert steps.changed == [True] * 20
+
+
 # -- the learning rate -----------------------------------------------------------------------------
 
 
@@ -302,8 +337,9 @@ def test_gradients_are_clipped_to_their_largest_norm():
         (IMAGES, {"flip": True}),
         (VECTORS, {"timestep_sampling": "loss_second_moment", "max_epochs": 4}),
         (replace(IMAGES, conditioning="adagn", linear_start=True), {}),
+        (replace(IMAGES, conditioning="spatial_bias"), {"encoder_view": RandomAffine()}),
     ],
-    ids=["vectors", "images", "flips", "second-moment", "adagn"],
+    ids=["vectors", "images", "flips", "second-moment", "adagn", "views"],
 )
 def test_a_run_taken_up_from_its_state_is_the_run_that_never_stopped(network, settings):
     whole, stopped, resumed = (make_trainer(network, seed, **settings) for seed in (0, 0, 9))
