@@ -5,43 +5,15 @@ python -m benchmarks.report
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report_uses import USES
 from benchmarks.results import read
+from benchmarks.tables import machine, measured, spread, table
 
 ROOT = Path(__file__).parent.parent
 PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
-
-
-def table(header: list[str], rows: list[list[Any]]) -> str:
-    """Make a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def spread(values: list[float], digits: int = 3) -> str:
-    """Mean and, from two values on, the standard deviation over seeds."""
-    if not values:
-        return ""
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
-
-
-def measured(group: list[dict[str, Any]], key: str) -> str:
-    """Mean and spread of a measure over the rows that have it, their number where it differs."""
-    values = [row[key] for row in group if key in row]
-    return spread(values) + (f" ({len(values)} seed)" if 0 < len(values) < len(group) else "")
-
-
-def machine(rows: list[dict[str, Any]]) -> str:
-    """Name the machine and versions of the last row."""
-    env = rows[-1]["environment"]
-    return (
-        f"{env['processor']}, {env['threads']} threads, {env['device']}, torch {env['torch']}, "
-        f"scikit-learn {env['scikit-learn']}, {env['date']}."
-    )
 
 
 def mnist_section() -> str:
@@ -73,7 +45,7 @@ def mnist_section() -> str:
         "Logistic regression on 15,000 train codes, accuracy on the 10,000 test images; mAP@100 and 10-NN of "
         "Hamming search in the 60,000 train codes; mean ± standard deviation over seeds. Average precision "
         "sums the precisions at the ranks of neighbours of the query's class and divides by 100, or (\"of "
-        "found\", as some of the hashing literature has it) by the number of such neighbours. "
+        'found", as some of the hashing literature has it) by the number of such neighbours. '
         "Reconstruction: 500 test images from bits and random noise, 20 steps, in [-1, 1].\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.mnist_codes --data DATA --rivals`.\n"
@@ -205,7 +177,7 @@ def readme_figures() -> dict[str, str]:
 def main() -> None:
     """Write the page."""
     sections = {"mnist_codes": mnist_section, "training_speed": speed_section, "use_cost": use_section}
-    sections |= {"quickstart": demo_section, "ablations": ablations_section}
+    sections |= {"quickstart": demo_section, "ablations": ablations_section, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]
     PAGE.write_text("\n".join(parts))
