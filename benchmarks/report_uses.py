@@ -55,8 +55,8 @@ def retrieval_quality_section() -> str:
     header += ["attributes alike", "factors alike"]
     return (
         "## What search finds\n\n"
-        "Test images looked up among the train images. mAP@100 of the class, divided by 100; for avatars, how "
-        "far the 100 nearest agree with the query in each of 47 attributes and 14 factors, from 0 (as random "
+        "Test images looked up among the train images. mAP@100 of the class, divided by 100; for avatars, "
+        "how far the 100 nearest agree with the query in each of 47 attributes and 14 factors, from 0 (as random "
         "faces do) to 1 (entirely).\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.retrieval_quality --data DATA`.\n"
@@ -97,9 +97,10 @@ def edit_section() -> str:
     return (
         "## Edits\n\n"
         f"Avatars of 32 x 32 pixels, {one['latent_dim']} bits, {one['seconds']:.0f} seconds of training, "
-        f"parameters {one['params'] or 'default'}; {one['faces']} test faces. A classifier of pixels, right on "
-        f"{100 * one['judge_accuracy']:.1f} % of the test faces' attributes, says what changed.\n\n"
-        f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.edit_success --data DATA`.\n"
+        f"parameters {one['params'] or 'default'}; {one['faces']} test faces. A classifier of pixels, right "
+        f"on {100 * one['judge_accuracy']:.1f} % of the test faces' attributes, says what changed.\n\n"
+        f"{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.edit_success --data DATA`.\n"
     )
 
 
