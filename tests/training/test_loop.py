@@ -237,7 +237,8 @@ class EncoderSteps(Hooks):
     def __init__(self, trainer):
         self.changed, self.shown = [], []
         self.before = [p.clone() for p in trainer.model.encoder.parameters()]
-        trainer.model.encoder.register_forward_pre_hook(lambda module, args: self.shown.append(args[0].clone()))
+        encoder = trainer.model.encoder
+        encoder.register_forward_pre_hook(lambda module, args: self.shown.append(args[0].clone()))
 
     def step_end(self, trainer, loss):
         now = [p.detach().clone() for p in trainer.model.encoder.parameters()]
