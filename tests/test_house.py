@@ -70,3 +70,14 @@ def test_import_leaves_heavy_packages_alone():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", dmzrep.__all__)
+def test_public_names_are_where_the_package_says(name):
+    assert getattr(dmzrep, name) is not None
+    assert name in dir(dmzrep)
+
+
+def test_other_names_are_missing_as_usual():
+    with pytest.raises(AttributeError, match="module 'dmzrep' has no attribute 'Encoder'"):
+        dmzrep.Encoder  # noqa: B018

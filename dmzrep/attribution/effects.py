@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from dmzrep.batching import batches
+from dmzrep.codec import block_seeds, decode_codes
 from dmzrep.images import ImageFormat
 from dmzrep.inputs import check_codes
-from dmzrep.random import draw_seed, image_seeds
 
 #: Rows that are decoded in one call, about: enough to fill batches, few enough to keep in memory.
 _CALL_ROWS = 512
@@ -117,17 +116,13 @@ def bit_effects(
     like = None if like is None else np.asarray(like)
     if like is not None and len(like) != len(codes):
         raise ValueError(f"like must have one row for each code, {len(codes)}, got {len(like)}.")
-    takes_seed = "random_state" in inspect.signature(encoder.inverse_transform).parameters
-    seeds = np.array([seed % 2**31 for seed in image_seeds(draw_seed(random_state), len(codes))])
+    seeds = block_seeds(random_state, len(codes))
     absolute = signed = None
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     for part in batches(len(codes), max(1, _CALL_ROWS // len(chosen))):
         times = len(chosen) + 1
-        options = dict(decoding)
-        if takes_seed:
-            options["random_state"] = np.tile(seeds[part], times).tolist()
-        if like is not None:
-            options["like"] = np.concatenate([like[part]] * times)
+        options = {**decoding, "random_state": seeds[part] * times}
+        options["like"] = None if like is None else np.concatenate([like[part]] * times)
         off, on = _off_and_on(encoder, codes[part], chosen, options)
         difference = on.astype(np.float64) - off.astype(np.float64)
         total = np.abs(difference).sum(axis=1), difference.sum(axis=1)
@@ -180,7 +175,7 @@ def _off_and_on(
     """Decode every code with one bit after the other off, and on; each (n_bits, n, *row_shape)."""
     flipped = np.repeat(codes[None], len(bits) + 1, axis=0)  # The first copy stays as it is.
     flipped[1 + np.arange(len(bits)), :, bits] ^= 1
-    rows = np.asarray(encoder.inverse_transform(flipped.reshape(-1, codes.shape[1]), **options))
+    rows = decode_codes(encoder, flipped.reshape(-1, codes.shape[1]), **options)
     rows = rows.reshape(len(bits) + 1, len(codes), *rows.shape[1:])
     before, after = np.broadcast_to(rows[:1], rows[1:].shape), rows[1:]
     is_on = (codes.T[bits] == 1).reshape(len(bits), len(codes), *[1] * (rows.ndim - 2))

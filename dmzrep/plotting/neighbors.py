@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmzrep.codec import code_probabilities
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
@@ -203,7 +204,7 @@ class NeighborsDisplay:
 
 def _bits(encoder: DMZEncoder, rows: Any) -> np.ndarray:
     """Hard bits, whatever `output` the encoder gives."""
-    return np.asarray(encoder.transform(rows)) > (0.0 if encoder.output == "logits" else 0.5)
+    return code_probabilities(encoder, rows) > 0.5
 
 
 def _caption(distance: int | float) -> str:
