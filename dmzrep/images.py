@@ -110,10 +110,15 @@ class ImageFormat:
     def check(self, X: np.ndarray) -> None:
         """Raise unless rows have the fitted shape and values in the fitted range."""
         if X.ndim == 0 or X.shape[1:] != self.row_shape:
+            alone = X.shape == self.row_shape
             raise ValueError(
                 f"Found array with shape {X.shape}, but DMZEncoder was fitted on images of shape "
                 f"{self.row_shape}: expected (n, {', '.join(map(str, self.row_shape))}). "
-                "Resize or rearrange the images to the fitted layout."
+                + (
+                    "Pass a single image as X[None]."
+                    if alone
+                    else "Resize or rearrange the images to the fitted layout."
+                )
             )
         if len(X) == 0:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required by DMZEncoder.")

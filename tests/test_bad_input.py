@@ -92,8 +92,8 @@ def test_cuda_asked_for_and_absent(monkeypatch):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (IMAGES[:, :, :7], r"fitted on images of shape \(8, 8\)"),
-        (IMAGES[0], r"fitted on images of shape \(8, 8\)"),
+        (IMAGES[:, :, :7], r"fitted on images of shape \(8, 8\).*Resize or rearrange"),
+        (IMAGES[0], r"fitted on images of shape \(8, 8\).*single image as X\[None\]"),
         (IMAGES.reshape(12, 64), r"fitted on images of shape \(8, 8\)"),
         (IMAGES[:0], r"0 sample\(s\)"),
         (IMAGES / 255.0, "Multiply them by 255"),
