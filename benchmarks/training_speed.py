@@ -1,6 +1,6 @@
 """How fast training runs, against the authors' network type, and where the time goes.
 
-    python -m benchmarks.training_speed --data DATA [--rounds 3] [--steps 8]
+    python -m benchmarks.training_speed --data DATA [--rounds 3] [--steps 8] [--compile]
 
 Needs diffusers (extra `bench`). Every contender is timed in turn, several rounds, in one process;
 the figures are medians. Ours is the whole training step of `DMZEncoder`: batch from uint8 data,
@@ -139,6 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="folder that holds mnist.npz")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--compile", action="store_true", help="time compile=True too; needs a C++ compiler")
     parsed = parser.parse_args(arguments)
     X = np.load(Path(parsed.data) / "mnist.npz")["x_train"]
     same_shape = {"width": (32, 64, 64), "depth": 2, "patch_size": 1, "attention": (14, 7), "batch_size": 64}
@@ -156,9 +157,17 @@ def main(arguments: list[str] | None = None) -> None:
             64,
         ),
     }
-    for step, _ in contenders.values():
+    if parsed.compile:
+        for attention, at in (((14, 7), "14 and 7 px"), ((7,), "7 px")):
+            name = f"ours, (32, 64, 64), no patches, batch 64, attention at {at}, compiled"
+            step = our_step(X, **same_shape | {"attention": attention, "compile": True})[0]
+            contenders[name] = (step, 64)
+        contenders["ours, default, compiled"] = (our_step(X, compile=True)[0], DMZEncoder().batch_size)
+    for name, (step, _) in contenders.items():
+        begun = time.perf_counter()
         step()
         step()
+        print(f"warm after {time.perf_counter() - begun:5.1f} s: {name}", flush=True)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(parsed.rounds):
         for name, (step, batch_size) in contenders.items():
