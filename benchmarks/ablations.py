@@ -37,7 +37,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "batch 64": {"batch_size": 64},
     "learning rate 2e-3": {"learning_rate": 2e-3},
     "depth as in DDPM": {"depth": 1},
-    "as the paper: bias, plain views, temperature 1": {
+    "bias, plain views, temperature 1": {
         "conditioning": "bias",
         "encoder_augment": None,
         "temperature": 1.0,

@@ -172,8 +172,8 @@ def readme_figures() -> dict[str, str]:
         for name in dict.fromkeys(r["name"] for r in mnist):
             group = [r for r in mnist if r["name"] == name]
             floats = "probe_probabilities" if "probe_probabilities" in group[0] else "probe_floats"
-            figures = (measured(group, k) for k in (floats, "probe_bits", "map_at_100"))
-            lines.append([name, group[-1]["environment"]["threads"], *figures])
+            cells = (measured(group, k) for k in (floats, "probe_bits", "map_at_100"))
+            lines.append([name, group[-1]["environment"]["threads"], *cells])
         header = ["MNIST, 64 bits; ours after 7 minutes", "cores", "probe, floats", "probe, bits", "mAP@100"]
         ours = speed["ours, default"]
         figures["mnist"] = (
