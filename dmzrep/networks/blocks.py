@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dmzrep.networks.normalisation import ScaleShiftPair, group_norm, normalise
+
 
 def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     """Set a layer's weights and bias to zero, so that its branch starts as nothing."""
@@ -15,12 +17,6 @@ def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def group_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
-    """Group normalisation with groups of at least four channels, at most 32 groups."""
-    groups = math.gcd(channels, max(1, min(32, channels // 4)))
-    return nn.GroupNorm(groups, channels, affine=affine)
 
 
 class TimestepEmbedding(nn.Module):
@@ -109,15 +105,23 @@ class ResidualBlock(nn.Module):
         self.conv2 = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
-    def forward(
-        self, x: Tensor, time: tuple[Tensor, Tensor], code: tuple[Tensor, Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, time: ScaleShiftPair, code: ScaleShiftPair | None = None) -> Tensor:
         """Map (n, in_channels, H, W) to (n, out_channels, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = modulate(self.norm2(h), time)
-        if code is not None:
-            h = modulate(h, code)
-        return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        h = self.conv1(normalise(self.norm1, x, activate=True))
+        h = normalise(self.norm2, h, time, code, activate=True)
+        return self.conv2(self.dropout(h)).add_(self.skip(x))
+
+
+#: Positions up to which attention on a CPU writes its weights out, which is faster there.
+WRITTEN_OUT_POSITIONS = 256
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Scaled dot-product attention of tensors of shape (n, heads, positions, head channels)."""
+    if query.device.type != "cpu" or max(query.shape[2], key.shape[2]) > WRITTEN_OUT_POSITIONS:
+        return F.scaled_dot_product_attention(query, key, value)
+    scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3))
+    return torch.matmul(scores.softmax(dim=3), value)
 
 
 class SelfAttention(nn.Module):
@@ -127,11 +131,11 @@ class SelfAttention(nn.Module):
     ----------
     channels : int
         Number of channels.
-    head_channels : int, default=32
+    head_channels : int, default=64
         Channels of a head, reduced to a divisor of `channels`.
     """
 
-    def __init__(self, channels: int, head_channels: int = 32):
+    def __init__(self, channels: int, head_channels: int = 64):
         super().__init__()
         self.n_heads = max(1, channels // math.gcd(channels, head_channels))
         self.norm = group_norm(channels)
@@ -141,10 +145,10 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, H, W) to the same shape."""
         n, channels, height, width = x.shape
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        tokens = normalise(self.norm, x).flatten(2).transpose(1, 2)
         split = self.query_key_value(tokens).view(n, height * width, 3, self.n_heads, -1)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         mixed = self.out(mixed.transpose(1, 2).reshape(n, height * width, channels))
         return x + mixed.transpose(1, 2).reshape(n, channels, height, width)
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmzrep.networks.blocks import ScaleShift, group_norm, zero_init
+from dmzrep.networks.blocks import ScaleShift, attend, zero_init
 from dmzrep.networks.codes import code_columns, code_features
+from dmzrep.networks.normalisation import group_norm
 
 CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "none")
 
@@ -168,11 +169,11 @@ class CrossAttention(nn.Module):
         Channels of the feature map.
     token_dim : int
         Width of a token.
-    head_channels : int, default=32
-        Channels of a head.
+    head_channels : int, default=64
+        Channels of a head, reduced to a divisor of `channels`.
     """
 
-    def __init__(self, channels: int, token_dim: int, head_channels: int = 32):
+    def __init__(self, channels: int, token_dim: int, head_channels: int = 64):
         super().__init__()
         self.n_heads = max(1, channels // math.gcd(channels, head_channels))
         self.norm = group_norm(channels)
@@ -187,7 +188,7 @@ class CrossAttention(nn.Module):
         query = self.query(positions).view(n, -1, self.n_heads, channels // self.n_heads).transpose(1, 2)
         key_value = self.key_value(tokens).view(n, tokens.shape[1], 2, self.n_heads, -1)
         key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        mixed = attend(query, key, value).transpose(1, 2)
         mixed = self.out(mixed.reshape(n, -1, channels))
         return x + mixed.transpose(1, 2).reshape(x.shape)
 

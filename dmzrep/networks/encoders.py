@@ -7,7 +7,8 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmzrep.networks.blocks import group_norm, zero_init
+from dmzrep.networks.blocks import zero_init
+from dmzrep.networks.normalisation import group_norm
 
 #: Side, in pixels, to which images are averaged before the linear start.
 LINEAR_START_SIDE = 32

@@ -16,10 +16,10 @@ from dmzrep.networks.blocks import (
     SelfAttention,
     TimestepEmbedding,
     Upsample,
-    group_norm,
     zero_init,
 )
 from dmzrep.networks.conditioning import CrossAttention, build_code_layers
+from dmzrep.networks.normalisation import group_norm, normalise
 
 
 class UNet(nn.Module):
@@ -172,7 +172,7 @@ class UNet(nn.Module):
                 h = self._run(stage, torch.cat([h, skips.pop()], dim=1), next(time), next(code))
             if level < len(self.upsample):
                 h = self.upsample[level](h)
-        h = self.conv_out(F.silu(self.norm_out(h)))
+        h = self.conv_out(normalise(self.norm_out, h, activate=True))
         if self.patch_size > 1:
             h = F.pixel_shuffle(h, self.patch_size)
         return h[:, :, :height, :width]
@@ -190,9 +190,9 @@ class UNet(nn.Module):
         if "attention" in stage:
             h = stage["attention"](h)
         if self.conditioning == "bias":
-            h = h + code[:, :, None, None]
+            h = h.add_(code[:, :, None, None])
         elif self.conditioning == "spatial_bias":
-            h = h + code
+            h = h.add_(code)
         elif "cross_attention" in stage:
             h = stage["cross_attention"](h, code)
         return h

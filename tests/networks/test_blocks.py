@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from dmzrep.networks import blocks
 from dmzrep.networks.blocks import (
     Downsample,
     ResidualBlock,
@@ -11,18 +12,10 @@ from dmzrep.networks.blocks import (
     SelfAttention,
     TimestepEmbedding,
     Upsample,
-    group_norm,
+    attend,
     modulate,
     zero_init,
 )
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 8, 24, 30, 64, 96, 128, 192, 576, 768])
-def test_normalisation_groups_divide_the_channels_and_are_at_most_32(channels):
-    norm = group_norm(channels)
-    assert channels % norm.num_groups == 0
-    assert norm.num_groups <= 32
-    assert norm.num_groups == 1 or channels // norm.num_groups >= 4
 
 
 def test_timestep_features_are_cosines_and_sines_at_falling_frequencies():
@@ -75,7 +68,16 @@ def test_a_residual_block_starts_as_its_skip(channels, out):
     torch.testing.assert_close(block(x, time), block.skip(x))
 
 
-@pytest.mark.parametrize("channels", [4, 24, 32, 48, 64])
+@pytest.mark.parametrize("limit", [0, 256])
+def test_attention_written_out_is_attention(monkeypatch, limit):
+    monkeypatch.setattr(blocks, "WRITTEN_OUT_POSITIONS", limit)
+    query, key, value = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 7, 4), torch.randn(2, 3, 7, 4)
+    torch.testing.assert_close(
+        attend(query, key, value), ((query @ key.transpose(2, 3)) / 2.0).softmax(dim=3) @ value
+    )
+
+
+@pytest.mark.parametrize("channels", [4, 24, 32, 48, 64, 128, 192])
 def test_self_attention_is_softmax_attention_over_positions(randomise, channels):
     layer = randomise(SelfAttention(channels)).double()
     x = torch.randn(2, channels, 3, 4).double()

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from dmzrep.networks.conditioning import CONDITIONINGS
+from dmzrep.networks.normalisation import normalise
 from dmzrep.networks.unet import UNet
 
 LATENT_DIM = 5
@@ -88,12 +89,18 @@ def test_every_weight_takes_part_at_any_depth(randomise, conditioning, depth):
     assert idle == []
 
 
-def test_a_bias_is_added_at_every_position_alike(randomise):
+def test_a_bias_is_added_at_every_position_alike(randomise, monkeypatch):
     unet = randomise(make("bias", (8,), attention_levels=()))
     x, t, z = torch.zeros(1, 2, 9, 9), torch.zeros(1), torch.rand(1, LATENT_DIM)
     captured = []
-    unet.up[0][-1]["block"].register_forward_hook(lambda module, args, output: captured.append(output))
-    unet.norm_out.register_forward_hook(lambda module, args, output: captured.append(args[0]))
+
+    def spy(norm, h, **options):
+        captured.append(h)
+        return normalise(norm, h, **options)
+
+    # The bias is added in place.
+    unet.up[0][-1]["block"].register_forward_hook(lambda module, args, out: captured.append(out.clone()))
+    monkeypatch.setattr("dmzrep.networks.unet.normalise", spy)
     unet(x, t, z)
     added = captured[1] - captured[0]
     expected = unet.code_layers(z)[-1][:, :, None, None].expand_as(added)
