@@ -1,4 +1,4 @@
-"""Measures of codes that every benchmark shares: linear probes and Hamming retrieval."""
+"""Measures of codes that every benchmark shares: linear probes, Hamming retrieval, use of the bits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,33 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from dmzrep.inference import code_report
+from dmzrep.inference.code_report import DEAD_ENTROPY
+from dmzrep.probing import probe_scores
 from dmzrep.retrieval import hamming_neighbors
+
+
+def average_precision(
+    index_labels: np.ndarray, query_labels: np.ndarray, neighbors: np.ndarray, divide_by: str = "findable"
+) -> float:
+    """Mean average precision of neighbours of shape (n_queries, k), rows of the index, nearest first.
+
+    See `mean_average_precision`.
+    """
+    k = neighbors.shape[1]
+    relevant = index_labels[neighbors] == query_labels[:, None]
+    precision = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
+    if divide_by == "found":
+        count = relevant.sum(axis=1).clip(min=1)
+    else:
+        count = pd.Series(index_labels).value_counts().reindex(query_labels, fill_value=0).clip(1, k)
+    return float(((precision * relevant).sum(axis=1) / np.asarray(count)).mean())
+
+
+def majority_accuracy(index_labels: np.ndarray, query_labels: np.ndarray, neighbors: np.ndarray) -> float:
+    """Accuracy of the majority label among neighbours of shape (n_queries, k)."""
+    winners = np.array([np.bincount(row).argmax() for row in index_labels[neighbors]])
+    return float((winners == query_labels).mean())
 
 
 def mean_average_precision(
@@ -25,13 +51,8 @@ def mean_average_precision(
     that label where they are fewer), or with `divide_by="found"` by the number that was found, as some
     of the hashing literature does; that figure is higher and says less.
     """
-    relevant = index_labels[hamming_neighbors(query_bits, index_bits, k)[1]] == query_labels[:, None]
-    precision = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
-    if divide_by == "found":
-        count = relevant.sum(axis=1).clip(min=1)
-    else:
-        count = pd.Series(index_labels).value_counts().reindex(query_labels, fill_value=0).clip(1, k)
-    return float(((precision * relevant).sum(axis=1) / np.asarray(count)).mean())
+    neighbors = hamming_neighbors(query_bits, index_bits, k)[1]
+    return average_precision(index_labels, query_labels, neighbors, divide_by)
 
 
 def knn_accuracy(
@@ -42,9 +63,35 @@ def knn_accuracy(
     k: int = 10,
 ) -> float:
     """Accuracy of the majority label among the k nearest codes."""
-    votes = index_labels[hamming_neighbors(query_bits, index_bits, k)[1]]
-    winners = np.array([np.bincount(row).argmax() for row in votes])
-    return float((winners == query_labels).mean())
+    return majority_accuracy(index_labels, query_labels, hamming_neighbors(query_bits, index_bits, k)[1])
+
+
+def agreement(
+    index: pd.DataFrame, queries: pd.DataFrame, neighbors: np.ndarray
+) -> tuple[float, float, float]:
+    """Share of neighbours with the query's value, that of random rows, and the gain on it.
+
+    Parameters
+    ----------
+    index, queries : DataFrame
+        A column of whole numbers for each attribute.
+    neighbors : ndarray of shape (n_queries, k)
+        Rows of `index`.
+
+    Returns
+    -------
+    shares : tuple of three floats
+        Means over attributes: agreement, chance, and (agreement - chance) / (1 - chance).
+    """
+    shares = []
+    for name in index.columns:
+        known, asked = index[name].to_numpy(), queries[name].to_numpy()
+        agree = (known[neighbors] == asked[:, None]).mean()
+        chance = pd.Series(known).value_counts(normalize=True).reindex(asked, fill_value=0.0).mean()
+        if chance < 1.0:
+            shares.append((agree, chance, (agree - chance) / (1.0 - chance)))
+    agreed, by_chance, above = np.mean(shares, axis=0)
+    return float(agreed), float(by_chance), float(above)
 
 
 def linear_probe(
@@ -53,3 +100,23 @@ def linear_probe(
     """Test accuracy of a logistic regression with scikit-learn's default penalty."""
     probe = LogisticRegression(max_iter=1000).fit(train, train_labels)
     return float(probe.score(test, test_labels))
+
+
+def attribute_auroc(
+    train: np.ndarray, train_labels: pd.DataFrame, test: np.ndarray, test_labels: pd.DataFrame
+) -> pd.Series:
+    """Test AUROC of a logistic regression of standardised codes for each attribute.
+
+    NaN where train or test rows show one class only.
+    """
+    parts = np.repeat(["train", "test"], [len(train), len(test)])
+    labels = pd.concat([train_labels, test_labels], ignore_index=True)
+    codes = np.concatenate([train, test])
+    scores = probe_scores(codes, labels, protocol="holdout", split=parts, scoring="roc_auc")
+    return scores.set_index("attribute")["roc_auc"]
+
+
+def bit_use(bits: np.ndarray) -> dict[str, float]:
+    """Mean entropy of the bits, and how many of them are dead."""
+    entropy = code_report(bits)["entropy"]
+    return {"entropy": float(entropy.mean()), "dead_bits": int((entropy < DEAD_ENTROPY).sum())}

@@ -6,59 +6,18 @@ python -m benchmarks.report
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from benchmarks.figures import draw_time_to_quality
+from benchmarks.report_time_to_quality import RESULTS, SAME, cell, current, label, time_to_quality_sections
 from benchmarks.report_uses import USES
 from benchmarks.results import read
-from benchmarks.tables import machine, measured, spread, table
+from benchmarks.tables import groups_of, machine, spread, table
 
 ROOT = Path(__file__).parent.parent
 PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
-
-
-def mnist_section() -> str:
-    """Codes of MNIST after a time of training."""
-    rows = read("mnist_codes")
-    groups: dict[tuple, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["name"], row["seconds_asked"], row["latent_dim"]), []).append(row)
-    lines = []
-    maps = ("map_at_100", "map_at_100_found")
-    for (name, _, bits), group in groups.items():
-        floats = "probe_probabilities" if "probe_probabilities" in group[0] else "probe_floats"
-        lines.append(
-            [
-                name,
-                bits,
-                spread([r["seconds"] for r in group], 0),
-                group[-1]["environment"]["threads"],
-                len(group),
-                *(measured(group, k) for k in (floats, "probe_bits", *maps, "knn_10")),
-                spread([r["mean_entropy"] for r in group], 2) if "mean_entropy" in group[0] else "",
-                max(r.get("dead_bits", 0) for r in group) if "dead_bits" in group[0] else "",
-                spread([r["reconstruction_mse"] for r in group]) if "reconstruction_mse" in group[0] else "",
-            ]
-        )
-    header = [
-        "representation",
-        "bits",
-        "seconds",
-        "cores",
-        "seeds",
-        "probe, probabilities or floats",
-        "probe, bits",
-    ]
-    header += ["mAP@100", "mAP@100, of found", "10-NN", "entropy a bit", "dead bits", "reconstruction MSE"]
-    return (
-        "## MNIST, 28 x 28\n\n"
-        "Logistic regression on 15,000 train codes, accuracy on the 10,000 test images; mAP@100 and 10-NN of "
-        "Hamming search in the 60,000 train codes; mean ± standard deviation over seeds. Average precision "
-        "sums the precisions at the ranks of neighbours of the query's class and divides by 100, or (\"of "
-        'found", as some of the hashing literature has it) by the number of such neighbours. '
-        "Reconstruction: 500 test images from bits and random noise, 20 steps, in [-1, 1].\n\n"
-        f"{table(header, lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.mnist_codes --data DATA --rivals`.\n"
-    )
+FIGURE = ROOT / "docs" / "images" / "time_to_quality.png"
+#: Training time of the README's table.
+README_SECONDS = 420.0
 
 
 def speed_section() -> str:
@@ -133,27 +92,6 @@ def demo_section() -> str:
     )
 
 
-def ablations_section() -> str:
-    """Choices behind the defaults."""
-    rows = read("ablations")
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["choice"], []).append(row)
-    keys = ("probabilities", "bits", "map_at_100", "entropy", "reconstruction_mse")
-    lines = [
-        [name, len(group), *(spread([r[k] for r in group]) for k in keys)] for name, group in groups.items()
-    ]
-    header = ["choice", "seeds", "probe, probabilities", "probe, bits", "mAP@100", "entropy a bit"]
-    header += ["reconstruction MSE"]
-    return (
-        "## Choices behind the defaults\n\n"
-        f"One change at a time; {rows[0]['images']} MNIST train images seen once, 64 bits; scores on "
-        "held-out train images (probes fitted on 10,000, scored on 10,000, which also search the first "
-        "10,000).\n\n"
-        f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.ablations --data DATA`.\n"
-    )
-
-
 def readme_figures() -> dict[str, str]:
     """Figures between the marks in the README."""
     figures = {}
@@ -165,16 +103,19 @@ def readme_figures() -> dict[str, str]:
         ]
         header = ["code of digits, a minute of training", "logistic regression", "5-NN"]
         figures["demo"] = table(header, rows)
-    mnist = [r for r in read("mnist_codes") if r["latent_dim"] == 64 and r["seconds_asked"] in (420.0, None)]
+    asked = {"set": "mnist", "part": "test", "latent_dim": 64, "images_asked": None}
+    tested = [r for r in current(read(RESULTS)) if all(r[key] == value for key, value in asked.items())]
+    mnist = [r for r in tested if r["seconds_asked"] in (README_SECONDS, None)]
     speed = {r["contender"]: r for r in read("training_speed")}
     if mnist and speed:
-        lines = []
-        for name in dict.fromkeys(r["name"] for r in mnist):
-            group = [r for r in mnist if r["name"] == name]
-            floats = "probe_probabilities" if "probe_probabilities" in group[0] else "probe_floats"
-            cells = (measured(group, k) for k in (floats, "probe_bits", "map_at_100"))
-            lines.append([name, group[-1]["environment"]["threads"], *cells])
-        header = ["MNIST, 64 bits; ours after 7 minutes", "cores", "probe, floats", "probe, bits", "mAP@100"]
+        columns = (("probe_probabilities", "probe_floats"), ("probe_bits",), ("map_at_100",))
+        lines = [
+            [label(group), threads, *(cell(group, keys) for keys in columns)]
+            for (_, _, _, threads), group in groups_of(mnist, *SAME).items()
+        ]
+        minutes = f"{README_SECONDS / 60:g}"
+        header = [f"MNIST, 64 bits; ours after {minutes} minutes", "cores"]
+        header += ["probe, floats", "probe, bits", "mAP@100"]
         ours = speed["ours, default"]
         figures["mnist"] = (
             f"{table(header, lines)}\n\nTraining runs at {ours['images_per_second']:.0f} images/s, "
@@ -186,8 +127,9 @@ def readme_figures() -> dict[str, str]:
 
 def main() -> None:
     """Write the page."""
-    sections = {"mnist_codes": mnist_section, "training_speed": speed_section, "use_cost": use_section}
-    sections |= {"quickstart": demo_section, "ablations": ablations_section, **USES}
+    figure = str(FIGURE.relative_to(PAGE.parent)) if draw_time_to_quality(read(RESULTS), FIGURE) else None
+    sections = {RESULTS: lambda: time_to_quality_sections(figure=figure), "training_speed": speed_section}
+    sections |= {"use_cost": use_section, "quickstart": demo_section, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]
     PAGE.write_text("\n".join(parts))

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from benchmarks.results import read
-from benchmarks.tables import machine, spread, table
-
-
-def groups_of(rows: list[dict[str, Any]], *keys: str) -> dict[tuple, list[dict[str, Any]]]:
-    """Rows by the values of some keys, in order of appearance."""
-    groups: dict[tuple, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    return groups
+from benchmarks.tables import groups_of, machine, spread, table
 
 
 def retrieval_speed_section() -> str:

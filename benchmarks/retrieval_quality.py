@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.special import expit
 
 from benchmarks import results
-from benchmarks.code_quality import mean_average_precision
+from benchmarks.code_quality import agreement, average_precision, mean_average_precision
 from benchmarks.datasets import ImageData, load_avatars, load_mnist
 from benchmarks.rivals import RIVALS, encoded, flat
 from dmzrep import DMZEncoder
@@ -58,34 +58,6 @@ class FaissLSH:
 CONTENDERS = {"FAISS LSH": FaissLSH, **{name: RIVALS[name] for name in ("PCA", "ITQ", "LSH", "BernoulliRBM")}}
 
 
-def agreement(
-    index: pd.DataFrame, queries: pd.DataFrame, neighbors: np.ndarray
-) -> tuple[float, float, float]:
-    """Share of neighbours with the query's value, that of random rows, and the gain on it.
-
-    Parameters
-    ----------
-    index, queries : DataFrame
-        A column of whole numbers for each attribute.
-    neighbors : ndarray of shape (n_queries, k)
-        Rows of `index`.
-
-    Returns
-    -------
-    shares : tuple of three floats
-        Means over attributes: agreement, chance, and (agreement - chance) / (1 - chance).
-    """
-    shares = []
-    for name in index.columns:
-        known, asked = index[name].to_numpy(), queries[name].to_numpy()
-        agree = (known[neighbors] == asked[:, None]).mean()
-        chance = pd.Series(known).value_counts(normalize=True).reindex(asked, fill_value=0.0).mean()
-        if chance < 1.0:
-            shares.append((agree, chance, (agree - chance) / (1.0 - chance)))
-    agreed, by_chance, above = np.mean(shares, axis=0)
-    return float(agreed), float(by_chance), float(above)
-
-
 def measure(data: ImageData, train: np.ndarray, test: np.ndarray, metric: str) -> dict[str, float]:
     """Search with bits, or with probabilities as queries, and score what is found."""
     if not isinstance(data.train_labels, pd.DataFrame) and metric == "hamming":
@@ -97,10 +69,7 @@ def measure(data: ImageData, train: np.ndarray, test: np.ndarray, metric: str) -
     index = FaissNeighbors(K, metric=metric, shortlist=10 * K).fit(codes[0])
     neighbors = index.kneighbors(codes[1], return_distance=False)
     if not isinstance(data.train_labels, pd.DataFrame):
-        relevant = data.train_labels[neighbors] == data.test_labels[:, None]
-        precision = np.cumsum(relevant, axis=1) / np.arange(1, K + 1)
-        findable = np.bincount(data.train_labels)[data.test_labels].clip(1, K)
-        return {"map_at_100": float(((precision * relevant).sum(axis=1) / findable).mean())}
+        return {"map_at_100": average_precision(data.train_labels, data.test_labels, neighbors)}
     row = {}
     for kind, known, asked in (
         ("attribute", data.train_labels, data.test_labels),

@@ -12,6 +12,14 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+def groups_of(rows: list[dict[str, Any]], *keys: str) -> dict[tuple, list[dict[str, Any]]]:
+    """Rows by the values of some keys, in order of appearance."""
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
 def spread(values: list[float], digits: int = 3) -> str:
     """Mean and, from two values on, the standard deviation over seeds."""
     if not values:
@@ -20,10 +28,11 @@ def spread(values: list[float], digits: int = 3) -> str:
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def measured(group: list[dict[str, Any]], key: str) -> str:
+def measured(group: list[dict[str, Any]], key: str, digits: int = 3) -> str:
     """Mean and spread of a measure over the rows that have it, their number where it differs."""
-    values = [row[key] for row in group if key in row]
-    return spread(values) + (f" ({len(values)} seed)" if 0 < len(values) < len(group) else "")
+    values = [row[key] for row in group if row.get(key) is not None]
+    few = f" ({len(values)} seed{'s' if len(values) > 1 else ''})" if 0 < len(values) < len(group) else ""
+    return spread(values, digits) + few
 
 
 def machine(rows: list[dict[str, Any]]) -> str:
@@ -33,3 +42,12 @@ def machine(rows: list[dict[str, Any]]) -> str:
         f"{env['processor']}, {env['threads']} threads, {env['device']}, torch {env['torch']}, "
         f"scikit-learn {env['scikit-learn']}, {env['date']}."
     )
+
+
+def machines(rows: list[dict[str, Any]]) -> str:
+    """Name every machine of the rows, each as of its last row."""
+    keys = ("processor", "threads", "device", "torch", "scikit-learn")
+    kinds: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault(tuple(row["environment"][key] for key in keys), []).append(row)
+    return " ".join(machine(kind) for kind in kinds.values())

@@ -109,7 +109,7 @@ class ResidualBlock(nn.Module):
         """Map (n, in_channels, H, W) to (n, out_channels, H, W)."""
         h = self.conv1(normalise(self.norm1, x, activate=True))
         h = normalise(self.norm2, h, time, code, activate=True)
-        return self.conv2(self.dropout(h)).add_(self.skip(x))
+        return self.skip(x) + self.conv2(self.dropout(h))
 
 
 #: Positions up to which attention on a CPU writes its weights out, which is faster there.

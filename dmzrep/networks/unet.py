@@ -190,9 +190,9 @@ class UNet(nn.Module):
         if "attention" in stage:
             h = stage["attention"](h)
         if self.conditioning == "bias":
-            h = h.add_(code[:, :, None, None])
+            h = h + code[:, :, None, None]
         elif self.conditioning == "spatial_bias":
-            h = h.add_(code)
+            h = h + code
         elif "cross_attention" in stage:
             h = stage["cross_attention"](h, code)
         return h
