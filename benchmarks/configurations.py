@@ -1,0 +1,53 @@
+"""Configurations of DMZEncoder that benchmarks compare: parameters that differ from the defaults, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # How the code enters the denoiser.
+    "code_input one_hot": {"code_input": "one_hot"},
+    "conditioning bias": {"conditioning": "bias"},
+    "conditioning adagn": {"conditioning": "adagn"},
+    "cross-attention": {"conditioning": "cross_attention"},
+    # What the encoder and the denoiser are shown.
+    "the encoder sees images as they are": {"encoder_augment": None},
+    "augment flip": {"augment": "flip"},
+    "augment flip, the encoder sees images as they are": {"augment": "flip", "encoder_augment": None},
+    "input perturbation 0.1": {"input_perturbation": 0.1},
+    # Bits in training.
+    "temperature 1": {"temperature": 1.0},
+    "temperature 3": {"temperature": 3.0},
+    "straight-through": {"straight_through": True},
+    # The start.
+    "init random": {"init": "random"},
+    "init pca": {"init": "pca"},
+    # Networks. Sides of feature maps: 14 and 7 of images of 28 pixels, 16 and 8 of 32.
+    "attention at 7 px": {"attention": (7,)},
+    "attention at 8 px": {"attention": (8,)},
+    "depth as in DDPM": {"depth": 1},
+    "encoder_width 16": {"encoder_width": 16},
+    "encoder_width 64": {"encoder_width": 64},
+    # The objective.
+    "uniform timesteps": {"timestep_sampling": "uniform"},
+    "objective epsilon": {"objective": "epsilon"},
+    "objective sample": {"objective": "sample"},
+    "linear schedule": {"noise_schedule": "linear"},
+    "learn_variance": {"learn_variance": True},
+    # The optimiser.
+    "batch 64": {"batch_size": 64},
+    "batch 128": {"batch_size": 128},
+    "learning rate 2e-3": {"learning_rate": 2e-3},
+    "constant learning rate": {"final_learning_rate": 1.0},
+    "warmup 500": {"warmup_steps": 500},
+    "ema off": {"ema_half_life": 0.0},
+    # Several at once.
+    "bias, plain views, temperature 1": {
+        "conditioning": "bias",
+        "encoder_augment": None,
+        "temperature": 1.0,
+    },
+    # Length of the code.
+    **{f"{n} bits": {"latent_dim": n} for n in (8, 16, 32, 128, 256)},
+}

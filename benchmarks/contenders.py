@@ -1,0 +1,158 @@
+"""Trained contenders: our binary codes, and what else could be trained in the same time.
+
+Each is made from the number of bits and a seed, with `max_time` (seconds) or `max_iter` (epochs), and has
+`fit(X)`, `transform(X)`, which gives a dict of named representations, `reconstruct(X)`, `history_` (a
+DataFrame with a row for each epoch) and `decoded_from`, the representation that `reconstruct` starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor
+
+from benchmarks.convolutional_vae import ConvolutionalVAE
+from benchmarks.rivals import encoded, signs
+from dmzrep import DMZEncoder
+from dmzrep.device import autocast
+from dmzrep.diffusion.samplers import timestep_grid
+from dmzrep.diffusion.timesteps import TimestepSampler
+from dmzrep.fitting import build_trainer, train
+from dmzrep.images import learn_image_format
+from dmzrep.inference import TrainedModel, decode, encode_logits
+from dmzrep.random import image_seeds
+from dmzrep.training import VALIDATION_ROWS, Trainer, TrainingData
+from dmzrep.training.encoder_start import MEAN_LOGIT
+
+#: Denoising steps of reconstructions: the default of `DMZEncoder.reconstruct`.
+STEPS = 20
+
+
+class BinaryCode:
+    """DMZEncoder with any parameters."""
+
+    decoded_from = "bits"
+
+    def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
+        # Nothing is drawn from the prior here, and choosing one takes a while.
+        chosen = {"prior": "uniform", **params, "output": "logits", "random_state": seed}
+        self.encoder = DMZEncoder(latent_dim, **chosen)
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Train."""
+        self.history_ = self.encoder.fit(X).history_
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"logits", "probabilities", "bits"}."""
+        codes = encoded(self.encoder, X)
+        return {"logits": codes["logits"], "probabilities": expit(codes["logits"]), "bits": codes["bits"]}
+
+    def reconstruct(self, X: np.ndarray) -> np.ndarray:
+        """Decode the bits from random noise."""
+        return self.encoder.reconstruct(X, n_steps=STEPS)
+
+
+def as_relaxed_bits(code: Tensor) -> Tensor:
+    """Turn real numbers into what the denoiser takes as (relaxed) bits: it sees 2 z - 1, the numbers."""
+    return (1.0 + code) / 2.0
+
+
+class RealValuedTrainer(Trainer):
+    """Trains with the encoder's output itself as the code: no noise, no bits."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._trained_encoder, self._encoder = self._encoder, self._remembered
+
+    def _remembered(self, x: Tensor) -> Tensor:
+        self._output = self._trained_encoder(x)
+        return self._output
+
+    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor:
+        # The loop decides what the encoder is shown and when it rests; only what it draws is put aside.
+        super()._relaxed_code(x0, n_rows)
+        return as_relaxed_bits(self._output.float() / MEAN_LOGIT)
+
+    @torch.no_grad()
+    def validate(self, data: TrainingData) -> dict[str, float]:
+        """Losses with each row's own code and with that of another row."""
+        model = self.average.model
+        noise = torch.Generator(self.device).manual_seed(self.validation_seed)
+        order = torch.Generator().manual_seed(self.validation_seed)
+        sampler = TimestepSampler(self.objective.schedule.n_timesteps)
+        parts = torch.randperm(len(data), generator=order)[:VALIDATION_ROWS].split(self.config.batch_size)
+        totals = {"validation_loss": 0.0, "validation_loss_shuffled": 0.0}
+        with autocast(self.config.precision, self.device):
+            outputs = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
+            own = as_relaxed_bits(outputs / MEAN_LOGIT)
+            codes = dict(zip(totals, (own, own.roll(1, dims=0)), strict=True))
+            split = {name: z.split(self.config.batch_size) for name, z in codes.items()}
+            for i, part in enumerate(parts):
+                x0 = data.batch(part)
+                t = sampler.sample(len(x0), order)[0].to(self.device)
+                drawn = torch.randn(x0.shape, generator=noise, device=self.device)
+                for name in totals:
+                    losses = self.objective.losses(model.denoiser, x0, t, split[name][i], drawn)
+                    totals[name] += losses.sum().item() / len(own)
+        return totals
+
+
+class RealValuedCode:
+    """Our networks and training loop with a real-valued code in place of bits.
+
+    The encoder's outputs, scaled so that they start with a mean absolute value of one (as signed bits
+    have), go to the denoiser as they are. Bits, for search, tell whether a number is above its median
+    over the training images.
+
+    References
+    ----------
+    Preechakul et al., "Diffusion Autoencoders", 2022.
+    """
+
+    decoded_from = "floats"
+
+    def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
+        self.seed = seed
+        self.encoder = DMZEncoder(latent_dim, random_state=seed, prior="uniform", **params)
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Train, and learn the medians."""
+        data_format = learn_image_format(X)
+        ours = build_trainer(self.encoder, X, data_format, self.seed, False)
+        trainer = RealValuedTrainer(ours.model, ours.objective, ours.config, self.seed)
+        fitted = train(self.encoder, trainer, X, data_format, self.seed, [])
+        self.history_ = fitted["history_"]
+        self.model = TrainedModel(fitted["model_"], fitted["objective_"], data_format, fitted["device_"])
+        self.medians = np.median(self.floats(X), axis=0)
+        return self
+
+    def floats(self, X: np.ndarray) -> np.ndarray:
+        """Give codes of shape (n, latent_dim)."""
+        return encode_logits(self.model, X) / np.float32(MEAN_LOGIT)
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"floats", "bits"}."""
+        floats = self.floats(X)
+        return {"floats": floats, "bits": signs(floats - self.medians)}
+
+    def reconstruct(self, X: np.ndarray) -> np.ndarray:
+        """Decode the real-valued codes from random noise."""
+        codes = (1.0 + self.floats(X)) / 2.0
+        steps = timestep_grid(self.model.objective.schedule.n_timesteps, STEPS)
+        return decode(self.model, codes, image_seeds(0, len(X)), steps)
+
+
+#: Contenders that are no configurations of DMZEncoder, by name; each takes the number of bits and a seed.
+CONTENDERS: dict[str, Callable[..., Any]] = {
+    "real-valued code, AdaGN": partial(RealValuedCode, conditioning="adagn"),
+    "real-valued code, bias": partial(RealValuedCode, conditioning="bias"),
+    "real-valued code, bias of each position": partial(RealValuedCode, conditioning="spatial_bias"),
+    "convolutional VAE": ConvolutionalVAE,
+    "convolutional VAE, Bernoulli": partial(ConvolutionalVAE, likelihood="bernoulli"),
+}

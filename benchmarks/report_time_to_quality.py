@@ -1,0 +1,177 @@
+"""Sections of the results page on quality after a time of training or after so many images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.results import read
+from benchmarks.tables import groups_of, machines, measured, spread, table
+
+Rows = list[dict[str, Any]]
+
+RESULTS = "time_to_quality"
+TITLES = {
+    "mnist": "MNIST, 28 x 28",
+    "avatars": "Avatars, aligned, 32 x 32",
+    "posed": "Avatars, posed, 32 x 32",
+    "cifar10": "CIFAR-10, 32 x 32",
+}
+ATTRIBUTE_SETS = ("avatars", "posed")
+PARTS = {"test": "test images", "validation": "held-out train images"}
+COMMAND = "`python -m benchmarks.time_to_quality --data DATA --set {set} --part {part}`"
+#: Rows that no mean is taken across.
+SAME = ("name", "latent_dim", "seconds_asked", "threads")
+
+
+def measures(name: str) -> dict[str, tuple[str, ...]]:
+    """Columns of a set of images: heading, and the keys of which a row has the first or none."""
+    probe = "auroc" if name in ATTRIBUTE_SETS else "probe"
+    heading = "AUROC" if name in ATTRIBUTE_SETS else "probe"
+    columns: dict[str, tuple[str, ...]] = {
+        f"{heading}, logits or floats": (f"{probe}_logits", f"{probe}_floats"),
+        f"{heading}, probabilities": (f"{probe}_probabilities",),
+        f"{heading}, bits": (f"{probe}_bits",),
+    }
+    if name in ATTRIBUTE_SETS:
+        return columns | {"attributes alike": ("attributes_alike",), "factors alike": ("factors_alike",)}
+    return columns | {
+        "mAP@100": ("map_at_100",),
+        "mAP@100, of found": ("map_at_100_found",),
+        "10-NN": ("knn_10",),
+    }
+
+
+def cell(group: Rows, keys: tuple[str, ...], digits: int = 3) -> str:
+    """Mean and spread of the first of the keys that the rows have."""
+    present = [key for key in keys if any(key in row for row in group)]
+    return measured(group, present[0], digits) if present else ""
+
+
+def common_cells(group: Rows, name: str) -> list[Any]:
+    """Cells of every measure, of the use of bits and of reconstruction."""
+    cells: list[Any] = [cell(group, keys) for keys in measures(name).values()]
+    dead = [row["dead_bits"] for row in group if "dead_bits" in row]
+    source = {row["reconstructed_from"] for row in group if "reconstructed_from" in row}
+    rebuilt = cell(group, ("reconstruction_mse",))
+    cells += [cell(group, ("entropy",), 2), max(dead) if dead else ""]
+    return [*cells, f"{rebuilt}, from floats" if source == {"floats"} else rebuilt]
+
+
+COMMON = ["entropy a bit", "dead bits", "reconstruction MSE"]
+
+
+def label(group: Rows) -> str:
+    """Name of a contender where it stands beside rivals."""
+    ours = group[0]["parameters"] is not None and group[0]["name"] not in CONTENDERS
+    return ("DMZEncoder, " if ours else "") + group[0]["name"]
+
+
+def current(rows: Rows) -> Rows:
+    """Leave out rows of earlier commands where the same has been measured by the present one."""
+    keys = ("name", "set", "part", "latent_dim", "seconds_asked", "images_asked")
+    present = {tuple(row[key] for key in keys) for row in rows if "converted_from" not in row}
+    return [
+        row for row in rows if "converted_from" not in row or tuple(row[key] for key in keys) not in present
+    ]
+
+
+def protocol(rows: Rows) -> str:
+    """What was fitted on how much, in words."""
+    row = rows[-1]
+    probes = f"on {row['probe_rows']:,} train codes"
+    if row.get("converted_from") == "ablations":
+        probes = f"on {row['probe_rows']:,} other held-out codes, which are also searched"
+    scored = f"scored on {row['scored_rows']:,} {PARTS[row['part']]}"
+    if row["set"] in ATTRIBUTE_SETS:
+        wide = {r["auroc_floats_rows"] for r in rows if "auroc_floats_rows" in r}
+        fewer = f" (those of pixels on {max(wide):,})" if wide else ""
+        return (
+            f"Mean AUROC over the attributes of logistic regression of standardised codes, fitted {probes}"
+            f"{fewer}, {scored}. Alike: how far the 100 nearest by Hamming distance agree with the query in "
+            "attributes and generating factors, from 0 (as random faces do) to 1 (entirely)."
+        )
+    return (
+        f"Accuracy of logistic regression fitted {probes}, {scored}; mAP@100 and 10-NN of Hamming search in "
+        f"{row['index_rows']:,} codes. Average precision sums the precisions at the ranks of neighbours of "
+        'the query\'s class and divides by 100, or ("of found", as some of the hashing literature has it) by '
+        "the number of such neighbours."
+    )
+
+
+def final_sections(rows: Rows) -> list[str]:
+    """A section for each set of images with test rows."""
+    sections = []
+    for (name,), of_set in groups_of([r for r in rows if r["part"] == "test"], "set").items():
+        timed = [row for row in of_set if row["images_asked"] is None]
+        lines = []
+        for (_, bits, _, threads), group in groups_of(timed, *SAME).items():
+            seconds = spread([row["seconds"] for row in group], 0)
+            lines.append([label(group), bits, seconds, threads, len(group), *common_cells(group, name)])
+        if lines:
+            header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
+            sections.append(
+                f"## {TITLES[name]}\n\n{protocol(timed)} Mean ± standard deviation over seeds. "
+                "Reconstruction: 500 images in [-1, 1], from bits and random noise in 20 steps unless said "
+                "otherwise.\n\n"
+                f"{table(header, lines)}\n\n{machines(timed)} Made by {COMMAND.format(**timed[-1])}.\n"
+            )
+    return sections
+
+
+def several_budgets(rows: Rows) -> bool:
+    """Whether any contender was trained for more than one time."""
+    pairs = groups_of([r for r in rows if r["seconds_asked"] is not None], *SAME)
+    keys = [(name, bits, threads) for name, bits, _, threads in pairs]
+    return len(keys) > len(set(keys))
+
+
+def budget_section(rows: Rows) -> str:
+    """Quality against seconds: each set and part, bits and logits."""
+    parts = []
+    for (name, part), group in groups_of(rows, "set", "part").items():
+        timed = [row for row in group if row["images_asked"] is None]
+        trained = [row for row in timed if row["seconds_asked"] is not None]
+        if not trained or (part == "test" and not several_budgets(trained)):
+            continue
+        budgets = sorted({row["seconds_asked"] for row in trained})
+        header = ["representation", "bits", "cores", "seeds", *(f"{s:g} s" for s in budgets), "fitted once"]
+        for heading, keys in measures(name).items():
+            lines = []
+            for (_, bits, threads), same in groups_of(timed, "name", "latent_dim", "threads").items():
+                at = [[r for r in same if r["seconds_asked"] == s] for s in [*budgets, None]]
+                cells = [cell(g, keys) for g in at]
+                if any(cells):
+                    lines.append([label(same), bits, threads, max(map(len, at)), *cells])
+            parts.append(f"{TITLES[name]}, {PARTS[part]}: {heading}.\n\n{table(header, lines)}\n")
+        parts.append(f"{machines(timed)} Made by {COMMAND.format(**timed[-1])}.\n")
+    return "## Quality against seconds\n\n" + "\n".join(parts) if parts else ""
+
+
+def ablation_section(rows: Rows) -> str:
+    """Choices behind the defaults, at equal numbers of images."""
+    parts = []
+    counted = [row for row in rows if row["images_asked"] is not None]
+    keys = ("set", "part", "images_asked", "probe_rows", "index_rows")
+    for (name, _, images, *_rest), group in groups_of(counted, *keys).items():
+        lines = [
+            [choice, bits, len(same), *common_cells(same, name)]
+            for (choice, bits), same in groups_of(group, "name", "latent_dim").items()
+        ]
+        header = ["choice", "bits", "seeds", *measures(name), *COMMON]
+        command = COMMAND.format(**group[-1]).rstrip("`") + f" --images {images}`"
+        earlier = " The rows were measured by an earlier command." if "converted_from" in group[-1] else ""
+        parts.append(
+            f"{TITLES[name]}: one change at a time, {images:,} train images. {protocol(group)}\n\n"
+            f"{table(header, lines)}\n\n{machines(group)} Made by {command}.{earlier}\n"
+        )
+    return "## Choices behind the defaults\n\n" + "\n".join(parts) if parts else ""
+
+
+def time_to_quality_sections(rows: Rows | None = None, figure: str | None = None) -> str:
+    """All sections; `figure` is the path of the picture, seen from the page."""
+    rows = current(read(RESULTS) if rows is None else rows)
+    against = budget_section(rows)
+    if against and figure:
+        against += f"\n![Quality against seconds of training]({figure})\n"
+    return "\n".join(part for part in (*final_sections(rows), against, ablation_section(rows)) if part)

@@ -1,0 +1,112 @@
+"""Everything that is measured of a contender's representations, for images with classes or attributes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+
+from benchmarks.code_quality import (
+    agreement,
+    attribute_auroc,
+    average_precision,
+    bit_use,
+    linear_probe,
+    majority_accuracy,
+)
+from benchmarks.datasets import ImageData
+from dmzrep.retrieval import hamming_neighbors
+
+#: Neighbours that search is scored on, and those that vote for a class.
+K, VOTERS = 100, 10
+#: Images that are rebuilt.
+REBUILT = 500
+#: Codes wider than this are pixels; 47 probes of them are fitted on so many rows at most, to end in minutes.
+WIDE_COLUMNS, WIDE_ROWS = 1024, 2_000
+
+
+def score_codes(
+    data: ImageData, train: dict[str, np.ndarray], test: dict[str, np.ndarray], probe_rows: int
+) -> dict[str, Any]:
+    """Score representations of the train and test images of `data`.
+
+    Parameters
+    ----------
+    data : ImageData
+        Gives the labels.
+    train, test : dict of str to ndarray
+        Representations by name; search takes "bits".
+    probe_rows : int
+        Probes are fitted on the first so many train codes.
+    """
+    attributes = isinstance(data.train_labels, pd.DataFrame)
+    row: dict[str, Any] = {"probe_rows": min(probe_rows, len(data.train))}
+    row |= {"index_rows": len(data.train), "scored_rows": len(data.test)}
+    with warnings.catch_warnings():
+        # Raw pixels can take more than scikit-learn's iterations.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for name, codes in train.items():
+            if attributes:
+                row |= attribute_scores(data, codes, test[name], name, row)
+            else:
+                used, labels = codes[: row["probe_rows"]], data.train_labels[: row["probe_rows"]]
+                row[f"probe_{name}"] = linear_probe(used, labels, test[name], data.test_labels)
+    if "bits" not in train:
+        return row
+    k = min(K, len(data.train))
+    neighbors = hamming_neighbors(test["bits"], train["bits"], k)[1]
+    row |= bit_use(test["bits"])
+    if attributes:
+        row["attributes_alike"] = agreement(data.train_labels, data.test_labels, neighbors)[2]
+        if data.train_factors is not None and data.test_factors is not None:
+            row["factors_alike"] = agreement(data.train_factors, data.test_factors, neighbors)[2]
+        return row
+    known = data.train_labels, data.test_labels
+    row["map_at_100"] = average_precision(*known, neighbors)
+    row["map_at_100_found"] = average_precision(*known, neighbors, "found")
+    # Searched anew: which of equally distant codes make the cut is the search's own choice.
+    voters = hamming_neighbors(test["bits"], train["bits"], min(VOTERS, k))[1]
+    row["knn_10"] = majority_accuracy(*known, voters)
+    return row
+
+
+def attribute_scores(
+    data: ImageData, train: np.ndarray, test: np.ndarray, name: str, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Mean AUROC over attributes, with the least and the deviation; rows used where they are fewer."""
+    n_rows, extra = row["probe_rows"], {}
+    if train.shape[1] > WIDE_COLUMNS and n_rows > WIDE_ROWS:
+        n_rows = WIDE_ROWS
+        extra = {f"auroc_{name}_rows": n_rows}
+    found = attribute_auroc(train[:n_rows], data.train_labels[:n_rows], test, data.test_labels).dropna()
+    spread = {f"auroc_{name}_min": float(found.min()), f"auroc_{name}_std": float(found.std(ddof=0))}
+    return {f"auroc_{name}": float(found.mean()), **spread, **extra}
+
+
+def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
+    """Mean squared error of rebuilt uint8 images, pixels from -1 to 1."""
+    images = X[:REBUILT]
+    difference = contender.reconstruct(images).astype(np.float64) - images
+    return {
+        "reconstruction_mse": float(np.square(difference / 127.5).mean()),
+        "reconstructed_from": contender.decoded_from,
+    }
+
+
+def score_training(history: pd.DataFrame) -> dict[str, Any]:
+    """Images, speed and seconds of training; losses on rows set aside, and the gaps between them."""
+    last = history.iloc[-1].to_dict()
+    row: dict[str, Any] = {"seconds": last["seconds"], "images_seen": int(last["images"])}
+    row["images_per_second"] = last["images"] / max(last["seconds"], 1e-9)
+    row |= {key: last[key] for key in last if key.startswith("validation")}
+    soft, hard = last.get("validation_loss"), last.get("validation_loss_hard")
+    shuffled = last.get("validation_loss_shuffled")
+    if soft is not None and hard is not None:
+        row["soft_hard_gap"] = hard - soft
+    used = soft if hard is None else hard
+    if shuffled is not None and used is not None:
+        row["shuffled_code_gap"] = shuffled - used
+    return row

@@ -1,0 +1,206 @@
+"""How good codes are after a time of training, or after so many images, beside rivals.
+
+    python -m benchmarks.time_to_quality --data DATA --set mnist --seconds 60 420 --seeds 0 1 2 \\
+        --configs default "convolutional VAE" --rivals PCA ITQ [--part test] [--threads 1]
+    python -m benchmarks.time_to_quality --data DATA --set posed --images 24000 --configs default "init pca"
+
+Choices are made on `--part validation`, the default: encoders are trained on the train images less a
+part that is held out (the same part for every seed), and scored on that part; test images are not looked
+at. `--part test` trains on all train images and scores the test images, for tables that are published.
+
+Each budget is a run of its own, since the learning rate follows the budget. `--images` gives every
+configuration equally many images: a random part of the train images once, or whole passes over all of
+them. Names of `--configs` stand in `benchmarks.configurations` and `benchmarks.contenders`; `--params`
+with `--name` is for others. One row is appended for each run to `results/time_to_quality.jsonl`; runs
+that are there already are skipped.
+
+Rows with "converted_from" were measured by two earlier commands, `mnist_codes` (a time of training, test
+images) and `ablations` (12,000 images once; probes fitted on 10,000 held-out codes and scored on 10,000
+others, which searched the first), in the package's state of their date. Names and keys were changed to
+those used here; their entropy and dead bits are those of train codes. Nothing is skipped for their sake, and
+the results page leaves them out once the same is measured by this command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks import results
+from benchmarks.configurations import CONFIGURATIONS
+from benchmarks.contenders import CONTENDERS, BinaryCode
+from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnist
+from benchmarks.rivals import RIVALS
+from benchmarks.scoring import score_codes, score_reconstructions, score_training
+from dmzrep.retrieval.faiss_runtime import load_faiss
+
+RESULTS = "time_to_quality"
+#: Decides which train images are held out.
+SPLIT_SEED = 0
+#: Rivals that no seed changes; they are measured once.
+SEEDLESS = ("PCA", "pixels")
+#: Epochs that no time budget reaches.
+NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A set of images: how it is read, bits by default, images held out, codes that probes are fitted on."""
+
+    load: Callable[[str], ImageData]
+    latent_dim: int
+    held_out: int
+    probe_rows: int
+
+
+SETS = {
+    "mnist": ImageSet(load_mnist, 64, 10_000, 15_000),
+    "avatars": ImageSet(load_avatars, 64, 4_000, NO_LIMIT),
+    "posed": ImageSet(partial(load_avatars, posed=True), 64, 4_000, NO_LIMIT),
+    "cifar10": ImageSet(load_cifar10, 128, 10_000, NO_LIMIT),
+}
+
+
+def divide(data: ImageData, part: str, held_out: int) -> ImageData:
+    """Images to train on and images to score; for validation both come from the train images."""
+    if part == "test":
+        return data
+    n = len(data.train)
+    order = np.random.default_rng(SPLIT_SEED).permutation(n)
+    # A quarter at most, for small sets.
+    kept, held = (np.sort(rows) for rows in np.split(order, [n - min(held_out, n // 4)]))
+    return ImageData(
+        data.train[kept],
+        data.train[held],
+        _rows(data.train_labels, kept),
+        _rows(data.train_labels, held),
+        _rows(data.train_factors, kept),
+        _rows(data.train_factors, held),
+    )
+
+
+def _rows(table: Any, rows: np.ndarray) -> Any:
+    if isinstance(table, pd.DataFrame):
+        return table.iloc[rows].reset_index(drop=True)
+    return None if table is None else table[rows]
+
+
+def run(name: str, about: dict[str, Any], data: ImageData, probe_rows: int) -> dict[str, Any]:
+    """Fit a contender within its budget and score it."""
+    latent_dim, seed = about["latent_dim"], about["seed"]
+    begun = time.perf_counter()
+    if about["parameters"] is None:
+        contender = RIVALS[name](latent_dim, seed).fit(data.train)
+        row: dict[str, Any] = {"seconds": time.perf_counter() - begun}
+    else:
+        X, budget = training_images(data.train, about)
+        make = CONTENDERS.get(name, BinaryCode)
+        contender = make(latent_dim, seed, **budget, **about["parameters"]).fit(X)
+        row = score_training(contender.history_)
+    begun = time.perf_counter()
+    row |= score_codes(data, contender.transform(data.train), contender.transform(data.test), probe_rows)
+    if hasattr(contender, "reconstruct"):
+        row |= score_reconstructions(contender, data.test)
+    row["scoring_seconds"] = time.perf_counter() - begun
+    return {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def training_images(X: np.ndarray, about: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Images that a budget allows, and the budget as parameters."""
+    images = about["images_asked"]
+    if images is None:
+        return X, {"max_time": about["seconds_asked"], "max_iter": NO_LIMIT}
+    if images >= len(X):
+        return X, {"max_iter": round(images / len(X))}
+    chosen = np.random.default_rng(about["seed"]).permutation(len(X))[:images]
+    return X[np.sort(chosen)], {"max_iter": 1}
+
+
+def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and key of every run that is asked for."""
+    latent_dim = parsed.latent_dim or SETS[parsed.set].latent_dim
+    budgets = [(None, n) for n in parsed.images] if parsed.images else [(s, None) for s in parsed.seconds]
+    known = {**CONFIGURATIONS, parsed.name: parsed.params or {}}
+    about = {"set": parsed.set, "part": parsed.part}
+    for seed in parsed.seeds:
+        for name in parsed.rivals:
+            if name not in SEEDLESS or seed == parsed.seeds[0]:
+                key = {"seed": 0 if name in SEEDLESS else seed, "seconds_asked": None, "images_asked": None}
+                yield name, {**about, "latent_dim": latent_dim, **key, "parameters": None}
+        for seconds, images in budgets:
+            for name in [*parsed.configs, *([parsed.name] if parsed.name else [])]:
+                parameters = dict(known.get(name, {}))  # Contenders of other kinds have none.
+                length = {"latent_dim": parameters.pop("latent_dim", latent_dim)}
+                key = {"seed": seed, "seconds_asked": seconds, "images_asked": images}
+                yield name, {**about, **length, **key, "parameters": parameters}
+
+
+def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--set", required=True, choices=list(SETS))
+    parser.add_argument("--part", choices=("validation", "test"), default="validation")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--seconds", type=float, nargs="+", default=[420.0], help="training times")
+    budget.add_argument("--images", type=int, nargs="+", help="numbers of images, in place of times")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    names = [*CONFIGURATIONS, *CONTENDERS]
+    parser.add_argument("--configs", nargs="*", choices=names, help="default: the default")
+    parser.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=[])
+    parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
+    parser.add_argument("--params", type=json.loads, help="parameters of DMZEncoder as JSON")
+    parser.add_argument("--name", help="what to call runs with --params")
+    parser.add_argument("--threads", type=int, help="threads of all libraries")
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
+    parsed = parser.parse_args(arguments)
+    if (parsed.params is None) != (parsed.name is None) or parsed.name in {*names, *RIVALS}:
+        parser.error("give --params a --name that nothing else has, and --name its --params")
+    if parsed.configs is None:
+        parsed.configs = [] if parsed.name else ["default"]
+    return parsed
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, append its rows and print them."""
+    parsed = arguments_of(arguments)
+    past = [row for row in results.read(RESULTS, parsed.results) if "converted_from" not in row]
+    with ExitStack() as stack:
+        if parsed.threads:
+            load_faiss()  # Only libraries that are loaded can be limited.
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(parsed.threads)
+            stack.enter_context(threadpool_limits(parsed.threads))
+        data = None
+        for name, about in planned(parsed):
+            key = {"name": name, **about}
+            same = [r for r in past if all(r[k] == v for k, v in key.items() if k != "parameters")]
+            if any(row["parameters"] != json.loads(json.dumps(about["parameters"])) for row in same):
+                raise ValueError(
+                    f"name={name!r} already stands for other parameters in {RESULTS}.jsonl: "
+                    f"{same[0]['parameters']}, now {about['parameters']}. Choose another name."
+                )
+            if same:
+                continue
+            if data is None:
+                chosen = SETS[parsed.set]
+                data = divide(chosen.load(parsed.data), parsed.part, chosen.held_out)
+            row = {**key, **run(name, about, data, chosen.probe_rows), "threads": torch.get_num_threads()}
+            results.append(RESULTS, row, parsed.results)
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
