@@ -13,6 +13,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "cross-attention": {"conditioning": "cross_attention"},
     # What the encoder and the denoiser are shown.
     "the encoder sees images as they are": {"encoder_augment": None},
+    "the encoder sees mirrored images too": {"encoder_augment": "affine_flip"},
     "augment flip": {"augment": "flip"},
     "augment flip, the encoder sees images as they are": {"augment": "flip", "encoder_augment": None},
     "input perturbation 0.1": {"input_perturbation": 0.1},

@@ -166,7 +166,7 @@ def resolve_training(
         straight_through=bool(params["straight_through"]),
         timestep_sampling=params["timestep_sampling"],
         flip=params["augment"] == "flip",
-        encoder_view=RandomAffine() if view else None,
+        encoder_view=RandomAffine(mirror=params["encoder_augment"] == "affine_flip") if view else None,
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
         compile=bool(params["compile"]),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 import warnings
+from collections.abc import Iterator
 
 import torch
 
@@ -103,3 +106,37 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+#: `mallopt`'s settings in glibc's malloc.h, the largest value, and what glibc itself goes up to.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_NEVER, _USUAL = 2**31 - 1, 32 * 2**20
+
+
+@contextlib.contextmanager
+def keep_freed_memory(device: torch.device) -> Iterator[None]:
+    """Let the process keep the memory that it frees, for as long as the context lasts.
+
+    glibc gives large blocks back to the system when they are freed and gets them anew, cleared page by
+    page, a moment later: on CPUs a tenth of a training step on large feature maps. Other C libraries, and
+    other devices, are left alone.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where networks run.
+    """
+    library = ctypes.CDLL(None) if device.type == "cpu" and sys.platform == "linux" else None
+    if library is None or not hasattr(library, "mallopt") or not hasattr(library, "gnu_get_libc_version"):
+        yield
+        return
+    # Some versions of glibc refuse a higher value than the usual one.
+    if not library.mallopt(_MMAP_THRESHOLD, _NEVER):
+        library.mallopt(_MMAP_THRESHOLD, _USUAL)
+    library.mallopt(_TRIM_THRESHOLD, _NEVER)
+    try:
+        yield
+    finally:
+        library.mallopt(_MMAP_THRESHOLD, _USUAL)
+        library.mallopt(_TRIM_THRESHOLD, 2 * _USUAL)
+        library.malloc_trim(0)

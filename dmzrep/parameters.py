@@ -62,7 +62,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "warm_start": ["boolean"],
     "checkpoint_dir": [str, HasMethods("__fspath__"), None],
     "augment": [StrOptions({"flip"}), None],
-    "encoder_augment": [StrOptions({"auto", "affine"}), None],
+    "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), None],
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],
     "compile": ["boolean"],

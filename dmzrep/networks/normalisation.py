@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 #: One value a channel: scale and shift, each of shape (n, channels).
 ScaleShiftPair = tuple[Tensor, Tensor]
 #: Numbers that the CPU works on at a time: few enough for its cache, enough to share among its cores.
-CHUNK = 2**19
+CHUNK = 2**20
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -85,8 +86,8 @@ class _Normalisation(torch.autograd.Function):
         wide_type = torch.promote_types(x.dtype, torch.float32)
         result, saved = torch.empty_like(rows), []
         for part in _parts(rows):
-            wide = rows[part].to(wide_type)
-            scratch = wide * wide
+            wide = _widened(rows[part], wide_type, 0)
+            scratch = torch.mul(wide, wide, out=_buffer(1, wide.shape, wide_type))
             mean = wide.sum(1).view(shape).sum(2, keepdim=True).div_(count)
             inverse = scratch.sum(1).view(shape).sum(2, keepdim=True).div_(count)
             inverse.addcmul_(mean, mean, value=-1.0).clamp_min_(0.0).add_(eps).rsqrt_()
@@ -107,12 +108,13 @@ class _Normalisation(torch.autograd.Function):
         above, result, of_weight, of_bias = _rows(gradients[0]), torch.empty_like(rows), [], []
         for i, part in enumerate(_parts(rows)):
             mean, inverse, scale, shift = saved[4 * i : 4 * i + 4]
-            wide, gradient = rows[part].to(scale.dtype), above[part].to(scale.dtype)
+            wide, gradient = _widened(rows[part], scale.dtype, 0), _widened(above[part], scale.dtype, 1)
             spread = (len(wide), 1, channels)
-            scratch = torch.empty_like(wide)
+            scratch = _buffer(2, wide.shape, scale.dtype)
             if ctx.activate:
                 torch.addcmul(shift.view(spread), wide, scale.view(spread), out=scratch)
-                gradient = torch.ops.aten.silu_backward(gradient, scratch)
+                silued = _buffer(1, wide.shape, scale.dtype)
+                gradient = torch.ops.aten.silu_backward(gradient, scratch, grad_input=silued)
             torch.mul(gradient, wide, out=scratch)
             bias_part = gradient.sum(1).view(shape)
             weight_part = scratch.sum(1).view(shape)
@@ -138,6 +140,24 @@ def _parts(rows: Tensor) -> list[slice]:
     """Slices of the images, of at most `CHUNK` numbers unless one image has more."""
     size = max(1, CHUNK // rows[0].numel())
     return [slice(start, start + size) for start in range(0, len(rows), size)]
+
+
+_BUFFERS = threading.local()
+
+
+def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Memory that every call in a thread uses again: it stays in the cache, and nobody need clear it."""
+    numbers = math.prod(shape)
+    held = _BUFFERS.__dict__.get((place, dtype))
+    if held is None or held.numel() < numbers:
+        held = torch.empty(max(numbers, CHUNK), dtype=dtype)
+        _BUFFERS.__dict__[place, dtype] = held
+    return held[:numbers].view(shape)
+
+
+def _widened(values: Tensor, dtype: torch.dtype, place: int) -> Tensor:
+    """Values in another dtype, in a buffer."""
+    return values if values.dtype == dtype else _buffer(place, values.shape, dtype).copy_(values)
 
 
 def _of(values: Tensor, part: slice) -> Tensor:

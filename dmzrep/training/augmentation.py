@@ -40,6 +40,8 @@ class RandomAffine:
         Largest angle, in degrees.
     shear : float
         Largest shear, in pixels a pixel.
+    mirror : bool
+        Whether half of the images are mirrored left to right too.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class RandomAffine:
     scale: float = 1.2
     rotation: float = 15.0
     shear: float = 0.15
+    mirror: bool = False
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Change images of shape (n, channels, H, W), each its own way; draws on the CPU."""
@@ -64,5 +67,7 @@ class RandomAffine:
         matrix = torch.stack([cosine, drawn[:, 2] * self.shear - sine, sine, cosine], dim=1).view(-1, 2, 2)
         # The grid runs from -1 to 1: a share of the side is twice that here.
         shift = 2.0 * self.shift * drawn[:, 3:, None]
+        if self.mirror:
+            matrix[:, 0] *= 1.0 - 2.0 * (torch.rand(len(x), 1, generator=generator) < 0.5).float()
         grid = F.affine_grid(torch.cat([matrix, shift], dim=2).to(x.device), list(x.shape), False)
         return F.grid_sample(x, grid.to(x.dtype), padding_mode="border", align_corners=False)

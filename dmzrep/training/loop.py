@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmzrep.device import autocast
+from dmzrep.device import autocast, keep_freed_memory
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
@@ -128,19 +128,8 @@ class Trainer:
             torch.set_rng_state(self._torch_random)
         hooks.fit_begin(self, len(data))
         try:
-            while not self.stopped and self.epoch - self._start_epoch < self.config.max_epochs:
-                hooks.epoch_begin(self)
-                row = self.run_epoch(data, hooks)
-                # Kept before validation, in case that is interrupted.
-                self.history.append(row)
-                if validation is not None and len(validation):
-                    row.update(self.validate(validation))
-                if hooks.epoch_end(self):
-                    self.stopped = "callback"
-                elif self._time_is_up():
-                    self.stopped = "max_time"
-                elif self._is_stale():
-                    self.stopped = "early_stopping"
+            with keep_freed_memory(self.device):
+                self._run_epochs(data, validation, hooks)
         except KeyboardInterrupt:
             self.stopped = "interrupted"
             if self._losses:
@@ -153,6 +142,22 @@ class Trainer:
             self.refresh_statistics(data)
         self._check_weights()
         return self
+
+    def _run_epochs(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
+        """Train and validate until something stops the run; `stopped` says what, if not the last epoch."""
+        while not self.stopped and self.epoch - self._start_epoch < self.config.max_epochs:
+            hooks.epoch_begin(self)
+            row = self.run_epoch(data, hooks)
+            # Kept before validation, in case that is interrupted.
+            self.history.append(row)
+            if validation is not None and len(validation):
+                row.update(self.validate(validation))
+            if hooks.epoch_end(self):
+                self.stopped = "callback"
+            elif self._time_is_up():
+                self.stopped = "max_time"
+            elif self._is_stale():
+                self.stopped = "early_stopping"
 
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> dict[str, float]:
         """Train on each row once, or until the time is up; give the epoch's row of the history."""
