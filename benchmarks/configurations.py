@@ -10,6 +10,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "code_input one_hot": {"code_input": "one_hot"},
     "conditioning bias": {"conditioning": "bias"},
     "conditioning adagn": {"conditioning": "adagn"},
+    "conditioning with the timestep": {"conditioning": "timestep"},
     "cross-attention": {"conditioning": "cross_attention"},
     # What the encoder and the denoiser are shown.
     "the encoder sees images as they are": {"encoder_augment": None},

@@ -74,11 +74,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     patch_size : "auto" or int, default="auto"
         Pixels a side that become one position of the UNet. ``"auto"``: 1 up to 16 pixels, 2 up to 40,
         4 up to 96, then 8.
-    conditioning : {"auto", "bias", "spatial_bias", "cross_attention", "adagn", "none"}, default="auto"
+    conditioning : str, default="auto"
+        One of "auto", "bias", "spatial_bias", "cross_attention", "adagn", "timestep" and "none".
         How the code enters the denoiser: the paper's one-token cross-attention, computed as the bias
         that it is; the same and a bias for each position of the coarsest feature maps;
         cross-attention to one token a bit (64 tokens at most); a scale and shift of each
-        normalisation; or not at all, which gives an unconditional diffusion model without codes.
+        normalisation; with the timestep, added to its embedding; or not at all, which gives an unconditional
+        diffusion model without codes.
         ``"auto"`` is ``"spatial_bias"`` for images, ``"bias"`` for vectors.
     code_input : {"signed", "one_hot"}, default="signed"
         Columns with which a bit enters the denoiser: one of -1 or +1, or two.

@@ -74,7 +74,7 @@ def test_an_encoders_rows_are_the_same_to_the_last_bit_in_any_company(size):
     assert_rows_do_not_depend_on_their_company(encoder, [x], size, run_padded(encoder, size, x))
 
 
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn"])
+@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep"])
 @torch.inference_mode()
 def test_a_unets_rows_are_the_same_to_the_last_bit_in_any_company(conditioning):
     unet = randomise(make_unet(conditioning)).eval()

@@ -406,7 +406,7 @@ def test_every_choice_trains_encodes_and_draws(digits, params):
     assert np.isfinite(encoder.score(digits[:4]))
 
 
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "none"])
+@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep", "none"])
 def test_vectors_train_with_every_conditioning(vectors, conditioning):
     encoder = DMZEncoder(**TINY, conditioning=conditioning, learn_variance=True).fit(vectors)
     assert encoder.sample(3, n_steps=4, random_state=0).shape == (3, 10)

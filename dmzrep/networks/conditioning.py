@@ -1,4 +1,4 @@
-"""How the code reaches the denoiser: bias, bias of each position, cross-attention, or AdaGN."""
+"""How the code reaches the denoiser: as a bias, by cross-attention, by AdaGN, or with the timestep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dmzrep.networks.blocks import ScaleShift, attend, zero_init
 from dmzrep.networks.codes import code_columns, code_features
 from dmzrep.networks.normalisation import group_norm
 
-CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "none")
+CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none")
 
 
 class CodeBias(nn.Module):
@@ -130,6 +130,30 @@ class CodeScaleShift(nn.Module):
         return self.scale_shift(code_features(z, self.code_input))
 
 
+class CodeEmbedding(nn.Module):
+    """A linear map of the code that joins the timestep's embedding.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of bits.
+    width : int
+        Features of the timestep's embedding.
+    code_input : {"signed", "one_hot"}, default="signed"
+        Columns with which a code enters.
+    """
+
+    def __init__(self, latent_dim: int, width: int, code_input: str = "signed"):
+        super().__init__()
+        self.code_input = code_input
+        self.linear = nn.Linear(code_columns(latent_dim, code_input), width)
+        zero_init(self.linear)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map codes (n, latent_dim) to features (n, width)."""
+        return self.linear(code_features(z, self.code_input))
+
+
 class CodeTokens(nn.Module):
     """Several context tokens, each the sum of learned embeddings of the bits in its group.
 
@@ -201,12 +225,12 @@ def build_code_layers(
     token_dim: int,
     layers: list[int] | None = None,
     grid: tuple[int, int] | None = None,
-) -> CodeBias | CodeScaleShift | CodeTokens | None:
+) -> CodeBias | CodeScaleShift | CodeEmbedding | CodeTokens | None:
     """Build what turns a code into the terms that a denoiser's blocks need.
 
     Parameters
     ----------
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "none"}
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}
         How the code enters.
     latent_dim : int
         Number of bits.
@@ -215,15 +239,16 @@ def build_code_layers(
     code_input : {"signed", "one_hot"}
         Columns with which the code enters.
     token_dim : int
-        Width of a token of cross-attention.
+        Width of a token of cross-attention, and of the timestep's embedding.
     layers, grid : list of int, tuple of two int
         Blocks with a bias for each position, and the shape of their feature maps; for
         ``"spatial_bias"`` only.
 
     Returns
     -------
-    CodeBias, CodeScaleShift, CodeTokens or None
-        A bias for each block, a scale and shift for each, or tokens for all of them.
+    CodeBias, CodeScaleShift, CodeEmbedding, CodeTokens or None
+        A bias for each block, a scale and shift for each, features for the timestep's embedding, or tokens
+        for all blocks.
     """
     if conditioning == "bias":
         return CodeBias(latent_dim, widths, code_input)
@@ -233,4 +258,6 @@ def build_code_layers(
         return CodeMap(latent_dim, widths, code_input, layers=layers, grid=grid)
     if conditioning == "adagn":
         return CodeScaleShift(latent_dim, widths, code_input)
+    if conditioning == "timestep":
+        return CodeEmbedding(latent_dim, token_dim, code_input)
     return CodeTokens(latent_dim, token_dim) if conditioning == "cross_attention" else None

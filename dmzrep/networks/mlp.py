@@ -24,7 +24,7 @@ class ResidualMLP(nn.Module):
         Hidden features, a multiple of 4.
     depth : int, default=3
         Residual blocks.
-    conditioning : {"bias", "cross_attention", "adagn", "none"}, default="bias"
+    conditioning : {"bias", "cross_attention", "adagn", "timestep", "none"}, default="bias"
         How the code enters.
     code_input : {"signed", "one_hot"}, default="signed"
         Columns with which the code enters.
@@ -77,8 +77,11 @@ class ResidualMLP(nn.Module):
         -------
         Tensor of shape (n, out_features)
         """
-        time = self.time_scale_shift(F.silu(self.time_embedding(t)))
         code: Any = self.code_layers(z) if self.code_layers is not None else None
+        embedding = self.time_embedding(t)
+        if self.conditioning == "timestep":
+            embedding = embedding + code
+        time = self.time_scale_shift(F.silu(embedding))
         h = self.linear_in(x)
         for i, (norm, expand, reduce) in enumerate(zip(self.norms, self.expand, self.reduce, strict=True)):
             inner = modulate(norm(h), time[i])

@@ -33,7 +33,7 @@ class NetworkConfig:
         Levels of the UNet with attention.
     patch_size : int
         Pixels of a patch a side.
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "none"}
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}
         How the code enters the denoiser.
     code_input : {"signed", "one_hot"}
         Columns with which the code enters.

@@ -39,7 +39,7 @@ class UNet(nn.Module):
     attention_levels : tuple of int, default=()
         Levels (0 is the finest) with self-attention, and with cross-attention under
         ``conditioning="cross_attention"``.
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "none"}, default="bias"
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}, default="bias"
         How the code enters. ``"spatial_bias"`` adds a bias for each position of the coarsest level.
     code_input : {"signed", "one_hot"}, default="signed"
         Columns with which the code enters.
@@ -152,8 +152,12 @@ class UNet(nn.Module):
         h = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
         if self.patch_size > 1:
             h = F.pixel_unshuffle(h, self.patch_size)
-        time = iter(self.time_scale_shift(F.silu(self.time_embedding(t))))
-        code = iter(self._code_terms(z))
+        terms = None if self.code_layers is None else self.code_layers(z)
+        embedding = self.time_embedding(t)
+        if self.conditioning == "timestep":
+            embedding, terms = embedding + terms, None
+        time = iter(self.time_scale_shift(F.silu(embedding)))
+        code = iter(terms if isinstance(terms, list) else [terms] * self.n_blocks)
 
         h = self.conv_in(h)
         skips = [h] if self.skip_inputs else []
@@ -176,13 +180,6 @@ class UNet(nn.Module):
         if self.patch_size > 1:
             h = F.pixel_shuffle(h, self.patch_size)
         return h[:, :, :height, :width]
-
-    def _code_terms(self, z: Tensor | None) -> list[Any]:
-        """Give each block its term of the code: a bias, a scale and shift, the tokens, or None."""
-        if self.code_layers is None:
-            return [None] * self.n_blocks
-        terms = self.code_layers(z)
-        return terms if isinstance(terms, list) else [terms] * self.n_blocks
 
     def _run(self, stage: nn.ModuleDict, h: Tensor, time: tuple[Tensor, Tensor], code: Any) -> Tensor:
         """Run a residual block, its attention and its conditioning."""

@@ -207,22 +207,15 @@ class Trainer:
         """Make one step on a batch in model units; give its mean loss, detached."""
         if self.config.flip:
             x0 = random_flip(x0, self.order)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self._rate(n_rows)
+        self._set_learning_rates(n_rows)
         self.optimizer.zero_grad(set_to_none=True)
-        t, weights = self.timesteps.sample(len(x0), self.order)
-        t, weights = t.to(self.device), weights.to(self.device)
-        with autocast(self.config.precision, self.device):
-            z = self._relaxed_code(x0, n_rows)
-            losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
-        loss = (losses * weights).mean()
+        loss = self._batch_loss(x0, n_rows)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         if math.isfinite(self.config.gradient_clip):
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.timesteps.update(t, losses.detach())
         self.step += 1
         self.images_seen += len(x0)
         self.average.update(self.images_seen, len(x0))
@@ -230,24 +223,45 @@ class Trainer:
 
     # -- parts of a step -----------------------------------------------------------------------
 
+    def _set_learning_rates(self, n_rows: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self._rate(n_rows)
+
+    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
+        """Mean loss of a batch; the timesteps' sampler takes note of it."""
+        t, weights = self.timesteps.sample(len(x0), self.order)
+        t, weights = t.to(self.device), weights.to(self.device)
+        with autocast(self.config.precision, self.device):
+            z = self._relaxed_code(x0, n_rows)
+            losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
+        self.timesteps.update(t, losses.detach())
+        return (losses * weights).mean()
+
     def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor | None:
         if self.model.config.conditioning == "none":
             return None
-        view = self.config.encoder_view
-        if view is None:
-            logits = self._encoder(x0).float()
-        elif self.progress(n_rows) < 1.0 - RESTING_SHARE:
-            logits = self._encoder(view(x0, self.order)).float()
-        else:
-            # The encoder rests, and the denoiser gets to know its codes of images as they are.
-            with torch.no_grad():
-                logits = self._encoder(x0).float()
         return relaxed_bernoulli(
-            logits,
-            self.config.temperature,
+            self._logits(x0, n_rows),
+            self._temperature(n_rows),
             straight_through=self.config.straight_through,
             generator=self.noise,
         )
+
+    def _logits(self, x0: Tensor, n_rows: int) -> Tensor:
+        view = self.config.encoder_view
+        if view is None:
+            return self._encoder(x0).float()
+        if not self._encoder_rests(n_rows):
+            return self._encoder(view(x0, self.order)).float()
+        # The encoder rests, and the denoiser gets to know its codes of images as they are.
+        with torch.no_grad():
+            return self._encoder(x0).float()
+
+    def _encoder_rests(self, n_rows: int) -> bool:
+        return self.progress(n_rows) >= 1.0 - RESTING_SHARE
+
+    def _temperature(self, n_rows: int) -> float:
+        return self.config.temperature
 
     def _randn(self, like: Tensor) -> Tensor:
         noise = torch.randn(like.shape, generator=self.noise, device=like.device)
@@ -369,7 +383,7 @@ class Trainer:
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""
         encoder = self.average.model.encoder
-        norms = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+        norms = [m for m in encoder.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
         if not norms or not self.step:
             return
         momenta = [norm.momentum for norm in norms]

@@ -26,7 +26,7 @@ def test_the_first_prediction_is_zero(conditioning):
 
 
 @pytest.mark.parametrize("code_input", ["signed", "one_hot"])
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn"])
+@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep"])
 def test_every_bit_of_the_code_changes_its_rows_prediction_only(randomise, conditioning, code_input):
     network = randomise(make(conditioning, code_input=code_input))
     x, t, z = inputs()

@@ -51,7 +51,7 @@ def test_there_may_be_more_channels_out_than_in(randomise):
 
 
 @pytest.mark.parametrize("code_input", ["signed", "one_hot"])
-@pytest.mark.parametrize("conditioning", ["bias", "spatial_bias", "cross_attention", "adagn"])
+@pytest.mark.parametrize("conditioning", ["bias", "spatial_bias", "cross_attention", "adagn", "timestep"])
 def test_every_bit_of_the_code_changes_the_prediction(randomise, conditioning, code_input):
     unet = randomise(make(conditioning, code_input=code_input)).eval()
     x, t, z = inputs()

@@ -80,3 +80,14 @@ def test_the_generator_decides(device_generator):
     first, again = (view(x, generator(device_generator)) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, view(x, generator(device_generator + 1)))
+
+
+def test_half_of_the_views_are_mirrored_if_asked():
+    x = blob(row=6, column=26).expand(400, -1, -1, -1)
+    still = {"shift": 0.0, "scale": 1.0, "rotation": 0.0, "shear": 0.0}
+    mirrored = centre(RandomAffine(**still, mirror=True)(x, generator()))[1] < 16
+    assert 0.4 < mirrored.double().mean() < 0.6
+    views = RandomAffine(**still, mirror=True)(x, generator())
+    torch.testing.assert_close(views[mirrored], x[mirrored].flip(-1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(views[~mirrored], x[~mirrored], atol=1e-5, rtol=0)
+    assert (centre(RandomAffine(**still)(x, generator()))[1] > 16).all()

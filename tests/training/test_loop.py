@@ -129,7 +129,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others
     assert not torch.equal(first["encoder.head.linear.weight"], other["encoder.head.linear.weight"])
 
 
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn"])
+@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep"])
 @pytest.mark.parametrize("network", [VECTORS, IMAGES], ids=["vectors", "images"])
 def test_gradients_reach_the_encoder(network, conditioning):
     network = replace(network, conditioning=conditioning, attention_levels=(0,))
