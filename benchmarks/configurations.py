@@ -31,6 +31,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "depth as in DDPM": {"depth": 1},
     "encoder_width 16": {"encoder_width": 16},
     "encoder_width 64": {"encoder_width": 64},
+    "encoder_depth 1": {"encoder_depth": 1},
+    "encoder_depth 1, init random": {"encoder_depth": 1, "init": "random"},
     # The objective.
     "uniform timesteps": {"timestep_sampling": "uniform"},
     "objective epsilon": {"objective": "epsilon"},

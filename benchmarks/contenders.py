@@ -16,16 +16,18 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from benchmarks.code_trials import KeptLogits
 from benchmarks.convolutional_vae import ConvolutionalVAE
 from benchmarks.rivals import encoded, signs
+from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep.device import autocast
 from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.fitting import build_trainer, train
-from dmzrep.images import learn_image_format
 from dmzrep.inference import TrainedModel, decode, encode_logits
-from dmzrep.random import image_seeds
+from dmzrep.inputs import check_rows
+from dmzrep.random import draw_seed, image_seeds
 from dmzrep.training import VALIDATION_ROWS, Trainer, TrainingData
 from dmzrep.training.encoder_start import MEAN_LOGIT
 
@@ -58,26 +60,42 @@ class BinaryCode:
         return self.encoder.reconstruct(X, n_steps=STEPS)
 
 
+def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.ndarray) -> DMZEncoder:
+    """Fit an encoder with another trainer than its own, from the same start and rows in the same order."""
+    rows, data_format, attributes = check_rows(encoder, X)
+    seed = draw_seed(encoder.random_state)
+    own = build_trainer(encoder, rows, data_format, seed, False)
+    trainer = make_trainer(own.model, own.objective, own.config, seed)
+    fitted = train(encoder, trainer, rows, data_format, seed, [])
+    vars(encoder).update(fitted | attributes)
+    return encoder
+
+
+class Trial(BinaryCode):
+    """DMZEncoder trained with one of the trainers of `benchmarks.trials`."""
+
+    def __init__(self, latent_dim: int, seed: int, *, trainer: Callable[..., Trainer], **params: Any):
+        super().__init__(latent_dim, seed, **params)
+        self.trainer = trainer
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Train."""
+        self.history_ = fit_with(self.trainer, self.encoder, X).history_
+        return self
+
+
 def as_relaxed_bits(code: Tensor) -> Tensor:
     """Turn real numbers into what the denoiser takes as (relaxed) bits: it sees 2 z - 1, the numbers."""
     return (1.0 + code) / 2.0
 
 
-class RealValuedTrainer(Trainer):
+class RealValuedTrainer(KeptLogits):
     """Trains with the encoder's output itself as the code: no noise, no bits."""
-
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
-        self._trained_encoder, self._encoder = self._encoder, self._remembered
-
-    def _remembered(self, x: Tensor) -> Tensor:
-        self._output = self._trained_encoder(x)
-        return self._output
 
     def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor:
         # The loop decides what the encoder is shown and when it rests; only what it draws is put aside.
         super()._relaxed_code(x0, n_rows)
-        return as_relaxed_bits(self._output.float() / MEAN_LOGIT)
+        return as_relaxed_bits(self.logits / MEAN_LOGIT)
 
     @torch.no_grad()
     def validate(self, data: TrainingData) -> dict[str, float]:
@@ -118,17 +136,13 @@ class RealValuedCode:
     decoded_from = "floats"
 
     def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
-        self.seed = seed
         self.encoder = DMZEncoder(latent_dim, random_state=seed, prior="uniform", **params)
 
     def fit(self, X: np.ndarray) -> Self:
         """Train, and learn the medians."""
-        data_format = learn_image_format(X)
-        ours = build_trainer(self.encoder, X, data_format, self.seed, False)
-        trainer = RealValuedTrainer(ours.model, ours.objective, ours.config, self.seed)
-        fitted = train(self.encoder, trainer, X, data_format, self.seed, [])
-        self.history_ = fitted["history_"]
-        self.model = TrainedModel(fitted["model_"], fitted["objective_"], data_format, fitted["device_"])
+        ours = fit_with(RealValuedTrainer, self.encoder, X)
+        self.history_ = ours.history_
+        self.model = TrainedModel(ours.model_, ours.objective_, ours.data_format_, ours.device_)
         self.medians = np.median(self.floats(X), axis=0)
         return self
 
@@ -148,11 +162,13 @@ class RealValuedCode:
         return decode(self.model, codes, image_seeds(0, len(X)), steps)
 
 
-#: Contenders that are no configurations of DMZEncoder, by name; each takes the number of bits and a seed.
+#: Contenders that are no configurations of DMZEncoder, by name, and trials; each takes the number of bits and
+#: a seed.
 CONTENDERS: dict[str, Callable[..., Any]] = {
     "real-valued code, AdaGN": partial(RealValuedCode, conditioning="adagn"),
     "real-valued code, bias": partial(RealValuedCode, conditioning="bias"),
     "real-valued code, bias of each position": partial(RealValuedCode, conditioning="spatial_bias"),
     "convolutional VAE": ConvolutionalVAE,
     "convolutional VAE, Bernoulli": partial(ConvolutionalVAE, likelihood="bernoulli"),
+    **{name: partial(Trial, trainer=trainer) for name, trainer in TRIALS.items()},
 }

@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.contenders import CONTENDERS
 from benchmarks.results import read
 from benchmarks.tables import groups_of, machines, measured, spread, table
+from benchmarks.trials import TRIALS
 
 Rows = list[dict[str, Any]]
 
@@ -63,8 +64,9 @@ COMMON = ["entropy a bit", "dead bits", "reconstruction MSE"]
 
 def label(group: Rows) -> str:
     """Name of a contender where it stands beside rivals."""
-    ours = group[0]["parameters"] is not None and group[0]["name"] not in CONTENDERS
-    return ("DMZEncoder, " if ours else "") + group[0]["name"]
+    name = group[0]["name"]
+    ours = name in TRIALS or (group[0]["parameters"] is not None and name not in CONTENDERS)
+    return ("DMZEncoder, " if ours else "") + name
 
 
 def current(rows: Rows) -> Rows:

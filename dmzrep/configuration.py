@@ -26,7 +26,7 @@ from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
-ENCODER_WIDTH = 32
+ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
@@ -73,6 +73,10 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
                 f"backbone='unet' needs images, but X holds vectors of {shape[0]} features. "
                 "Pass image_shape=(H, W) or (H, W, C), or use backbone='mlp'."
             )
+        if params["encoder_depth"] not in ("auto", 0):
+            raise ValueError(
+                f"encoder_depth={params['encoder_depth']!r} needs images, but X holds vectors. Use 'auto'."
+            )
         if params["encoder"] == "paper":
             raise ValueError("encoder='paper' needs images, but X holds vectors. Use encoder='auto'.")
         width = _number(params["width"], "width", VECTOR_WIDTH)
@@ -112,6 +116,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         attention_levels=levels,
         patch_size=patch_size,
         encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
+        encoder_depth=_number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
         paired_logits=params["encoder"] == "paper",
         **common,
     )

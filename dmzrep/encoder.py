@@ -90,6 +90,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ``"paper"`` has two outputs a bit and no linear branch, as the authors' network.
     encoder_width : "auto" or int, default="auto"
         Channels after the encoder's first convolution (32), or hidden features for vectors (256).
+    encoder_depth : "auto" or int, default="auto"
+        Residual convolutions after each strided convolution of the encoder. ``"auto"`` is none, as in
+        the paper.
     objective : {"auto", "v", "epsilon", "sample"}, default="auto"
         What the denoiser predicts: velocity, noise, or clean data. ``"auto"`` is velocity, or clean data
         where a patch has more numbers than a quarter of the channels.
@@ -242,6 +245,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         dropout=0.0,
         encoder="auto",
         encoder_width="auto",
+        encoder_depth="auto",
         objective="auto",
         learn_variance=False,
         noise_schedule="cosine",
@@ -289,6 +293,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.dropout = dropout
         self.encoder = encoder
         self.encoder_width = encoder_width
+        self.encoder_depth = encoder_depth
         self.objective = objective
         self.learn_variance = learn_variance
         self.noise_schedule = noise_schedule

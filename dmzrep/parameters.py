@@ -37,6 +37,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "encoder": [StrOptions({"auto", "paper"})],
     "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
+    "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "objective": [StrOptions({"auto", *OBJECTIVES})],
     "learn_variance": ["boolean"],
     "noise_schedule": [StrOptions(set(NOISE_SCHEDULES))],

@@ -6,6 +6,7 @@ import torch
 
 from benchmarks.contenders import CONTENDERS, BinaryCode, as_relaxed_bits
 from benchmarks.convolutional_vae import Autoencoder, ConvolutionalVAE, evidence_loss
+from benchmarks.trials import TRIALS
 from dmzrep.datasets import load_digits_images
 from dmzrep.networks.codes import code_features
 
@@ -18,7 +19,7 @@ def images():
     return np.rint(load_digits_images().images[:480] * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", CONTENDERS)
+@pytest.mark.parametrize("name", [name for name in CONTENDERS if name not in TRIALS])
 def test_contenders_give_floats_bits_and_images_and_learn(images, name):
     small = next(params for kind, params in SMALL.items() if name.startswith(kind))
     contender = CONTENDERS[name](16, 0, max_iter=6, **small).fit(images)

@@ -18,6 +18,7 @@ _PAPER_COMMON: dict[str, Any] = {
     "code_input": "one_hot",
     "encoder": "paper",
     "encoder_width": 32,
+    "encoder_depth": 0,
     "init": "random",
     "objective": "epsilon",
     "learn_variance": True,

@@ -76,6 +76,25 @@ class BitHead(nn.Module):
         return logits
 
 
+class ResidualConvolution(nn.Module):
+    """x + activation(normalisation(convolution(x))), at one size of the feature map."""
+
+    def __init__(self, channels: int, norm: str):
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), encoder_norm(channels, norm), nn.LeakyReLU(0.2)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, H, W) to the same shape."""
+        return x + self.branch(x)
+
+
+def encoder_norm(channels: int, kind: str) -> nn.Module:
+    """Give a normalisation layer of the convolutional encoder by name."""
+    return nn.BatchNorm2d(channels) if kind == "batch" else group_norm(channels)
+
+
 class ConvEncoder(nn.Module):
     """Strided 3x3 convolutions down to 2x2 pixels, then a linear layer to the logits.
 
@@ -91,6 +110,8 @@ class ConvEncoder(nn.Module):
         Number of bits.
     width : int, default=32
         Channels after the first convolution.
+    depth : int, default=0
+        Residual convolutions after each strided one. The paper has none.
     norm : {"batch", "group"}, default="batch"
         Normalisation after each convolution.
     linear_start : bool, default=False
@@ -106,6 +127,7 @@ class ConvEncoder(nn.Module):
         latent_dim: int,
         *,
         width: int = 32,
+        depth: int = 0,
         norm: str = "batch",
         linear_start: bool = False,
         paired: bool = False,
@@ -117,8 +139,9 @@ class ConvEncoder(nn.Module):
             out = width * 2**i
             layers += [
                 nn.Conv2d(channels, out, 3, stride=2, padding=1),
-                nn.BatchNorm2d(out) if norm == "batch" else group_norm(out),
+                encoder_norm(out, norm),
                 nn.LeakyReLU(0.2),
+                *(ResidualConvolution(out, norm) for _ in range(depth)),
             ]
             channels, sides = out, [math.ceil(side / 2) for side in sides]
         self.convolutions = nn.Sequential(*layers)

@@ -43,6 +43,8 @@ class NetworkConfig:
         Twice the output channels, for the reverse variance.
     encoder_width : int
         Channels after the encoder's first convolution, or hidden features of an MLP.
+    encoder_depth : int
+        Residual convolutions after each strided convolution of the encoder.
     encoder_norm : {"batch", "group"}
         Normalisation in the convolutional encoder.
     linear_start : bool
@@ -63,6 +65,7 @@ class NetworkConfig:
     dropout: float = 0.0
     learn_variance: bool = False
     encoder_width: int = 32
+    encoder_depth: int = 0
     encoder_norm: str = "batch"
     linear_start: bool = False
     paired_logits: bool = False
@@ -125,6 +128,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         config.data_shape,  # type: ignore[arg-type]
         config.latent_dim,
         width=config.encoder_width,
+        depth=config.encoder_depth,
         norm=config.encoder_norm,
         linear_start=config.linear_start,
         paired=config.paired_logits,

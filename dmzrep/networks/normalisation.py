@@ -142,16 +142,23 @@ def _parts(rows: Tensor) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(rows), size)]
 
 
-_BUFFERS = threading.local()
+class _Buffers(threading.local):
+    """A thread's buffers, by place and dtype."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[int, torch.dtype], Tensor] = {}
+
+
+_BUFFERS = _Buffers()
 
 
 def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """Memory that every call in a thread uses again: it stays in the cache, and nobody need clear it."""
     numbers = math.prod(shape)
-    held = _BUFFERS.__dict__.get((place, dtype))
+    held = _BUFFERS.held.get((place, dtype))
     if held is None or held.numel() < numbers:
         held = torch.empty(max(numbers, CHUNK), dtype=dtype)
-        _BUFFERS.__dict__[place, dtype] = held
+        _BUFFERS.held[place, dtype] = held
     return held[:numbers].view(shape)
 
 

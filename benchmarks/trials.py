@@ -1,0 +1,192 @@
+"""Trials: ideas for training that are tried beside the defaults and are no parameters of the package.
+
+Each is a trainer that overrides one small method. `TRIALS` holds all by name, also those with the code of
+`benchmarks.code_trials`; `benchmarks.contenders.Trial` trains with one and is used as binary codes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.code_trials import (
+    CodeDropout,
+    CodeTerm,
+    FallingTemperature,
+    NormalisedLogits,
+    OrderedCode,
+    missing_entropy,
+    squared_correlation,
+)
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.timesteps import TimestepSampler
+from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.training import RandomAffine, Trainer, TrainingConfig
+
+
+class IndependentSampler(TimestepSampler):
+    """Draws each row's timestep by itself, where the package takes one from each of n equal slices."""
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        cumulative = torch.from_numpy(np.cumsum(self.probabilities()))
+        drawn = torch.rand(n, generator=generator, dtype=torch.float64) * cumulative[-1]
+        t = torch.searchsorted(cumulative, drawn, right=True).clamp_(max=self.n_timesteps - 1)
+        return t, torch.ones(n)
+
+
+class IndependentTimesteps(Trainer):
+    """Timesteps of a batch are independent."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self.timesteps = IndependentSampler(self.objective.schedule.n_timesteps, self.timesteps.kind)
+
+
+class SeveralTimesteps(Trainer):
+    """Each image is encoded once and denoised at several timesteps, each with its own noise."""
+
+    def __init__(self, *arguments: Any, n: int = 2):
+        super().__init__(*arguments)
+        self.n = n
+
+    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
+        # Unlike Tensor.repeat, cat keeps the memory format.
+        return super()._batch_loss(torch.cat([x0] * self.n), n_rows)
+
+    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor:
+        return super()._relaxed_code(x0[: len(x0) // self.n], n_rows).repeat(self.n, 1)
+
+
+class WeightedSampler(TimestepSampler):
+    """Draws uniform timesteps and gives each its weight."""
+
+    def __init__(self, weights: np.ndarray):
+        super().__init__(len(weights), "uniform")
+        self.weights = torch.from_numpy(weights).float()
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        t, _ = super().sample(n, generator)
+        return t, self.weights[t]
+
+
+class MinSNR(Trainer):
+    """Uniform timesteps, with weights that end at a ratio of signal to noise."""
+
+    def __init__(self, *arguments: Any, gamma: float = 5.0):
+        super().__init__(*arguments)
+        self.timesteps = WeightedSampler(min_snr_weights(self.objective, gamma))
+
+
+def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
+    """Weights of the loss of each timestep, of mean one, shape (n_timesteps,).
+
+    References
+    ----------
+    Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2023, section 3.4.
+    """
+    alpha_bar = objective.schedule.alpha_bar
+    snr = alpha_bar / (1.0 - alpha_bar)
+    # The weight is min(SNR, gamma) for errors of x_0; other errors are so many times as large.
+    larger = {"sample": 1.0, "epsilon": snr, "v": snr + 1.0}[objective.kind]
+    weights = np.minimum(snr, gamma) / larger
+    return weights / weights.mean()
+
+
+class EncoderRate(Trainer):
+    """The encoder's learning rate is a multiple of the denoiser's."""
+
+    def __init__(self, *arguments: Any, factor: float):
+        super().__init__(*arguments)
+        self.factor = factor
+        encoder = {id(p) for p in self.model.encoder.parameters()}
+        self.encoder_groups = []
+        for group in list(self.optimizer.param_groups):
+            own = [p for p in group["params"] if id(p) in encoder]
+            group["params"] = [p for p in group["params"] if id(p) not in encoder]
+            self.optimizer.add_param_group({**group, "params": own})
+            self.encoder_groups.append(self.optimizer.param_groups[-1])
+
+    def _set_learning_rates(self, n_rows: int) -> None:
+        super()._set_learning_rates(n_rows)
+        for group in self.encoder_groups:
+            group["lr"] *= self.factor
+
+
+def view_of(config: TrainingConfig) -> RandomAffine:
+    """The encoder's view, which some trials change."""
+    if config.encoder_view is None:
+        raise ValueError("encoder_augment=None leaves no view to change in this trial. Use 'affine'.")
+    return config.encoder_view
+
+
+class ScaledViews(Trainer):
+    """The encoder's views are moved by a multiple of the usual amounts."""
+
+    def __init__(
+        self,
+        model: DiffusionAutoencoder,
+        objective: Objective,
+        config: TrainingConfig,
+        seed: int,
+        *,
+        factor: float,
+    ):
+        view = view_of(config)
+        amounts = {name: factor * getattr(view, name) for name in ("shift", "rotation", "shear")}
+        view = replace(view, scale=view.scale**factor, **amounts)
+        super().__init__(model, objective, replace(config, encoder_view=view), seed)
+
+
+class MovedImages(Trainer):
+    """The denoiser's image is moved as the encoder's is, up to the end: augmentation of the data."""
+
+    def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
+        self.view = view_of(config)
+        super().__init__(model, objective, replace(config, encoder_view=None), seed)
+
+    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
+        return super()._batch_loss(self.view(x0, self.order), n_rows)
+
+
+class EncoderRest(Trainer):
+    """The encoder rests for another share of the run."""
+
+    def __init__(self, *arguments: Any, share: float):
+        super().__init__(*arguments)
+        self.share = share
+
+    def _encoder_rests(self, n_rows: int) -> bool:
+        # Never for a share of zero, not even at the very end.
+        return self.progress(n_rows) > 1.0 - self.share
+
+
+#: Trainers by name; each takes what `Trainer` takes.
+TRIALS: dict[str, Callable[..., Trainer]] = {
+    # Timesteps.
+    "independent timesteps": IndependentTimesteps,
+    "two timesteps an encoding": SeveralTimesteps,
+    "four timesteps an encoding": partial(SeveralTimesteps, n=4),
+    "min-SNR weights": MinSNR,
+    # Rates.
+    "encoder learning rate x3": partial(EncoderRate, factor=3.0),
+    "encoder learning rate x0.3": partial(EncoderRate, factor=0.3),
+    "temperature falls from 4 to 1": FallingTemperature,
+    # The code.
+    "code dropout 0.1": CodeDropout,
+    "ordered code": OrderedCode,
+    "marginal entropy term": partial(CodeTerm, term=missing_entropy, weight=0.01),
+    "decorrelation term": partial(CodeTerm, term=squared_correlation),
+    "batch normalised logits": NormalisedLogits,
+    # What the encoder and the denoiser are shown.
+    "weaker views": partial(ScaledViews, factor=0.5),
+    "stronger views": partial(ScaledViews, factor=1.5),
+    "the denoiser sees the moved image too": MovedImages,
+    "encoder rests from the middle": partial(EncoderRest, share=0.5),
+    "encoder never rests": partial(EncoderRest, share=0.0),
+}

@@ -1,0 +1,278 @@
+"""Trials beside the defaults: each trains, and each does what its name says."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.code_trials import (
+    CodeDropout,
+    CodeTerm,
+    NormalisedLogits,
+    OrderedCode,
+    beginnings,
+    missing_entropy,
+    squared_correlation,
+)
+from benchmarks.contenders import CONTENDERS, BinaryCode, Trial
+from benchmarks.report_time_to_quality import label
+from benchmarks.time_to_quality import arguments_of
+from benchmarks.trials import TRIALS, MovedImages, ScaledViews, min_snr_weights
+from dmzrep import DMZEncoder
+from dmzrep.datasets import load_digits_images
+from dmzrep.diffusion.objective import Objective
+from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.fitting import build_trainer
+from dmzrep.images import learn_image_format
+from dmzrep.training import Trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+
+#: Eleven steps an epoch, so that the encoder rests in the last.
+SMALL = {"width": (8, 16), "encoder_width": 4, "batch_size": 8, "max_iter": 1}
+BITS = 32
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.rint(load_digits_images().images[:96] * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def by_default(images):
+    """Logits by default."""
+    return BinaryCode(BITS, 0, **SMALL).fit(images).transform(images)["logits"]
+
+
+@pytest.fixture
+def batch(images):
+    return learn_image_format(images).to_model(torch.from_numpy(images))
+
+
+@pytest.fixture
+def make(images):
+    """Make a trainer, by a trial's name or itself, as fitting would."""
+
+    def made(trainer, **params):
+        encoder = DMZEncoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
+        own = build_trainer(encoder, images, learn_image_format(images), 0, False)
+        trainer = TRIALS[trainer] if isinstance(trainer, str) else trainer
+        return trainer(own.model, own.objective, own.config, 0)
+
+    return made
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_trials_train_and_differ_from_the_default(name, images, by_default):
+    assert arguments_of(["--data", ".", "--set", "mnist", "--configs", name]).configs == [name]
+    trial = CONTENDERS[name](BITS, 0, **SMALL).fit(images)
+    losses = ["loss", "validation_loss", "validation_loss_hard", "validation_loss_shuffled"]
+    assert np.isfinite(trial.history_[losses]).all(axis=None)
+    forms = trial.transform(images)
+    assert {form: codes.shape for form, codes in forms.items()} == dict.fromkeys(
+        ("logits", "probabilities", "bits"), (96, BITS)
+    )
+    assert np.isfinite(forms["logits"]).all() and not np.allclose(forms["logits"], by_default)
+
+
+def test_with_the_usual_trainer_a_trial_is_the_default(images, by_default):
+    trial = Trial(BITS, 0, trainer=Trainer, **SMALL).fit(images)
+    assert np.array_equal(trial.transform(images)["logits"], by_default)
+    assert trial.reconstruct(images[:2]).shape == (2, 8, 8) and trial.decoded_from == "bits"
+
+
+def test_the_results_page_counts_trials_as_ours():
+    assert label([{"name": "ordered code", "parameters": {}}]) == "DMZEncoder, ordered code"
+    assert label([{"name": "convolutional VAE", "parameters": {}}]) == "convolutional VAE"
+
+
+# -- timesteps -------------------------------------------------------------------------------------
+
+
+def test_the_default_draws_one_timestep_in_each_stratum_and_independent_timesteps_do_not(make):
+    n, longest = 50, 10**6
+    default, independent = make(Trainer).timesteps, make("independent timesteps").timesteps
+    for sampler, least, most in ((default, n, n), (independent, 1, n - 5)):
+        sampler.n_timesteps = longest  # So that rounding moves none into the next stratum.
+        t = sampler.sample(n, torch.Generator().manual_seed(0))[0]
+        strata = ((t.double() + 0.5) / longest).square() * n
+        assert least <= len(strata.long().unique()) <= most
+    uniform = ((independent.sample(20_000, torch.Generator().manual_seed(0))[0] + 0.5) / longest).square()
+    np.testing.assert_allclose(np.quantile(uniform, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.02)
+
+
+@pytest.mark.parametrize("name, n", [("two timesteps an encoding", 2), ("four timesteps an encoding", 4)])
+def test_an_image_is_encoded_once_and_denoised_n_times(make, batch, name, n):
+    trainer, seen = make(name), {}
+    for network in ("encoder", "denoiser"):
+        module = getattr(trainer.model, network)
+        module.register_forward_pre_hook(lambda _, given, network=network: seen.update({network: given}))
+    loss = trainer.train_step(batch, 96)
+    assert loss.isfinite() and trainer.images_seen == 96
+    x_t, t, z = seen["denoiser"]
+    assert len(seen["encoder"][0]) == 96 and len(x_t) == len(t) == len(z) == n * 96
+    first, second = (part.chunk(n)[:2] for part in (x_t, z))
+    assert torch.equal(*second) and not torch.equal(*first) and not torch.equal(*t.chunk(n)[:2])
+
+
+@pytest.mark.parametrize(
+    "kind, formula",
+    [
+        ("v", lambda snr: min(snr, 5.0) / (snr + 1.0)),
+        ("sample", lambda snr: min(snr, 5.0)),
+        ("epsilon", lambda snr: min(snr, 5.0) / snr),
+    ],
+)
+def test_min_snr_weights(make, kind, formula):
+    schedule = NoiseSchedule.named("cosine", 100)
+    weights = min_snr_weights(Objective(schedule, kind), 5.0)
+    expected = np.array([formula(a / (1.0 - a)) for a in schedule.alpha_bar])
+    np.testing.assert_allclose(weights, expected / expected.mean())
+    assert weights.mean() == pytest.approx(1.0)
+    trainer = make("min-SNR weights", objective=kind, n_timesteps=100)
+    t, used = trainer.timesteps.sample(1000, torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(used, weights[t], rtol=1e-6)
+    assert torch.equal(t.bincount(), torch.full((100,), 10))
+
+
+# -- rates -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [3.0, 0.3])
+def test_the_encoder_has_a_rate_of_its_own(make, batch, factor):
+    trainer = make(f"encoder learning rate x{factor:g}")
+    trainer.train_step(batch, 96)
+    groups, usual = trainer.optimizer.param_groups, make(Trainer).optimizer.param_groups
+    rates = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert len(rates) == sum(len(g["params"]) for g in groups) == sum(len(g["params"]) for g in usual)
+    for network, share in (("encoder", factor), ("denoiser", 1.0)):
+        for p in getattr(trainer.model, network).parameters():
+            rate, decay = rates[id(p)]
+            assert rate == pytest.approx(share * groups[0]["lr"]) and rate > 0.0
+            assert decay == (0.01 if p.dim() > 1 else 0.0)
+
+
+def test_the_temperature_falls_to_one(make, batch, monkeypatch):
+    trainer = make("temperature falls from 4 to 1")
+    seen = {}
+    for progress in (0.0, 0.5, 1.0):
+        monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
+        seen[progress] = trainer._temperature(96), trainer._relaxed_code(batch, 96).detach().std()
+    assert [t for t, _ in seen.values()] == pytest.approx([4.0, 2.0, 1.0])
+    assert seen[0.0][1] < seen[0.5][1] < seen[1.0][1]
+
+
+# -- the code --------------------------------------------------------------------------------------
+
+
+def test_code_dropout_takes_a_tenth_of_the_codes(make, batch):
+    z = make(CodeDropout)._relaxed_code(batch.repeat(20, 1, 1, 1), 96)
+    nothing = z == 0.5
+    assert torch.equal(nothing.all(dim=1), nothing.any(dim=1))
+    assert 0.08 < nothing.all(dim=1).float().mean() < 0.12
+
+
+def test_an_ordered_code_keeps_beginnings(make, batch):
+    assert beginnings(64) == [8, 16, 32, 64] and beginnings(48) == [8, 16, 32, 48] and beginnings(5) == [5]
+    z = make(OrderedCode, latent_dim=64)._relaxed_code(batch.repeat(20, 1, 1, 1), 96)
+    kept = (z != 0.5).sum(dim=1)
+    assert (z[torch.arange(64) >= kept[:, None]] == 0.5).all()
+    lengths, counts = kept.unique(return_counts=True)
+    assert lengths.tolist() == [8, 16, 32, 64]
+    # Half of the rows are shortened, a quarter of these to all 64 bits.
+    np.testing.assert_allclose(counts / len(z), [0.125, 0.125, 0.125, 0.625], atol=0.03)
+
+
+def test_the_entropy_term_is_zero_for_balanced_bits_and_moves_constant_ones():
+    balanced = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert missing_entropy(balanced).item() == pytest.approx(0.0, abs=1e-6)
+    assert missing_entropy(torch.ones(4, 3)).item() == pytest.approx(3.0, abs=1e-3)
+    logits = torch.tensor([[2.0, -3.0, 0.0], [2.0, -3.0, 0.0], [60.0, -60.0, 0.0]], requires_grad=True)
+    missing_entropy(torch.sigmoid(logits)).backward()
+    # Descent lowers the bit that is mostly one and raises the bit that is mostly zero.
+    assert (logits.grad[:2, 0] > 0).all() and (logits.grad[:2, 1] < 0).all()
+    assert torch.allclose(logits.grad[:, 2], torch.zeros(3), atol=1e-6) and logits.grad.isfinite().all()
+
+
+def test_the_decorrelation_term_is_the_mean_squared_correlation():
+    p = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
+    off_diagonal = np.square(np.corrcoef(p.numpy(), rowvar=False))[~np.eye(5, dtype=bool)]
+    assert squared_correlation(p).item() == pytest.approx(off_diagonal.mean(), rel=1e-4)
+    same = p[:, :1].repeat(1, 3)
+    assert squared_correlation(same).item() == pytest.approx(1.0, rel=1e-4)
+    constant = torch.ones(4, 3, requires_grad=True)
+    squared_correlation(constant).backward()
+    assert constant.grad.isfinite().all() and squared_correlation(p[:, :1]) == 0.0
+
+
+@pytest.mark.parametrize("weight", [0.01, None])
+def test_terms_are_added_to_the_loss_and_reach_the_encoder(make, batch, weight):
+    usual = make(Trainer)._batch_loss(batch, 96)
+    trainer = make(partial(CodeTerm, term=squared_correlation, weight=weight))
+    loss = trainer._batch_loss(batch, 96)
+    term = squared_correlation(torch.sigmoid(trainer.logits))
+    assert (loss - usual).item() == pytest.approx(trainer.weight * term.item(), rel=1e-3)
+    if weight is None:
+        assert (loss - usual).item() == pytest.approx(0.1 * usual.item(), rel=1e-3)
+    (gradient,) = torch.autograd.grad(term, trainer.model.encoder.head.linear.weight)
+    assert gradient.abs().max() > 0.0
+
+
+def test_logits_are_normalised_in_training_and_in_use(make, batch, images):
+    trainer = make(NormalisedLogits)
+    trainer.model.train()
+    logits = trainer._logits(batch, 96)
+    torch.testing.assert_close(logits.mean(dim=0), torch.zeros(BITS), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(logits.std(dim=0, correction=0), torch.full((BITS,), 3.0), atol=0.01, rtol=0.0)
+    used = CONTENDERS["batch normalised logits"](BITS, 0, **SMALL | {"max_iter": 4}).fit(images)
+    logits = used.transform(images)["logits"]
+    assert np.abs(logits.mean(axis=0)).max() < 1.0 and np.abs(logits.std(axis=0) - 3.0).max() < 1.5
+    # Each row by itself, with running averages.
+    assert np.array_equal(used.transform(images[:1])["logits"], logits[:1])
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, factor", [("weaker views", 0.5), ("stronger views", 1.5)])
+def test_views_are_scaled(make, name, factor):
+    usual, view = make(Trainer).config.encoder_view, make(name).config.encoder_view
+    for amount in ("shift", "rotation", "shear"):
+        assert getattr(view, amount) == pytest.approx(factor * getattr(usual, amount))
+    assert np.log(view.scale) == pytest.approx(factor * np.log(usual.scale))
+    assert view.mirror == usual.mirror
+
+
+@pytest.mark.parametrize("trainer", [partial(ScaledViews, factor=0.5), MovedImages])
+def test_no_view_to_change_is_an_error(make, trainer):
+    with pytest.raises(ValueError, match="encoder_augment=None leaves no view to change"):
+        make(trainer, encoder_augment=None)
+
+
+def test_the_denoiser_sees_the_image_that_the_encoder_sees(make, batch, monkeypatch):
+    losses, seen = Objective.losses, {}
+
+    def watched(self, network, x0, *others):
+        seen["denoiser"] = x0
+        return losses(self, network, x0, *others)
+
+    monkeypatch.setattr(Objective, "losses", watched)
+    for trainer, same in ((make(Trainer), False), (make("the denoiser sees the moved image too"), True)):
+        trainer.model.encoder.register_forward_pre_hook(lambda _, given: seen.update(encoder=given[0]))
+        trainer.train_step(batch, 96)
+        assert torch.equal(seen["encoder"], seen["denoiser"]) is same
+        assert not torch.equal(seen["encoder"], batch)
+
+
+def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
+    for name, rests in (
+        ("encoder rests from the middle", [False, False, True, True, True]),
+        ("encoder never rests", [False] * 5),
+    ):
+        trainer, found, moves = make(name), [], []
+        for progress in (0.0, 0.4, 0.6, 0.9, 1.0):
+            monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
+            found.append(trainer._encoder_rests(96))
+            moves.append(trainer._logits(batch, 96).requires_grad)
+        assert found == rests and moves == [not rest for rest in rests]
