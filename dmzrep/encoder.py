@@ -148,11 +148,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         goes on from it.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
-    encoder_augment : {"auto", "affine"} or None, default="auto"
+    encoder_augment : {"auto", "affine", "affine_flip"} or None, default="auto"
         ``"affine"`` shows the encoder, in training, a slightly moved, scaled and turned copy of each
         image, so that codes tell what is shown rather than just where; the denoiser works on the image
-        as it is. Reconstructions then lose a little of an object's place. ``"auto"`` is ``"affine"`` for
-        images.
+        as it is. Reconstructions then lose a little of an object's place. ``"affine_flip"`` mirrors half
+        of the copies too, where an image and its mirror image mean the same. ``"auto"`` is ``"affine"``
+        for images.
     device : str or torch.device, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"

@@ -52,6 +52,7 @@ def with_value(value):
         (IMAGES, {"backbone": "mlp"}, "backbone='mlp' is for vectors"),
         (IMAGES.reshape(12, 64) / 255, {"backbone": "unet"}, "backbone='unet' needs images"),
         (IMAGES.reshape(12, 64) / 255, {"encoder": "paper"}, "encoder='paper' needs images"),
+        (IMAGES.reshape(12, 64) / 255, {"encoder_depth": 1}, "encoder_depth=1 needs images"),
         (IMAGES.reshape(12, 64) / 255, {"width": (8, 8)}, "width must be one integer"),
         (IMAGES, {"width": 12}, "multiple of 8"),
         (IMAGES, {"width": ()}, "multiple of 8"),

@@ -392,6 +392,8 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
         {"code_input": "one_hot"},
         {"augment": "flip", "dropout": 0.1},
         {"encoder": "paper"},
+        {"encoder_depth": 1},
+        {"encoder_augment": "affine_flip"},
         {"patch_size": 2, "width": (8, 16)},
         {"gradient_clip": None, "ema_half_life": 0, "validation_fraction": 0.0},
         {"precision": "bf16"},

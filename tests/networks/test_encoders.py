@@ -25,6 +25,17 @@ def test_the_number_of_convolutions_follows_the_larger_side(side, n_layers):
     assert sum(isinstance(layer, nn.Conv2d) for layer in encoder.modules()) == n_layers
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_residual_convolutions_follow_each_strided_one_and_keep_its_size(depth):
+    encoder = ConvEncoder((3, 16, 16), 4, width=8, depth=depth)
+    convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
+    assert [c.stride[0] for c in convolutions] == [2, *[1] * depth] * 3
+    x = torch.randn(2, 3, 16, 16)
+    assert encoder.convolutions(x).shape == (2, 32, 2, 2)
+    encoder.head(encoder.convolutions(x).flatten(1)).sum().backward()
+    assert all(c.weight.grad.abs().max() > 0 for c in convolutions)
+
+
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize(
     "shape",
