@@ -25,6 +25,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     # The start.
     "init random": {"init": "random"},
     "init pca": {"init": "pca"},
+    "init itq": {"init": "itq"},
     # Networks. Sides of feature maps: 14 and 7 of images of 28 pixels, 16 and 8 of 32.
     "attention at 7 px": {"attention": (7,)},
     "attention at 8 px": {"attention": (8,)},

@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
-from dmzrep.networks.encoders import LinearStart
+from dmzrep.networks.linear_start import LinearStart
 from dmzrep.training import set_linear_start
 
 #: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.

@@ -48,6 +48,35 @@ class IndependentTimesteps(Trainer):
         self.timesteps = IndependentSampler(self.objective.schedule.n_timesteps, self.timesteps.kind)
 
 
+class LogitNormalSampler(TimestepSampler):
+    """Draws timesteps from a logit-normal distribution, one from each of n equal slices of it.
+
+    References
+    ----------
+    Esser et al., "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis",
+    2024, section 3.1.
+    """
+
+    def __init__(self, n_timesteps: int, mean: float):
+        super().__init__(n_timesteps, "uniform")
+        self.mean = mean
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        uniform = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
+        # Away from 0 and 1, where the normal quantile is infinite.
+        normal = torch.special.ndtri(uniform.clamp(1e-6, 1.0 - 1e-6))
+        t = torch.sigmoid(normal + self.mean) * self.n_timesteps
+        return t.long().clamp_(max=self.n_timesteps - 1), torch.ones(n)
+
+
+class LogitNormalTimesteps(Trainer):
+    """Most timesteps lie about one place of the noise schedule."""
+
+    def __init__(self, *arguments: Any, mean: float):
+        super().__init__(*arguments)
+        self.timesteps = LogitNormalSampler(self.objective.schedule.n_timesteps, mean)
+
+
 class SeveralTimesteps(Trainer):
     """Each image is encoded once and denoised at several timesteps, each with its own noise."""
 
@@ -170,6 +199,8 @@ class EncoderRest(Trainer):
 TRIALS: dict[str, Callable[..., Trainer]] = {
     # Timesteps.
     "independent timesteps": IndependentTimesteps,
+    "timesteps about the middle": partial(LogitNormalTimesteps, mean=0.0),
+    "timesteps past the middle": partial(LogitNormalTimesteps, mean=0.75),
     "two timesteps an encoding": SeveralTimesteps,
     "four timesteps an encoding": partial(SeveralTimesteps, n=4),
     "min-SNR weights": MinSNR,

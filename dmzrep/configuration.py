@@ -27,6 +27,8 @@ from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
+#: Filters of the start from views.
+START_FILTERS = 64
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
@@ -57,7 +59,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         "code_input": params["code_input"],
         "dropout": float(params["dropout"]),
         "learn_variance": bool(params["learn_variance"]),
-        "linear_start": resolve_init(params) != "random",
+        "linear_start": resolve_init(params, is_image) != "random",
     }
     if not is_image:
         if params["augment"] is not None:
@@ -66,6 +68,8 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
             raise ValueError(
                 "encoder_augment='affine' needs images, but X holds vectors. Use 'auto' or None."
             )
+        if params["init"] == "views":
+            raise ValueError("init='views' needs images, but X holds vectors. Use 'auto' or 'itq'.")
         if params["conditioning"] == "spatial_bias":
             raise ValueError("conditioning='spatial_bias' needs images, but X holds vectors. Use 'bias'.")
         if params["backbone"] == "unet":
@@ -118,6 +122,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
         encoder_depth=_number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
         paired_logits=params["encoder"] == "paper",
+        start_filters=START_FILTERS if resolve_init(params, is_image) == "views" else 0,
         **common,
     )
 
@@ -129,11 +134,13 @@ def resolve_conditioning(params: dict[str, Any], is_image: bool) -> str:
     return "spatial_bias" if is_image else "bias"
 
 
-def resolve_init(params: dict[str, Any]) -> str:
-    """Settle how the encoder starts: ``"itq"``, ``"pca"`` or ``"random"``."""
+def resolve_init(params: dict[str, Any], is_image: bool) -> str:
+    """Settle how the encoder starts: ``"views"``, ``"itq"``, ``"pca"`` or ``"random"``."""
     if params["init"] != "auto":
         return params["init"]
-    return "random" if params["encoder"] == "paper" or params["conditioning"] == "none" else "itq"
+    if params["encoder"] == "paper" or params["conditioning"] == "none":
+        return "random"
+    return "views" if is_image and params["encoder_augment"] is not None else "itq"
 
 
 def resolve_objective(
@@ -199,7 +206,7 @@ def run_identity(
         "data": f"{tuple(rows.shape)} {rows.dtype} {hashlib.sha256(some.tobytes()).hexdigest()[:16]}",
         "data_format": repr(data_format),
         "validation_fraction": params["validation_fraction"],
-        "init": resolve_init(params),
+        "init": resolve_init(params, isinstance(data_format, ImageFormat)),
         "seed": seed,
     }
     return json.loads(json.dumps(identity))

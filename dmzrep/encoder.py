@@ -110,16 +110,18 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Temperature of the relaxed bits in training, above 0. The paper has 1.
     straight_through : bool, default=False
         Hard bits forward and relaxed gradients backward.
-    init : {"auto", "itq", "pca", "random"}, default="auto"
-        Start of the encoder: a linear map set to ITQ or PCA of the data, which training refines, or
-        random weights. ``"auto"`` is ITQ.
+    init : {"auto", "views", "itq", "pca", "random"}, default="auto"
+        Start of the encoder, which training refines. ``"views"``: what moved copies of an image have in
+        common, found in responses of filters, for images. ``"itq"``, ``"pca"``: a linear map of the data.
+        ``"random"``: random weights. ``"auto"`` is ``"views"`` where `encoder_augment` shows the encoder
+        moved copies, else ``"itq"``.
     prior : {"auto", "uniform", "independent", "chow_liu", "mixture"} or CodePrior, default="auto"
         Model of the codes for `sample` and the code's rate. ``"auto"`` picks by held-out likelihood.
     max_iter : int, default=200
         Epochs at most.
     max_time : float or None, default=None
-        Seconds of training at most; the learning rate follows whichever limit is nearer. A run that
-        time ends is not reproducible to the bit.
+        Seconds of training at most, the encoder's start included; the learning rate follows whichever
+        limit is nearer. A run that time ends is not reproducible to the bit.
     batch_size : int, default=32
         Rows a step.
     learning_rate : float, default=1e-3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 import warnings
 from typing import Any
 
@@ -25,8 +26,10 @@ from dmzrep.training import (
     HookList,
     Hooks,
     ProgressBar,
+    RandomAffine,
     Trainer,
     TrainingData,
+    set_invariant_start,
     set_linear_start,
     split_indices,
 )
@@ -90,12 +93,19 @@ def build_trainer(
     if continued and state is not None:
         trainer.load_state(state, new_run=True)
     elif not continued and model.encoder.start is not None:
+        begun = time.perf_counter()
         generator = torch.Generator().manual_seed(seed)
         n_rows = max(START_ROWS_LEAST, min(START_ROWS, START_NUMBERS // math.prod(network.data_shape)))
         chosen = torch.randperm(len(rows), generator=generator)[:n_rows].sort().values.numpy()
         sample = data_format.to_model(to_tensor(rows[chosen], torch.device("cpu")))
-        set_linear_start(model.encoder.start, sample, resolve_init(params), generator)
+        kind = resolve_init(params, isinstance(data_format, ImageFormat))
+        if kind == "views":
+            set_invariant_start(model.encoder.start, sample, config.encoder_view or RandomAffine(), generator)
+        else:
+            set_linear_start(model.encoder.start, sample, kind, generator)
         trainer.average.restart(model)
+        # The start counts as training: it is a part of what `max_time` allows.
+        trainer.seconds = time.perf_counter() - begun
     return trainer
 
 

@@ -276,3 +276,15 @@ def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
             found.append(trainer._encoder_rests(96))
             moves.append(trainer._logits(batch, 96).requires_grad)
         assert found == rests and moves == [not rest for rest in rests]
+
+
+@pytest.mark.parametrize(("name", "median"), [("about the middle", 0.5), ("past the middle", 0.679)])
+def test_logit_normal_timesteps_have_their_quantiles(make, name, median):
+    sampler = make(f"timesteps {name}").timesteps
+    t, weights = sampler.sample(4096, torch.Generator().manual_seed(0))
+    share = t.double() / sampler.n_timesteps
+    assert share.median() == pytest.approx(median, abs=0.005)
+    # Two thirds lie within one deviation of the logit.
+    within = (torch.logit(share.clamp(1e-4, 1 - 1e-4)) - np.log(median / (1 - median))).abs() < 1
+    assert within.double().mean() == pytest.approx(0.683, abs=0.01)
+    assert torch.equal(weights, torch.ones(4096))

@@ -5,43 +5,10 @@ from __future__ import annotations
 import math
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dmzrep.networks.blocks import zero_init
+from dmzrep.networks.linear_start import LinearStart
 from dmzrep.networks.normalisation import group_norm
-
-#: Side, in pixels, to which images are averaged before the linear start.
-LINEAR_START_SIDE = 32
-
-
-class LinearStart(nn.Module):
-    """A linear map from (at most 32 x 32) pixels to logits, to be set from data.
-
-    Parameters
-    ----------
-    data_shape : tuple of int
-        (channels, H, W) of an image or (features,) of a vector.
-    latent_dim : int
-        Number of bits.
-    """
-
-    def __init__(self, data_shape: tuple[int, ...], latent_dim: int):
-        super().__init__()
-        self.factor = math.ceil(max(data_shape[1:]) / LINEAR_START_SIDE) if len(data_shape) == 3 else 1
-        if self.factor > 1:
-            sides = [math.ceil(side / self.factor) for side in data_shape[1:]]
-            data_shape = (data_shape[0], *sides)
-        self.linear = nn.Linear(math.prod(data_shape), latent_dim)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Flatten data to the columns that the map sees, shape (n, features)."""
-        if self.factor > 1:
-            x = F.avg_pool2d(x, self.factor, ceil_mode=True)
-        return x.flatten(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map data to logits of shape (n, latent_dim)."""
-        return self.linear(self.features(x))
 
 
 class BitHead(nn.Module):
@@ -115,10 +82,12 @@ class ConvEncoder(nn.Module):
     norm : {"batch", "group"}, default="batch"
         Normalisation after each convolution.
     linear_start : bool, default=False
-        Add a linear map of the pixels to the logits, to be set from data by
-        `dmzrep.training.encoder_start`; the convolutional branch then starts at zero.
+        Add a linear map to the logits, to be set from data by `dmzrep.training.encoder_start`; the
+        convolutional branch then starts at zero.
     paired : bool, default=False
         Two outputs a bit, as in the authors' code.
+    start_filters : int, default=0
+        Filters before the linear map of the start; with 0 it sees pixels.
     """
 
     def __init__(
@@ -131,6 +100,7 @@ class ConvEncoder(nn.Module):
         norm: str = "batch",
         linear_start: bool = False,
         paired: bool = False,
+        start_filters: int = 0,
     ):
         super().__init__()
         channels, *sides = data_shape
@@ -146,7 +116,7 @@ class ConvEncoder(nn.Module):
             channels, sides = out, [math.ceil(side / 2) for side in sides]
         self.convolutions = nn.Sequential(*layers)
         self.head = BitHead(channels * math.prod(sides), latent_dim, paired=paired, zero=linear_start)
-        self.start = LinearStart(data_shape, latent_dim) if linear_start else None
+        self.start = LinearStart(data_shape, latent_dim, start_filters) if linear_start else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of shape (n, channels, H, W) in [-1, 1] to logits (n, latent_dim)."""

@@ -51,6 +51,8 @@ class NetworkConfig:
         The encoder has a linear branch that is set from data.
     paired_logits : bool
         Two encoder outputs a bit.
+    start_filters : int
+        Filters before the linear branch; with 0 it sees pixels.
     """
 
     data_shape: tuple[int, ...]
@@ -69,6 +71,7 @@ class NetworkConfig:
     encoder_norm: str = "batch"
     linear_start: bool = False
     paired_logits: bool = False
+    start_filters: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as a dictionary of JSON values."""
@@ -132,6 +135,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         norm=config.encoder_norm,
         linear_start=config.linear_start,
         paired=config.paired_logits,
+        start_filters=config.start_filters,
     )
 
 

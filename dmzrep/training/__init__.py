@@ -6,6 +6,7 @@ from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
 from dmzrep.training.encoder_start import set_linear_start
 from dmzrep.training.hooks import HookList, Hooks, ProgressBar
+from dmzrep.training.invariant_start import set_invariant_start
 from dmzrep.training.loop import Trainer
 from dmzrep.training.validation import VALIDATION_ROWS
 
@@ -21,6 +22,7 @@ __all__ = [
     "TrainingData",
     "read_checkpoint",
     "resume",
+    "set_invariant_start",
     "set_linear_start",
     "split_indices",
 ]

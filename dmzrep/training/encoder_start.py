@@ -6,7 +6,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from dmzrep.networks.encoders import LinearStart
+from dmzrep.networks.linear_start import LinearStart
 
 #: Mean absolute logit after the start: bits that are mostly sure, yet free to move.
 MEAN_LOGIT = 3.0
@@ -76,6 +76,24 @@ def set_linear_start(start: LinearStart, x: Tensor, kind: str, generator: torch.
     if kind == "itq":
         directions = itq_rotation(projected, generator).T @ directions
         projected = (features.double() - centre) @ directions.T
+    set_linear_map(start, directions, centre, projected)
+
+
+@torch.no_grad()
+def set_linear_map(start: LinearStart, directions: Tensor, centre: Tensor, projected: Tensor) -> None:
+    """Set the linear layer to directions, as rows, scaled to logits of a mean size.
+
+    Parameters
+    ----------
+    start : LinearStart
+        The branch.
+    directions : Tensor of shape (latent_dim, n_features)
+        One direction a bit.
+    centre : Tensor of shape (n_features,)
+        Features whose logits are zero.
+    projected : Tensor of shape (n, latent_dim)
+        Projections of some rows.
+    """
     scale = MEAN_LOGIT / projected.abs().mean(dim=0).clamp(min=1e-12)
     weight = directions * scale[:, None]
     start.linear.weight.copy_(weight)

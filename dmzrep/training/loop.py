@@ -123,7 +123,9 @@ class Trainer:
         """
         hooks = hooks or Hooks()
         self._clock = time.perf_counter() - self.seconds
-        self.stopped = "max_time" if self._time_is_up() else "early_stopping" if self._is_stale() else ""
+        # A run that has just begun makes a step at least, however long its start took.
+        out_of_time = self.step > 0 and self._time_is_up()
+        self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
         if self._torch_random is not None:
             torch.set_rng_state(self._torch_random)
         hooks.fit_begin(self, len(data))

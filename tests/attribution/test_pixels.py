@@ -29,7 +29,9 @@ def sprites():
 
 @pytest.fixture(scope="module")
 def colour_encoder(sprites):
-    return DMZEncoder(6, width=(8,), encoder_width=8, max_iter=2, random_state=0).fit(sprites.images)
+    return DMZEncoder(6, width=(8,), encoder_width=8, init="itq", max_iter=2, random_state=0).fit(
+        sprites.images
+    )
 
 
 @pytest.fixture(scope="module")

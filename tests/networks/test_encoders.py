@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmzrep.networks.encoders import BitHead, ConvEncoder, LinearStart, MLPEncoder
+from dmzrep.networks.encoders import BitHead, ConvEncoder, MLPEncoder
+from dmzrep.networks.linear_start import LinearStart
 
 
 def count(module):

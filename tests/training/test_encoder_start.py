@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.networks.encoders import ConvEncoder, LinearStart
+from dmzrep.networks.encoders import ConvEncoder
+from dmzrep.networks.linear_start import LinearStart
 from dmzrep.training.encoder_start import itq_rotation, principal_directions, set_linear_start
 
 quick = settings(deadline=None, max_examples=8)

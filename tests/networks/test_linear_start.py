@@ -1,0 +1,36 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dmzrep.networks.linear_start import FilterResponses, LinearStart
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2, 9, 31)])
+def test_responses_are_means_of_both_signs_on_a_grid_beside_coarse_pixels(shape):
+    layer = FilterResponses(shape, 6)
+    x = torch.randn(4, *shape)
+    responses = F.conv2d(x, layer.filters.weight, stride=2, padding=2)
+    pixels = F.adaptive_avg_pool2d(x, tuple(min(8, side) for side in shape[1:])).flatten(1)
+    grids = [F.adaptive_avg_pool2d(F.relu(s * responses), 3).flatten(2).transpose(1, 2) for s in (1, -1)]
+    expected = torch.cat([*(grid.flatten(1) for grid in grids), pixels], dim=1)
+    assert layer(x).shape == (4, layer.n_features)
+    torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_grid_is_no_part_of_a_file():
+    assert set(FilterResponses((1, 8, 8), 4).state_dict()) == {"filters.weight"}
+
+
+def test_large_images_are_averaged_before_the_filters():
+    start = LinearStart((3, 100, 70), 5, n_filters=4)
+    x = torch.randn(2, 3, 100, 70)
+    small = F.avg_pool2d(x, 4, ceil_mode=True)
+    torch.testing.assert_close(start.features(x), start.responses(small))
+    assert start(x).shape == (2, 5)
+
+
+def test_without_filters_pixels_are_mapped():
+    start = LinearStart((2, 8, 9), 5)
+    x = torch.randn(3, 2, 8, 9)
+    assert start.responses is None
+    torch.testing.assert_close(start(x), start.linear(x.flatten(1)))
