@@ -18,6 +18,7 @@ from dmzrep.networks.defaults import (
     attention_levels,
     default_objective,
     default_patch_size,
+    default_start_filters,
     default_widths,
 )
 from dmzrep.networks.model import NetworkConfig
@@ -27,8 +28,6 @@ from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
-#: Filters of the start from views.
-START_FILTERS = 64
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
@@ -122,7 +121,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
         encoder_depth=_number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
         paired_logits=params["encoder"] == "paper",
-        start_filters=START_FILTERS if resolve_init(params, is_image) == "views" else 0,
+        start_filters=default_start_filters(shape) if resolve_init(params, is_image) == "views" else 0,
         **common,
     )
 

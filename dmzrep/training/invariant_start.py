@@ -15,7 +15,7 @@ PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME = 1000, 20_000, 500
 #: Added to the variance of patches before whitening, as a share of their mean variance.
 PATCH_REGULARISATION = 0.1
 #: Added to the variance of features before correlating, as a share of their mean variance.
-VIEW_REGULARISATION = 0.01
+VIEW_REGULARISATION = 0.03
 
 
 @torch.no_grad()
@@ -74,13 +74,13 @@ def common_directions(first: Tensor, second: Tensor, n_directions: int) -> Tenso
     """Directions, as columns, whose projections correlate most between two sets of paired rows.
 
     Both sets have the same covariance in expectation, so that one map serves both. Projections have unit
-    variance over both sets.
+    variance over both sets, or less where regularisation counts.
     """
     n = len(first)
     total = (first.T @ first + second.T @ second).double() / (2 * n)
     cross = (first.T @ second + second.T @ first).double() / (2 * n)
     # Fewer rows than features leave directions without noise: the fewer, the more is added.
-    share = VIEW_REGULARISATION * max(1.0, 5.0 * first.shape[1] / n)
+    share = VIEW_REGULARISATION * max(1.0, 5.0 * first.shape[1] / n) ** 2
     total.diagonal().add_(share * total.diagonal().mean().clamp(min=1e-12))
     lower = torch.linalg.cholesky(total)
     half = torch.linalg.solve_triangular(lower, cross, upper=False)

@@ -39,7 +39,8 @@ def test_directions_find_what_two_views_share():
 
 
 def test_projections_of_the_views_have_unit_variance():
-    first, second = (torch.randn(5000, 6, generator=generator(i)) * torch.arange(1, 7) for i in range(2))
+    mixing = torch.linalg.qr(torch.randn(6, 6, generator=generator()))[0] * 3.0
+    first, second = (torch.randn(5000, 6, generator=generator(i)) @ mixing for i in (1, 2))
     both = torch.cat([first, second]) @ common_directions(first, second, 4).float()
     torch.testing.assert_close(both.var(dim=0), torch.ones(4), atol=0.05, rtol=0)
 
