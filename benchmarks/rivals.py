@@ -17,8 +17,10 @@ from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
+from dmzrep.images import learn_image_format
+from dmzrep.networks.defaults import default_start_filters
 from dmzrep.networks.linear_start import LinearStart
-from dmzrep.training import set_linear_start
+from dmzrep.training import RandomAffine, set_invariant_start, set_linear_start
 
 #: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
 FIT_ROWS = 10_000
@@ -94,6 +96,33 @@ class ITQ:
         """Give {"floats", "bits"}: signed distances to the bits' hyperplanes, and their signs."""
         floats = self.start(torch.from_numpy(flat(X))).numpy()
         return {"floats": floats, "bits": signs(floats)}
+
+
+class Views:
+    """What moved copies of an image have in common: the encoder's start from views, before any training."""
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.n_bits, self.seed = n_bits, seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Fit on a random 10,000 images, as the encoder does."""
+        self.format = learn_image_format(X)
+        generator = torch.Generator().manual_seed(self.seed)
+        chosen = torch.randperm(len(X), generator=generator)[:FIT_ROWS].sort().values.numpy()
+        shape = self.format.shape
+        self.start = LinearStart(shape, self.n_bits, default_start_filters(shape))
+        set_invariant_start(self.start, self._units(X[chosen]), RandomAffine(), generator)
+        return self
+
+    def _units(self, X: np.ndarray) -> torch.Tensor:
+        return self.format.to_model(torch.from_numpy(np.ascontiguousarray(X)))
+
+    @torch.no_grad()
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Give {"logits", "bits"}."""
+        parts = [self.start(self._units(X[i : i + 1000])) for i in range(0, len(X), 1000)]
+        logits = torch.cat(parts).numpy()
+        return {"logits": logits, "bits": signs(logits)}
 
 
 class LSH:
@@ -208,6 +237,7 @@ def encoded(encoder: Any, X: np.ndarray) -> dict[str, np.ndarray]:
 RIVALS: dict[str, Callable[..., Any]] = {
     "PCA": PCA,
     "ITQ": ITQ,
+    "views, where our encoder starts": Views,
     "LSH": LSH,
     "BernoulliRBM": BernoulliRBM,
     "k-means label": KMeansLabel,

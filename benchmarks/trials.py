@@ -127,26 +127,6 @@ def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
     return weights / weights.mean()
 
 
-class EncoderRate(Trainer):
-    """The encoder's learning rate is a multiple of the denoiser's."""
-
-    def __init__(self, *arguments: Any, factor: float):
-        super().__init__(*arguments)
-        self.factor = factor
-        encoder = {id(p) for p in self.model.encoder.parameters()}
-        self.encoder_groups = []
-        for group in list(self.optimizer.param_groups):
-            own = [p for p in group["params"] if id(p) in encoder]
-            group["params"] = [p for p in group["params"] if id(p) not in encoder]
-            self.optimizer.add_param_group({**group, "params": own})
-            self.encoder_groups.append(self.optimizer.param_groups[-1])
-
-    def _set_learning_rates(self, n_rows: int) -> None:
-        super()._set_learning_rates(n_rows)
-        for group in self.encoder_groups:
-            group["lr"] *= self.factor
-
-
 def view_of(config: TrainingConfig) -> RandomAffine:
     """The encoder's view, which some trials change."""
     if config.encoder_view is None:
@@ -204,11 +184,8 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "two timesteps an encoding": SeveralTimesteps,
     "four timesteps an encoding": partial(SeveralTimesteps, n=4),
     "min-SNR weights": MinSNR,
-    # Rates.
-    "encoder learning rate x3": partial(EncoderRate, factor=3.0),
-    "encoder learning rate x0.3": partial(EncoderRate, factor=0.3),
-    "temperature falls from 4 to 1": FallingTemperature,
     # The code.
+    "temperature falls from 4 to 1": FallingTemperature,
     "code dropout 0.1": CodeDropout,
     "ordered code": OrderedCode,
     "marginal entropy term": partial(CodeTerm, term=missing_entropy, weight=0.01),

@@ -28,6 +28,8 @@ from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
+#: The start from views is good already, and lost where the encoder learns as fast as the denoiser.
+VIEWS_ENCODER_RATE = 0.3
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
@@ -168,6 +170,7 @@ def resolve_training(
         max_time=None if params["max_time"] is None else float(params["max_time"]),
         batch_size=int(params["batch_size"]),
         learning_rate=float(params["learning_rate"]),
+        encoder_rate=_encoder_rate(params, isinstance(data_format, ImageFormat)),
         final_learning_rate=float(params["final_learning_rate"]),
         warmup_steps=int(params["warmup_steps"]),
         weight_decay=float(params["weight_decay"]),
@@ -209,6 +212,14 @@ def run_identity(
         "seed": seed,
     }
     return json.loads(json.dumps(identity))
+
+
+def _encoder_rate(params: dict[str, Any], is_image: bool) -> float:
+    """Learning rate of the encoder as a share of the denoiser's."""
+    rate = params["encoder_learning_rate"]
+    if rate != "auto":
+        return float(rate) / float(params["learning_rate"])
+    return VIEWS_ENCODER_RATE if resolve_init(params, is_image) == "views" else 1.0
 
 
 def _number(value: Any, name: str, default: int) -> int:

@@ -126,6 +126,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Rows a step.
     learning_rate : float, default=1e-3
         Peak learning rate of AdamW.
+    encoder_learning_rate : "auto" or float, default="auto"
+        The encoder's peak learning rate. ``"auto"`` is `learning_rate`, or 0.3 times that where the
+        encoder starts from views.
     final_learning_rate : float, default=0.02
         Share of the peak that is left at the end of the cosine decay, in [0, 1]; 1 keeps it constant.
     warmup_steps : int, default=50
@@ -263,6 +266,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         max_time=None,
         batch_size=32,
         learning_rate=1e-3,
+        encoder_learning_rate="auto",
         final_learning_rate=0.02,
         warmup_steps=50,
         weight_decay=0.01,
@@ -311,6 +315,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.max_time = max_time
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.encoder_learning_rate = encoder_learning_rate
         self.final_learning_rate = final_learning_rate
         self.warmup_steps = warmup_steps
         self.weight_decay = weight_decay

@@ -52,6 +52,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "max_time": [_POSITIVE, None],
     "batch_size": [_POSITIVE_INT],
     "learning_rate": [_POSITIVE],
+    "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
     "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
     "warmup_steps": [Interval(Integral, 0, None, closed="left")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],

@@ -136,23 +136,6 @@ def test_min_snr_weights(make, kind, formula):
     assert torch.equal(t.bincount(), torch.full((100,), 10))
 
 
-# -- rates -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("factor", [3.0, 0.3])
-def test_the_encoder_has_a_rate_of_its_own(make, batch, factor):
-    trainer = make(f"encoder learning rate x{factor:g}")
-    trainer.train_step(batch, 96)
-    groups, usual = trainer.optimizer.param_groups, make(Trainer).optimizer.param_groups
-    rates = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
-    assert len(rates) == sum(len(g["params"]) for g in groups) == sum(len(g["params"]) for g in usual)
-    for network, share in (("encoder", factor), ("denoiser", 1.0)):
-        for p in getattr(trainer.model, network).parameters():
-            rate, decay = rates[id(p)]
-            assert rate == pytest.approx(share * groups[0]["lr"]) and rate > 0.0
-            assert decay == (0.01 if p.dim() > 1 else 0.0)
-
-
 def test_the_temperature_falls_to_one(make, batch, monkeypatch):
     trainer = make("temperature falls from 4 to 1")
     seen = {}

@@ -21,6 +21,8 @@ class TrainingConfig:
         Images a step.
     learning_rate : float
         Peak learning rate, above 0.
+    encoder_rate : float
+        The encoder's learning rate as a share of it.
     weight_decay : float
         Decoupled weight decay of matrices and convolutions.
     warmup_steps : int
@@ -53,6 +55,7 @@ class TrainingConfig:
     max_time: float | None = None
     batch_size: int = 128
     learning_rate: float = 1e-3
+    encoder_rate: float = 1.0
     weight_decay: float = 0.01
     warmup_steps: int = 100
     final_learning_rate: float = 0.0

@@ -30,11 +30,19 @@ STATISTICS_ROWS = 8192
 RESTING_SHARE = 0.15
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split parameters: matrices and kernels decay, biases and normalisation do not."""
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    kept = [p for p in model.parameters() if p.dim() <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
+    """Split parameters by network and kind: matrices and kernels decay, biases and normalisation do not.
+
+    A group's "rate" is its learning rate as a share of the denoiser's.
+    """
+    groups = []
+    for network, rate in ((model.denoiser, 1.0), (model.encoder, encoder_rate)):
+        parameters = list(network.parameters())
+        for decayed in (True, False):
+            chosen = [p for p in parameters if (p.dim() > 1) == decayed]
+            decay = weight_decay if decayed else 0.0
+            groups.append({"params": chosen, "weight_decay": decay, "rate": rate})
+    return groups
 
 
 class Trainer:
@@ -69,7 +77,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.ema_half_life)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, config.weight_decay),
+            parameter_groups(model, config.weight_decay, config.encoder_rate),
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             fused=True,
@@ -227,7 +235,7 @@ class Trainer:
 
     def _set_learning_rates(self, n_rows: int) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self._rate(n_rows)
+            group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
 
     def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
         """Mean loss of a batch; the timesteps' sampler takes note of it."""

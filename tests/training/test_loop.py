@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.schedule import NoiseSchedule
@@ -306,12 +305,28 @@ def test_the_learning_rate_follows_the_time_where_it_is_nearer():
     assert rates[-1] < 0.2 * SETTINGS.learning_rate
 
 
-def test_matrices_decay_and_biases_and_norms_do_not():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.Linear(4, 2))
-    decayed, kept = parameter_groups(model, 0.3)
-    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0.0)
-    assert {id(p) for p in decayed["params"]} == {id(model[0].weight), id(model[2].weight)}
-    assert len(decayed["params"]) + len(kept["params"]) == len(list(model.parameters()))
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_matrices_decay_biases_and_norms_do_not_and_the_encoder_has_its_own_rate(rate):
+    model = make_trainer(IMAGES).model
+    groups = parameter_groups(model, 0.3, rate)
+    listed = [p for group in groups for p in group["params"]]
+    assert len(listed) == len({id(p) for p in listed}) == len(list(model.parameters()))
+    of_encoder = {id(p) for p in model.encoder.parameters()}
+    for group in groups:
+        for p in group["params"]:
+            assert group["weight_decay"] == (0.3 if p.dim() > 1 else 0.0)
+            assert group["rate"] == (rate if id(p) in of_encoder else 1.0)
+
+
+def test_the_encoders_rate_is_a_share_of_the_denoisers():
+    seen = []
+
+    def record(trainer):
+        seen.append({group["rate"]: group["lr"] for group in trainer.optimizer.param_groups})
+
+    make_trainer(max_epochs=1, encoder_rate=0.25).fit(make_data(VECTORS), hooks=At(1, record))
+    assert seen and all(rates[0.25] == pytest.approx(0.25 * rates[1.0]) for rates in seen)
+    assert all(rates[1.0] > 0.0 for rates in seen)
 
 
 def test_gradients_are_clipped_to_their_largest_norm():
