@@ -108,7 +108,7 @@ def readme_figures() -> dict[str, str]:
     mnist = [r for r in tested if r["seconds_asked"] in (README_SECONDS, None)]
     speed = {r["contender"]: r for r in read("training_speed")}
     if mnist and speed:
-        columns = (("probe_probabilities", "probe_floats"), ("probe_bits",), ("map_at_100",))
+        columns = (("probe_probabilities", "probe_floats", "probe_logits"), ("probe_bits",), ("map_at_100",))
         lines = [
             [label(group), threads, *(cell(group, keys) for keys in columns)]
             for (_, _, _, threads), group in groups_of(mnist, *SAME).items()
