@@ -65,9 +65,10 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     if not is_image:
         if params["augment"] is not None:
             raise ValueError(f"augment={params['augment']!r} needs images, but X holds vectors. Use None.")
-        if params["encoder_augment"] == "affine":
+        if params["encoder_augment"] in ("affine", "affine_flip"):
             raise ValueError(
-                "encoder_augment='affine' needs images, but X holds vectors. Use 'auto' or None."
+                f"encoder_augment={params['encoder_augment']!r} needs images, but X holds vectors. "
+                "Use 'auto' or None."
             )
         if params["init"] == "views":
             raise ValueError("init='views' needs images, but X holds vectors. Use 'auto' or 'itq'.")

@@ -53,6 +53,8 @@ def with_value(value):
         (IMAGES.reshape(12, 64) / 255, {"backbone": "unet"}, "backbone='unet' needs images"),
         (IMAGES.reshape(12, 64) / 255, {"encoder": "paper"}, "encoder='paper' needs images"),
         (IMAGES.reshape(12, 64) / 255, {"encoder_depth": 1}, "encoder_depth=1 needs images"),
+        (IMAGES.reshape(12, 64) / 255, {"init": "views"}, "init='views' needs images"),
+        (IMAGES.reshape(12, 64) / 255, {"encoder_augment": "affine_flip"}, "'affine_flip' needs images"),
         (IMAGES.reshape(12, 64) / 255, {"width": (8, 8)}, "width must be one integer"),
         (IMAGES, {"width": 12}, "multiple of 8"),
         (IMAGES, {"width": ()}, "multiple of 8"),

@@ -77,10 +77,13 @@ class LinearStart(nn.Module):
         n_features = math.prod(data_shape) if self.responses is None else self.responses.n_features
         self.linear = nn.Linear(n_features, latent_dim)
 
+    def averaged(self, x: Tensor) -> Tensor:
+        """Average images to at most 32 pixels a side; leave vectors as they are."""
+        return F.avg_pool2d(x, self.factor, ceil_mode=True) if self.factor > 1 else x
+
     def features(self, x: Tensor) -> Tensor:
         """Turn data into the columns that the map sees, shape (n, features)."""
-        if self.factor > 1:
-            x = F.avg_pool2d(x, self.factor, ceil_mode=True)
+        x = self.averaged(x)
         return x.flatten(1) if self.responses is None else self.responses(x)
 
     def forward(self, x: Tensor) -> Tensor:

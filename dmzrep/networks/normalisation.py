@@ -157,7 +157,8 @@ def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
     numbers = math.prod(shape)
     held = _BUFFERS.held.get((place, dtype))
     if held is None or held.numel() < numbers:
-        held = torch.empty(max(numbers, CHUNK), dtype=dtype)
+        with torch.inference_mode(False):  # A tensor of inference mode could not be written to in training.
+            held = torch.empty(max(numbers, CHUNK), dtype=dtype)
         _BUFFERS.held[place, dtype] = held
     return held[:numbers].view(shape)
 

@@ -47,11 +47,7 @@ def set_invariant_start(
     """
     assert start.responses is not None
     filters = start.responses.filters
-    if start.factor > 1:
-        small = F.avg_pool2d(x[:PATCH_IMAGES], start.factor, ceil_mode=True)
-    else:
-        small = x[:PATCH_IMAGES]
-    filters.weight.copy_(whitened_patches(small, filters, generator))
+    filters.weight.copy_(whitened_patches(start.averaged(x[:PATCH_IMAGES]), filters, generator))
     own = torch.cat([start.features(part) for part in x.split(IMAGES_AT_A_TIME)])
     centre = own.mean(dim=0)
     first, second = (

@@ -78,3 +78,12 @@ def test_constant_maps_become_the_bias(norm):
 def test_channels_last_maps_stay_so(norm):
     x = torch.randn(2, 12, 4, 4).to(memory_format=torch.channels_last)
     assert normalise(norm, x, activate=True).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_training_goes_on_after_inference_mode_in_the_same_thread(norm, monkeypatch):
+    monkeypatch.setattr(normalisation, "_BUFFERS", normalisation._Buffers())
+    x = torch.randn(2, 12, 4, 4)
+    with torch.inference_mode():
+        normalise(norm, x, activate=True)
+    normalise(norm, x.requires_grad_(), activate=True).sum().backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all()
