@@ -64,10 +64,10 @@ def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.nd
     """Fit an encoder with another trainer than its own, from the same start and rows in the same order."""
     rows, data_format, attributes = check_rows(encoder, X)
     seed = draw_seed(encoder.random_state)
-    own = build_trainer(encoder, rows, data_format, seed, False)
+    own, start = build_trainer(encoder, rows, data_format, seed, False)
     trainer = make_trainer(own.model, own.objective, own.config, seed)
     fitted = train(encoder, trainer, rows, data_format, seed, [])
-    vars(encoder).update(fitted | attributes)
+    vars(encoder).update(fitted | attributes | start)
     return encoder
 
 

@@ -8,6 +8,7 @@ in [0, 1]; pixels become flat float32 rows in [0, 1] first. Labels are never use
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -18,9 +19,8 @@ from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
 from dmzrep.images import learn_image_format
-from dmzrep.networks.defaults import default_start_filters
 from dmzrep.networks.linear_start import LinearStart
-from dmzrep.training import RandomAffine, set_invariant_start, set_linear_start
+from dmzrep.training import RandomAffine, set_invariant_start, set_layout_start, set_linear_start
 
 #: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
 FIT_ROWS = 10_000
@@ -98,11 +98,11 @@ class ITQ:
         return {"floats": floats, "bits": signs(floats)}
 
 
-class Views:
-    """What moved copies of an image have in common: the encoder's start from views, before any training."""
+class Start:
+    """The encoder's start from features, before any training."""
 
-    def __init__(self, n_bits: int = 64, seed: int = 0):
-        self.n_bits, self.seed = n_bits, seed
+    def __init__(self, features: str, n_bits: int = 64, seed: int = 0):
+        self.features, self.n_bits, self.seed = features, n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
         """Fit on a random 10,000 images, as the encoder does."""
@@ -110,8 +110,11 @@ class Views:
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(X), generator=generator)[:FIT_ROWS].sort().values.numpy()
         shape = self.format.shape
-        self.start = LinearStart(shape, self.n_bits, default_start_filters(shape))
-        set_invariant_start(self.start, self._units(X[chosen]), RandomAffine(), generator)
+        self.start = LinearStart(shape, self.n_bits, self.features)
+        if self.features == "responses":
+            set_invariant_start(self.start, self._units(X[chosen]), RandomAffine(), generator)
+        else:
+            set_layout_start(self.start, self._units(X[chosen]), generator)
         return self
 
     def _units(self, X: np.ndarray) -> torch.Tensor:
@@ -237,7 +240,8 @@ def encoded(encoder: Any, X: np.ndarray) -> dict[str, np.ndarray]:
 RIVALS: dict[str, Callable[..., Any]] = {
     "PCA": PCA,
     "ITQ": ITQ,
-    "views, where our encoder starts": Views,
+    "views, where our encoder starts": partial(Start, "responses"),
+    "layout, where our encoder starts": partial(Start, "contrast"),
     "LSH": LSH,
     "BernoulliRBM": BernoulliRBM,
     "k-means label": KMeansLabel,

@@ -66,7 +66,7 @@ def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], objec
     encoder = DMZEncoder(random_state=0, **params)
     encoder._validate_params()
     data_format = learn_image_format(X)
-    trainer = build_trainer(encoder, X, data_format, 0, continued=False)
+    trainer, _ = build_trainer(encoder, X, data_format, 0, continued=False)
     kept, held_out = split_indices(len(X), min(encoder.validation_fraction, 1024 / len(X)), 0)
     data, validation = (TrainingData(X, data_format.to_model, i, trainer.device) for i in (kept, held_out))
     trainer._clock = time.perf_counter()

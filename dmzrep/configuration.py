@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from numbers import Integral
 from typing import Any
@@ -18,7 +19,6 @@ from dmzrep.networks.defaults import (
     attention_levels,
     default_objective,
     default_patch_size,
-    default_start_filters,
     default_widths,
 )
 from dmzrep.networks.model import NetworkConfig
@@ -28,8 +28,16 @@ from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
-#: The start from views is good already, and lost where the encoder learns as fast as the denoiser.
-VIEWS_ENCODER_RATE = 0.3
+#: What the encoder's linear branch sees, by the encoder's start.
+START_FEATURES = {
+    "random": None,
+    "pca": "values",
+    "itq": "values",
+    "layout": "contrast",
+    "views": "responses",
+}
+#: Starts from features are good already, and lost where the encoder learns as fast as the denoiser.
+FEATURES_ENCODER_RATE = 0.3
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
@@ -60,7 +68,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         "code_input": params["code_input"],
         "dropout": float(params["dropout"]),
         "learn_variance": bool(params["learn_variance"]),
-        "linear_start": resolve_init(params, is_image) != "random",
+        "start": START_FEATURES[params["init"]],
     }
     if not is_image:
         if params["augment"] is not None:
@@ -70,8 +78,10 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
                 f"encoder_augment={params['encoder_augment']!r} needs images, but X holds vectors. "
                 "Use 'auto' or None."
             )
-        if params["init"] == "views":
-            raise ValueError("init='views' needs images, but X holds vectors. Use 'auto' or 'itq'.")
+        if params["init"] in ("views", "layout"):
+            raise ValueError(
+                f"init={params['init']!r} needs images, but X holds vectors. Use 'auto' or 'itq'."
+            )
         if params["conditioning"] == "spatial_bias":
             raise ValueError("conditioning='spatial_bias' needs images, but X holds vectors. Use 'bias'.")
         if params["backbone"] == "unet":
@@ -124,7 +134,6 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
         encoder_depth=_number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
         paired_logits=params["encoder"] == "paper",
-        start_filters=default_start_filters(shape) if resolve_init(params, is_image) == "views" else 0,
         **common,
     )
 
@@ -136,13 +145,40 @@ def resolve_conditioning(params: dict[str, Any], is_image: bool) -> str:
     return "spatial_bias" if is_image else "bias"
 
 
-def resolve_init(params: dict[str, Any], is_image: bool) -> str:
-    """Settle how the encoder starts: ``"views"``, ``"itq"``, ``"pca"`` or ``"random"``."""
-    if params["init"] != "auto":
-        return params["init"]
-    if params["encoder"] == "paper" or params["conditioning"] == "none":
-        return "random"
-    return "views" if is_image and params["encoder_augment"] is not None else "itq"
+def resolve_start(
+    params: dict[str, Any], data_format: ImageFormat | VectorFormat, aligned: Callable[[], bool]
+) -> dict[str, str | None]:
+    """Settle how the encoder starts and what it is shown.
+
+    Parameters
+    ----------
+    params : dict
+        The estimator's parameters, already checked one by one.
+    data_format : ImageFormat or VectorFormat
+        Format of the data.
+    aligned : callable
+        Tells whether images share a frame; called where the answer counts.
+
+    Returns
+    -------
+    dict
+        `init` and `encoder_augment`, neither of them "auto".
+    """
+    init, augment = params["init"], params["encoder_augment"]
+    is_image = isinstance(data_format, ImageFormat)
+    has_code = params["conditioning"] != "none"
+    if augment == "auto":
+        augment = "affine" if is_image and has_code and not aligned() else None
+    if init == "auto":
+        if params["encoder"] == "paper" or not has_code:
+            init = "random"
+        elif not is_image:
+            init = "itq"
+        elif augment is not None:
+            init = "views"
+        else:
+            init = "layout" if aligned() else "itq"
+    return {"init": init, "encoder_augment": augment}
 
 
 def resolve_objective(
@@ -171,7 +207,7 @@ def resolve_training(
         max_time=None if params["max_time"] is None else float(params["max_time"]),
         batch_size=int(params["batch_size"]),
         learning_rate=float(params["learning_rate"]),
-        encoder_rate=_encoder_rate(params, isinstance(data_format, ImageFormat)),
+        encoder_rate=_encoder_rate(params),
         final_learning_rate=float(params["final_learning_rate"]),
         warmup_steps=int(params["warmup_steps"]),
         weight_decay=float(params["weight_decay"]),
@@ -209,18 +245,18 @@ def run_identity(
         "data": f"{tuple(rows.shape)} {rows.dtype} {hashlib.sha256(some.tobytes()).hexdigest()[:16]}",
         "data_format": repr(data_format),
         "validation_fraction": params["validation_fraction"],
-        "init": resolve_init(params, isinstance(data_format, ImageFormat)),
+        "init": params["init"],
         "seed": seed,
     }
     return json.loads(json.dumps(identity))
 
 
-def _encoder_rate(params: dict[str, Any], is_image: bool) -> float:
+def _encoder_rate(params: dict[str, Any]) -> float:
     """Learning rate of the encoder as a share of the denoiser's."""
     rate = params["encoder_learning_rate"]
     if rate != "auto":
         return float(rate) / float(params["learning_rate"])
-    return VIEWS_ENCODER_RATE if resolve_init(params, is_image) == "views" else 1.0
+    return FEATURES_ENCODER_RATE if params["init"] in ("views", "layout") else 1.0
 
 
 def _number(value: Any, name: str, default: int) -> int:

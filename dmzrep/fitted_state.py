@@ -21,6 +21,9 @@ from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.version import __version__
 
+#: Fitted attributes that are JSON values.
+PLAIN_ATTRIBUTES = ("n_iter_", "stopped_", "precision_", "init_", "encoder_augment_", "n_features_in_")
+
 
 def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Take a fitted estimator apart.
@@ -51,10 +54,7 @@ def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
             "data_bin": objective.data_bin,
         },
         "history": _table(estimator.history_),
-        "n_iter_": estimator.n_iter_,
-        "stopped_": estimator.stopped_,
-        "precision_": estimator.precision_,
-        "n_features_in_": estimator.n_features_in_,
+        **{name: getattr(estimator, name) for name in PLAIN_ATTRIBUTES},
     }
     if isinstance(data_format, ImageFormat):
         values["data_format"] = asdict(data_format)
@@ -109,7 +109,7 @@ def restore_fitted(
             estimator.code_report_ = pd.DataFrame(values["code_report"])
             estimator.code_report_.index.name = "bit"
         estimator.history_ = pd.DataFrame(values["history"])
-        for name in ("n_iter_", "stopped_", "precision_", "n_features_in_"):
+        for name in PLAIN_ATTRIBUTES:
             setattr(estimator, name, values[name])
         estimator._n_features_out = config.latent_dim
         estimator._training_state = None

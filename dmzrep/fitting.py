@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 import warnings
@@ -13,7 +14,7 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from dmzrep.configuration import resolve_init, resolve_network, resolve_objective, resolve_training
+from dmzrep.configuration import resolve_network, resolve_objective, resolve_start, resolve_training
 from dmzrep.device import resolve_device, resolve_precision
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.images import ImageFormat, VectorFormat
@@ -29,7 +30,9 @@ from dmzrep.training import (
     RandomAffine,
     Trainer,
     TrainingData,
+    are_aligned,
     set_invariant_start,
+    set_layout_start,
     set_linear_start,
     split_indices,
 )
@@ -47,7 +50,7 @@ def build_trainer(
     seed: int,
     continued: bool,
     overrides: dict[str, Any] | None = None,
-) -> Trainer:
+) -> tuple[Trainer, dict[str, str | None]]:
     """Build the networks, or take the fitted ones, and what trains them.
 
     Parameters
@@ -65,13 +68,33 @@ def build_trainer(
     overrides : dict, optional
         Parameters that differ from the estimator's.
 
+    Returns
+    -------
+    trainer : Trainer
+    start : dict
+        The attributes `init_` and `encoder_augment_`: what the parameters of these names came to.
+
     Raises
     ------
     ValueError
         Parameters do not go together, with the data, or with the fitted model.
     """
+    begun = time.perf_counter()
     params = estimator.get_params(deep=False) | (overrides or {})
     device = resolve_device(params["device"])
+
+    @functools.cache
+    def sample() -> torch.Tensor:
+        return _some_rows(rows, data_format, seed)
+
+    @functools.cache
+    def aligned() -> bool:
+        return are_aligned(sample(), RandomAffine(), torch.Generator().manual_seed(seed))
+
+    if continued:
+        names = [name for name in ("init", "encoder_augment") if params[name] == "auto"]
+        params |= {name: getattr(estimator, name + "_") for name in names}
+    params |= resolve_start(params, data_format, aligned)
     network = resolve_network(params, data_format)
     objective = resolve_objective(params, data_format, network)
     config = resolve_training(params, resolve_precision(params["precision"], device), data_format)
@@ -93,20 +116,25 @@ def build_trainer(
     if continued and state is not None:
         trainer.load_state(state, new_run=True)
     elif not continued and model.encoder.start is not None:
-        begun = time.perf_counter()
         generator = torch.Generator().manual_seed(seed)
-        n_rows = max(START_ROWS_LEAST, min(START_ROWS, START_NUMBERS // math.prod(network.data_shape)))
-        chosen = torch.randperm(len(rows), generator=generator)[:n_rows].sort().values.numpy()
-        sample = data_format.to_model(to_tensor(rows[chosen], torch.device("cpu")))
-        kind = resolve_init(params, isinstance(data_format, ImageFormat))
-        if kind == "views":
-            set_invariant_start(model.encoder.start, sample, config.encoder_view or RandomAffine(), generator)
+        view = config.encoder_view or RandomAffine()
+        if params["init"] == "views":
+            set_invariant_start(model.encoder.start, sample(), view, generator)
+        elif params["init"] == "layout":
+            set_layout_start(model.encoder.start, sample(), generator)
         else:
-            set_linear_start(model.encoder.start, sample, kind, generator)
+            set_linear_start(model.encoder.start, sample(), params["init"], generator)
         trainer.average.restart(model)
         # The start counts as training: it is a part of what `max_time` allows.
         trainer.seconds = time.perf_counter() - begun
-    return trainer
+    return trainer, {name + "_": params[name] for name in ("init", "encoder_augment")}
+
+
+def _some_rows(rows: Rows, data_format: ImageFormat | VectorFormat, seed: int) -> torch.Tensor:
+    """Rows from which the encoder's start is computed, in model units, on the CPU."""
+    n_rows = max(START_ROWS_LEAST, min(START_ROWS, START_NUMBERS // math.prod(data_format.shape)))
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:n_rows]
+    return data_format.to_model(to_tensor(rows[chosen.sort().values.numpy()], torch.device("cpu")))
 
 
 def train(

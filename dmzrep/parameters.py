@@ -46,7 +46,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
     "temperature": [_POSITIVE],
     "straight_through": ["boolean"],
-    "init": [StrOptions({"auto", "views", "itq", "pca", "random"})],
+    "init": [StrOptions({"auto", "views", "layout", "itq", "pca", "random"})],
     "prior": [StrOptions({"auto", *PRIORS}), CodePrior],
     "max_iter": [_POSITIVE_INT],
     "max_time": [_POSITIVE, None],

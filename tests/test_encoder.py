@@ -1,6 +1,7 @@
 """DMZEncoder: what it gives, on every kind of data."""
 
 import pickle
+import time
 
 import joblib
 import numpy as np
@@ -389,6 +390,8 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
         {"straight_through": True, "temperature": 0.5},
         {"init": "random"},
         {"init": "pca"},
+        {"init": "layout"},
+        {"encoder_augment": None},
         {"code_input": "one_hot"},
         {"augment": "flip", "dropout": 0.1},
         {"encoder": "paper"},
@@ -504,10 +507,39 @@ def test_ctrl_c_keeps_the_model_so_far_and_warns(digits, monkeypatch):
     assert encoder.transform(digits[:3]).shape == (3, 16)
 
 
+@pytest.fixture(scope="module")
+def framed():
+    """Images with nine squares at fixed places, each with its own grey."""
+    shades = np.random.default_rng(0).integers(0, 256, (300, 3, 3), dtype=np.uint8)
+    X = np.zeros((300, 24, 24), np.uint8)
+    for row, column in np.ndindex(3, 3):
+        X[:, 3 + 7 * row :, 3 + 7 * column :][:, :4, :4] = shades[:, row, column, None, None]
+    return X
+
+
+def test_images_that_share_a_frame_keep_their_place_and_others_are_moved(framed, digits):
+    own = DMZEncoder(**TINY | {"max_iter": 1}).fit(framed)
+    assert (own.init_, own.encoder_augment_) == ("layout", None)
+    moved = DMZEncoder(**TINY | {"max_iter": 1}).fit(digits[:96])
+    assert (moved.init_, moved.encoder_augment_) == ("views", "affine")
+    chosen = DMZEncoder(**TINY | {"max_iter": 1, "encoder_augment": "affine"}).fit(framed)
+    assert (chosen.init_, chosen.encoder_augment_) == ("views", "affine")
+
+
+def test_going_on_keeps_the_start_whatever_the_new_rows_look_like(framed):
+    encoder = DMZEncoder(**TINY | {"max_iter": 1}, warm_start=True).fit(framed)
+    noise = np.random.default_rng(0).integers(0, 256, framed.shape, dtype=np.uint8)
+    encoder.fit(noise)
+    assert (encoder.init_, encoder.encoder_augment_) == ("layout", None)
+
+
 def test_max_time_ends_training(digits):
+    begun = time.perf_counter()
     encoder = DMZEncoder(**TINY | {"max_iter": 10_000, "max_time": 1.0}).fit(digits)
+    # The last row is of the last epoch's end; time may run out in the validation after it.
+    assert time.perf_counter() - begun >= 1.0
     assert encoder.stopped_ == "max_time"
-    assert 1.0 <= encoder.history_["seconds"].iloc[-1] < 3.0
+    assert 0.5 < encoder.history_["seconds"].iloc[-1] < 3.0
 
 
 def test_early_stopping_ends_training(digits):

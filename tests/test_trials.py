@@ -56,7 +56,7 @@ def make(images):
 
     def made(trainer, **params):
         encoder = DMZEncoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
-        own = build_trainer(encoder, images, learn_image_format(images), 0, False)
+        own, _ = build_trainer(encoder, images, learn_image_format(images), 0, False)
         trainer = TRIALS[trainer] if isinstance(trainer, str) else trainer
         return trainer(own.model, own.objective, own.config, 0)
 

@@ -81,13 +81,11 @@ class ConvEncoder(nn.Module):
         Residual convolutions after each strided one. The paper has none.
     norm : {"batch", "group"}, default="batch"
         Normalisation after each convolution.
-    linear_start : bool, default=False
-        Add a linear map to the logits, to be set from data by `dmzrep.training.encoder_start`; the
-        convolutional branch then starts at zero.
     paired : bool, default=False
         Two outputs a bit, as in the authors' code.
-    start_filters : int, default=0
-        Filters before the linear map of the start; with 0 it sees pixels.
+    start : {"values", "contrast", "responses"} or None, default=None
+        Add a linear map of these features to the logits, to be set from data by
+        `dmzrep.training.encoder_start`; the convolutional branch then starts at zero.
     """
 
     def __init__(
@@ -98,9 +96,8 @@ class ConvEncoder(nn.Module):
         width: int = 32,
         depth: int = 0,
         norm: str = "batch",
-        linear_start: bool = False,
         paired: bool = False,
-        start_filters: int = 0,
+        start: str | None = None,
     ):
         super().__init__()
         channels, *sides = data_shape
@@ -115,8 +112,8 @@ class ConvEncoder(nn.Module):
             ]
             channels, sides = out, [math.ceil(side / 2) for side in sides]
         self.convolutions = nn.Sequential(*layers)
-        self.head = BitHead(channels * math.prod(sides), latent_dim, paired=paired, zero=linear_start)
-        self.start = LinearStart(data_shape, latent_dim, start_filters) if linear_start else None
+        self.head = BitHead(channels * math.prod(sides), latent_dim, paired=paired, zero=start is not None)
+        self.start = None if start is None else LinearStart(data_shape, latent_dim, start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of shape (n, channels, H, W) in [-1, 1] to logits (n, latent_dim)."""
@@ -135,12 +132,12 @@ class MLPEncoder(nn.Module):
         Number of bits.
     width : int, default=256
         Hidden features.
-    linear_start : bool, default=False
+    start : {"values"} or None, default=None
         Add a linear map of the vector to the logits, to be set from data.
     """
 
     def __init__(
-        self, data_shape: tuple[int], latent_dim: int, *, width: int = 256, linear_start: bool = False
+        self, data_shape: tuple[int], latent_dim: int, *, width: int = 256, start: str | None = None
     ):
         super().__init__()
         self.layers = nn.Sequential(
@@ -151,8 +148,8 @@ class MLPEncoder(nn.Module):
             nn.LayerNorm(width),
             nn.SiLU(),
         )
-        self.head = BitHead(width, latent_dim, zero=linear_start)
-        self.start = LinearStart(data_shape, latent_dim) if linear_start else None
+        self.head = BitHead(width, latent_dim, zero=start is not None)
+        self.start = None if start is None else LinearStart(data_shape, latent_dim, start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map vectors of shape (n, features) to logits (n, latent_dim)."""

@@ -47,12 +47,10 @@ class NetworkConfig:
         Residual convolutions after each strided convolution of the encoder.
     encoder_norm : {"batch", "group"}
         Normalisation in the convolutional encoder.
-    linear_start : bool
-        The encoder has a linear branch that is set from data.
+    start : {"values", "contrast", "responses"} or None
+        What the encoder's linear branch sees, which is set from data; None for no such branch.
     paired_logits : bool
         Two encoder outputs a bit.
-    start_filters : int
-        Filters before the linear branch; with 0 it sees pixels.
     """
 
     data_shape: tuple[int, ...]
@@ -69,9 +67,8 @@ class NetworkConfig:
     encoder_width: int = 32
     encoder_depth: int = 0
     encoder_norm: str = "batch"
-    linear_start: bool = False
+    start: str | None = None
     paired_logits: bool = False
-    start_filters: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as a dictionary of JSON values."""
@@ -125,7 +122,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
             config.data_shape,
             config.latent_dim,
             width=config.encoder_width,
-            linear_start=config.linear_start,
+            start=config.start,
         )
     return ConvEncoder(
         config.data_shape,  # type: ignore[arg-type]
@@ -133,9 +130,8 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         width=config.encoder_width,
         depth=config.encoder_depth,
         norm=config.encoder_norm,
-        linear_start=config.linear_start,
         paired=config.paired_logits,
-        start_filters=config.start_filters,
+        start=config.start,
     )
 
 

@@ -1,10 +1,11 @@
 """Learning: the loop, its data, the average of weights, the encoder's start."""
 
+from dmzrep.training.alignment import are_aligned
 from dmzrep.training.augmentation import RandomAffine
 from dmzrep.training.checkpoint import CheckpointWriter, read_checkpoint, resume
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
-from dmzrep.training.encoder_start import set_linear_start
+from dmzrep.training.encoder_start import set_layout_start, set_linear_start
 from dmzrep.training.hooks import HookList, Hooks, ProgressBar
 from dmzrep.training.invariant_start import set_invariant_start
 from dmzrep.training.loop import Trainer
@@ -20,9 +21,11 @@ __all__ = [
     "Trainer",
     "TrainingConfig",
     "TrainingData",
+    "are_aligned",
     "read_checkpoint",
     "resume",
     "set_invariant_start",
+    "set_layout_start",
     "set_linear_start",
     "split_indices",
 ]

@@ -1,4 +1,4 @@
-"""A data-dependent start of the encoder: PCA or ITQ."""
+"""A data-dependent start of the encoder: PCA or ITQ, of values or of contrast."""
 
 from __future__ import annotations
 
@@ -77,6 +77,24 @@ def set_linear_start(start: LinearStart, x: Tensor, kind: str, generator: torch.
         directions = itq_rotation(projected, generator).T @ directions
         projected = (features.double() - centre) @ directions.T
     set_linear_map(start, directions, centre, projected)
+
+
+@torch.no_grad()
+def set_layout_start(start: LinearStart, x: Tensor, generator: torch.Generator) -> None:
+    """Set the linear branch to the principal components of the contrast of images that share a frame.
+
+    Parameters
+    ----------
+    start : LinearStart
+        The branch, with contrast.
+    x : Tensor of shape (n, channels, H, W)
+        Images in model units.
+    generator : torch.Generator
+        A CPU generator.
+    """
+    assert start.contrast is not None
+    start.contrast.centre.copy_(start.averaged(x).mean(dim=0))
+    set_linear_start(start, x, "pca", generator)
 
 
 @torch.no_grad()

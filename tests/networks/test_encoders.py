@@ -54,7 +54,7 @@ def test_residual_convolutions_follow_each_strided_one_and_keep_its_size(depth):
     ids=str,
 )
 def test_images_of_any_size_give_one_logit_a_bit(shape, norm):
-    encoder = ConvEncoder(shape, 5, width=4 if norm == "group" else 2, norm=norm, linear_start=True)
+    encoder = ConvEncoder(shape, 5, width=4 if norm == "group" else 2, norm=norm, start="values")
     features = encoder.convolutions(torch.randn(2, *shape))
     assert max(features.shape[2:]) <= 2
     x = torch.randn(3, *shape)
@@ -90,8 +90,8 @@ def test_paired_logits_are_the_log_odds_of_a_softmax_over_two_classes():
 @pytest.mark.parametrize(
     ("encoder", "shape"),
     [
-        (ConvEncoder((2, 8, 9), 5, width=4, linear_start=True), (2, 8, 9)),
-        (MLPEncoder((7,), 5, width=8, linear_start=True), (7,)),
+        (ConvEncoder((2, 8, 9), 5, width=4, start="values"), (2, 8, 9)),
+        (MLPEncoder((7,), 5, width=8, start="values"), (7,)),
     ],
     ids=["conv", "mlp"],
 )

@@ -25,7 +25,7 @@ ODD = NetworkConfig(
     learn_variance=True,
     encoder_width=4,
     encoder_norm="group",
-    linear_start=True,
+    start="values",
     paired_logits=True,
 )
 

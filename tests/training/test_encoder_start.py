@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from dmzrep.networks.encoders import ConvEncoder
 from dmzrep.networks.linear_start import LinearStart
-from dmzrep.training.encoder_start import itq_rotation, principal_directions, set_linear_start
+from dmzrep.training.encoder_start import (
+    itq_rotation,
+    principal_directions,
+    set_layout_start,
+    set_linear_start,
+)
 
 quick = settings(deadline=None, max_examples=8)
 any_seed = st.integers(0, 2**31)
@@ -129,11 +134,28 @@ def test_constant_data_and_more_bits_than_features_give_finite_weights(kind):
 
 
 def test_an_encoders_first_logits_are_those_of_its_start():
-    encoder = ConvEncoder((3, 40, 40), 6, width=4, linear_start=True).eval()
+    encoder = ConvEncoder((3, 40, 40), 6, width=4, start="values").eval()
     x = torch.rand(60, 3, 40, 40) * 2 - 1 + torch.randn(60, 3, 1, 1)
     set_linear_start(encoder.start, x, "itq", generator(0))
     logits = encoder(x)
     np.testing.assert_allclose(logits.detach().abs().mean(dim=0), 3.0, rtol=1e-2)
+
+
+def test_the_layout_start_gives_components_of_the_contrast_from_the_mean_image():
+    start = LinearStart((1, 8, 8), 6, "contrast")
+    x = torch.rand(300, 1, 8, 8, generator=generator(0)) * torch.linspace(0.1, 1.0, 8)
+    set_layout_start(start, x, generator(0))
+    torch.testing.assert_close(start.contrast.centre, x.mean(dim=0))
+    logits = start(x).detach()
+    np.testing.assert_allclose(logits.mean(dim=0), 0.0, atol=1e-3)
+    np.testing.assert_allclose(logits.abs().mean(dim=0), 3.0, rtol=1e-3)
+    np.testing.assert_allclose(np.corrcoef(logits.T), np.eye(6), atol=1e-3)
+
+
+def test_images_that_do_not_differ_give_finite_weights_of_the_layout_start():
+    start = LinearStart((3, 50, 40), 6, "contrast")
+    set_layout_start(start, torch.ones(5, 3, 50, 40), generator(0))
+    assert torch.isfinite(start(torch.rand(2, 3, 50, 40))).all()
 
 
 def test_the_generator_decides_the_start():

@@ -352,7 +352,7 @@ def test_gradients_are_clipped_to_their_largest_norm():
         (IMAGES, {}),
         (IMAGES, {"flip": True}),
         (VECTORS, {"timestep_sampling": "loss_second_moment", "max_epochs": 4}),
-        (replace(IMAGES, conditioning="adagn", linear_start=True), {}),
+        (replace(IMAGES, conditioning="adagn", start="values"), {}),
         (replace(IMAGES, conditioning="spatial_bias"), {"encoder_view": RandomAffine()}),
     ],
     ids=["vectors", "images", "flips", "second-moment", "adagn", "views"],
