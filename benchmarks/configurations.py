@@ -14,6 +14,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "cross-attention": {"conditioning": "cross_attention"},
     # What the encoder and the denoiser are shown.
     "the encoder sees images as they are": {"encoder_augment": None},
+    "the encoder sees moved images": {"encoder_augment": "affine"},
     "the encoder sees mirrored images too": {"encoder_augment": "affine_flip"},
     "augment flip": {"augment": "flip"},
     "augment flip, the encoder sees images as they are": {"augment": "flip", "encoder_augment": None},
@@ -29,6 +30,9 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     # Networks. Sides of feature maps: 14 and 7 of images of 28 pixels, 16 and 8 of 32.
     "attention at 7 px": {"attention": (7,)},
     "attention at 8 px": {"attention": (8,)},
+    "widths 64 and 64": {"width": (64, 64)},
+    "widths 64 and 128": {"width": (64, 128)},
+    "patches of 4 px": {"patch_size": 4},
     "depth as in DDPM": {"depth": 1},
     "encoder_width 16": {"encoder_width": 16},
     "encoder_width 64": {"encoder_width": 64},
@@ -43,6 +47,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     # The optimiser.
     "batch 64": {"batch_size": 64},
     "batch 128": {"batch_size": 128},
+    "learning rate 5e-4": {"learning_rate": 5e-4},
     "learning rate 2e-3": {"learning_rate": 2e-3},
     "encoder's learning rate 3e-3": {"encoder_learning_rate": 3e-3},
     "encoder's learning rate 1e-3": {"encoder_learning_rate": 1e-3},

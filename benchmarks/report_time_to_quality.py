@@ -65,7 +65,8 @@ COMMON = ["entropy a bit", "dead bits", "reconstruction MSE"]
 def label(group: Rows) -> str:
     """Name of a contender where it stands beside rivals."""
     name = group[0]["name"]
-    ours = name in TRIALS or (group[0]["parameters"] is not None and name not in CONTENDERS)
+    kind = name.rpartition(", init ")[0] or name
+    ours = kind in TRIALS or (group[0]["parameters"] is not None and kind not in CONTENDERS)
     return ("DMZEncoder, " if ours else "") + name
 
 

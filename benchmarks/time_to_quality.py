@@ -106,7 +106,7 @@ def run(name: str, about: dict[str, Any], data: ImageData, probe_rows: int) -> d
         row: dict[str, Any] = {"seconds": time.perf_counter() - begun}
     else:
         X, budget = training_images(data.train, about)
-        make = CONTENDERS.get(name, BinaryCode)
+        make = CONTENDERS.get(name.rpartition(", init ")[0], CONTENDERS.get(name, BinaryCode))
         contender = make(latent_dim, seed, **budget, **about["parameters"]).fit(X)
         row = score_training(contender.history_)
     begun = time.perf_counter()
@@ -142,6 +142,9 @@ def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
         for seconds, images in budgets:
             for name in [*parsed.configs, *([parsed.name] if parsed.name else [])]:
                 parameters = dict(known.get(name, {}))  # Contenders of other kinds have none.
+                if parsed.init:
+                    parameters["init"] = parsed.init
+                    name = f"{name}, init {parsed.init}"
                 length = {"latent_dim": parameters.pop("latent_dim", latent_dim)}
                 key = {"seed": seed, "seconds_asked": seconds, "images_asked": images}
                 yield name, {**about, **length, **key, "parameters": parameters}
@@ -163,6 +166,8 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
     parser.add_argument("--params", type=json.loads, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--name", help="what to call runs with --params")
+    starts = ("random", "pca", "itq", "layout", "views")
+    parser.add_argument("--init", choices=starts, help="start of all configurations; part of their names")
     parser.add_argument("--threads", type=int, help="threads of all libraries")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
