@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.figures import draw_time_to_quality
+from benchmarks.report_choices import choices_section, design_section, draw_design_choices
 from benchmarks.report_time_to_quality import RESULTS, SAME, cell, current, label, time_to_quality_sections
 from benchmarks.report_uses import USES
 from benchmarks.results import read
@@ -15,9 +16,21 @@ from benchmarks.tables import groups_of, machine, spread, table
 
 ROOT = Path(__file__).parent.parent
 PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
-FIGURE = ROOT / "docs" / "images" / "time_to_quality.png"
+IMAGES = ROOT / "docs" / "images"
+FIGURE, DESIGN_FIGURE = IMAGES / "time_to_quality.png", IMAGES / "design_choices.png"
 #: Training time of the README's table.
 README_SECONDS = 420.0
+
+
+def quality_sections() -> str:
+    """Quality against training time, the paper's design choices, and those behind the defaults."""
+    rows = current(read(RESULTS))
+    against, design = (
+        str(path.relative_to(PAGE.parent)) if draw(rows, path) else None
+        for draw, path in ((draw_time_to_quality, FIGURE), (draw_design_choices, DESIGN_FIGURE))
+    )
+    parts = time_to_quality_sections(rows, against), design_section(rows, design), choices_section(rows)
+    return "\n".join(part for part in parts if part)
 
 
 def speed_section() -> str:
@@ -127,8 +140,7 @@ def readme_figures() -> dict[str, str]:
 
 def main() -> None:
     """Write the page."""
-    figure = str(FIGURE.relative_to(PAGE.parent)) if draw_time_to_quality(read(RESULTS), FIGURE) else None
-    sections = {RESULTS: lambda: time_to_quality_sections(figure=figure), "training_speed": speed_section}
+    sections = {RESULTS: quality_sections, "training_speed": speed_section}
     sections |= {"use_cost": use_section, "quickstart": demo_section, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]

@@ -1,11 +1,10 @@
-"""Sections of the results page on quality after a time of training or after so many images."""
+"""Sections of the results page on quality after a time of training, test images."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.results import read
 from benchmarks.tables import groups_of, machines, measured, spread, table
 from benchmarks.trials import TRIALS
 
@@ -130,12 +129,12 @@ def several_budgets(rows: Rows) -> bool:
 
 
 def budget_section(rows: Rows) -> str:
-    """Quality against seconds: each set and part, bits and logits."""
+    """Quality against seconds: each set of images, every measure."""
     parts = []
     for (name, part), group in groups_of(rows, "set", "part").items():
         timed = [row for row in group if row["images_asked"] is None]
         trained = [row for row in timed if row["seconds_asked"] is not None]
-        if not trained or (part == "test" and not several_budgets(trained)):
+        if part != "test" or not several_budgets(trained):
             continue
         budgets = sorted({row["seconds_asked"] for row in trained})
         header = ["representation", "bits", "cores", "seeds", *(f"{s:g} s" for s in budgets), "fitted once"]
@@ -151,30 +150,9 @@ def budget_section(rows: Rows) -> str:
     return "## Quality against seconds\n\n" + "\n".join(parts) if parts else ""
 
 
-def ablation_section(rows: Rows) -> str:
-    """Choices behind the defaults, at equal numbers of images."""
-    parts = []
-    counted = [row for row in rows if row["images_asked"] is not None]
-    keys = ("set", "part", "images_asked", "probe_rows", "index_rows")
-    for (name, _, images, *_rest), group in groups_of(counted, *keys).items():
-        lines = [
-            [choice, bits, len(same), *common_cells(same, name)]
-            for (choice, bits), same in groups_of(group, "name", "latent_dim").items()
-        ]
-        header = ["choice", "bits", "seeds", *measures(name), *COMMON]
-        command = COMMAND.format(**group[-1]).rstrip("`") + f" --images {images}`"
-        earlier = " The rows were measured by an earlier command." if "converted_from" in group[-1] else ""
-        parts.append(
-            f"{TITLES[name]}: one change at a time, {images:,} train images. {protocol(group)}\n\n"
-            f"{table(header, lines)}\n\n{machines(group)} Made by {command}.{earlier}\n"
-        )
-    return "## Choices behind the defaults\n\n" + "\n".join(parts) if parts else ""
-
-
-def time_to_quality_sections(rows: Rows | None = None, figure: str | None = None) -> str:
-    """All sections; `figure` is the path of the picture, seen from the page."""
-    rows = current(read(RESULTS) if rows is None else rows)
+def time_to_quality_sections(rows: Rows, figure: str | None = None) -> str:
+    """Sections of the test images; `figure` is the path of the picture, seen from the page."""
     against = budget_section(rows)
     if against and figure:
         against += f"\n![Quality against seconds of training]({figure})\n"
-    return "\n".join(part for part in (*final_sections(rows), against, ablation_section(rows)) if part)
+    return "\n".join(part for part in (*final_sections(rows), against) if part)

@@ -15,6 +15,7 @@ from benchmarks.code_quality import attribute_auroc, bit_use
 from benchmarks.configurations import CONFIGURATIONS
 from benchmarks.datasets import ImageData
 from benchmarks.figures import draw_time_to_quality
+from benchmarks.report_choices import choices_section, design_groups, design_section, draw_design_choices
 from benchmarks.report_time_to_quality import current, time_to_quality_sections
 from benchmarks.scoring import score_training
 from benchmarks.time_to_quality import RESULTS, SETS, divide, main
@@ -185,10 +186,9 @@ def test_rows_of_earlier_commands_give_way_to_new_ones():
 def test_the_page_keeps_every_contender_and_the_figure_needs_two_budgets(tmp_path):
     rows = [row_of(seed=seed, probe_bits=0.9 + seed / 100) for seed in (0, 1)]
     rows += [row_of(name="PCA", seconds_asked=None, parameters=None, probe_bits=0.7)]
-    rows += [row_of(part="validation", seconds_asked=None, images_asked=24_000, name="init pca")]
     page = time_to_quality_sections(rows)
     assert "| DMZEncoder, default | 64 | 60 ± 0 | 1 | 2 |  |  | 0.905 ± 0.007 |" in page
-    assert "| PCA | 64 |" in page and "24,000 train images" in page and "| init pca | 64 | 1 |" in page
+    assert "| PCA | 64 |" in page
     assert "Quality against seconds" not in page
     path = tmp_path / "images" / "figure.png"
     assert not draw_time_to_quality(rows, path)
@@ -196,3 +196,33 @@ def test_the_page_keeps_every_contender_and_the_figure_needs_two_budgets(tmp_pat
     assert draw_time_to_quality(rows, path) and path.stat().st_size > 1000
     page = time_to_quality_sections(rows, "images/figure.png")
     assert "| 64 | 1 | 2 | 0.905 ± 0.007 | 0.950 |  |" in page and "](images/figure.png)" in page
+
+
+def test_choices_stand_apart_by_budget_and_the_papers_in_a_table_of_their_own(tmp_path):
+    held_out = {"part": "validation", "images_seen": 30_000}
+    rows = [
+        row_of(**held_out, name="init pca", seconds_asked=None, images_asked=24_000),
+        row_of(**held_out, name="weaker views", probe_bits=0.8),
+        row_of(**held_out, probe_bits=0.91),
+        row_of(probe_bits=0.99),
+    ]
+    assert design_section(rows) == "" and not draw_design_choices(rows, tmp_path / "x.png")
+    design = [
+        row_of(**held_out, name=name + ", init random", seed=seed, probe_bits=0.8 + seed / 100)
+        for name in ("default", "conditioning bias")
+        for seed in (0, 1)
+    ]
+    page = choices_section(rows + design)
+    assert "24,000 train images" in page and "| init pca | 64 | 1 | 30000 |" in page
+    # The default comes first, and neither test rows nor the paper's choices are among them.
+    assert page.index("| default | 64 | 1 | 30000 |") < page.index("| weaker views |")
+    assert "0.990" not in page and "init random" not in page
+    section = design_section(rows + design, "images/x.png")
+    assert (
+        "| conditioning | bias (one-token cross-attention) | 2 | 30000 ± 0 |  |  | 0.805 ± 0.007 |" in section
+    )
+    assert "images/x.png" in section
+    # A choice of which one option was measured is not shown.
+    assert {choice for choice, _, _ in design_groups(rows + design)} == {"conditioning"}
+    assert draw_design_choices(rows + design, tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 1000

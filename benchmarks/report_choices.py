@@ -1,0 +1,147 @@
+"""Sections of the results page on choices, measured on held-out train images: the paper's and our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report_time_to_quality import (
+    COMMAND,
+    COMMON,
+    TITLES,
+    Rows,
+    common_cells,
+    measures,
+    protocol,
+)
+from benchmarks.tables import groups_of, machines, spread, table
+
+#: The paper's design choices, from a random start: configurations, with another word for the default.
+DESIGN: dict[str, dict[str, str]] = {
+    "kind of code": {
+        "default": "relaxed bits",
+        "straight-through": "straight-through bits",
+        "real-valued code, bias of each position": "real numbers",
+        "real-valued code, AdaGN": "real numbers, AdaGN",
+    },
+    "conditioning": {
+        "default": "bias of each position",
+        "conditioning bias": "bias (one-token cross-attention)",
+        "cross-attention": "cross-attention to several tokens",
+        "conditioning adagn": "AdaGN",
+        "conditioning with the timestep": "added to the timestep",
+    },
+    "bits": {
+        "8 bits": "8",
+        "16 bits": "16",
+        "32 bits": "32",
+        "default": "64",
+        "128 bits": "128",
+        "256 bits": "256",
+    },
+    "input perturbation": {"default": "none", "input perturbation 0.1": "0.1"},
+    "objective": {"default": "velocity", "objective epsilon": "noise", "objective sample": "clean data"},
+}
+#: How the names of these runs end.
+DESIGN_START = ", init random"
+
+
+def design_groups(rows: Rows) -> list[tuple[str, str, Rows]]:
+    """(choice, option, its rows) for each measured option, where the choice has two options at least."""
+    asked = [r for r in rows if r["part"] == "validation" and r["set"] == "mnist" and r["seconds_asked"]]
+    found = []
+    for choice, options in DESIGN.items():
+        named = [
+            (choice, word, [r for r in asked if r["name"] == name + DESIGN_START])
+            for name, word in options.items()
+        ]
+        present = [(choice, word, group) for choice, word, group in named if group]
+        found += present if len(present) > 1 else []
+    return found
+
+
+def design_section(rows: Rows, figure: str | None = None) -> str:
+    """The paper's design choices at equal training time."""
+    groups = design_groups(rows)
+    if not groups:
+        return ""
+    lines = [
+        [choice, word, len(group), _images(group), *common_cells(group, "mnist")]
+        for choice, word, group in groups
+    ]
+    used = [row for _, _, group in groups for row in group]
+    header = ["choice", "option", "seeds", "images seen", *measures("mnist"), *COMMON]
+    picture = f"\n![Design choices]({figure})\n" if figure else ""
+    return (
+        "## The paper's design choices\n\n"
+        f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; the encoder "
+        f"starts at random, so that what is learned is training's. {protocol(used)} All else is as by "
+        f"default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
+        f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --init random`.\n"
+    )
+
+
+def draw_design_choices(rows: Rows, path: Path) -> bool:
+    """Draw the accuracy of bits and the reconstruction error of each option; say whether there is any."""
+    groups = design_groups(rows)
+    if not groups:
+        return False
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 0.32 * len(groups) + 1.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("accuracy of a linear probe, bits", ("probe_bits",)),
+        ("accuracy, logits or floats", ("probe_logits", "probe_floats")),
+        ("reconstruction MSE", ("reconstruction_mse",)),
+    )
+    choices = list(DESIGN)
+    places = np.arange(len(groups)) + [0.6 * choices.index(choice) for choice, _, _ in groups]
+    axes: Any = figure.subplots(1, len(panels), sharey=True)
+    for ax, (heading, keys) in zip(axes, panels, strict=True):
+        for place, (choice, _, group) in zip(places, groups, strict=True):
+            values = [row[key] for row in group for key in keys if key in row]
+            style = {"fmt": "o", "color": f"C{choices.index(choice)}", "markersize": 5, "capsize": 3}
+            ax.errorbar(np.mean(values), place, xerr=np.std(values), **style)
+        ax.set_xlabel(heading)
+        ax.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(places, [f"{choice}: {word}" for choice, word, _ in groups], fontsize=8)
+    axes[0].invert_yaxis()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def choices_section(rows: Rows) -> str:
+    """Choices behind the defaults, at equal training times or at equal numbers of images."""
+    parts = []
+    of_design = {row["name"] for _, _, group in design_groups(rows) for row in group}
+    tried = [row for row in rows if row["part"] == "validation" and row["name"] not in of_design]
+    keys = ("set", "part", "seconds_asked", "images_asked", "probe_rows", "index_rows")
+    for (name, _, seconds, images, *_rest), group in groups_of(
+        [row for row in tried if row["seconds_asked"] or row["images_asked"]], *keys
+    ).items():
+        first = sorted(
+            groups_of(group, "name", "latent_dim").items(), key=lambda item: item[0][0] != "default"
+        )
+        lines = [
+            [choice, bits, len(same), _images(same), *common_cells(same, name)]
+            for (choice, bits), same in first
+        ]
+        header = ["choice", "bits", "seeds", "images seen", *measures(name), *COMMON]
+        budget = f"{seconds:g} seconds of training" if seconds else f"{images:,} train images"
+        option = f"--seconds {seconds:g}" if seconds else f"--images {images}"
+        earlier = " The rows were measured by an earlier command." if "converted_from" in group[-1] else ""
+        parts.append(
+            f"{TITLES[name]}: one change at a time, {budget}. {protocol(group)}\n\n"
+            f"{table(header, lines)}\n\n{machines(group)} "
+            f"Made by {COMMAND.format(**group[-1]).rstrip('`')} {option}`.{earlier}\n"
+        )
+    return "## Choices behind the defaults\n\n" + "\n".join(parts) if parts else ""
+
+
+def _images(group: Rows) -> str:
+    return spread([row["images_seen"] for row in group if "images_seen" in row], 0)
