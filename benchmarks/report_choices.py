@@ -104,6 +104,8 @@ def draw_design_choices(rows: Rows, path: Path) -> bool:
     for ax, (heading, keys) in zip(axes, panels, strict=True):
         for place, (choice, _, group) in zip(places, groups, strict=True):
             values = [row[key] for row in group for key in keys if key in row]
+            if not values:
+                continue
             style = {"fmt": "o", "color": f"C{choices.index(choice)}", "markersize": 5, "capsize": 3}
             ax.errorbar(np.mean(values), place, xerr=np.std(values), **style)
         ax.set_xlabel(heading)
@@ -124,12 +126,10 @@ def choices_section(rows: Rows) -> str:
     for (name, _, seconds, images, *_rest), group in groups_of(
         [row for row in tried if row["seconds_asked"] or row["images_asked"]], *keys
     ).items():
-        first = sorted(
-            groups_of(group, "name", "latent_dim").items(), key=lambda item: item[0][0] != "default"
-        )
+        choices = groups_of(group, "name", "latent_dim").items()
         lines = [
             [choice, bits, len(same), _images(same), *common_cells(same, name)]
-            for (choice, bits), same in first
+            for (choice, bits), same in sorted(choices, key=lambda item: item[0][0] != "default")
         ]
         header = ["choice", "bits", "seeds", "images seen", *measures(name), *COMMON]
         budget = f"{seconds:g} seconds of training" if seconds else f"{images:,} train images"
