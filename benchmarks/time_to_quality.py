@@ -10,9 +10,10 @@ at. `--part test` trains on all train images and scores the test images, for tab
 
 Each budget is a run of its own, since the learning rate follows the budget. `--images` gives every
 configuration equally many images: a random part of the train images once, or whole passes over all of
-them. Names of `--configs` stand in `benchmarks.configurations` and `benchmarks.contenders`; `--params`
-with `--name` is for others. One row is appended for each run to `results/time_to_quality.jsonl`; runs
-that are there already are skipped.
+them. `--cpu-time` counts the seconds that one thread had a core for, which other work on the machine
+changes little. Names of `--configs` stand in `benchmarks.configurations` and `benchmarks.contenders`;
+`--params` with `--name` is for others. One row is appended for each run to
+`results/time_to_quality.jsonl`; runs that are there already are skipped.
 
 Rows with "converted_from" were measured by two earlier commands, `mnist_codes` (a time of training, test
 images) and `ablations` (12,000 images once; probes fitted on 10,000 held-out codes and scored on 10,000
@@ -27,11 +28,12 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -169,10 +171,13 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     starts = ("random", "pca", "itq", "layout", "views")
     parser.add_argument("--init", choices=starts, help="start of all configurations; part of their names")
     parser.add_argument("--threads", type=int, help="threads of all libraries")
+    parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     if (parsed.params is None) != (parsed.name is None) or parsed.name in {*names, *RIVALS}:
         parser.error("give --params a --name that nothing else has, and --name its --params")
+    if parsed.cpu_time and parsed.threads != 1:
+        parser.error("--cpu-time needs --threads 1: the seconds of several threads would add up")
     if parsed.configs is None:
         parsed.configs = [] if parsed.name else ["default"]
     return parsed
@@ -202,7 +207,9 @@ def main(arguments: list[str] | None = None) -> None:
             if data is None:
                 chosen = SETS[parsed.set]
                 data = divide(chosen.load(parsed.data), parsed.part, chosen.held_out)
-            row = {**key, **run(name, about, data, chosen.probe_rows), "threads": torch.get_num_threads()}
+            with patch("time.perf_counter", time.process_time) if parsed.cpu_time else nullcontext():
+                row = {**key, **run(name, about, data, chosen.probe_rows)}
+            row |= {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}
             results.append(RESULTS, row, parsed.results)
             print(row, flush=True)
 
