@@ -1,6 +1,7 @@
 """The harness of quality against seconds on small stand-ins, its measures, and its page."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pandas as pd
@@ -147,6 +148,16 @@ def test_attribute_auroc_is_that_of_scikit_learn():
 def test_use_of_bits():
     bits = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
     assert bit_use(bits) == {"entropy": pytest.approx(0.5), "dead_bits": 1}
+
+
+def test_seconds_of_a_core_are_those_of_one_thread(closed_sets, tmp_path, capsys):
+    options = ["--set", "mnist", "--seconds", "0.2", "--cpu-time"]
+    with pytest.raises(SystemExit):
+        call(tmp_path, *options, "--threads", "2")
+    assert "--threads 1" in capsys.readouterr().err
+    begun = time.process_time()
+    (row,) = call(tmp_path, *options, "--threads", "1")
+    assert row["clock"] == "cpu" and 0.2 <= row["seconds"] <= time.process_time() - begun
 
 
 def test_gaps_of_the_validation_losses():
