@@ -8,7 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.figures import draw_time_to_quality
-from benchmarks.report_choices import choices_section, design_section, draw_design_choices
+from benchmarks.report_choices import (
+    choices_section,
+    design_section,
+    draw_design_choices,
+    starts_section,
+)
 from benchmarks.report_time_to_quality import RESULTS, SAME, cell, current, label, time_to_quality_sections
 from benchmarks.report_uses import USES
 from benchmarks.results import read
@@ -140,7 +145,7 @@ def readme_figures() -> dict[str, str]:
 
 def main() -> None:
     """Write the page."""
-    sections = {RESULTS: quality_sections, "training_speed": speed_section}
+    sections = {RESULTS: quality_sections, "starts": starts_section, "training_speed": speed_section}
     sections |= {"use_cost": use_section, "quickstart": demo_section, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]

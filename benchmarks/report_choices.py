@@ -16,7 +16,8 @@ from benchmarks.report_time_to_quality import (
     measures,
     protocol,
 )
-from benchmarks.tables import groups_of, machines, spread, table
+from benchmarks.results import read
+from benchmarks.tables import groups_of, machine, machines, spread, table
 
 #: The paper's design choices, from a random start: configurations, with another word for the default.
 DESIGN: dict[str, dict[str, str]] = {
@@ -141,6 +142,27 @@ def choices_section(rows: Rows) -> str:
             f"Made by {COMMAND.format(**group[-1]).rstrip('`')} {option}`.{earlier}\n"
         )
     return "## Choices behind the defaults\n\n" + "\n".join(parts) if parts else ""
+
+
+def starts_section() -> str:
+    """Whether images share a frame, and starts for those that do."""
+    rows = read("starts")
+    misfits = groups_of([row for row in rows if row["what"] != "start"], "set", "images")
+    starts = groups_of([row for row in rows if row["what"] == "start"], "features", "map")
+    ratios = [[TITLES[name], n, group[-1]["ratio"]] for (name, n), group in misfits.items()]
+    scores = [
+        [features, kind.upper(), group[-1]["auroc_logits"], group[-1]["auroc_bits"]]
+        for (features, kind), group in starts.items()
+    ]
+    return (
+        "## What the encoder starts from\n\n"
+        "How many times as far from the principal subspace of train images moved copies of others lie as "
+        f"these do themselves:\n\n{table(['images', 'number', 'ratio'], ratios)}\n\n"
+        "Linear maps to 64 bits without any training, aligned avatars: mean AUROC over attributes of "
+        f"{starts[next(iter(starts))][-1]['scored_rows']:,} held-out train images.\n\n"
+        f"{table(['features', 'map', 'AUROC, logits', 'AUROC, bits'], scores)}\n\n"
+        f"{machine(rows)} Made by `python -m benchmarks.starts --data DATA`.\n"
+    )
 
 
 def _images(group: Rows) -> str:
