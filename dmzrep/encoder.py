@@ -123,9 +123,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     max_time : float or None, default=None
         Seconds of training at most, the encoder's start included; the learning rate follows whichever
         limit is nearer. A run that time ends is not reproducible to the bit.
-    batch_size : int, default=32
+    batch_size : int, default=64
         Rows a step.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
         The encoder's peak learning rate. ``"auto"`` is `learning_rate`, or 0.3 times that where the
@@ -270,8 +270,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         prior="auto",
         max_iter=200,
         max_time=None,
-        batch_size=32,
-        learning_rate=1e-3,
+        batch_size=64,
+        learning_rate=2e-3,
         encoder_learning_rate="auto",
         final_learning_rate=0.02,
         warmup_steps=50,
