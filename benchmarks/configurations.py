@@ -23,6 +23,14 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "temperature 1": {"temperature": 1.0},
     "temperature 3": {"temperature": 3.0},
     "straight-through": {"straight_through": True},
+    # What is asked of the code, and hidden of it.
+    "marginal entropy term": {"marginal_entropy": 0.01},
+    "decorrelation term": {"decorrelation": "auto"},
+    "KL term 0.001": {"kl_weight": 0.001},
+    "KL term 0.01, free bits 0.5": {"kl_weight": 0.01, "kl_free_bits": 0.5},
+    "MMD term 1": {"mmd_weight": 1.0},
+    "code dropout 0.1": {"code_dropout": 0.1},
+    "ordered code": {"ordered": True},
     # The start.
     "init random": {"init": "random"},
     "init pca": {"init": "pca"},

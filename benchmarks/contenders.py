@@ -16,7 +16,6 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from benchmarks.code_trials import KeptLogits
 from benchmarks.convolutional_vae import ConvolutionalVAE
 from benchmarks.rivals import encoded, signs
 from benchmarks.trials import TRIALS
@@ -89,13 +88,13 @@ def as_relaxed_bits(code: Tensor) -> Tensor:
     return (1.0 + code) / 2.0
 
 
-class RealValuedTrainer(KeptLogits):
+class RealValuedTrainer(Trainer):
     """Trains with the encoder's output itself as the code: no noise, no bits."""
 
-    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor:
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
         # The loop decides what the encoder is shown and when it rests; only what it draws is put aside.
-        super()._relaxed_code(x0, n_rows)
-        return as_relaxed_bits(self.logits / MEAN_LOGIT)
+        logits, _ = super()._code(x0, n_rows)
+        return logits, as_relaxed_bits(logits / MEAN_LOGIT)
 
     @torch.no_grad()
     def validate(self, data: TrainingData) -> dict[str, float]:

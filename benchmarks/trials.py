@@ -15,15 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.code_trials import (
-    CodeDropout,
-    CodeTerm,
-    FallingTemperature,
-    NormalisedLogits,
-    OrderedCode,
-    missing_entropy,
-    squared_correlation,
-)
+from benchmarks.code_trials import FallingTemperature, NormalisedLogits
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.networks.model import DiffusionAutoencoder
@@ -88,8 +80,9 @@ class SeveralTimesteps(Trainer):
         # Unlike Tensor.repeat, cat keeps the memory format.
         return super()._batch_loss(torch.cat([x0] * self.n), n_rows)
 
-    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor:
-        return super()._relaxed_code(x0[: len(x0) // self.n], n_rows).repeat(self.n, 1)
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
+        logits, z = super()._code(x0[: len(x0) // self.n], n_rows)
+        return logits, z.repeat(self.n, 1)
 
 
 class WeightedSampler(TimestepSampler):
@@ -186,10 +179,6 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "min-SNR weights": MinSNR,
     # The code.
     "temperature falls from 4 to 1": FallingTemperature,
-    "code dropout 0.1": CodeDropout,
-    "ordered code": OrderedCode,
-    "marginal entropy term": partial(CodeTerm, term=missing_entropy, weight=0.01),
-    "decorrelation term": partial(CodeTerm, term=squared_correlation),
     "batch normalised logits": NormalisedLogits,
     # What the encoder and the denoiser are shown.
     "weaker views": partial(ScaledViews, factor=0.5),

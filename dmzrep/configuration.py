@@ -36,6 +36,17 @@ START_FEATURES = {
     "layout": "contrast",
     "views": "responses",
 }
+#: Parameters that ask something of the code, with the values that ask nothing.
+CODE_DEMANDS: dict[str, Any] = {
+    "marginal_entropy": 0.0,
+    "decorrelation": 0.0,
+    "kl_weight": 0.0,
+    "mmd_weight": 0.0,
+    "code_dropout": 0.0,
+    "ordered": False,
+}
+#: Those of them that compare the rows of a batch.
+BATCH_DEMANDS = ("marginal_entropy", "decorrelation", "mmd_weight")
 #: Starts from features are good already, and lost where the encoder learns as fast as the denoiser.
 FEATURES_ENCODER_RATE = 0.3
 
@@ -200,7 +211,15 @@ def resolve_objective(
 def resolve_training(
     params: dict[str, Any], precision: str, data_format: ImageFormat | VectorFormat
 ) -> TrainingConfig:
-    """Settle the training run."""
+    """Settle the training run.
+
+    Raises
+    ------
+    ValueError
+        A parameter asks something of a code that there is not, or of rows that a batch does not have.
+    """
+    _check_code_demands(params)
+    decorrelation = params["decorrelation"]
     view = params["encoder_augment"] is not None and isinstance(data_format, ImageFormat)
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
@@ -215,6 +234,13 @@ def resolve_training(
         ema_half_life=float(params["ema_half_life"]),
         temperature=float(params["temperature"]),
         straight_through=bool(params["straight_through"]),
+        marginal_entropy=float(params["marginal_entropy"]),
+        decorrelation=decorrelation if isinstance(decorrelation, str) else float(decorrelation),
+        kl_weight=float(params["kl_weight"]),
+        kl_free_bits=float(params["kl_free_bits"]),
+        mmd_weight=float(params["mmd_weight"]),
+        code_dropout=float(params["code_dropout"]),
+        ordered=bool(params["ordered"]),
         timestep_sampling=params["timestep_sampling"],
         flip=params["augment"] == "flip",
         encoder_view=RandomAffine(mirror=params["encoder_augment"] == "affine_flip") if view else None,
@@ -222,6 +248,22 @@ def resolve_training(
         precision=precision,
         compile=bool(params["compile"]),
     )
+
+
+def _check_code_demands(params: dict[str, Any]) -> None:
+    for name, nothing in CODE_DEMANDS.items():
+        value = params[name]
+        if value == nothing:
+            continue
+        if params["conditioning"] == "none":
+            raise ValueError(
+                f"{name}={value!r} asks something of the code, but a model with conditioning='none' has "
+                f"none. Use {name}={nothing!r}, or another conditioning."
+            )
+        if name in BATCH_DEMANDS and params["batch_size"] == 1:
+            raise ValueError(
+                f"{name}={value!r} compares the rows of a batch, but batch_size=1 gives it one. Use more."
+            )
 
 
 def run_identity(

@@ -25,8 +25,23 @@ from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_state import fitted_state, restore_fitted
 from dmzrep.fitting import build_trainer, train, warn_of_training
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import StartingRows, TrainedModel, decode, encode_bits, encode_logits, variational_bound
-from dmzrep.inputs import check_codes, check_rows, check_rows_to_transform, check_sampling, check_start
+from dmzrep.inference import (
+    StartingRows,
+    TrainedModel,
+    decode,
+    encode_bits,
+    encode_logits,
+    variational_bound,
+    whole_codes,
+)
+from dmzrep.inputs import (
+    check_codes,
+    check_n_bits,
+    check_rows,
+    check_rows_to_transform,
+    check_sampling,
+    check_start,
+)
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
@@ -110,6 +125,28 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Temperature of the relaxed bits in training, above 0. The paper has 1.
     straight_through : bool, default=False
         Hard bits forward and relaxed gradients backward.
+    marginal_entropy : float, default=0.0
+        Weight of a term that balances bits: how many bits of entropy the batch's mean probabilities
+        lack, summed over the bits. 0.01 is a start.
+    decorrelation : float or "auto", default=0.0
+        Weight of a term that makes bits differ: the mean squared correlation of two bits' probabilities
+        over the batch. ``"auto"`` starts it at a tenth of the loss.
+    kl_weight : float, default=0.0
+        Weight of the divergence, in bits, of a row's bits from fair coins, summed over the bits: it takes
+        away what the loss does not need. The loss is a mean over pixels, so weights are small (0.001).
+    kl_free_bits : float, default=0.0
+        What each bit may tell, as a mean over the batch, before that divergence counts; in bits, in
+        [0, 1). 0.5 leaves bits that are half sure alone.
+    mmd_weight : float, default=0.0
+        Weight of the squared maximum mean discrepancy between the batch's relaxed bits and uniform bits:
+        sure, balanced and independent ones. The kernel is Gaussian with a squared distance of bits, as
+        -1 and +1, divided by 2 `latent_dim`.
+    code_dropout : float, default=0.0
+        Probability, in [0, 1), that training hides a row's whole code from the denoiser (0.5 in every
+        bit), which then learns to do without one too. 0.1 is usual for classifier-free guidance.
+    ordered : bool, default=False
+        Nested dropout: training hides the bits after a prefix, for half of the rows, so that the first 8,
+        16, 32, ... bits are codes by themselves, most important bits first.
     init : {"auto", "views", "layout", "itq", "pca", "random"}, default="auto"
         Start of the encoder, which training refines. ``"views"``: what moved copies of an image have in
         common, found in responses of filters. ``"layout"``: principal components of the contrast at each
@@ -179,10 +216,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     prior_ : CodePrior or None
         Fitted to the codes of (at most 20,000) training rows; None without codes.
     code_report_ : DataFrame or None
-        A row for each bit: mean, entropy (in bits), confidence. Of the same rows.
+        A row for each bit, of the same rows; see `dmzrep.metrics.code_report`.
+    code_summary_ : Series or None
+        The whole code in numbers, of the same rows; see `dmzrep.metrics.code_summary`.
     history_ : DataFrame
         A row for each epoch: seconds, rows seen, rows a second, losses, learning rate. The three
-        validation losses are of relaxed bits, of hard bits, and of hard bits of other rows.
+        validation losses are of relaxed bits, of hard bits, and of hard bits of other rows; with
+        `code_dropout` there is one without a code too.
     n_iter_ : int
         Epochs begun; time or Ctrl-C may have cut the last one short.
     stopped_ : str
@@ -197,6 +237,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Arithmetic that was used.
     init_, encoder_augment_ : str or None
         What `init` and `encoder_augment` came to.
+    code_dropout_ : float
+        Code dropout that the model was trained with.
+    ordered_ : bool
+        Whether prefixes of its codes can be decoded.
     n_features_in_ : int
         Numbers in a row.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -210,7 +254,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     References
     ----------
     M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136.
+    and Representation Learning", 2025, arXiv 2506.00136. Terms for the code: Kingma et al., 2016, equation
+    15 (free bits); Zhao, Song, Ermon, "InfoVAE", 2017 (discrepancy); Ho, Salimans, "Classifier-Free
+    Diffusion Guidance", 2022 (code dropout); Rippel, Gelbart, Adams, "Learning Ordered Representations
+    with Nested Dropout", 2014.
 
     Examples
     --------
@@ -229,6 +276,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     model_: DiffusionAutoencoder
     prior_: CodePrior | None
     code_report_: pd.DataFrame | None
+    code_summary_: pd.Series | None
     history_: pd.DataFrame
     objective_: Objective
     data_format_: ImageFormat | VectorFormat
@@ -238,6 +286,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     stopped_: str
     init_: str
     encoder_augment_: str | None
+    code_dropout_: float
+    ordered_: bool
 
     def __init__(
         self,
@@ -266,6 +316,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         timestep_sampling="high_noise",
         temperature=2.0,
         straight_through=False,
+        marginal_entropy=0.0,
+        decorrelation=0.0,
+        kl_weight=0.0,
+        kl_free_bits=0.0,
+        mmd_weight=0.0,
+        code_dropout=0.0,
+        ordered=False,
         init="auto",
         prior="auto",
         max_iter=200,
@@ -315,6 +372,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.timestep_sampling = timestep_sampling
         self.temperature = temperature
         self.straight_through = straight_through
+        self.marginal_entropy = marginal_entropy
+        self.decorrelation = decorrelation
+        self.kl_weight = kl_weight
+        self.kl_free_bits = kl_free_bits
+        self.mmd_weight = mmd_weight
+        self.code_dropout = code_dropout
+        self.ordered = ordered
         self.init = init
         self.prior = prior
         self.max_iter = max_iter
@@ -420,9 +484,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
         The first call settles the data's format and starts the networks; later ones go on from the
         weights, averages and optimiser state that the last one left, at a constant learning rate.
-        The prior and `code_report_` are those of the latest chunk of at least 1,000 rows, or of the
-        first. Vectors are standardised as the first chunk was. The state makes pickles about four times
-        as large as those of `fit`.
+        The prior, `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000
+        rows, or of the first. Vectors are standardised as the first chunk was. The state makes pickles
+        about four times as large as those of `fit`.
 
         Parameters
         ----------
@@ -470,7 +534,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         -------
         ndarray of shape (n, latent_dim)
             By `output`: float32 probabilities of a one, in [0, 1]; float32 logits; or uint8 bits, one
-            where the probability is above 0.5.
+            where the probability is above 0.5. After a fit with `ordered` the first k columns are a code
+            of k bits.
 
         Raises
         ------
@@ -496,11 +561,15 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 "Fit with conditioning='bias' to get codes."
             )
 
-    def _bits(self, rows: Rows) -> np.ndarray | None:
-        """Bits of rows that are already checked, or None where the model has no code."""
+    def _bits(self, rows: Rows, n_bits: int | None = None) -> np.ndarray | None:
+        """Bits of rows that are already checked, or None where the model has no code.
+
+        After the first `n_bits` they are 0.5.
+        """
         if self.model_.config.conditioning == "none":
             return None
-        return encode_bits(self._model(), rows)
+        bits = encode_bits(self._model(), rows)
+        return bits if n_bits is None else whole_codes(bits[:, :n_bits], bits.shape[1])
 
     def inverse_transform(
         self,
@@ -522,13 +591,16 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Parameters
         ----------
         Z : array-like of shape (n, latent_dim)
-            Bits or probabilities, in [0, 1].
+            Bits or probabilities, in [0, 1]; 0.5 is a bit that is not told. After a fit with `ordered`
+            also the first k columns of codes, of shape (n, k), with k from 8 (from 1 for codes of 8 bits
+            or fewer) to latent_dim: the others are then not told.
         like : array-like, table or map-style dataset of n rows, default=None
             Rows in the fitted layout, one for each code, to begin from. Needed with
             ``noise="inverted"`` or `start` below 1; otherwise nothing of them is used.
         noise : {"random", "inverted"}, default="random"
             ``"random"`` draws it. ``"inverted"`` runs the deterministic sampler backwards from `like`
-            under its own bits, so that codes equal to those bits give the rows back, nearly.
+            under its own bits (as many as Z has), so that codes equal to those bits give the rows back,
+            nearly.
         start : float, default=1.0
             Begin at this share of the timesteps, in (0, 1], from `like` noised (or inverted) that far:
             the lower, the more of `like` stays. The paper edits from 0.9.
@@ -576,9 +648,14 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         check_is_fitted(self)
         self._check_has_code()
-        codes = check_codes(Z, self.model_.config.latent_dim)
+        latent_dim = self.model_.config.latent_dim
+        codes = check_codes(Z, latent_dim, ordered=self.ordered_)
         rows = check_start(self, like, len(codes), noise, start)
-        return self._decode(codes, len(codes), n_steps, sampler, eta, random_state, rows, noise, start)
+        n_bits = codes.shape[1]
+        codes = whole_codes(codes, latent_dim)
+        return self._decode(
+            codes, len(codes), n_steps, sampler, eta, random_state, rows, noise, start, n_bits=n_bits
+        )
 
     def _decode(
         self,
@@ -591,6 +668,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         like: Rows | None = None,
         noise: str = "random",
         start: float = 1.0,
+        *,
+        n_bits: int | None = None,
     ) -> np.ndarray:
         n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta, noise=noise, start=start)
         grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps, start=start)
@@ -598,7 +677,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         begin = None
         if like is not None:
             inverted = noise == "inverted"
-            begin = StartingRows(like, inverted, self._bits(like) if inverted else None)
+            begin = StartingRows(like, inverted, self._bits(like, n_bits) if inverted else None)
         return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start=begin)
 
     def reconstruct(
@@ -606,6 +685,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         X: Any,
         *,
         noise: str = "random",
+        n_bits: int | None = None,
         n_steps: int | None = None,
         sampler: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
@@ -619,6 +699,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         noise : {"random", "inverted"}, default="random"
             ``"random"`` keeps what the bits tell. ``"inverted"`` first runs the deterministic
             sampler backwards from X to its noise, and so is near-exact.
+        n_bits : int or None, default=None
+            Decode the first so many bits of each code; needs a fit with `ordered`. From 8 (from 1 for
+            codes of 8 bits or fewer) to latent_dim; None takes all.
         n_steps : int or None, default=None
             Denoising steps; None takes 20, or 50 with inverted noise.
         sampler : {"auto", "ddim", "ddpm"}, default="auto"
@@ -635,11 +718,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         if noise not in ("random", "inverted"):
             raise ValueError(f"noise must be 'random' or 'inverted', got {noise!r}.")
         rows = check_rows_to_transform(self, X)
-        codes = self._bits(rows)
-        if noise == "random":
+        if noise == "random" or n_bits is not None:
             self._check_has_code()
+        if n_bits is not None:
+            n_bits = check_n_bits(n_bits, self.model_.config.latent_dim, ordered=self.ordered_)
+        codes = self._bits(rows, n_bits)
         like = rows if noise == "inverted" else None
-        return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state, like, noise)
+        return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state, like, noise, n_bits=n_bits)
 
     def sample(
         self,

@@ -22,7 +22,16 @@ from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.version import __version__
 
 #: Fitted attributes that are JSON values.
-PLAIN_ATTRIBUTES = ("n_iter_", "stopped_", "precision_", "init_", "encoder_augment_", "n_features_in_")
+PLAIN_ATTRIBUTES = (
+    "n_iter_",
+    "stopped_",
+    "precision_",
+    "init_",
+    "encoder_augment_",
+    "code_dropout_",
+    "ordered_",
+    "n_features_in_",
+)
 
 
 def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -65,6 +74,7 @@ def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         values["prior"] = _plain("prior", prior)
         arrays.update({f"prior.{name}": array for name, array in prior.state().items()})
         values["code_report"] = _table(estimator.code_report_)
+        values["code_summary"] = estimator.code_summary_.to_dict()
     if hasattr(estimator, "_sklearn_output_config"):
         values["output_config"] = estimator._sklearn_output_config
     if hasattr(estimator, "feature_names_in_"):
@@ -103,11 +113,12 @@ def restore_fitted(
         schedule = NoiseSchedule(arrays["schedule.betas"])
         estimator.objective_ = Objective(schedule, **values["objective"])
         estimator.data_format_ = _data_format(values["data_format"], arrays)
-        estimator.prior_, estimator.code_report_ = None, None
+        estimator.prior_, estimator.code_report_, estimator.code_summary_ = None, None, None
         if "prior" in values:
             estimator.prior_ = restore_prior(values["prior"], arrays, config.latent_dim)
             estimator.code_report_ = pd.DataFrame(values["code_report"])
             estimator.code_report_.index.name = "bit"
+            estimator.code_summary_ = pd.Series(values["code_summary"], name="code")
         estimator.history_ = pd.DataFrame(values["history"])
         for name in PLAIN_ATTRIBUTES:
             setattr(estimator, name, values[name])

@@ -18,7 +18,7 @@ from dmzrep.configuration import resolve_network, resolve_objective, resolve_sta
 from dmzrep.device import resolve_device, resolve_precision
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import TrainedModel, code_report, encode_logits, warn_of_poor_code
+from dmzrep.inference import TrainedModel, code_report, code_summary, encode_logits, warn_of_poor_code
 from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.priors import fit_prior
 from dmzrep.rows import Rows, RowSubset, to_tensor
@@ -191,14 +191,19 @@ def train(
         "stopped_": trainer.stopped,
         "prior_": None,
         "code_report_": None,
+        "code_summary_": None,
+        "code_dropout_": trainer.config.code_dropout,
+        "ordered_": trainer.config.ordered,
         "_n_features_out": network.config.latent_dim,
     }
     if small_chunk:
-        fitted |= {"prior_": estimator.prior_, "code_report_": estimator.code_report_}
+        kept_names = ("prior_", "code_report_", "code_summary_")
+        fitted |= {name: getattr(estimator, name) for name in kept_names}
     elif network.config.conditioning != "none":
         model = TrainedModel(network, trainer.objective, data_format, trainer.device)
         probabilities = _some_probabilities(model, rows, seed)
         fitted["code_report_"] = code_report(probabilities)
+        fitted["code_summary_"] = code_summary(probabilities, fitted["history_"])
         fitted["prior_"] = fit_prior(estimator.prior, probabilities > 0.5, seed)
     return fitted
 

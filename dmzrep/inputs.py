@@ -15,6 +15,7 @@ from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.samplers import SAMPLERS, timesteps_from
 from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
 from dmzrep.rows import DatasetRows, Rows
+from dmzrep.training import prefix_lengths
 
 #: What decoding may begin from.
 NOISES = ("random", "inverted")
@@ -121,11 +122,24 @@ def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
     return rows
 
 
-def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
-    """Give codes as a float32 array; raise unless they are probabilities or bits of the right width."""
+def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray:
+    """Give codes as a float32 array; raise unless they are probabilities or bits of the right width.
+
+    Prefixes of codes are of the right width where codes are ordered.
+    """
     codes = np.asarray(Z)
-    if codes.ndim != 2 or codes.shape[1] != latent_dim:
-        raise ValueError(f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}.")
+    shortest = prefix_lengths(latent_dim)[0] if ordered else latent_dim
+    if codes.ndim != 2 or not shortest <= codes.shape[1] <= latent_dim:
+        if ordered:
+            raise ValueError(
+                f"Z must have shape (n, {latent_dim}), one column for each bit, or (n, k) with the first k "
+                f"bits of codes, k from {shortest} on, got {codes.shape}."
+            )
+        prefix = codes.ndim == 2 and 0 < codes.shape[1] < latent_dim
+        remedy = " The first bits of codes can be decoded after a fit with ordered=True." if prefix else ""
+        raise ValueError(
+            f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}.{remedy}"
+        )
     if len(codes) == 0:
         raise ValueError("Z has no rows; at least one code is needed.")
     if not (np.issubdtype(codes.dtype, np.number) or codes.dtype == bool):
@@ -140,6 +154,22 @@ def check_codes(Z: Any, latent_dim: int) -> np.ndarray:
             "Turn logits into probabilities with scipy.special.expit first."
         )
     return codes
+
+
+def check_n_bits(n_bits: Any, latent_dim: int, *, ordered: bool) -> int:
+    """Give the length of a prefix of codes; raise unless a fitted model can decode it."""
+    shortest = prefix_lengths(latent_dim)[0]
+    whole = isinstance(n_bits, (int, np.integer)) and not isinstance(n_bits, bool)
+    if not whole or not shortest <= n_bits <= latent_dim:
+        raise ValueError(
+            f"n_bits must be an integer from {shortest} to latent_dim={latent_dim}, or None, got {n_bits!r}."
+        )
+    if not ordered and n_bits < latent_dim:
+        raise ValueError(
+            f"n_bits={n_bits!r} asks for the first bits of codes, but this model was trained on whole ones. "
+            "Fit with ordered=True, or use n_bits=None."
+        )
+    return int(n_bits)
 
 
 def check_start(

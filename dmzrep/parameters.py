@@ -19,6 +19,7 @@ OUTPUTS = ("probabilities", "logits", "bits")
 
 _POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
+_WEIGHT = Interval(Real, 0, None, closed="left")
 
 #: What scikit-learn's parameter validation needs, in the order of the constructor.
 PARAMETER_CONSTRAINTS: dict = {
@@ -46,6 +47,13 @@ PARAMETER_CONSTRAINTS: dict = {
     "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
     "temperature": [_POSITIVE],
     "straight_through": ["boolean"],
+    "marginal_entropy": [_WEIGHT],
+    "decorrelation": [StrOptions({"auto"}), _WEIGHT],
+    "kl_weight": [_WEIGHT],
+    "kl_free_bits": [Interval(Real, 0, 1, closed="left")],
+    "mmd_weight": [_WEIGHT],
+    "code_dropout": [Interval(Real, 0, 1, closed="left")],
+    "ordered": ["boolean"],
     "init": [StrOptions({"auto", "views", "layout", "itq", "pca", "random"})],
     "prior": [StrOptions({"auto", *PRIORS}), CodePrior],
     "max_iter": [_POSITIVE_INT],

@@ -88,7 +88,7 @@ def test_training_lowers_the_loss(encoder):
 
 
 def test_report_has_a_row_for_each_bit(encoder, digits):
-    assert encoder.code_report_.shape == (16, 3)
+    assert encoder.code_report_.shape == (16, 5)
     bits = encoder.transform(digits) > 0.5
     np.testing.assert_allclose(encoder.code_report_["mean"], bits.mean(axis=0))
     assert encoder.code_report_["entropy"].between(0.0, 1.0).all()
@@ -388,6 +388,8 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
         {"timestep_sampling": "uniform"},
         {"noise_schedule": "linear"},
         {"straight_through": True, "temperature": 0.5},
+        {"marginal_entropy": 0.01, "decorrelation": 0.1, "kl_weight": 0.01, "mmd_weight": 1.0},
+        {"ordered": True, "code_dropout": 0.1, "code_input": "one_hot"},
         {"init": "random"},
         {"init": "pca"},
         {"init": "layout"},

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.code_trials import (
-    CodeDropout,
-    CodeTerm,
-    NormalisedLogits,
-    OrderedCode,
-    beginnings,
-    missing_entropy,
-    squared_correlation,
-)
+from benchmarks.code_trials import NormalisedLogits
 from benchmarks.contenders import CONTENDERS, BinaryCode, Trial
 from benchmarks.report_time_to_quality import label
 from benchmarks.time_to_quality import arguments_of
@@ -141,65 +133,12 @@ def test_the_temperature_falls_to_one(make, batch, monkeypatch):
     seen = {}
     for progress in (0.0, 0.5, 1.0):
         monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
-        seen[progress] = trainer._temperature(96), trainer._relaxed_code(batch, 96).detach().std()
+        seen[progress] = trainer._temperature(96), trainer._code(batch, 96)[1].detach().std()
     assert [t for t, _ in seen.values()] == pytest.approx([4.0, 2.0, 1.0])
     assert seen[0.0][1] < seen[0.5][1] < seen[1.0][1]
 
 
 # -- the code --------------------------------------------------------------------------------------
-
-
-def test_code_dropout_takes_a_tenth_of_the_codes(make, batch):
-    z = make(CodeDropout)._relaxed_code(batch.repeat(20, 1, 1, 1), 96)
-    nothing = z == 0.5
-    assert torch.equal(nothing.all(dim=1), nothing.any(dim=1))
-    assert 0.08 < nothing.all(dim=1).float().mean() < 0.12
-
-
-def test_an_ordered_code_keeps_beginnings(make, batch):
-    assert beginnings(64) == [8, 16, 32, 64] and beginnings(48) == [8, 16, 32, 48] and beginnings(5) == [5]
-    z = make(OrderedCode, latent_dim=64)._relaxed_code(batch.repeat(20, 1, 1, 1), 96)
-    kept = (z != 0.5).sum(dim=1)
-    assert (z[torch.arange(64) >= kept[:, None]] == 0.5).all()
-    lengths, counts = kept.unique(return_counts=True)
-    assert lengths.tolist() == [8, 16, 32, 64]
-    # Half of the rows are shortened, a quarter of these to all 64 bits.
-    np.testing.assert_allclose(counts / len(z), [0.125, 0.125, 0.125, 0.625], atol=0.03)
-
-
-def test_the_entropy_term_is_zero_for_balanced_bits_and_moves_constant_ones():
-    balanced = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    assert missing_entropy(balanced).item() == pytest.approx(0.0, abs=1e-6)
-    assert missing_entropy(torch.ones(4, 3)).item() == pytest.approx(3.0, abs=1e-3)
-    logits = torch.tensor([[2.0, -3.0, 0.0], [2.0, -3.0, 0.0], [60.0, -60.0, 0.0]], requires_grad=True)
-    missing_entropy(torch.sigmoid(logits)).backward()
-    # Descent lowers the bit that is mostly one and raises the bit that is mostly zero.
-    assert (logits.grad[:2, 0] > 0).all() and (logits.grad[:2, 1] < 0).all()
-    assert torch.allclose(logits.grad[:, 2], torch.zeros(3), atol=1e-6) and logits.grad.isfinite().all()
-
-
-def test_the_decorrelation_term_is_the_mean_squared_correlation():
-    p = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
-    off_diagonal = np.square(np.corrcoef(p.numpy(), rowvar=False))[~np.eye(5, dtype=bool)]
-    assert squared_correlation(p).item() == pytest.approx(off_diagonal.mean(), rel=1e-4)
-    same = p[:, :1].repeat(1, 3)
-    assert squared_correlation(same).item() == pytest.approx(1.0, rel=1e-4)
-    constant = torch.ones(4, 3, requires_grad=True)
-    squared_correlation(constant).backward()
-    assert constant.grad.isfinite().all() and squared_correlation(p[:, :1]) == 0.0
-
-
-@pytest.mark.parametrize("weight", [0.01, None])
-def test_terms_are_added_to_the_loss_and_reach_the_encoder(make, batch, weight):
-    usual = make(Trainer)._batch_loss(batch, 96)
-    trainer = make(partial(CodeTerm, term=squared_correlation, weight=weight))
-    loss = trainer._batch_loss(batch, 96)
-    term = squared_correlation(torch.sigmoid(trainer.logits))
-    assert (loss - usual).item() == pytest.approx(trainer.weight * term.item(), rel=1e-3)
-    if weight is None:
-        assert (loss - usual).item() == pytest.approx(0.1 * usual.item(), rel=1e-3)
-    (gradient,) = torch.autograd.grad(term, trainer.model.encoder.head.linear.weight)
-    assert gradient.abs().max() > 0.0
 
 
 def test_logits_are_normalised_in_training_and_in_use(make, batch, images):

@@ -13,6 +13,7 @@ from dmzrep.batching import batches, pad_rows
 from dmzrep.diffusion.objective import Denoised
 from dmzrep.diffusion.samplers import Grid, invert_ddim, sample_ddim, sample_ddpm
 from dmzrep.inference.trained import TrainedModel
+from dmzrep.networks.codes import UNKNOWN_BIT
 from dmzrep.random import ImageNoise
 from dmzrep.rows import Rows
 
@@ -22,6 +23,23 @@ def _denoiser(model: TrainedModel, z: Tensor | None) -> Callable[[Tensor, Tensor
         return model.objective.denoise(model.network, x, t, z)
 
     return denoise
+
+
+def whole_codes(codes: np.ndarray, latent_dim: int) -> np.ndarray:
+    """Fill the first bits of codes up to whole codes with 0.5, bits that are not told.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.inference import whole_codes
+    >>> whole_codes(np.array([[1, 0]]), 4).tolist()
+    [[1.0, 0.0, 0.5, 0.5]]
+    """
+    missing = latent_dim - codes.shape[1]
+    if not missing:
+        return codes
+    unknown = np.full((len(codes), missing), UNKNOWN_BIT, dtype=np.float32)
+    return np.concatenate([codes, unknown], axis=1)
 
 
 @dataclass(frozen=True)

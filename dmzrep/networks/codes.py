@@ -9,6 +9,9 @@ from torch import Tensor
 
 CODE_INPUTS = ("signed", "one_hot")
 
+#: Value of a bit that the denoiser is not told: zero in the signed input.
+UNKNOWN_BIT = 0.5
+
 
 def relaxed_bernoulli(
     logits: Tensor,

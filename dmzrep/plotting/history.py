@@ -19,6 +19,7 @@ CURVES: dict[str, tuple[str, dict[str, Any]]] = {
     "validation_loss": ("validation, relaxed code", {"color": "C0"}),
     "validation_loss_hard": ("validation, hard bits", {"color": "C1"}),
     "validation_loss_shuffled": ("validation, bits of another image", {"color": "C3", "linestyle": "--"}),
+    "validation_loss_no_code": ("validation, no code", {"color": "C4", "linestyle": ":"}),
 }
 #: What the x axis may show: its label.
 X_LABELS = {"seconds": "Training time (s)", "epoch": "Epoch", "images": "Images seen"}

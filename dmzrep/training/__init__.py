@@ -6,6 +6,7 @@ from dmzrep.training.checkpoint import CheckpointWriter, read_checkpoint, resume
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
 from dmzrep.training.encoder_start import set_layout_start, set_linear_start
+from dmzrep.training.hidden_bits import prefix_lengths
 from dmzrep.training.hooks import HookList, Hooks, ProgressBar
 from dmzrep.training.invariant_start import set_invariant_start
 from dmzrep.training.loop import Trainer
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingData",
     "are_aligned",
+    "prefix_lengths",
     "read_checkpoint",
     "resume",
     "set_invariant_start",

@@ -80,7 +80,7 @@ def resume(
     state["noise_device"] = values["noise_device"]
     state["timesteps"].history, state["timesteps"].counts = arrays["losses"], arrays["loss_counts"]
     state["counters"], state["history"] = tuple(values["counters"]), values["history"]
-    state["scaler"] = values["scaler"]
+    state["scaler"], state["decorrelation"] = values["scaler"], values["decorrelation"]
     trainer.load_state(state)
 
 
@@ -92,5 +92,6 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarra
         tensors.update({f"optimizer.{index}.{name}": tensor for name, tensor in slots.items()})
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     arrays["losses"], arrays["loss_counts"] = state["timesteps"].history, state["timesteps"].counts
-    values = {name: state[name] for name in ("counters", "history", "scaler", "noise_device")}
+    names = ("counters", "history", "scaler", "noise_device", "decorrelation")
+    values = {name: state[name] for name in names}
     return values, arrays

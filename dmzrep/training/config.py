@@ -37,6 +37,18 @@ class TrainingConfig:
         Temperature of the relaxed bits.
     straight_through : bool
         Hard bits forward, relaxed gradient.
+    marginal_entropy : float
+        Weight of `dmzrep.training.code_terms.missing_entropy`.
+    decorrelation : float or "auto"
+        Weight of `squared_correlation` there; ``"auto"`` starts it at a tenth of the first batch's loss.
+    kl_weight, kl_free_bits : float
+        Weight of `kl_to_uniform` there, and what each bit may tell at no cost, in bits.
+    mmd_weight : float
+        Weight of `mmd_to_uniform` there.
+    code_dropout : float
+        Probability that the denoiser is not shown a row's code.
+    ordered : bool
+        Show the denoiser prefixes of the codes too.
     timestep_sampling : str
         See `dmzrep.diffusion.timesteps.TimestepSampler`.
     flip : bool
@@ -63,6 +75,13 @@ class TrainingConfig:
     ema_half_life: float = 500_000.0
     temperature: float = 1.0
     straight_through: bool = False
+    marginal_entropy: float = 0.0
+    decorrelation: float | str = 0.0
+    kl_weight: float = 0.0
+    kl_free_bits: float = 0.0
+    mmd_weight: float = 0.0
+    code_dropout: float = 0.0
+    ordered: bool = False
     timestep_sampling: str = "uniform"
     flip: bool = False
     encoder_view: RandomAffine | None = None

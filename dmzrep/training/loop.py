@@ -18,9 +18,11 @@ from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks.codes import relaxed_bernoulli
 from dmzrep.networks.model import DiffusionAutoencoder, memory_format
 from dmzrep.training.augmentation import random_flip
+from dmzrep.training.code_terms import CodeTerms
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
 from dmzrep.training.ema import WeightAverage
+from dmzrep.training.hidden_bits import drop_codes, keep_prefixes
 from dmzrep.training.hooks import Hooks
 from dmzrep.training.validation import validation_losses
 
@@ -65,7 +67,7 @@ class Trainer:
         The weights to use afterwards.
     history : list of dict
         A row an epoch: epoch, seconds, images, images_per_second, loss, learning_rate and, with
-        validation data, validation_loss, validation_loss_hard, validation_loss_shuffled.
+        validation data, the losses of `validation_losses`. The loss includes the code's terms.
     stopped : str
         Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
     """
@@ -82,6 +84,7 @@ class Trainer:
             betas=(0.9, 0.99),
             fused=True,
         )
+        self.code_terms = CodeTerms(config)
         self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
         # Order and timesteps come from a CPU generator, noise from one on the device.
         self.order = torch.Generator().manual_seed(seed)
@@ -242,20 +245,35 @@ class Trainer:
         t, weights = self.timesteps.sample(len(x0), self.order)
         t, weights = t.to(self.device), weights.to(self.device)
         with autocast(self.config.precision, self.device):
-            z = self._relaxed_code(x0, n_rows)
+            code = None
+            if self.model.config.conditioning != "none":
+                code = self._code(x0, n_rows)
+            z = None if code is None else self._shown(code[1])
             losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
         self.timesteps.update(t, losses.detach())
-        return (losses * weights).mean()
+        loss = (losses * weights).mean()
+        if code is None or not self.code_terms.present:
+            return loss
+        return loss + self.code_terms(*code, loss.detach())
 
-    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor | None:
-        if self.model.config.conditioning == "none":
-            return None
-        return relaxed_bernoulli(
-            self._logits(x0, n_rows),
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
+        """Logits of a batch, and relaxed bits drawn from them."""
+        logits = self._logits(x0, n_rows)
+        z = relaxed_bernoulli(
+            logits,
             self._temperature(n_rows),
             straight_through=self.config.straight_through,
             generator=self.noise,
         )
+        return logits, z
+
+    def _shown(self, z: Tensor) -> Tensor:
+        """What the denoiser is shown of the relaxed bits."""
+        if self.config.ordered:
+            z = keep_prefixes(z, self.noise)
+        if self.config.code_dropout:
+            z = drop_codes(z, self.config.code_dropout, self.noise)
+        return z
 
     def _logits(self, x0: Tensor, n_rows: int) -> Tensor:
         view = self.config.encoder_view
@@ -323,6 +341,7 @@ class Trainer:
             "noise_device": self.device.type,
             "torch_random": torch.get_rng_state(),
             "timesteps": self.timesteps,
+            "decorrelation": self.code_terms.decorrelation,
             "counters": (self.epoch, self.step, self.images_seen, self.seconds),
             "history": self.history,
             "scaler": self.scaler.state_dict(),
@@ -358,6 +377,8 @@ class Trainer:
         old = state["timesteps"]
         if (old.kind, old.n_timesteps) == (self.timesteps.kind, self.timesteps.n_timesteps):
             self.timesteps = copy.deepcopy(old)
+        if self.code_terms.decorrelation is None:
+            self.code_terms.decorrelation = state["decorrelation"]
         self.history = copy.deepcopy(state["history"])
         if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])

@@ -8,7 +8,7 @@ from torch import Tensor
 from dmzrep.device import autocast
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.timesteps import TimestepSampler
-from dmzrep.networks.codes import hard_bits, relaxed_bernoulli
+from dmzrep.networks.codes import UNKNOWN_BIT, hard_bits, relaxed_bernoulli
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
@@ -41,7 +41,8 @@ def validation_losses(
     dict of str to float
         ``validation_loss`` with codes as in training and, with a code, ``validation_loss_hard`` with
         bits as in use and ``validation_loss_shuffled`` with the bits of another row, which tells
-        whether the denoiser heeds the code.
+        whether the denoiser heeds the code. Where code dropout has taught it to do without a code,
+        ``validation_loss_no_code`` too.
     """
     device = data.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -61,6 +62,8 @@ def validation_losses(
             if n_rows > 1:
                 # The rows stand in random order, so a neighbour is any other row.
                 codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
+            if config.code_dropout:
+                codes["validation_loss_no_code"] = torch.full_like(bits, UNKNOWN_BIT)
         totals = dict.fromkeys(codes or ["validation_loss"], 0.0)
         for i, part in enumerate(parts):
             x0 = data.batch(part)

@@ -39,6 +39,12 @@ def test_four_named_curves_against_the_chosen_axis(x, label):
     ]
 
 
+def test_the_loss_without_a_code_is_drawn_where_it_was_measured():
+    display = HistoryDisplay(HISTORY.assign(validation_loss_no_code=[1.3, 1.2, 1.1])).plot()
+    assert_array_equal(display.lines_[-1].get_ydata(), [1.3, 1.2, 1.1])
+    assert display.ax_.get_legend().get_texts()[-1].get_text() == "validation, no code"
+
+
 def test_without_validation_there_is_one_curve():
     assert len(HistoryDisplay(HISTORY[["epoch", "seconds", "loss"]]).plot().lines_) == 1
 

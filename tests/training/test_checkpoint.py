@@ -32,9 +32,17 @@ def data():
     return TrainingData(rows, prepare, np.arange(48), torch.device("cpu"))
 
 
-@pytest.mark.parametrize("sampling", ["high_noise", "loss_second_moment"])
-def test_a_run_taken_up_from_a_file_is_the_run_that_never_stopped(tmp_path, data, sampling):
-    settings = {"timestep_sampling": sampling, "final_learning_rate": 1.0}
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"timestep_sampling": "high_noise"},
+        {"timestep_sampling": "loss_second_moment"},
+        {"decorrelation": "auto", "ordered": True},
+    ],
+    ids=str,
+)
+def test_a_run_taken_up_from_a_file_is_the_run_that_never_stopped(tmp_path, data, settings):
+    settings = settings | {"final_learning_rate": 1.0}
     whole, first = (make_trainer(max_epochs=n, **settings) for n in (3, 1))
     whole.fit(data)
     first.fit(data, hooks=CheckpointWriter(tmp_path / "new" / "folder", IDENTITY))

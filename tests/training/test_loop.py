@@ -354,8 +354,9 @@ def test_gradients_are_clipped_to_their_largest_norm():
         (VECTORS, {"timestep_sampling": "loss_second_moment", "max_epochs": 4}),
         (replace(IMAGES, conditioning="adagn", start="values"), {}),
         (replace(IMAGES, conditioning="spatial_bias"), {"encoder_view": RandomAffine()}),
+        (VECTORS, {"decorrelation": "auto", "code_dropout": 0.2, "ordered": True}),
     ],
-    ids=["vectors", "images", "flips", "second-moment", "adagn", "views"],
+    ids=["vectors", "images", "flips", "second-moment", "adagn", "views", "code"],
 )
 def test_a_run_taken_up_from_its_state_is_the_run_that_never_stopped(network, settings):
     whole, stopped, resumed = (make_trainer(network, seed, **settings) for seed in (0, 0, 9))
