@@ -31,6 +31,7 @@ from dmzrep.training import (
     Trainer,
     TrainingData,
     are_aligned,
+    prefix_lengths,
     set_invariant_start,
     set_layout_start,
     set_linear_start,
@@ -118,12 +119,13 @@ def build_trainer(
     elif not continued and model.encoder.start is not None:
         generator = torch.Generator().manual_seed(seed)
         view = config.encoder_view or RandomAffine()
+        stages = prefix_lengths(network.latent_dim) if config.ordered else None
         if params["init"] == "views":
-            set_invariant_start(model.encoder.start, sample(), view, generator)
+            set_invariant_start(model.encoder.start, sample(), view, generator, stages)
         elif params["init"] == "layout":
             set_layout_start(model.encoder.start, sample(), generator)
         else:
-            set_linear_start(model.encoder.start, sample(), params["init"], generator)
+            set_linear_start(model.encoder.start, sample(), params["init"], generator, stages)
         trainer.average.restart(model)
         # The start counts as training: it is a part of what `max_time` allows.
         trainer.seconds = time.perf_counter() - begun

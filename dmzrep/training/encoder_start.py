@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
@@ -54,8 +57,32 @@ def itq_rotation(projected: Tensor, generator: torch.Generator, n_iterations: in
     return rotation
 
 
+def staged_rotation(projected: Tensor, stages: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Rotation by ITQ within each stage of an ordered code, so that every prefix keeps its directions.
+
+    Parameters
+    ----------
+    projected : Tensor of shape (n, latent_dim)
+        Projections, those that matter most first.
+    stages : sequence of int
+        Ascending lengths of prefixes, the last latent_dim; a single one rotates all bits together.
+    generator : torch.Generator
+        A CPU generator.
+    """
+    blocks = [
+        itq_rotation(projected[:, begin:end], generator) for begin, end in itertools.pairwise([0, *stages])
+    ]
+    return torch.block_diag(*blocks)
+
+
 @torch.no_grad()
-def set_linear_start(start: LinearStart, x: Tensor, kind: str, generator: torch.Generator) -> None:
+def set_linear_start(
+    start: LinearStart,
+    x: Tensor,
+    kind: str,
+    generator: torch.Generator,
+    stages: Sequence[int] | None = None,
+) -> None:
     """Set the encoder's linear branch from data.
 
     Parameters
@@ -68,13 +95,15 @@ def set_linear_start(start: LinearStart, x: Tensor, kind: str, generator: torch.
         Signs of principal components, or of their ITQ rotation.
     generator : torch.Generator
         A CPU generator.
+    stages : sequence of int, optional
+        Lengths of the prefixes of an ordered code; see `staged_rotation`.
     """
     features = start.features(x).cpu().float()
     directions = principal_directions(features, start.linear.out_features, generator)
     centre = features.double().mean(dim=0)
     projected = (features.double() - centre) @ directions.T
     if kind == "itq":
-        directions = itq_rotation(projected, generator).T @ directions
+        directions = staged_rotation(projected, stages or [len(directions)], generator).T @ directions
         projected = (features.double() - centre) @ directions.T
     set_linear_map(start, directions, centre, projected)
 

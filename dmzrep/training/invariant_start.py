@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dmzrep.networks.linear_start import LinearStart
 from dmzrep.training.augmentation import RandomAffine
-from dmzrep.training.encoder_start import itq_rotation, set_linear_map
+from dmzrep.training.encoder_start import set_linear_map, staged_rotation
 
 #: Images whose patches become filters, patches that their whitening is computed from, images at a time.
 PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME = 1000, 20_000, 500
@@ -20,7 +22,11 @@ VIEW_REGULARISATION = 0.03
 
 @torch.no_grad()
 def set_invariant_start(
-    start: LinearStart, x: Tensor, view: RandomAffine, generator: torch.Generator
+    start: LinearStart,
+    x: Tensor,
+    view: RandomAffine,
+    generator: torch.Generator,
+    stages: Sequence[int] | None = None,
 ) -> None:
     """Set filters and linear map so that the first codes agree between moved copies of an image.
 
@@ -38,6 +44,8 @@ def set_invariant_start(
         Moves images.
     generator : torch.Generator
         A CPU generator.
+    stages : sequence of int, optional
+        Lengths of the prefixes of an ordered code; see `staged_rotation`.
 
     References
     ----------
@@ -62,12 +70,12 @@ def set_invariant_start(
         directions = torch.cat([directions, random], dim=1)
         projected = (own - centre).double() @ directions
         projected /= projected.std(dim=0).clamp(min=1e-12)
-    rotation = itq_rotation(projected, generator)
+    rotation = staged_rotation(projected, stages or [projected.shape[1]], generator)
     set_linear_map(start, (directions @ rotation).T, centre.double(), projected @ rotation)
 
 
 def common_directions(first: Tensor, second: Tensor, n_directions: int) -> Tensor:
-    """Directions, as columns, whose projections correlate most between two sets of paired rows.
+    """Directions, as columns, whose projections correlate most between two sets of paired rows, best first.
 
     Both sets have the same covariance in expectation, so that one map serves both. Projections have unit
     variance over both sets, or less where regularisation counts.
@@ -82,7 +90,7 @@ def common_directions(first: Tensor, second: Tensor, n_directions: int) -> Tenso
     half = torch.linalg.solve_triangular(lower, cross, upper=False)
     correlation = torch.linalg.solve_triangular(lower, half.T, upper=False)
     _, vectors = torch.linalg.eigh((correlation + correlation.T) / 2.0)
-    return torch.linalg.solve_triangular(lower.T, vectors[:, -n_directions:], upper=True)
+    return torch.linalg.solve_triangular(lower.T, vectors[:, -n_directions:].flip(1), upper=True)
 
 
 def whitened_patches(x: Tensor, filters: nn.Conv2d, generator: torch.Generator) -> Tensor:

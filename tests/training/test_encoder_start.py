@@ -118,6 +118,24 @@ def test_pca_gives_the_signs_of_principal_components(seed):
     np.testing.assert_allclose(np.abs(correlations), 1.0, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["itq", "pca"])
+def test_prefixes_of_an_ordered_start_keep_the_leading_directions(kind):
+    rows = draw_features(3)
+    start = LinearStart((20,), 12)
+    set_linear_start(start, rows, kind, generator(0), stages=[4, 8, 12])
+    leading = principal_directions(rows, 12, generator(0)).float()
+    for end in (4, 8, 12):
+        weight = start.linear.weight[:end].detach()
+        # Every row of a prefix lies in the span of as many principal directions.
+        inside = weight @ leading[:end].T @ leading[:end]
+        torch.testing.assert_close(inside, weight, atol=1e-4, rtol=1e-4)
+    if kind == "itq":
+        whole = LinearStart((20,), 12)
+        set_linear_start(whole, rows, kind, generator(0))
+        weight = whole.linear.weight[:4].detach()
+        assert (weight @ leading[:4].T @ leading[:4] - weight).abs().max() > 0.1
+
+
 def test_bits_of_the_start_are_balanced_about_the_mean_of_the_data():
     rows = draw_features(1)
     start = LinearStart((20,), 6)

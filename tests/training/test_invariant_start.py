@@ -75,6 +75,14 @@ def test_first_codes_of_moved_copies_agree_more_than_those_of_itq(images):
     assert ((logits > 0).double().mean(dim=0) - 0.5).abs().max() < 0.35
 
 
+def test_the_first_bits_of_an_ordered_start_agree_most_between_moved_copies(images):
+    start = LinearStart((3, 32, 32), 16, "responses", n_filters=32)
+    set_invariant_start(start, images[:2000], VIEW, generator(), stages=[4, 16])
+    first, second = (start(VIEW(images[2000:], generator(seed))).detach() for seed in (1, 2))
+    agreement = ((first > 0) == (second > 0)).double().mean(dim=0)
+    assert agreement[:4].mean() > agreement[4:].mean() + 0.03
+
+
 def test_the_generator_decides(images):
     starts = [LinearStart((3, 32, 32), 8, "responses", n_filters=8) for _ in range(3)]
     for start, seed in zip(starts, (0, 0, 1), strict=True):
