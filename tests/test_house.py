@@ -21,7 +21,7 @@ FLOORS = [
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
-    {"attribution", "datasets", "editing", "interpolation", "probing", "retrieval"},
+    {"attribution", "datasets", "domain_transfer", "editing", "interpolation", "probing", "retrieval"},
     {"model_selection"},
     {"plotting"},
 ]
