@@ -4,6 +4,7 @@ from dmzrep.inference.bounds import variational_bound
 from dmzrep.inference.code_report import code_report, warn_of_poor_code
 from dmzrep.inference.decoding import StartingRows, decode
 from dmzrep.inference.encoding import encode_bits, encode_logits
+from dmzrep.inference.rates import rate_table, row_rates
 from dmzrep.inference.trained import TrainedModel
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "decode",
     "encode_bits",
     "encode_logits",
+    "rate_table",
+    "row_rates",
     "variational_bound",
     "warn_of_poor_code",
 ]
