@@ -22,6 +22,7 @@ _HOMES = {
     "edit_summary": "editing",
     "hamming_neighbors": "retrieval",
     "interpolate": "interpolation",
+    "inversion_error": "inversion",
     "label_efficiency": "probing",
     "latent_dim_report": "model_selection",
     "probe_report": "probing",

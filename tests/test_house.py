@@ -21,7 +21,16 @@ FLOORS = [
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
-    {"attribution", "datasets", "domain_transfer", "editing", "interpolation", "probing", "retrieval"},
+    {
+        "attribution",
+        "datasets",
+        "domain_transfer",
+        "editing",
+        "interpolation",
+        "inversion",
+        "probing",
+        "retrieval",
+    },
     {"model_selection"},
     {"plotting"},
 ]

@@ -4,16 +4,20 @@ from dmzrep.inference.bounds import variational_bound
 from dmzrep.inference.code_report import code_report, warn_of_poor_code
 from dmzrep.inference.decoding import StartingRows, decode
 from dmzrep.inference.encoding import encode_bits, encode_logits
+from dmzrep.inference.inversion import StartingNoise, between_noises, invert
 from dmzrep.inference.rates import rate_table, row_rates
 from dmzrep.inference.trained import TrainedModel
 
 __all__ = [
+    "StartingNoise",
     "StartingRows",
     "TrainedModel",
+    "between_noises",
     "code_report",
     "decode",
     "encode_bits",
     "encode_logits",
+    "invert",
     "rate_table",
     "row_rates",
     "variational_bound",

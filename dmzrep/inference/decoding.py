@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,13 @@ def _denoiser(model: TrainedModel, z: Tensor | None) -> Callable[[Tensor, Tensor
         return model.objective.denoise(model.network, x, t, z)
 
     return denoise
+
+
+class Start(Protocol):
+    """What sampling begins from."""
+
+    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor) -> Tensor:
+        """Give some of the rows at the grid's first timestep, filled up to the rows of `noise`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ def decode(
     *,
     sampler: str = "ddim",
     eta: float = 0.0,
-    start: StartingRows | None = None,
+    start: Start | None = None,
 ) -> np.ndarray:
     """Draw a row for each code.
 
@@ -81,8 +89,8 @@ def decode(
         See `dmzrep.diffusion.samplers`.
     eta : float, default=0.0
         Of DDIM.
-    start : StartingRows, optional
-        Rows that x at the first timestep is made of; None begins with noise from `seeds`.
+    start : StartingRows or StartingNoise, optional
+        What x at the first timestep is made of; None begins with noise from `seeds`.
 
     Returns
     -------
