@@ -31,7 +31,8 @@ from dmzrep.inference import (
     decode,
     encode_bits,
     encode_logits,
-    variational_bound,
+    rate_table,
+    row_rates,
     whole_codes,
 )
 from dmzrep.inputs import (
@@ -803,6 +804,49 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             Deterministic, and independent of the other rows. For whole-number images a
             log-probability, for other data a log-density in model units.
         """
+        image_rate, code_rate = self._rates(X, n_terms)
+        return -(image_rate + code_rate) / (math.log(2.0) * math.prod(self.data_format_.shape))
+
+    def bits_per_dim(self, X: Any, *, n_terms: int | None = None) -> pd.DataFrame:
+        """Variational bound over rows in bits a dimension, with its parts; lower is better.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in the fitted layout.
+        n_terms : int or None, default=None
+            As in `score_samples`; `n_timesteps` gives the whole sum.
+
+        Returns
+        -------
+        DataFrame
+            Rows "image" (a row given its bits), "code" (the bits, under `prior_`) and "total", with the
+            columns
+
+            bits_per_dim : mean over rows
+            standard_error : of that mean: the standard deviation over rows by the root of their number.
+                It covers which rows X has and each row's choice of timesteps and noise, not another
+                training. NaN for a single row.
+            bits : mean bits of a whole row
+
+        See Also
+        --------
+        score_samples : The total of each row, with the sign turned.
+
+        Examples
+        --------
+        >>> from dmzrep import DMZEncoder
+        >>> from dmzrep.datasets import load_digits_images
+        >>> X = load_digits_images().images[:64]
+        >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
+        >>> table = encoder.bits_per_dim(X, n_terms=4)
+        >>> list(table.index), list(table.columns)
+        (['image', 'code', 'total'], ['bits_per_dim', 'standard_error', 'bits'])
+        """
+        return rate_table(*self._rates(X, n_terms), math.prod(self.data_format_.shape))
+
+    def _rates(self, X: Any, n_terms: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Nats of each row given its bits, and of the bits."""
         check_is_fitted(self)
         n_timesteps = self.objective_.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
@@ -811,11 +855,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 f"n_terms must be an integer from 2 to n_timesteps={n_timesteps}, got {n_terms!r}."
             )
         rows = check_rows_to_transform(self, X)
-        codes = self._bits(rows)
-        nats = variational_bound(self._model(), rows, codes, n_terms)
-        if codes is not None and self.prior_ is not None:
-            nats = nats - self.prior_.log_prob(codes)
-        return -nats / (math.log(2.0) * math.prod(self.data_format_.shape))
+        return row_rates(self._model(), rows, self._bits(rows), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:
         """Mean of `score_samples`: minus bits a dimension; higher is better.

@@ -21,7 +21,17 @@ FLOORS = [
     {"inputs", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
-    {"attribution", "datasets", "editing", "interpolation", "metrics", "probing", "retrieval"},
+    {
+        "attribution",
+        "datasets",
+        "domain_transfer",
+        "editing",
+        "interpolation",
+        "inversion",
+        "metrics",
+        "probing",
+        "retrieval",
+    },
     {"model_selection"},
     {"plotting"},
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -40,6 +41,13 @@ def whole_codes(codes: np.ndarray, latent_dim: int) -> np.ndarray:
         return codes
     unknown = np.full((len(codes), missing), UNKNOWN_BIT, dtype=np.float32)
     return np.concatenate([codes, unknown], axis=1)
+
+
+class Start(Protocol):
+    """What sampling begins from."""
+
+    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor) -> Tensor:
+        """Give some of the rows at the grid's first timestep, filled up to the rows of `noise`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def decode(
     *,
     sampler: str = "ddim",
     eta: float = 0.0,
-    start: StartingRows | None = None,
+    start: Start | None = None,
 ) -> np.ndarray:
     """Draw a row for each code.
 
@@ -99,8 +107,8 @@ def decode(
         See `dmzrep.diffusion.samplers`.
     eta : float, default=0.0
         Of DDIM.
-    start : StartingRows, optional
-        Rows that x at the first timestep is made of; None begins with noise from `seeds`.
+    start : StartingRows or StartingNoise, optional
+        What x at the first timestep is made of; None begins with noise from `seeds`.
 
     Returns
     -------
