@@ -62,7 +62,7 @@ def with_value(value):
         (IMAGES, {"attention": (5,)}, r"names resolutions \[5\].*it has \[8, 4\]"),
         (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
         (IMAGES, {"conditioning": "cross_attention"}, "needs attention"),
-        (IMAGES, {"prior": "autoregressive"}, "'prior' parameter"),
+        (IMAGES, {"prior": "gaussian"}, "'prior' parameter"),
         (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
         (IMAGES, {"depth": (0, 1)}, "up equal to down or one more"),
     ],
