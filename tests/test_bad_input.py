@@ -145,7 +145,11 @@ def test_inverse_transform_refuses(encoder, Z, message):
         ({"sampler": "euler"}, "sampler must be one of"),
         ({"eta": 1.5}, r"eta must be in \[0, 1\], got 1.5"),
         ({"eta": float("nan")}, "eta must be"),
-        ({"prior": "gaussian"}, "prior must be None, 'uniform' or a fitted prior"),
+        (
+            {"prior": "gaussian"},
+            r"prior must be None, 'uniform'.* got 'gaussian'.*fit_prior\('chow_liu', encoder",
+        ),
+        ({"prior": "autoregressive"}, r"fit_prior\('autoregressive', encoder.transform\(X\) > 0.5\)"),
         ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted on 5 bits, the encoder has 16"),
     ],
 )

@@ -17,14 +17,16 @@ from dmzrep.random import draw_seed
 
 #: Rows below which nothing can be held out: bits are taken as independent.
 FEWEST_ROWS = 20
+#: Rows held out at least, up to half of them; a tenth of many is more.
+HELD_OUT_ROWS = 50
 
 
 class AutoregressivePrior(CodePrior):
     """A network that gives the probability of each bit given the ones before it (MADE).
 
-    Trained on the CPU by maximum likelihood, from independent bits as its start, on nine tenths of the
-    rows; the other tenth says when to stop. Where the gain on independent bits is within its standard
-    error, or there are fewer than 20 rows, bits are independent. Logits are cut at
+    Trained on the CPU by maximum likelihood, from independent bits as its start. A tenth of the rows, or
+    50 up to half of them, is held out and says when to stop. Where the gain on independent bits is within
+    its standard error, or there are fewer than 20 rows, bits are independent. Logits are cut at
     ``log(2 n_rows + 1)``, where a bit that never changes stands with half a count added to each side.
 
     Parameters
@@ -122,7 +124,8 @@ class AutoregressivePrior(CodePrior):
 
     def _trained(self, bits: np.ndarray, seed: int) -> dict[str, np.ndarray] | None:
         order = np.random.default_rng(seed).permutation(len(bits))
-        held_out, kept = bits[order[: len(bits) // 10]], bits[order[len(bits) // 10 :]]
+        n_held_out = max(len(bits) // 10, min(HELD_OUT_ROWS, len(bits) // 2))
+        held_out, kept = bits[order[:n_held_out]], bits[order[n_held_out:]]
         generator = torch.Generator().manual_seed(seed)
         latent_dim = bits.shape[1]
         n_hidden = min(512, 8 * latent_dim) if self.n_hidden == "auto" else self.n_hidden
@@ -148,7 +151,7 @@ class AutoregressivePrior(CodePrior):
         return [a.astype(np.float64) for a in [*layers, self.output_weights_, self.direct_weights_]]
 
     def _cut(self, logits: np.ndarray) -> np.ndarray:
-        return np.clip(logits, -self.bound_, self.bound_)
+        return np.clip(logits, -float(self.bound_), float(self.bound_))
 
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
         *layers, output, direct = self._weights()
@@ -168,8 +171,8 @@ class AutoregressivePrior(CodePrior):
         places = unit_places(len(self.input_bias_), self.n_features_in_)
 
         def of_block(block: np.ndarray) -> np.ndarray:
-            signs = np.zeros(block.shape)
-            units = [np.zeros((len(block), len(places))) for _ in layers[::2]]
+            signs: np.ndarray = np.zeros(block.shape)
+            units: list[np.ndarray] = [np.zeros((len(block), len(places))) for _ in layers[::2]]
             for bit in range(block.shape[1]):
                 # Only the units of this place are new; what they see is known by now.
                 begin, end = np.searchsorted(places, [bit, bit + 1])

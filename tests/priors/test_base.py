@@ -143,13 +143,12 @@ def test_rows_do_not_depend_on_their_company(kind):
 
 
 def test_fewer_rows_than_bits_will_do(kind):
-    bits = correlated_bits(14, 25, 64)
+    bits, fresh = np.split(correlated_bits(14, 500, 64), [25])
     prior = kind().fit(bits)
     others = np.random.default_rng(0).integers(0, 2, (50, 64))
     assert np.isfinite(prior.log_prob(others)).all()
     assert prior.sample(3, 0).shape == (3, 64)
-    fresh = correlated_bits(14, 500, 64)[25:]
-    assert prior.score(fresh) > UniformPrior().fit(bits).score(fresh) - 0.15 * 64
+    assert prior.score(fresh) > IndependentPrior().fit(bits).score(fresh) - 0.5
 
 
 def test_a_single_bit_will_do(kind):

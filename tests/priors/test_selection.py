@@ -6,7 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior, UniformPrior, fit_prior
 
-quick = settings(deadline=None, max_examples=10)
+quick = settings(deadline=None, max_examples=3)
 any_seed = st.integers(0, 2**31)
 
 
