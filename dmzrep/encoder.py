@@ -47,7 +47,7 @@ from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
-from dmzrep.priors import CodePrior, fit_prior
+from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
 from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
@@ -154,7 +154,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         place, for images that share a frame. ``"itq"``, ``"pca"``: a linear map of the data.
         ``"random"``: random weights. ``"auto"`` is ``"views"`` where `encoder_augment` shows the encoder
         moved copies, ``"layout"`` for other images that share a frame, else ``"itq"``.
-    prior : {"auto", "uniform", "independent", "chow_liu", "mixture"} or CodePrior, default="auto"
+    prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive"} \
+            or CodePrior, default="auto"
         Model of the codes for `sample` and the code's rate. ``"auto"`` picks by held-out likelihood.
     max_iter : int, default=200
         Epochs at most.
@@ -745,8 +746,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             Rows to draw, at least 1.
         n_steps, sampler, eta
             As in `inverse_transform`.
-        prior : "uniform", fitted CodePrior or None, default=None
-            Where codes come from; None takes `prior_`.
+        prior : str, fitted CodePrior or None, default=None
+            Where codes come from; None takes `prior_`. ``"uniform"``, ``"independent"`` (shares of ones
+            as in `code_report_`) and the name of `prior_` may stand for their priors. Others need codes,
+            which the encoder does not keep: ``fit_prior("mixture", encoder.transform(X) > 0.5)``.
         random_state : int, RandomState or None, default=None
             The same integer gives the same rows, one by one, whatever `n_samples`; None gives new
             ones at each call.
@@ -771,6 +774,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             return self.prior_
         if isinstance(prior, str) and prior == "uniform":
             return fit_prior("uniform", np.zeros((1, latent_dim)))
+        if isinstance(prior, str) and self.prior_ is not None and prior == self.prior_.name:
+            return self.prior_
+        if isinstance(prior, str) and prior == "independent" and self.code_report_ is not None:
+            shares = self.code_report_["mean"].to_numpy(np.float64).clip(1e-6, 1.0 - 1e-6)
+            return IndependentPrior().restore({"probabilities_": shares}, latent_dim)
         if isinstance(prior, CodePrior):
             check_is_fitted(prior, "n_features_in_")
             if prior.n_features_in_ != latent_dim:
@@ -778,9 +786,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                     f"The prior was fitted on {prior.n_features_in_} bits, the encoder has {latent_dim}."
                 )
             return prior
+        own = "" if self.prior_ is None else f"{self.prior_.name!r} (the encoder's own), "
+        wanted = prior if isinstance(prior, str) and prior in PRIORS else "chow_liu"
+        threshold = {"logits": " > 0", "bits": ""}.get(self.output, " > 0.5")
         raise ValueError(
-            f"prior must be None, 'uniform' or a fitted prior, got {prior!r}. Fit others on codes: "
-            "dmzrep.priors.fit_prior('chow_liu', encoder.transform(X) > 0.5)."
+            f"prior must be None, 'uniform', 'independent', {own}or a fitted prior, got {prior!r}. Others "
+            "are fitted to codes, which the encoder does not keep: "
+            f"dmzrep.priors.fit_prior({wanted!r}, encoder.transform(X){threshold})."
         )
 
     # -- likelihood ----------------------------------------------------------------------------

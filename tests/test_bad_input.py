@@ -62,7 +62,7 @@ def with_value(value):
         (IMAGES, {"attention": (5,)}, r"names resolutions \[5\].*it has \[8, 4\]"),
         (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
         (IMAGES, {"conditioning": "cross_attention"}, "needs attention"),
-        (IMAGES, {"prior": "autoregressive"}, "'prior' parameter"),
+        (IMAGES, {"prior": "gaussian"}, "'prior' parameter"),
         (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
         (IMAGES, {"depth": (0, 1)}, "up equal to down or one more"),
     ],
@@ -145,7 +145,11 @@ def test_inverse_transform_refuses(encoder, Z, message):
         ({"sampler": "euler"}, "sampler must be one of"),
         ({"eta": 1.5}, r"eta must be in \[0, 1\], got 1.5"),
         ({"eta": float("nan")}, "eta must be"),
-        ({"prior": "gaussian"}, "prior must be None, 'uniform' or a fitted prior"),
+        (
+            {"prior": "gaussian"},
+            r"prior must be None, 'uniform'.* got 'gaussian'.*fit_prior\('chow_liu', encoder",
+        ),
+        ({"prior": "autoregressive"}, r"fit_prior\('autoregressive', encoder.transform\(X\) > 0.5\)"),
         ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted on 5 bits, the encoder has 16"),
     ],
 )
