@@ -1,5 +1,7 @@
 """Orders of convergence and moments of all samplers, on a mixture whose denoiser is known exactly."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ def source(like, seed=1):
 
 def even_grid(first, last, n_steps):
     times = np.rint(np.linspace(first, last, n_steps + 1)).astype(int).tolist()
-    return list(zip(times[:-1], times[1:], strict=True))
+    return list(itertools.pairwise(times))
 
 
 def exact_end(mixture, schedule, x, first, last):
@@ -80,7 +82,7 @@ def test_the_second_order_pays_from_noise_to_clean_data(mixture, sampler, spacin
 
 @pytest.mark.parametrize(("sampler", "eta"), [("ddpm", 0.0), ("dpm++_sde", 0.0), ("ddim", 0.6)])
 def test_samples_of_an_sde_have_the_mixtures_moments(mixture, sampler, eta):
-    schedule, n = NoiseSchedule.named("cosine", 1000), 20_000
+    schedule, n = NoiseSchedule.named("cosine", 1000), 10_000
     x = normal((n, 2))
     ends = run_sampler(
         sampler,
@@ -212,5 +214,5 @@ def test_what_cannot_be_run_is_refused(mixture):
     grid, denoise = timestep_grid(100, 3), mixture.denoiser(schedule)
     with pytest.raises(ValueError, match="needs `noise` when stochastic is True"):
         sample_dpm_solver(denoise, x, grid, schedule, stochastic=True)
-    with pytest.raises(ValueError, match="sampler must be one of .* got 'euler'"):
+    with pytest.raises(ValueError, match=r"sampler must be one of .* got 'euler'"):
         run_sampler("euler", denoise, x, grid, schedule, noise=source(x))
