@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +20,6 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep.configuration import run_identity
 from dmzrep.device import available_device
 from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_state import fitted_state, restore_fitted
 from dmzrep.fitting import build_trainer, train, warn_of_training
@@ -40,7 +39,6 @@ from dmzrep.inputs import (
     check_n_bits,
     check_rows,
     check_rows_to_transform,
-    check_sampling,
     check_start,
 )
 from dmzrep.networks.defaults import PAPER_RECIPES
@@ -50,6 +48,7 @@ from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
+from dmzrep.sampling_options import check_sampling
 from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
 
 #: Rows from which a later chunk of `partial_fit` stands for the data.
@@ -581,9 +580,15 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         noise: str = "random",
         start: float = 1.0,
         n_steps: int | None = None,
-        sampler: str = "auto",
+        sampler: Any = "auto",
+        spacing: str = "auto",
         eta: float = 0.0,
+        guidance: float = 1.0,
+        match_perturbation: bool | str = "auto",
         random_state: int | np.random.RandomState | Sequence[int] | None = 0,
+        progress: bool = False,
+        callback: Callable[[int, int, np.ndarray], object] | None = None,
+        return_trajectory: bool = False,
     ) -> np.ndarray:
         """Draw a row for each code.
 
@@ -609,18 +614,44 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_steps : int or None, default=None
             Denoising steps, from 1 to ``round(start * n_timesteps)``; None takes 20, or 50 with
             inverted noise (or all, where there are fewer).
-        sampler : {"auto", "ddim", "ddpm"}, default="auto"
-            ``"auto"`` is DDIM, or DDPM for a model trained with input perturbation or learned variance.
-            Inverted noise needs DDIM.
+        sampler : str or scheduler of diffusers, default="auto"
+            ``"ddim"`` and, of second order and better for the same work, ``"dpm++"`` (DPM-Solver++ 2M)
+            and ``"heun"`` solve an ODE: noise decides all. ``"ddpm"`` and ``"dpm++_sde"`` draw noise at each
+            step. Each runs the network once a step, ``"heun"`` twice but for the last step.
+            ``"auto"`` is DDIM, or DDPM for a model with learned variance. Inverted noise needs DDIM.
+            Schedulers of diffusers have their own steps and settings, and begin at noise alone; see
+            `dmzrep.diffusion.scheduler_adapter`.
+        spacing : {"auto", "trailing", "uniform", "quadratic", "log_snr"}, default="auto"
+            Which timesteps are visited; see `dmzrep.diffusion.grids.timestep_grid`. ``"auto"`` is
+            ``"trailing"`` for every sampler: it is best, or nearly, where steps are few. With 50 and more
+            ``"uniform"`` can be more exact.
         eta : float, default=0.0
-            Randomness of DDIM, in [0, 1]; 0 with inverted noise.
+            Randomness of DDIM, in [0, 1]; 0 with inverted noise and for other samplers.
+        guidance : float, default=1.0
+            Weight of classifier-free guidance, at least 0: above 1 rows show what the code tells more
+            strongly and vary less; each step costs twice. Needs a model trained with code dropout. Rows are
+            inverted under the same guidance; with much of it they no longer come back exactly.
+        match_perturbation : bool or "auto", default="auto"
+            Of a model trained with input perturbation, whether the network is shown x under the timestep at
+            which it saw as much noise in training. ``"auto"`` does so for samplers that solve an ODE, which
+            are inexact otherwise, and for schedulers, and not for samplers that draw noise, with which such
+            models are published. Nothing changes for other models.
         random_state : int, RandomState, sequence of n int, or None, default=0
             Decides the noise; row i gets the same noise whatever the number of rows. With an integer
             for each row, rows of the same integer share their noise.
+        progress : bool, default=False
+            Show a bar of steps.
+        callback : callable or None, default=None
+            Called as ``callback(step, n_steps, rows)`` after each step, counted from 1, with what the clean
+            rows are estimated to be, in the user's layout. Rows come in batches, each going through all
+            steps: it sees those of one batch at a time.
+        return_trajectory : bool, default=False
+            Give these estimates of all steps: an array of shape (n_steps, n, *row_shape) whose last entry is
+            the rows.
 
         Returns
         -------
-        ndarray of shape (n, *row_shape)
+        ndarray of shape (n, *row_shape), or (n_steps, n, *row_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
 
         Raises
@@ -634,7 +665,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         References
         ----------
         Song, Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, section 4.3 (inversion); Meng et
-        al., "SDEdit", 2022 (beginning from a noised picture).
+        al., "SDEdit", 2022 (beginning from a noised picture); Lu et al., "DPM-Solver++", 2022; Karras et al.,
+        "Elucidating the Design Space of Diffusion-Based Generative Models", 2022 (Heun); Ho, Salimans,
+        "Classifier-Free Diffusion Guidance", 2022.
 
         Examples
         --------
@@ -655,17 +688,24 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         rows = check_start(self, like, len(codes), noise, start)
         n_bits = codes.shape[1]
         codes = whole_codes(codes, latent_dim)
-        return self._decode(
-            codes, len(codes), n_steps, sampler, eta, random_state, rows, noise, start, n_bits=n_bits
-        )
+        options = {
+            "n_steps": n_steps,
+            "sampler": sampler,
+            "spacing": spacing,
+            "eta": eta,
+            "guidance": guidance,
+            "match_perturbation": match_perturbation,
+            "progress": progress,
+            "callback": callback,
+            "return_trajectory": return_trajectory,
+        }
+        return self._decode(codes, len(codes), options, random_state, rows, noise, start, n_bits=n_bits)
 
     def _decode(
         self,
         codes: np.ndarray | None,
         n_rows: int,
-        n_steps: int | None,
-        sampler: str,
-        eta: float,
+        options: dict[str, Any],
         random_state: int | np.random.RandomState | Sequence[int] | None,
         like: Rows | None = None,
         noise: str = "random",
@@ -673,14 +713,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         *,
         n_bits: int | None = None,
     ) -> np.ndarray:
-        n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta, noise=noise, start=start)
-        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps, start=start)
+        settled = check_sampling(self, noise=noise, start=start, **options)
         seeds = row_seeds(random_state, n_rows)
         begin = None
         if like is not None:
             inverted = noise == "inverted"
             begin = StartingRows(like, inverted, self._bits(like, n_bits) if inverted else None)
-        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start=begin)
+        return decode(self._model(), codes, seeds, start=begin, **settled)
 
     def reconstruct(
         self,
@@ -689,8 +728,14 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         noise: str = "random",
         n_bits: int | None = None,
         n_steps: int | None = None,
-        sampler: str = "auto",
+        sampler: Any = "auto",
+        spacing: str = "auto",
+        guidance: float = 1.0,
+        match_perturbation: bool | str = "auto",
         random_state: int | np.random.RandomState | None = 0,
+        progress: bool = False,
+        callback: Callable[[int, int, np.ndarray], object] | None = None,
+        return_trajectory: bool = False,
     ) -> np.ndarray:
         """Encode rows to bits and decode them.
 
@@ -706,14 +751,16 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             codes of 8 bits or fewer) to latent_dim; None takes all.
         n_steps : int or None, default=None
             Denoising steps; None takes 20, or 50 with inverted noise.
-        sampler : {"auto", "ddim", "ddpm"}, default="auto"
+        sampler, spacing, guidance, match_perturbation
             As in `inverse_transform`; inverted noise needs DDIM.
         random_state : int, RandomState or None, default=0
             Decides random noise.
+        progress, callback, return_trajectory
+            As in `inverse_transform`.
 
         Returns
         -------
-        ndarray of shape (n, *row_shape)
+        ndarray of shape (n, *row_shape), or (n_steps, n, *row_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
@@ -726,17 +773,33 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             n_bits = check_n_bits(n_bits, self.model_.config.latent_dim, ordered=self.ordered_)
         codes = self._bits(rows, n_bits)
         like = rows if noise == "inverted" else None
-        return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state, like, noise, n_bits=n_bits)
+        options = {
+            "n_steps": n_steps,
+            "sampler": sampler,
+            "spacing": spacing,
+            "guidance": guidance,
+            "match_perturbation": match_perturbation,
+            "progress": progress,
+            "callback": callback,
+            "return_trajectory": return_trajectory,
+        }
+        return self._decode(codes, len(rows), options, random_state, like, noise, n_bits=n_bits)
 
     def sample(
         self,
         n_samples: int = 1,
         *,
         n_steps: int | None = None,
-        sampler: str = "auto",
+        sampler: Any = "auto",
+        spacing: str = "auto",
         eta: float = 0.0,
+        guidance: float = 1.0,
+        match_perturbation: bool | str = "auto",
         prior: str | CodePrior | None = None,
         random_state: int | np.random.RandomState | None = None,
+        progress: bool = False,
+        callback: Callable[[int, int, np.ndarray], object] | None = None,
+        return_trajectory: bool = False,
     ) -> np.ndarray:
         """Draw new rows: codes from the prior, then rows from the codes.
 
@@ -744,7 +807,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ----------
         n_samples : int, default=1
             Rows to draw, at least 1.
-        n_steps, sampler, eta
+        n_steps, sampler, spacing, eta, guidance, match_perturbation
             As in `inverse_transform`.
         prior : str, fitted CodePrior or None, default=None
             Where codes come from; None takes `prior_`. ``"uniform"``, ``"independent"`` (shares of ones
@@ -753,10 +816,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         random_state : int, RandomState or None, default=None
             The same integer gives the same rows, one by one, whatever `n_samples`; None gives new
             ones at each call.
+        progress, callback, return_trajectory
+            As in `inverse_transform`.
 
         Returns
         -------
-        ndarray of shape (n_samples, *row_shape)
+        ndarray of shape (n_samples, *row_shape), or (n_steps, n_samples, *row_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
@@ -766,7 +831,18 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         codes = None
         if self.model_.config.conditioning != "none":
             codes = self._prior_to_draw_from(prior).sample(int(n_samples), random_state=seed)
-        return self._decode(codes, int(n_samples), n_steps, sampler, eta, seed)
+        options = {
+            "n_steps": n_steps,
+            "sampler": sampler,
+            "spacing": spacing,
+            "eta": eta,
+            "guidance": guidance,
+            "match_perturbation": match_perturbation,
+            "progress": progress,
+            "callback": callback,
+            "return_trajectory": return_trajectory,
+        }
+        return self._decode(codes, int(n_samples), options, seed)
 
     def _prior_to_draw_from(self, prior: str | CodePrior | None) -> CodePrior:
         latent_dim = self.model_.config.latent_dim

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from dmzrep.codec import block_seeds, check_codec, code_probabilities, decode_codes
-from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
-from dmzrep.inputs import NOISES, check_rows_to_transform, check_sampling, is_dataset
+from dmzrep.inputs import NOISES, check_rows_to_transform, is_dataset
 from dmzrep.random import draw_seed
 from dmzrep.rows import DatasetRows
+from dmzrep.sampling_options import check_sampling
 
 PATHS = ("ordered", "random", "smooth", "soft")
 
@@ -198,15 +198,15 @@ def _between(
     """Decode codes, walk after walk, from noise between those that the ends come from."""
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
-    options = check_sampling(encoder.objective_, denoising_steps, "ddim", 0.0, noise="inverted", start=start)
-    grid = timestep_grid(encoder.objective_.schedule.n_timesteps, options[0], start=start)
+    options = check_sampling(encoder, n_steps=denoising_steps, sampler="ddim", noise="inverted", start=start)
+    grid, matches = options["grid"], options["match_perturbation"]
     model = TrainedModel(encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_)
     first, last = (
-        invert(model, check_rows_to_transform(encoder, x), of_end, grid)
+        invert(model, check_rows_to_transform(encoder, x), of_end, grid, match_perturbation=matches)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
-    return decode(model, codes, [0] * len(codes), grid, start=StartingNoise(noise))
+    return decode(model, codes, [0] * len(codes), start=StartingNoise(noise), **options)
 
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ FLOORS = [
     {"networks", "diffusion"},
     {"training", "priors"},
     {"inference", "parameters"},
-    {"inputs", "configuration", "fitted_state", "fit_callbacks"},
+    {"inputs", "sampling_options", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
     # Beside the rooms above it in the design, which may import it.

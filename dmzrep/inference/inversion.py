@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dmzrep.batching import batches
-from dmzrep.diffusion.samplers import Grid
+from dmzrep.diffusion.grids import Grid
 from dmzrep.inference.decoding import StartingRows
 from dmzrep.inference.trained import TrainedModel
 from dmzrep.rows import Rows
@@ -27,13 +28,20 @@ class StartingNoise:
 
     values: np.ndarray
 
-    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor) -> Tensor:
+    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor, **options: Any) -> Tensor:
         """Give some of the rows, filled up to the rows of `noise`."""
         return model.padded(self.values[part], len(noise))
 
 
 @torch.inference_mode()
-def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid) -> np.ndarray:
+def invert(
+    model: TrainedModel,
+    rows: Rows,
+    codes: np.ndarray | None,
+    grid: Grid,
+    *,
+    match_perturbation: bool = False,
+) -> np.ndarray:
     """Find x at the grid's first timestep from which deterministic DDIM gives the rows back, nearly.
 
     Parameters
@@ -46,6 +54,8 @@ def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid
         Their bits; None for an unconditional model.
     grid : sequence of (t, t_prev)
         Timesteps of the sampler.
+    match_perturbation : bool, default=False
+        See `Objective.denoise`.
 
     Returns
     -------
@@ -56,7 +66,8 @@ def invert(model: TrainedModel, rows: Rows, codes: np.ndarray | None, grid: Grid
     found = np.empty((len(rows), *model.data_shape), dtype=np.float32)
     unused = torch.empty(size, *model.data_shape)
     for part in batches(len(rows), size):
-        found[part] = start.at(model, grid, part, unused)[: part.stop - part.start].cpu().numpy()
+        noise = start.at(model, grid, part, unused, match_perturbation=match_perturbation)
+        found[part] = noise[: part.stop - part.start].cpu().numpy()
     return found
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import AttributeEditor, DMZEncoder, interpolate, inversion_error
-from dmzrep.diffusion.samplers import timestep_grid
+from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.errors import CodeWarning
 from dmzrep.inference import StartingNoise, StartingRows, between_noises, decode, invert
 from dmzrep.inversion import row_errors
