@@ -48,7 +48,7 @@ CODE_DEMANDS: dict[str, Any] = {
 #: Those of them that compare the rows of a batch.
 BATCH_DEMANDS = ("marginal_entropy", "decorrelation", "mmd_weight")
 #: Starts from features are good already, and lost where the encoder learns as fast as the denoiser.
-FEATURES_ENCODER_RATE = 0.3
+FEATURES_ENCODER_RATE = 0.15
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:

@@ -166,8 +166,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
-        The encoder's peak learning rate. ``"auto"`` is `learning_rate`, or 0.3 times that where the
-        encoder starts from views.
+        The encoder's peak learning rate. ``"auto"`` is `learning_rate`, or 0.15 times that where the
+        encoder starts from views or layout.
     final_learning_rate : float, default=0.02
         Share of the peak that is left at the end of the cosine decay, in [0, 1]; 1 keeps it constant.
     warmup_steps : int, default=50
