@@ -41,7 +41,7 @@ class DatasetPrior(CodePrior):
     max_codes : int, default=4096
         Rows that are kept, where there are more distinct codes than that; they are drawn at random.
         Time and memory of `log_prob` go with the distinct codes, times `n_neighbors` where bits are
-        swapped: 2,000 codes of 64 bits take about 0.2 s, or 1.5 s, on one core.
+        swapped: 2,000 codes of 64 bits take about 0.1 s, or 1 s, on one core.
     random_state : int, RandomState or None, default=0
         Decides which rows are kept, and which of them flip rates are fitted on.
 

@@ -37,7 +37,7 @@ def test_the_parity_of_three_bits_is_learned():
     assert AutoregressivePrior(0).fit(parity(0)).score(parity(1)) < -4 * np.log(2) + 0.05
 
 
-@pytest.mark.parametrize("params", [{}, {"n_hidden": 0, "learning_rate": 0.02}], ids=str)
+@pytest.mark.parametrize("params", [{}, {"n_hidden": 0, "learning_rate": 0.1, "max_iter": 30}], ids=str)
 def test_a_chain_of_logistic_regressions_is_nearly_known(params):
     prior = AutoregressivePrior(**params).fit(chain(1)[0])
     bits, truth = chain(2)
