@@ -5,15 +5,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import MiniBatchKMeans
 
-from benchmarks import generation, results
-from benchmarks.cluster_code import ClusterPrior, fit_clusters, flat_units
+from benchmarks import cluster_code, generation, results
+from benchmarks.cluster_code import ClusterPrior, ClusterTrainer, fit_clusters, flat_units
 from benchmarks.datasets import ImageData
 from benchmarks.generation import RESULTS, main
 from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
+from dmzrep.images import learn_image_format
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
@@ -77,19 +79,32 @@ def test_every_kind_of_model_is_measured_and_runs_go_on(call, tmp_path, monkeypa
         call(*asked, "--kinds", "none", "--params", json.dumps(TINY | {"batch_size": 32}))
 
 
-def test_the_denoiser_learns_from_the_clusters(data):
-    encoder = DMZEncoder(6, **TINY, max_iter=12, random_state=0)
-    encoder, prior = fit_clusters(encoder, data.train)
-    shares = prior.shares_
-    assert shares.sum() == pytest.approx(1.0) and (shares > 0.0).all()
-    codes = np.repeat(np.eye(6), 8, axis=0)
-    images = encoder.inverse_transform(codes, n_steps=10)
-    # Images of a cluster look like its mean rather than like that of the others.
-    chosen = prior.sample(4000, random_state=0)
-    assert (chosen.sum(axis=1) == 1).all() and chosen.mean(axis=0) == pytest.approx(shares, abs=0.03)
+def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
+    seen = []
+
+    class Watched(ClusterTrainer):
+        def _relaxed_code(self, x0, n_rows):
+            seen.append((x0.flatten(1).numpy(), super()._relaxed_code(x0, n_rows)))
+            return seen[-1][1]
+
+    monkeypatch.setattr(cluster_code, "ClusterTrainer", Watched)
+    encoder, prior = fit_clusters(DMZEncoder(6, **TINY, max_iter=1, random_state=0), data.train)
     kmeans = MiniBatchKMeans(6, random_state=0, n_init=3, batch_size=2048).fit(flat_units(data.train))
-    assert shares == pytest.approx(np.bincount(kmeans.predict(flat_units(data.train))) / 500)
-    assert (kmeans.predict(flat_units(images)) == codes.argmax(axis=1)).mean() > 0.5
+    assert len(seen) == 7
+    for rows, codes in seen:
+        assert np.array_equal(codes.numpy(), np.eye(6)[kmeans.predict(rows)])
+    labels = kmeans.predict(flat_units(data.train))
+    assert prior.shares_ == pytest.approx(np.bincount(labels) / 500)
+    # The code reaches the denoiser: its layers, which start at zero, have moved.
+    drawn = prior.sample(4000, random_state=0)
+    assert (drawn.sum(axis=1) == 1).all() and drawn.mean(axis=0) == pytest.approx(prior.shares_, abs=0.03)
+    with torch.no_grad():
+        x, t = torch.ones(2, 1, 8, 8), torch.full((2,), 500.0)
+        one, two = (encoder.model_(x, t, torch.eye(6)[[k, k]]) for k in (0, 1))
+    assert not torch.equal(one, two)
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 8, 9, 3)).astype(np.uint8)
+    units = learn_image_format(rgb).to_model(torch.from_numpy(rgb)).flatten(1)
+    np.testing.assert_allclose(flat_units(rgb), units.numpy(), atol=1e-6)
 
 
 def test_the_prior_of_clusters_is_categorical():

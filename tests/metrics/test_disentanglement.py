@@ -110,7 +110,7 @@ def test_tad_is_that_of_the_definition(kind):
     Y[:, 4] = Y[:, 3] ^ (random.random(300) < 0.1)  # Two attributes that imply each other do not count.
     Z = np.column_stack([Y[:, j] * s + 0.5 * random.normal(size=300) for j, s in ((0, 1), (1, -2), (3, 1))])
     Z = np.column_stack([Z, random.normal(size=300)])
-    Z = Z > Z.mean(axis=0) if kind == "bits" else Z
+    Z = Z.mean(axis=0) < Z if kind == "bits" else Z
     scores = tad(Z, pd.DataFrame(Y, columns=list("abcde")))
     assert scores.score == pytest.approx(slow_tad(Z.astype(float), Y))
     assert scores.table["counts"].tolist() == [True, True, False, False, False]

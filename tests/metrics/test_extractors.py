@@ -93,6 +93,9 @@ def test_bad_labels_are_refused(digits):
         make(max_iter=0).fit(images[:50], labels[:50])
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
 class ChannelMeans(torch.nn.Module):
     """In the Inception network's place: means of the channels, and the upper left pixel's red."""
 

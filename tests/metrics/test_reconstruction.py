@@ -7,7 +7,6 @@ from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
 from dmzrep.metrics import code_cycle_accuracy, mse, psnr, reconstruction_report, ssim
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
 
