@@ -17,6 +17,7 @@ from torch import Tensor
 from dmzrep.batching import batches, run_padded
 from dmzrep.device import resolve_device
 from dmzrep.errors import PersistenceError
+from dmzrep.images import ImageFormat
 from dmzrep.metrics.small_network import make_network, train_network
 from dmzrep.metrics.unit_images import read_format, unit_tensor
 from dmzrep.persistence import read_file, write_file
@@ -141,7 +142,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         )
 
         def loss_of(rows: Tensor, _: torch.Generator) -> Tensor:
-            x = unit_tensor(images[rows.numpy()], image_format, device)
+            x = _centred(images[rows.numpy()], image_format, device)
             wanted = target[rows].to(device)
             if classes is None:
                 return F.binary_cross_entropy_with_logits(network(x), wanted)
@@ -151,7 +152,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             network,
             loss_of,
             len(images),
-            epochs=self.max_iter,
+            steps=self.max_iter * max(1, len(images) // self.batch_size),
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             seed=seed,
@@ -182,7 +183,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         run = self.network_.features if layer == "features" else self.network_
         parts = []
         for rows in batches(len(images), ROWS):
-            x = unit_tensor(images[rows], image_format, device)
+            x = _centred(images[rows], image_format, device)
             parts.append(run_padded(run, ROWS, x).cpu().numpy())
         return np.concatenate(parts)
 
@@ -250,6 +251,10 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         features.network_.load_state_dict(weights)
         features.network_.eval()
         return features
+
+
+def _centred(images: np.ndarray, image_format: ImageFormat, device: torch.device) -> Tensor:
+    return unit_tensor(images, image_format, device) * 2.0 - 1.0
 
 
 def _read_target(y: Any, n_rows: int) -> tuple[Tensor, np.ndarray | None]:

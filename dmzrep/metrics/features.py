@@ -22,7 +22,7 @@ GIVEN = FeatureSource("given features")
 Extractor = Callable[[Any], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureStatistics:
     """Mean and covariance of features, all that a Frechet distance needs of a set of images.
 
@@ -72,7 +72,7 @@ class FeatureStatistics:
         return cls(arrays["mean"], arrays["covariance"], values["n_samples"], source)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureSet:
     """Features of a set of images, extracted once for several measures.
 

@@ -34,7 +34,7 @@ def mutual_information_over_time(
     timesteps: Sequence[int] | None = None,
     test_size: float = 0.25,
     width: int = 32,
-    max_iter: int = 10,
+    training_steps: int = 1000,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
     random_state: int | np.random.RandomState | None = 0,
@@ -56,8 +56,8 @@ def mutual_information_over_time(
         Share of rows that the bounds are measured on, at most 4,096 rows.
     width : int, default=32
         Channels of the network's first convolution (a quarter of its units, for vectors).
-    max_iter : int, default=10
-        Passes over the other rows, with new noise and timesteps each time.
+    training_steps : int, default=1000
+        Steps of its training on the other rows, with new noise and timesteps each time.
     batch_size : int, default=128
         Rows a step.
     learning_rate : float, default=2e-3
@@ -106,7 +106,7 @@ def mutual_information_over_time(
     >>> from dmzrep.metrics import mutual_information_over_time
     >>> X = load_digits_images().images[:200]
     >>> encoder = DMZEncoder(8, width=(8, 16), encoder_width=8, max_iter=1, random_state=0).fit(X)
-    >>> table = mutual_information_over_time(encoder, X, timesteps=[0, 999], width=8, max_iter=1)
+    >>> table = mutual_information_over_time(encoder, X, timesteps=[0, 999], width=8, training_steps=5)
     >>> table["timestep"].tolist(), table["limit"].round(2).tolist()
     ([0, 999], [5.64, 5.64])
     """
@@ -115,7 +115,7 @@ def mutual_information_over_time(
     steps = _check_timesteps(timesteps, schedule.n_timesteps)
     if not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
-    for name, value in (("width", width), ("max_iter", max_iter), ("batch_size", batch_size)):
+    for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)
@@ -132,7 +132,7 @@ def mutual_information_over_time(
     codes = torch.from_numpy(bits[order])
     held_out, train = slice(0, n_held_out), slice(n_held_out, None)
     network = _train_probe(
-        rows[train], codes[train], schedule, width, max_iter, batch_size, learning_rate, seed
+        rows[train], codes[train], schedule, width, training_steps, batch_size, learning_rate, seed
     )
     seen = slice(n_held_out, 2 * n_held_out)
     entropies = _entropies(codes[held_out].double())
@@ -172,7 +172,7 @@ def _train_probe(
     codes: Tensor,
     schedule: NoiseSchedule,
     width: int,
-    max_iter: int,
+    training_steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
@@ -193,7 +193,7 @@ def _train_probe(
         network,
         loss_of,
         len(rows),
-        epochs=max_iter,
+        steps=training_steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed + 1,

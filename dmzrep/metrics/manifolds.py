@@ -59,7 +59,7 @@ def precision_recall(
     Notes
     -----
     Distances are exact, in float64, and a ball holds its surface. Time grows with the product of the
-    counts: half a minute for 5,000 images a set and 2,048 features on one core.
+    counts and with the number of features.
 
     References
     ----------

@@ -79,7 +79,7 @@ def train_network(
     loss_of: Callable[[Tensor, torch.Generator], Tensor],
     n_rows: int,
     *,
-    epochs: int,
+    steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
@@ -94,10 +94,10 @@ def train_network(
         (positions of a batch's rows, CPU generator for what else is drawn) -> loss.
     n_rows : int
         Rows of training data, at least 2.
-    epochs : int
-        Passes over them.
+    steps : int
+        Steps, over as many passes as it takes.
     batch_size : int
-        Rows of a step; a smaller rest is left out of its pass.
+        Rows of a step, all rows where they are fewer; a smaller rest is left out of its pass.
     learning_rate : float
         Peak learning rate.
     seed : int
@@ -105,16 +105,17 @@ def train_network(
     """
     generator = torch.Generator().manual_seed(seed)
     size = min(batch_size, n_rows)
-    steps = n_rows // size
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1)
     network.train()
-    for _ in range(epochs):
-        order = torch.randperm(n_rows, generator=generator)
-        for rows in order[: steps * size].split(size):
-            loss = loss_of(rows, generator)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    positions: list[Tensor] = []
+    for _ in range(steps):
+        if not positions:
+            order = torch.randperm(n_rows, generator=generator)
+            positions = list(order[: n_rows // size * size].split(size))
+        loss = loss_of(positions.pop(), generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
     network.eval()
