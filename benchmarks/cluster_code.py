@@ -48,8 +48,9 @@ class ClusterTrainer(Trainer):
         self.centres = centres.to(self.device)
         self.seconds += seconds
 
-    def _relaxed_code(self, x0: Tensor, n_rows: int) -> Tensor:
-        return one_hot(nearest(x0, self.centres), len(self.centres))
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
+        code = one_hot(nearest(x0, self.centres), len(self.centres))
+        return 2.0 * code - 1.0, code
 
 
 def nearest(x0: Tensor, centres: Tensor) -> Tensor:

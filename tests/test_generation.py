@@ -83,9 +83,10 @@ def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
     seen = []
 
     class Watched(ClusterTrainer):
-        def _relaxed_code(self, x0, n_rows):
-            seen.append((x0.flatten(1).numpy(), super()._relaxed_code(x0, n_rows)))
-            return seen[-1][1]
+        def _code(self, x0, n_rows):
+            logits, code = super()._code(x0, n_rows)
+            seen.append((x0.flatten(1).numpy(), code))
+            return logits, code
 
     monkeypatch.setattr(cluster_code, "ClusterTrainer", Watched)
     encoder, prior = fit_clusters(DMZEncoder(6, **TINY, max_iter=1, random_state=0), data.train)
