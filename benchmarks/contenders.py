@@ -21,7 +21,7 @@ from benchmarks.rivals import encoded, signs
 from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep.device import autocast
-from dmzrep.diffusion.samplers import timestep_grid
+from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.fitting import build_trainer, train
 from dmzrep.inference import TrainedModel, decode, encode_logits

@@ -12,6 +12,7 @@ from dmzrep.version import __version__
 #: brings no FAISS, captum or pandas machinery that is not needed.
 _HOMES = {
     "AttributeEditor": "editing",
+    "DomainTransfer": "domain_transfer",
     "FaissNeighbors": "retrieval",
     "ImageRetriever": "retrieval",
     "LinearProbe": "probing",
@@ -21,6 +22,7 @@ _HOMES = {
     "edit_summary": "editing",
     "hamming_neighbors": "retrieval",
     "interpolate": "interpolation",
+    "inversion_error": "inversion",
     "label_efficiency": "probing",
     "latent_dim_report": "model_selection",
     "probe_report": "probing",

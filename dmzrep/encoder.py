@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +20,6 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep.configuration import run_identity
 from dmzrep.device import available_device
 from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.samplers import timestep_grid
 from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_state import fitted_state, restore_fitted
 from dmzrep.fitting import build_trainer, train, warn_of_training
@@ -31,7 +30,8 @@ from dmzrep.inference import (
     decode,
     encode_bits,
     encode_logits,
-    variational_bound,
+    rate_table,
+    row_rates,
     whole_codes,
 )
 from dmzrep.inputs import (
@@ -39,16 +39,16 @@ from dmzrep.inputs import (
     check_n_bits,
     check_rows,
     check_rows_to_transform,
-    check_sampling,
     check_start,
 )
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
-from dmzrep.priors import CodePrior, fit_prior
+from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
+from dmzrep.sampling_options import check_sampling
 from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
 
 #: Rows from which a later chunk of `partial_fit` stands for the data.
@@ -153,7 +153,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         place, for images that share a frame. ``"itq"``, ``"pca"``: a linear map of the data.
         ``"random"``: random weights. ``"auto"`` is ``"views"`` where `encoder_augment` shows the encoder
         moved copies, ``"layout"`` for other images that share a frame, else ``"itq"``.
-    prior : {"auto", "uniform", "independent", "chow_liu", "mixture"} or CodePrior, default="auto"
+    prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive"} \
+            or CodePrior, default="auto"
         Model of the codes for `sample` and the code's rate. ``"auto"`` picks by held-out likelihood.
     max_iter : int, default=200
         Epochs at most.
@@ -579,9 +580,15 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         noise: str = "random",
         start: float = 1.0,
         n_steps: int | None = None,
-        sampler: str = "auto",
+        sampler: Any = "auto",
+        spacing: str = "auto",
         eta: float = 0.0,
+        guidance: float = 1.0,
+        match_perturbation: bool | str = "auto",
         random_state: int | np.random.RandomState | Sequence[int] | None = 0,
+        progress: bool = False,
+        callback: Callable[[int, int, np.ndarray], object] | None = None,
+        return_trajectory: bool = False,
     ) -> np.ndarray:
         """Draw a row for each code.
 
@@ -607,18 +614,44 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_steps : int or None, default=None
             Denoising steps, from 1 to ``round(start * n_timesteps)``; None takes 20, or 50 with
             inverted noise (or all, where there are fewer).
-        sampler : {"auto", "ddim", "ddpm"}, default="auto"
-            ``"auto"`` is DDIM, or DDPM for a model trained with input perturbation or learned variance.
-            Inverted noise needs DDIM.
+        sampler : str or scheduler of diffusers, default="auto"
+            ``"ddim"`` and, of second order and better for the same work, ``"dpm++"`` (DPM-Solver++ 2M)
+            and ``"heun"`` solve an ODE: noise decides all. ``"ddpm"`` and ``"dpm++_sde"`` draw noise at each
+            step. Each runs the network once a step, ``"heun"`` twice but for the last step.
+            ``"auto"`` is DDIM, or DDPM for a model with learned variance. Inverted noise needs DDIM.
+            Schedulers of diffusers have their own steps and settings, and begin at noise alone; see
+            `dmzrep.diffusion.scheduler_adapter`.
+        spacing : {"auto", "trailing", "uniform", "quadratic", "log_snr"}, default="auto"
+            Which timesteps are visited; see `dmzrep.diffusion.grids.timestep_grid`. ``"auto"`` is
+            ``"trailing"`` for every sampler: it is best, or nearly, where steps are few. With 50 and more
+            ``"uniform"`` can be more exact.
         eta : float, default=0.0
-            Randomness of DDIM, in [0, 1]; 0 with inverted noise.
+            Randomness of DDIM, in [0, 1]; 0 with inverted noise and for other samplers.
+        guidance : float, default=1.0
+            Weight of classifier-free guidance, at least 0: above 1 rows show what the code tells more
+            strongly and vary less; each step costs twice. Needs a model trained with code dropout. Rows are
+            inverted under the same guidance; with much of it they no longer come back exactly.
+        match_perturbation : bool or "auto", default="auto"
+            Of a model trained with input perturbation, whether the network is shown x under the timestep at
+            which it saw as much noise in training. ``"auto"`` does so for samplers that solve an ODE, which
+            are inexact otherwise, and for schedulers, and not for samplers that draw noise, with which such
+            models are published. Nothing changes for other models.
         random_state : int, RandomState, sequence of n int, or None, default=0
             Decides the noise; row i gets the same noise whatever the number of rows. With an integer
             for each row, rows of the same integer share their noise.
+        progress : bool, default=False
+            Show a bar of steps.
+        callback : callable or None, default=None
+            Called as ``callback(step, n_steps, rows)`` after each step, counted from 1, with what the clean
+            rows are estimated to be, in the user's layout. Rows come in batches, each going through all
+            steps: it sees those of one batch at a time.
+        return_trajectory : bool, default=False
+            Give these estimates of all steps: an array of shape (n_steps, n, *row_shape) whose last entry is
+            the rows.
 
         Returns
         -------
-        ndarray of shape (n, *row_shape)
+        ndarray of shape (n, *row_shape), or (n_steps, n, *row_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
 
         Raises
@@ -632,7 +665,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         References
         ----------
         Song, Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, section 4.3 (inversion); Meng et
-        al., "SDEdit", 2022 (beginning from a noised picture).
+        al., "SDEdit", 2022 (beginning from a noised picture); Lu et al., "DPM-Solver++", 2022; Karras et al.,
+        "Elucidating the Design Space of Diffusion-Based Generative Models", 2022 (Heun); Ho, Salimans,
+        "Classifier-Free Diffusion Guidance", 2022.
 
         Examples
         --------
@@ -653,17 +688,24 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         rows = check_start(self, like, len(codes), noise, start)
         n_bits = codes.shape[1]
         codes = whole_codes(codes, latent_dim)
-        return self._decode(
-            codes, len(codes), n_steps, sampler, eta, random_state, rows, noise, start, n_bits=n_bits
-        )
+        options = {
+            "n_steps": n_steps,
+            "sampler": sampler,
+            "spacing": spacing,
+            "eta": eta,
+            "guidance": guidance,
+            "match_perturbation": match_perturbation,
+            "progress": progress,
+            "callback": callback,
+            "return_trajectory": return_trajectory,
+        }
+        return self._decode(codes, len(codes), options, random_state, rows, noise, start, n_bits=n_bits)
 
     def _decode(
         self,
         codes: np.ndarray | None,
         n_rows: int,
-        n_steps: int | None,
-        sampler: str,
-        eta: float,
+        options: dict[str, Any],
         random_state: int | np.random.RandomState | Sequence[int] | None,
         like: Rows | None = None,
         noise: str = "random",
@@ -671,14 +713,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         *,
         n_bits: int | None = None,
     ) -> np.ndarray:
-        n_steps, sampler = check_sampling(self.objective_, n_steps, sampler, eta, noise=noise, start=start)
-        grid = timestep_grid(self.objective_.schedule.n_timesteps, n_steps, start=start)
+        settled = check_sampling(self, noise=noise, start=start, **options)
         seeds = row_seeds(random_state, n_rows)
         begin = None
         if like is not None:
             inverted = noise == "inverted"
             begin = StartingRows(like, inverted, self._bits(like, n_bits) if inverted else None)
-        return decode(self._model(), codes, seeds, grid, sampler=sampler, eta=eta, start=begin)
+        return decode(self._model(), codes, seeds, start=begin, **settled)
 
     def reconstruct(
         self,
@@ -687,8 +728,14 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         noise: str = "random",
         n_bits: int | None = None,
         n_steps: int | None = None,
-        sampler: str = "auto",
+        sampler: Any = "auto",
+        spacing: str = "auto",
+        guidance: float = 1.0,
+        match_perturbation: bool | str = "auto",
         random_state: int | np.random.RandomState | None = 0,
+        progress: bool = False,
+        callback: Callable[[int, int, np.ndarray], object] | None = None,
+        return_trajectory: bool = False,
     ) -> np.ndarray:
         """Encode rows to bits and decode them.
 
@@ -704,14 +751,16 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             codes of 8 bits or fewer) to latent_dim; None takes all.
         n_steps : int or None, default=None
             Denoising steps; None takes 20, or 50 with inverted noise.
-        sampler : {"auto", "ddim", "ddpm"}, default="auto"
+        sampler, spacing, guidance, match_perturbation
             As in `inverse_transform`; inverted noise needs DDIM.
         random_state : int, RandomState or None, default=0
             Decides random noise.
+        progress, callback, return_trajectory
+            As in `inverse_transform`.
 
         Returns
         -------
-        ndarray of shape (n, *row_shape)
+        ndarray of shape (n, *row_shape), or (n_steps, n, *row_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
@@ -724,17 +773,33 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             n_bits = check_n_bits(n_bits, self.model_.config.latent_dim, ordered=self.ordered_)
         codes = self._bits(rows, n_bits)
         like = rows if noise == "inverted" else None
-        return self._decode(codes, len(rows), n_steps, sampler, 0.0, random_state, like, noise, n_bits=n_bits)
+        options = {
+            "n_steps": n_steps,
+            "sampler": sampler,
+            "spacing": spacing,
+            "guidance": guidance,
+            "match_perturbation": match_perturbation,
+            "progress": progress,
+            "callback": callback,
+            "return_trajectory": return_trajectory,
+        }
+        return self._decode(codes, len(rows), options, random_state, like, noise, n_bits=n_bits)
 
     def sample(
         self,
         n_samples: int = 1,
         *,
         n_steps: int | None = None,
-        sampler: str = "auto",
+        sampler: Any = "auto",
+        spacing: str = "auto",
         eta: float = 0.0,
+        guidance: float = 1.0,
+        match_perturbation: bool | str = "auto",
         prior: str | CodePrior | None = None,
         random_state: int | np.random.RandomState | None = None,
+        progress: bool = False,
+        callback: Callable[[int, int, np.ndarray], object] | None = None,
+        return_trajectory: bool = False,
     ) -> np.ndarray:
         """Draw new rows: codes from the prior, then rows from the codes.
 
@@ -742,17 +807,21 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ----------
         n_samples : int, default=1
             Rows to draw, at least 1.
-        n_steps, sampler, eta
+        n_steps, sampler, spacing, eta, guidance, match_perturbation
             As in `inverse_transform`.
-        prior : "uniform", fitted CodePrior or None, default=None
-            Where codes come from; None takes `prior_`.
+        prior : str, fitted CodePrior or None, default=None
+            Where codes come from; None takes `prior_`. ``"uniform"``, ``"independent"`` (shares of ones
+            as in `code_report_`) and the name of `prior_` may stand for their priors. Others need codes,
+            which the encoder does not keep: ``fit_prior("mixture", encoder.transform(X) > 0.5)``.
         random_state : int, RandomState or None, default=None
             The same integer gives the same rows, one by one, whatever `n_samples`; None gives new
             ones at each call.
+        progress, callback, return_trajectory
+            As in `inverse_transform`.
 
         Returns
         -------
-        ndarray of shape (n_samples, *row_shape)
+        ndarray of shape (n_samples, *row_shape), or (n_steps, n_samples, *row_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
@@ -762,7 +831,18 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         codes = None
         if self.model_.config.conditioning != "none":
             codes = self._prior_to_draw_from(prior).sample(int(n_samples), random_state=seed)
-        return self._decode(codes, int(n_samples), n_steps, sampler, eta, seed)
+        options = {
+            "n_steps": n_steps,
+            "sampler": sampler,
+            "spacing": spacing,
+            "eta": eta,
+            "guidance": guidance,
+            "match_perturbation": match_perturbation,
+            "progress": progress,
+            "callback": callback,
+            "return_trajectory": return_trajectory,
+        }
+        return self._decode(codes, int(n_samples), options, seed)
 
     def _prior_to_draw_from(self, prior: str | CodePrior | None) -> CodePrior:
         latent_dim = self.model_.config.latent_dim
@@ -770,6 +850,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             return self.prior_
         if isinstance(prior, str) and prior == "uniform":
             return fit_prior("uniform", np.zeros((1, latent_dim)))
+        if isinstance(prior, str) and self.prior_ is not None and prior == self.prior_.name:
+            return self.prior_
+        if isinstance(prior, str) and prior == "independent" and self.code_report_ is not None:
+            shares = self.code_report_["mean"].to_numpy(np.float64).clip(1e-6, 1.0 - 1e-6)
+            return IndependentPrior().restore({"probabilities_": shares}, latent_dim)
         if isinstance(prior, CodePrior):
             check_is_fitted(prior, "n_features_in_")
             if prior.n_features_in_ != latent_dim:
@@ -777,9 +862,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                     f"The prior was fitted on {prior.n_features_in_} bits, the encoder has {latent_dim}."
                 )
             return prior
+        own = "" if self.prior_ is None else f"{self.prior_.name!r} (the encoder's own), "
+        wanted = prior if isinstance(prior, str) and prior in PRIORS else "chow_liu"
+        threshold = {"logits": " > 0", "bits": ""}.get(self.output, " > 0.5")
         raise ValueError(
-            f"prior must be None, 'uniform' or a fitted prior, got {prior!r}. Fit others on codes: "
-            "dmzrep.priors.fit_prior('chow_liu', encoder.transform(X) > 0.5)."
+            f"prior must be None, 'uniform', 'independent', {own}or a fitted prior, got {prior!r}. Others "
+            "are fitted to codes, which the encoder does not keep: "
+            f"dmzrep.priors.fit_prior({wanted!r}, encoder.transform(X){threshold})."
         )
 
     # -- likelihood ----------------------------------------------------------------------------
@@ -803,6 +892,49 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             Deterministic, and independent of the other rows. For whole-number images a
             log-probability, for other data a log-density in model units.
         """
+        image_rate, code_rate = self._rates(X, n_terms)
+        return -(image_rate + code_rate) / (math.log(2.0) * math.prod(self.data_format_.shape))
+
+    def bits_per_dim(self, X: Any, *, n_terms: int | None = None) -> pd.DataFrame:
+        """Variational bound over rows in bits a dimension, with its parts; lower is better.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset
+            Rows in the fitted layout.
+        n_terms : int or None, default=None
+            As in `score_samples`; `n_timesteps` gives the whole sum.
+
+        Returns
+        -------
+        DataFrame
+            Rows "image" (a row given its bits), "code" (the bits, under `prior_`) and "total", with the
+            columns
+
+            bits_per_dim : mean over rows
+            standard_error : of that mean: the standard deviation over rows by the root of their number.
+                It covers which rows X has and each row's choice of timesteps and noise, not another
+                training. NaN for a single row.
+            bits : mean bits of a whole row
+
+        See Also
+        --------
+        score_samples : The total of each row, with the sign turned.
+
+        Examples
+        --------
+        >>> from dmzrep import DMZEncoder
+        >>> from dmzrep.datasets import load_digits_images
+        >>> X = load_digits_images().images[:64]
+        >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
+        >>> table = encoder.bits_per_dim(X, n_terms=4)
+        >>> list(table.index), list(table.columns)
+        (['image', 'code', 'total'], ['bits_per_dim', 'standard_error', 'bits'])
+        """
+        return rate_table(*self._rates(X, n_terms), math.prod(self.data_format_.shape))
+
+    def _rates(self, X: Any, n_terms: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Nats of each row given its bits, and of the bits."""
         check_is_fitted(self)
         n_timesteps = self.objective_.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
@@ -811,11 +943,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 f"n_terms must be an integer from 2 to n_timesteps={n_timesteps}, got {n_terms!r}."
             )
         rows = check_rows_to_transform(self, X)
-        codes = self._bits(rows)
-        nats = variational_bound(self._model(), rows, codes, n_terms)
-        if codes is not None and self.prior_ is not None:
-            nats = nats - self.prior_.log_prob(codes)
-        return -nats / (math.log(2.0) * math.prod(self.data_format_.shape))
+        return row_rates(self._model(), rows, self._bits(rows), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:
         """Mean of `score_samples`: minus bits a dimension; higher is better.

@@ -244,7 +244,7 @@ def learn_image_format(
             f"image_shape={shape} has {math.prod(shape)} values, but X has {X.shape[1]} features. "
             "Their numbers must be equal."
         )
-    layout = _find_layout(shape, channels)
+    layout = find_layout(shape, channels)
     height, width = shape[1:] if layout == "CHW" else shape[:2]
     n_channels = 1 if layout == "HW" else shape[0] if layout == "CHW" else shape[2]
     if min(height, width) < MIN_SIDE:
@@ -253,7 +253,11 @@ def learn_image_format(
             f"(an image has shape {shape}, read as {layout}). Enlarge them, or give vectors of shape "
             "(n, features)."
         )
-    low, high = _find_range(X, value_range)
+    low, high, found = find_range(X, value_range)
+    if found[0] == found[1]:
+        raise ValueError(
+            f"All images are constant (every value is {found[0]:g}); there is nothing to learn from them."
+        )
     return ImageFormat(layout, (n_channels, height, width), flat, str(X.dtype), low, high)
 
 
@@ -284,7 +288,8 @@ def _check_numeric(X: Any) -> None:
         )
 
 
-def _find_layout(shape: tuple[int, ...], channels: str) -> str:
+def find_layout(shape: tuple[int, ...], channels: str) -> str:
+    """Order of the axes of an image, "HW", "HWC" or "CHW"; raise where it cannot be told."""
     if len(shape) == 2:
         return "HW"
     if len(shape) != 3:
@@ -313,7 +318,8 @@ def _find_layout(shape: tuple[int, ...], channels: str) -> str:
     return "CHW" if first else "HWC"
 
 
-def _find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, float]:
+def find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, float, tuple[float, float]]:
+    """Smallest and largest possible value, and those that occur; raise where values are out of range."""
     dtype = np.dtype(X.dtype)
     found_low, found_high = value_limits(X)
     if not isinstance(value_range, str):
@@ -339,8 +345,4 @@ def _find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, 
             f"Images of dtype {dtype} must have values in [{low:g}, {high:g}], got values from {found_low:g} "
             f"to {found_high:g}. Scale them, convert to uint8, or pass value_range=(smallest, largest)."
         )
-    if found_low == found_high:
-        raise ValueError(
-            f"All images are constant (every value is {found_low:g}); there is nothing to learn from them."
-        )
-    return low, high
+    return low, high, (found_low, found_high)

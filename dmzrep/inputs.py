@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from numbers import Integral
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.samplers import SAMPLERS, timesteps_from
+from dmzrep.diffusion.grids import timesteps_from
 from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
 from dmzrep.rows import DatasetRows, Rows
 from dmzrep.training import prefix_lengths
@@ -197,52 +195,3 @@ def check_start(
             "Repeat a row to begin several codes from it."
         )
     return rows if needed else None
-
-
-def check_sampling(
-    objective: Objective,
-    n_steps: int | None,
-    sampler: str,
-    eta: float,
-    *,
-    noise: str = "random",
-    start: float = 1.0,
-) -> tuple[int, str]:
-    """Settle the number of steps and the sampler; raise where they cannot be."""
-    n_timesteps = objective.schedule.n_timesteps
-    n_visited = timesteps_from(n_timesteps, start)
-    if n_steps is None:
-        n_steps = min(50 if noise == "inverted" else 20, n_visited)
-    if (
-        not isinstance(n_steps, (int, np.integer))
-        or isinstance(n_steps, bool)
-        or not 1 <= n_steps <= n_visited
-    ):
-        limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
-        raise ValueError(f"n_steps must be an integer from 1 to {limit}={n_visited}, got {n_steps!r}.")
-    if sampler not in ("auto", *SAMPLERS):
-        near = difflib.get_close_matches(str(sampler), SAMPLERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"sampler must be one of {('auto', *SAMPLERS)}, got {sampler!r}.{hint}")
-    if not 0.0 <= eta <= 1.0:
-        raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
-    if noise == "inverted":
-        if sampler == "ddpm" or eta != 0.0:
-            raise ValueError(
-                "noise='inverted' needs sampler='ddim' (or 'auto') and eta=0, which undo the inversion; "
-                f"got {sampler!r} and eta={eta!r}."
-            )
-        return int(n_steps), "ddim"
-    if sampler == "auto":
-        ancestral = objective.learn_variance or objective.input_perturbation > 0.0
-        sampler = "ddpm" if ancestral else "ddim"
-    if sampler == "ddpm" and eta != 0.0:
-        raise ValueError(f"eta={eta!r} is DDIM's; pass sampler='ddim' with it.")
-    if sampler == "ddim" and objective.input_perturbation > 0.0 and eta == 0.0:
-        warnings.warn(
-            "This model was trained with input perturbation, on noise of more than unit variance, which "
-            "makes deterministic DDIM noisy. Use sampler='ddpm', or eta=0.5.",
-            UserWarning,
-            stacklevel=4,
-        )
-    return int(n_steps), sampler

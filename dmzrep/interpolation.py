@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from dmzrep.codec import block_seeds, check_codec, code_probabilities, decode_codes
-from dmzrep.inputs import is_dataset
+from dmzrep.encoder import DMZEncoder
+from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
+from dmzrep.inputs import NOISES, check_rows_to_transform, is_dataset
 from dmzrep.random import draw_seed
 from dmzrep.rows import DatasetRows
+from dmzrep.sampling_options import check_sampling
 
 PATHS = ("ordered", "random", "smooth", "soft")
 
@@ -22,11 +25,12 @@ def interpolate(
     n_steps: int = 9,
     *,
     path: str = "smooth",
+    noise: str = "random",
     start: float = 1.0,
     denoising_steps: int | None = None,
     random_state: int | np.random.RandomState | None = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Walk from images to others, all pictures of a walk from the same noise.
+    """Walk from images to others, all pictures of a walk from the same noise, or from their own.
 
     Parameters
     ----------
@@ -40,6 +44,10 @@ def interpolate(
         How the code goes. The first three flip the bits that differ, as many at each step: by their
         number, in random order, or always the likeliest next one (see Notes). ``"soft"`` blends the
         two codes linearly.
+    noise : {"random", "inverted"}, default="random"
+        ``"inverted"`` goes from the noise that x0 comes from to that of x1, along the great circle
+        between them, so that walks begin and end with the images themselves, nearly. It needs a
+        `DMZEncoder`.
     start : float, default=1.0
         Begin decoding at this share of the timesteps, in (0, 1], from a blend of the two images,
         noised so far; the lower, the more of it is seen. 1 begins from noise alone.
@@ -74,7 +82,9 @@ def interpolate(
     ----------
     M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
     and Representation Learning", 2025, arXiv 2506.00136 (paths). Ho, Jain, Abbeel, "Denoising Diffusion
-    Probabilistic Models", 2020, section 4.3 (blends of images that share their noise).
+    Probabilistic Models", 2020, section 4.3 (blends of images that share their noise). Preechakul et al.,
+    "Diffusion Autoencoders: Toward a Meaningful and Decodable Representation", 2022, section 5.1 (walks
+    through codes and inverted noise at once).
 
     Examples
     --------
@@ -89,7 +99,7 @@ def interpolate(
     >>> codes[0].tolist()
     [[0, 0, 0], [0, 1, 0], [1, 1, 0]]
     """
-    _check(encoder, n_steps, path)
+    _check(encoder, n_steps, path, noise)
     before, after = code_probabilities(encoder, x0), code_probabilities(encoder, x1)
     if before.shape != after.shape:
         raise ValueError(
@@ -103,11 +113,17 @@ def interpolate(
         codes = (1.0 - progress)[:, None] * ends[0][:, None] + progress[:, None] * ends[1][:, None]
     else:
         codes = _walk(before > 0.5, after > 0.5, flip_times(before, after, path, seed), progress)
+    flat = codes.reshape(-1, codes.shape[-1])
+    if noise == "inverted":
+        images = _between(
+            encoder, (x0, x1), (before > 0.5, after > 0.5), flat, progress, start, denoising_steps
+        )
+        return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
     options: dict[str, Any] = {"n_steps": denoising_steps}
     if start != 1.0:
         options |= {"start": start, "like": _blends(x0, x1, progress)}
     seeds = np.repeat(block_seeds(seed, len(codes)), n_steps).tolist()
-    images = decode_codes(encoder, codes.reshape(-1, codes.shape[-1]), random_state=seeds, **options)
+    images = decode_codes(encoder, flat, random_state=seeds, **options)
     return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
 
 
@@ -170,6 +186,29 @@ def _walk(first: np.ndarray, last: np.ndarray, times: np.ndarray, progress: np.n
     return np.where(flipped, last[:, None], first[:, None]).astype(np.uint8)
 
 
+def _between(
+    encoder: Any,
+    ends: tuple[Any, Any],
+    bits: tuple[np.ndarray, np.ndarray],
+    codes: np.ndarray,
+    progress: np.ndarray,
+    start: float,
+    denoising_steps: int | None,
+) -> np.ndarray:
+    """Decode codes, walk after walk, from noise between those that the ends come from."""
+    if not isinstance(encoder, DMZEncoder):
+        raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
+    options = check_sampling(encoder, n_steps=denoising_steps, sampler="ddim", noise="inverted", start=start)
+    grid, matches = options["grid"], options["match_perturbation"]
+    model = TrainedModel(encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_)
+    first, last = (
+        invert(model, check_rows_to_transform(encoder, x), of_end, grid, match_perturbation=matches)
+        for x, of_end in zip(ends, bits, strict=True)
+    )
+    noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
+    return decode(model, codes, [0] * len(codes), start=StartingNoise(noise), **options)
+
+
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     """Images blended pixel by pixel, walk after walk, in the dtype of x0."""
     first, last = (np.asarray(DatasetRows(x)[:] if is_dataset(x) else x) for x in (x0, x1))
@@ -182,11 +221,12 @@ def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     return blends.astype(first.dtype).reshape(-1, *first.shape[1:])
 
 
-def _check(encoder: Any, n_steps: int, path: str) -> None:
+def _check(encoder: Any, n_steps: int, path: str, noise: str) -> None:
     check_codec(encoder)
     if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or n_steps < 2:
         raise ValueError(f"n_steps must be an integer of at least 2, both ends included, got {n_steps!r}.")
-    if path not in PATHS:
-        near = difflib.get_close_matches(str(path), PATHS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"path must be one of {PATHS}, got {path!r}.{hint}")
+    for name, value, legal in (("path", path, PATHS), ("noise", noise, NOISES)):
+        if value not in legal:
+            near = difflib.get_close_matches(str(value), legal, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{name} must be one of {legal}, got {value!r}.{hint}")

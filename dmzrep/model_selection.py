@@ -9,13 +9,13 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
 from dmzrep.encoder import DMZEncoder
+from dmzrep.inversion import row_errors
 from dmzrep.probing import probe_report
 from dmzrep.random import draw_seed
 
@@ -185,20 +185,15 @@ def _evaluate(
         row[score] = probe_report(bits, Y, protocol="holdout", split=split, scoring=score)[score].mean()
     some = X[test[:max_rows]]
     row["bits_per_dim"] = -encoder.score(some)
+    rebuilt = encoder.reconstruct(some, random_state=seed)
     row["code_bits"] = _code_bits(encoder)
-    row["reconstruction_error"] = _error(encoder, some, encoder.reconstruct(some, random_state=seed))
+    row["reconstruction_error"] = float(row_errors(encoder, some, rebuilt).mean())
     return row | {"seconds": seconds}
 
 
 def _code_bits(encoder: DMZEncoder) -> float:
     report = encoder.code_report_
     return 0.0 if report is None else float(report["entropy"].sum())
-
-
-def _error(encoder: DMZEncoder, rows: np.ndarray, rebuilt: np.ndarray) -> float:
-    to_model = encoder.data_format_.to_model
-    difference = to_model(torch.from_numpy(rebuilt)) - to_model(torch.from_numpy(np.array(rows)))
-    return float(difference.double().square().mean())
 
 
 def _undominated(table: pd.DataFrame, objectives: Sequence[str]) -> np.ndarray:

@@ -85,6 +85,11 @@ class ImageNoise:
     device : torch.device
         Where the noise is needed.
 
+    Attributes
+    ----------
+    generators : list of torch.Generator
+        One for each image, on the CPU.
+
     Examples
     --------
     >>> import torch
@@ -98,11 +103,11 @@ class ImageNoise:
     def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device):
         self.shape = shape
         self.device = device
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw(self) -> Tensor:
         """Draw the next noise of every image, shape (n_images, *shape), float32."""
-        out = torch.empty(len(self._generators), *self.shape)
-        for row, generator in zip(out, self._generators, strict=True):
+        out = torch.empty(len(self.generators), *self.shape)
+        for row, generator in zip(out, self.generators, strict=True):
             row.normal_(generator=generator)
         return out.to(self.device)

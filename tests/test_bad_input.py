@@ -1,6 +1,8 @@
 """Every bad input gets an error that says what was expected, what came, and what to do."""
 
 import pickle
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -62,7 +64,7 @@ def with_value(value):
         (IMAGES, {"attention": (5,)}, r"names resolutions \[5\].*it has \[8, 4\]"),
         (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
         (IMAGES, {"conditioning": "cross_attention"}, "needs attention"),
-        (IMAGES, {"prior": "autoregressive"}, "'prior' parameter"),
+        (IMAGES, {"prior": "gaussian"}, "'prior' parameter"),
         (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
         (IMAGES, {"depth": (0, 1)}, "up equal to down or one more"),
     ],
@@ -145,7 +147,11 @@ def test_inverse_transform_refuses(encoder, Z, message):
         ({"sampler": "euler"}, "sampler must be one of"),
         ({"eta": 1.5}, r"eta must be in \[0, 1\], got 1.5"),
         ({"eta": float("nan")}, "eta must be"),
-        ({"prior": "gaussian"}, "prior must be None, 'uniform' or a fitted prior"),
+        (
+            {"prior": "gaussian"},
+            r"prior must be None, 'uniform'.* got 'gaussian'.*fit_prior\('chow_liu', encoder",
+        ),
+        ({"prior": "autoregressive"}, r"fit_prior\('autoregressive', encoder.transform\(X\) > 0.5\)"),
         ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted on 5 bits, the encoder has 16"),
     ],
 )
@@ -186,9 +192,14 @@ def test_an_unfitted_encoder_says_so():
 
 def test_input_perturbation_warns_of_deterministic_sampling():
     encoder = DMZEncoder(**TINY, input_perturbation=0.1).fit(IMAGES)
-    with pytest.warns(UserWarning, match="trained with input perturbation.*eta=0.5"):
-        encoder.sample(1, sampler="ddim", n_steps=2)
-    assert encoder.sample(1, n_steps=2).shape == (1, 8, 8)
+    for sampler in ("ddim", "dpm++", "heun"):
+        message = f"trained with input perturbation.*'{re.escape(sampler)}'.*eta=0.5"
+        with pytest.warns(UserWarning, match=message):
+            encoder.sample(1, sampler=sampler, n_steps=2, match_perturbation=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for options in ({}, {"sampler": "ddim"}, {"match_perturbation": False}, {"sampler": "dpm++_sde"}):
+            assert encoder.sample(1, n_steps=2, **options).shape == (1, 8, 8)
 
 
 def test_read_only_arrays_are_never_written_to():

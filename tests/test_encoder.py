@@ -25,7 +25,7 @@ from dmzrep.errors import (
     PersistenceError,
     TrainingInterruptedWarning,
 )
-from dmzrep.priors import ChowLiuPrior, IndependentPrior, MixturePrior
+from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior
 from dmzrep.training.loop import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -332,7 +332,27 @@ def test_sample_takes_a_prior(encoder, digits):
     assert not np.array_equal(fitted, uniform)
 
 
-@pytest.mark.parametrize("prior", ["uniform", "independent", "chow_liu", "mixture", IndependentPrior()])
+def test_sample_knows_its_own_prior_and_the_shares_of_ones_by_name(encoder, digits):
+    seed = {"n_steps": 2, "random_state": 0}
+    own = encoder.sample(2, **seed)
+    assert np.array_equal(encoder.sample(2, prior=encoder.prior_.name, **seed), own)
+    fitted = IndependentPrior().fit(encoder.transform(digits) > 0.5)
+    expected = encoder.sample(2, prior=fitted, **seed)
+    assert np.array_equal(encoder.sample(2, prior="independent", **seed), expected)
+
+
+@pytest.mark.parametrize(
+    ("output", "codes"),
+    [("logits", r"\(X\) > 0\)"), ("bits", r"\(X\)\)"), ("probabilities", r"\(X\) > 0.5\)")],
+)
+def test_the_remedy_for_a_prior_without_codes_suits_the_output(encoder, output, codes):
+    copied = pickle.loads(pickle.dumps(encoder)).set_params(output=output)
+    other = "chow_liu" if encoder.prior_.name == "mixture" else "mixture"
+    with pytest.raises(ValueError, match=rf"fit_prior\('{other}', encoder.transform{codes}"):
+        copied.sample(prior=other)
+
+
+@pytest.mark.parametrize("prior", [*PRIORS, IndependentPrior()])
 def test_the_prior_is_a_parameter(digits, prior):
     encoder = DMZEncoder(**TINY, prior=prior).fit(digits[:64])
     assert encoder.prior_.name == (prior if isinstance(prior, str) else "independent")
@@ -423,7 +443,7 @@ def test_vectors_train_with_every_conditioning(vectors, conditioning):
 
 
 def test_partial_fit_goes_on_and_learns(digits):
-    encoder = DMZEncoder(**TINY)
+    encoder = DMZEncoder(**TINY, batch_size=32)
     for _ in range(4):
         for start in range(0, 400, 100):
             encoder.partial_fit(digits[start : start + 100])
@@ -487,7 +507,7 @@ def test_a_fit_that_fails_leaves_the_fitted_encoder_as_it_was(vector_encoder, ve
 
 def test_a_checkpoint_of_another_run_is_refused_with_the_differences(digits, tmp_path):
     DMZEncoder(**TINY, checkpoint_dir=tmp_path).fit(digits[:64])
-    with pytest.raises(CheckpointMismatchError, match=r"learning_rate: checkpoint 0\.001, now 0\.01"):
+    with pytest.raises(CheckpointMismatchError, match=r"learning_rate: checkpoint 0\.002, now 0\.01"):
         DMZEncoder(**TINY, checkpoint_dir=tmp_path, learning_rate=0.01).fit(digits[:64])
     with pytest.raises(CheckpointMismatchError, match="data: checkpoint"):
         DMZEncoder(**TINY, checkpoint_dir=tmp_path).fit(digits[64:128])

@@ -39,6 +39,14 @@ PICTURES = {
     "edit_attributes": ("added to 32 images", {"edit_warm", "edit_large", "edit_low"}),
     "walk_between_faces": ("smooth   mean", {"walks", "walks_by_path", "walks_from_noised_images"}),
     "grid_search": ("2-fold cross-validation", {"code_lengths"}),
+    "transfer_emoji": (
+        "test images is among the 10 nearest",
+        {"transfer_emoji", "transfer_emoji_ranks", "transfer"},
+    ),
+    "transfer_edges": (
+        "test images is among the 10 nearest",
+        {"transfer_edges", "transfer_edges_ranks", "transfer"},
+    ),
 }
 
 

@@ -39,9 +39,9 @@ def test_first_bits_are_decoded_as_codes_that_tell_no_others(ordered, digits, bi
 def test_inverted_noise_of_first_bits_is_that_of_the_same_bits(ordered, digits, bits, monkeypatch):
     codes, at = [], StartingRows.at
 
-    def watched(self, *arguments):
+    def watched(self, *arguments, **options):
         codes.append(self.codes)
-        return at(self, *arguments)
+        return at(self, *arguments, **options)
 
     monkeypatch.setattr(StartingRows, "at", watched)
     rebuilt = ordered.reconstruct(digits[:6], n_bits=8, noise="inverted", n_steps=20)

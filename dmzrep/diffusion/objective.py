@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dmzrep.diffusion.likelihood import discretised_gaussian_log_likelihood, gaussian_kl
+from dmzrep.diffusion.perturbation import matched_levels
 from dmzrep.diffusion.schedule import NoiseSchedule
 
 OBJECTIVES = ("v", "epsilon", "sample")
@@ -72,10 +73,7 @@ class Objective:
 
     def interpret(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
         """Turn the raw output into an estimate of clean data and noise."""
-        fraction = None
-        if self.learn_variance:
-            prediction, raw = prediction.chunk(2, dim=1)
-            fraction = (raw + 1.0) / 2.0
+        prediction, fraction = self._split(prediction)
         signal, sigma = self.schedule.signal_and_noise(t, x_t)
         if self.kind == "v":
             return Denoised(signal * x_t - sigma * prediction, sigma * x_t + signal * prediction, fraction)
@@ -83,9 +81,63 @@ class Objective:
             return Denoised((x_t - sigma * prediction) / signal, prediction, fraction)
         return Denoised(prediction, (x_t - signal * prediction) / sigma, fraction)
 
-    def denoise(self, network: Network, x_t: Tensor, t: Tensor, z: Tensor | None) -> Denoised:
-        """Run the network on x_t at integer timesteps t of shape (n,)."""
-        return self.interpret(network(x_t, self.schedule.network_time(t), z), x_t, t)
+    def denoise(
+        self, network: Network, x_t: Tensor, t: Tensor, z: Tensor | None, *, match_perturbation: bool = False
+    ) -> Denoised:
+        """Run the network on x_t at integer timesteps t of shape (n,).
+
+        Parameters
+        ----------
+        network : callable
+            (x_t, network time, z) -> prediction.
+        x_t : Tensor of shape (n, ...)
+            Noised data, without input perturbation.
+        t : Tensor of shape (n,), int64
+            Timesteps.
+        z : Tensor of shape (n, latent_dim) or None
+            Codes.
+        match_perturbation : bool, default=False
+            Show the network x_t as it saw data of the same signal-to-noise ratio in training with input
+            perturbation: scaled, and under another timestep. The estimates are then those of a network that
+            was trained without, which solvers of the ODE need. Without input perturbation nothing changes.
+
+        Returns
+        -------
+        Denoised
+        """
+        if not (match_perturbation and self.input_perturbation > 0.0):
+            return self.interpret(network(x_t, self.schedule.network_time(t), z), x_t, t)
+        tau, alpha_bar = self._matched(t)
+        shape = (-1,) + (1,) * (x_t.dim() - 1)
+        signal, sigma = (
+            level.to(x_t.dtype).view(shape) for level in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+        )
+        spread = 1.0 + self.input_perturbation**2
+        seen = x_t * (signal.square() + spread * sigma.square()).sqrt()
+        prediction, fraction = self._split(network(seen, self.schedule.network_time(tau), z))
+        # seen = signal * x_0 + sigma * n, with n of variance `spread`; given n, training's noise is expected
+        # to be n / spread.
+        if self.kind == "epsilon":
+            x0 = (seen - spread * sigma * prediction) / signal
+        elif self.kind == "v":
+            x0 = (signal * seen - spread * sigma * prediction) / (signal.square() + spread * sigma.square())
+        else:
+            x0 = prediction
+        signal, sigma = self.schedule.signal_and_noise(t, x_t)
+        return Denoised(x0, (x_t - signal * x0) / sigma, fraction)
+
+    def _matched(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        precision = torch.float32 if t.device.type == "mps" else torch.float64
+        tables = matched_levels(self.schedule, self.input_perturbation)
+        tau, alpha_bar = (torch.from_numpy(table).to(t.device, precision)[t] for table in tables)
+        return tau, alpha_bar
+
+    def _split(self, prediction: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Take the learned place of the log-variance, in [0, 1], from the output."""
+        if not self.learn_variance:
+            return prediction, None
+        prediction, raw = prediction.chunk(2, dim=1)
+        return prediction, (raw + 1.0) / 2.0
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """What the network should predict."""

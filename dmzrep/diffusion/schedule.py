@@ -50,6 +50,8 @@ class NoiseSchedule:
         T.
     betas, alpha_bar : ndarray of shape (n_timesteps,)
         In float64.
+    log_snr : ndarray of shape (n_timesteps,)
+        log(alpha_bar / (1 - alpha_bar)), in float64; falls strictly.
 
     References
     ----------
@@ -69,6 +71,7 @@ class NoiseSchedule:
         self.betas = np.asarray(betas, dtype=np.float64)
         self.n_timesteps = len(self.betas)
         self.alpha_bar = np.cumprod(1.0 - self.betas)
+        self.log_snr = np.log(self.alpha_bar) - np.log1p(-self.alpha_bar)
         self._tables: dict[torch.device, Tensor] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -89,6 +92,18 @@ class NoiseSchedule:
     def network_time(self, t: Tensor) -> Tensor:
         """Timesteps on the scale [0, 1000) that networks see, float32."""
         return t.to(torch.float32) * (1000.0 / self.n_timesteps)
+
+    def levels(self, t: int) -> tuple[float, float]:
+        """Give sqrt(alpha_bar) and sqrt(1 - alpha_bar) of one timestep in float64; (1, 0) at t = -1.
+
+        Examples
+        --------
+        >>> from dmzrep.diffusion.schedule import NoiseSchedule
+        >>> NoiseSchedule.named("cosine").levels(-1)
+        (1.0, 0.0)
+        """
+        alpha_bar = 1.0 if t < 0 else float(self.alpha_bar[t])
+        return math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
         """Signal power at integer timesteps, float64 of the shape of t; one where t is -1 (clean data)."""

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dmzrep.batching import batches, pad_rows
-from dmzrep.diffusion.objective import Denoised
-from dmzrep.diffusion.samplers import Grid, invert_ddim, sample_ddim, sample_ddpm
+from dmzrep.diffusion.grids import Grid
+from dmzrep.diffusion.samplers import invert_ddim
+from dmzrep.diffusion.sampling import run_sampler
+from dmzrep.diffusion.scheduler_adapter import SchedulerSampler
+from dmzrep.inference.guidance import code_denoiser
 from dmzrep.inference.trained import TrainedModel
+from dmzrep.inference.watching import StepCallback, StepWatcher
 from dmzrep.networks.codes import UNKNOWN_BIT
 from dmzrep.random import ImageNoise
 from dmzrep.rows import Rows
-
-
-def _denoiser(model: TrainedModel, z: Tensor | None) -> Callable[[Tensor, Tensor], Denoised]:
-    def denoise(x: Tensor, t: Tensor) -> Denoised:
-        return model.objective.denoise(model.network, x, t, z)
-
-    return denoise
 
 
 def whole_codes(codes: np.ndarray, latent_dim: int) -> np.ndarray:
@@ -40,6 +38,16 @@ def whole_codes(codes: np.ndarray, latent_dim: int) -> np.ndarray:
         return codes
     unknown = np.full((len(codes), missing), UNKNOWN_BIT, dtype=np.float32)
     return np.concatenate([codes, unknown], axis=1)
+
+
+class Start(Protocol):
+    """What sampling begins from."""
+
+    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor, **options: Any) -> Tensor:
+        """Give some of the rows at the grid's first timestep, filled up to the rows of `noise`.
+
+        `options` are those of `code_denoiser`, with which rows are inverted.
+        """
 
 
 @dataclass(frozen=True)
@@ -61,15 +69,18 @@ class StartingRows:
     inverted: bool = False
     codes: np.ndarray | None = None
 
-    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor) -> Tensor:
-        """Give some of the rows at the grid's first timestep, filled up to the rows of `noise`."""
+    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor, **options: Any) -> Tensor:
+        """Give some of the rows at the grid's first timestep, filled up to the rows of `noise`.
+
+        `options` are those of `code_denoiser`, with which rows are inverted.
+        """
         size, schedule = len(noise), model.objective.schedule
         x0 = pad_rows(model.model_units(self.rows[part]), size)
         if not self.inverted:
             first = torch.full((size,), grid[0][0], dtype=torch.long, device=model.device)
             return schedule.add_noise(x0, noise, first)
         z = None if self.codes is None else model.padded(self.codes[part], size)
-        return invert_ddim(_denoiser(model, z), x0, grid, schedule)
+        return invert_ddim(code_denoiser(model, z, **options), x0, grid, schedule)
 
 
 @torch.inference_mode()
@@ -79,9 +90,14 @@ def decode(
     seeds: Sequence[int],
     grid: Grid,
     *,
-    sampler: str = "ddim",
+    sampler: str | SchedulerSampler = "ddim",
     eta: float = 0.0,
-    start: StartingRows | None = None,
+    guidance: float = 1.0,
+    match_perturbation: bool = False,
+    start: Start | None = None,
+    progress: bool = False,
+    callback: StepCallback | None = None,
+    return_trajectory: bool = False,
 ) -> np.ndarray:
     """Draw a row for each code.
 
@@ -94,33 +110,68 @@ def decode(
     seeds : sequence of n int
         One for each row; decides its noise, whatever batch it is in.
     grid : sequence of (t, t_prev)
-        Timesteps to visit.
-    sampler : {"ddim", "ddpm"}, default="ddim"
-        See `dmzrep.diffusion.samplers`.
+        Timesteps to visit; empty for a `SchedulerSampler`, which has its own.
+    sampler : {"ddpm", "ddim", "dpm++", "dpm++_sde", "heun"} or SchedulerSampler, default="ddim"
+        See `dmzrep.diffusion.sampling`.
     eta : float, default=0.0
         Of DDIM.
-    start : StartingRows, optional
-        Rows that x at the first timestep is made of; None begins with noise from `seeds`.
+    guidance : float, default=1.0
+        Weight of classifier-free guidance; 1 is without.
+    match_perturbation : bool, default=False
+        See `Objective.denoise`.
+    start : StartingRows or StartingNoise, optional
+        What x at the first timestep is made of; None begins with noise from `seeds`.
+    progress : bool, default=False
+        Show a bar of steps.
+    callback : callable, optional
+        Called as ``callback(step, n_steps, rows)`` after each step with estimates of a batch's clean rows.
+    return_trajectory : bool, default=False
+        Give the estimates of all steps, the rows themselves last.
 
     Returns
     -------
-    ndarray of shape (n, *row_shape)
+    ndarray of shape (n, *row_shape), or (n_steps, n, *row_shape) with `return_trajectory`
         In the user's layout, dtype and range.
     """
     size = model.denoiser_rows
+    parts = list(batches(len(seeds), size))
     out = np.empty((len(seeds), *model.data_format.row_shape), dtype=model.data_format.dtype)
-    for rows in batches(len(seeds), size):
-        n_rows = rows.stop - rows.start
-        padded = [*seeds[rows], *[0] * (size - n_rows)]
-        noise = ImageNoise(padded, model.data_shape, model.device)
-        x = noise.draw()
-        if start is not None:
-            x = start.at(model, grid, rows, x)
-        z = None if codes is None else model.padded(codes[rows], size)
-        denoise, schedule = _denoiser(model, z), model.objective.schedule
-        if sampler == "ddpm":
-            x = sample_ddpm(denoise, x, grid, schedule, noise=noise.draw, clip=model.clip)
-        else:
-            x = sample_ddim(denoise, x, grid, schedule, eta=eta, noise=noise.draw, clip=model.clip)
-        out[rows] = model.data_format.from_model(x[:n_rows])
-    return out
+    options: dict[str, Any] = {"guidance": guidance, "match_perturbation": match_perturbation}
+    n_steps = len(grid) if isinstance(sampler, str) else sampler.n_steps
+    with StepWatcher(
+        model.data_format,
+        len(seeds),
+        len(parts),
+        n_steps,
+        progress=progress,
+        callback=callback,
+        keep=return_trajectory,
+    ) as watcher:
+        for rows in parts:
+            n_rows = rows.stop - rows.start
+            padded = [*seeds[rows], *[0] * (size - n_rows)]
+            noise = ImageNoise(padded, model.data_shape, model.device)
+            x = noise.draw()
+            if start is not None:
+                x = start.at(model, grid, rows, x, **options)
+            z = None if codes is None else model.padded(codes[rows], size)
+            denoise, observe = code_denoiser(model, z, **options), watcher.observer(rows)
+            if isinstance(sampler, str):
+                x = run_sampler(
+                    sampler,
+                    denoise,
+                    x,
+                    grid,
+                    model.objective.schedule,
+                    eta=eta,
+                    noise=noise.draw,
+                    clip=model.clip,
+                    observe=observe,
+                )
+            else:
+                x = sampler.run(denoise, x, generators=noise.generators, observe=observe)
+            out[rows] = model.data_format.from_model(x[:n_rows])
+    if watcher.trajectory is None:
+        return out
+    watcher.trajectory[-1] = out
+    return watcher.trajectory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,17 +11,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep.random import draw_seed
 
+#: Rows that matrix products see at a time.
+BLOCK_ROWS = 128
+
 
 class CodePrior(BaseEstimator):
     """Base of the priors: checks, seeds, and state as plain arrays.
 
     A subclass names its fitted arrays in `state_names` and gives `_fit`, `_log_prob` and
     `_from_uniform`, which turns uniform numbers into codes row by row. One row of uniforms makes
-    one code, so the first m of n samples are the m samples of the same seed.
+    one code, so the first m of n samples are the m samples of the same seed. What is computed of a row
+    depends on no other row, to the last bit; matrix products therefore go through `in_blocks`.
     """
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
+    _parameter_constraints: ClassVar[dict] = {}
 
     def fit(self, bits: np.ndarray, y: object = None) -> Self:
         """Fit the prior to codes.
@@ -35,6 +41,7 @@ class CodePrior(BaseEstimator):
         -------
         self
         """
+        self._validate_params()
         bits = check_bits(bits)
         self.n_features_in_ = bits.shape[1]
         self._fit(bits.astype(np.float64))
@@ -121,6 +128,29 @@ def check_bits(bits: Any, latent_dim: int | None = None) -> np.ndarray:
     if not np.isin(bits, (0, 1)).all():
         raise ValueError("bits must be zeros and ones; threshold probabilities with Z > 0.5 first.")
     return bits
+
+
+def in_blocks(
+    function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, size: int = BLOCK_ROWS
+) -> np.ndarray:
+    """Apply a row-wise function to blocks of exactly `size` rows; the last one is filled up and cut.
+
+    Matrix products choose their order of summation by the shape of the block. At one shape a row's
+    result is the same to the last bit in any company, and memory does not grow with the rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.priors.base import in_blocks
+    >>> in_blocks(lambda block: block.sum(axis=1), np.eye(5), size=2).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    parts = []
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        padding = np.repeat(block[-1:], size - len(block), axis=0)
+        parts.append(function(np.concatenate([block, padding]))[: len(block)])
+    return np.concatenate(parts)
 
 
 def smoothed_mean(bits: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -58,7 +58,7 @@ class IndependentPrior(CodePrior):
         self.probabilities_ = smoothed_mean(bits)
 
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
-        return bits @ np.log(self.probabilities_) + (1.0 - bits) @ np.log1p(-self.probabilities_)
+        return np.where(bits > 0.5, np.log(self.probabilities_), np.log1p(-self.probabilities_)).sum(axis=1)
 
     def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         return uniform < self.probabilities_

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+from typing import ClassVar
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
 
 from dmzrep.priors.base import CodePrior, smoothed_mean
+from dmzrep.priors.components import log_joint, mixture_log_prob, pick
 
 
 class MixturePrior(CodePrior):
@@ -46,6 +51,12 @@ class MixturePrior(CodePrior):
 
     name = "mixture"
     state_names = ("log_weights_", "probabilities_")
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
 
     def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=0):
         self.n_components = n_components
@@ -61,7 +72,7 @@ class MixturePrior(CodePrior):
         self.log_weights_ = np.full(n_components, -np.log(n_components))
         previous = -np.inf
         for _ in range(self.max_iter):
-            joint = self._log_joint(bits)
+            joint = log_joint(bits, self.probabilities_, self.log_weights_)
             total = logsumexp(joint, axis=1)
             responsibilities = np.exp(joint - total[:, None])
             self.probabilities_ = smoothed_mean(bits, responsibilities)
@@ -71,17 +82,12 @@ class MixturePrior(CodePrior):
                 break
             previous = total.mean()
 
-    def _log_joint(self, bits: np.ndarray) -> np.ndarray:
-        p = self.probabilities_
-        return bits @ np.log(p).T + (1.0 - bits) @ np.log1p(-p).T + self.log_weights_
-
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
-        return logsumexp(self._log_joint(bits), axis=1)
+        return mixture_log_prob(bits, self.probabilities_, self.log_weights_)
 
     def _n_uniform(self) -> int:
         return self.n_features_in_ + 1
 
     def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        cumulative = np.cumsum(np.exp(self.log_weights_))
-        component = np.searchsorted(cumulative, uniform[:, 0] * cumulative[-1], side="right")
-        return uniform[:, 1:] < self.probabilities_[np.minimum(component, len(cumulative) - 1)]
+        component = pick(uniform[:, 0], np.exp(self.log_weights_))
+        return uniform[:, 1:] < self.probabilities_[component]

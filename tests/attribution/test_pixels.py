@@ -29,9 +29,8 @@ def sprites():
 
 @pytest.fixture(scope="module")
 def colour_encoder(sprites):
-    return DMZEncoder(6, width=(8,), encoder_width=8, init="itq", max_iter=2, random_state=0).fit(
-        sprites.images
-    )
+    params = {"width": (8,), "encoder_width": 8, "init": "itq", "max_iter": 2, "batch_size": 32}
+    return DMZEncoder(6, **params, random_state=0).fit(sprites.images)
 
 
 @pytest.fixture(scope="module")

@@ -1,83 +1,15 @@
-import itertools
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.diffusion.objective import OBJECTIVES, Denoised, Objective
-from dmzrep.diffusion.samplers import SPACINGS, invert_ddim, sample_ddim, sample_ddpm, timestep_grid
+from dmzrep.diffusion.samplers import invert_ddim, sample_ddim, sample_ddpm
 from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
 
 quick = settings(deadline=None, max_examples=60)
 PREDICTION_TYPES = {"v": "v_prediction", "epsilon": "epsilon", "sample": "sample"}
-
-
-# -- grids -----------------------------------------------------------------------------------------
-
-
-@st.composite
-def grid_sizes(draw):
-    n_timesteps = draw(st.integers(1, 2000))
-    return n_timesteps, draw(st.integers(1, n_timesteps))
-
-
-@quick
-@given(sizes=grid_sizes(), spacing=st.sampled_from(SPACINGS))
-def test_a_grid_leads_from_the_last_timestep_to_clean_data_and_only_down(sizes, spacing):
-    n_timesteps, n_steps = sizes
-    grid = timestep_grid(n_timesteps, n_steps, spacing)
-    assert len(grid) == n_steps
-    assert grid[0][0] == n_timesteps - 1 and grid[-1][1] == -1
-    assert all(type(t) is int and t > t_prev >= -1 for t, t_prev in grid)
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(grid))
-
-
-@quick
-@given(sizes=grid_sizes())
-def test_strides_are_as_equal_as_whole_numbers_allow(sizes):
-    n_timesteps, n_steps = sizes
-    strides = [t - t_prev for t, t_prev in timestep_grid(n_timesteps, n_steps)]
-    assert max(strides) - min(strides) <= 1
-    uniform = [t - t_prev for t, t_prev in timestep_grid(n_timesteps, n_steps, "uniform")]
-    assert uniform[-1] == 1 or n_steps == 1
-    assert n_steps < 3 or max(uniform[:-1]) - min(uniform[:-1]) <= 1
-
-
-@quick
-@given(n_timesteps=st.integers(1, 300), spacing=st.sampled_from(SPACINGS))
-def test_as_many_steps_as_timesteps_visit_each_one(n_timesteps, spacing):
-    every = [(t, t - 1) for t in range(n_timesteps - 1, -1, -1)]
-    assert timestep_grid(n_timesteps, n_timesteps, spacing) == every
-
-
-@pytest.mark.parametrize("n_steps", [0, -1, 11])
-def test_impossible_numbers_of_steps_are_refused(n_steps):
-    with pytest.raises(ValueError, match=f"n_steps must be from 1 to n_timesteps=10, got {n_steps}"):
-        timestep_grid(10, n_steps)
-
-
-@quick
-@given(sizes=grid_sizes(), start=st.floats(0.0, 1.0, exclude_min=True), spacing=st.sampled_from(SPACINGS))
-def test_a_grid_with_a_start_is_that_of_the_timesteps_below_it(sizes, start, spacing):
-    n_timesteps, n_steps = sizes
-    below = round(start * n_timesteps)
-    if below == 0:
-        with pytest.raises(ValueError, match=f"leaves none of the {n_timesteps} timesteps"):
-            timestep_grid(n_timesteps, n_steps, spacing, start=start)
-    elif n_steps > below:
-        with pytest.raises(ValueError, match=f"n_steps must be from 1 to .*={below}"):
-            timestep_grid(n_timesteps, n_steps, spacing, start=start)
-    else:
-        grid = timestep_grid(n_timesteps, n_steps, spacing, start=start)
-        assert grid == timestep_grid(below, n_steps, spacing)
-        assert grid[0][0] == below - 1
-
-
-@pytest.mark.parametrize("start", [0.0, -0.5, 1.01, float("nan"), float("inf"), None])
-def test_impossible_starts_are_refused(start):
-    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\]"):
-        timestep_grid(10, 1, start=start)
 
 
 # -- against diffusers -----------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from dmzrep.batching import DENOISER_ROWS
-from dmzrep.diffusion.samplers import invert_ddim, sample_ddim, timestep_grid
+from dmzrep.diffusion.grids import timestep_grid
+from dmzrep.diffusion.samplers import invert_ddim, sample_ddim
 from dmzrep.inference import StartingRows
 
 

@@ -6,15 +6,32 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior, UniformPrior, fit_prior
+from dmzrep.priors import (
+    PRIORS,
+    AutoregressivePrior,
+    ChowLiuPrior,
+    DatasetPrior,
+    IndependentPrior,
+    MixturePrior,
+    UniformPrior,
+    fit_prior,
+)
 from dmzrep.priors.base import check_bits, smoothed_mean
 
 quick = settings(deadline=None, max_examples=15)
 any_seed = st.integers(0, 2**31 - 1)
-any_prior = st.sampled_from(list(PRIORS.values()))
+
+
+def swapped(**params):
+    return DatasetPrior(**{"swap": 0.3, "n_neighbors": 3} | params)
+
+
+KINDS = {**PRIORS, "swapped": swapped}
+any_prior = st.sampled_from(list(KINDS.values()))
 
 
 def every_code(latent_dim):
@@ -32,7 +49,14 @@ def correlated_bits(seed, n=400, latent_dim=5):
     return bits
 
 
-@pytest.fixture(params=PRIORS.values(), ids=PRIORS)
+def distance_to_frequencies(prior, samples):
+    """Total variation between probabilities of all codes and how often samples show them."""
+    n, latent_dim = samples.shape
+    counts = np.bincount(samples @ (1 << np.arange(latent_dim)[::-1]), minlength=2**latent_dim)
+    return np.abs(counts / n - np.exp(prior.log_prob(every_code(latent_dim)))).sum() / 2
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
 def kind(request):
     return request.param
 
@@ -50,17 +74,14 @@ def test_probabilities_of_all_codes_sum_to_one(kind, seed, latent_dim, n):
 @given(kind=any_prior, seed=any_seed)
 def test_samples_are_as_frequent_as_their_probabilities(kind, seed):
     prior = kind().fit(correlated_bits(seed, latent_dim=4))
-    samples = prior.sample(20_000, random_state=seed)
-    counts = np.bincount(samples @ (1 << np.arange(4)[::-1]), minlength=16)
-    probabilities = np.exp(prior.log_prob(every_code(4)))
     # The expected distance of a right sampler is below 0.012.
-    assert np.abs(counts / 20_000 - probabilities).sum() / 2 < 0.025
+    assert distance_to_frequencies(prior, prior.sample(20_000, random_state=seed)) < 0.025
 
 
 @quick
 @given(kind=any_prior, seed=any_seed, few=st.integers(1, 30), more=st.integers(0, 30))
 def test_few_samples_are_the_first_of_many(kind, seed, few, more):
-    prior = kind().fit(correlated_bits(1))
+    prior = kind().fit(correlated_bits(1, 60))
     assert np.array_equal(prior.sample(few, seed), prior.sample(few + more, seed)[:few])
 
 
@@ -100,6 +121,36 @@ def test_bits_that_never_change_have_finite_log_probabilities(kind, n):
         assert seen > unseen
 
 
+def test_samples_of_twelve_bits_fit_their_probabilities(kind):
+    prior = kind().fit(correlated_bits(12, 500, 12))
+    log_prob = prior.log_prob(every_code(12))
+    assert np.exp(log_prob).sum() == pytest.approx(1.0, abs=1e-9)
+    samples = prior.sample(60_000, random_state=1)
+    counts = np.bincount(samples @ (1 << np.arange(12)[::-1]), minlength=4096)
+    # Codes that are expected often enough for the statistic, and all others together.
+    expected = 60_000 * np.exp(log_prob)
+    often = expected >= 10
+    pooled = [np.append(part[often], part[~often].sum()) for part in (counts, expected)]
+    pooled = [part[pooled[1] > 0] for part in pooled]
+    assert chisquare(pooled[0], pooled[1] * 60_000 / pooled[1].sum()).pvalue > 1e-4
+
+
+def test_rows_do_not_depend_on_their_company(kind):
+    bits = correlated_bits(13, 300, 9)
+    prior = kind().fit(bits)
+    assert np.array_equal(prior.log_prob(bits)[130:132], prior.log_prob(bits[130:132]))
+    assert np.array_equal(prior.sample(300, 0)[:1], prior.sample(1, 0))
+
+
+def test_fewer_rows_than_bits_will_do(kind):
+    bits, fresh = np.split(correlated_bits(14, 500, 64), [25])
+    prior = kind().fit(bits)
+    others = np.random.default_rng(0).integers(0, 2, (50, 64))
+    assert np.isfinite(prior.log_prob(others)).all()
+    assert prior.sample(3, 0).shape == (3, 64)
+    assert prior.score(fresh) > IndependentPrior().fit(bits).score(fresh) - 0.5
+
+
 def test_a_single_bit_will_do(kind):
     prior = kind().fit(np.array([[0], [1], [1], [1]] * 10))
     assert np.exp(prior.log_prob([[0], [1]])).sum() == pytest.approx(1.0)
@@ -125,8 +176,10 @@ def test_a_prior_is_rebuilt_from_its_state(kind):
     state = prior.state()
     assert set(state) == set(prior.state_names)
     rebuilt = clone(prior).restore(state, bits.shape[1])
-    assert np.array_equal(rebuilt.log_prob(bits), prior.log_prob(bits))
+    codes = every_code(bits.shape[1])
+    assert np.array_equal(rebuilt.log_prob(codes), prior.log_prob(codes))
     assert np.array_equal(rebuilt.sample(30, 5), prior.sample(30, 5))
+    assert distance_to_frequencies(rebuilt, rebuilt.sample(20_000, 6)) < 0.03
     for array in state.values():
         array[...] = 0
     assert np.isfinite(rebuilt.log_prob(bits)).all()
@@ -192,4 +245,11 @@ def test_means_are_smoothed_by_half_a_count_on_each_side():
 
 def test_names_are_those_of_the_table():
     assert {name: prior.name for name, prior in PRIORS.items()} == {name: name for name in PRIORS}
-    assert set(PRIORS.values()) == {UniformPrior, IndependentPrior, ChowLiuPrior, MixturePrior}
+    assert set(PRIORS.values()) == {
+        UniformPrior,
+        IndependentPrior,
+        ChowLiuPrior,
+        MixturePrior,
+        DatasetPrior,
+        AutoregressivePrior,
+    }

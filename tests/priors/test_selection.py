@@ -6,7 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior, UniformPrior, fit_prior
 
-quick = settings(deadline=None, max_examples=10)
+quick = settings(deadline=None, max_examples=3)
 any_seed = st.integers(0, 2**31)
 
 
@@ -35,7 +35,7 @@ def test_auto_takes_a_richer_prior_for_correlated_bits(seed):
     rng = np.random.default_rng(seed)
     bits = np.repeat(rng.random((600, 3)) < 0.4, 3, axis=1) ^ (rng.random((600, 9)) < 0.05)
     prior = fit_prior("auto", bits, seed)
-    assert prior.name in ("chow_liu", "mixture")
+    assert prior.name in ("chow_liu", "mixture", "dataset", "autoregressive")
     assert prior.score(bits) > IndependentPrior().fit(bits).score(bits) + 1.0
 
 
@@ -78,7 +78,7 @@ def test_a_prior_may_be_given_and_is_not_touched(given_prior):
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="chow_liu"):
-        fit_prior("autoregressive", independent_bits(3, 50))
+        fit_prior("gaussian", independent_bits(3, 50))
 
 
 def test_a_single_row_and_column_will_do():

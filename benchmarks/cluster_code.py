@@ -1,0 +1,136 @@
+"""A diffusion model that is told the cluster of an image: could k-means labels do as well as learned bits?"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor
+
+from benchmarks.contenders import fit_with
+from dmzrep import DMZEncoder
+from dmzrep.diffusion.objective import Objective
+from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.priors import CodePrior
+from dmzrep.training import Trainer, TrainingConfig
+
+#: Rows that k-means is fitted on at most, as in `benchmarks.rivals`.
+FIT_ROWS = 10_000
+
+
+class ClusterTrainer(Trainer):
+    """Trains the denoiser with the label of the nearest centre, one-hot, as the code; no encoder learns.
+
+    Parameters
+    ----------
+    model, objective, config, seed
+        As in `Trainer`.
+    centres : Tensor of shape (latent_dim, n_numbers)
+        Centres of clusters, in model units.
+    seconds : float
+        What finding them took; counts as training.
+    """
+
+    def __init__(
+        self,
+        model: DiffusionAutoencoder,
+        objective: Objective,
+        config: TrainingConfig,
+        seed: int,
+        *,
+        centres: Tensor,
+        seconds: float,
+    ):
+        super().__init__(model, objective, config, seed)
+        self.centres = centres.to(self.device)
+        self.seconds += seconds
+
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
+        code = one_hot(nearest(x0, self.centres), len(self.centres))
+        return 2.0 * code - 1.0, code
+
+
+def nearest(x0: Tensor, centres: Tensor) -> Tensor:
+    """Give the number of the nearest centre of each row, shape (n,)."""
+    return torch.cdist(x0.flatten(1), centres).argmin(dim=1)
+
+
+def one_hot(labels: Tensor, n_labels: int) -> Tensor:
+    """Give labels as float32 columns of zeros and ones."""
+    return torch.nn.functional.one_hot(labels, n_labels).float()
+
+
+class ClusterPrior(CodePrior):
+    """One of the bits is one: cluster k with the share that it has among the codes.
+
+    Attributes
+    ----------
+    shares_ : ndarray of shape (latent_dim,)
+        Shares of the clusters.
+    """
+
+    name: ClassVar[str] = "clusters"
+    state_names: ClassVar[tuple[str, ...]] = ("shares_",)
+
+    def _n_uniform(self) -> int:
+        return 1
+
+    def _fit(self, bits: np.ndarray) -> None:
+        if not (bits.sum(axis=1) == 1.0).all():
+            raise ValueError("bits must be one-hot: a single one in each row.")
+        self.shares_ = bits.mean(axis=0)
+
+    def _log_prob(self, bits: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return np.where(bits.sum(axis=1) == 1.0, np.log(bits @ self.shares_), -np.inf)
+
+    def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        ends = np.cumsum(self.shares_)
+        labels = np.searchsorted(ends / ends[-1], uniform[:, 0], side="right")
+        return np.eye(self.n_features_in_)[labels]
+
+
+def fit_clusters(encoder: DMZEncoder, X: np.ndarray) -> tuple[DMZEncoder, ClusterPrior]:
+    """Train an encoder's denoiser with clusters as codes.
+
+    Parameters
+    ----------
+    encoder : DMZEncoder
+        Its `latent_dim` is the number of clusters. Its own encoder learns nothing and is of no use.
+    X : ndarray of shape (n, ...)
+        Images.
+
+    Returns
+    -------
+    encoder : DMZEncoder
+        Fitted, as a decoder of one-hot codes.
+    prior : ClusterPrior
+        Of the clusters of X.
+    """
+    encoder.set_params(init="random", encoder_augment=None, prior="uniform", validation_fraction=0.0)
+    found: dict[str, Any] = {}
+
+    def make_trainer(
+        model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int
+    ) -> ClusterTrainer:
+        begun = time.perf_counter()
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(X))[:FIT_ROWS])
+        kmeans = MiniBatchKMeans(encoder.latent_dim, random_state=seed, n_init=3, batch_size=2048)
+        kmeans.fit(flat_units(X[chosen]))
+        found["centres"] = torch.from_numpy(kmeans.cluster_centers_.astype(np.float32))
+        seconds = time.perf_counter() - begun
+        return ClusterTrainer(model, objective, config, seed, centres=found["centres"], seconds=seconds)
+
+    fit_with(make_trainer, encoder, X)
+    parts = [torch.from_numpy(flat_units(X[i : i + 1000])) for i in range(0, len(X), 1000)]
+    labels = torch.cat([nearest(part, found["centres"]) for part in parts])
+    return encoder, ClusterPrior().fit(one_hot(labels, encoder.latent_dim).numpy())
+
+
+def flat_units(X: np.ndarray) -> np.ndarray:
+    """Give uint8 images as flat float32 rows in model units, in the order of (channels, height, width)."""
+    first = np.moveaxis(X, 3, 1) if X.ndim == 4 else X
+    return first.reshape(len(X), -1).astype(np.float32) / 127.5 - 1.0

@@ -1,0 +1,249 @@
+"""How good generated images are, against denoising steps: with learned bits, without a code, with clusters.
+
+    python -m benchmarks.generation --data DATA --models FOLDER --set mnist --seconds 420 --seeds 0 1 2 \\
+        [--kinds bits none clusters real] [--samplers ddim ddpm] [--steps 1 2 5 10 20 50 100] [--threads 1]
+
+Kinds of models, all with one network and one time of training:
+
+bits      DMZEncoder; codes from its fitted prior and, a row of its own, from fair coins ("uniform")
+none      the unconditional model, ``conditioning="none"``
+clusters  the label of one of `latent_dim` k-means clusters, one-hot, in place of learned bits; drawn by the
+          clusters' shares
+real      no model: train images in the place of samples, which is as near as a distance comes to 0
+
+Distances are between `--samples` generated images and the test images (`--reference train` takes as many
+train images). Features are those of a classifier trained on the train images (digits, or all attributes of
+avatars at once), and of the Inception network where its weights are installed. The classifier and the models
+are kept in `--models` and used again. One row for each extractor is appended to `results/generation.jsonl`;
+rows that are there already are skipped. Precision, recall, density and coverage take equally many images of
+both sides, "n_manifold".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks import results
+from benchmarks.cluster_code import ClusterPrior, fit_clusters
+from benchmarks.datasets import ImageData
+from benchmarks.time_to_quality import NO_LIMIT, SETS
+from dmzrep import DMZEncoder
+from dmzrep.metrics import (
+    ClassifierFeatures,
+    FeatureSet,
+    InceptionFeatures,
+    extract_features,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
+from dmzrep.metrics.features import Extractor
+
+RESULTS = "generation"
+KINDS = ("bits", "none", "clusters", "real")
+#: Where codes come from, for each kind of model.
+PRIORS: dict[str, tuple[str | None, ...]] = {
+    "bits": ("fitted", "uniform"),
+    "none": (None,),
+    "clusters": ("shares",),
+    "real": (None,),
+}
+EXTRACTORS = ("classifier", "inception")
+STEPS = (1, 2, 5, 10, 20, 50, 100)
+
+
+def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Key of every set of samples that is asked for."""
+    about = {"set": parsed.set, "reference": parsed.reference, "n_samples": parsed.samples}
+    for seed in parsed.seeds:
+        for kind in parsed.kinds:
+            if kind == "real":
+                no_model = {"seconds_asked": None, "latent_dim": None, "parameters": None}
+                yield {
+                    **about,
+                    "kind": kind,
+                    "prior": None,
+                    "sampler": None,
+                    "steps": None,
+                    "seed": seed,
+                } | no_model
+                continue
+            latent_dim = parsed.latent_dim or SETS[parsed.set].latent_dim
+            model = {"seconds_asked": parsed.seconds, "latent_dim": latent_dim, "parameters": parsed.params}
+            for sampler in parsed.samplers:
+                for prior in PRIORS[kind]:
+                    for steps in parsed.steps:
+                        key = {"kind": kind, "prior": prior, "sampler": sampler, "steps": steps, "seed": seed}
+                        yield {**about, **key, **model}
+
+
+class Models:
+    """Trained models and the classifier of a set of images, from a folder or made anew and kept there."""
+
+    def __init__(self, folder: Path, name: str, data: ImageData):
+        self.folder, self.name, self.data = folder, name, data
+        folder.mkdir(parents=True, exist_ok=True)
+        self._latest: tuple[Path, Any] | None = None
+
+    def extractor(self, name: str) -> Extractor:
+        """Give an extractor of features by name."""
+        if name == "inception":
+            return InceptionFeatures()
+        path = self.folder / f"{self.name}-classifier.safetensors"
+        if not path.exists():
+            ClassifierFeatures().fit(self.data.train, self.data.train_labels).save(path)
+        return ClassifierFeatures.load(path)
+
+    def model(self, key: dict[str, Any]) -> tuple[DMZEncoder, ClusterPrior | None, dict[str, Any]]:
+        """Give the model of a row, the prior of its clusters, and what its training was."""
+        short = f"{key['latent_dim']}-{key['seconds_asked']:g}s-{key['seed']}"
+        path = self.folder / f"{self.name}-{key['kind']}-{short}.safetensors"
+        if self._latest is None or self._latest[0] != path:
+            self._latest = path, self._load(path, key) if path.exists() else self._train(path, key)
+        return self._latest[1]
+
+    def _train(self, path: Path, key: dict[str, Any]) -> Any:
+        given = {"max_time": key["seconds_asked"], "max_iter": NO_LIMIT, "random_state": key["seed"]}
+        given |= {"conditioning": "none"} if key["kind"] == "none" else {}
+        encoder = DMZEncoder(key["latent_dim"], **(given | key["parameters"]))
+        if key["kind"] == "clusters":
+            prior = fit_clusters(encoder, self.data.train)[1]
+            np.save(_shares_file(path), prior.shares_)
+        else:
+            encoder.fit(self.data.train)
+        encoder.save(path)
+        # Always as it comes from its file, so that a run that was cut off goes on with the same model.
+        return self._load(path, key)
+
+    def _load(self, path: Path, key: dict[str, Any]) -> Any:
+        encoder, prior = DMZEncoder.load(path), None
+        differing = {k: v for k, v in key["parameters"].items() if _plain(getattr(encoder, k)) != _plain(v)}
+        if differing:
+            raise ValueError(
+                f"{path} was trained with other parameters than {differing}. "
+                "Choose another folder as --models."
+            )
+        if key["kind"] == "clusters":
+            prior = ClusterPrior().restore({"shares_": np.load(_shares_file(path))}, key["latent_dim"])
+        last = encoder.history_.iloc[-1]
+        about = {"seconds": float(last["seconds"]), "images_seen": int(last["images"])}
+        about["prior_name"] = None if encoder.prior_ is None else encoder.prior_.name
+        return encoder, prior, about
+
+
+def _shares_file(path: Path) -> Path:
+    return path.with_name(path.name.replace(".safetensors", "-shares.npy"))
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Give the samples of a row, and what else there is to say of them."""
+    if key["kind"] == "real":
+        chosen = np.random.default_rng(key["seed"]).permutation(len(models.data.train))[: key["n_samples"]]
+        return models.data.train[np.sort(chosen)], {}
+    encoder, clusters, about = models.model(key)
+    prior = clusters if key["kind"] == "clusters" else "uniform" if key["prior"] == "uniform" else None
+    begun = time.perf_counter()
+    options = {"n_steps": key["steps"], "sampler": key["sampler"], "random_state": key["seed"]}
+    samples = encoder.sample(key["n_samples"], prior=prior, **options)
+    about = {**about, "sampling_seconds": time.perf_counter() - begun}
+    if key["prior"] != "fitted":
+        about["prior_name"] = key["prior"]
+    return samples, about
+
+
+def measure(reference: FeatureSet, samples: np.ndarray, extractor: Extractor) -> dict[str, Any]:
+    """Every measure of samples under one extractor."""
+    generated = extract_features(samples, extractor)
+    row = frechet_distance(reference, generated).to_dict()
+    row |= kernel_distance(reference, generated).scores
+    n = min(len(reference), len(generated))
+    some, others = (FeatureSet(x.features[:n], x.source) for x in (reference, generated))
+    manifold = precision_recall(some, others)
+    return row | manifold.scores | manifold.settings | {"n_manifold": n}
+
+
+def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--models", type=Path, required=True, help="folder of trained models; not for git")
+    parser.add_argument("--set", required=True, choices=list(SETS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--samplers", nargs="+", default=["ddim", "ddpm"])
+    parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seconds", type=float, default=420.0, help="training of each model")
+    parser.add_argument("--samples", type=int, default=5_000)
+    parser.add_argument("--reference", choices=("test", "train"), default="test")
+    installed = [name for name in EXTRACTORS if name != "inception" or InceptionFeatures.is_installed()]
+    parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=installed)
+    parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
+    parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
+    parser.add_argument("--threads", type=int, help="threads of all libraries")
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
+    parsed = parser.parse_args(arguments)
+    if parsed.reference == "train" and "real" in parsed.kinds:
+        parsed.kinds.remove("real")  # Train images are no samples against train images.
+    return parsed
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, append its rows and print them."""
+    parsed = arguments_of(arguments)
+    done = results.read(RESULTS, parsed.results)
+    with ExitStack() as stack:
+        if parsed.threads:
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(parsed.threads)
+            stack.enter_context(threadpool_limits(parsed.threads))
+        models, references = None, {}
+        for key in planned(parsed):
+            missing = [name for name in parsed.extractors if not _is_done(done, key | {"features": name})]
+            if not missing:
+                continue
+            if models is None:
+                models = Models(parsed.models, parsed.set, SETS[parsed.set].load(parsed.data))
+            samples, about = draw(models, key)
+            for name in missing:
+                if name not in references:
+                    references[name] = _reference(models, name, parsed)
+                extractor, reference, said = references[name]
+                row = {**key, "features": name, **said, **about, **measure(reference, samples, extractor)}
+                row = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
+                results.append(RESULTS, row | {"threads": torch.get_num_threads()}, parsed.results)
+                print(row, flush=True)
+
+
+def _is_done(rows: list[dict[str, Any]], key: dict[str, Any]) -> bool:
+    key = _plain(key)
+    return any(all(row.get(name) == value for name, value in key.items()) for row in rows)
+
+
+def _reference(
+    models: Models, name: str, parsed: argparse.Namespace
+) -> tuple[Extractor, FeatureSet, dict[str, Any]]:
+    """Give an extractor, the features of the real images, and how good the extractor is."""
+    extractor, data = models.extractor(name), models.data
+    images = data.test if parsed.reference == "test" else data.train[: parsed.samples]
+    said = {}
+    if isinstance(extractor, ClassifierFeatures):
+        said["extractor_accuracy"] = extractor.score(data.test, data.test_labels)
+    return extractor, extract_features(images, extractor), said
+
+
+if __name__ == "__main__":
+    main()

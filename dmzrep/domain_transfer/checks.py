@@ -1,0 +1,96 @@
+"""Checks of what users hand to the transfer."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep.codec import check_codec, code_probabilities
+from dmzrep.domain_transfer.calibration import CALIBRATIONS
+from dmzrep.domain_transfer.features import FEATURES
+from dmzrep.domain_transfer.mappings import MAPPINGS
+
+
+def check_choice(name: str, value: Any, legal: tuple) -> None:
+    """Raise unless a value is one of the legal ones; name the nearest."""
+    if value not in legal:
+        near = difflib.get_close_matches(str(value), [str(one) for one in legal], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {legal}, got {value!r}.{hint}")
+
+
+def check_parameters(transfer: Any) -> None:
+    """Raise unless a transfer's parameters are legal and its encoders are fitted."""
+    for name in ("source", "target"):
+        encoder = getattr(transfer, name)
+        check_codec(encoder, name)
+        if isinstance(encoder, BaseEstimator):
+            check_is_fitted(
+                encoder,
+                msg=f"{name} is a %(name)s that is not fitted yet. Fit it on images of its domain first: "
+                "it is used as it is.",
+            )
+    check_choice("mapping", transfer.mapping, ("auto", *MAPPINGS))
+    check_choice("features", transfer.features, FEATURES)
+    check_choice("calibration", transfer.calibration, (*CALIBRATIONS, None))
+    alpha = transfer.alpha
+    if not isinstance(alpha, (int, float, np.number)) or alpha is True or not 0.0 < alpha < math.inf:
+        raise ValueError(f"alpha must be a finite number above 0, got {alpha!r}.")
+    if not _is_integer(transfer.n_folds, 2):
+        raise ValueError(f"n_folds must be an integer of at least 2, got {transfer.n_folds!r}.")
+    sizes = transfer.hidden_layer_sizes
+    if not isinstance(sizes, (tuple, list)) or not all(_is_integer(size, 1) for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be a tuple of integers of at least 1, got {sizes!r}.")
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return isinstance(value, (int, np.integer)) and value is not True and bool(value >= least)
+
+
+def encoded(encoder: Any, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:
+    """Probabilities of a one of every row's bits; errors say which of the two encoders they are about."""
+    try:
+        probabilities = code_probabilities(encoder, X)
+    except ValueError as error:
+        error.add_note(f"This is about {name} and its images.")
+        raise
+    if len(probabilities) == 0:
+        raise ValueError(f"The images of {name} are none; at least one is needed.")
+    if latent_dim is not None and probabilities.shape[1] != latent_dim:
+        raise ValueError(
+            f"{name} gives codes of {probabilities.shape[1]} bits, but the transfer was fitted to "
+            f"{latent_dim}. Call fit again after a change of an encoder."
+        )
+    return probabilities
+
+
+def check_pairs(X_a: Any, X_b: Any) -> None:
+    """Raise unless there are as many images of one domain as of the other."""
+    if len(X_a) != len(X_b):
+        raise ValueError(
+            f"X_a and X_b must be pairs, row by row, got {len(X_a)} and {len(X_b)} rows. "
+            "Leave out images without a partner."
+        )
+
+
+def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
+    """Give the group of each pair as an integer; raise where folds cannot be made."""
+    values = np.arange(n_pairs) if groups is None else np.asarray(groups)
+    if values.shape != (n_pairs,):
+        raise ValueError(
+            f"groups must name a group for each of the {n_pairs} pairs, got shape {values.shape}."
+        )
+    values = np.unique(values, return_inverse=True)[1].reshape(-1)
+    n_groups, needed = int(values.max()) + 1, 4 * n_folds
+    if n_groups < needed:
+        what = "pairs" if groups is None else "groups of pairs"
+        raise ValueError(
+            f"Too few {what} for n_folds={n_folds}: got {n_groups}, at least {needed} are needed "
+            "(four a fold). Give more, or use fewer folds."
+        )
+    return values

@@ -1,0 +1,148 @@
+"""Rows to their noise and back, and what is built on it."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
+
+from dmzrep import AttributeEditor, DMZEncoder, interpolate, inversion_error
+from dmzrep.diffusion.grids import timestep_grid
+from dmzrep.errors import CodeWarning
+from dmzrep.inference import StartingNoise, StartingRows, between_noises, decode, invert
+from dmzrep.inversion import row_errors
+
+TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "init": "pca"}
+N = 66  # More than a batch.
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    """Floats, so that nothing is lost by rounding."""
+    return digits[:300] / 255.0
+
+
+@pytest.fixture(scope="module")
+def tiny(images):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CodeWarning)
+        encoder = DMZEncoder(8, **TINY, random_state=0).fit(images)
+    # A network that has hardly learned anything is nearly zero, and easy to invert; this one is not.
+    generator = torch.Generator().manual_seed(0)
+    for weights in encoder.model_.parameters():
+        weights += 0.1 * torch.randn(weights.shape, generator=generator)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def bits(tiny, images):
+    return tiny.transform(images[:N]) > 0.5
+
+
+@pytest.mark.parametrize("start", [1.0, 0.6])
+def test_noise_is_that_from_which_decoding_begins(tiny, images, bits, start):
+    model, grid = tiny._model(), timestep_grid(50, 2, start=start)
+    noise = invert(model, images[:N], bits, grid)
+    assert noise.shape == (N, 1, 8, 8) and noise.dtype == np.float32
+    found = decode(model, bits, [0] * N, grid, start=StartingNoise(noise))
+    rows = StartingRows(images[:N], True, bits)
+    assert np.array_equal(found, decode(model, bits, [0] * N, grid, start=rows))
+    assert np.array_equal(invert(model, images[3:5], bits[3:5], grid), noise[3:5])
+
+
+def test_the_error_is_that_of_the_round_trip(tiny, images):
+    X = images[:8]
+    errors = inversion_error(tiny, X, n_steps=4)
+    rebuilt = tiny.reconstruct(X, noise="inverted", n_steps=4)
+    np.testing.assert_allclose(errors, ((2.0 * rebuilt - 2.0 * X) ** 2).mean(axis=(1, 2)), rtol=1e-4)
+    dataset = torch.utils.data.TensorDataset(torch.from_numpy(X[4:6]))
+    assert np.array_equal(inversion_error(tiny, dataset, 4), errors[4:6])
+    assert inversion_error(tiny, X, 12).mean() < errors.mean() < inversion_error(tiny, X, 1).mean()
+
+
+def test_errors_of_other_rows_are_in_model_units(tiny, images):
+    black, white = np.zeros((2, 8, 8)), np.ones((2, 8, 8))
+    assert row_errors(tiny, black, white).tolist() == [4.0, 4.0]
+    assert row_errors(tiny, images[:2], images[:2]).tolist() == [0.0, 0.0]
+
+
+def test_bad_round_trips_are_refused(tiny, images):
+    with pytest.raises(NotFittedError):
+        inversion_error(DMZEncoder(), images)
+    with pytest.raises(ValueError, match=r"n_steps must be an integer from 1 to n_timesteps=50, got 51"):
+        inversion_error(tiny, images[:2], n_steps=51)
+    with pytest.raises(ValueError, match=r"expected \(n, 8, 8\)"):
+        inversion_error(tiny, images[:2, :7])
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 1000), share=st.floats(0.0, 1.0))
+def test_the_way_between_noises_turns_evenly_and_keeps_their_length(seed, share):
+    first, last = np.random.default_rng(seed).normal(size=(2, 3, 2, 8))
+    last *= np.sqrt((first**2).sum((1, 2), keepdims=True) / (last**2).sum((1, 2), keepdims=True))
+    found = between_noises(first, last, np.array([0.0, share, 1.0]))
+    np.testing.assert_allclose(found[:, [0, 2]], np.stack([first, last], axis=1), atol=1e-9)
+    for i in range(3):
+        a, b, c = first[i].ravel(), found[i, 1].ravel(), last[i].ravel()
+        assert b @ b == pytest.approx(a @ a)
+        whole = np.arccos(a @ c / (a @ a))
+        assert b @ a == pytest.approx(a @ a * np.cos(share * whole))
+        assert b @ c == pytest.approx(a @ a * np.cos((1.0 - share) * whole))
+
+
+def test_equal_noises_stay():
+    noise = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+    found = between_noises(noise, noise, np.linspace(0.0, 1.0, 4))
+    np.testing.assert_allclose(found, np.repeat(noise[:, None], 4, axis=1), rtol=1e-5)
+    assert found.dtype == np.float32
+    assert np.isfinite(between_noises(noise, -noise, np.linspace(0.0, 1.0, 3))).all()
+
+
+@pytest.mark.parametrize("path", ["smooth", "soft"])
+def test_walks_from_inverted_noise_begin_and_end_with_the_images(tiny, images, path):
+    x0, x1 = images[:3], images[3:6]
+    walks, codes = interpolate(tiny, x0, x1, 4, path=path, noise="inverted", denoising_steps=3)
+    assert walks.shape == (3, 4, 8, 8) and walks.dtype == np.float64
+    for place, x in ((0, x0), (-1, x1)):
+        assert np.array_equal(walks[:, place], tiny.reconstruct(x, noise="inverted", n_steps=3))
+        assert np.array_equal(codes[:, place], tiny.transform(x) > 0.5)
+    assert np.array_equal(codes, interpolate(tiny, x0, x1, 4, path=path, denoising_steps=1)[1])
+    alone = interpolate(tiny, x0[1:2], x1[1:2], 4, path=path, noise="inverted", denoising_steps=3)[0]
+    assert np.array_equal(alone[0], walks[1])
+
+
+def test_walks_may_begin_from_partly_inverted_noise(tiny, images):
+    near = interpolate(tiny, images[:2], images[2:4], 3, noise="inverted", start=0.1, denoising_steps=5)[0]
+    for place, x in ((0, images[:2]), (2, images[2:4])):
+        assert np.abs(near[:, place].astype(float) - x).mean() < 0.05
+
+
+def test_bad_inverted_walks_are_refused(tiny, images):
+    x0, x1 = images[:1], images[1:2]
+    with pytest.raises(ValueError, match=r"noise must be one of .*got 'inverse'. Did you mean 'inverted'"):
+        interpolate(tiny, x0, x1, noise="inverse")
+    with pytest.raises(ValueError, match=r"n_steps must be .*=5, got 6"):
+        interpolate(tiny, x0, x1, noise="inverted", start=0.1, denoising_steps=6)
+
+    class Pixels:
+        def transform(self, X):
+            return X
+
+        def inverse_transform(self, Z):
+            return Z
+
+    with pytest.raises(TypeError, match="noise='inverted' needs a DMZEncoder, got a Pixels"):
+        interpolate(Pixels(), np.zeros((1, 3)), np.ones((1, 3)), noise="inverted")
+
+
+def test_edits_from_inverted_noise_leave_images_that_need_none(tiny, images, digit_labels):
+    editor = AttributeEditor(tiny).fit(images, digit_labels[:300] == 0, names=["zero"])
+    zeros = images[digit_labels[:300] == 0][:5]
+    there = zeros[editor.predict_proba(zeros)["zero"].to_numpy() > 0.5]
+    assert len(there)
+    edited, codes = editor.edit(there, "zero", 0.0, noise="inverted", keep=False, n_steps=3)
+    assert np.array_equal(codes, tiny.transform(there) > 0.5)
+    assert np.array_equal(edited, tiny.reconstruct(there, noise="inverted", n_steps=3))

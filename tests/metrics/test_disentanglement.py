@@ -1,0 +1,143 @@
+"""MIG, DCI and TAD on factors whose answers are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import mutual_info_score, roc_auc_score
+
+from dmzrep.metrics import dci, mig, tad
+
+
+@pytest.fixture
+def grid():
+    """Every combination of a factor of two and one of four classes, equally often."""
+    return pd.DataFrame([(a, b) for a in range(2) for b in range(4)] * 25, columns=["a", "b"])
+
+
+def test_mig_of_discrete_codes_is_exact(grid):
+    a, b = grid["a"].to_numpy(), grid["b"].to_numpy()
+    # b as two bits: each tells 1 of 2 bits, so there is no gap; a has a code of its own.
+    scores = mig(np.column_stack([a, b % 2, b // 2]), grid)
+    assert scores.table["gap"].tolist() == pytest.approx([1.0, 0.0], abs=1e-12)
+    assert scores.table["entropy"].tolist() == pytest.approx([1.0, 2.0])
+    assert scores.table["information"].tolist() == pytest.approx([1.0, 1.0])
+    assert float(scores) == pytest.approx(0.5) and scores.table["code"].tolist()[0] == 0
+    # One code for b whole, and one for half of it: a gap of 1 of 2 bits.
+    assert mig(np.column_stack([b, b % 2, a]), grid).table["gap"].tolist() == pytest.approx([1.0, 0.5])
+    # Many whole numbers are not binned.
+    unique = np.column_stack([np.arange(len(a)), a])
+    assert mig(unique, grid["b"]).table["information"].item() == pytest.approx(2.0)
+
+
+def test_mig_is_that_of_scikit_learns_information():
+    random = np.random.default_rng(0)
+    Z = random.integers(0, 5, (300, 4))
+    factor = (Z[:, 1] + random.integers(0, 2, 300)) % 5
+    told = np.sort([mutual_info_score(column, factor) for column in Z.T]) / np.log(2.0)
+    (row,) = mig(Z, factor).table.to_dict("records")
+    assert row["code"] == 1
+    assert (row["information"], row["second"]) == pytest.approx((told[-1], told[-2]))
+
+
+def test_mig_bins_fractions(grid):
+    b = grid["b"].to_numpy()
+    random = np.random.default_rng(0)
+    smooth = (b + random.random(len(b))) / 4.0
+    noise = random.random(len(b))
+    binned = np.clip((noise - noise.min()) / np.ptp(noise) * 8, 0, 7).astype(int)
+    (row,) = mig(np.column_stack([smooth, noise]), b, n_bins=8).table.to_dict("records")
+    assert row["information"] > 1.6 and row["second"] == pytest.approx(
+        mutual_info_score(binned, b) / np.log(2)
+    )
+    # A continuous factor is binned as codes are.
+    (row,) = mig(np.column_stack([smooth, noise]), smooth, n_bins=8).table.to_dict("records")
+    assert row["information"] == pytest.approx(row["entropy"])
+
+
+@pytest.mark.parametrize("model", ["gradient_boosting", "lasso"])
+def test_dci_of_codes_that_are_the_factors(model):
+    random = np.random.default_rng(0)
+    factors = pd.DataFrame({"shape": random.choice(["square", "star"], 240), "x": random.random(240)})
+    noise = random.random(240)
+    Z = np.column_stack([factors["x"], factors["shape"] == "star", noise])
+    scores = dci(Z, factors, model=model)
+    assert scores.disentanglement > 0.95 and scores.completeness > 0.95 and scores.informativeness > 0.95
+    assert scores.importance.to_numpy().argmax(axis=0).tolist() == [1, 0]
+    assert scores.importance.sum().tolist() == pytest.approx([1.0, 1.0])
+    assert scores.table["chance"].between(0.0, 0.6).all()
+
+
+def test_dci_of_codes_that_mix_the_factors():
+    # Codes turned by 45 degrees: both tell both factors alike.
+    random = np.random.default_rng(0)
+    factors = pd.DataFrame({"x": random.random(300) - 0.5, "y": random.random(300) - 0.5})
+    Z = np.column_stack([factors["x"] + factors["y"], factors["x"] - factors["y"]])
+    scores = dci(Z, factors, model="lasso")
+    assert scores.disentanglement < 0.05 and scores.completeness < 0.05 and scores.informativeness > 0.95
+
+
+def test_dci_is_that_of_its_formula():
+    random = np.random.default_rng(1)
+    F = pd.DataFrame(random.integers(0, 3, (200, 3)), columns=list("abc"))
+    Z = F.to_numpy() @ random.normal(size=(3, 4)) + 0.2 * random.normal(size=(200, 4))
+    scores = dci(Z, F, model="lasso")
+    R = scores.importance.to_numpy()
+    by_code = [1 + sum(p * np.log(p) / np.log(3) for p in row / row.sum() if p) for row in R]
+    weights = R.sum(axis=1) / R.sum()
+    assert scores.disentanglement == pytest.approx(np.dot(by_code, weights))
+    by_factor = [1 + sum(p * np.log(p) / np.log(4) for p in column if p) for column in R.T]
+    assert scores.table["completeness"].tolist() == pytest.approx(by_factor)
+    assert scores.completeness == pytest.approx(np.mean(by_factor))
+
+
+def slow_tad(Z, Y, min_auroc=0.75, max_redundancy=0.2):
+    """The definition, an attribute at a time."""
+    total = 0.0
+    for i in range(Y.shape[1]):
+        aurocs = sorted(max(roc_auc_score(Y[:, i], s * column) for s in (1, -1)) for column in Z.T)
+        entropy = mutual_info_score(Y[:, i], Y[:, i])
+        others = [mutual_info_score(Y[:, i], Y[:, k]) for k in range(Y.shape[1]) if k != i]
+        redundancy = 1.0 - (entropy - max(others)) / entropy
+        if aurocs[-1] >= min_auroc and redundancy <= max_redundancy:
+            total += aurocs[-1] - aurocs[-2]
+    return total
+
+
+@pytest.mark.parametrize("kind", ["bits", "floats"])
+def test_tad_is_that_of_the_definition(kind):
+    random = np.random.default_rng(0)
+    Y = random.integers(0, 2, (300, 5))
+    Y[:, 4] = Y[:, 3] ^ (random.random(300) < 0.1)  # Two attributes that imply each other do not count.
+    Z = np.column_stack([Y[:, j] * s + 0.5 * random.normal(size=300) for j, s in ((0, 1), (1, -2), (3, 1))])
+    Z = np.column_stack([Z, random.normal(size=300)])
+    Z = Z.mean(axis=0) < Z if kind == "bits" else Z
+    scores = tad(Z, pd.DataFrame(Y, columns=list("abcde")))
+    assert scores.score == pytest.approx(slow_tad(Z.astype(float), Y))
+    assert scores.table["counts"].tolist() == [True, True, False, False, False]
+    assert scores.table.loc[1, "code"] == 1 and scores.score > 0.2
+    loose = tad(Z, Y, min_auroc=0.5, max_redundancy=1.0)
+    assert loose.table["counts"].all() and loose.score == pytest.approx(
+        slow_tad(Z.astype(float), Y, 0.5, 1.0)
+    )
+
+
+def test_bad_input_is_refused(grid):
+    Z = np.random.default_rng(0).random((200, 3))
+    with pytest.raises(ValueError, match="at least two columns"):
+        mig(Z[:, :1], grid)
+    with pytest.raises(ValueError, match="a row for each of the 200 codes, got 199"):
+        mig(Z, grid[1:])
+    with pytest.raises(ValueError, match="'a' has rows that are not known"):
+        tad(Z, grid[["a"]].where(grid["b"] > 0))
+    with pytest.raises(ValueError, match="two values each, but 'b' has more"):
+        tad(Z, grid)
+    with pytest.raises(ValueError, match="'b' has the same value in all rows"):
+        mig(Z, grid.assign(b=1))
+    with pytest.raises(ValueError, match="at least two codes and two factors, got 3 and 1"):
+        dci(Z, grid["a"])
+    with pytest.raises(ValueError, match="model must be one of"):
+        dci(Z, grid, model="forest")
+    with pytest.raises(ValueError, match="Z contains NaN"):
+        mig(np.where(Z > 0.5, Z, np.nan), grid)
+    with pytest.raises(ValueError, match="n_bins must be"):
+        mig(Z, grid, n_bins=1)

@@ -1,0 +1,78 @@
+"""Errors of images against loops and closed forms."""
+
+import numpy as np
+import pytest
+
+from dmzrep.metrics import mse, psnr, ssim
+
+
+def slow_ssim(x, y, size=11, sigma=1.5):
+    """Wang et al.'s formula, a window at a time; x and y of shape (H, W), in [0, 1]."""
+    at = np.arange(size) - size // 2
+    window = np.exp(-(at[:, None] ** 2 + at**2) / (2 * sigma**2))
+    window /= window.sum()
+    c1, c2 = 0.01**2, 0.03**2
+    values = []
+    for i in range(x.shape[0] - size + 1):
+        for j in range(x.shape[1] - size + 1):
+            a, b = x[i : i + size, j : j + size], y[i : i + size, j : j + size]
+            ma, mb = (window * a).sum(), (window * b).sum()
+            va, vb = (window * (a - ma) ** 2).sum(), (window * (b - mb) ** 2).sum()
+            covariance = (window * (a - ma) * (b - mb)).sum()
+            values.append(
+                (2 * ma * mb + c1) * (2 * covariance + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+            )
+    return np.mean(values)
+
+
+@pytest.fixture
+def pair():
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (3, 15, 14, 3)).astype(np.uint8)
+    y = np.clip(x + random.normal(scale=40, size=x.shape), 0, 255).astype(np.uint8)
+    return x, y
+
+
+def test_ssim_is_that_of_a_loop(pair):
+    x, y = pair
+    expected = [
+        np.mean([slow_ssim(a[..., c] / 255.0, b[..., c] / 255.0) for c in range(3)])
+        for a, b in zip(x, y, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(x, y), expected, rtol=1e-9)
+    assert ssim(x, y, window_size=7)[0] == pytest.approx(
+        np.mean([slow_ssim(x[0, ..., c] / 255.0, y[0, ..., c] / 255.0, 7) for c in range(3)])
+    )
+
+
+def test_ssim_of_constant_images():
+    # Only means differ: (2 a b + c1) / (a^2 + b^2 + c1).
+    a, b, c1 = 0.2, 0.6, 0.01**2
+    found = ssim(np.full((1, 12, 12), a), np.full((1, 12, 12), b))
+    assert found[0] == pytest.approx((2 * a * b + c1) / (a * a + b * b + c1))
+
+
+def test_errors_are_in_units_of_the_range(pair):
+    x, y = pair
+    expected = [np.mean((a / 255.0 - b / 255.0) ** 2) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(mse(x, y), expected)
+    np.testing.assert_allclose(psnr(x, y), [10 * np.log10(1 / e) for e in expected])
+    np.testing.assert_allclose(mse(x / 255.0, y / 255.0), expected)
+    signed = [images / 127.5 - 1.0 for images in pair]
+    np.testing.assert_allclose(mse(*signed, value_range=(-1.0, 1.0)), expected)
+    first = [np.moveaxis(images, 3, 1) for images in pair]
+    np.testing.assert_allclose(ssim(*first), ssim(x, y))
+    assert mse(x, x).tolist() == [0.0] * 3 and np.isposinf(psnr(x, x)).all()
+
+
+def test_images_that_do_not_go_together_are_refused(pair):
+    x, y = pair
+    with pytest.raises(ValueError, match="must have the same shape"):
+        mse(x, y[:2])
+    with pytest.raises(
+        ValueError, match="X has values from 0 to 255 and Y from 0 to 1; give both in one dtype"
+    ):
+        psnr(x, y / 255.0)
+    for size in (8, 15):
+        with pytest.raises(ValueError, match=r"window_size must be an odd number up to .* 14, got"):
+            ssim(x, y, window_size=size)

@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from dmzrep.priors import PRIORS, ChowLiuPrior, MixturePrior, fit_prior, prior_gap, two_sample_auc
+
+
+def uniform(seed, n=2000, latent_dim=16):
+    return np.random.default_rng(seed).integers(0, 2, (n, latent_dim))
+
+
+def test_draws_of_the_same_distribution_cannot_be_told_apart():
+    aucs = [two_sample_auc(uniform(2 * i, 400), uniform(2 * i + 1, 400), random_state=i) for i in range(4)]
+    # Four means of halves of 200 have a standard deviation of 0.029 each.
+    assert np.mean(aucs) == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_pair_of_tied_bits_is_seen_among_many():
+    codes = uniform(0)
+    codes[:, 11] = codes[:, 4]
+    # Half of the draws are codes that never occur: the best there is is 0.75.
+    assert 0.7 < two_sample_auc(codes, uniform(1)) < 0.79
+
+
+def test_unequal_means_are_seen():
+    codes = np.random.default_rng(0).random((1000, 8)) < 0.8
+    # The best classifier counts ones: how often one code has more than the other, ties by half.
+    ones = np.arange(9)
+    more = binom.sf(ones, 8, 0.8) + 0.5 * binom.pmf(ones, 8, 0.8)
+    best = (binom.pmf(ones, 8, 0.5) * more).sum()
+    assert best - 0.05 < two_sample_auc(codes, uniform(1, 1500, 8)) < best + 0.03
+
+
+def test_the_gap_of_each_prior_to_codes_of_a_known_distribution():
+    codes = np.repeat(uniform(0, 4000, 3), 2, axis=1)
+    table = prior_gap(codes, ["uniform", "independent", "chow_liu", "dataset"])
+    assert list(table.columns) == ["cross_entropy", "cross_entropy_per_bit", "auc"]
+    np.testing.assert_allclose(table["cross_entropy"], [6, 6, 3, 3], atol=0.02)
+    np.testing.assert_allclose(table["cross_entropy_per_bit"], table["cross_entropy"] / 6)
+    # Seven of eight independent draws never occur in the data.
+    assert (table["auc"].iloc[:2] > 0.9).all()
+    np.testing.assert_allclose(table["auc"].iloc[2:], 0.5, atol=0.06)
+
+
+def test_the_cross_entropy_is_that_of_rows_that_were_held_out():
+    # Codes that never come back: a prior that has seen them would know them.
+    codes = uniform(1, 300, 32)
+    table = prior_gap(codes, {"raw": fit_prior("dataset", codes).set_params(flip_rate=1e-3)}, test_size=0.3)
+    assert table.loc["raw", "cross_entropy"] > 32
+
+
+def test_by_default_all_priors_are_compared_and_the_seed_decides():
+    codes = uniform(2, 60, 3)
+    first = prior_gap(codes)
+    assert list(first.index) == list(PRIORS) and first.index.name == "prior"
+    assert np.isfinite(first).all(axis=None)
+    pd.testing.assert_frame_equal(
+        prior_gap(codes, "mixture", random_state=3), prior_gap(codes, "mixture", random_state=3)
+    )
+    assert not prior_gap(codes, "mixture", random_state=4).equals(prior_gap(codes, "mixture", random_state=3))
+
+
+def test_priors_may_be_instances_that_are_left_alone_and_named():
+    given = MixturePrior(2)
+    table = prior_gap(uniform(3, 100, 4), {"two": given, "tree": "chow_liu"})
+    assert list(table.index) == ["two", "tree"] and not hasattr(given, "n_features_in_")
+    assert list(prior_gap(uniform(3, 100, 4), ChowLiuPrior()).index) == ["chow_liu"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"codes": np.full((50, 2), 0.5)}, "zeros and ones"),
+        ({"codes": uniform(0, 19, 2)}, "at least 20 codes.* got 19"),
+        ({"test_size": 0.01}, "at least 4 are held out"),
+        ({"test_size": 1.0}, "test_size must be a share"),
+        ({"priors": ["gaussian"]}, "prior must be 'auto', a CodePrior or one of"),
+        ({"priors": [MixturePrior(2), MixturePrior(3)]}, "must differ in name.*mapping"),
+        ({"priors": []}, "at least one of"),
+    ],
+)
+def test_bad_input_is_refused(params, message):
+    with pytest.raises(ValueError, match=message):
+        prior_gap(**({"codes": uniform(0, 50, 2)} | params))
+
+
+def test_samples_that_cannot_be_compared_are_refused():
+    with pytest.raises(ValueError, match="codes have 3 bits, but draws have 4"):
+        two_sample_auc(uniform(0, 50, 3), uniform(0, 50, 4))
+    with pytest.raises(ValueError, match="draws must have at least 4 rows, got 3"):
+        two_sample_auc(uniform(0, 50, 3), uniform(0, 3, 3))

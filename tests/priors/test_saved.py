@@ -1,0 +1,38 @@
+"""Encoders with each prior in files."""
+
+import numpy as np
+import pytest
+
+from dmzrep import DMZEncoder
+from dmzrep.priors import PRIORS, AutoregressivePrior, DatasetPrior, fit_prior
+from dmzrep.retrieval import hamming_neighbors
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    return DMZEncoder(
+        8, width=(8,), encoder_width=8, max_iter=1, n_timesteps=50, prior="uniform", random_state=0
+    ).fit(digits[:200])
+
+
+CHOICES = [*PRIORS, DatasetPrior(0.2, n_neighbors=3, max_codes=50), AutoregressivePrior(0)]
+
+
+@pytest.mark.parametrize("prior", CHOICES, ids=str)
+def test_a_file_restores_the_prior(small, digits, tmp_path, prior):
+    bits = small.transform(digits) > 0.5
+    small.prior_ = fit_prior(prior, bits)
+    small.save(tmp_path / "encoder")
+    prior, copied = small.prior_, DMZEncoder.load(tmp_path / "encoder").prior_
+    assert type(copied) is type(prior) and copied.get_params() == prior.get_params()
+    every = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    assert np.array_equal(copied.log_prob(every), prior.log_prob(every))
+    assert np.array_equal(copied.sample(50, 1), prior.sample(50, 1))
+    for name, array in prior.state().items():
+        assert copied.state()[name].dtype == array.dtype and copied.state()[name].shape == array.shape
+
+
+def test_small_flips_give_codes_of_the_data(small, digits):
+    bits = small.transform(digits) > 0.5
+    draws = DatasetPrior(flip_rate=1e-6).fit(bits).sample(200, 0)
+    assert (hamming_neighbors(draws, bits, 1)[0] == 0).all()
