@@ -12,13 +12,10 @@ from benchmarks.tables import groups_of
 
 
 def draw_time_to_quality(rows: Rows, path: Path) -> bool:
-    """Draw bits and logits of each set where a contender has two budgets; say whether there is any."""
-    shown: dict[tuple[str, int], tuple[str, Rows]] = {}
-    for (name, part, bits), group in groups_of(current(rows), "set", "part", "latent_dim").items():
-        timed = [row for row in group if row["images_asked"] is None]
-        # Test images, where there is a choice.
-        if several_budgets(timed) and (part == "test" or (name, bits) not in shown):
-            shown[name, bits] = part, timed
+    """Draw bits and logits of each set's test images where a contender has two budgets; say if there is any."""
+    tested = [row for row in current(rows) if row["part"] == "test" and row["images_asked"] is None]
+    groups = groups_of(tested, "set", "latent_dim").items()
+    shown: dict[tuple[str, int], Rows] = {key: group for key, group in groups if several_budgets(group)}
     if not shown:
         return False
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -27,7 +24,7 @@ def draw_time_to_quality(rows: Rows, path: Path) -> bool:
     figure = Figure(figsize=(12, 4.0 * len(shown)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(shown), 2, squeeze=False)
-    for pair, ((name, bits), (part, timed)) in zip(axes, shown.items(), strict=True):
+    for pair, ((name, bits), timed) in zip(axes, shown.items(), strict=True):
         floats, _, hard, *_ = measures(name)
         budgets = sorted({row["seconds_asked"] for row in timed if row["seconds_asked"] is not None})
         for ax, heading in zip(pair, (hard, floats), strict=True):
@@ -35,7 +32,7 @@ def draw_time_to_quality(rows: Rows, path: Path) -> bool:
             ax.set(xscale="log", xlabel="seconds of training", ylabel=heading)
             ax.set_xticks(budgets, [f"{seconds:g}" for seconds in budgets])
             ax.minorticks_off()
-            ax.set_title(f"{TITLES[name]}, {bits} bits, {PARTS[part]}", fontsize=9)
+            ax.set_title(f"{TITLES[name]}, {bits} bits, {PARTS['test']}", fontsize=9)
         handles: dict[str, Any] = {}
         for ax in pair:
             lines, names = ax.get_legend_handles_labels()

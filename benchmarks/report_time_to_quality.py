@@ -80,6 +80,19 @@ def current(rows: Rows) -> Rows:
 
 def protocol(rows: Rows) -> str:
     """What was fitted on how much, in words."""
+    return _scores(rows) + clock(rows)
+
+
+def clock(rows: Rows) -> str:
+    """Which rows count seconds of a core rather than of the clock on the wall, in words."""
+    counted = [row.get("clock") == "cpu" for row in rows if row["seconds_asked"] is not None]
+    if not any(counted):
+        return ""
+    which = "Seconds of training are" if all(counted) else "Of later rows, seconds of training are"
+    return f" {which} those that one thread had a core for (`--threads 1 --cpu-time`)."
+
+
+def _scores(rows: Rows) -> str:
     row = rows[-1]
     probes = f"on {row['probe_rows']:,} train codes"
     if row.get("converted_from") == "ablations":
