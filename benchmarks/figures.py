@@ -12,7 +12,7 @@ from benchmarks.tables import groups_of
 
 
 def draw_time_to_quality(rows: Rows, path: Path) -> bool:
-    """Draw bits and logits of each set's test images where a contender has two budgets; say if there is any."""
+    """Draw bits and logits of the sets whose test images have two budgets of a contender; say if any have."""
     tested = [row for row in current(rows) if row["part"] == "test" and row["images_asked"] is None]
     groups = groups_of(tested, "set", "latent_dim").items()
     shown: dict[tuple[str, int], Rows] = {key: group for key, group in groups if several_budgets(group)}
