@@ -80,7 +80,8 @@ def design_section(rows: Rows, figure: str | None = None) -> str:
         f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; the encoder "
         f"starts at random, so that what is learned is training's. {protocol(used)} All else is as by "
         f"default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
-        f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --init random`.\n"
+        f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --seconds {used[0]['seconds_asked']:g} "
+        "--init random`.\n"
     )
 
 
