@@ -74,6 +74,19 @@ def test_with_the_usual_trainer_a_trial_is_the_default(images, by_default):
     assert trial.reconstruct(images[:2]).shape == (2, 8, 8) and trial.decoded_from == "bits"
 
 
+def test_the_start_counts_as_training_time_of_a_trial(images, monkeypatch):
+    begun = []
+
+    class Watched(Trainer):
+        def fit(self, *arguments, **options):
+            begun.append(self.seconds)
+            return super().fit(*arguments, **options)
+
+    Trial(BITS, 0, trainer=Watched, **SMALL).fit(images)
+    Trial(BITS, 0, trainer=Watched, **SMALL | {"init": "random"}).fit(images)
+    assert begun[0] > 0.0 == begun[1]
+
+
 def test_the_results_page_counts_trials_as_ours():
     assert label([{"name": "ordered code", "parameters": {}}]) == "DMZEncoder, ordered code"
     assert label([{"name": "convolutional VAE", "parameters": {}}]) == "convolutional VAE"
