@@ -862,7 +862,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                     f"The prior was fitted on {prior.n_features_in_} bits, the encoder has {latent_dim}."
                 )
             return prior
-        own = "" if self.prior_ is None else f"{self.prior_.name!r} (the encoder's own), "
+        own = ""
+        if self.prior_ is not None and self.prior_.name not in ("uniform", "independent"):
+            own = f"{self.prior_.name!r} (the encoder's own), "
         wanted = prior if isinstance(prior, str) and prior in PRIORS else "chow_liu"
         threshold = {"logits": " > 0", "bits": ""}.get(self.output, " > 0.5")
         raise ValueError(
