@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor, nn
-
 from dmzrep.diffusion.objective import Objective
+from dmzrep.networks.encoders import LogitNorm
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingConfig
-from dmzrep.training.encoder_start import MEAN_LOGIT
 
 
 class FallingTemperature(Trainer):
@@ -33,21 +31,8 @@ class FallingTemperature(Trainer):
         return self.first * (self.last / self.first) ** self.progress(n_rows)
 
 
-class NormalisedEncoder(nn.Module):
-    """An encoder whose logits have mean zero and one deviation, over a batch or, in use, all images."""
-
-    def __init__(self, encoder: nn.Module, latent_dim: int, scale: float):
-        super().__init__()
-        self.encoder = encoder
-        self.norm = nn.BatchNorm1d(latent_dim, affine=False).to(next(encoder.parameters()).device)
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale * self.norm(self.encoder(x).float())
-
-
-class NormalisedLogits(Trainer):
-    """Logits are batch normalised, so that no bit can come to say the same of all images."""
+class ScaledLogits(Trainer):
+    """Normalised logits have another deviation than usual."""
 
     def __init__(
         self,
@@ -56,8 +41,10 @@ class NormalisedLogits(Trainer):
         config: TrainingConfig,
         seed: int,
         *,
-        scale: float = MEAN_LOGIT,
+        scale: float,
     ):
+        if not isinstance(model.encoder.norm, LogitNorm):
+            raise ValueError("normalize_logits=False leaves no deviation to change in this trial. Use True.")
         # Before the weights' average copies the model.
-        model.encoder = NormalisedEncoder(model.encoder, model.config.latent_dim, scale)
+        model.encoder.norm.SCALE = scale
         super().__init__(model, objective, config, seed)

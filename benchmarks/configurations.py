@@ -22,6 +22,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     # Bits in training.
     "temperature 1": {"temperature": 1.0},
     "temperature 3": {"temperature": 3.0},
+    "plain logits": {"normalize_logits": False},
     "straight-through": {"straight_through": True},
     # What is asked of the code, and hidden of it.
     "marginal entropy term": {"marginal_entropy": 0.01},

@@ -137,7 +137,8 @@ class RealValuedCode:
     decoded_from = "floats"
 
     def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
-        self.encoder = DMZEncoder(latent_dim, random_state=seed, prior="uniform", **params)
+        chosen = {"normalize_logits": False, **params}
+        self.encoder = DMZEncoder(latent_dim, random_state=seed, prior="uniform", **chosen)
 
     def fit(self, X: np.ndarray) -> Self:
         """Train, and learn the medians."""

@@ -147,6 +147,9 @@ def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
                 if parsed.init:
                     parameters["init"] = parsed.init
                     name = f"{name}, init {parsed.init}"
+                if parsed.plain_logits:
+                    parameters["normalize_logits"] = False
+                    name = f"{name}, plain logits"
                 length = {"latent_dim": parameters.pop("latent_dim", latent_dim)}
                 key = {"seed": seed, "seconds_asked": seconds, "images_asked": images}
                 yield name, {**about, **length, **key, "parameters": parameters}
@@ -170,6 +173,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", help="what to call runs with --params")
     starts = ("random", "pca", "itq", "layout", "views")
     parser.add_argument("--init", choices=starts, help="start of all configurations; part of their names")
+    parser.add_argument("--plain-logits", action="store_true", help="no normalised logits, as the paper")
     parser.add_argument("--threads", type=int, help="threads of all libraries")
     parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
     parser.add_argument("--results", type=Path, default=results.FOLDER)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.code_trials import FallingTemperature, NormalisedLogits
+from benchmarks.code_trials import FallingTemperature, ScaledLogits
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.networks.model import DiffusionAutoencoder
@@ -179,7 +179,8 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "min-SNR weights": MinSNR,
     # The code.
     "temperature falls from 4 to 1": FallingTemperature,
-    "batch normalised logits": NormalisedLogits,
+    "logits of deviation 3": partial(ScaledLogits, scale=3.0),
+    "logits of deviation 8": partial(ScaledLogits, scale=8.0),
     # What the encoder and the denoiser are shown.
     "weaker views": partial(ScaledViews, factor=0.5),
     "stronger views": partial(ScaledViews, factor=1.5),

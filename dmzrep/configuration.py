@@ -80,6 +80,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         "dropout": float(params["dropout"]),
         "learn_variance": bool(params["learn_variance"]),
         "start": START_FEATURES[params["init"]],
+        "normalize_logits": bool(params["normalize_logits"]),
     }
     if not is_image:
         if params["augment"] is not None:

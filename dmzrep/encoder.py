@@ -108,6 +108,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     encoder_depth : "auto" or int, default="auto"
         Residual convolutions after each strided convolution of the encoder. ``"auto"`` is none, as in
         the paper.
+    normalize_logits : bool, default=True
+        Batch normalise the encoder's logits, so that every bit says something: its logits have mean zero
+        and a deviation of 5 over the rows. The paper does not.
     objective : {"auto", "v", "epsilon", "sample"}, default="auto"
         What the denoiser predicts: velocity, noise, or clean data. ``"auto"`` is velocity, or clean data
         where a patch has more numbers than a quarter of the channels.
@@ -309,6 +312,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         encoder="auto",
         encoder_width="auto",
         encoder_depth="auto",
+        normalize_logits=True,
         objective="auto",
         learn_variance=False,
         noise_schedule="cosine",
@@ -365,6 +369,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.encoder = encoder
         self.encoder_width = encoder_width
         self.encoder_depth = encoder_depth
+        self.normalize_logits = normalize_logits
         self.objective = objective
         self.learn_variance = learn_variance
         self.noise_schedule = noise_schedule

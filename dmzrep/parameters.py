@@ -39,6 +39,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "encoder": [StrOptions({"auto", "paper"})],
     "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
     "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+    "normalize_logits": ["boolean"],
     "objective": [StrOptions({"auto", *OBJECTIVES})],
     "learn_variance": ["boolean"],
     "noise_schedule": [StrOptions(set(NOISE_SCHEDULES))],

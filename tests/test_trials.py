@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.code_trials import NormalisedLogits
 from benchmarks.contenders import CONTENDERS, BinaryCode, Trial
 from benchmarks.report_time_to_quality import label
 from benchmarks.time_to_quality import arguments_of
@@ -154,17 +153,18 @@ def test_the_temperature_falls_to_one(make, batch, monkeypatch):
 # -- the code --------------------------------------------------------------------------------------
 
 
-def test_logits_are_normalised_in_training_and_in_use(make, batch, images):
-    trainer = make(NormalisedLogits)
+def test_normalised_logits_have_another_deviation(make, batch, images):
+    trainer = make("logits of deviation 3")
     trainer.model.train()
     logits = trainer._logits(batch, 96)
-    torch.testing.assert_close(logits.mean(dim=0), torch.zeros(BITS), atol=1e-4, rtol=0.0)
     torch.testing.assert_close(logits.std(dim=0, correction=0), torch.full((BITS,), 3.0), atol=0.01, rtol=0.0)
-    used = CONTENDERS["batch normalised logits"](BITS, 0, **SMALL | {"max_iter": 4}).fit(images)
-    logits = used.transform(images)["logits"]
-    assert np.abs(logits.mean(axis=0)).max() < 1.0 and np.abs(logits.std(axis=0) - 3.0).max() < 1.5
-    # Each row by itself, with running averages.
-    assert np.array_equal(used.transform(images[:1])["logits"], logits[:1])
+    used = CONTENDERS["logits of deviation 3"](BITS, 0, **SMALL | {"max_iter": 4}).fit(images)
+    assert np.abs(used.transform(images)["logits"].std(axis=0) - 3.0).max() < 1.5
+
+
+def test_plain_logits_have_no_deviation_to_change(make):
+    with pytest.raises(ValueError, match="normalize_logits=False leaves no deviation to change"):
+        make("logits of deviation 3", normalize_logits=False)
 
 
 # -- what is shown ---------------------------------------------------------------------------------

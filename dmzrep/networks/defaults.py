@@ -19,6 +19,7 @@ _PAPER_COMMON: dict[str, Any] = {
     "encoder": "paper",
     "encoder_width": 32,
     "encoder_depth": 0,
+    "normalize_logits": False,
     "init": "random",
     "objective": "epsilon",
     "learn_variance": True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dmzrep.networks.blocks import zero_init
 from dmzrep.networks.linear_start import LinearStart
@@ -41,6 +42,37 @@ class BitHead(nn.Module):
             zero, one = logits.chunk(2, dim=1)
             return one - zero
         return logits
+
+
+class LogitNorm(nn.BatchNorm1d):
+    """Batch normalisation of logits: each bit's have mean zero and one deviation.
+
+    So no bit can come to say the same of all rows, however training goes. A batch of one row, which has no
+    deviation, is normalised as in use, by the running statistics.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of bits.
+
+    References
+    ----------
+    Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1.
+    """
+
+    #: Deviation of normalised logits: bits that are mostly sure, yet free to move.
+    SCALE = 5.0
+
+    def __init__(self, latent_dim: int):
+        super().__init__(latent_dim, affine=False)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Map logits of shape (n, latent_dim) to normalised ones."""
+        batch = self.training and len(logits) > 1
+        mean, variance = self.running_mean, self.running_var
+        if batch:
+            return self.SCALE * super().forward(logits.float())
+        return self.SCALE * F.batch_norm(logits.float(), mean, variance, eps=self.eps)
 
 
 class ResidualConvolution(nn.Module):
@@ -86,6 +118,8 @@ class ConvEncoder(nn.Module):
     start : {"values", "contrast", "responses"} or None, default=None
         Add a linear map of these features to the logits, to be set from data by
         `dmzrep.training.encoder_start`; the convolutional branch then starts at zero.
+    normalize_logits : bool, default=False
+        Batch normalise the logits; see `LogitNorm`.
     """
 
     def __init__(
@@ -98,6 +132,7 @@ class ConvEncoder(nn.Module):
         norm: str = "batch",
         paired: bool = False,
         start: str | None = None,
+        normalize_logits: bool = False,
     ):
         super().__init__()
         channels, *sides = data_shape
@@ -114,11 +149,12 @@ class ConvEncoder(nn.Module):
         self.convolutions = nn.Sequential(*layers)
         self.head = BitHead(channels * math.prod(sides), latent_dim, paired=paired, zero=start is not None)
         self.start = None if start is None else LinearStart(data_shape, latent_dim, start)
+        self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of shape (n, channels, H, W) in [-1, 1] to logits (n, latent_dim)."""
         logits = self.head(self.convolutions(x).flatten(1))
-        return logits if self.start is None else logits + self.start(x)
+        return self.norm(logits if self.start is None else logits + self.start(x))
 
 
 class MLPEncoder(nn.Module):
@@ -134,10 +170,18 @@ class MLPEncoder(nn.Module):
         Hidden features.
     start : {"values"} or None, default=None
         Add a linear map of the vector to the logits, to be set from data.
+    normalize_logits : bool, default=False
+        Batch normalise the logits; see `LogitNorm`.
     """
 
     def __init__(
-        self, data_shape: tuple[int], latent_dim: int, *, width: int = 256, start: str | None = None
+        self,
+        data_shape: tuple[int],
+        latent_dim: int,
+        *,
+        width: int = 256,
+        start: str | None = None,
+        normalize_logits: bool = False,
     ):
         super().__init__()
         self.layers = nn.Sequential(
@@ -150,8 +194,9 @@ class MLPEncoder(nn.Module):
         )
         self.head = BitHead(width, latent_dim, zero=start is not None)
         self.start = None if start is None else LinearStart(data_shape, latent_dim, start)
+        self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map vectors of shape (n, features) to logits (n, latent_dim)."""
         logits = self.head(self.layers(x))
-        return logits if self.start is None else logits + self.start(x)
+        return self.norm(logits if self.start is None else logits + self.start(x))

@@ -51,6 +51,8 @@ class NetworkConfig:
         What the encoder's linear branch sees, which is set from data; None for no such branch.
     paired_logits : bool
         Two encoder outputs a bit.
+    normalize_logits : bool
+        Batch normalisation of the logits.
     """
 
     data_shape: tuple[int, ...]
@@ -69,6 +71,7 @@ class NetworkConfig:
     encoder_norm: str = "batch"
     start: str | None = None
     paired_logits: bool = False
+    normalize_logits: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as a dictionary of JSON values."""
@@ -123,6 +126,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
             config.latent_dim,
             width=config.encoder_width,
             start=config.start,
+            normalize_logits=config.normalize_logits,
         )
     return ConvEncoder(
         config.data_shape,  # type: ignore[arg-type]
@@ -132,6 +136,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         norm=config.encoder_norm,
         paired=config.paired_logits,
         start=config.start,
+        normalize_logits=config.normalize_logits,
     )
 
 

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from dmzrep import DMZEncoder
+from dmzrep.datasets import load_digits_images
+from dmzrep.networks.encoders import ConvEncoder, LogitNorm, MLPEncoder
+
+
+def test_logits_of_a_batch_have_mean_zero_and_one_deviation():
+    norm = LogitNorm(5).train()
+    logits = norm(3.0 * torch.randn(400, 5) + torch.arange(5.0))
+    torch.testing.assert_close(logits.mean(dim=0), torch.zeros(5), atol=1e-5, rtol=0.0)
+    expected = torch.full((5,), LogitNorm.SCALE)
+    torch.testing.assert_close(logits.std(dim=0, correction=0), expected, atol=1e-3, rtol=0.0)
+
+
+def test_in_use_each_row_is_normalised_by_itself():
+    norm = LogitNorm(5).train()
+    for _ in range(50):
+        norm(3.0 * torch.randn(400, 5) + 7.0)
+    norm.eval()
+    x = 3.0 * torch.randn(6, 5) + 7.0
+    torch.testing.assert_close(norm(x[:1]), norm(x)[:1], atol=0.0, rtol=0.0)
+    torch.testing.assert_close(norm(x), LogitNorm.SCALE * (x - 7.0) / 3.0, atol=0.3, rtol=0.0)
+
+
+def test_a_single_training_row_is_normalised_by_running_statistics():
+    norm = LogitNorm(5).train()
+    row = torch.tensor([[1.0, -2.0, 0.0, 3.0, 0.5]])
+    torch.testing.assert_close(norm(row), LogitNorm.SCALE * row, atol=1e-4, rtol=0.0)
+    assert torch.equal(norm.running_mean, torch.zeros(5))
+
+
+def test_a_bit_that_says_the_same_of_all_rows_comes_back():
+    # A large bias would leave a plain bit dead for good.
+    for normalize_logits, alive in ((False, 0), (True, 4)):
+        encoder = ConvEncoder((1, 8, 8), 4, width=4, normalize_logits=normalize_logits).train()
+        with torch.no_grad():
+            encoder.head.linear.bias.fill_(50.0)
+            bits = encoder(torch.randn(64, 1, 8, 8)) > 0
+        assert (bits.any(dim=0) & ~bits.all(dim=0)).sum() == alive
+
+
+@pytest.mark.parametrize("normalize_logits", [False, True])
+def test_vectors_too(normalize_logits):
+    encoder = MLPEncoder((6,), 4, width=8, normalize_logits=normalize_logits).train()
+    with torch.no_grad():
+        encoder.head.linear.bias.fill_(50.0)
+    assert (encoder(torch.randn(32, 6)).mean() < 1.0) == normalize_logits
+
+
+@pytest.mark.parametrize("n", [2, 64])
+def test_a_fitted_encoder_keeps_every_bit_alive(n):
+    images = load_digits_images().images[:n]
+    options = {
+        "max_iter": 2,
+        "width": (8,),
+        "encoder_width": 4,
+        "random_state": 0,
+        "validation_fraction": 0.0,
+    }
+    logits = DMZEncoder(16, output="logits", prior="uniform", **options).fit(images).transform(images)
+    assert np.isfinite(logits).all()
+    assert np.abs(logits.mean(axis=0)).max() < 0.5 * LogitNorm.SCALE
+
+
+def test_batches_of_one_row_train():
+    images = load_digits_images().images[:4]
+    encoder = DMZEncoder(8, max_iter=1, width=(8,), random_state=0, prior="uniform", batch_size=1)
+    assert np.isfinite(encoder.fit(images).transform(images)).all()
