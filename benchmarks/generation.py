@@ -1,7 +1,8 @@
 """How good generated images are, against denoising steps: with learned bits, without a code, with clusters.
 
     python -m benchmarks.generation --data DATA --models FOLDER --set mnist --seconds 420 --seeds 0 1 2 \\
-        [--kinds bits none clusters real] [--samplers ddim ddpm] [--steps 1 2 5 10 20 50 100] [--threads 1]
+        [--kinds bits none clusters real] [--samplers ddim ddpm] [--steps 1 2 5 10 20 50 100] \\
+        [--threads 1 --cpu-time]
 
 Kinds of models, all with one network and one time of training:
 
@@ -25,17 +26,16 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from benchmarks import results
 from benchmarks.cluster_code import ClusterPrior, fit_clusters
 from benchmarks.datasets import ImageData
+from benchmarks.limits import clock, limited_threads
 from benchmarks.time_to_quality import NO_LIMIT, SETS
 from dmzrep import DMZEncoder
 from dmzrep.metrics import (
@@ -194,8 +194,11 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--threads", type=int, help="threads of all libraries")
+    parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
+    if parsed.cpu_time and parsed.threads != 1:
+        parser.error("--cpu-time needs --threads 1: the seconds of several threads would add up")
     if parsed.reference == "train" and "real" in parsed.kinds:
         parsed.kinds.remove("real")  # Train images are no samples against train images.
     return parsed
@@ -205,11 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, append its rows and print them."""
     parsed = arguments_of(arguments)
     done = results.read(RESULTS, parsed.results)
-    with ExitStack() as stack:
-        if parsed.threads:
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(parsed.threads)
-            stack.enter_context(threadpool_limits(parsed.threads))
+    with limited_threads(parsed.threads):
         models, references = None, {}
         for key in planned(parsed):
             missing = [name for name in parsed.extractors if not _is_done(done, key | {"features": name})]
@@ -217,14 +216,16 @@ def main(arguments: list[str] | None = None) -> None:
                 continue
             if models is None:
                 models = Models(parsed.models, parsed.set, SETS[parsed.set].load(parsed.data))
-            samples, about = draw(models, key)
+            with clock(parsed.cpu_time):
+                samples, about = draw(models, key)
             for name in missing:
                 if name not in references:
                     references[name] = _reference(models, name, parsed)
                 extractor, reference, said = references[name]
                 row = {**key, "features": name, **said, **about, **measure(reference, samples, extractor)}
                 row = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
-                results.append(RESULTS, row | {"threads": torch.get_num_threads()}, parsed.results)
+                row |= {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}
+                results.append(RESULTS, row, parsed.results)
                 print(row, flush=True)
 
 

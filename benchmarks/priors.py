@@ -14,7 +14,6 @@ import argparse
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
 
 from benchmarks import results
 from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnist
+from benchmarks.limits import limited_threads
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder
 from dmzrep.priors import PRIORS, CodePrior, DatasetPrior, two_sample_auc
@@ -97,11 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     if parsed.encoder and len(parsed.images) > 1:
         parser.error("--encoder is for one kind of --images")
     made: list[dict[str, Any]] = []
-    with ExitStack() as stack:
-        if parsed.threads:
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(parsed.threads)
-            stack.enter_context(threadpool_limits(parsed.threads))
+    with limited_threads(parsed.threads):
         for images in parsed.images:
             train, test = codes_of(IMAGES[images](parsed.data), parsed)
             about = {"codes": parsed.name or "ITQ", "images": images, "latent_dim": train.shape[1]}

@@ -46,7 +46,7 @@ DESIGN: dict[str, dict[str, str]] = {
     "objective": {"default": "velocity", "objective epsilon": "noise", "objective sample": "clean data"},
 }
 #: How the names of these runs end.
-DESIGN_START = ", init random"
+DESIGN_START = ", init random, plain logits"
 
 
 def design_groups(rows: Rows) -> list[tuple[str, str, Rows]]:
@@ -78,10 +78,10 @@ def design_section(rows: Rows, figure: str | None = None) -> str:
     return (
         "## The paper's design choices\n\n"
         f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; the encoder "
-        f"starts at random, so that what is learned is training's. {protocol(used)} All else is as by "
-        f"default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
+        f"starts at random and its logits are plain, as in the paper. {protocol(used)} All else is as "
+        f"by default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
         f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --seconds {used[0]['seconds_asked']:g} "
-        "--init random`.\n"
+        "--init random --plain-logits`.\n"
     )
 
 

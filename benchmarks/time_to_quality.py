@@ -28,25 +28,22 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits
 
 from benchmarks import results
 from benchmarks.configurations import CONFIGURATIONS
 from benchmarks.contenders import CONTENDERS, BinaryCode
 from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnist
+from benchmarks.limits import clock, limited_threads
 from benchmarks.rivals import RIVALS
 from benchmarks.scoring import score_codes, score_reconstructions, score_training
-from dmzrep.retrieval.faiss_runtime import load_faiss
 
 RESULTS = "time_to_quality"
 #: Decides which train images are held out.
@@ -191,12 +188,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, append its rows and print them."""
     parsed = arguments_of(arguments)
     past = [row for row in results.read(RESULTS, parsed.results) if "converted_from" not in row]
-    with ExitStack() as stack:
-        if parsed.threads:
-            load_faiss()  # Only libraries that are loaded can be limited.
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(parsed.threads)
-            stack.enter_context(threadpool_limits(parsed.threads))
+    with limited_threads(parsed.threads):
         data = None
         for name, about in planned(parsed):
             key = {"name": name, **about}
@@ -211,7 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
             if data is None:
                 chosen = SETS[parsed.set]
                 data = divide(chosen.load(parsed.data), parsed.part, chosen.held_out)
-            with patch("time.perf_counter", time.process_time) if parsed.cpu_time else nullcontext():
+            with clock(parsed.cpu_time):
                 row = {**key, **run(name, about, data, chosen.probe_rows)}
             row |= {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}
             results.append(RESULTS, row, parsed.results)
