@@ -24,6 +24,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks import results
+from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.paired_images import PAIRS, PairedImages
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder, DomainTransfer
@@ -77,7 +78,8 @@ def train_encoder(images: np.ndarray, path: Path | None, parsed: argparse.Namesp
     if path is not None and path.exists():
         return DMZEncoder.load(path)
     params = {"max_time": parsed.seconds, "max_iter": 100_000, "random_state": seed, "verbose": 1}
-    encoder = DMZEncoder(parsed.latent_dim, **(params | parsed.params)).fit(images)
+    with training_clock(parsed):
+        encoder = DMZEncoder(parsed.latent_dim, **(params | parsed.params)).fit(images)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         encoder.save(path)
@@ -163,16 +165,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoders", type=Path, help="folder where trained encoders are kept and looked for")
     parser.add_argument("--rows", type=int, help="use only so many images and pairs of each part")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
+    add_limits(parser)
     parsed = parser.parse_args(arguments)
+    check_limits(parser, parsed)
     if parsed.params and ENCODER in parsed.codes:
         parser.error("give encoders with other parameters a name of their own by --codes")
-    made = [
-        row
-        for pairs in parsed.pairs
-        for seed in parsed.seeds
-        for codes in parsed.codes
-        for row in run(pairs, codes, seed, parsed)
-    ]
+    with limited_threads(parsed.threads):
+        made = [
+            row
+            for pairs in parsed.pairs
+            for seed in parsed.seeds
+            for codes in parsed.codes
+            for row in run(pairs, codes, seed, parsed)
+        ]
     columns = ["pairs", "codes", "choice", "seed", f"within_{K}", "times_chance", "median_rank", "accuracy"]
     print(pd.DataFrame(made)[columns].to_string(index=False, float_format="{:.3f}".format))
 
@@ -203,7 +208,7 @@ def run(pairs: str, codes: str, seed: int, parsed: argparse.Namespace) -> list[d
             figures, ranks = measure(transfer, data)
         row = wanted | {"n_pairs": len(data.source), "n_test": len(data.test_source)}
         row |= {key: round(value, 5) for key, value in figures.items()}
-        row["seconds"] = round(time.perf_counter() - begun, 1)
+        row |= {"seconds": round(time.perf_counter() - begun, 1), **limits_used(parsed)}
         folder = parsed.results / "domain_transfer_ranks"
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{pairs}_{codes}_{parsed.latent_dim}_{choice}_{seed}".replace(" ", "-")

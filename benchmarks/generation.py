@@ -30,12 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import results
 from benchmarks.cluster_code import ClusterPrior, fit_clusters
 from benchmarks.datasets import ImageData
-from benchmarks.limits import clock, limited_threads
+from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.time_to_quality import NO_LIMIT, SETS
 from dmzrep import DMZEncoder
 from dmzrep.metrics import (
@@ -193,12 +192,10 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=installed)
     parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
-    parser.add_argument("--threads", type=int, help="threads of all libraries")
-    parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
+    add_limits(parser)
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
-    if parsed.cpu_time and parsed.threads != 1:
-        parser.error("--cpu-time needs --threads 1: the seconds of several threads would add up")
+    check_limits(parser, parsed)
     if parsed.reference == "train" and "real" in parsed.kinds:
         parsed.kinds.remove("real")  # Train images are no samples against train images.
     return parsed
@@ -216,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
                 continue
             if models is None:
                 models = Models(parsed.models, parsed.set, SETS[parsed.set].load(parsed.data))
-            with clock(parsed.cpu_time):
+            with training_clock(parsed):
                 samples, about = draw(models, key)
             for name in missing:
                 if name not in references:
@@ -224,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
                 extractor, reference, said = references[name]
                 row = {**key, "features": name, **said, **about, **measure(reference, samples, extractor)}
                 row = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
-                row |= {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}
+                row |= limits_used(parsed)
                 results.append(RESULTS, row, parsed.results)
                 print(row, flush=True)
 

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from benchmarks import results
 from benchmarks.datasets import load_mnist
+from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from dmzrep import DMZEncoder
 from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.diffusion.objective import Denoised, Network, Objective
@@ -117,7 +118,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--images", type=int, default=2000, help="test images that are rebuilt")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
+    add_limits(parser)
     parsed = parser.parse_args(arguments)
+    check_limits(parser, parsed)
+    with limited_threads(parsed.threads):
+        compare(parsed)
+
+
+def compare(parsed: argparse.Namespace) -> None:
+    """Run what is missing."""
     data = load_mnist(parsed.data)
     test = data.test[: parsed.images]
     n_components = min(N_COMPONENTS, math.prod(test.shape[1:]), len(test) - 1)
@@ -143,7 +152,9 @@ def main(arguments: list[str] | None = None) -> None:
                     input_perturbation=strength,
                     random_state=seed,
                     prior="uniform",
-                ).fit(data.train)
+                )
+                with training_clock(parsed):
+                    encoder.fit(data.train)
                 model = TrainedModel(
                     encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_
                 )
@@ -152,7 +163,11 @@ def main(arguments: list[str] | None = None) -> None:
                     images = rebuilt(model, bits, key["sampler"], key["steps"], seed, factor, options)
                     a, b = features.transform(flat(images)), features.transform(flat(test))
                     error = float(np.square(flat(images) - flat(test)).mean())
-                    row = key | {"frechet_pca64": round(frechet_distance(a, b), 4), "mse": round(error, 5)}
+                    row = (
+                        key
+                        | limits_used(parsed)
+                        | {"frechet_pca64": round(frechet_distance(a, b), 4), "mse": round(error, 5)}
+                    )
                     results.append(RESULTS, row, parsed.results)
                     print(row, flush=True)
 

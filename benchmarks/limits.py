@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 from unittest.mock import patch
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from dmzrep.retrieval.faiss_runtime import load_faiss
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options `--threads` and `--cpu-time`."""
+    parser.add_argument("--threads", type=int, help="threads of all libraries")
+    parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
+
+
+def check_limits(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    if parsed.cpu_time and parsed.threads != 1:
+        parser.error("--cpu-time needs --threads 1: the seconds of several threads would add up")
 
 
 @contextmanager
@@ -29,6 +43,11 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def clock(cpu_time: bool) -> AbstractContextManager[object]:
+def training_clock(parsed: argparse.Namespace) -> AbstractContextManager[object]:
     """Count the seconds that this process had a core for, or those of the clock on the wall."""
-    return patch("time.perf_counter", time.process_time) if cpu_time else nullcontext()
+    return patch("time.perf_counter", time.process_time) if parsed.cpu_time else nullcontext()
+
+
+def limits_used(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Threads and clock, for a row."""
+    return {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}

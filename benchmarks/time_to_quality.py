@@ -35,13 +35,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks import results
 from benchmarks.configurations import CONFIGURATIONS
 from benchmarks.contenders import CONTENDERS, BinaryCode
 from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnist
-from benchmarks.limits import clock, limited_threads
+from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.rivals import RIVALS
 from benchmarks.scoring import score_codes, score_reconstructions, score_training
 
@@ -171,14 +170,12 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     starts = ("random", "pca", "itq", "layout", "views")
     parser.add_argument("--init", choices=starts, help="start of all configurations; part of their names")
     parser.add_argument("--plain-logits", action="store_true", help="no normalised logits, as the paper")
-    parser.add_argument("--threads", type=int, help="threads of all libraries")
-    parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
+    add_limits(parser)
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     if (parsed.params is None) != (parsed.name is None) or parsed.name in {*names, *RIVALS}:
         parser.error("give --params a --name that nothing else has, and --name its --params")
-    if parsed.cpu_time and parsed.threads != 1:
-        parser.error("--cpu-time needs --threads 1: the seconds of several threads would add up")
+    check_limits(parser, parsed)
     if parsed.configs is None:
         parsed.configs = [] if parsed.name else ["default"]
     return parsed
@@ -203,9 +200,9 @@ def main(arguments: list[str] | None = None) -> None:
             if data is None:
                 chosen = SETS[parsed.set]
                 data = divide(chosen.load(parsed.data), parsed.part, chosen.held_out)
-            with clock(parsed.cpu_time):
+            with training_clock(parsed):
                 row = {**key, **run(name, about, data, chosen.probe_rows)}
-            row |= {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}
+            row |= limits_used(parsed)
             results.append(RESULTS, row, parsed.results)
             print(row, flush=True)
 

@@ -219,7 +219,7 @@ def test_choices_stand_apart_by_budget_and_the_papers_in_a_table_of_their_own(tm
     ]
     assert design_section(rows) == "" and not draw_design_choices(rows, tmp_path / "x.png")
     design = [
-        row_of(**held_out, name=name + ", init random", seed=seed, probe_bits=0.8 + seed / 100)
+        row_of(**held_out, name=name + ", init random, plain logits", seed=seed, probe_bits=0.8 + seed / 100)
         for name in ("default", "conditioning bias")
         for seed in (0, 1)
     ]

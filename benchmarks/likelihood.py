@@ -1,0 +1,83 @@
+"""Bits a dimension against the length of the code: what the image costs, what the code does, and both.
+
+    python -m benchmarks.likelihood --data DATA [--set mnist] [--bits 0 8 16 32 64 128] [--seconds 60]
+
+One model for each length is trained for the same time; 0 bits is the unconditional model. The variational
+bound of test images is estimated with `--terms` of its terms; the code's rate is that under the model's own
+fitted prior (chosen by held-out likelihood of train codes) and, beside it, under fair coins: one bit each.
+Rows are appended to `results/likelihood.jsonl`; what is there is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import results
+from benchmarks.datasets import ImageData
+from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
+from benchmarks.time_to_quality import NO_LIMIT, SETS
+from dmzrep import DMZEncoder
+
+RESULTS = "likelihood"
+
+
+def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
+    """Rates of test images, in bits a dimension."""
+    table = encoder.bits_per_dim(X, n_terms=n_terms)
+    last = encoder.history_.iloc[-1]
+    row: dict[str, Any] = {"seconds": float(last["seconds"]), "images_seen": int(last["images"])}
+    for part in ("image", "code", "total"):
+        row[part] = float(table.loc[part, "bits_per_dim"])
+        row[f"{part}_standard_error"] = float(table.loc[part, "standard_error"])
+    row["prior"] = None if encoder.prior_ is None else encoder.prior_.name
+    has_code = encoder.prior_ is not None
+    row["code_of_coins"] = encoder.latent_dim / math.prod(X.shape[1:]) if has_code else 0.0
+    return {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def train(n_bits: int, seconds: float, seed: int, data: ImageData) -> DMZEncoder:
+    """Train a model with so many bits, or none."""
+    options = {"conditioning": "none"} if n_bits == 0 else {}
+    budget = {"max_time": seconds, "max_iter": NO_LIMIT}
+    return DMZEncoder(n_bits or 1, random_state=seed, **budget, **options).fit(data.train)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, append its rows and print them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--set", choices=list(SETS), default="mnist")
+    parser.add_argument("--bits", type=int, nargs="+", default=[0, 8, 16, 32, 64, 128])
+    parser.add_argument("--seconds", type=float, default=60.0, help="training of each model")
+    parser.add_argument("--images", type=int, default=2_000, help="test images")
+    parser.add_argument("--terms", type=int, default=32, help="terms of the bound for each image")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_limits(parser)
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
+    parsed = parser.parse_args(arguments)
+    check_limits(parser, parsed)
+    past, data = results.read(RESULTS, parsed.results), None
+    with limited_threads(parsed.threads):
+        for seed in parsed.seeds:
+            for n_bits in parsed.bits:
+                about = {"set": parsed.set, "bits": n_bits, "seed": seed, "seconds_asked": parsed.seconds}
+                about |= {"n_images": parsed.images, "n_terms": parsed.terms}
+                if any(about.items() <= row.items() for row in past):
+                    continue
+                if data is None:
+                    data = SETS[parsed.set].load(parsed.data)
+                with training_clock(parsed):
+                    encoder = train(n_bits, parsed.seconds, seed, data)
+                row = about | measure(encoder, data.test[: parsed.images], parsed.terms)
+                row |= limits_used(parsed)
+                results.append(RESULTS, row, parsed.results)
+                print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

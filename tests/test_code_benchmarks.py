@@ -1,0 +1,95 @@
+"""Small runs of the benchmarks of ordered codes, likelihood and inversion, on digits."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import generation, inversion, likelihood, ordered_code, time_to_quality
+from benchmarks.datasets import ImageData
+from benchmarks.results import read
+from dmzrep import DMZEncoder
+from dmzrep.datasets import load_digits_images
+
+TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
+
+pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+
+
+@pytest.fixture(autouse=True)
+def digits(monkeypatch):
+    """Digits stand in for MNIST."""
+    digits = load_digits_images()
+    images = np.rint(digits.images * 255).astype(np.uint8)
+    data = ImageData(images[:400], images[400:500], digits.target[:400], digits.target[400:500])
+    small = dataclasses.replace(time_to_quality.SETS["mnist"], load=lambda folder: data, latent_dim=16)
+    for module in (generation, inversion, likelihood, ordered_code):
+        monkeypatch.setitem(module.SETS, "mnist", small)
+    return data
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Every model is tiny."""
+    made = []
+
+    def make(latent_dim, **options):
+        made.append((latent_dim, options))
+        return DMZEncoder(latent_dim, **TINY, **options)
+
+    monkeypatch.setattr(ordered_code, "DMZEncoder", make)
+    monkeypatch.setattr(likelihood, "DMZEncoder", make)
+    return made
+
+
+def test_prefixes_of_an_ordered_code_stand_beside_codes_of_their_length(tiny, tmp_path):
+    asked = ["--data", ".", "--latent-dim", "16", "--seconds", "0.3", "--seeds", "0"]
+    asked += ["--threads", "1", "--cpu-time", "--results", str(tmp_path)]
+    ordered_code.main(asked)
+    rows = read(ordered_code.RESULTS, tmp_path)
+    keys = [(row["model"], row["latent_dim"], row["bits"]) for row in rows]
+    both = [(name, 16, bits) for name in ("ordered", "plain") for bits in (8, 16)]
+    assert keys == [*both, ("separate", 8, 8)]
+    assert [options["ordered"] for _, options in tiny] == [True, False, False]
+    # A prefix of a plain code cannot be decoded.
+    assert ["reconstruction_mse" in row for row in rows] == [True, True, False, True, True]
+    assert all(0.0 <= row["probe_bits"] <= 1.0 and row["clock"] == "cpu" for row in rows)
+    assert rows[0]["seconds_an_image"] == pytest.approx(rows[0]["seconds"] / rows[0]["images_seen"], rel=0.05)
+    ordered_code.main(asked)
+    assert len(tiny) == 3 and read(ordered_code.RESULTS, tmp_path) == rows
+
+
+def test_rates_are_measured_for_each_length_and_without_a_code(tiny, tmp_path):
+    asked = ["--data", ".", "--bits", "0", "8", "--seconds", "0.3", "--seeds", "0", "--terms", "4"]
+    asked += ["--images", "20", "--results", str(tmp_path)]
+    likelihood.main(asked)
+    none, coded = read(likelihood.RESULTS, tmp_path)
+    assert tiny[0][1]["conditioning"] == "none" and tiny[1][0] == 8
+    assert none["code"] == none["code_of_coins"] == 0.0 and none["prior"] is None
+    assert coded["code_of_coins"] == 8 / 64 and coded["code"] > 0.0
+    for row in (none, coded):
+        assert row["total"] == pytest.approx(row["image"] + row["code"], abs=1e-4)
+    likelihood.main(asked)
+    assert len(tiny) == 2
+
+
+def test_inverted_noise_rebuilds_better_than_random_noise(tmp_path):
+    asked = ["--data", ".", "--models", str(tmp_path / "models"), "--seconds", "0.5", "--seeds", "0"]
+    asked += ["--steps", "20", "--images", "10", "--params", json.dumps(TINY), "--results", str(tmp_path)]
+    inversion.main(asked)
+    rows = read(inversion.RESULTS, tmp_path)
+    kinds = [(row["kind"], row["noise"]) for row in rows]
+    assert kinds == [("bits", "random"), ("bits", "inverted"), ("none", "inverted")]
+    assert rows[1]["mse"] < rows[0]["mse"] and "round_trip" in rows[1] and "round_trip" not in rows[0]
+    inversion.main(asked)
+    assert read(inversion.RESULTS, tmp_path) == rows
+
+
+@pytest.mark.parametrize(
+    "benchmark", [ordered_code, likelihood, inversion], ids=lambda module: module.RESULTS
+)
+def test_seconds_of_several_threads_are_not_added_up(benchmark, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(["--data", ".", *(["--models", "."] if benchmark is inversion else []), "--cpu-time"])
+    assert "--cpu-time needs --threads 1" in capsys.readouterr().err
