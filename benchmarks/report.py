@@ -14,6 +14,8 @@ from benchmarks.report_choices import (
     draw_design_choices,
     starts_section,
 )
+from benchmarks.report_codes import CODES
+from benchmarks.report_samples import SAMPLES
 from benchmarks.report_time_to_quality import RESULTS, SAME, cell, current, label, time_to_quality_sections
 from benchmarks.report_uses import USES
 from benchmarks.results import read
@@ -154,7 +156,7 @@ def readme_figures() -> dict[str, str]:
 def main() -> None:
     """Write the page."""
     sections = {RESULTS: quality_sections, "starts": starts_section, "training_speed": speed_section}
-    sections |= {"use_cost": use_section, "quickstart": demo_section, **USES}
+    sections |= {"use_cost": use_section, "quickstart": demo_section, **SAMPLES, **CODES, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]
     PAGE.write_text("\n".join(parts))

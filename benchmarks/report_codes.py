@@ -1,0 +1,161 @@
+"""Sections of the results page on codes: priors, rates, prefixes, transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report_time_to_quality import TITLES, Rows, clock
+from benchmarks.results import read
+from benchmarks.tables import groups_of, machine, measured, spread, table
+
+FIGURE = Path(__file__).parent.parent / "docs" / "images" / "bits_per_dim.png"
+
+
+def priors_section() -> str:
+    """How well priors fit codes of images that they have not seen."""
+    rows = read("priors")
+    lines = [
+        [
+            images,
+            codes,
+            prior,
+            len(group),
+            measured(group, "cross_entropy", 1),
+            measured(group, "auc"),
+            measured(group, "fit_seconds", 1),
+            measured(group, "sample_seconds", 2),
+        ]
+        for (images, codes, prior), group in groups_of(rows, "images", "codes", "prior").items()
+    ]
+    header = [
+        "images",
+        "codes",
+        "prior",
+        "runs",
+        "bits a code",
+        "two-sample AUC",
+        "fit, s",
+        "10,000 draws, s",
+    ]
+    one = rows[-1]
+    return (
+        "## Priors over codes\n\n"
+        f"Fitted to {one['n_train']:,} train codes. Bits a code: mean cross-entropy of test codes "
+        "(a code of fair coins costs its length). AUC: of a classifier that tells test codes from draws; 0.5 "
+        f"is the best there is.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.priors --data DATA [--encoder FILE --name NAME]`.\n"
+    )
+
+
+def likelihood_section() -> str:
+    """Bits a dimension against the length of the code."""
+    rows = read("likelihood")
+    lines = []
+    for (name, bits, seconds), group in groups_of(rows, "set", "bits", "seconds_asked").items():
+        cells = [measured(group, key) for key in ("image", "code", "code_of_coins", "total")]
+        priors = ", ".join(sorted({row["prior"] or "" for row in group}))
+        lines.append([TITLES[name], bits or "none", f"{seconds:g}", len(group), *cells, priors])
+    header = ["images", "bits", "seconds", "seeds", "image", "code", "code of fair coins", "total"]
+    one = rows[-1]
+    picture = f"\n![Bits a dimension](images/{FIGURE.name})\n"
+    return (
+        "## Bits a dimension against the length of the code\n\n"
+        f"Variational bound of {one['n_images']:,} test images, {one['n_terms']} of its terms for each. The "
+        "image given its code, the code under the fitted prior (and what fair coins would cost), and both in "
+        f"all; lower is better.{clock(rows)} After so short a training the image's part is far from what the "
+        f"network can reach.\n\n{table([*header, 'fitted prior'], lines)}\n"
+        f"{picture if draw_rates(rows, FIGURE) else ''}\n{machine(rows)} "
+        "Made by `python -m benchmarks.likelihood --data DATA`.\n"
+    )
+
+
+def draw_rates(rows: Rows, path: Path) -> bool:
+    """Draw the parts of the bound against the length of the code; say if there are any."""
+    panels = groups_of(rows, "set", "seconds_asked")
+    if not panels:
+        return False
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(panels), 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, ((name, seconds), group) in zip(axes, panels.items(), strict=True):
+        lengths = groups_of(sorted(group, key=lambda row: row["bits"]), "bits")
+        names = [str(bits or "none") for (bits,) in lengths]
+        image, code, total = (
+            [float(np.mean([row[key] for row in same])) for same in lengths.values()]
+            for key in ("image", "code", "total")
+        )
+        deviation = [float(np.std([row["total"] for row in same])) for same in lengths.values()]
+        ax.bar(names, image, label="image, given its code")
+        ax.bar(names, code, bottom=image, yerr=deviation, capsize=3, label="code, fitted prior")
+        ax.set(xlabel="bits", ylabel="bits a dimension", title=f"{TITLES[name]}, {seconds:g} s of training")
+        ax.set_ylim(0.9 * min(image), 1.05 * max(total))
+    axes[0].legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def ordered_section() -> str:
+    """Prefixes of one ordered code beside codes of their length."""
+    rows = read("ordered_code")
+    plain = groups_of([r for r in rows if r["model"] == "plain"], "set", "seconds_asked", "seed")
+    lines = []
+    for (name, model, bits, seconds), group in groups_of(
+        rows, "set", "model", "bits", "seconds_asked"
+    ).items():
+        ratios = [
+            row["seconds_an_image"] / plain[name, seconds, row["seed"]][0]["seconds_an_image"]
+            for row in group
+            if (name, seconds, row["seed"]) in plain
+        ]
+        keys = ("probe_bits", "probe_probabilities", "map_at_100", "knn_10", "reconstruction_mse")
+        cells = [measured(group, key) for key in keys]
+        lines.append([TITLES[name], model, bits, len(group), *cells, spread(ratios, 2)])
+    header = ["images", "model", "first bits", "seeds", "probe, bits", "probe, probabilities", "mAP@100"]
+    header += ["10-NN", "reconstruction MSE", "time of as many images"]
+    one = rows[-1]
+    return (
+        "## Prefixes of an ordered code\n\n"
+        f'{one["seconds_asked"]:g} seconds of training for every model: "ordered" and "plain" of all bits, '
+        '"separate" of so many bits by itself. Time: of training on as many images, in times that of plain.'
+        f"{clock(rows)}\n\n{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.ordered_code --data DATA`.\n"
+    )
+
+
+def transfer_section() -> str:
+    """The right partner's code among those of all test images."""
+    rows = read("domain_transfer")
+    keys = ("pairs", "codes", "latent_dim", "seconds_asked", "choice")
+    lines = []
+    for (pairs, codes, bits, seconds, choice), group in groups_of(rows, *keys).items():
+        cells = [measured(group, key, digits) for key, digits in (("within_10", 3), ("times_chance", 1))]
+        cells += [measured(group, "median_rank", 0), measured(group, "accuracy")]
+        trained = "" if seconds is None else f"{seconds:g}"
+        lines.append([pairs, codes, bits, trained, choice, len(group), *cells])
+    header = ["pairs", "codes", "bits", "seconds", "transfer", "seeds", "within 10", "times chance"]
+    header += ["median rank", "bits right"]
+    one = rows[-1]
+    return (
+        "## Domain transfer\n\n"
+        "Test images of one domain; the code that is predicted for each is looked up among those of all test "
+        f"images of the other ({one['n_test']:,} of {one['pairs']}) by Hamming distance. Seconds: training "
+        "of each domain's encoder, on its images alone. Every pair's rank is kept in "
+        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.domain_transfer --data DATA`.\n"
+    )
+
+
+#: Sections by the name of their result file.
+CODES: dict[str, Callable[[], str]] = {
+    "priors": priors_section,
+    "likelihood": likelihood_section,
+    "ordered_code": ordered_section,
+    "domain_transfer": transfer_section,
+}

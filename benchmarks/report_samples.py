@@ -1,0 +1,193 @@
+"""Sections of the results page on samples: distances against steps, inversion, perturbation, overhead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report_time_to_quality import TITLES, Rows, clock
+from benchmarks.results import read
+from benchmarks.tables import groups_of, machine, measured, spread, table
+
+FIGURE = Path(__file__).parent.parent / "docs" / "images" / "generation.png"
+
+#: Models whose samples are compared: kind, origin of codes, and words.
+MODELS = {
+    ("bits", "fitted"): "DMZEncoder, fitted prior",
+    ("bits", "uniform"): "DMZEncoder, uniform prior",
+    ("none", None): "unconditional",
+    ("clusters", "shares"): "k-means labels as the code",
+}
+DISTANCE = "frechet_distance"
+
+
+def best_sampler(rows: Rows) -> Rows:
+    """Rows of the sampler with the least mean distance among those of one model and number of steps."""
+    by_sampler = groups_of(rows, "sampler").values()
+    return min(by_sampler, key=lambda group: np.mean([row[DISTANCE] for row in group]))
+
+
+def models_of(rows: Rows) -> list[tuple[str, Rows]]:
+    """Rows of each model that has any, with its words."""
+    found = [(words, [r for r in rows if (r["kind"], r["prior"]) == key]) for key, words in MODELS.items()]
+    return [(words, group) for words, group in found if group]
+
+
+def generation_section() -> str:
+    """Frechet distances of samples against denoising steps."""
+    rows = read("generation")
+    sampled = [row for row in rows if row["kind"] != "real"]
+    keys = ("set", "features", "reference", "n_samples")
+    parts = []
+    for about, group in groups_of(sampled, *keys, "seconds_asked").items():
+        real = [r[DISTANCE] for r in rows if r["kind"] == "real" and all(r[k] == group[0][k] for k in keys)]
+        parts.append(_distances(about[0], group, real))
+    drawn = (
+        f"\n![Fréchet distance against steps](images/{FIGURE.name})\n"
+        if draw_generation(rows, FIGURE)
+        else ""
+    )
+    return (
+        "## Samples against denoising steps\n\n" + "\n".join(parts) + drawn + f"\n{machine(rows)} "
+        "Made by `python -m benchmarks.generation --data DATA --models FOLDER --set SET`.\n"
+    )
+
+
+def _distances(name: str, rows: Rows, real: list[float]) -> str:
+    """Distances of one set of images, one budget and one extractor."""
+    steps, row = sorted({row["steps"] for row in rows}), rows[-1]
+    best, every = [], []
+    for words, of_model in models_of(rows):
+        best.append([words, *(_best_cell([r for r in of_model if r["steps"] == n]) for n in steps)])
+        for (sampler,), same in groups_of(of_model, "sampler").items():
+            at = [measured([r for r in same if r["steps"] == n], DISTANCE, 2) for n in steps]
+            every.append([words, sampler, len({r["seed"] for r in same}), *at])
+    features = f"features of a {row['features']}"
+    if "extractor_accuracy" in row:
+        features += f" (right on {100 * row['extractor_accuracy']:.1f} % of test images)"
+    floor = f" Train images in place of samples: {spread(real, 2)}." if real else ""
+    header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
+    return (
+        f"{TITLES[name]}: {row['seconds_asked']:g} seconds of training for every model, one network. Fréchet "
+        f"distance of {row['n_samples']:,} samples to {row['n_reference']:,} {row['reference']} images, "
+        f"{features}; lower is better.{clock(rows)}{floor}\n\nEach with its best sampler at that number of "
+        f"steps:\n\n{table(['model', *header], best)}\n\nEvery sampler, mean ± deviation over seeds:\n\n"
+        f"{table(['model', 'sampler', 'seeds', *header], every)}\n"
+    )
+
+
+def _best_cell(rows: Rows) -> str:
+    if not rows:
+        return ""
+    best = best_sampler(rows)
+    return f"{measured(best, DISTANCE, 2)} ({best[0]['sampler']})"
+
+
+def draw_generation(rows: Rows, path: Path) -> bool:
+    """Draw distances against steps, each model with its best sampler; say if there are any."""
+    sampled = [row for row in rows if row["kind"] != "real" and row["features"] == "classifier"]
+    panels = groups_of(sampled, "set", "seconds_asked")
+    if not panels:
+        return False
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(panels), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, ((name, seconds), group) in zip(axes, panels.items(), strict=True):
+        ticks = sorted({row["steps"] for row in group})
+        for words, of_model in models_of(group):
+            best = {n: best_sampler(same) for (n,), same in groups_of(of_model, "steps").items()}
+            steps = sorted(best)
+            values = [[row[DISTANCE] for row in best[n]] for n in steps]
+            style: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 2, "label": words}
+            ax.errorbar(steps, [np.mean(v) for v in values], [np.std(v) for v in values], **style)
+        real = [r[DISTANCE] for r in rows if r["kind"] == "real" and r["set"] == name]
+        if real:
+            ax.axhline(float(np.mean(real)), linestyle="--", color="0.5", label="train images")
+        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance")
+        ax.set_xticks(ticks, [str(n) for n in ticks])
+        ax.minorticks_off()
+        ax.set_title(f"{TITLES[name]}, {seconds:g} s of training", fontsize=9)
+        ax.grid(alpha=0.3)
+    axes[-1].legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def inversion_section() -> str:
+    """Errors of reconstructions from random and from inverted noise."""
+    rows = read("inversion")
+    lines = [
+        [TITLES[name], "DMZEncoder" if kind == "bits" else "unconditional", noise, steps, len(group)]
+        + [measured(group, key, 5) for key in ("mse", "mse_95th_percentile", "round_trip")]
+        for (name, kind, noise, steps), group in groups_of(rows, "set", "kind", "noise", "steps").items()
+    ]
+    header = ["images", "model", "noise", "steps", "seeds", "MSE", "95th percentile", "round trip"]
+    one = rows[-1]
+    return (
+        "## Reconstruction from inverted noise\n\n"
+        f"{one['n_images']} test images, models of {one['seconds_asked']:g} seconds of training; mean "
+        "squared error of pixels from -1 to 1 as they come out, rounded to 256 values. Round trip: "
+        f"`inversion_error`, before rounding.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.inversion --data DATA --models FOLDER`.\n"
+    )
+
+
+def perturbation_section() -> str:
+    """Remedies for input perturbation."""
+    rows = read("input_perturbation")
+    steps = sorted({row["steps"] for row in rows})
+    lines = []
+    keys = ("objective", "strength", "sampler", "remedy")
+    for (objective, strength, sampler, remedy), group in groups_of(rows, *keys).items():
+        at = [[r for r in group if r["steps"] == n] for n in steps]
+        distances = [measured(same, "frechet_pca64", 2) for same in at]
+        lines.append([objective, strength, sampler, remedy, *distances, measured(at[-1], "mse")])
+    header = ["objective", "strength", "sampler", "remedy", *(f"{n} steps" for n in steps)]
+    one = rows[-1]
+    return (
+        "## Input perturbation and deterministic samplers\n\n"
+        f"MNIST, {one['seconds']:g} seconds of training; Fréchet distance of {one['images']:,} rebuilt test "
+        "images in 64 principal components (not comparable with the distances above), and the mean squared "
+        f"error with {steps[-1]} steps.{clock([r | {'seconds_asked': r['seconds']} for r in rows])}\n\n"
+        f"{table([*header, f'MSE, {steps[-1]} steps'], lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.input_perturbation --data DATA`.\n"
+    )
+
+
+def overhead_section() -> str:
+    """Time of sampling outside the network."""
+    rows = read("sampling_overhead")
+    last = {row["sampler"]: row for row in rows}
+    lines = [
+        [
+            name,
+            row["batches_through_network"],
+            row["seconds"],
+            f"{100 * row['share_outside_network']:.1f} %",
+            " to ".join(f"{100 * share:.1f}" for share in row["spread"]) + " %",
+        ]
+        for name, row in last.items()
+    ]
+    header = ["sampler", "batches through the network", "seconds", "outside the network", "range"]
+    one = rows[-1]
+    return (
+        "## Sampling outside the network\n\n"
+        f"{one['images']} images of 28 x 28, {one['steps']} steps; medians of rounds taken in turn.\n\n"
+        f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.sampling_overhead`.\n"
+    )
+
+
+#: Sections by the name of their result file.
+SAMPLES: dict[str, Callable[[], str]] = {
+    "generation": generation_section,
+    "inversion": inversion_section,
+    "input_perturbation": perturbation_section,
+    "sampling_overhead": overhead_section,
+}
