@@ -38,6 +38,7 @@ PICTURES = {
     ),
     "edit_attributes": ("added to 32 images", {"edit_warm", "edit_large", "edit_low"}),
     "walk_between_faces": ("smooth   mean", {"walks", "walks_by_path", "walks_from_noised_images"}),
+    "sample_in_few_steps": ("Bits a dimension of 100 test pictures", {"steps", "priors"}),
     "grid_search": ("2-fold cross-validation", {"code_lengths"}),
     "transfer_emoji": (
         "test images is among the 10 nearest",
