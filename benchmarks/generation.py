@@ -6,7 +6,8 @@
 
 Kinds of models, all with one network and one time of training:
 
-bits      DMZEncoder; codes from its fitted prior and, a row of its own, from fair coins ("uniform")
+bits      DMZEncoder; codes from its fitted prior and, a row of its own, from fair coins ("uniform");
+          `--priors` takes one of them
 none      the unconditional model, ``conditioning="none"``
 clusters  the label of one of `latent_dim` k-means clusters, one-hot, in place of learned bits; drawn by the
           clusters' shares
@@ -80,7 +81,7 @@ def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
             latent_dim = parsed.latent_dim or SETS[parsed.set].latent_dim
             model = {"seconds_asked": parsed.seconds, "latent_dim": latent_dim, "parameters": parsed.params}
             for sampler in parsed.samplers:
-                for prior in PRIORS[kind]:
+                for prior in [p for p in PRIORS[kind] if p in parsed.priors or kind != "bits"]:
                     for steps in parsed.steps:
                         key = {"kind": kind, "prior": prior, "sampler": sampler, "steps": steps, "seed": seed}
                         yield {**about, **key, **model}
@@ -184,6 +185,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--samplers", nargs="+", default=["ddim", "ddpm"])
     parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
+    parser.add_argument("--priors", nargs="+", choices=PRIORS["bits"], default=list(PRIORS["bits"]))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--seconds", type=float, default=420.0, help="training of each model")
     parser.add_argument("--samples", type=int, default=5_000)

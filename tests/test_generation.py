@@ -75,6 +75,10 @@ def test_every_kind_of_model_is_measured_and_runs_go_on(call, tmp_path, monkeypa
         *(("bits", 3), ("bits", 3), ("clusters", 3))
     ]
     assert more[-1]["images_seen"] == rows[-2]["images_seen"]
+    last = call(
+        "--seeds", "0", "--steps", "4", "--samplers", "ddim", "--kinds", "bits", "--priors", "uniform"
+    )
+    assert [(row["prior"], row["steps"]) for row in last[len(more) :]] == [("uniform", 4)]
     with pytest.raises(ValueError, match="was trained with other parameters than"):
         call(*asked, "--kinds", "none", "--params", json.dumps(TINY | {"batch_size": 32}))
 
