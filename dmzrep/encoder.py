@@ -1001,7 +1001,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         PersistenceError
             The file is foreign, damaged, cut off, or of an unknown version.
         """
-        return restore_fitted(cls, *read_file(path), device)
+        return restore_fitted(cls, *read_file(path), device, path)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
