@@ -1,6 +1,5 @@
 import errno
 import os
-import time
 import warnings
 from dataclasses import replace
 
@@ -18,7 +17,16 @@ from dmzrep.errors import (
     TrainingDivergedError,
 )
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
-from dmzrep.training import Checkpoints, HookList, Hooks, Trainer, TrainingConfig, TrainingData
+from dmzrep.training import (
+    Checkpoints,
+    HookList,
+    Hooks,
+    Trainer,
+    TrainingConfig,
+    TrainingData,
+    checkpoint,
+    loop,
+)
 
 NETWORK = NetworkConfig((2, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, dropout=0.1)
 SETTINGS = TrainingConfig(max_epochs=3, batch_size=16, warmup_steps=2, ema_half_life=100.0)
@@ -132,19 +140,40 @@ def test_many_deaths_at_any_step_change_nothing(tmp_path, data):
     assert_same_run(run(make_trainer(seed=9), data, tmp_path, every=1e-9), whole)
 
 
-def test_seconds_between_checkpoints(tmp_path, data):
-    class Clock(Hooks):
+class Clock(Hooks):
+    """A second passes in each step, and at no other time."""
+
+    def __init__(self, monkeypatch):
+        self.seconds = 100.0
+        for module in (checkpoint, loop):
+            monkeypatch.setattr(module, "time", self)
+
+    def perf_counter(self):
+        return self.seconds
+
+    def step_end(self, trainer, loss):
+        self.seconds += 1.0
+
+
+def test_seconds_between_checkpoints(tmp_path, data, monkeypatch):
+    seen = []
+
+    class Watch(Hooks):
         def step_end(self, trainer, loss):
-            time.sleep(0.11)
             seen.append(names(tmp_path))
 
-    seen = []
-    run(make_trainer(max_epochs=1), data, tmp_path, Clock(), every=0.2)
-    # Hooks are called in order: a checkpoint comes before the nap of the same step.
-    assert seen == [[], [], ["checkpoint-000000003.safetensors"]]
-    for every, count in (("epoch", 2), (1e6, 1)):
-        run(make_trainer(), data, tmp_path / str(every), every=every)
-        assert len(names(tmp_path / str(every))) == count
+    # Hooks are called in order: a step's second passes after its checkpoint would be written.
+    run(make_trainer(max_epochs=2), data, tmp_path, Watch(), Clock(monkeypatch), every=2.0)
+    steps = [[int(name[11:20]) for name in step] for step in seen]
+    assert steps == [[], [], [3], [3], [3, 5], [3, 5]]
+    # The run's end is kept whatever the time.
+    assert names(tmp_path) == [f"checkpoint-{step:09d}.safetensors" for step in (5, 6)]
+
+
+@pytest.mark.parametrize(("every", "count"), [("epoch", 3), (1e6, 1)])
+def test_checkpoints_of_epochs_or_of_the_end_alone(tmp_path, data, every, count):
+    run(make_trainer(), data, tmp_path, every=every, keep=9)
+    assert len(names(tmp_path)) == count
 
 
 def test_the_end_of_a_run_is_kept_and_a_longer_one_goes_on_from_it(tmp_path, data):
@@ -160,24 +189,19 @@ def test_the_end_of_a_run_is_kept_and_a_longer_one_goes_on_from_it(tmp_path, dat
     assert written == [(tmp_path / name).stat().st_mtime_ns for name in names(tmp_path)]
 
 
-def test_seconds_before_a_stop_count(tmp_path, data):
-    class Slow(Hooks):
-        def step_end(self, trainer, loss):
-            time.sleep(0.2)
-
+def test_seconds_before_a_stop_count(tmp_path, data, monkeypatch):
+    clock, timed = Clock(monkeypatch), {"max_time": 5.0, "max_epochs": 99}
     with pytest.raises(SystemExit):
-        run(make_trainer(max_time=0.7, max_epochs=99), data, tmp_path, Slow(), DieAt(2), every=1e-9)
-    # The checkpoint of the second step was written before its nap.
-    resumed = make_trainer(max_time=0.7, max_epochs=99)
+        run(make_trainer(**timed), data, tmp_path, clock, DieAt(4), every=1e-9)
+    clock.seconds += 1000.0
+    resumed = make_trainer(**timed)
     checkpoints(tmp_path).resume(resumed)
-    assert 0.2 < resumed.seconds < 0.7
-    begun = time.perf_counter()
-    run(resumed, data, tmp_path, Slow(), every=1e-9)
-    assert resumed.stopped == "max_time" and time.perf_counter() - begun < 0.65
-    assert resumed.history[-1]["seconds"] >= 0.7
+    assert (resumed.step, resumed.seconds) == (3, 3.0)
+    run(resumed, data, tmp_path, clock, every=1e-9)
+    assert (resumed.stopped, resumed.step, resumed.history[-1]["seconds"]) == ("max_time", 5, 5.0)
     # Nothing is left of the time.
-    late = run(make_trainer(max_time=0.7, max_epochs=99), data, tmp_path, Slow(), every=1e-9)
-    assert late.stopped == "max_time" and late.step == resumed.step
+    late = run(make_trainer(**timed), data, tmp_path, clock, every=1e-9)
+    assert (late.stopped, late.step) == ("max_time", 5)
 
 
 def test_a_run_after_a_run_is_taken_up_where_it_stood(tmp_path, data):
