@@ -42,6 +42,7 @@ from dmzrep.inputs import (
     check_rows_to_transform,
     check_start,
 )
+from dmzrep.model_card import write_card
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
@@ -995,16 +996,22 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     # -- files and copies ----------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, *, model_card: bool | str | os.PathLike = False) -> None:
         """Write the fitted estimator to one file: safetensors and JSON, no pickle.
 
         Parameters
         ----------
         path : path-like
             The file, by custom with the ending ``.safetensors``. Written whole or not at all.
+        model_card : bool or path-like, default=False
+            True writes a model card in Markdown too, beside the file and with the ending ``.md``; a path
+            says where. It describes data, training, code, limits and versions, as model hubs expect it,
+            and replaces a file of that name.
         """
         check_is_fitted(self)
         write_file(path, *fitted_state(self))
+        if model_card is not False:
+            write_card(self, path, model_card)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
@@ -1025,7 +1032,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version.
+            The file is foreign, damaged, cut off, or of an unknown version. The message names it.
         """
         return restore_fitted(cls, *read_file(path), device, path)
 
