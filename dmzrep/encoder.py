@@ -17,12 +17,13 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.configuration import run_identity
 from dmzrep.device import available_device
 from dmzrep.diffusion.objective import Objective
+from dmzrep.errors import TrainingDivergedError
 from dmzrep.fit_callbacks import CallbackHooks
+from dmzrep.fitted_attributes import warn_of_training
 from dmzrep.fitted_state import fitted_state, restore_fitted
-from dmzrep.fitting import build_trainer, train, warn_of_training
+from dmzrep.fitting import build_trainer, train
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import (
     StartingRows,
@@ -41,6 +42,7 @@ from dmzrep.inputs import (
     check_rows_to_transform,
     check_start,
 )
+from dmzrep.model_card import write_card
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
@@ -49,7 +51,7 @@ from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
 from dmzrep.sampling_options import check_sampling
-from dmzrep.training import CheckpointWriter, Hooks, read_checkpoint, resume
+from dmzrep.training import Checkpoints, Hooks, Trainer
 
 #: Rows from which a later chunk of `partial_fit` stands for the data.
 CHUNK_ROWS = 1000
@@ -191,8 +193,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     warm_start : bool, default=False
         `fit` goes on from the last fit's state.
     checkpoint_dir : path-like or None, default=None
-        Folder for a checkpoint at the end of each epoch. `fit` with the same folder, settings and data
-        goes on from it.
+        Folder for checkpoints of `fit`, of one run. `fit` with the same folder, settings and data goes on
+        from the newest; on the CPU it ends with the weights, to the bit, of a run that never stopped.
+    checkpoint_every : {"epoch"} or float, default="epoch"
+        ``"epoch"`` writes a checkpoint at the end of each epoch; a number writes one whenever as many
+        seconds have passed, in the midst of an epoch too.
+    checkpoint_keep : int, default=2
+        Checkpoints to keep. A damaged one is passed over for the one before.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"} or None, default="auto"
@@ -230,7 +237,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     n_iter_ : int
         Epochs begun; time or Ctrl-C may have cut the last one short.
     stopped_ : str
-        Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
+        Why training ended: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or
+        "diverged".
     objective_ : Objective
         What the denoiser predicts, with its noise schedule.
     data_format_ : ImageFormat or VectorFormat
@@ -345,6 +353,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_iter_no_change=10,
         warm_start=False,
         checkpoint_dir=None,
+        checkpoint_every="epoch",
+        checkpoint_keep=2,
         augment=None,
         encoder_augment="auto",
         device="auto",
@@ -402,6 +412,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
+        self.checkpoint_keep = checkpoint_keep
         self.augment = augment
         self.encoder_augment = encoder_augment
         self.device = device
@@ -458,29 +470,32 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ------
         ValueError
             A parameter or X is not as it should be; the message says what and what to do.
+        CheckpointMismatchError
+            `checkpoint_dir` holds a run of other settings or data.
         TrainingDivergedError
-            The loss became infinite or not a number.
+            The loss or the weights became infinite or not a number. The encoder is fitted all the same,
+            with the averaged weights of the last step at which all was well, unless there was none.
         """
         self._validate_params()
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
-        checkpoint = None if self.checkpoint_dir is None else read_checkpoint(self.checkpoint_dir)
         seed = draw_seed(self.random_state)
-        if checkpoint is not None and self.random_state is None:
-            seed = checkpoint[0]["identity"]["seed"]
-        trainer, start = build_trainer(self, rows, data_format, seed, continued)
+        checkpoints = None
+        if self.checkpoint_dir is not None:
+            checkpoints = Checkpoints(
+                self.checkpoint_dir, every=self.checkpoint_every, keep=self.checkpoint_keep
+            )
+            if self.random_state is None and checkpoints.seed is not None:
+                seed = checkpoints.seed
+        trainer, start = build_trainer(self, rows, data_format, seed, continued, checkpoints=checkpoints)
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        callbacks = CallbackHooks(self, context, X, y, data_format)
-        hooks: list[Hooks] = [callbacks]
-        if self.checkpoint_dir is not None:
-            params = self.get_params(deep=False) | {"init": start["init_"]}
-            identity = run_identity(trainer, rows, data_format, params, seed)
-            if checkpoint is not None:
-                resume(trainer, identity, *checkpoint)
-            hooks.append(CheckpointWriter(self.checkpoint_dir, identity))
-        fitted = train(self, trainer, rows, data_format, seed, hooks)
-        self._keep(fitted | attributes | start, trainer.state() if self.warm_start else None)
+        hooks: list[Hooks] = [CallbackHooks(self, context, X, y, data_format)]
+        if checkpoints is not None:
+            hooks.append(checkpoints)
+        fitted = self._train(
+            attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
+        )
         context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
         warn_of_training(fitted, trainer.step, stacklevel=3)
         return self
@@ -511,17 +526,29 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         once = {"max_iter": 1, "final_learning_rate": 1.0}
         trainer, start = build_trainer(self, rows, data_format, seed, continued, once)
         small = continued and len(rows) < CHUNK_ROWS
-        fitted = train(self, trainer, rows, data_format, seed, [], small_chunk=small)
-        self._keep(fitted | attributes | start, trainer.state())
+        fitted = self._train(
+            attributes | start, trainer, rows, data_format, seed, [], keep_state=True, small_chunk=small
+        )
         warn_of_training(fitted, trainer.step, stacklevel=2)
         return self
 
-    def _keep(self, fitted: dict[str, Any], training_state: dict[str, Any] | None) -> None:
-        """Take fitted attributes, all at once."""
-        if "n_features_in_" in fitted and hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.__dict__.update(fitted)
-        self._training_state = training_state
+    def _train(
+        self, attributes: dict[str, Any], trainer: Trainer, *run: Any, keep_state: bool, **options: Any
+    ) -> dict[str, Any]:
+        """Train; take the fitted attributes, all at once, and give them."""
+        fitted: dict[str, Any] = {}
+        try:
+            fitted = train(self, trainer, *run, **options)
+        except TrainingDivergedError as error:
+            fitted, error.fitted = error.fitted, {}
+            raise
+        finally:
+            if fitted:
+                if "n_features_in_" in attributes and hasattr(self, "feature_names_in_"):
+                    del self.feature_names_in_
+                self.__dict__.update(fitted | attributes)
+                self._training_state = trainer.state() if keep_state else None
+        return fitted
 
     def _model(self) -> TrainedModel:
         return TrainedModel(self.model_, self.objective_, self.data_format_, self.device_)
@@ -969,16 +996,22 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     # -- files and copies ----------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, *, model_card: bool | str | os.PathLike = False) -> None:
         """Write the fitted estimator to one file: safetensors and JSON, no pickle.
 
         Parameters
         ----------
         path : path-like
             The file, by custom with the ending ``.safetensors``. Written whole or not at all.
+        model_card : bool or path-like, default=False
+            True writes a model card in Markdown too, beside the file and with the ending ``.md``; a path
+            says where. It describes data, training, code, limits and versions, as model hubs expect it,
+            and replaces a file of that name.
         """
         check_is_fitted(self)
         write_file(path, *fitted_state(self))
+        if model_card is not False:
+            write_card(self, path, model_card)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
@@ -999,9 +1032,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version.
+            The file is foreign, damaged, cut off, or of an unknown version. The message names it.
         """
-        return restore_fitted(cls, *read_file(path), device)
+        return restore_fitted(cls, *read_file(path), device, path)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

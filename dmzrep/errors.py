@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DmzError(Exception):
     """Base of all errors that are the package's own."""
 
 
 class TrainingDivergedError(DmzError, ArithmeticError):
-    """The loss or the weights became infinite or not a number."""
+    """The loss or the weights became infinite or not a number.
+
+    Attributes
+    ----------
+    fitted : dict
+        On its way from training to the estimator: fitted attributes with the last weights that were
+        numbers, if any. Empty once the estimator has taken them.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.fitted: dict[str, Any] = {}
 
 
 class PersistenceError(DmzError, ValueError):
@@ -29,6 +42,10 @@ class CodeWarning(UserWarning):
 
 class TrainingInterruptedWarning(UserWarning):
     """Training was stopped from the keyboard; the model keeps what it has learned."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written, or one that is damaged was passed over."""
 
 
 class DeviceWarning(UserWarning):

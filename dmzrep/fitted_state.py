@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn
 import torch
 
 from dmzrep.device import available_device
@@ -19,8 +18,9 @@ from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS, CodePrior
-from dmzrep.version import __version__
 
+#: What files say that they hold.
+NAME = "DMZEncoder"
 #: Fitted attributes that are JSON values.
 PLAIN_ATTRIBUTES = (
     "n_iter_",
@@ -52,8 +52,7 @@ def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     arrays = {f"model.{name}": t.detach().cpu().numpy() for name, t in estimator.model_.state_dict().items()}
     arrays["schedule.betas"] = objective.schedule.betas
     values: dict[str, Any] = {
-        "estimator": "DMZEncoder",
-        "versions": {"dmzrep": __version__, "torch": torch.__version__, "scikit-learn": sklearn.__version__},
+        "estimator": NAME,
         "params": {name: _plain(name, value) for name, value in estimator.get_params(deep=False).items()},
         "network": estimator.model_.config.to_dict(),
         "objective": {
@@ -83,7 +82,11 @@ def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def restore_fitted(
-    make: Callable[..., Any], values: dict[str, Any], arrays: dict[str, np.ndarray], device: Any
+    make: Callable[..., Any],
+    values: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    device: Any,
+    source: str | os.PathLike = "The file",
 ) -> Any:
     """Put a fitted estimator together from what `fitted_state` gave.
 
@@ -95,19 +98,22 @@ def restore_fitted(
         As from `fitted_state`.
     device : str or torch.device
         Where the networks go.
+    source : path-like, default="The file"
+        Where they came from, for errors.
 
     Raises
     ------
     PersistenceError
         Something is missing or does not fit together.
     """
+    if values.get("estimator") != NAME:
+        raise PersistenceError(f"{source} holds a {values.get('estimator')}, not a {NAME}.")
     try:
         params = {name: _restored(value) for name, value in values["params"].items()}
         estimator = make(**(params | {"device": device}))
         config = NetworkConfig.from_dict(values["network"])
-        model = DiffusionAutoencoder(config)
         weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
-        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
+        model = _network(config, weights)
         estimator.device_ = available_device(device)
         estimator.model_ = place(model.eval().requires_grad_(False), estimator.device_)
         schedule = NoiseSchedule(arrays["schedule.betas"])
@@ -129,8 +135,25 @@ def restore_fitted(
         if "feature_names_in_" in values:
             estimator.feature_names_in_ = np.array(values["feature_names_in_"], dtype=object)
     except (KeyError, TypeError, RuntimeError, AttributeError, IndexError) as error:
-        raise PersistenceError(f"The file does not hold a whole DMZEncoder: {error!r}.") from error
+        raise PersistenceError(f"{source} does not hold a whole {NAME}: {error!r}.") from error
     return estimator
+
+
+def _network(config: NetworkConfig, weights: dict[str, np.ndarray]) -> DiffusionAutoencoder:
+    """Build the networks around weights, once it is clear that they need no more memory than those have."""
+    if max(config.depth) * len(config.widths) > len(weights):
+        raise KeyError(f"weights of {max(config.depth)} blocks at {len(config.widths)} levels")
+    with torch.device("meta"):
+        needed = {
+            name: tuple(tensor.shape) for name, tensor in DiffusionAutoencoder(config).state_dict().items()
+        }
+    for name in sorted(needed.keys() | weights.keys()):
+        shape = weights[name].shape if name in weights else None
+        if shape != needed.get(name):
+            raise KeyError(f"{name} should have shape {needed.get(name)}, has {shape}")
+    model = DiffusionAutoencoder(config)
+    model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    return model
 
 
 def restore_prior(values: dict[str, Any], arrays: dict[str, np.ndarray], latent_dim: int) -> CodePrior:

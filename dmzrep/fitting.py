@@ -1,34 +1,38 @@
-"""What `fit` and `partial_fit` do: build or go on, train, describe the codes."""
+"""What `fit` and `partial_fit` do: build a trainer, or go on with one, and train."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import math
 import time
-import warnings
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
-from scipy.special import expit
 
-from dmzrep.configuration import resolve_network, resolve_objective, resolve_start, resolve_training
+from dmzrep.configuration import (
+    resolve_network,
+    resolve_objective,
+    resolve_start,
+    resolve_training,
+    run_identity,
+)
 from dmzrep.device import resolve_device, resolve_precision
-from dmzrep.errors import TrainingInterruptedWarning
+from dmzrep.errors import TrainingDivergedError
+from dmzrep.fitted_attributes import fitted_attributes
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import TrainedModel, code_report, code_summary, encode_logits, warn_of_poor_code
 from dmzrep.networks.model import DiffusionAutoencoder, place
-from dmzrep.priors import fit_prior
-from dmzrep.rows import Rows, RowSubset, to_tensor
+from dmzrep.rows import Rows, to_tensor
 from dmzrep.training import (
     VALIDATION_ROWS,
+    Checkpoints,
     HookList,
     Hooks,
     ProgressBar,
     RandomAffine,
     Trainer,
+    TrainingConfig,
     TrainingData,
     are_aligned,
     prefix_lengths,
@@ -40,8 +44,6 @@ from dmzrep.training import (
 
 #: Rows from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
 START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
-#: Rows from which the prior and the code's report are computed, at most.
-REPORT_ROWS = 20_000
 
 
 def build_trainer(
@@ -51,8 +53,9 @@ def build_trainer(
     seed: int,
     continued: bool,
     overrides: dict[str, Any] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Trainer, dict[str, str | None]]:
-    """Build the networks, or take the fitted ones, and what trains them.
+    """Build the networks, or take the fitted ones or a checkpoint's, and what trains them.
 
     Parameters
     ----------
@@ -68,6 +71,8 @@ def build_trainer(
         Whether training goes on from the fitted model.
     overrides : dict, optional
         Parameters that differ from the estimator's.
+    checkpoints : Checkpoints, optional
+        Their run is taken up where there is one and training does not go on from the fitted model.
 
     Returns
     -------
@@ -79,6 +84,8 @@ def build_trainer(
     ------
     ValueError
         Parameters do not go together, with the data, or with the fitted model.
+    CheckpointMismatchError
+        The checkpoints are of another run.
     """
     begun = time.perf_counter()
     params = estimator.get_params(deep=False) | (overrides or {})
@@ -92,10 +99,12 @@ def build_trainer(
     def aligned() -> bool:
         return are_aligned(sample(), RandomAffine(), torch.Generator().manual_seed(seed))
 
-    if continued:
-        names = [name for name in ("init", "encoder_augment") if params[name] == "auto"]
-        params |= {name: getattr(estimator, name + "_") for name in names}
+    resumed = not continued and checkpoints is not None and checkpoints.found is not None
+    known = vars(estimator) if continued else checkpoints.settled if checkpoints is not None else {}
+    names = ("init", "encoder_augment")
+    params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
     params |= resolve_start(params, data_format, aligned)
+    settled = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format)
     objective = resolve_objective(params, data_format, network)
     config = resolve_training(params, resolve_precision(params["precision"], device), data_format)
@@ -113,23 +122,35 @@ def build_trainer(
             torch.default_generator.manual_seed(seed)
             model = DiffusionAutoencoder(network)
     trainer = Trainer(place(model, device), objective, config, seed)
+    if checkpoints is not None:
+        checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
     state = getattr(estimator, "_training_state", None)
-    if continued and state is not None:
+    if checkpoints is not None and resumed:
+        # Its encoder has long left its start, which is not computed again.
+        checkpoints.resume(trainer)
+    elif continued and state is not None:
         trainer.load_state(state, new_run=True)
     elif not continued and model.encoder.start is not None:
-        generator = torch.Generator().manual_seed(seed)
-        view = config.encoder_view or RandomAffine()
-        stages = prefix_lengths(network.latent_dim) if config.ordered else None
-        if params["init"] == "views":
-            set_invariant_start(model.encoder.start, sample(), view, generator, stages)
-        elif params["init"] == "layout":
-            set_layout_start(model.encoder.start, sample(), generator)
-        else:
-            set_linear_start(model.encoder.start, sample(), params["init"], generator, stages)
+        _set_start(model, params["init"], sample(), config, seed)
         trainer.average.restart(model)
         # The start counts as training: it is a part of what `max_time` allows.
         trainer.seconds = time.perf_counter() - begun
-    return trainer, {name + "_": params[name] for name in ("init", "encoder_augment")}
+    return trainer, settled
+
+
+def _set_start(
+    model: DiffusionAutoencoder, init: str, sample: torch.Tensor, config: TrainingConfig, seed: int
+) -> None:
+    """Set the encoder's linear branch from some rows, in model units."""
+    generator = torch.Generator().manual_seed(seed)
+    stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
+    start: Any = model.encoder.start
+    if init == "views":
+        set_invariant_start(start, sample, config.encoder_view or RandomAffine(), generator, stages)
+    elif init == "layout":
+        set_layout_start(start, sample, generator)
+    else:
+        set_linear_start(start, sample, init, generator, stages)
 
 
 def _some_rows(rows: Rows, data_format: ImageFormat | VectorFormat, seed: int) -> torch.Tensor:
@@ -149,7 +170,7 @@ def train(
     *,
     small_chunk: bool = False,
 ) -> dict[str, Any]:
-    """Run the trainer; nothing of the estimator changes.
+    """Run the trainer and describe its codes; nothing of the estimator changes.
 
     Parameters
     ----------
@@ -169,6 +190,11 @@ def train(
     -------
     dict
         Fitted attributes by name.
+
+    Raises
+    ------
+    TrainingDivergedError
+        The run went wrong. Its `fitted` has the attributes with the last weights that were numbers.
     """
     fraction = min(estimator.validation_fraction, VALIDATION_ROWS / len(rows))
     kept, held_out = split_indices(len(rows), fraction, seed)
@@ -178,62 +204,23 @@ def train(
     if estimator.verbose:
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
+    begun = trainer.step
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # Dropout draws from torch's own generator.
-        trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
-    network = trainer.average.model
-    fitted = {
-        "model_": network,
-        "objective_": trainer.objective,
-        "data_format_": data_format,
-        "device_": trainer.device,
-        "precision_": trainer.config.precision,
-        "history_": pd.DataFrame(trainer.history),
-        "n_iter_": trainer.epoch,
-        "stopped_": trainer.stopped,
-        "prior_": None,
-        "code_report_": None,
-        "code_summary_": None,
-        "code_dropout_": trainer.config.code_dropout,
-        "ordered_": trainer.config.ordered,
-        "_n_features_out": network.config.latent_dim,
-    }
-    if small_chunk:
-        kept_names = ("prior_", "code_report_", "code_summary_")
-        fitted |= {name: getattr(estimator, name) for name in kept_names}
-    elif network.config.conditioning != "none":
-        model = TrainedModel(network, trainer.objective, data_format, trainer.device)
-        probabilities = _some_probabilities(model, rows, seed)
-        fitted["code_report_"] = code_report(probabilities)
-        fitted["code_summary_"] = code_summary(probabilities, fitted["history_"])
-        fitted["prior_"] = fit_prior(estimator.prior, probabilities > 0.5, seed)
-    return fitted
-
-
-def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> None:
-    """Warn of an interrupted run and of a poor code.
-
-    Parameters
-    ----------
-    fitted : dict
-        From `train`.
-    n_steps : int
-        Steps that were made.
-    stacklevel : int
-        Frames up to the user's call.
-    """
-    if fitted["stopped_"] == "interrupted":
-        warnings.warn(
-            f"Training was interrupted in epoch {fitted['n_iter_']}, after {n_steps} steps; "
-            "the model keeps what it has learned.",
-            TrainingInterruptedWarning,
-            stacklevel=stacklevel + 1,
-        )
-    if fitted["code_report_"] is not None:
-        warn_of_poor_code(fitted["code_report_"], fitted["history_"], stacklevel + 1)
-
-
-def _some_probabilities(model: TrainedModel, rows: Rows, seed: int) -> np.ndarray:
-    """Probabilities of the bits of (at most `REPORT_ROWS`) training rows."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
-    return expit(encode_logits(model, RowSubset(rows, chosen)))
+        try:
+            trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
+        except TrainingDivergedError as error:
+            outcome = "The estimator is as it was before."
+            if trainer.step > begun:
+                if not small_chunk:
+                    trainer.refresh_statistics(data)
+                # Rows that are no numbers have no codes to describe.
+                with contextlib.suppress(ValueError):
+                    error.fitted = fitted_attributes(estimator, trainer, rows, data_format, seed, small_chunk)
+                    outcome = (
+                        f"The estimator keeps the averaged weights of step {trainer.step}; with "
+                        "warm_start=True, fit goes on from them."
+                    )
+            error.args = (f"{error} {outcome}",)
+            raise
+    return fitted_attributes(estimator, trainer, rows, data_format, seed, small_chunk)

@@ -72,6 +72,8 @@ PARAMETER_CONSTRAINTS: dict = {
     "n_iter_no_change": [_POSITIVE_INT],
     "warm_start": ["boolean"],
     "checkpoint_dir": [str, HasMethods("__fspath__"), None],
+    "checkpoint_every": [StrOptions({"epoch"}), _POSITIVE],
+    "checkpoint_keep": [_POSITIVE_INT],
     "augment": [StrOptions({"flip"}), None],
     "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), None],
     "device": [str, torch.device],

@@ -25,6 +25,37 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def torch_states(device: torch.device) -> dict[str, Tensor]:
+    """States of torch's own generators, from which dropout draws: the CPU's, and the device's if it has one.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where networks run.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By kind of device, on the CPU.
+    """
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put torch's own generators into the states of `torch_states`; those of other devices are left out."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
 def image_seeds(seed: int, n: int) -> list[int]:
     """Seeds of n images; the first m of n are those of m.
 

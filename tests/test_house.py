@@ -18,7 +18,15 @@ FLOORS = [
     {"networks", "diffusion"},
     {"training", "priors"},
     {"inference", "parameters"},
-    {"inputs", "sampling_options", "configuration", "fitted_state", "fit_callbacks"},
+    {
+        "inputs",
+        "sampling_options",
+        "configuration",
+        "fitted_state",
+        "fitted_attributes",
+        "fit_callbacks",
+        "model_card",
+    },
     {"fitting"},
     {"encoder"},
     # Beside the rooms above it in the design, which may import it.

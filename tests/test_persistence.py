@@ -134,10 +134,10 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 
 
 def test_a_file_of_another_version_is_refused_with_both_versions(tmp_path, monkeypatch):
-    monkeypatch.setattr(persistence, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(persistence, "FORMAT_VERSION", 3)
     write_file(tmp_path / "model", VALUES, draw_arrays())
     monkeypatch.undo()
-    with pytest.raises(PersistenceError, match="has format version 2; this dmzrep reads version 1"):
+    with pytest.raises(PersistenceError, match="has format version 3; this dmzrep reads versions 1 and 2"):
         read_file(tmp_path / "model")
 
 

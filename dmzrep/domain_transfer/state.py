@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn
 from sklearn.frozen import FrozenEstimator
 
 from dmzrep.domain_transfer.calibration import Calibration
@@ -16,7 +15,6 @@ from dmzrep.domain_transfer.mappings import KernelRidgeMap, NetworkMap
 from dmzrep.encoder import DMZEncoder
 from dmzrep.errors import PersistenceError
 from dmzrep.fitted_state import fitted_state, restore_fitted
-from dmzrep.version import __version__
 
 NAME = "DomainTransfer"
 MAPS: dict[str, Any] = {one.name: one for one in (KernelRidgeMap, NetworkMap)}
@@ -40,7 +38,6 @@ def transfer_state(transfer: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]
     params = {name: getattr(transfer, name) for name in transfer._get_param_names()}
     values: dict[str, Any] = {
         "estimator": NAME,
-        "versions": {"dmzrep": __version__, "scikit-learn": sklearn.__version__},
         "params": {name: _plain(value) for name, value in params.items() if name not in ("source", "target")},
         "encoders": {},
         "features": {"kind": transfer.features_.kind, "spread": transfer.features_.spread},

@@ -13,7 +13,6 @@ from dmzrep.retrieval.faiss_runtime import load_faiss
 from dmzrep.retrieval.row_ids import RowIds
 from dmzrep.retrieval.rows import IndexedRows
 from dmzrep.retrieval.stored_index import IndexOptions
-from dmzrep.version import __version__
 
 ESTIMATOR = "FaissNeighbors"
 
@@ -31,7 +30,7 @@ def write_index(neighbors: Any, path: str | os.PathLike) -> None:
     rows, ids, options = neighbors._rows, neighbors._ids, neighbors.index_.options
     values = {
         "estimator": ESTIMATOR,
-        "versions": {"dmzrep": __version__, "faiss": load_faiss().__version__},
+        "versions": {"faiss": load_faiss().__version__},
         "params": {name: _plain(value) for name, value in neighbors.get_params(deep=False).items()},
         "options": {name: _plain(value) for name, value in vars(options).items()},
         "rows": {"metric": rows.metric, "n_features": rows.n_features, "packed": rows.packed},

@@ -2,7 +2,7 @@
 
 from dmzrep.training.alignment import are_aligned
 from dmzrep.training.augmentation import RandomAffine
-from dmzrep.training.checkpoint import CheckpointWriter, read_checkpoint, resume
+from dmzrep.training.checkpoint import Checkpoints
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData, split_indices
 from dmzrep.training.encoder_start import set_layout_start, set_linear_start
@@ -14,7 +14,7 @@ from dmzrep.training.validation import VALIDATION_ROWS
 
 __all__ = [
     "VALIDATION_ROWS",
-    "CheckpointWriter",
+    "Checkpoints",
     "HookList",
     "Hooks",
     "ProgressBar",
@@ -24,8 +24,6 @@ __all__ = [
     "TrainingData",
     "are_aligned",
     "prefix_lengths",
-    "read_checkpoint",
-    "resume",
     "set_invariant_start",
     "set_layout_start",
     "set_linear_start",

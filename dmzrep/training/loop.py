@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,13 +17,16 @@ from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks.codes import relaxed_bernoulli
 from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.random import set_torch_states, torch_states
 from dmzrep.training.augmentation import random_flip
 from dmzrep.training.code_terms import CodeTerms
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
+from dmzrep.training.divergence import DivergenceGuard
 from dmzrep.training.ema import WeightAverage
 from dmzrep.training.hidden_bits import drop_codes, keep_prefixes
 from dmzrep.training.hooks import Hooks
+from dmzrep.training.progress import Epoch
 from dmzrep.training.validation import validation_losses
 
 #: Rows that re-estimate the statistics of batch normalisation after training, at most.
@@ -69,7 +72,12 @@ class Trainer:
         A row an epoch: epoch, seconds, images, images_per_second, loss, learning_rate and, with
         validation data, the losses of `validation_losses`. The loss includes the code's terms.
     stopped : str
-        Why training ended: "max_iter", "max_time", "early_stopping", "callback" or "interrupted".
+        Why training ended: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or
+        "diverged".
+    current : Epoch or None
+        The epoch in progress.
+    guard : DivergenceGuard
+        Ends a run whose losses or weights are no numbers.
     """
 
     def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
@@ -97,9 +105,10 @@ class Trainer:
         self._start_seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.stopped = ""
-        self._losses: list[Tensor] = []
-        self._epoch_begun = (0.0, 0)
-        self._torch_random: Tensor | None = None
+        self.current: Epoch | None = None
+        self.guard = DivergenceGuard(self.average.model)
+        self._clock: float | None = None
+        self._torch_states: dict[str, Tensor] = {}
         self._denoiser: Callable[..., Tensor] = model.denoiser
         self._encoder: Callable[..., Tensor] = model.encoder
         if config.compile:
@@ -131,40 +140,56 @@ class Trainer:
         -------
         Trainer
             Itself.
+
+        Raises
+        ------
+        TrainingDivergedError
+            Losses or weights became infinite or not a number; weights, counters and history are put back
+            to where they were last found to be numbers.
         """
         hooks = hooks or Hooks()
         self._clock = time.perf_counter() - self.seconds
         # A run that has just begun makes a step at least, however long its start took.
         out_of_time = self.step > 0 and self._time_is_up()
         self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
-        if self._torch_random is not None:
-            torch.set_rng_state(self._torch_random)
+        set_torch_states(self._torch_states, self.device)
+        self.guard.begin(self)
         hooks.fit_begin(self, len(data))
+        try:
+            self._run(data, validation, hooks)
+        except TrainingDivergedError:
+            self.stopped = "diverged"
+            self.guard.restore(self)
+            self._end_epoch()
+            # What goes on from here goes on from the averaged weights.
+            self.model.load_state_dict(self.average.model.state_dict())
+            self.optimizer.state.clear()
+            raise
+        finally:
+            hooks.fit_end(self)
+            self._clock = None
+        if refresh:
+            self.refresh_statistics(data)
+        return self
+
+    def _run(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
+        """Run epochs; `stopped` says what ended them."""
         try:
             with keep_freed_memory(self.device):
                 self._run_epochs(data, validation, hooks)
+            self.stopped = self.stopped or "max_iter"
         except KeyboardInterrupt:
             self.stopped = "interrupted"
-            if self._losses:
-                self.epoch += 1
-                self.history.append(self._row(self.epoch))
-        finally:
-            hooks.fit_end(self)
-        self.stopped = self.stopped or "max_iter"
-        if refresh:
-            self.refresh_statistics(data)
-        self._check_weights()
-        return self
+        self.guard.look(self)
+        self._end_epoch()
 
     def _run_epochs(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
         """Train and validate until something stops the run; `stopped` says what, if not the last epoch."""
         while not self.stopped and self.epoch - self._start_epoch < self.config.max_epochs:
             hooks.epoch_begin(self)
-            row = self.run_epoch(data, hooks)
-            # Kept before validation, in case that is interrupted.
-            self.history.append(row)
+            self.run_epoch(data, hooks)
             if validation is not None and len(validation):
-                row.update(self.validate(validation))
+                self.history[-1].update(self.validate(validation))
             if hooks.epoch_end(self):
                 self.stopped = "callback"
             elif self._time_is_up():
@@ -172,38 +197,38 @@ class Trainer:
             elif self._is_stale():
                 self.stopped = "early_stopping"
 
-    def run_epoch(self, data: TrainingData, hooks: Hooks) -> dict[str, float]:
-        """Train on each row once, or until the time is up; give the epoch's row of the history."""
+    def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
+        """Train on each row once, or until the time is up; an epoch in progress is gone on with."""
         self.model.train()
-        self._losses = []
-        self._epoch_begun = self._now(), self.images_seen
-        for positions in self._batches(len(data)):
-            self._losses.append(self.train_step(data.batch(positions), len(data)))
-            hooks.step_end(self, self._losses[-1])
+        if self.current is None:
+            self.current = Epoch.begin(self.order, len(data), self._now(), self.images_seen)
+        for positions in self.current.batches(len(data), min(self.config.batch_size, len(data))):
+            loss = self.train_step(data.batch(positions), len(data))
+            self.current.losses.append(loss)
+            self.guard.step_end(self, loss)
+            hooks.step_end(self, loss)
             if self._time_is_up():
                 break
-        self.epoch += 1
-        row = self._row(self.epoch)
-        self._losses = []
-        if not math.isfinite(row["loss"]):
-            raise TrainingDivergedError(
-                f"The training loss became {row['loss']} in epoch {self.epoch} (step {self.step}). "
-                "Lower learning_rate, or use precision='float32'."
-            )
-        return row
+        self.guard.look(self)
+        self._end_epoch()
 
-    def _row(self, epoch: int) -> dict[str, float]:
-        """Row of the history for the steps of an epoch so far."""
+    def _end_epoch(self) -> None:
+        """Count the epoch in progress, if it has a step, and write its row of the history."""
+        epoch, self.current = self.current, None
+        if epoch is None or not epoch.losses:
+            return
+        self.epoch += 1
         self.seconds = self._now()
-        begun, seen = self._epoch_begun
-        return {
-            "epoch": epoch,
+        seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
+        row = {
+            "epoch": self.epoch,
             "seconds": self.seconds,
             "images": self.images_seen,
-            "images_per_second": (self.images_seen - seen) / max(self.seconds - begun, 1e-9),
-            "loss": torch.stack(self._losses).mean().item(),
+            "images_per_second": images / max(seconds, 1e-9),
+            "loss": torch.stack(epoch.losses).mean().item(),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
+        self.history.append(row)
 
     def _is_stale(self) -> bool:
         """Whether the score has not improved for as many epochs of this run as are allowed."""
@@ -298,16 +323,10 @@ class Trainer:
     def _perturbation(self, x0: Tensor) -> Tensor | None:
         return self._randn(x0) if self.objective.input_perturbation else None
 
-    def _batches(self, n_rows: int) -> Iterator[Tensor]:
-        size = min(self.config.batch_size, n_rows)
-        order = torch.randperm(n_rows, generator=self.order)
-        for start in range(0, n_rows - size + 1, size):
-            yield order[start : start + size]
-
     # -- time and schedule ---------------------------------------------------------------------
 
     def _now(self) -> float:
-        return time.perf_counter() - self._clock
+        return self.seconds if self._clock is None else time.perf_counter() - self._clock
 
     def _time_is_up(self) -> bool:
         limit = self.config.max_time
@@ -339,10 +358,12 @@ class Trainer:
             "order": self.order.get_state(),
             "noise": self.noise.get_state(),
             "noise_device": self.device.type,
-            "torch_random": torch.get_rng_state(),
+            "torch_states": torch_states(self.device),
             "timesteps": self.timesteps,
             "decorrelation": self.code_terms.decorrelation,
-            "counters": (self.epoch, self.step, self.images_seen, self.seconds),
+            "counters": (self.epoch, self.step, self.images_seen, self._now()),
+            "start": (self._start_epoch, self._start_step, self._start_seconds),
+            "current": None if self.current is None else self.current.state(),
             "history": self.history,
             "scaler": self.scaler.state_dict(),
         }
@@ -373,7 +394,7 @@ class Trainer:
         else:
             # Generators of two kinds of device share no state; the step keeps noise from repeating.
             self.noise.manual_seed(self.validation_seed + self.step)
-        self._torch_random = state["torch_random"]
+        self._torch_states = state["torch_states"]
         old = state["timesteps"]
         if (old.kind, old.n_timesteps) == (self.timesteps.kind, self.timesteps.n_timesteps):
             self.timesteps = copy.deepcopy(old)
@@ -384,6 +405,11 @@ class Trainer:
             self.scaler.load_state_dict(state["scaler"])
         if new_run:
             self._start_epoch, self._start_step, self._start_seconds = self.epoch, self.step, self.seconds
+        else:
+            self._start_epoch, self._start_step, self._start_seconds = state["start"]
+        self.current = None
+        if state["current"] is not None and not new_run:
+            self.current = Epoch.from_state(_on_cpu(state["current"]), self.device)
 
     def _align_moments(self) -> None:
         """Lay the optimiser's moments out as their weights are.
@@ -401,14 +427,6 @@ class Trainer:
     def validate(self, data: TrainingData) -> dict[str, float]:
         """Losses of the averaged weights on validation rows; see `validation_losses`."""
         return validation_losses(self.average.model, self.objective, self.config, data, self.validation_seed)
-
-    def _check_weights(self) -> None:
-        for name, weight in self.average.model.named_parameters():
-            if not torch.isfinite(weight).all():
-                raise TrainingDivergedError(
-                    f"The weights {name} became infinite or not a number by step {self.step}. "
-                    "Lower learning_rate, or use precision='float32'."
-                )
 
     @torch.no_grad()
     def refresh_statistics(self, data: TrainingData) -> None:

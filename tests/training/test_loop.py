@@ -448,7 +448,7 @@ def test_data_that_are_not_numbers_raise_and_say_where(value):
     rows = draw_rows(VECTORS)
     rows[5, 2] = value
     trainer, ends = make_trainer(), Ends()
-    message = r"loss became (nan|inf) in epoch 1 \(step 4\).*learning_rate"
+    message = r"loss became (nan|inf) in epoch 1 \(step [1-4]\).*learning_rate"
     with pytest.raises(TrainingDivergedError, match=message):
         trainer.fit(make_data(VECTORS, rows=rows), hooks=ends)
     assert ends.n_ends == 1

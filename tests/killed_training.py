@@ -1,0 +1,102 @@
+"""Trains an encoder, killing it again and again, and compares it with one that was never killed.
+
+    python killed_training.py FOLDER N_KILLS N_EPOCHS
+
+Every attempt is a process of its own, killed by SIGKILL at a random instant. Processes are forked from this
+one, which has imported everything and computed nothing, so that an attempt begins at once.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch._dynamo  # Optimisers import it, which takes a second that no attempt should spend.
+
+from dmzrep import DMZEncoder
+from dmzrep.datasets import load_digits_images
+
+
+def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
+    """Train, and write the codes, weights and losses."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    images = load_digits_images().images[:256]
+    encoder = DMZEncoder(
+        latent_dim=8,
+        width=(8,),
+        encoder_width=8,
+        batch_size=16,
+        max_iter=n_epochs,
+        init="itq",
+        encoder_augment=None,
+        # Each has a state that has to be taken up again.
+        dropout=0.1,
+        augment="flip",
+        timestep_sampling="loss_second_moment",
+        decorrelation="auto",
+        prior="independent",
+        device="cpu",
+        random_state=0,
+        checkpoint_dir=folder,
+        checkpoint_every=1e-3,  # After every step, so that attempts get equally far on any machine.
+    ).fit(images)
+    weights = {name: tensor.numpy() for name, tensor in encoder.model_.state_dict().items()}
+    losses = encoder.history_[["loss", "validation_loss"]].to_numpy()
+    np.savez(result, losses=losses, codes=encoder.transform(images), **weights)
+
+
+def start(*arguments) -> int:
+    """Begin an attempt in a process of its own."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        fit(*arguments)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def finish(child: int) -> None:
+    _, status = os.waitpid(child, 0)
+    if status:
+        sys.exit(f"an attempt ended with {status}")
+
+
+def main(folder: Path, n_kills: int, n_epochs: int) -> None:
+    draw = random.Random(n_kills)
+    finish(start(None, n_epochs, folder / "whole.npz"))
+    checkpoints, result = folder / "checkpoints", folder / "killed.npz"
+    checkpoints.mkdir()
+    steps = []
+    for attempt in range(n_kills):
+        child, seen, wanted = start(checkpoints, n_epochs, result), set(os.listdir(checkpoints)), 0
+        # After some files, of which half are the parts of checkpoints that are being written; or before any.
+        if attempt % 4 != 1:
+            wanted = len(seen) + draw.randint(1, max(8, n_epochs))
+        while len(seen) < wanted:
+            seen |= set(os.listdir(checkpoints))
+            time.sleep(0.0005)
+        time.sleep(draw.uniform(0.0, 0.015 if wanted else 0.3))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if status != signal.SIGKILL:
+            sys.exit(f"attempt {attempt} ended with {status} before it was killed")
+        steps.append(max([name for name in os.listdir(checkpoints) if not name.startswith(".")], default=""))
+    print(f"killed {n_kills} times, after checkpoints {steps}")
+    finish(start(checkpoints, n_epochs, result))
+    whole, killed = np.load(folder / "whole.npz"), np.load(result)
+    different = [name for name in whole if whole[name].tobytes() != killed[name].tobytes()]
+    print("the same to the bit" if not different else f"different: {different}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
