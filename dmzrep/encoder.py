@@ -43,6 +43,7 @@ from dmzrep.inputs import (
 )
 from dmzrep.networks.defaults import PAPER_RECIPES
 from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.onnx_export import write_encoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
@@ -550,15 +551,18 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ValueError
             X does not agree with the fitted format, or the model has no code.
         """
-        check_is_fitted(self)
-        self._check_has_code()
-        if self.output not in OUTPUTS:
-            raise ValueError(f"output must be one of {OUTPUTS}, got {self.output!r}.")
+        self._check_encodes()
         rows = check_rows_to_transform(self, X)
         if self.output == "bits":
             return encode_bits(self._model(), rows)
         logits = encode_logits(self._model(), rows)
         return logits if self.output == "logits" else expit(logits, out=logits)
+
+    def _check_encodes(self) -> None:
+        check_is_fitted(self)
+        self._check_has_code()
+        if self.output not in OUTPUTS:
+            raise ValueError(f"output must be one of {OUTPUTS}, got {self.output!r}.")
 
     def _check_has_code(self) -> None:
         if self.model_.config.conditioning == "none":
@@ -1002,6 +1006,46 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             The file is foreign, damaged, cut off, or of an unknown version.
         """
         return restore_fitted(cls, *read_file(path), device)
+
+    def export_encoder(self, path: str | os.PathLike) -> None:
+        """Write the encoder to an ONNX file, which runs without torch and dmzrep.
+
+        The model takes rows as `transform` does, in the fitted layout, dtype and value range, any number
+        of them, and gives what `transform` gives by `output`. It does not check values.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom with the ending ``.onnx``. Written whole or not at all.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ImportError
+            The packages of the extra ``onnx`` are missing.
+        OSError
+            The file cannot be written.
+
+        Notes
+        -----
+        The file's metadata tell `input_name`, `input_layout`, `input_shape`, `input_dtype`, `value_range`,
+        `output`, `latent_dim` and `dmzrep_version`. Other runtimes sum in another order than torch, so
+        logits agree to some 1e-5, and a bit whose probability is 0.5 may come out the other way.
+
+        Examples
+        --------
+        >>> from dmzrep import DMZEncoder
+        >>> from dmzrep.datasets import load_digits_images
+        >>> X = load_digits_images().images
+        >>> encoder = DMZEncoder(64, max_time=60).fit(X)  # doctest: +SKIP
+        >>> encoder.export_encoder("digits.onnx")  # doctest: +SKIP
+        >>> import onnxruntime  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
+        >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
+        """
+        self._check_encodes()
+        write_encoder(path, self.model_, self.data_format_, self.output)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

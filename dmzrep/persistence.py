@@ -47,10 +47,15 @@ def write_file(path: str | os.PathLike, values: dict[str, Any], arrays: dict[str
         "values": header,
         "checksum": _checksum(header, tensors),
     }
+    replace_file(path, dump_tensors(tensors, metadata))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all: a file of that name is replaced once the new one is complete."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:
-            file.write(dump_tensors(tensors, metadata))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
