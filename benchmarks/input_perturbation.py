@@ -37,7 +37,7 @@ from benchmarks.datasets import load_mnist
 from dmzrep import DMZEncoder
 from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.diffusion.objective import Denoised, Network, Objective
-from dmzrep.inference import TrainedModel, decode, encode_bits
+from dmzrep.inference import TrainedModel, decode, encode
 from dmzrep.random import image_seeds
 
 RESULTS = "input_perturbation"
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
                 model = TrainedModel(
                     encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_
                 )
-                bits = encode_bits(model, test)
+                bits = encode(model, test, "bits")
                 for key, factor, options in missing:
                     images = rebuilt(model, bits, key["sampler"], key["steps"], seed, factor, options)
                     a, b = features.transform(flat(images)), features.transform(flat(test))

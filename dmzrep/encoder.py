@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
@@ -28,8 +27,7 @@ from dmzrep.inference import (
     StartingRows,
     TrainedModel,
     decode,
-    encode_bits,
-    encode_logits,
+    encode,
     rate_table,
     row_rates,
     whole_codes,
@@ -37,6 +35,7 @@ from dmzrep.inference import (
 from dmzrep.inputs import (
     check_codes,
     check_n_bits,
+    check_out,
     check_rows,
     check_rows_to_transform,
     check_start,
@@ -529,34 +528,39 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     # -- codes ---------------------------------------------------------------------------------
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
         """Encode rows. Deterministic; a row's code does not depend on the other rows.
 
         Parameters
         ----------
         X : array-like, table or map-style dataset
             Rows in the fitted layout.
+        out : ndarray of shape (n, latent_dim) or None, default=None
+            Where codes are written, such as a memmap for more of them than memory holds: float32, or
+            uint8 for bits. None makes an array.
 
         Returns
         -------
         ndarray of shape (n, latent_dim)
             By `output`: float32 probabilities of a one, in [0, 1]; float32 logits; or uint8 bits, one
             where the probability is above 0.5. After a fit with `ordered` the first k columns are a code
-            of k bits.
+            of k bits. It is `out`, where that was given.
 
         Raises
         ------
         NotFittedError
             `fit` was not called.
         ValueError
-            X does not agree with the fitted format, or the model has no code.
+            X does not agree with the fitted format, `out` is of another shape or dtype or cannot be
+            written to, or the model has no code.
+        TypeError
+            `out` is no NumPy array.
         """
         self._check_encodes()
         rows = check_rows_to_transform(self, X)
-        if self.output == "bits":
-            return encode_bits(self._model(), rows)
-        logits = encode_logits(self._model(), rows)
-        return logits if self.output == "logits" else expit(logits, out=logits)
+        if out is not None:
+            check_out(out, (len(rows), self.model_.config.latent_dim), self.output)
+        return encode(self._model(), rows, self.output, out)
 
     def _check_encodes(self) -> None:
         check_is_fitted(self)
@@ -578,7 +582,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         if self.model_.config.conditioning == "none":
             return None
-        bits = encode_bits(self._model(), rows)
+        bits = encode(self._model(), rows, "bits")
         return bits if n_bits is None else whole_codes(bits[:, :n_bits], bits.shape[1])
 
     def inverse_transform(

@@ -13,8 +13,8 @@ PACKAGE = Path(dmzrep.__file__).parent
 
 #: Rooms by floor. A room may import rooms of lower floors, and its own files.
 FLOORS = [
-    {"errors", "version", "random", "batching", "rows"},
-    {"codec", "device", "images", "persistence"},
+    {"errors", "version", "random", "batching", "image_column"},
+    {"codec", "device", "images", "persistence", "rows"},
     {"networks", "diffusion"},
     {"training", "priors"},
     {"inference", "parameters"},
