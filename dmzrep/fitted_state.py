@@ -19,6 +19,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS, CodePrior
+from dmzrep.random import seeded_torch
 from dmzrep.version import __version__
 
 #: Fitted attributes that are JSON values.
@@ -105,7 +106,8 @@ def restore_fitted(
         params = {name: _restored(value) for name, value in values["params"].items()}
         estimator = make(**(params | {"device": device}))
         config = NetworkConfig.from_dict(values["network"])
-        model = DiffusionAutoencoder(config)
+        with seeded_torch(0):  # The weights that layers draw are replaced.
+            model = DiffusionAutoencoder(config)
         weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
         model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
         estimator.device_ = available_device(device)

@@ -7,6 +7,7 @@ import functools
 import math
 import time
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import TrainedModel, code_report, code_summary, encode, warn_of_poor_code
 from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.priors import fit_prior
+from dmzrep.random import seeded_torch
 from dmzrep.rows import Rows, RowSubset, to_tensor
 from dmzrep.training import (
     VALIDATION_ROWS,
@@ -108,8 +110,7 @@ def build_trainer(
         model = copy.deepcopy(estimator.model_)
         model.requires_grad_(True)
     else:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded_torch(seed):
             model = DiffusionAutoencoder(network)
     trainer = Trainer(place(model, device), objective, config, seed)
     state = getattr(estimator, "_training_state", None)
@@ -177,8 +178,8 @@ def train(
     if estimator.verbose:
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)  # Dropout draws from torch's own generator.
+    # Dropout alone draws from torch's own generator; without it fits in several threads need not wait.
+    with seeded_torch(seed, devices) if estimator.dropout else nullcontext():
         trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
     network = trainer.average.model
     fitted = {

@@ -13,7 +13,7 @@ PACKAGE = Path(dmzrep.__file__).parent
 
 #: Rooms by floor. A room may import rooms of lower floors, and its own files.
 FLOORS = [
-    {"errors", "version", "random", "batching", "image_column"},
+    {"errors", "version", "random", "batching", "forking", "image_column"},
     {"codec", "device", "images", "persistence", "rows"},
     {"networks", "diffusion"},
     {"training", "priors"},
