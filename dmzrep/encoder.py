@@ -446,7 +446,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ----------
         X : array-like, table or map-style dataset
             Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, features) with
-            `image_shape`; or vectors of shape (n, features). At least two rows.
+            `image_shape`; or vectors of shape (n, features). At least two rows. Memmaps and data sets,
+            torch's or Hugging Face's, are read a batch at a time.
         y : ignored
             Present for scikit-learn's conventions.
 

@@ -153,7 +153,7 @@ def test_forked_processes_do_not_wait_for_threads_that_are_not_there(encoder, di
     done = subprocess.run(
         [sys.executable, "-u", "-c", FORK],
         cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        env=os.environ | {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
         capture_output=True,
         text=True,
         timeout=240,
