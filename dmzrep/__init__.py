@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from dmzrep.encoder import DMZEncoder
+from dmzrep.forking import compute_on_one_thread_after_forks
 from dmzrep.version import __version__
 
 #: Tools around codes and where they live. They are imported on first use, so that `import dmzrep`
@@ -29,6 +30,9 @@ _HOMES = {
 }
 
 __all__ = ["DMZEncoder", "__version__", *_HOMES]
+
+
+compute_on_one_thread_after_forks()
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS, CodePrior
+from dmzrep.random import seeded_torch
 
 #: What files say that they hold.
 NAME = "DMZEncoder"
@@ -151,7 +152,8 @@ def _network(config: NetworkConfig, weights: dict[str, np.ndarray]) -> Diffusion
         shape = weights[name].shape if name in weights else None
         if shape != needed.get(name):
             raise KeyError(f"{name} should have shape {needed.get(name)}, has {shape}")
-    model = DiffusionAutoencoder(config)
+    with seeded_torch(0):  # The weights that layers draw are replaced.
+        model = DiffusionAutoencoder(config)
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return model
 

@@ -7,6 +7,7 @@ import copy
 import functools
 import math
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from dmzrep.errors import TrainingDivergedError
 from dmzrep.fitted_attributes import fitted_attributes
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, place
+from dmzrep.random import seeded_torch
 from dmzrep.rows import Rows, to_tensor
 from dmzrep.training import (
     VALIDATION_ROWS,
@@ -118,8 +120,7 @@ def build_trainer(
         model = copy.deepcopy(estimator.model_)
         model.requires_grad_(True)
     else:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded_torch(seed):
             model = DiffusionAutoencoder(network)
     trainer = Trainer(place(model, device), objective, config, seed)
     if checkpoints is not None:
@@ -205,8 +206,8 @@ def train(
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     begun = trainer.step
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)  # Dropout draws from torch's own generator.
+    # Dropout alone draws from torch's own generator; without it fits in several threads need not wait.
+    with seeded_torch(seed, devices) if estimator.dropout else nullcontext():
         try:
             trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
         except TrainingDivergedError as error:
