@@ -12,6 +12,7 @@ from dmzrep.version import __version__
 #: brings no FAISS, captum or pandas machinery that is not needed.
 _HOMES = {
     "AttributeEditor": "editing",
+    "DiffusersBackbone": "networks.diffusers_backbone",
     "DomainTransfer": "domain_transfer",
     "FaissNeighbors": "retrieval",
     "ImageRetriever": "retrieval",

@@ -41,8 +41,9 @@ from dmzrep.inputs import (
     check_rows_to_transform,
     check_start,
 )
-from dmzrep.networks.defaults import PAPER_RECIPES
+from dmzrep.networks.defaults import paper_recipe
 from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.networks.own_backbone import backbone_on_cpu
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
@@ -75,8 +76,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         has 1 to 4 entries.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
-    backbone : {"auto", "unet", "mlp"}, default="auto"
-        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data.
+    backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
+        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a module of
+        your own with ``forward(x, t, z)``: noised rows x, (n, channels, H, W) or (n, features); timesteps t
+        in [0, 1000), (n,); relaxed bits z in [0, 1], (n, latent_dim); all float32. It gives what `objective`
+        says, in x's shape, or twice the channels with `learn_variance`. `fit` trains a copy. For UNets of
+        diffusers there is `dmzrep.DiffusersBackbone`.
     width : "auto", int or tuple of int, default="auto"
         Channels at each level of the UNet, from the finest (one number sets the finest only), multiples
         of 8; or hidden features of the MLP.
@@ -116,8 +121,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         where a patch has more numbers than a quarter of the channels.
     learn_variance : bool, default=False
         Learn the reverse variance by the variational bound.
-    noise_schedule : {"cosine", "linear"}, default="cosine"
-        Variances of the forward process.
+    noise_schedule : {"auto", "cosine", "linear"}, default="auto"
+        Variances of the forward process. ``"auto"`` is cosine, or what a pretrained `backbone` knows.
     n_timesteps : int, default=1000
         Steps of the forward process, at least 2.
     input_perturbation : float, default=0.0
@@ -315,7 +320,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         normalize_logits=True,
         objective="auto",
         learn_variance=False,
-        noise_schedule="cosine",
+        noise_schedule="auto",
         n_timesteps=1000,
         input_perturbation=0.0,
         timestep_sampling="high_noise",
@@ -419,7 +424,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         name : {"cifar10", "celeba64", "edges2handbags64"}
             The experiment.
         **params
-            Parameters that override the recipe's.
+            Parameters that override the recipe's. A `backbone` of your own takes the place of the recipe's
+            denoiser, dropout included.
 
         Returns
         -------
@@ -432,9 +438,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         >>> DMZEncoder.paper("cifar10").latent_dim
         16
         """
-        if name not in PAPER_RECIPES:
-            raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
-        return cls(**(PAPER_RECIPES[name] | params))
+        own_backbone = isinstance(params.get("backbone"), torch.nn.Module)
+        return cls(**(paper_recipe(name, own_backbone=own_backbone) | params))
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -981,7 +986,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         write_file(path, *fitted_state(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        device: str | torch.device = "auto",
+        backbone: torch.nn.Module | None = None,
+    ) -> Self:
         """Read what `save` wrote. Runs no code from the file.
 
         Parameters
@@ -990,6 +1001,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             The file.
         device : str or torch.device, default="auto"
             Where the networks go; becomes the estimator's `device`.
+        backbone : torch.nn.Module or None, default=None
+            For a fit with a module of your own, one built in the same way; its weights are read from
+            the file into a copy.
 
         Returns
         -------
@@ -999,9 +1013,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version.
+            The file is foreign, damaged, cut off, or of an unknown version; or `backbone` is missing, not
+            called for, or of another shape.
         """
-        return restore_fitted(cls, *read_file(path), device)
+        return restore_fitted(cls, *read_file(path), device, backbone)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -1013,6 +1028,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 # A copy: moving the live model would take it from its device.
                 state["model_"] = copy.deepcopy(self.model_).cpu()
             state["device_"] = torch.device("cpu")
+        if isinstance(state["backbone"], torch.nn.Module):
+            state["backbone"] = backbone_on_cpu(state["backbone"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

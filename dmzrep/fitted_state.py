@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from dmzrep.diffusion.schedule import NoiseSchedule
 from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
+from dmzrep.networks.own_backbone import copy_backbone, describe_backbone
 from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.version import __version__
 
@@ -83,7 +84,11 @@ def fitted_state(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def restore_fitted(
-    make: Callable[..., Any], values: dict[str, Any], arrays: dict[str, np.ndarray], device: Any
+    make: Callable[..., Any],
+    values: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    device: Any,
+    backbone: torch.nn.Module | None = None,
 ) -> Any:
     """Put a fitted estimator together from what `fitted_state` gave.
 
@@ -95,6 +100,8 @@ def restore_fitted(
         As from `fitted_state`.
     device : str or torch.device
         Where the networks go.
+    backbone : nn.Module or None, default=None
+        The user's denoiser, for an estimator that was fitted with one.
 
     Raises
     ------
@@ -103,10 +110,17 @@ def restore_fitted(
     """
     try:
         params = {name: _restored(value) for name, value in values["params"].items()}
-        estimator = make(**(params | {"device": device}))
         config = NetworkConfig.from_dict(values["network"])
-        model = DiffusionAutoencoder(config)
         weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
+        if backbone is not None or config.module is not None:
+            denoiser = _own_denoiser(config, weights, backbone)
+            # The class may have moved since; what training goes on with is the one at hand.
+            config = replace(config, module=describe_backbone(denoiser))
+            model = DiffusionAutoencoder(config, denoiser)
+            params["backbone"] = backbone
+        else:
+            model = DiffusionAutoencoder(config)
+        estimator = make(**(params | {"device": device}))
         model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
         estimator.device_ = available_device(device)
         estimator.model_ = place(model.eval().requires_grad_(False), estimator.device_)
@@ -131,6 +145,35 @@ def restore_fitted(
     except (KeyError, TypeError, RuntimeError, AttributeError, IndexError) as error:
         raise PersistenceError(f"The file does not hold a whole DMZEncoder: {error!r}.") from error
     return estimator
+
+
+def _own_denoiser(
+    config: NetworkConfig, weights: dict[str, np.ndarray], backbone: torch.nn.Module | None
+) -> torch.nn.Module:
+    """Copy the user's denoiser, if the weights of the file are its own."""
+    if config.module is None:
+        raise PersistenceError("The file holds a denoiser of dmzrep's own. Load it without backbone=.")
+    kind = config.module.split()[0]
+    if backbone is None:
+        raise PersistenceError(
+            f"The file holds the weights of a denoiser of the user's, a {kind}, but not its code. Load it by "
+            "DMZEncoder.load(path, backbone=module), with a module that is built as in the fit."
+        )
+    prefix = "denoiser."
+    stored = {k.removeprefix(prefix): v.shape for k, v in weights.items() if k.startswith(prefix)}
+    present = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    differing = [
+        f"{name}: file {stored.get(name)}, backbone {present.get(name)}"
+        for name in sorted(set(stored) | set(present))
+        if stored.get(name) != present.get(name)
+    ]
+    if differing:
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise PersistenceError(
+            f"backbone={type(backbone).__name__} is not built as the {kind} of the fit was: "
+            f"{'; '.join(differing[:5])}{more}. Build it in the same way."
+        )
+    return copy_backbone(backbone)
 
 
 def restore_prior(values: dict[str, Any], arrays: dict[str, np.ndarray], latent_dim: int) -> CodePrior:
@@ -159,6 +202,8 @@ def _plain(name: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, torch.nn.Module):
+        return None  # Its weights are the model's; its code is the user's to give when loading.
     if isinstance(value, CodePrior):
         if PRIORS.get(value.name) is not type(value):
             raise TypeError(

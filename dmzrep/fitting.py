@@ -15,11 +15,13 @@ import torch
 from scipy.special import expit
 
 from dmzrep.configuration import resolve_network, resolve_objective, resolve_start, resolve_training
-from dmzrep.device import resolve_device, resolve_precision
+from dmzrep.device import autocast, resolve_device, resolve_precision
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import TrainedModel, code_report, code_summary, encode_logits, warn_of_poor_code
 from dmzrep.networks.model import DiffusionAutoencoder, place
+from dmzrep.networks.own_backbone import check_backbone, copy_backbone, keep_frozen
+from dmzrep.own_denoiser import has_own_denoiser
 from dmzrep.priors import fit_prior
 from dmzrep.rows import Rows, RowSubset, to_tensor
 from dmzrep.training import (
@@ -111,8 +113,14 @@ def build_trainer(
     else:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            model = DiffusionAutoencoder(network)
-    trainer = Trainer(place(model, device), objective, config, seed)
+            own = copy_backbone(params["backbone"]) if has_own_denoiser(params) else None
+            model = DiffusionAutoencoder(network, own)
+    place(model, device)
+    if has_own_denoiser(params):
+        keep_frozen(model.denoiser, params["backbone"])
+        shape = network.data_shape, network.latent_dim, network.learn_variance
+        check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
+    trainer = Trainer(model, objective, config, seed)
     state = getattr(estimator, "_training_state", None)
     if continued and state is not None:
         trainer.load_state(state, new_run=True)

@@ -17,7 +17,7 @@ FLOORS = [
     {"codec", "device", "images", "persistence"},
     {"networks", "diffusion"},
     {"training", "priors"},
-    {"inference", "parameters"},
+    {"inference", "parameters", "own_denoiser"},
     {"inputs", "sampling_options", "configuration", "fitted_state", "fit_callbacks"},
     {"fitting"},
     {"encoder"},
