@@ -26,6 +26,8 @@ _HOMES = {
     "inversion_error": "inversion",
     "label_efficiency": "probing",
     "latent_dim_report": "model_selection",
+    "load_authors_checkpoint": "authors_checkpoint",
+    "paper_backbone": "networks.paper_backbone",
     "probe_report": "probing",
 }
 

@@ -113,8 +113,8 @@ def pretrained_objective(params: dict[str, Any]) -> dict[str, Any]:
         if left:
             usual = ", ".join(f"{name}={value!r}" for name, value in left.items())
             raise ValueError(
-                "backbone comes from a folder without a scheduler's configuration, so that nothing tells how it "
-                f"was trained. Set {' and '.join(left)}; usual for public DDPMs: {usual}, n_timesteps=1000."
+                "backbone comes from a folder without a scheduler's configuration: nothing tells how it was "
+                f"trained. Set {' and '.join(left)}; usual for public DDPMs: {usual}, n_timesteps=1000."
             )
         return {}
     if objective not in ("auto", pretraining.objective):

@@ -25,6 +25,7 @@ FLOORS = [
     {"metrics"},
     {
         "attribution",
+        "authors_checkpoint",
         "datasets",
         "domain_transfer",
         "editing",

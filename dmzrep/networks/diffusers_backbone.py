@@ -97,7 +97,7 @@ class DiffusersBackbone(nn.Module):
     True
     """
 
-    def __init__(self, unet: nn.Module, latent_dim: int, *, pretraining: Pretraining | None = None):
+    def __init__(self, unet: Any, latent_dim: int, *, pretraining: Pretraining | None = None):
         super().__init__()
         kind = type(unet).__name__
         if kind not in UNETS:
@@ -105,7 +105,7 @@ class DiffusersBackbone(nn.Module):
         self.unet: Any = copy.deepcopy(unet)
         self.latent_dim = int(latent_dim)
         self.pretraining = pretraining
-        config = self.unet.config
+        config: Any = self.unet.config
         if config.class_embed_type is not None or config.num_class_embeds is not None:
             raise ValueError(
                 "unet is conditional on classes, which dmzrep does not give. Use one without "
@@ -132,8 +132,8 @@ class DiffusersBackbone(nn.Module):
         width = config.cross_attention_dim
         if width not in (self.latent_dim, 2 * self.latent_dim):
             raise ValueError(
-                f"unet has cross_attention_dim={width}, but latent_dim={self.latent_dim} bits are one token of "
-                f"{2 * self.latent_dim} columns (or of {self.latent_dim}). Make the UNet with "
+                f"unet has cross_attention_dim={width}, but {self.latent_dim} bits are one token of "
+                f"{2 * self.latent_dim} columns (or {self.latent_dim}). Make the UNet with "
                 f"cross_attention_dim={2 * self.latent_dim}."
             )
         if config.encoder_hid_dim is not None or config.addition_embed_type is not None:
@@ -281,7 +281,7 @@ def _read_pretraining(folder: Path) -> Pretraining:
     from diffusers import DDPMScheduler
 
     names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
-    scheduler = DDPMScheduler(**{name: settings[name] for name in names if name in settings})
+    scheduler: Any = DDPMScheduler(**{name: settings[name] for name in names if name in settings})
     betas = scheduler.betas.double().numpy()
     if settings.get("rescale_betas_zero_snr") or not np.all((betas > 0.0) & (betas < 1.0)):
         raise ValueError(
