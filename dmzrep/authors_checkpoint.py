@@ -63,10 +63,10 @@ def load_authors_checkpoint(
 
     Notes
     -----
-    Written from the authors' code at github.com/exlab-research/dmz (``dmz/models.py`` and
-    ``ddpm_train.py``), and tried on files made in that layout. What is assumed: names begin with ``encoder.`` and
-    ``unet.``; a bit's two logits stand side by side, those of zero first, and so do the columns in which
-    the denoiser sees it; the noise schedule is cosine with 1,000 timesteps.
+    Written from the authors' code, ``dmz/models.py`` and ``ddpm_train.py`` of github.com/exlab-research/dmz,
+    and tried on files made in that layout. What is assumed: names begin with ``encoder.`` and ``unet.``; a
+    bit's two logits stand side by side, those of zero first, and so do the columns in which the denoiser
+    sees it; the noise schedule is cosine with 1,000 timesteps.
     """
     state = _read(path)
     about = _describe(state, path)
