@@ -24,11 +24,12 @@ from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.training import Trainer, TrainingData
 
 #: By arithmetic: root mean square of the difference as a share of that of the values, and the largest
-#: difference of a step's loss as a share of the loss. float16's first steps are skipped by the scaling of its
-#: gradients, so its losses are not compared.
+#: difference of a step's loss as a share of the loss, which training enlarges step by step. Between float32
+#: and bf16 on one CPU there were 0.3 % and, at the eighth step, 2 %. float16's first steps are skipped by the
+#: scaling of its gradients, so its losses are not compared.
 TOLERANCES: dict[str, tuple[float, float | None]] = {
     "float32": (1e-4, 1e-3),
-    "float32, TF32 convolutions": (5e-3, 1e-2),
+    "float32, TF32 convolutions": (5e-3, 2e-2),
     "bf16": (5e-2, 5e-2),
     "fp16": (1e-2, None),
 }
@@ -60,7 +61,7 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
         "validation_fraction": 0.0,
     }
     # Fast from the first step on, or the output stays near the zero at which it begins.
-    common |= {"batch_size": scale.rows_compared, "learning_rate": 2e-3, "warmup_steps": 0}
+    common |= {"batch_size": scale.rows_compared, "learning_rate": 1e-3, "warmup_steps": 0}
     narrow = dict(scale.narrow)
     paper = narrow | {"dropout": 0.0, "attention": (16,)}
     return {
