@@ -60,7 +60,7 @@ def draw_speed(rows: Rows) -> Any:
     bars = ax.barh(labels[::-1], [row["images_per_second"] for row in rows[::-1]])
     shares = [f" {row['share_of_bf16_matmul']:.0%} of bf16 matmul" for row in rows[::-1]]
     ax.bar_label(bars, shares, fontsize=8)
-    ax.margins(x=0.25)
+    ax.margins(x=0.35)
     ax.set(xlabel="training images a second")
     return figure
 
