@@ -13,6 +13,7 @@ from dmzrep.version import __version__
 #: brings no FAISS, captum or pandas machinery that is not needed.
 _HOMES = {
     "AttributeEditor": "editing",
+    "DiffusersBackbone": "networks.diffusers_backbone",
     "DomainTransfer": "domain_transfer",
     "FaissNeighbors": "retrieval",
     "ImageRetriever": "retrieval",
@@ -26,6 +27,8 @@ _HOMES = {
     "inversion_error": "inversion",
     "label_efficiency": "probing",
     "latent_dim_report": "model_selection",
+    "load_authors_checkpoint": "authors_checkpoint",
+    "paper_backbone": "networks.paper_backbone",
     "probe_report": "probing",
 }
 

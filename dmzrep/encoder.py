@@ -42,8 +42,9 @@ from dmzrep.inputs import (
     check_start,
 )
 from dmzrep.model_card import write_card
-from dmzrep.networks.defaults import PAPER_RECIPES
+from dmzrep.networks.defaults import paper_recipe
 from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.networks.own_backbone import backbone_on_cpu
 from dmzrep.onnx_export import write_encoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
@@ -77,8 +78,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         has 1 to 4 entries.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
-    backbone : {"auto", "unet", "mlp"}, default="auto"
-        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data.
+    backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
+        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a module of
+        your own with ``forward(x, t, z)``: noised rows x, (n, channels, H, W) or (n, features); timesteps t
+        in [0, 1000), (n,); relaxed bits z in [0, 1], (n, latent_dim); all float32. It gives what `objective`
+        says, in x's shape, or twice the channels with `learn_variance`. `fit` trains a copy. For UNets of
+        diffusers there is `dmzrep.DiffusersBackbone`.
     width : "auto", int or tuple of int, default="auto"
         Channels at each level of the UNet, from the finest (one number sets the finest only), multiples
         of 8; or hidden features of the MLP.
@@ -118,8 +123,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         where a patch has more numbers than a quarter of the channels.
     learn_variance : bool, default=False
         Learn the reverse variance by the variational bound.
-    noise_schedule : {"cosine", "linear"}, default="cosine"
-        Variances of the forward process.
+    noise_schedule : {"auto", "cosine", "linear"}, default="auto"
+        Variances of the forward process. ``"auto"`` is cosine, or what a pretrained `backbone` knows.
     n_timesteps : int, default=1000
         Steps of the forward process, at least 2.
     input_perturbation : float, default=0.0
@@ -323,7 +328,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         normalize_logits=True,
         objective="auto",
         learn_variance=False,
-        noise_schedule="cosine",
+        noise_schedule="auto",
         n_timesteps=1000,
         input_perturbation=0.0,
         timestep_sampling="high_noise",
@@ -431,7 +436,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         name : {"cifar10", "celeba64", "edges2handbags64"}
             The experiment.
         **params
-            Parameters that override the recipe's.
+            Parameters that override the recipe's. A `backbone` of your own takes the place of the recipe's
+            denoiser, dropout included.
 
         Returns
         -------
@@ -444,9 +450,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         >>> DMZEncoder.paper("cifar10").latent_dim
         16
         """
-        if name not in PAPER_RECIPES:
-            raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
-        return cls(**(PAPER_RECIPES[name] | params))
+        own_backbone = isinstance(params.get("backbone"), torch.nn.Module)
+        return cls(**(paper_recipe(name, own_backbone=own_backbone) | params))
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -1023,7 +1028,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             write_card(self, path, model_card)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        device: str | torch.device = "auto",
+        backbone: torch.nn.Module | None = None,
+    ) -> Self:
         """Read what `save` wrote. Runs no code from the file.
 
         Parameters
@@ -1032,6 +1043,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             The file.
         device : str or torch.device, default="auto"
             Where the networks go; becomes the estimator's `device`.
+        backbone : torch.nn.Module or None, default=None
+            For a fit with a module of your own, one built in the same way; its weights are read from
+            the file into a copy.
 
         Returns
         -------
@@ -1041,9 +1055,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version. The message names it.
+            The file is foreign, damaged, cut off, or of an unknown version; or `backbone` is missing, not
+            called for, or of another shape. The message names the file.
         """
-        return restore_fitted(cls, *read_file(path), device, path)
+        return restore_fitted(cls, *read_file(path), device, path, backbone)
 
     def export_encoder(self, path: str | os.PathLike) -> None:
         """Write the encoder to an ONNX file, which runs without torch and dmzrep.
@@ -1095,6 +1110,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 # A copy: moving the live model would take it from its device.
                 state["model_"] = copy.deepcopy(self.model_).cpu()
             state["device_"] = torch.device("cpu")
+        if isinstance(state["backbone"], torch.nn.Module):
+            state["backbone"] = backbone_on_cpu(state["backbone"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

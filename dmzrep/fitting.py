@@ -19,11 +19,13 @@ from dmzrep.configuration import (
     resolve_training,
     run_identity,
 )
-from dmzrep.device import resolve_device, resolve_precision
+from dmzrep.device import autocast, resolve_device, resolve_precision
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fitted_attributes import fitted_attributes
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, place
+from dmzrep.networks.own_backbone import check_backbone, copy_backbone, keep_frozen
+from dmzrep.own_denoiser import has_own_denoiser
 from dmzrep.random import seeded_torch
 from dmzrep.rows import Rows, to_tensor
 from dmzrep.training import (
@@ -121,8 +123,14 @@ def build_trainer(
         model.requires_grad_(True)
     else:
         with seeded_torch(seed):
-            model = DiffusionAutoencoder(network)
-    trainer = Trainer(place(model, device), objective, config, seed)
+            own = copy_backbone(params["backbone"]) if has_own_denoiser(params) else None
+            model = DiffusionAutoencoder(network, own)
+    place(model, device)
+    if has_own_denoiser(params):
+        keep_frozen(model.denoiser, params["backbone"])
+        shape = network.data_shape, network.latent_dim, network.learn_variance
+        check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
+    trainer = Trainer(model, objective, config, seed)
     if checkpoints is not None:
         checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
     state = getattr(estimator, "_training_state", None)

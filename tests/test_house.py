@@ -17,7 +17,7 @@ FLOORS = [
     {"codec", "device", "images", "persistence", "rows"},
     {"networks", "diffusion"},
     {"training", "priors"},
-    {"inference", "parameters"},
+    {"inference", "parameters", "own_denoiser"},
     {
         "inputs",
         "sampling_options",
@@ -34,6 +34,7 @@ FLOORS = [
     {"metrics"},
     {
         "attribution",
+        "authors_checkpoint",
         "datasets",
         "domain_transfer",
         "editing",
