@@ -24,7 +24,7 @@ from dmzrep.device import autocast
 from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.fitting import build_trainer, train
-from dmzrep.inference import TrainedModel, decode, encode_logits
+from dmzrep.inference import TrainedModel, decode, encode
 from dmzrep.inputs import check_rows
 from dmzrep.random import draw_seed, image_seeds
 from dmzrep.training import VALIDATION_ROWS, Trainer, TrainingData
@@ -150,7 +150,7 @@ class RealValuedCode:
 
     def floats(self, X: np.ndarray) -> np.ndarray:
         """Give codes of shape (n, latent_dim)."""
-        return encode_logits(self.model, X) / np.float32(MEAN_LOGIT)
+        return encode(self.model, X, "logits") / np.float32(MEAN_LOGIT)
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
         """Give {"floats", "bits"}."""

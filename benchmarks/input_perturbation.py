@@ -38,7 +38,7 @@ from benchmarks.limits import add_limits, check_limits, limited_threads, limits_
 from dmzrep import DMZEncoder
 from dmzrep.diffusion.grids import timestep_grid
 from dmzrep.diffusion.objective import Denoised, Network, Objective
-from dmzrep.inference import TrainedModel, decode, encode_bits
+from dmzrep.inference import TrainedModel, decode, encode
 from dmzrep.random import image_seeds
 
 RESULTS = "input_perturbation"
@@ -158,7 +158,7 @@ def compare(parsed: argparse.Namespace) -> None:
                 model = TrainedModel(
                     encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_
                 )
-                bits = encode_bits(model, test)
+                bits = encode(model, test, "bits")
                 for key, factor, options in missing:
                     images = rebuilt(model, bits, key["sampler"], key["steps"], seed, factor, options)
                     a, b = features.transform(flat(images)), features.transform(flat(test))

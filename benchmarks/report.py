@@ -88,6 +88,23 @@ def use_section() -> str:
     )
 
 
+def memory_section() -> str:
+    """Memory of images that do not fit into it."""
+    rows = read("memory")
+    lines = [
+        [r["what"], r["encoded"] or r["images"], *(f"{r[k]} MiB" for k in ("before_mib", "peak_mib"))]
+        for r in {(r["what"], r["images"]): r for r in rows}.values()
+    ]
+    return (
+        "## Memory on images that do not fit into it\n\n"
+        f"{rows[-1]['images']} colour images of {rows[-1]['side']} x {rows[-1]['side']} pixels, "
+        f"{rows[-1]['file_mib']} MiB, from a memmap. Resident memory beyond the memmap's own pages "
+        "(`RssAnon`), before the call and at its peak.\n\n"
+        f"{table(['call', 'images', 'before', 'peak'], lines)}\n\n{machine(rows)} "
+        "Made by `python -m benchmarks.memory`.\n"
+    )
+
+
 def demo_section() -> str:
     """What the demo prints, over seeds."""
     rows = read("quickstart")
@@ -156,7 +173,8 @@ def readme_figures() -> dict[str, str]:
 def main() -> None:
     """Write the page."""
     sections = {RESULTS: quality_sections, "starts": starts_section, "training_speed": speed_section}
-    sections |= {"use_cost": use_section, "quickstart": demo_section, **SAMPLES, **CODES, **USES}
+    sections |= {"use_cost": use_section, "memory": memory_section, "quickstart": demo_section}
+    sections |= {**SAMPLES, **CODES, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]
     PAGE.write_text("\n".join(parts))

@@ -6,12 +6,14 @@ import importlib
 from typing import Any
 
 from dmzrep.encoder import DMZEncoder
+from dmzrep.forking import compute_on_one_thread_after_forks
 from dmzrep.version import __version__
 
 #: Tools around codes and where they live. They are imported on first use, so that `import dmzrep`
 #: brings no FAISS, captum or pandas machinery that is not needed.
 _HOMES = {
     "AttributeEditor": "editing",
+    "DiffusersBackbone": "networks.diffusers_backbone",
     "DomainTransfer": "domain_transfer",
     "FaissNeighbors": "retrieval",
     "ImageRetriever": "retrieval",
@@ -25,10 +27,15 @@ _HOMES = {
     "inversion_error": "inversion",
     "label_efficiency": "probing",
     "latent_dim_report": "model_selection",
+    "load_authors_checkpoint": "authors_checkpoint",
+    "paper_backbone": "networks.paper_backbone",
     "probe_report": "probing",
 }
 
 __all__ = ["DMZEncoder", "__version__", *_HOMES]
+
+
+compute_on_one_thread_after_forks()
 
 
 def __getattr__(name: str) -> Any:

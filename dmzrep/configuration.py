@@ -22,12 +22,15 @@ from dmzrep.networks.defaults import (
     default_widths,
 )
 from dmzrep.networks.model import NetworkConfig
+from dmzrep.own_denoiser import denoiser_settings, has_own_denoiser, pretrained_objective
 from dmzrep.rows import Rows
 from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
+#: Slope of the encoder's activation below zero, and that of the authors' encoder.
+ENCODER_SLOPE, PAPER_SLOPE = 0.2, 0.01
 #: What the encoder's linear branch sees, by the encoder's start.
 START_FEATURES = {
     "random": None,
@@ -75,13 +78,19 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     common: dict[str, Any] = {
         "data_shape": shape,
         "latent_dim": int(params["latent_dim"]),
-        "conditioning": resolve_conditioning(params, is_image),
-        "code_input": params["code_input"],
-        "dropout": float(params["dropout"]),
         "learn_variance": bool(params["learn_variance"]),
         "start": START_FEATURES[params["init"]],
         "normalize_logits": bool(params["normalize_logits"]),
     }
+    own = has_own_denoiser(params)
+    if own:
+        common |= denoiser_settings(params, shape)
+    else:
+        common |= {
+            "conditioning": resolve_conditioning(params, is_image),
+            "code_input": params["code_input"],
+            "dropout": float(params["dropout"]),
+        }
     if not is_image:
         if params["augment"] is not None:
             raise ValueError(f"augment={params['augment']!r} needs images, but X holds vectors. Use None.")
@@ -96,7 +105,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
             )
         if params["conditioning"] == "spatial_bias":
             raise ValueError("conditioning='spatial_bias' needs images, but X holds vectors. Use 'bias'.")
-        if params["backbone"] == "unet":
+        if not own and params["backbone"] == "unet":
             raise ValueError(
                 f"backbone='unet' needs images, but X holds vectors of {shape[0]} features. "
                 "Pass image_shape=(H, W) or (H, W, C), or use backbone='mlp'."
@@ -107,14 +116,24 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
             )
         if params["encoder"] == "paper":
             raise ValueError("encoder='paper' needs images, but X holds vectors. Use encoder='auto'.")
+        common["encoder_width"] = _number(params["encoder_width"], "encoder_width", VECTOR_WIDTH)
+        if own:
+            return NetworkConfig(**common)
         width = _number(params["width"], "width", VECTOR_WIDTH)
         return NetworkConfig(
             backbone="mlp",
             widths=(4 * math.ceil(width / 4),),
             depth=(_number(params["depth"], "depth", VECTOR_DEPTH),),
-            encoder_width=_number(params["encoder_width"], "encoder_width", VECTOR_WIDTH),
             **common,
         )
+    common |= {
+        "encoder_width": _number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
+        "encoder_depth": _number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
+        "paired_logits": params["encoder"] == "paper",
+        "encoder_slope": PAPER_SLOPE if params["encoder"] == "paper" else ENCODER_SLOPE,
+    }
+    if own:
+        return NetworkConfig(**common)
     if params["backbone"] == "mlp":
         raise ValueError(
             f"backbone='mlp' is for vectors, but X holds images of shape {shape[1:]}. "
@@ -143,9 +162,6 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         depth=_depth(params["depth"]),
         attention_levels=levels,
         patch_size=patch_size,
-        encoder_width=_number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
-        encoder_depth=_number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
-        paired_logits=params["encoder"] == "paper",
         **common,
     )
 
@@ -197,11 +213,16 @@ def resolve_objective(
     params: dict[str, Any], data_format: ImageFormat | VectorFormat, network: NetworkConfig
 ) -> Objective:
     """Settle what the network predicts."""
-    kind = params["objective"]
+    params = params | pretrained_objective(params)
+    kind, schedule = params["objective"], params["noise_schedule"]
     if kind == "auto":
-        kind = default_objective(network.data_shape, network.patch_size, network.widths)
+        own = has_own_denoiser(params)
+        kind = "v" if own else default_objective(network.data_shape, network.patch_size, network.widths)
+    if not isinstance(schedule, NoiseSchedule):
+        name = "cosine" if schedule == "auto" else schedule
+        schedule = NoiseSchedule.named(name, int(params["n_timesteps"]))
     return Objective(
-        NoiseSchedule.named(params["noise_schedule"], int(params["n_timesteps"])),
+        schedule,
         kind=kind,
         learn_variance=network.learn_variance,
         input_perturbation=float(params["input_perturbation"]),

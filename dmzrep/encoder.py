@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
@@ -29,8 +28,7 @@ from dmzrep.inference import (
     StartingRows,
     TrainedModel,
     decode,
-    encode_bits,
-    encode_logits,
+    encode,
     rate_table,
     row_rates,
     whole_codes,
@@ -38,13 +36,16 @@ from dmzrep.inference import (
 from dmzrep.inputs import (
     check_codes,
     check_n_bits,
+    check_out,
     check_rows,
     check_rows_to_transform,
     check_start,
 )
 from dmzrep.model_card import write_card
-from dmzrep.networks.defaults import PAPER_RECIPES
+from dmzrep.networks.defaults import paper_recipe
 from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.networks.own_backbone import backbone_on_cpu
+from dmzrep.onnx_export import write_encoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
@@ -77,8 +78,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         has 1 to 4 entries.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
-    backbone : {"auto", "unet", "mlp"}, default="auto"
-        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data.
+    backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
+        Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a module of
+        your own with ``forward(x, t, z)``: noised rows x, (n, channels, H, W) or (n, features); timesteps t
+        in [0, 1000), (n,); relaxed bits z in [0, 1], (n, latent_dim); all float32. It gives what `objective`
+        says, in x's shape, or twice the channels with `learn_variance`. `fit` trains a copy. For UNets of
+        diffusers there is `dmzrep.DiffusersBackbone`.
     width : "auto", int or tuple of int, default="auto"
         Channels at each level of the UNet, from the finest (one number sets the finest only), multiples
         of 8; or hidden features of the MLP.
@@ -118,8 +123,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         where a patch has more numbers than a quarter of the channels.
     learn_variance : bool, default=False
         Learn the reverse variance by the variational bound.
-    noise_schedule : {"cosine", "linear"}, default="cosine"
-        Variances of the forward process.
+    noise_schedule : {"auto", "cosine", "linear"}, default="auto"
+        Variances of the forward process. ``"auto"`` is cosine, or what a pretrained `backbone` knows.
     n_timesteps : int, default=1000
         Steps of the forward process, at least 2.
     input_perturbation : float, default=0.0
@@ -323,7 +328,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         normalize_logits=True,
         objective="auto",
         learn_variance=False,
-        noise_schedule="cosine",
+        noise_schedule="auto",
         n_timesteps=1000,
         input_perturbation=0.0,
         timestep_sampling="high_noise",
@@ -431,7 +436,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         name : {"cifar10", "celeba64", "edges2handbags64"}
             The experiment.
         **params
-            Parameters that override the recipe's.
+            Parameters that override the recipe's. A `backbone` of your own takes the place of the recipe's
+            denoiser, dropout included.
 
         Returns
         -------
@@ -444,9 +450,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         >>> DMZEncoder.paper("cifar10").latent_dim
         16
         """
-        if name not in PAPER_RECIPES:
-            raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
-        return cls(**(PAPER_RECIPES[name] | params))
+        own_backbone = isinstance(params.get("backbone"), torch.nn.Module)
+        return cls(**(paper_recipe(name, own_backbone=own_backbone) | params))
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -458,7 +463,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ----------
         X : array-like, table or map-style dataset
             Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, features) with
-            `image_shape`; or vectors of shape (n, features). At least two rows.
+            `image_shape`; or vectors of shape (n, features). At least two rows. Memmaps and data sets,
+            torch's or Hugging Face's, are read a batch at a time.
         y : ignored
             Present for scikit-learn's conventions.
 
@@ -555,37 +561,45 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     # -- codes ---------------------------------------------------------------------------------
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
         """Encode rows. Deterministic; a row's code does not depend on the other rows.
 
         Parameters
         ----------
         X : array-like, table or map-style dataset
             Rows in the fitted layout.
+        out : ndarray of shape (n, latent_dim) or None, default=None
+            Where codes are written, such as a memmap for more of them than memory holds: float32, or
+            uint8 for bits. None makes an array.
 
         Returns
         -------
         ndarray of shape (n, latent_dim)
             By `output`: float32 probabilities of a one, in [0, 1]; float32 logits; or uint8 bits, one
             where the probability is above 0.5. After a fit with `ordered` the first k columns are a code
-            of k bits.
+            of k bits. It is `out`, where that was given.
 
         Raises
         ------
         NotFittedError
             `fit` was not called.
         ValueError
-            X does not agree with the fitted format, or the model has no code.
+            X does not agree with the fitted format, `out` is of another shape or dtype or cannot be
+            written to, or the model has no code.
+        TypeError
+            `out` is no NumPy array.
         """
+        self._check_encodes()
+        rows = check_rows_to_transform(self, X)
+        if out is not None:
+            check_out(out, (len(rows), self.model_.config.latent_dim), self.output)
+        return encode(self._model(), rows, self.output, out)
+
+    def _check_encodes(self) -> None:
         check_is_fitted(self)
         self._check_has_code()
         if self.output not in OUTPUTS:
             raise ValueError(f"output must be one of {OUTPUTS}, got {self.output!r}.")
-        rows = check_rows_to_transform(self, X)
-        if self.output == "bits":
-            return encode_bits(self._model(), rows)
-        logits = encode_logits(self._model(), rows)
-        return logits if self.output == "logits" else expit(logits, out=logits)
 
     def _check_has_code(self) -> None:
         if self.model_.config.conditioning == "none":
@@ -601,7 +615,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         if self.model_.config.conditioning == "none":
             return None
-        bits = encode_bits(self._model(), rows)
+        bits = encode(self._model(), rows, "bits")
         return bits if n_bits is None else whole_codes(bits[:, :n_bits], bits.shape[1])
 
     def inverse_transform(
@@ -1014,7 +1028,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             write_card(self, path, model_card)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        device: str | torch.device = "auto",
+        backbone: torch.nn.Module | None = None,
+    ) -> Self:
         """Read what `save` wrote. Runs no code from the file.
 
         Parameters
@@ -1023,6 +1043,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             The file.
         device : str or torch.device, default="auto"
             Where the networks go; becomes the estimator's `device`.
+        backbone : torch.nn.Module or None, default=None
+            For a fit with a module of your own, one built in the same way; its weights are read from
+            the file into a copy.
 
         Returns
         -------
@@ -1032,9 +1055,50 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version. The message names it.
+            The file is foreign, damaged, cut off, or of an unknown version; or `backbone` is missing, not
+            called for, or of another shape. The message names the file.
         """
-        return restore_fitted(cls, *read_file(path), device, path)
+        return restore_fitted(cls, *read_file(path), device, path, backbone)
+
+    def export_encoder(self, path: str | os.PathLike) -> None:
+        """Write the encoder to an ONNX file, which runs without torch and dmzrep.
+
+        The model takes rows as `transform` does, in the fitted layout, dtype and value range, any number
+        of them, and gives what `transform` gives by `output`. It does not check values.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom with the ending ``.onnx``. Written whole or not at all.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ImportError
+            The packages of the extra ``onnx`` are missing.
+        OSError
+            The file cannot be written.
+
+        Notes
+        -----
+        The file's metadata tell `input_name`, `input_layout`, `input_shape`, `input_dtype`, `value_range`,
+        `output`, `latent_dim` and `dmzrep_version`. Other runtimes sum in another order than torch, so
+        logits agree to some 1e-5, and a bit whose probability is 0.5 may come out the other way.
+
+        Examples
+        --------
+        >>> from dmzrep import DMZEncoder
+        >>> from dmzrep.datasets import load_digits_images
+        >>> X = load_digits_images().images
+        >>> encoder = DMZEncoder(64, max_time=60).fit(X)  # doctest: +SKIP
+        >>> encoder.export_encoder("digits.onnx")  # doctest: +SKIP
+        >>> import onnxruntime  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
+        >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
+        """
+        self._check_encodes()
+        write_encoder(path, self.model_, self.data_format_, self.output)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -1046,6 +1110,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 # A copy: moving the live model would take it from its device.
                 state["model_"] = copy.deepcopy(self.model_).cpu()
             state["device_"] = torch.device("cpu")
+        if isinstance(state["backbone"], torch.nn.Module):
+            state["backbone"] = backbone_on_cpu(state["backbone"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

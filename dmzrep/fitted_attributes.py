@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.images import ImageFormat, VectorFormat
-from dmzrep.inference import TrainedModel, code_report, code_summary, encode_logits, warn_of_poor_code
+from dmzrep.inference import TrainedModel, code_report, code_summary, encode, warn_of_poor_code
 from dmzrep.priors import fit_prior
 from dmzrep.rows import Rows, RowSubset
 from dmzrep.training import Trainer
@@ -110,4 +109,4 @@ def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> N
 def _some_probabilities(model: TrainedModel, rows: Rows, seed: int) -> np.ndarray:
     """Probabilities of the bits of (at most `REPORT_ROWS`) training rows."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
-    return expit(encode_logits(model, RowSubset(rows, chosen)))
+    return encode(model, RowSubset(rows, chosen), "probabilities")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from dmzrep.diffusion.schedule import NoiseSchedule
 from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, place
+from dmzrep.networks.own_backbone import copy_backbone, describe_backbone
 from dmzrep.priors import PRIORS, CodePrior
+from dmzrep.random import seeded_torch
 
 #: What files say that they hold.
 NAME = "DMZEncoder"
@@ -87,6 +89,7 @@ def restore_fitted(
     arrays: dict[str, np.ndarray],
     device: Any,
     source: str | os.PathLike = "The file",
+    backbone: torch.nn.Module | None = None,
 ) -> Any:
     """Put a fitted estimator together from what `fitted_state` gave.
 
@@ -100,6 +103,8 @@ def restore_fitted(
         Where the networks go.
     source : path-like, default="The file"
         Where they came from, for errors.
+    backbone : nn.Module or None, default=None
+        The user's denoiser, for an estimator that was fitted with one.
 
     Raises
     ------
@@ -110,10 +115,12 @@ def restore_fitted(
         raise PersistenceError(f"{source} holds a {values.get('estimator')}, not a {NAME}.")
     try:
         params = {name: _restored(value) for name, value in values["params"].items()}
-        estimator = make(**(params | {"device": device}))
         config = NetworkConfig.from_dict(values["network"])
         weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
-        model = _network(config, weights)
+        model = _network(config, weights, backbone)
+        if backbone is not None:
+            params["backbone"] = backbone
+        estimator = make(**(params | {"device": device}))
         estimator.device_ = available_device(device)
         estimator.model_ = place(model.eval().requires_grad_(False), estimator.device_)
         schedule = NoiseSchedule(arrays["schedule.betas"])
@@ -139,21 +146,57 @@ def restore_fitted(
     return estimator
 
 
-def _network(config: NetworkConfig, weights: dict[str, np.ndarray]) -> DiffusionAutoencoder:
+def _network(
+    config: NetworkConfig, weights: dict[str, np.ndarray], backbone: torch.nn.Module | None
+) -> DiffusionAutoencoder:
     """Build the networks around weights, once it is clear that they need no more memory than those have."""
-    if max(config.depth) * len(config.widths) > len(weights):
-        raise KeyError(f"weights of {max(config.depth)} blocks at {len(config.widths)} levels")
-    with torch.device("meta"):
-        needed = {
-            name: tuple(tensor.shape) for name, tensor in DiffusionAutoencoder(config).state_dict().items()
-        }
-    for name in sorted(needed.keys() | weights.keys()):
-        shape = weights[name].shape if name in weights else None
-        if shape != needed.get(name):
-            raise KeyError(f"{name} should have shape {needed.get(name)}, has {shape}")
-    model = DiffusionAutoencoder(config)
+    if backbone is not None or config.module is not None:
+        denoiser = _own_denoiser(config, weights, backbone)
+        # The class may have moved since; what training goes on with is the one at hand.
+        model = DiffusionAutoencoder(replace(config, module=describe_backbone(denoiser)), denoiser)
+    else:
+        if max(config.depth) * len(config.widths) > len(weights):
+            raise KeyError(f"weights of {max(config.depth)} blocks at {len(config.widths)} levels")
+        with torch.device("meta"):
+            meta = DiffusionAutoencoder(config).state_dict()
+        needed = {name: tuple(tensor.shape) for name, tensor in meta.items()}
+        for name in sorted(needed.keys() | weights.keys()):
+            shape = weights[name].shape if name in weights else None
+            if shape != needed.get(name):
+                raise KeyError(f"{name} should have shape {needed.get(name)}, has {shape}")
+        with seeded_torch(0):  # The weights that layers draw are replaced.
+            model = DiffusionAutoencoder(config)
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return model
+
+
+def _own_denoiser(
+    config: NetworkConfig, weights: dict[str, np.ndarray], backbone: torch.nn.Module | None
+) -> torch.nn.Module:
+    """Copy the user's denoiser, if the weights of the file are its own."""
+    if config.module is None:
+        raise PersistenceError("The file holds a denoiser of dmzrep's own. Load it without backbone=.")
+    kind = config.module.split()[0]
+    if backbone is None:
+        raise PersistenceError(
+            f"The file holds the weights of a denoiser of the user's, a {kind}, but not its code. Load it by "
+            "DMZEncoder.load(path, backbone=module), with a module that is built as in the fit."
+        )
+    prefix = "denoiser."
+    stored = {k.removeprefix(prefix): v.shape for k, v in weights.items() if k.startswith(prefix)}
+    present = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    differing = [
+        f"{name}: file {stored.get(name)}, backbone {present.get(name)}"
+        for name in sorted(set(stored) | set(present))
+        if stored.get(name) != present.get(name)
+    ]
+    if differing:
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise PersistenceError(
+            f"backbone={type(backbone).__name__} is not built as the {kind} of the fit was: "
+            f"{'; '.join(differing[:5])}{more}. Build it in the same way."
+        )
+    return copy_backbone(backbone)
 
 
 def restore_prior(values: dict[str, Any], arrays: dict[str, np.ndarray], latent_dim: int) -> CodePrior:
@@ -182,6 +225,8 @@ def _plain(name: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, torch.nn.Module):
+        return None  # Its weights are the model's; its code is the user's to give when loading.
     if isinstance(value, CodePrior):
         if PRIORS.get(value.name) is not type(value):
             raise TypeError(

@@ -7,6 +7,7 @@ import copy
 import functools
 import math
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,11 +19,14 @@ from dmzrep.configuration import (
     resolve_training,
     run_identity,
 )
-from dmzrep.device import resolve_device, resolve_precision
+from dmzrep.device import autocast, resolve_device, resolve_precision
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fitted_attributes import fitted_attributes
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, place
+from dmzrep.networks.own_backbone import check_backbone, copy_backbone, keep_frozen
+from dmzrep.own_denoiser import has_own_denoiser
+from dmzrep.random import seeded_torch
 from dmzrep.rows import Rows, to_tensor
 from dmzrep.training import (
     VALIDATION_ROWS,
@@ -118,10 +122,15 @@ def build_trainer(
         model = copy.deepcopy(estimator.model_)
         model.requires_grad_(True)
     else:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            model = DiffusionAutoencoder(network)
-    trainer = Trainer(place(model, device), objective, config, seed)
+        with seeded_torch(seed):
+            own = copy_backbone(params["backbone"]) if has_own_denoiser(params) else None
+            model = DiffusionAutoencoder(network, own)
+    place(model, device)
+    if has_own_denoiser(params):
+        keep_frozen(model.denoiser, params["backbone"])
+        shape = network.data_shape, network.latent_dim, network.learn_variance
+        check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
+    trainer = Trainer(model, objective, config, seed)
     if checkpoints is not None:
         checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
     state = getattr(estimator, "_training_state", None)
@@ -205,8 +214,8 @@ def train(
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     begun = trainer.step
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)  # Dropout draws from torch's own generator.
+    # Dropout alone draws from torch's own generator; without it fits in several threads need not wait.
+    with seeded_torch(seed, devices) if estimator.dropout else nullcontext():
         try:
             trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
         except TrainingDivergedError as error:

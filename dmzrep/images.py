@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from dmzrep.batching import batches
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
@@ -193,8 +196,10 @@ class VectorFormat:
 
 def learn_vector_format(X: np.ndarray) -> VectorFormat:
     """Learn the mean and spread of each feature of X, shape (n, n_features)."""
-    mean = X.mean(axis=0, dtype=np.float64)
-    scale = X.std(axis=0, dtype=np.float64)
+    blocks = list(_blocks(X))
+    # A block at a time: the differences of all rows at once would be a copy of X, in float64.
+    mean = sum(X[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(X)
+    scale = np.sqrt(sum(((X[block] - mean) ** 2).sum(axis=0) for block in blocks) / len(X))
     # A constant feature shows a spread of rounding errors only.
     constant = scale <= 1e-12 * np.abs(mean)
     dtype = str(X.dtype) if np.issubdtype(X.dtype, np.floating) else "float64"
@@ -264,19 +269,24 @@ def learn_image_format(
 def value_limits(X: Any) -> tuple[float, float]:
     """Smallest and largest value, read a block of rows at a time; raises where not finite."""
     low, high = math.inf, -math.inf
-    n_rows = max(1, _SCAN_BYTES // max(1, math.prod(X.shape[1:]) * np.dtype(X.dtype).itemsize))
-    for start in range(0, len(X), n_rows):
-        block = np.asarray(X[start : start + n_rows])
+    for rows in _blocks(X):
+        block = np.asarray(X[rows])
         block_low, block_high = float(block.min()), float(block.max())
         if not (math.isfinite(block_low) and math.isfinite(block_high)):
             kind = "NaN" if np.isnan(block).any() else "infinity"
             bad = int(np.flatnonzero(~np.isfinite(block.reshape(len(block), -1)).all(axis=1))[0])
             raise ValueError(
-                f"Input X contains {kind} (first in row {start + bad}). "
+                f"Input X contains {kind} (first in row {rows.start + bad}). "
                 "DMZEncoder needs finite values: drop or repair those rows."
             )
         low, high = min(low, block_low), max(high, block_high)
     return low, high
+
+
+def _blocks(X: Any) -> Iterator[slice]:
+    """Slices of rows, of at most `_SCAN_BYTES` unless one row has more."""
+    row_bytes = math.prod(X.shape[1:]) * np.dtype(X.dtype).itemsize
+    return batches(len(X), max(1, _SCAN_BYTES // max(1, row_bytes)))
 
 
 def _check_numeric(X: Any) -> None:

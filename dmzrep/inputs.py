@@ -11,7 +11,9 @@ from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from dmzrep.diffusion.grids import timesteps_from
+from dmzrep.image_column import is_hugging_face
 from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
+from dmzrep.inference import CODE_DTYPES
 from dmzrep.rows import DatasetRows, Rows
 from dmzrep.training import prefix_lengths
 
@@ -20,8 +22,8 @@ NOISES = ("random", "inverted")
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether X is a map-style dataset rather than an array or a table."""
-    return (
+    """Whether X is a map-style dataset, or one of Hugging Face's, rather than an array or a table."""
+    return is_hugging_face(X) or (
         hasattr(X, "__getitem__")
         and hasattr(X, "__len__")
         and not isinstance(X, (list, tuple, str))
@@ -118,6 +120,20 @@ def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
     rows = _as_images(X)
     data_format.check(rows)
     return rows
+
+
+def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
+    """Raise unless an array can take codes of a shape as `output` says."""
+    dtype = np.dtype(CODE_DTYPES[output])
+    remedy = f"Make it with numpy.empty({shape}, numpy.{dtype}), or a memmap of that shape and dtype."
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array or memmap, got {type(out).__name__}. {remedy}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, (n, latent_dim), got {out.shape}. {remedy}")
+    if out.dtype != dtype:
+        raise ValueError(f"out must have dtype {dtype} for output={output!r}, got {out.dtype}. {remedy}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only. Open a memmap with mode='r+' or 'w+' to write codes into it.")
 
 
 def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -23,6 +25,30 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+#: torch's own generators belong to the whole process: one thread at a time may seed them and draw.
+_TORCH_GENERATORS = threading.RLock()
+
+
+@contextmanager
+def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+    """Seed torch's own generators for as long as the context lasts, and leave them as they were.
+
+    For what draws from no other: the first weights of layers, and dropout. Other threads wait.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    devices : sequence of int, default=()
+        CUDA devices whose generators are seeded too.
+    """
+    with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
+        yield
 
 
 def torch_states(device: torch.device) -> dict[str, Tensor]:

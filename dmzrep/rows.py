@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+from dmzrep.image_column import is_hugging_face, map_style
 
 
 class Rows(Protocol):
@@ -67,12 +68,13 @@ class DatasetRows:
     Parameters
     ----------
     dataset : object with __len__ and __getitem__
-        An item is an array, a tensor, or a tuple whose first part is one.
+        An item is an array, a tensor, or a tuple whose first part is one. Or a data set of Hugging Face's
+        `datasets`, of which `ImageColumn` gives the images.
 
     Raises
     ------
     ValueError
-        The dataset is empty.
+        The dataset is empty, or one of Hugging Face's without a column of images.
 
     Examples
     --------
@@ -83,12 +85,12 @@ class DatasetRows:
     [[4, 5], [0, 1]]
     """
 
-    def __init__(self, dataset: Sequence):
-        if len(dataset) == 0:
+    def __init__(self, dataset: Any):
+        self.dataset = map_style(dataset) if is_hugging_face(dataset) else dataset
+        if len(self.dataset) == 0:
             raise ValueError("The dataset has 0 sample(s); at least 2 are needed to fit, 1 to transform.")
-        self.dataset = dataset
         first = self._item(0)
-        self.shape = (len(dataset), *first.shape)
+        self.shape = (len(self.dataset), *first.shape)
         self.dtype = first.dtype
         self.ndim = first.ndim + 1
 

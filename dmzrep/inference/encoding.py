@@ -1,8 +1,6 @@
-"""Rows to logits."""
+"""Rows to codes."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,9 +10,13 @@ from dmzrep.batching import batches, run_padded
 from dmzrep.inference.trained import TrainedModel
 from dmzrep.rows import Rows
 
+#: Type of what is given, by `output`.
+CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uint8}
 
-def encode_logits(model: TrainedModel, rows: Rows) -> np.ndarray:
-    """Logits of every row's bits.
+
+@torch.inference_mode()
+def encode(model: TrainedModel, rows: Rows, output: str, out: np.ndarray | None = None) -> np.ndarray:
+    """Encode every row, a batch at a time.
 
     Parameters
     ----------
@@ -22,30 +24,23 @@ def encode_logits(model: TrainedModel, rows: Rows) -> np.ndarray:
         The model.
     rows : ndarray or other row source of length n
         Rows in the user's layout.
+    output : {"probabilities", "logits", "bits"}
+        What is given; a bit is one where the probability is above 0.5.
+    out : ndarray of shape (n, latent_dim), optional
+        Where codes are written, of the dtype in `CODE_DTYPES`; a new array by default.
 
     Returns
     -------
-    ndarray of shape (n, latent_dim), float32
-        A row's logits do not depend on the other rows, to the last bit.
+    ndarray of shape (n, latent_dim), float32 or uint8
+        A row's code does not depend on the other rows, to the last bit.
     """
-    out = np.empty((len(rows), model.latent_dim), dtype=np.float32)
-    for part, logits in _batches_of_logits(model, rows):
-        out[part] = logits
-    return out
-
-
-def encode_bits(model: TrainedModel, rows: Rows) -> np.ndarray:
-    """Bits of every row, uint8: one where the probability is above 0.5."""
-    out = np.empty((len(rows), model.latent_dim), dtype=np.uint8)
-    for part, logits in _batches_of_logits(model, rows):
-        # By the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
-        out[part] = expit(logits) > 0.5
-    return out
-
-
-@torch.inference_mode()
-def _batches_of_logits(model: TrainedModel, rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    if out is None:
+        out = np.empty((len(rows), model.latent_dim), dtype=CODE_DTYPES[output])
     size = model.encoder_rows
     for part in batches(len(rows), size):
         x = model.model_units(rows[part])
-        yield part, run_padded(model.network.encode, size, x).float().cpu().numpy()
+        logits = run_padded(model.network.encode, size, x).float().cpu().numpy()
+        # Bits by the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
+        codes = logits if output == "logits" else expit(logits)
+        out[part] = codes > 0.5 if output == "bits" else codes
+    return out

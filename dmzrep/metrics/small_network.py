@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from dmzrep.random import seeded_torch
+
 #: Feature maps are averaged to this many positions a side, before the layer of features.
 POOLED_SIDE = 4
 
@@ -68,8 +70,7 @@ def make_network(
     device: torch.device,
 ) -> SmallNetwork:
     """Make a network with weights from a seed; torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded_torch(seed):
         network = SmallNetwork(data_shape, n_features, n_outputs, width)
     return network.to(device)
 

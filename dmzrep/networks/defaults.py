@@ -59,6 +59,32 @@ PAPER_RECIPES["celeba64"] = _PAPER_COMMON | {
 }
 PAPER_RECIPES["edges2handbags64"] = PAPER_RECIPES["celeba64"] | {"latent_dim": 256}
 
+#: Parameters that shape the package's own denoisers, with the values that leave them to it. A denoiser of
+#: the user's settles all of this itself.
+DENOISER_PARAMETERS: dict[str, Any] = {
+    "width": "auto",
+    "depth": "auto",
+    "attention": "auto",
+    "patch_size": "auto",
+    "conditioning": "auto",
+    "code_input": "signed",
+    "dropout": 0.0,
+}
+
+
+def paper_recipe(name: str, *, own_backbone: bool = False) -> dict[str, Any]:
+    """Give a recipe of the paper, for a denoiser of the user's without what shapes the package's own.
+
+    Raises
+    ------
+    ValueError
+        There is no such recipe.
+    """
+    if name not in PAPER_RECIPES:
+        raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
+    dropped = ("backbone", *DENOISER_PARAMETERS) if own_backbone else ()
+    return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
+
 
 def default_patch_size(data_shape: tuple[int, ...]) -> int:
     """Patch side: about 16 positions a side at the finest level."""

@@ -78,10 +78,10 @@ class LogitNorm(nn.BatchNorm1d):
 class ResidualConvolution(nn.Module):
     """x + activation(normalisation(convolution(x))), at one size of the feature map."""
 
-    def __init__(self, channels: int, norm: str):
+    def __init__(self, channels: int, norm: str, slope: float):
         super().__init__()
         self.branch = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), encoder_norm(channels, norm), nn.LeakyReLU(0.2)
+            nn.Conv2d(channels, channels, 3, padding=1), encoder_norm(channels, norm), nn.LeakyReLU(slope)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,6 +120,8 @@ class ConvEncoder(nn.Module):
         `dmzrep.training.encoder_start`; the convolutional branch then starts at zero.
     normalize_logits : bool, default=False
         Batch normalise the logits; see `LogitNorm`.
+    slope : float, default=0.2
+        Slope of the activation below zero; 0.01 in the authors' code.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class ConvEncoder(nn.Module):
         paired: bool = False,
         start: str | None = None,
         normalize_logits: bool = False,
+        slope: float = 0.2,
     ):
         super().__init__()
         channels, *sides = data_shape
@@ -142,8 +145,8 @@ class ConvEncoder(nn.Module):
             layers += [
                 nn.Conv2d(channels, out, 3, stride=2, padding=1),
                 encoder_norm(out, norm),
-                nn.LeakyReLU(0.2),
-                *(ResidualConvolution(out, norm) for _ in range(depth)),
+                nn.LeakyReLU(slope),
+                *(ResidualConvolution(out, norm, slope) for _ in range(depth)),
             ]
             channels, sides = out, [math.ceil(side / 2) for side in sides]
         self.convolutions = nn.Sequential(*layers)

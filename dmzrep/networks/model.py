@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
 from dmzrep.networks.mlp import ResidualMLP
+from dmzrep.networks.own_backbone import OWN
 from dmzrep.networks.unet import UNet
 
 
@@ -23,8 +24,8 @@ class NetworkConfig:
         (channels, H, W) of an image or (features,) of a vector.
     latent_dim : int
         Number of bits.
-    backbone : {"unet", "mlp"}
-        Kind of denoiser.
+    backbone : {"unet", "mlp", "own"}
+        Kind of denoiser; ``"own"`` is a module of the user's, which settings of the denoiser say nothing of.
     widths : tuple of int
         Channels at each level of the UNet, or one number: hidden features of the MLP.
     depth : tuple of int
@@ -33,7 +34,7 @@ class NetworkConfig:
         Levels of the UNet with attention.
     patch_size : int
         Pixels of a patch a side.
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none", "own"}
         How the code enters the denoiser.
     code_input : {"signed", "one_hot"}
         Columns with which the code enters.
@@ -53,6 +54,10 @@ class NetworkConfig:
         Two encoder outputs a bit.
     normalize_logits : bool
         Batch normalisation of the logits.
+    encoder_slope : float
+        Slope of the convolutional encoder's activation below zero.
+    module : str or None
+        What `dmzrep.networks.own_backbone.describe_backbone` says of a denoiser of the user's.
     """
 
     data_shape: tuple[int, ...]
@@ -72,6 +77,8 @@ class NetworkConfig:
     start: str | None = None
     paired_logits: bool = False
     normalize_logits: bool = False
+    encoder_slope: float = 0.2
+    module: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as a dictionary of JSON values."""
@@ -89,7 +96,9 @@ class NetworkConfig:
 
 
 def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
-    """Build the denoiser that `config` describes."""
+    """Build the denoiser that `config` describes; one of the user's has to be given, and is not built."""
+    if config.backbone == OWN:
+        raise ValueError(f"The denoiser is a module of the user's, {config.module}, and has to be given.")
     channels = config.data_shape[0]
     out = channels * (2 if config.learn_variance else 1)
     if config.backbone == "mlp":
@@ -137,6 +146,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         paired=config.paired_logits,
         start=config.start,
         normalize_logits=config.normalize_logits,
+        slope=config.encoder_slope,
     )
 
 
@@ -147,6 +157,8 @@ class DiffusionAutoencoder(nn.Module):
     ----------
     config : NetworkConfig
         Shapes of both networks.
+    denoiser : nn.Module, optional
+        A denoiser of the user's, called as ``denoiser(x_t, t, z)``; None builds the one of `config`.
 
     References
     ----------
@@ -163,11 +175,11 @@ class DiffusionAutoencoder(nn.Module):
     torch.Size([2, 16])
     """
 
-    def __init__(self, config: NetworkConfig):
+    def __init__(self, config: NetworkConfig, denoiser: nn.Module | None = None):
         super().__init__()
         self.config = config
         self.encoder: ConvEncoder | MLPEncoder = build_encoder(config)
-        self.denoiser: UNet | ResidualMLP = build_denoiser(config)
+        self.denoiser: nn.Module = build_denoiser(config) if denoiser is None else denoiser
 
     def encode(self, x: Tensor) -> Tensor:
         """Map data in model units to logits of shape (n, latent_dim)."""

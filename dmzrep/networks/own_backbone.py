@@ -1,0 +1,211 @@
+"""Denoisers that users bring: copied, checked on a tiny batch, described for files."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from dmzrep.errors import CodeWarning
+
+#: Name of a user's own denoiser in `NetworkConfig`, as its backbone and as its conditioning.
+OWN = "own"
+
+
+def describe_backbone(module: nn.Module) -> str:
+    """Give the name of a module's class and a digest of the shapes of its state."""
+    shapes = [f"{name} {tuple(value.shape)}" for name, value in sorted(module.state_dict().items())]
+    return f"{type(module).__qualname__} {hashlib.sha256(repr(shapes).encode()).hexdigest()[:12]}"
+
+
+def copy_backbone(module: nn.Module) -> nn.Module:
+    """Copy a module, so that training leaves the user's own as it is.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The user's denoiser.
+
+    Raises
+    ------
+    ValueError
+        It cannot be copied, or its weights are not ones that can be trained and saved.
+    """
+    kinds = sorted({str(p.dtype) for p in module.parameters()} - {"torch.float32"})
+    if kinds:
+        raise ValueError(
+            f"backbone has weights of {', '.join(kinds)}; float32 is needed, and `precision` sets the "
+            "arithmetic. Use backbone=backbone.float()."
+        )
+    if any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
+        raise ValueError(
+            "backbone has tensors on the 'meta' device, which hold no values. Make them real first, for "
+            "instance with backbone.to_empty(device='cpu') and its weights loaded."
+        )
+    odd = sorted(name for name, value in module.state_dict().items() if not isinstance(value, Tensor))
+    if odd:
+        raise ValueError(f"backbone keeps {odd} in its state_dict; files hold tensors alone. Take them out.")
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:
+        raise ValueError(
+            f"backbone cannot be copied, which fit does so as not to train it in place: {error!r}. "
+            "copy.deepcopy(backbone) has to work: keep parameters, buffers and plain values only."
+        ) from error
+
+
+def backbone_on_cpu(module: nn.Module) -> nn.Module:
+    """Give a module with all tensors on the CPU: itself, or a copy where some are elsewhere."""
+    elsewhere = any(t.device.type != "cpu" for t in [*module.parameters(), *module.buffers()])
+    return copy.deepcopy(module).cpu() if elsewhere else module
+
+
+def keep_frozen(denoiser: nn.Module, module: nn.Module) -> None:
+    """Freeze the parameters of a denoiser that are frozen in the user's module."""
+    frozen = {name: not p.requires_grad for name, p in module.named_parameters()}
+    for name, parameter in denoiser.named_parameters():
+        parameter.requires_grad_(not frozen[name])
+
+
+def check_backbone(
+    denoiser: nn.Module,
+    data_shape: tuple[int, ...],
+    latent_dim: int,
+    learn_variance: bool,
+    device: torch.device,
+    arithmetic: AbstractContextManager | None = None,
+) -> None:
+    """Run a user's denoiser on two rows, forward and backward, as training would; leave no trace in it.
+
+    Parameters
+    ----------
+    denoiser : nn.Module
+        The copy that is going to be trained, on its device.
+    data_shape : tuple of int
+        (channels, H, W) or (features,).
+    latent_dim : int
+        Number of bits.
+    learn_variance : bool
+        Whether the output has twice the channels.
+    device : torch.device
+        Where it is.
+    arithmetic : context manager, optional
+        Autocast of training.
+
+    Raises
+    ------
+    ValueError
+        It cannot be run, does not give a finite tensor of the right shape, changes its input, or has no
+        gradient.
+
+    Warns
+    -----
+    CodeWarning
+        Its output does not depend on z, or has no gradient for it, so that codes cannot be learned.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, *data_shape, generator=generator).to(device)
+    if len(data_shape) == 3:
+        x = x.contiguous(memory_format=torch.channels_last)
+    t, z = (
+        torch.tensor([1.0, 998.5], device=device),
+        torch.rand(2, latent_dim, generator=generator).to(device),
+    )
+    was_training = denoiser.training
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices), arithmetic or nullcontext():
+            # Without dropout, so that outputs can be compared.
+            denoiser.eval()
+            z.requires_grad_(True)
+            out = _run(denoiser, x.clone(memory_format=torch.preserve_format), t, z)
+            _check_output(out, x, learn_variance)
+            gradient = _gradient(denoiser, out, z)
+            if gradient is None:
+                with torch.no_grad():
+                    outputs = [_run(denoiser, x.clone(), t, torch.full_like(z, bit)) for bit in (0.0, 1.0)]
+                _warn_of_code(same=torch.equal(*outputs))
+            kept = x.clone()
+            with torch.no_grad():
+                _run(denoiser, x, t, z.detach())
+            if not torch.equal(x, kept):
+                raise ValueError("backbone changes its input x in place. Let forward work on a copy.")
+    finally:
+        denoiser.train(was_training)
+
+
+def _run(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
+    shapes = f"x {tuple(x.shape)} float32, t {tuple(t.shape)} float32 and z {tuple(z.shape)} float32"
+    try:
+        out = denoiser(x, t, z)
+    except Exception as error:
+        hint = ""
+        if "view" in str(error):
+            hint = " Images are laid out channels last: use reshape in place of view."
+        elif "device" in str(error):
+            hint = " Every tensor must be a parameter or a buffer, so that it moves along with the module."
+        elif any(word in str(error).lower() for word in ("dtype", "scalar type", "indices")):
+            hint = " Timesteps come as float32 in [0, 1000); t.long() makes them indices."
+        raise ValueError(
+            f"backbone could not be run as backbone(x, t, z) on {shapes}, on {x.device}: "
+            f"{type(error).__name__}: {error}.{hint}"
+        ) from error
+    if not isinstance(out, Tensor):
+        raise ValueError(
+            f"backbone(x, t, z) must give a tensor, got {type(out).__name__}. Return the tensor in it "
+            "(dmzrep.DiffusersBackbone does so for UNets of diffusers)."
+        )
+    return out
+
+
+def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
+    single = tuple(x.shape)
+    double = (single[0], 2 * single[1], *single[2:])
+    wanted, other = (double, single) if learn_variance else (single, double)
+    if tuple(out.shape) != wanted:
+        why = "twice x's channels, for learn_variance=True" if learn_variance else "x's own shape"
+        remedy = ""
+        if tuple(out.shape) == other:
+            remedy = f" Or set learn_variance={not learn_variance}."
+        raise ValueError(
+            f"backbone(x, t, z) must give {why}: {wanted} for x {single}, got {tuple(out.shape)}.{remedy}"
+        )
+    if not out.is_floating_point():
+        raise ValueError(f"backbone(x, t, z) must give floating-point numbers, got {out.dtype}.")
+    if not torch.isfinite(out).all():
+        raise ValueError("backbone(x, t, z) gives NaN or infinity for unit noise. Check its weights.")
+
+
+def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:
+    """Gradient for z, or None where none comes back; raise where no parameter gets one."""
+    missing = "backbone's output has no gradient for its parameters, so that nothing can be trained. "
+    remedy = "forward must not detach, use torch.no_grad, or go through NumPy."
+    parameters = [p for p in denoiser.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError(
+            "backbone has no parameters that require a gradient, so that nothing can be trained. "
+            "Call backbone.requires_grad_(True), or give another module."
+        )
+    if not out.requires_grad:
+        raise ValueError(missing + remedy)
+    gradients = torch.autograd.grad(out.float().square().mean(), [z, *parameters], allow_unused=True)
+    if all(gradient is None for gradient in gradients[1:]):
+        raise ValueError(missing + remedy)
+    return gradients[0]
+
+
+def _warn_of_code(same: bool) -> None:
+    what = (
+        "backbone ignores z: its output is the same for all codes"
+        if same
+        else "backbone passes no gradient back to z"
+    )
+    warnings.warn(
+        f"{what}, so that the encoder cannot learn. Let forward compute with z's relaxed bits in [0, 1].",
+        CodeWarning,
+        stacklevel=3,
+    )
