@@ -111,7 +111,7 @@ def load_authors_checkpoint(
         "prior_": fit_prior(encoder.prior, probabilities > 0.5, 0),
         "_n_features_out": network.latent_dim,
     }
-    vars(encoder).update(fitted | attributes | {"_training_state": None})
+    encoder.__dict__.update(fitted | attributes | {"_training_state": None})
     return encoder
 
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from dmzrep.errors import TrainingDivergedError
-
-if TYPE_CHECKING:
-    from dmzrep.training.config import TrainingConfig
-    from dmzrep.training.loop import Trainer
-    from dmzrep.training.progress import Epoch
+from dmzrep.training.config import TrainingConfig
+from dmzrep.training.progress import Epoch
 
 #: Steps from one look to the next, at most: a look waits for the device and copies the averaged weights.
 LOOK_STEPS = 50
+
+
+class Run(Protocol):
+    """What is looked at of a training run; `Trainer` has it."""
+
+    config: TrainingConfig
+    step: int
+    images_seen: int
+    epoch: int
+    current: Epoch | None
+    history: list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +59,13 @@ class DivergenceGuard:
         self._losses: list[Tensor] = []
         self._begun = self._looked = 0
 
-    def begin(self, trainer: Trainer) -> None:
+    def begin(self, trainer: Run) -> None:
         """Start a run with the weights that it has."""
         self._losses = []
         self._begun = self._looked = trainer.step
         self._keep(trainer)
 
-    def step_end(self, trainer: Trainer, loss: Tensor) -> None:
+    def step_end(self, trainer: Run, loss: Tensor) -> None:
         """Take note of the loss of a step, and look if it is time to; raises as `look` does."""
         self._losses.append(loss)
         since_begin = self._looked - self._begun
@@ -65,12 +73,12 @@ class DivergenceGuard:
             self.look(trainer)
 
     @torch.no_grad()
-    def look(self, trainer: Trainer) -> None:
+    def look(self, trainer: Run) -> None:
         """Raise unless the losses since the last look, and the averaged weights, are numbers.
 
         Parameters
         ----------
-        trainer : Trainer
+        trainer : Run
             The run.
 
         Raises
@@ -86,7 +94,7 @@ class DivergenceGuard:
         self._losses, self._looked = [], trainer.step
 
     @torch.no_grad()
-    def _keep(self, trainer: Trainer) -> None:
+    def _keep(self, trainer: Run) -> None:
         torch._foreach_copy_(self._kept, self._weights)
         current = trainer.current
         self._good = _Place(
@@ -97,7 +105,7 @@ class DivergenceGuard:
             0 if current is None else len(current.losses),
         )
 
-    def _what(self, trainer: Trainer) -> str:
+    def _what(self, trainer: Run) -> str:
         epoch = trainer.epoch + (trainer.current is not None)
         for i, loss in enumerate(torch.stack(self._losses).tolist() if self._losses else []):
             if not math.isfinite(loss):
@@ -108,7 +116,7 @@ class DivergenceGuard:
         )
 
     @torch.no_grad()
-    def restore(self, trainer: Trainer) -> bool:
+    def restore(self, trainer: Run) -> bool:
         """Put the averaged weights, the counters and the history back to the last good look of the run.
 
         Returns
