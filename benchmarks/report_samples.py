@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,27 @@ DISTANCE = "frechet_distance"
 
 
 def best_sampler(rows: Rows) -> Rows:
-    """Rows of the sampler with the least mean distance among those of one model and number of steps."""
+    """Rows of the sampler with the least mean distance, of those with the most seeds.
+
+    All rows are of one model and number of steps.
+    """
     by_sampler = groups_of(rows, "sampler").values()
-    return min(by_sampler, key=lambda group: np.mean([row[DISTANCE] for row in group]))
+    most = max(map(len, by_sampler))
+    return min(
+        (group for group in by_sampler if len(group) == most),
+        key=lambda group: np.mean([row[DISTANCE] for row in group]),
+    )
 
 
 def models_of(rows: Rows) -> list[tuple[str, Rows]]:
-    """Rows of each model that has any, with its words."""
-    found = [(words, [r for r in rows if (r["kind"], r["prior"]) == key]) for key, words in MODELS.items()]
-    return [(words, group) for words, group in found if group]
+    """Rows of each model that has any, with its words; models with other parameters come after."""
+    found = []
+    for key, words in MODELS.items():
+        same = [r for r in rows if (r["kind"], r["prior"]) == key]
+        for parameters in sorted({json.dumps(r["parameters"]) for r in same}, key=len):
+            others = "".join(f", {k}={v!r}" for k, v in json.loads(parameters).items())
+            found.append((words + others, [r for r in same if json.dumps(r["parameters"]) == parameters]))
+    return found
 
 
 def generation_section() -> str:
