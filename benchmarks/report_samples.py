@@ -111,6 +111,8 @@ def draw_generation(rows: Rows, path: Path) -> bool:
     figure = Figure(figsize=(5.5 * len(panels), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    # One colour for a model in all panels.
+    colours = [words for words, _ in models_of(sampled)]
     for ax, ((name, seconds), group) in zip(axes, panels.items(), strict=True):
         ticks = sorted({row["steps"] for row in group})
         for words, of_model in models_of(group):
@@ -118,6 +120,7 @@ def draw_generation(rows: Rows, path: Path) -> bool:
             steps = sorted(best)
             values = [[row[DISTANCE] for row in best[n]] for n in steps]
             style: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 2, "label": words}
+            style["color"] = f"C{colours.index(words)}"
             ax.errorbar(steps, [np.mean(v) for v in values], [np.std(v) for v in values], **style)
         real = [r[DISTANCE] for r in rows if r["kind"] == "real" and r["set"] == name]
         if real:
@@ -127,7 +130,10 @@ def draw_generation(rows: Rows, path: Path) -> bool:
         ax.minorticks_off()
         ax.set_title(f"{TITLES[name]}, {seconds:g} s of training", fontsize=9)
         ax.grid(alpha=0.3)
-    axes[-1].legend(fontsize=8)
+    handles: dict[str, Any] = {}
+    for ax in axes:
+        handles |= {words: line for line, words in zip(*ax.get_legend_handles_labels(), strict=True)}
+    axes[-1].legend(handles.values(), handles.keys(), fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return True
