@@ -69,6 +69,15 @@ class LogitNormalTimesteps(Trainer):
         self.timesteps = LogitNormalSampler(self.objective.schedule.n_timesteps, mean)
 
 
+class UniformEnd(Trainer):
+    """Timesteps are uniform in the last part of the run, in which the encoder may rest."""
+
+    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
+        if self._encoder_rests(n_rows) and self.timesteps.kind != "uniform":
+            self.timesteps = TimestepSampler(self.objective.schedule.n_timesteps, "uniform")
+        return super()._batch_loss(x0, n_rows)
+
+
 class SeveralTimesteps(Trainer):
     """Each image is encoded once and denoised at several timesteps, each with its own noise."""
 
@@ -174,6 +183,7 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "independent timesteps": IndependentTimesteps,
     "timesteps about the middle": partial(LogitNormalTimesteps, mean=0.0),
     "timesteps past the middle": partial(LogitNormalTimesteps, mean=0.75),
+    "uniform timesteps at the end": UniformEnd,
     "two timesteps an encoding": SeveralTimesteps,
     "four timesteps an encoding": partial(SeveralTimesteps, n=4),
     "min-SNR weights": MinSNR,

@@ -140,6 +140,14 @@ def test_min_snr_weights(make, kind, formula):
     assert torch.equal(t.bincount(), torch.full((100,), 10))
 
 
+def test_timesteps_are_uniform_at_the_end_only(make, batch, monkeypatch):
+    trainer = make("uniform timesteps at the end")
+    for progress, kind in ((0.5, "high_noise"), (0.9, "uniform")):
+        monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
+        trainer._batch_loss(batch[:8], 96)
+        assert trainer.timesteps.kind == kind
+
+
 def test_the_temperature_falls_to_one(make, batch, monkeypatch):
     trainer = make("temperature falls from 4 to 1")
     seen = {}
