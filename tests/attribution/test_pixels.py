@@ -29,7 +29,9 @@ def sprites():
 
 @pytest.fixture(scope="module")
 def colour_encoder(sprites):
+    # Plain logits, so that they are linear in the pixels where the convolutions are put out.
     params = {"width": (8,), "encoder_width": 8, "init": "itq", "max_iter": 2, "batch_size": 32}
+    params |= {"normalize_logits": False}
     return DMZEncoder(6, **params, random_state=0).fit(sprites.images)
 
 
