@@ -144,16 +144,16 @@ def inversion_section() -> str:
     rows = read("inversion")
     lines = [
         [TITLES[name], "DMZEncoder" if kind == "bits" else "unconditional", noise, steps, len(group)]
-        + [measured(group, key, 5) for key in ("mse", "mse_95th_percentile", "round_trip")]
+        + [measured(group, key, 5) for key in ("mse", "mse_95th_percentile")]
         for (name, kind, noise, steps), group in groups_of(rows, "set", "kind", "noise", "steps").items()
     ]
-    header = ["images", "model", "noise", "steps", "seeds", "MSE", "95th percentile", "round trip"]
+    header = ["images", "model", "noise", "steps", "seeds", "MSE", "95th percentile"]
     one = rows[-1]
     return (
         "## Reconstruction from inverted noise\n\n"
         f"{one['n_images']} test images, models of {one['seconds_asked']:g} seconds of training; mean "
-        "squared error of pixels from -1 to 1 as they come out, rounded to 256 values. Round trip: "
-        f"`inversion_error`, before rounding.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        "squared error of pixels from -1 to 1 as they come out, rounded to 256 "
+        f"values.\n\n{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.inversion --data DATA --models FOLDER`.\n"
     )
 

@@ -81,7 +81,7 @@ def test_inverted_noise_rebuilds_better_than_random_noise(tmp_path):
     rows = read(inversion.RESULTS, tmp_path)
     kinds = [(row["kind"], row["noise"]) for row in rows]
     assert kinds == [("bits", "random"), ("bits", "inverted"), ("none", "inverted")]
-    assert rows[1]["mse"] < rows[0]["mse"] and "round_trip" in rows[1] and "round_trip" not in rows[0]
+    assert rows[1]["mse"] < rows[0]["mse"] <= rows[0]["mse_95th_percentile"]
     inversion.main(asked)
     assert read(inversion.RESULTS, tmp_path) == rows
 
