@@ -3,7 +3,8 @@
     python -m benchmarks.inversion --data DATA --models FOLDER [--set mnist] [--seconds 120]
 
 Uses the models of `benchmarks.generation` (trained and kept in `--models` where they are not there yet).
-"mse" is the mean squared error of pixels from -1 to 1. Rows are appended to `results/inversion.jsonl`; what is there is skipped.
+"mse" is the mean squared error of pixels from -1 to 1. Rows are appended to
+`results/inversion.jsonl`; what is there is skipped.
 """
 
 from __future__ import annotations
