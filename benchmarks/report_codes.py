@@ -141,13 +141,19 @@ def transfer_section() -> str:
         lines.append([pairs, codes, bits, trained, choice, len(group), *cells])
     header = ["pairs", "codes", "bits", "seconds", "transfer", "seeds", "within 10", "times chance"]
     header += ["median rank", "bits right"]
-    one = rows[-1]
+    one, picture = rows[-1], ""
+    if (FIGURE.parent / "transfer_emoji.png").exists():
+        picture = (
+            "\nTest emoji of one style drawn in the other, twice, beside the right ones (encoders of 128 "
+            "bits, 120 seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY 4.0; "
+            "right: Noto Emoji, Apache License 2.0.\n\n![Emoji of one style in the other](images/transfer_emoji.png)\n"
+        )
     return (
         "## Domain transfer\n\n"
         "Test images of one domain; the code that is predicted for each is looked up among those of all test "
         f"images of the other ({one['n_test']:,} of {one['pairs']}) by Hamming distance. Seconds: training "
         "of each domain's encoder, on its images alone. Every pair's rank is kept in "
-        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n{picture}\n{machine(rows)} "
         "Made by `python -m benchmarks.domain_transfer --data DATA`.\n"
     )
 

@@ -63,6 +63,17 @@ def generation_section() -> str:
         if draw_generation(rows, FIGURE)
         else ""
     )
+    pictures = {
+        "steps_mnist.png": "One code and one noise a column, by denoising steps",
+        "priors_mnist.png": "The same noise with codes from the fitted and from a uniform prior",
+        "walk_mnist.png": "Walks from the code of one test image to that of another",
+    }
+    drawn += "".join(
+        f"\n{words} (MNIST, a model of the table above; `python -m benchmarks.sample_pictures`):\n\n"
+        f"![{words}](images/{name})\n"
+        for name, words in pictures.items()
+        if (FIGURE.parent / name).exists()
+    )
     return (
         "## Samples against denoising steps\n\n" + "\n".join(parts) + drawn + f"\n{machine(rows)} "
         "Made by `python -m benchmarks.generation --data DATA --models FOLDER --set SET`.\n"

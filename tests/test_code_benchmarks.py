@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import generation, inversion, likelihood, ordered_code, time_to_quality
+from benchmarks import generation, inversion, likelihood, ordered_code, sample_pictures, time_to_quality
 from benchmarks.datasets import ImageData
+from benchmarks.generation import Models
 from benchmarks.results import read
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
@@ -24,7 +25,7 @@ def digits(monkeypatch):
     images = np.rint(digits.images * 255).astype(np.uint8)
     data = ImageData(images[:400], images[400:500], digits.target[:400], digits.target[400:500])
     small = dataclasses.replace(time_to_quality.SETS["mnist"], load=lambda folder: data, latent_dim=16)
-    for module in (generation, inversion, likelihood, ordered_code):
+    for module in (generation, inversion, likelihood, ordered_code, sample_pictures):
         monkeypatch.setitem(module.SETS, "mnist", small)
     return data
 
@@ -93,3 +94,16 @@ def test_seconds_of_several_threads_are_not_added_up(benchmark, capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["--data", ".", *(["--models", "."] if benchmark is inversion else []), "--cpu-time"])
     assert "--cpu-time needs --threads 1" in capsys.readouterr().err
+
+
+def test_pictures_of_samples_are_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_pictures, "STEPS", (1, 2))
+    monkeypatch.setattr(Models, "model", lambda self, key: [tiny_encoder(self.data.train)])
+    asked = ["--data", ".", "--models", str(tmp_path / "models"), "--out", str(tmp_path / "out")]
+    sample_pictures.main(asked)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"steps_mnist.png", "priors_mnist.png", "walk_mnist.png"}
+
+
+def tiny_encoder(images):
+    return DMZEncoder(16, **TINY, max_iter=1, random_state=0).fit(images)
