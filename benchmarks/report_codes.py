@@ -146,7 +146,8 @@ def transfer_section() -> str:
         picture = (
             "\nTest emoji of one style drawn in the other, twice, beside the right ones (encoders of 128 "
             "bits, 120 seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY 4.0; "
-            "right: Noto Emoji, Apache License 2.0.\n\n![Emoji of one style in the other](images/transfer_emoji.png)\n"
+            "right: Noto Emoji, Apache License 2.0.\n\n"
+            "![Emoji of one style in the other](images/transfer_emoji.png)\n"
         )
     return (
         "## Domain transfer\n\n"
