@@ -1,6 +1,7 @@
 """The architecture: imports go down, and heavy packages are imported on use."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +115,11 @@ def test_public_names_are_where_the_package_says(name):
 def test_other_names_are_missing_as_usual():
     with pytest.raises(AttributeError, match="module 'dmzrep' has no attribute 'Encoder'"):
         dmzrep.Encoder  # noqa: B018
+
+
+def test_every_promise_names_tests_that_exist():
+    root = PACKAGE.parent
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (root / "docs" / "promises.md").read_text())
+    assert len(named) > 20
+    for path, name in named:
+        assert f"def {name}(" in (root / path).read_text(), f"{path}::{name}"
