@@ -86,15 +86,15 @@ def draw_rates(rows: Rows, path: Path) -> bool:
     for ax, ((name, seconds), group) in zip(axes, panels.items(), strict=True):
         lengths = groups_of(sorted(group, key=lambda row: row["bits"]), "bits")
         names = [str(bits or "none") for (bits,) in lengths]
-        image, code, total = (
+        image, total = (
             [float(np.mean([row[key] for row in same])) for same in lengths.values()]
-            for key in ("image", "code", "total")
+            for key in ("image", "total")
         )
         deviation = [float(np.std([row["total"] for row in same])) for same in lengths.values()]
-        ax.bar(names, image, label="image, given its code")
-        ax.bar(names, code, bottom=image, yerr=deviation, capsize=3, label="code, fitted prior")
+        ax.errorbar(names, total, deviation, fmt="o-", capsize=3, label="in all")
+        ax.plot(names, image, "o-", label="image, given its code")
         ax.set(xlabel="bits", ylabel="bits a dimension", title=f"{TITLES[name]}, {seconds:g} s of training")
-        ax.set_ylim(0.9 * min(image), 1.05 * max(total))
+        ax.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
