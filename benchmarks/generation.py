@@ -210,7 +210,9 @@ def main(arguments: list[str] | None = None) -> None:
     with limited_threads(parsed.threads):
         models, references = None, {}
         for key in planned(parsed):
-            missing = [name for name in parsed.extractors if not _is_done(done, key | {"features": name})]
+            missing = [
+                name for name in parsed.extractors if not results.is_done(done, key | {"features": name})
+            ]
             if not missing:
                 continue
             if models is None:
@@ -226,11 +228,6 @@ def main(arguments: list[str] | None = None) -> None:
                 row |= limits_used(parsed)
                 results.append(RESULTS, row, parsed.results)
                 print(row, flush=True)
-
-
-def _is_done(rows: list[dict[str, Any]], key: dict[str, Any]) -> bool:
-    key = _plain(key)
-    return any(all(row.get(name) == value for name, value in key.items()) for row in rows)
 
 
 def _reference(

@@ -142,7 +142,7 @@ def compare(parsed: argparse.Namespace) -> None:
                     for n in parsed.steps
                     for name, sampler, factor, options in remedies(strength)
                 ]
-                missing = [k for k in keys if not any(k[0].items() <= row.items() for row in past)]
+                missing = [k for k in keys if not results.is_done(past, k[0])]
                 if not missing:
                     continue
                 encoder = DMZEncoder(

@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
                     for noise in NOISE[kind]
                     for n_steps in parsed.steps
                 ]
-                missing = [key for key in asked if not any(key.items() <= row.items() for row in past)]
+                missing = [key for key in asked if not results.is_done(past, key)]
                 if not missing:
                     continue
                 if models is None:

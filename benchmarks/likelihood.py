@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
             for n_bits in parsed.bits:
                 about = {"set": parsed.set, "bits": n_bits, "seed": seed, "seconds_asked": parsed.seconds}
                 about |= {"n_images": parsed.images, "n_terms": parsed.terms}
-                if any(about.items() <= row.items() for row in past):
+                if results.is_done(past, about):
                     continue
                 if data is None:
                     data = SETS[parsed.set].load(parsed.data)

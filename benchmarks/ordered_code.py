@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
             for name, latent_dim, lengths in models:
                 about = {"model": name, "set": parsed.set, "latent_dim": latent_dim, "seed": seed}
                 about["seconds_asked"] = parsed.seconds
-                if any(about.items() <= row.items() for row in past):
+                if results.is_done(past, about):
                     continue
                 if data is None:
                     data = SETS[parsed.set].load(parsed.data)

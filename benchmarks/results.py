@@ -46,6 +46,12 @@ def append(name: str, row: dict[str, Any], folder: Path = FOLDER) -> None:
         file.write(json.dumps({**row, "environment": environment()}) + "\n")
 
 
+def is_done(rows: list[dict[str, Any]], key: dict[str, Any]) -> bool:
+    """Whether one of the rows has all values of a key, as they come out of JSON."""
+    key = json.loads(json.dumps(key))
+    return any(all(row.get(name) == value for name, value in key.items()) for row in rows)
+
+
 def read(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Rows of the file `name`.jsonl; none where there is no file."""
     path = folder / f"{name}.jsonl"

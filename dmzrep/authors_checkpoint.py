@@ -16,11 +16,11 @@ from dmzrep.configuration import resolve_network, resolve_objective
 from dmzrep.device import resolve_device
 from dmzrep.encoder import DMZEncoder
 from dmzrep.errors import PersistenceError
-from dmzrep.inference import TrainedModel, code_report, code_summary, encode
+from dmzrep.fitted_attributes import described_codes
+from dmzrep.inference import TrainedModel
 from dmzrep.inputs import check_rows
 from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.networks.paper_backbone import paper_backbone
-from dmzrep.priors import fit_prior
 
 #: Recipes by the images' side, which is 2 ** (convolutions of the encoder + 1).
 RECIPES = {32: "cifar10", 64: "celeba64"}
@@ -91,8 +91,8 @@ def load_authors_checkpoint(
     device = resolve_device(encoder.device)
     place(model.eval().requires_grad_(False), device)
     objective = resolve_objective(values, data_format, network)
-    probabilities = encode(TrainedModel(model, objective, data_format, device), rows, "probabilities")
     history = pd.DataFrame()
+    trained = TrainedModel(model, objective, data_format, device)
     fitted = {
         "model_": model,
         "objective_": objective,
@@ -106,9 +106,7 @@ def load_authors_checkpoint(
         "encoder_augment_": None,
         "code_dropout_": 0.0,
         "ordered_": False,
-        "code_report_": code_report(probabilities),
-        "code_summary_": code_summary(probabilities, history),
-        "prior_": fit_prior(encoder.prior, probabilities > 0.5, 0),
+        **described_codes(encoder.prior, trained, rows, history, 0),
         "_n_features_out": network.latent_dim,
     }
     encoder.__dict__.update(fitted | attributes | {"_training_state": None})

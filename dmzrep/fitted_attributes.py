@@ -11,7 +11,7 @@ import pandas as pd
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import TrainedModel, code_report, code_summary, encode, warn_of_poor_code
-from dmzrep.priors import fit_prior
+from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.rows import Rows, RowSubset
 from dmzrep.training import Trainer
 
@@ -76,11 +76,40 @@ def fitted_attributes(
         fitted |= {name: getattr(estimator, name) for name in kept_names}
     elif network.config.conditioning != "none":
         model = TrainedModel(network, trainer.objective, data_format, trainer.device)
-        probabilities = _some_probabilities(model, rows, seed)
-        fitted["code_report_"] = code_report(probabilities)
-        fitted["code_summary_"] = code_summary(probabilities, fitted["history_"])
-        fitted["prior_"] = fit_prior(estimator.prior, probabilities > 0.5, seed)
+        fitted |= described_codes(estimator.prior, model, rows, fitted["history_"], seed)
     return fitted
+
+
+def described_codes(
+    prior: str | CodePrior, model: TrainedModel, rows: Rows, history: pd.DataFrame, seed: int
+) -> dict[str, Any]:
+    """Give the attributes that describe a model's codes of (at most `REPORT_ROWS`) rows.
+
+    Parameters
+    ----------
+    prior : str or CodePrior
+        The estimator's parameter.
+    model : TrainedModel
+        The model.
+    rows : ndarray or other row source
+        The training rows, or others of their kind.
+    history : DataFrame
+        Of the training.
+    seed : int
+        Decides which rows, and the prior.
+
+    Returns
+    -------
+    dict
+        ``code_report_``, ``code_summary_`` and ``prior_``.
+    """
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
+    probabilities = encode(model, RowSubset(rows, chosen), "probabilities")
+    return {
+        "code_report_": code_report(probabilities),
+        "code_summary_": code_summary(probabilities, history),
+        "prior_": fit_prior(prior, probabilities > 0.5, seed),
+    }
 
 
 def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> None:
@@ -104,9 +133,3 @@ def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> N
         )
     if fitted["code_report_"] is not None:
         warn_of_poor_code(fitted["code_report_"], fitted["history_"], stacklevel + 1)
-
-
-def _some_probabilities(model: TrainedModel, rows: Rows, seed: int) -> np.ndarray:
-    """Probabilities of the bits of (at most `REPORT_ROWS`) training rows."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
-    return encode(model, RowSubset(rows, chosen), "probabilities")

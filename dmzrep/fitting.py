@@ -214,8 +214,8 @@ def train(
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     begun = trainer.step
-    # Dropout alone draws from torch's own generator; without it fits in several threads need not wait.
-    with seeded_torch(seed, devices) if estimator.dropout else nullcontext():
+    # Where nothing draws from torch's own generators, fits in several threads need not wait.
+    with seeded_torch(seed, devices) if trainer.draws_from_torch else nullcontext():
         try:
             trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
         except TrainingDivergedError as error:

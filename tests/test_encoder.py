@@ -71,6 +71,17 @@ def test_fit_leaves_global_generators_alone(digits):
     assert np.array_equal(np.random.rand(3), expected[1])
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_going_on_leaves_global_generators_alone(digits, dropout, tmp_path):
+    started = DMZEncoder(**TINY, dropout=dropout).partial_fit(digits[:64])
+    stopped = DMZEncoder(**TINY, dropout=dropout, checkpoint_dir=tmp_path).fit(digits[:64])
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    started.partial_fit(digits[:64])
+    stopped.set_params(max_iter=TINY["max_iter"] + 1).fit(digits[:64])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_codes_tell_digits_apart_after_a_short_fit(encoder, digits, digit_labels):
     accuracy = cross_val_score(
         LogisticRegression(max_iter=500), encoder.transform(digits), digit_labels, cv=3

@@ -89,6 +89,15 @@ class TestAFitWithAModule:
         np.testing.assert_array_equal(first, second)
         assert torch.equal(before, torch.get_rng_state())
 
+    def test_what_the_module_draws_is_decided_by_random_state(self, vectors):
+        module, codes = VectorNet(), []  # With dropout.
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            before = torch.get_rng_state()
+            codes.append(encoder(module).fit(vectors).transform(vectors))
+            assert torch.equal(torch.get_rng_state(), before)
+        np.testing.assert_array_equal(*codes)
+
     def test_takes_vectors(self, vectors):
         fitted = encoder(VectorNet()).fit(vectors)
         assert fitted.inverse_transform(fitted.transform(vectors[:3]), n_steps=2).shape == (3, 10)

@@ -18,8 +18,9 @@ from benchmarks.datasets import ImageData
 from benchmarks.figures import draw_time_to_quality
 from benchmarks.report_choices import choices_section, design_groups, design_section, draw_design_choices
 from benchmarks.report_time_to_quality import current, time_to_quality_sections
+from benchmarks.results import is_done
 from benchmarks.scoring import score_training
-from benchmarks.time_to_quality import RESULTS, SETS, divide, main
+from benchmarks.time_to_quality import RESULTS, SETS, arguments_of, divide, main, planned
 from dmzrep import DMZEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -235,3 +236,21 @@ def test_choices_stand_apart_by_budget_and_the_papers_in_a_table_of_their_own(tm
     assert {choice for choice, _, _ in design_groups(rows + design)} == {"conditioning"}
     assert draw_design_choices(rows + design, tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_options_for_all_configurations_are_part_of_their_names():
+    options = ["--init", "random", "--plain-logits", "--configs", "default", "8 bits", "--seeds", "0"]
+    parsed = arguments_of(["--data", ".", "--set", "mnist", "--seconds", "30", *options])
+    found = {name: (about["latent_dim"], about["parameters"]) for name, about in planned(parsed)}
+    changed = {"init": "random", "normalize_logits": False}
+    assert found == {
+        "default, init random, plain logits": (64, changed),
+        "8 bits, init random, plain logits": (8, changed),
+    }
+
+
+def test_a_row_is_done_where_all_values_of_its_key_are_there():
+    rows = [{"name": "a", "widths": [8, 16], "score": 0.5}]
+    assert is_done(rows, {"name": "a", "widths": (8, 16)})
+    assert not is_done(rows, {"name": "a", "seed": None, "widths": (8, 8)})
+    assert not is_done([], {"name": "a"})

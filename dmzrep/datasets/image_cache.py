@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from dmzrep.batching import batches
 from dmzrep.datasets.pictures import MODES, read_picture
+from dmzrep.persistence import replace_file
 
 #: Pictures that a worker reads before it reports; what is done is kept chunk by chunk.
 CHUNK = 64
@@ -110,9 +111,8 @@ class ImageCache:
         if unreadable:
             self._leave_out(unreadable)
         os.replace(self.part, self.array)
-        aside = self.about.with_suffix(".part")
-        aside.write_text(json.dumps({"fingerprint": self.fingerprint, "unreadable": unreadable}))
-        os.replace(aside, self.about)
+        about = {"fingerprint": self.fingerprint, "unreadable": unreadable}
+        replace_file(self.about, json.dumps(about).encode())
         self.log.unlink(missing_ok=True)
 
     def _leave_out(self, unreadable: dict[str, str]) -> None:

@@ -207,9 +207,11 @@ class DiffusersBackbone(nn.Module):
             t = t * (self.n_timesteps / 1000.0)
         if not self.conditional:
             return self.unet(x, t, class_labels=z, return_dict=False)[0]
-        columns = 2.0 * z - 1.0
         if self.code_input == "one_hot":
+            # The columns of a bit stand side by side, as the authors have them.
             columns = torch.stack([1.0 - z, z], dim=2).flatten(1)
+        else:
+            columns = code_features(z, "signed")
         return self.unet(x, t, encoder_hidden_states=columns[:, None], return_dict=False)[0]
 
 

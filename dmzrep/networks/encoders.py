@@ -68,11 +68,10 @@ class LogitNorm(nn.BatchNorm1d):
 
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits of shape (n, latent_dim) to normalised ones."""
-        batch = self.training and len(logits) > 1
-        mean, variance = self.running_mean, self.running_var
-        if batch:
-            return self.SCALE * super().forward(logits.float())
-        return self.SCALE * F.batch_norm(logits.float(), mean, variance, eps=self.eps)
+        logits = logits.float()
+        if self.training and len(logits) == 1:
+            return self.SCALE * F.batch_norm(logits, self.running_mean, self.running_var, eps=self.eps)
+        return self.SCALE * super().forward(logits)
 
 
 class ResidualConvolution(nn.Module):

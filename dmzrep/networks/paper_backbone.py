@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dmzrep.networks.defaults import PAPER_RECIPES
+from dmzrep.networks.defaults import paper_recipe
 from dmzrep.networks.diffusers_backbone import DiffusersBackbone
 
 #: Pixels a side, and what the authors' commands call attention_head_dim, by recipe. Of a conditional UNet
@@ -63,11 +63,9 @@ def paper_backbone(
     >>> encoder.learn_variance, backbone.learns_variance
     (True, True)
     """
-    if name not in PAPER_RECIPES:
-        raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
+    recipe = paper_recipe(name) | params
     import diffusers
 
-    recipe = PAPER_RECIPES[name] | params
     side = side or SIDES[name]
     widths = tuple(recipe["width"])
     if attention_kinds is None:

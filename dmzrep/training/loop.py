@@ -114,6 +114,11 @@ class Trainer:
         if config.compile:
             self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
 
+    @property
+    def draws_from_torch(self) -> bool:
+        """Whether steps may draw from torch's own generators: by dropout, or in a module of the user's."""
+        return self.model.config.dropout > 0.0 or self.model.config.module is not None
+
     # -- the ladder: fit, epoch, step ----------------------------------------------------------
 
     def fit(
@@ -152,7 +157,8 @@ class Trainer:
         # A run that has just begun makes a step at least, however long its start took.
         out_of_time = self.step > 0 and self._time_is_up()
         self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
-        set_torch_states(self._torch_states, self.device)
+        if self.draws_from_torch:
+            set_torch_states(self._torch_states, self.device)
         self.guard.begin(self)
         hooks.fit_begin(self, len(data))
         try:
