@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu_scale import Scale, random_images
+from benchmarks.rates import flops_a_row, matmul_rate, synchronize
 from dmzrep import DMZEncoder, paper_backbone
 from dmzrep.device import resolve_precision
 from dmzrep.fitting import build_trainer
@@ -22,12 +22,6 @@ from dmzrep.training import Trainer, TrainingData
 
 #: Whose training is timed; the first two have equal channels, depth and attention, and one recipe.
 CONTENDERS = ("ours, the paper's recipe", "authors' network type, the paper's recipe", "ours, default")
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for what the device has been given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def free_memory(device: torch.device) -> None:
@@ -53,20 +47,6 @@ def machine(device: torch.device, scale: Scale) -> dict[str, Any]:
         name = str(dtype).removeprefix("torch.")
         row[f"matmul_tflops_{name}"] = round(matmul_rate(device, dtype, scale.matmul_side) / 1e12, 3)
     return row
-
-
-def matmul_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Best of several timings of a square product, in floating-point operations a second."""
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    best = 0.0
-    for _ in range(6):
-        synchronize(device)
-        begun = time.perf_counter()
-        for _ in range(5):
-            a @ b
-        synchronize(device)
-        best = max(best, 5 * 2 * side**3 / (time.perf_counter() - begun))
-    return best
 
 
 def contender(name: str, scale: Scale, batch_size: int, device: torch.device, compiled: bool) -> DMZEncoder:
@@ -124,9 +104,7 @@ def training_speed(
         plain = trainer
         if compiled:
             step, plain = _step(contender(name, scale, batch_size, device, False), batch_size)
-        with FlopCounterMode(display=False) as counter:
-            step()
-        flops = counter.get_total_flops() / batch_size
+        flops = flops_a_row(step, batch_size)
     except torch.OutOfMemoryError:
         return {"out_of_memory": True}
     finally:

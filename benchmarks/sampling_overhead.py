@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import results
+from benchmarks.rates import synchronize
 from dmzrep import DMZEncoder
 from dmzrep.diffusion.sampling import SAMPLERS
 
@@ -37,8 +38,7 @@ def seconds_inside(network: nn.Module) -> Any:
     def timed(*arguments: Tensor) -> Tensor:
         begun = time.perf_counter()
         output = forward(*arguments)
-        if output.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize(output.device)
         spent.append(time.perf_counter() - begun)
         return output
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.rates import flops_a_row, matmul_rate
 from benchmarks.results import append
 from dmzrep import DMZEncoder
 from dmzrep.device import autocast, keep_freed_memory
@@ -95,24 +95,6 @@ def rate(step: Callable[[], None], batch_size: int, n_steps: int) -> float:
         step()
     seconds_a_row = (time.perf_counter() - begun) / (n_steps * batch_size)
     return 1.0 / (seconds_a_row + getattr(step, "extra_seconds_a_row", 0.0))
-
-
-def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
-    """Best rate of square matrix products, in GFLOP/s."""
-    a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-    best = float("inf")
-    for _ in range(6):
-        begun = time.perf_counter()
-        a @ b
-        best = min(best, time.perf_counter() - begun)
-    return 2 * size**3 / best / 1e9
-
-
-def flops_a_row(step: Callable[[], None], batch_size: int) -> float:
-    """Floating-point operations of a training step, a row."""
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops() / batch_size
 
 
 def where_time_goes(step: Callable[[], None], n_steps: int) -> dict[str, float]:
@@ -189,7 +171,10 @@ def main(arguments: list[str] | None = None) -> None:
         rates = measure(contenders, parsed.rounds, parsed.steps)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     reference = max(value for name, value in medians.items() if name.startswith("authors"))
-    float32, bf16 = matmul_rate(torch.float32), matmul_rate(torch.bfloat16)
+    cpu = torch.device("cpu")
+    float32, bf16 = (
+        matmul_rate(cpu, dtype, 2048, n_products=1) / 1e9 for dtype in (torch.float32, torch.bfloat16)
+    )
     default_size = DMZEncoder().batch_size
     gflops = flops_a_row(default, default_size) / 1e9
     for name, value in medians.items():

@@ -13,8 +13,9 @@ from benchmarks import gpu_suite, results
 from benchmarks.gpu_correctness import TOLERANCES, Reference
 from benchmarks.gpu_figures import draw_all
 from benchmarks.gpu_scale import Scale, smoke_scale
-from benchmarks.gpu_speed import CONTENDERS, contender, matmul_rate, training_speed
+from benchmarks.gpu_speed import CONTENDERS, contender, training_speed
 from benchmarks.gpu_suite import RESULTS, Part, Suite, main
+from benchmarks.rates import matmul_rate
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
