@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import pickle
 import re
 from typing import Any
 
@@ -116,7 +115,9 @@ def load_authors_checkpoint(
 def _read(path: str | os.PathLike) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # What the unpickler raises on other files depends on their bytes.
         raise PersistenceError(f"{path} is not a file of tensors that torch.save wrote: {error}.") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PersistenceError(

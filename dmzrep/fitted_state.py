@@ -117,7 +117,7 @@ def restore_fitted(
         params = {name: _restored(value) for name, value in values["params"].items()}
         config = NetworkConfig.from_dict(values["network"])
         weights = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
-        model = _network(config, weights, backbone)
+        model = _network(config, weights, source, backbone)
         if backbone is not None:
             params["backbone"] = backbone
         estimator = make(**(params | {"device": device}))
@@ -147,11 +147,14 @@ def restore_fitted(
 
 
 def _network(
-    config: NetworkConfig, weights: dict[str, np.ndarray], backbone: torch.nn.Module | None
+    config: NetworkConfig,
+    weights: dict[str, np.ndarray],
+    source: str | os.PathLike,
+    backbone: torch.nn.Module | None,
 ) -> DiffusionAutoencoder:
     """Build the networks around weights, once it is clear that they need no more memory than those have."""
     if backbone is not None or config.module is not None:
-        denoiser = _own_denoiser(config, weights, backbone)
+        denoiser = _own_denoiser(config, weights, source, backbone)
         # The class may have moved since; what training goes on with is the one at hand.
         model = DiffusionAutoencoder(replace(config, module=describe_backbone(denoiser)), denoiser)
     else:
@@ -171,15 +174,18 @@ def _network(
 
 
 def _own_denoiser(
-    config: NetworkConfig, weights: dict[str, np.ndarray], backbone: torch.nn.Module | None
+    config: NetworkConfig,
+    weights: dict[str, np.ndarray],
+    source: str | os.PathLike,
+    backbone: torch.nn.Module | None,
 ) -> torch.nn.Module:
     """Copy the user's denoiser, if the weights of the file are its own."""
     if config.module is None:
-        raise PersistenceError("The file holds a denoiser of dmzrep's own. Load it without backbone=.")
+        raise PersistenceError(f"{source} holds a denoiser of dmzrep's own. Load it without backbone=.")
     kind = config.module.split()[0]
     if backbone is None:
         raise PersistenceError(
-            f"The file holds the weights of a denoiser of the user's, a {kind}, but not its code. Load it by "
+            f"{source} holds the weights of a denoiser of the user's, a {kind}, but not its code. Load it by "
             "DMZEncoder.load(path, backbone=module), with a module that is built as in the fit."
         )
     prefix = "denoiser."
@@ -193,7 +199,7 @@ def _own_denoiser(
     if differing:
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise PersistenceError(
-            f"backbone={type(backbone).__name__} is not built as the {kind} of the fit was: "
+            f"backbone={type(backbone).__name__} is not built as the {kind} in {source} was: "
             f"{'; '.join(differing[:5])}{more}. Build it in the same way."
         )
     return copy_backbone(backbone)

@@ -34,6 +34,8 @@ class ImageColumn:
         The data set is empty; no column fits, or several do; a picture differs in mode from the first.
     KeyError
         There is no such column.
+    TypeError
+        It is no data set of Hugging Face's.
 
     See Also
     --------
@@ -47,6 +49,11 @@ class ImageColumn:
     """
 
     def __init__(self, dataset: Any, column: str | None = None, *, mode: str | None = None):
+        if not is_hugging_face(dataset):
+            raise TypeError(
+                f"dataset must be a datasets.Dataset of Hugging Face, got {type(dataset).__name__}. Arrays "
+                "and torch's datasets need no ImageColumn: give them to fit as they are."
+            )
         if len(dataset) == 0:
             raise ValueError("The dataset has 0 sample(s); at least 2 are needed to fit, 1 to transform.")
         first = dataset[0]

@@ -96,6 +96,8 @@ def replace_file(path: str | os.PathLike, *parts: bytes) -> None:
         The file cannot be written; an earlier one stays as it was.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:

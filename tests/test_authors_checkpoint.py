@@ -151,3 +151,13 @@ def test_the_papers_network_has_the_papers_number_of_parameters():
     assert round(sum(p.numel() for p in backbone.parameters()) / 1e6, 1) == 68.6
     with pytest.raises(ValueError, match="There is no recipe 'mnist'"):
         paper_backbone("mnist")
+
+
+@pytest.mark.parametrize("content", [b"a", b"", b"not a checkpoint at all", b"\x80\x02}q\x00."])
+def test_files_of_any_content_are_refused(tmp_path, content):
+    path = tmp_path / "ema.pt"
+    path.write_bytes(content)
+    with pytest.raises(PersistenceError, match="is not a"):
+        load_authors_checkpoint(path, np.zeros((4, 32, 32, 3), np.uint8))
+    with pytest.raises(FileNotFoundError):
+        load_authors_checkpoint(tmp_path / "none.pt", np.zeros((4, 32, 32, 3), np.uint8))

@@ -134,3 +134,8 @@ def test_a_module_of_the_users_called_datasets_is_none_of_hugging_faces(tmp_path
         text=True,
     )
     assert done.stdout.strip() == "(3, 8, 8)", done.stderr
+
+
+def test_what_is_no_data_set_of_hugging_faces_is_refused():
+    with pytest.raises(TypeError, match=r"must be a datasets\.Dataset of Hugging Face, got int"):
+        ImageColumn(3)

@@ -87,3 +87,9 @@ def test_save_writes_no_card_unless_it_is_asked_to(encoder, tmp_path):
     encoder.save(tmp_path / "digits.safetensors")
     assert (tmp_path / "digits.md").read_text() == "my own notes"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_that_is_not_there_is_named(encoder, tmp_path):
+    for name, card in (("none/a.safetensors", False), ("a.safetensors", tmp_path / "none" / "a.md")):
+        with pytest.raises(FileNotFoundError, match=r"cannot be written: there is no folder .*none\. Make"):
+            encoder.save(tmp_path / name, model_card=card)
