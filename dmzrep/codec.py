@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from dmzrep.arguments import as_numbers
 from dmzrep.random import draw_seed
 
 
@@ -32,11 +33,11 @@ def code_probabilities(encoder: Any, X: Any) -> np.ndarray:
     ValueError
         The encoder's codes are no probabilities, bits or logits.
     """
-    codes = np.asarray(encoder.transform(X), dtype=np.float64)
-    if codes.ndim != 2 or not np.isfinite(codes).all():
+    codes = as_numbers(encoder.transform(X), "encoder.transform(X)").astype(np.float64)
+    if codes.ndim != 2 or codes.shape[1] == 0 or not np.isfinite(codes).all():
         raise ValueError(
             "encoder.transform must give finite codes of shape (n, latent_dim), got shape "
-            f"{codes.shape}{'' if codes.ndim != 2 else ' with NaN or infinity'}."
+            f"{codes.shape}{'' if codes.ndim != 2 or codes.shape[1] == 0 else ' with NaN or infinity'}."
         )
     if getattr(encoder, "output", None) == "logits":
         return expit(codes)

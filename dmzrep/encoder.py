@@ -16,6 +16,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import check_choice
 from dmzrep.device import available_device
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
@@ -34,6 +35,7 @@ from dmzrep.inference import (
     whole_codes,
 )
 from dmzrep.inputs import (
+    NOISES,
     check_codes,
     check_n_bits,
     check_out,
@@ -598,8 +600,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def _check_encodes(self) -> None:
         check_is_fitted(self)
         self._check_has_code()
-        if self.output not in OUTPUTS:
-            raise ValueError(f"output must be one of {OUTPUTS}, got {self.output!r}.")
+        check_choice("output", self.output, OUTPUTS)
 
     def _check_has_code(self) -> None:
         if self.model_.config.conditioning == "none":
@@ -810,8 +811,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
-        if noise not in ("random", "inverted"):
-            raise ValueError(f"noise must be 'random' or 'inverted', got {noise!r}.")
+        check_choice("noise", noise, NOISES)
         rows = check_rows_to_transform(self, X)
         if noise == "random" or n_bits is not None:
             self._check_has_code()

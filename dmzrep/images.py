@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dmzrep.arguments import check_choice, shown
 from dmzrep.batching import batches
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
+#: Standardised values up to which networks stay within float32.
+FARTHEST = 1e12
 #: Bytes that are scanned at a time when values are checked.
 _SCAN_BYTES = 2**26
 
@@ -182,6 +185,16 @@ class VectorFormat:
         """Vectors are continuous."""
         return None
 
+    def check(self, X: np.ndarray) -> None:
+        """Raise unless rows stay within float32, with room for the networks, when they are standardised."""
+        with np.errstate(over="ignore"):
+            farthest = max(np.abs((edge - self.mean) / self.scale).max() for edge in (X.max(0), X.min(0)))
+        if farthest > FARTHEST:
+            raise ValueError(
+                f"X has a value {farthest:.3g} standard deviations from the mean of the fitted rows, at most "
+                f"{FARTHEST:g} can be encoded. Scale the rows as they were when the encoder was fitted."
+            )
+
     def to_model(self, raw: Tensor) -> Tensor:
         """Standardise rows, float32."""
         mean, scale = (torch.from_numpy(a).to(raw.device) for a in (self.mean, self.scale))
@@ -300,6 +313,7 @@ def _check_numeric(X: Any) -> None:
 
 def find_layout(shape: tuple[int, ...], channels: str) -> str:
     """Order of the axes of an image, "HW", "HWC" or "CHW"; raise where it cannot be told."""
+    check_choice("channels", channels, ("auto", "first", "last"))
     if len(shape) == 2:
         return "HW"
     if len(shape) != 3:
@@ -335,11 +349,12 @@ def find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, f
     if not isinstance(value_range, str):
         try:
             low, high = map(float, value_range)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(
-                f"value_range must be two finite numbers, the smaller first, or 'auto'. Got {value_range!r}."
+                "value_range must be two finite numbers, the smaller first, or 'auto'. "
+                f"Got {shown(value_range)}."
             )
     elif dtype == np.uint8:
         low, high = 0.0, 255.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils.validation import validate_data
 
+from dmzrep.arguments import as_array, as_numbers, check_choice, validated
 from dmzrep.diffusion.grids import timesteps_from
 from dmzrep.image_column import is_hugging_face
 from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
@@ -26,7 +26,7 @@ def is_dataset(X: Any) -> bool:
     return is_hugging_face(X) or (
         hasattr(X, "__getitem__")
         and hasattr(X, "__len__")
-        and not isinstance(X, (list, tuple, str))
+        and not isinstance(X, (list, tuple, str, bytes, Mapping))
         and not any(hasattr(X, name) for name in ("__array__", "__dataframe__", "iloc", "toarray", "shape"))
     )
 
@@ -35,7 +35,12 @@ def _as_images(X: Any) -> Any:
     """Give images as an array or row source without copying what is one already."""
     if is_dataset(X):
         return DatasetRows(X)
-    return X if isinstance(X, np.ndarray) else np.asarray(X)
+    return as_array(X, "X")
+
+
+def all_rows(X: Any, name: str = "X") -> np.ndarray:
+    """Give all rows of an array, a table or a map-style dataset as one array."""
+    return DatasetRows(X)[:] if is_dataset(X) else as_array(X, name)
 
 
 def check_rows(
@@ -66,7 +71,7 @@ def check_rows(
     if _holds_vectors(estimator, X):
         X = DatasetRows(X)[:] if is_dataset(X) else X
         stand_in = clone(estimator)  # It takes what scikit-learn sets, in case training fails.
-        rows = validate_data(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        rows = validated(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         if np.ptp(rows, axis=0).max() == 0.0:
             raise ValueError(
                 "All rows of X are equal (every feature is constant); there is nothing to learn from them."
@@ -107,7 +112,7 @@ def _holds_vectors(estimator: Any, X: Any) -> bool:
     if is_dataset(X):
         return DatasetRows(X).ndim == 2
     ndim = getattr(X, "ndim", None)
-    return (np.asarray(X).ndim if ndim is None and isinstance(X, (list, tuple)) else ndim or 2) <= 2
+    return (as_array(X, "X").ndim if ndim is None and isinstance(X, (list, tuple)) else ndim or 2) <= 2
 
 
 def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
@@ -116,7 +121,9 @@ def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
     if isinstance(data_format, VectorFormat):
         if is_dataset(X):
             X = DatasetRows(X)[:]
-        return validate_data(estimator, X, dtype=(np.float64, np.float32), reset=False)
+        vectors = validated(estimator, X, dtype=(np.float64, np.float32), reset=False)
+        data_format.check(vectors)
+        return vectors
     rows = _as_images(X)
     data_format.check(rows)
     return rows
@@ -141,9 +148,9 @@ def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray
 
     Prefixes of codes are of the right width where codes are ordered.
     """
-    codes = np.asarray(Z)
+    codes = as_numbers(Z, "Z")
     shortest = prefix_lengths(latent_dim)[0] if ordered else latent_dim
-    if codes.ndim != 2 or not shortest <= codes.shape[1] <= latent_dim:
+    if codes.ndim != 2 or not max(shortest, 1) <= codes.shape[1] <= latent_dim:
         if ordered:
             raise ValueError(
                 f"Z must have shape (n, {latent_dim}), one column for each bit, or (n, k) with the first k "
@@ -156,9 +163,8 @@ def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray
         )
     if len(codes) == 0:
         raise ValueError("Z has no rows; at least one code is needed.")
-    if not (np.issubdtype(codes.dtype, np.number) or codes.dtype == bool):
-        raise ValueError(f"Z must be numbers in [0, 1], got dtype {codes.dtype}.")
-    codes = codes.astype(np.float32)
+    # Not float32, which numbers beyond it overflow.
+    codes = codes.astype(np.float64)
     if not np.isfinite(codes).all():
         raise ValueError("Z contains NaN or infinity; codes are probabilities or bits in [0, 1].")
     if codes.min() < 0.0 or codes.max() > 1.0:
@@ -167,7 +173,7 @@ def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray
             f"to {codes.max():g}. "
             "Turn logits into probabilities with scipy.special.expit first."
         )
-    return codes
+    return codes.astype(np.float32)
 
 
 def check_n_bits(n_bits: Any, latent_dim: int, *, ordered: bool) -> int:
@@ -190,10 +196,7 @@ def check_start(
     estimator: Any, like: Any, n_codes: int, noise: str, start: float
 ) -> np.ndarray | DatasetRows | None:
     """Check what decoding begins from; give the rows of `like`, or None where none are needed."""
-    if noise not in NOISES:
-        near = difflib.get_close_matches(str(noise), NOISES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"noise must be 'random' or 'inverted', got {noise!r}.{hint}")
+    check_choice("noise", noise, NOISES)
     timesteps_from(estimator.objective_.schedule.n_timesteps, start)
     needed = noise == "inverted" or start < 1.0
     if like is None:

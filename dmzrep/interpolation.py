@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import check_choice
 from dmzrep.codec import block_seeds, check_codec, code_probabilities, decode_codes
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
-from dmzrep.inputs import NOISES, check_rows_to_transform, is_dataset
+from dmzrep.inputs import NOISES, all_rows, check_rows_to_transform
 from dmzrep.random import draw_seed
-from dmzrep.rows import DatasetRows
 from dmzrep.sampling_options import check_sampling
 
 PATHS = ("ordered", "random", "smooth", "soft")
@@ -211,7 +210,7 @@ def _between(
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     """Images blended pixel by pixel, walk after walk, in the dtype of x0."""
-    first, last = (np.asarray(DatasetRows(x)[:] if is_dataset(x) else x) for x in (x0, x1))
+    first, last = all_rows(x0, "x0"), all_rows(x1, "x1")
     if first.shape != last.shape:
         raise ValueError(f"x0 and x1 must have the same shape, got {first.shape} and {last.shape}.")
     share = progress.reshape(1, -1, *[1] * (first.ndim - 1))
@@ -226,7 +225,4 @@ def _check(encoder: Any, n_steps: int, path: str, noise: str) -> None:
     if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or n_steps < 2:
         raise ValueError(f"n_steps must be an integer of at least 2, both ends included, got {n_steps!r}.")
     for name, value, legal in (("path", path, PATHS), ("noise", noise, NOISES)):
-        if value not in legal:
-            near = difflib.get_close_matches(str(value), legal, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{name} must be one of {legal}, got {value!r}.{hint}")
+        check_choice(name, value, legal)

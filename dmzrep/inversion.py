@@ -9,8 +9,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep.encoder import DMZEncoder
-from dmzrep.inputs import is_dataset
-from dmzrep.rows import DatasetRows
+from dmzrep.inputs import all_rows
+from dmzrep.rows import to_tensor
 
 
 def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> np.ndarray:
@@ -61,12 +61,12 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
     (2,)
     """
     check_is_fitted(encoder)
-    rows = DatasetRows(X)[:] if is_dataset(X) else np.asarray(X)
+    rows = all_rows(X)
     return row_errors(encoder, rows, encoder.reconstruct(X, noise="inverted", n_steps=n_steps))
 
 
 def row_errors(encoder: DMZEncoder, rows: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
     """Mean squared difference of each row in model units, shape (n,), float64."""
     to_model = encoder.data_format_.to_model
-    first, second = (to_model(torch.from_numpy(np.array(values))) for values in (rows, rebuilt))
+    first, second = (to_model(to_tensor(values, torch.device("cpu"))) for values in (rows, rebuilt))
     return (second - first).double().square().flatten(1).mean(dim=1).numpy()

@@ -14,9 +14,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
+from dmzrep.arguments import as_array, check_choice, is_finite, shown
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inversion import row_errors
 from dmzrep.probing import probe_report
+from dmzrep.probing.labels import read_labels
+from dmzrep.probing.metrics import METRICS, check_metrics
 from dmzrep.random import draw_seed
 
 #: Columns that are better when larger, and when smaller.
@@ -106,17 +109,22 @@ def latent_dim_report(
     encoder = DMZEncoder() if encoder is None else encoder
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"encoder must be a DMZEncoder, got a {type(encoder).__name__}.")
-    if not 0.0 < test_size < 1.0:
+    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
     if not isinstance(max_rows, (int, np.integer)) or max_rows < 1:
         raise ValueError(f"max_rows must be a whole number of at least 1, got {max_rows!r}.")
-    X = np.asarray(X)
+    check_choice("scoring", scoring, ("auto", *METRICS))
+    X = as_array(X, "X")
     score = None
     if Y is not None:
+        Y = Y if isinstance(Y, (pd.DataFrame, pd.Series)) else as_array(Y, "Y")
+        if Y.ndim not in (1, 2):
+            raise ValueError(f"Y must have shape (n,) or (n, n_attributes), got {Y.shape}.")
         Y = pd.DataFrame(Y)
         if len(Y) != len(X):
             raise ValueError(f"Y must have a row for each of the {len(X)} rows of X, got {len(Y)}.")
         score = _score_name(Y) if scoring == "auto" else scoring
+        check_metrics(score, read_labels(Y, len(X)))  # Before anything is trained.
     wanted = _check_objectives(objectives, score)
     seed = draw_seed(random_state) % 2**31
     parts = train_test_split(np.arange(len(X)), test_size=test_size, random_state=seed)
@@ -135,7 +143,7 @@ def latent_dim_report(
 
 
 def _check_lengths(latent_dims: Sequence[int]) -> list[int]:
-    lengths = np.atleast_1d(np.asarray(latent_dims))
+    lengths = np.atleast_1d(as_array(latent_dims, "latent_dims"))
     if not len(lengths) or not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 1:
         raise ValueError(f"latent_dims must be whole numbers of at least 1, got {latent_dims!r}.")
     if len(np.unique(lengths)) < len(lengths):
@@ -155,6 +163,10 @@ def _check_objectives(objectives: Sequence[str] | None, score: str | None) -> li
     if objectives is None:
         return ["reconstruction_error", "latent_dim"] if score is None else [score, "bits_per_dim"]
     known = [*_SMALLER, *([] if score is None else [score])]
+    if isinstance(objectives, str) or not isinstance(objectives, Sequence):
+        raise TypeError(
+            f"objectives must be a list of columns among {known}, or None, got {shown(objectives)}."
+        )
     for name in objectives:
         if name not in known:
             raise ValueError(f"objectives must be columns among {known}, got {name!r}.")

@@ -13,6 +13,8 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from dmzrep.arguments import as_array, shown
+
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Turn scikit-learn's `random_state` into one integer seed.
@@ -23,8 +25,22 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     if random_state is None:
         return secrets.randbits(31)
     if isinstance(random_state, (int, np.integer)):
+        if not 0 <= random_state < 2**63:
+            raise ValueError(
+                f"random_state must be an integer from 0 to 2**63 - 1, a RandomState or None, got "
+                f"{shown(random_state)}."
+            )
         return int(random_state)
+    if not isinstance(random_state, np.random.RandomState):
+        raise ValueError(
+            f"random_state must be an integer, a numpy.random.RandomState or None, got {shown(random_state)}."
+        )
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def numpy_generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """Turn `random_state` into a RandomState; None gives a fresh one, not NumPy's global one."""
+    return check_random_state(draw_seed(None) if random_state is None else random_state)
 
 
 #: torch's own generators belong to the whole process: one thread at a time may seed them and draw.
@@ -110,7 +126,7 @@ def row_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, 
     """
     if not isinstance(random_state, (Sequence, np.ndarray)):
         return image_seeds(draw_seed(random_state), n)
-    seeds = np.asarray(random_state)
+    seeds = as_array(random_state, "random_state")
     if seeds.shape != (n,) or not np.issubdtype(seeds.dtype, np.integer) or (n and seeds.min() < 0):
         raise ValueError(
             f"random_state as a sequence must hold one integer of at least 0 for each of {n} rows, "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import check_choice, shown
 from dmzrep.diffusion.grids import SPACINGS, timestep_grid, timesteps_from
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.sampling import SAMPLERS, draws_noise
@@ -60,12 +59,15 @@ def check_sampling(
         raise ValueError(f"n_steps must be an integer from 1 to {limit}={n_visited}, got {n_steps!r}.")
     if not (_is_number(eta) and 0.0 <= eta <= 1.0):
         raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
-    _check_choice("spacing", spacing, ("auto", *SPACINGS))
+    check_choice("spacing", spacing, ("auto", *SPACINGS))
     _check_guidance(estimator, guidance)
     if callback is not None and not callable(callback):
         raise ValueError(f"callback must be a function of (step, n_steps, rows) or None, got {callback!r}.")
     plan: dict[str, Any] = {"eta": float(eta), "guidance": float(guidance), "callback": callback}
-    plan |= {"progress": bool(progress), "return_trajectory": bool(return_trajectory)}
+    for name, value in (("progress", progress), ("return_trajectory", return_trajectory)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"{name} must be True or False, got {shown(value)}.")
+        plan[name] = bool(value)
     if is_scheduler(sampler):
         if noise == "inverted" or start < 1.0:
             raise ValueError(
@@ -104,14 +106,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def _check_choice(parameter: str, value: Any, choices: Sequence[str], also: str = "") -> None:
-    if isinstance(value, str) and value in choices:
-        return
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{parameter} must be one of {tuple(choices)}{also}, got {value!r}.{hint}")
-
-
 def _check_guidance(estimator: Any, guidance: Any) -> None:
     if not (_is_number(guidance) and 0.0 <= guidance < float("inf")):
         raise ValueError(
@@ -143,7 +137,7 @@ def _matches(match_perturbation: bool | str, solves_ode: bool) -> bool:
 def _sampler_name(
     objective: Objective, sampler: Any, eta: float, noise: str, match_perturbation: bool | str
 ) -> str:
-    _check_choice("sampler", sampler, ("auto", *SAMPLERS), " or a scheduler of diffusers")
+    check_choice("sampler", sampler, ("auto", *SAMPLERS), " or a scheduler of diffusers")
     if noise == "inverted":
         if sampler not in ("auto", "ddim") or eta != 0.0:
             raise ValueError(

@@ -161,7 +161,7 @@ def test_sample_refuses(encoder, params, message):
 
 
 def test_other_arguments_are_refused(encoder, digits):
-    with pytest.raises(ValueError, match="noise must be 'random' or 'inverted', got 'none'"):
+    with pytest.raises(ValueError, match="noise must be one of \\('random', 'inverted'\\), got 'none'"):
         encoder.reconstruct(digits[:2], noise="none")
     with pytest.raises(ValueError, match="n_steps must be an integer from 1 to"):
         encoder.reconstruct(digits[:2], noise="inverted", n_steps=0)

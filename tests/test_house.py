@@ -14,7 +14,8 @@ PACKAGE = Path(dmzrep.__file__).parent
 
 #: Rooms by floor. A room may import rooms of lower floors, and its own files.
 FLOORS = [
-    {"errors", "version", "random", "batching", "forking", "image_column"},
+    {"arguments", "errors", "version"},
+    {"random", "batching", "forking", "image_column"},
     {"codec", "device", "images", "persistence", "rows"},
     {"networks", "diffusion"},
     {"training", "priors"},

@@ -98,9 +98,9 @@ def test_seeds_decide_and_the_global_generator_is_left_alone(sprites):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_samples": 0}, "n_samples must be a whole number of at least 1, got 0"),
-        ({"n_samples": 2.5}, "n_samples must be a whole number"),
-        ({"side": 4}, "side must be a whole number of at least 8, got 4"),
+        ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
+        ({"n_samples": 2.5}, "n_samples must be an integer of at least 1, got 2.5"),
+        ({"side": 4}, "side must be an integer of at least 8, got 4"),
     ],
 )
 def test_impossible_sizes_are_named(options, message):

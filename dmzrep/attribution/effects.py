@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import as_array, as_numbers, shown
 from dmzrep.batching import batches
 from dmzrep.codec import block_seeds, decode_codes
 from dmzrep.images import ImageFormat
@@ -113,9 +114,9 @@ def bit_effects(
     chosen = _chosen_bits(bits, codes.shape[1])
     if not isinstance(n_pictures, (int, np.integer)) or n_pictures < 0:
         raise ValueError(f"n_pictures must be a whole number of at least 0, got {n_pictures!r}.")
-    like = None if like is None else np.asarray(like)
-    if like is not None and len(like) != len(codes):
-        raise ValueError(f"like must have one row for each code, {len(codes)}, got {len(like)}.")
+    like = None if like is None else as_array(like, "like")
+    if like is not None and like.shape[:1] != (len(codes),):
+        raise ValueError(f"like must have one row for each code, {len(codes)}, got shape {like.shape}.")
     seeds = block_seeds(random_state, len(codes))
     absolute = signed = None
     kept: list[tuple[np.ndarray, np.ndarray]] = []
@@ -142,7 +143,7 @@ def bit_effects(
 
 
 def _as_bits(Z: Any, encoder: Any) -> np.ndarray:
-    codes = np.asarray(Z)
+    codes = as_numbers(Z, "Z")
     if codes.ndim != 2:
         raise ValueError(
             f"Z must be codes of shape (n, latent_dim), got shape {codes.shape}. "
@@ -159,13 +160,13 @@ def _as_bits(Z: Any, encoder: Any) -> np.ndarray:
 def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:
     if bits is None:
         return np.arange(latent_dim)
-    chosen = np.atleast_1d(np.asarray(bits))
+    chosen = np.atleast_1d(as_array(bits, "bits"))
     if chosen.ndim != 1 or not len(chosen) or not np.issubdtype(chosen.dtype, np.integer):
-        raise ValueError(f"bits must be whole numbers, at least one, or None for all; got {bits!r}.")
+        raise ValueError(f"bits must be whole numbers, at least one, or None for all; got {shown(bits)}.")
     if chosen.min() < 0 or chosen.max() >= latent_dim:
-        raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {bits!r}.")
+        raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {shown(bits)}.")
     if len(np.unique(chosen)) < len(chosen):
-        raise ValueError(f"bits must differ from each other, got {bits!r}.")
+        raise ValueError(f"bits must differ from each other, got {shown(bits)}.")
     return chosen
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmzrep.arguments import check_choice
 from dmzrep.attribution.targets import Score
 from dmzrep.inference import TrainedModel
 from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
@@ -23,10 +23,7 @@ Attribute = Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor 
 
 def check_method(method: str) -> None:
     """Raise unless the method is one that there is."""
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"method must be one of {METHODS}, got {method!r}.{hint}")
+    check_choice("method", method, METHODS)
 
 
 class ScoredEncoder(nn.Module):

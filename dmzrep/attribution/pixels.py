@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from dmzrep.arguments import as_array
 from dmzrep.attribution.methods import ScoredEncoder, attributor, check_method, check_options
 from dmzrep.attribution.targets import Score, bit_score, distance_score, linear_head, linear_score
 from dmzrep.batching import batches
@@ -210,7 +211,7 @@ def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Rows:
     """Check a value of a pixel, a row, or n rows; give them as one row or n."""
     row_shape = encoder.data_format_.row_shape
     if not is_dataset(given):
-        given = np.asarray(given)
+        given = as_array(given, name)
         if given.ndim == 0:
             given = np.full(row_shape, given)
         if given.shape == row_shape:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import as_numbers
 from dmzrep.inputs import check_codes
 
 
@@ -47,7 +48,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     0    0       red    1.0                 1.0    -1
     1    1       red    0.5                 0.0     0
     """
-    codes = np.asarray(Z)
+    codes = as_numbers(Z, "Z")
     bits = check_codes(codes, codes.shape[1] if codes.ndim == 2 else -1) > 0.5
     labels, names = _labels(Y, len(bits))
     known = ~np.isnan(labels)
@@ -93,8 +94,8 @@ def _labels(Y: Any, n_rows: int) -> tuple[np.ndarray, list[Any]]:
         Y = Y.to_frame()
     names = list(Y.columns) if isinstance(Y, pd.DataFrame) else None
     try:
-        labels = np.asarray(Y, dtype=np.float64)
-    except (TypeError, ValueError):
+        labels = as_numbers(Y, "Y").astype(np.float64)
+    except ValueError:
         raise ValueError(
             "Y must hold binary attributes (0, 1 or NaN). Turn categories into columns with "
             "pandas.get_dummies."

@@ -11,6 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from dmzrep.arguments import as_numbers
+
 #: From logits (n, latent_dim), and whatever else a row brings, to one number a row.
 Score = Callable[..., Tensor]
 
@@ -66,8 +68,8 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
         coefficients, intercepts = _by_probing(model, latent_dim)
     else:
         try:
-            coefficients = np.asarray(model, dtype=np.float64)
-        except (TypeError, ValueError):
+            coefficients = as_numbers(model, "target").astype(np.float64)
+        except ValueError:
             coefficients = np.empty((0, 0, 0))
         if coefficients.ndim != 1:
             raise ValueError(

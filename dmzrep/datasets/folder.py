@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
+from dmzrep.arguments import check_choice, shown
 from dmzrep.datasets.image_cache import ImageCache
 from dmzrep.datasets.pictures import MODES, picture_endings
 
@@ -90,8 +91,7 @@ def load_images(
     >>> encoder = DMZEncoder(64).fit(products.images)  # doctest: +SKIP
     """
     height, width = _check_size(size)
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {sorted(MODES)}, got {mode!r}.")
+    check_choice("mode", mode, sorted(MODES))
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"There is no folder {root}. Give the one that holds the pictures.")
@@ -128,7 +128,9 @@ def _check_size(size: Any) -> tuple[int, int]:
         and len(sides) == 2
         and all(isinstance(side, Integral) and int(side) > 0 for side in sides)
     ):
-        raise ValueError(f"size must be a positive whole number of pixels or (height, width), got {size!r}.")
+        raise ValueError(
+            f"size must be a positive whole number of pixels or (height, width), got {shown(size)}."
+        )
     return int(sides[0]), int(sides[1])
 
 

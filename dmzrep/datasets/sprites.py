@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
+
+from dmzrep.arguments import whole_number
+from dmzrep.random import numpy_generator
 
 SHAPES = ("ellipse", "square", "triangle", "star")
 COLOURS = {
@@ -97,18 +100,12 @@ def make_sprites(
     >>> sprites.attributes.columns[-4:].tolist()
     ['large', 'right', 'low', 'clockwise']
     """
-    _check_whole("n_samples", n_samples, 1)
-    _check_whole("side", side, 8)
-    factors = _draw_factors(int(n_samples), check_random_state(random_state))
-    images, attributes = _draw_images(factors, int(side)), _attributes(factors)
+    n_samples, side = whole_number(n_samples, "n_samples"), whole_number(side, "side", 8)
+    factors = _draw_factors(n_samples, numpy_generator(random_state))
+    images, attributes = _draw_images(factors, side), _attributes(factors)
     if return_X_y:
         return images, attributes
     return Bunch(images=images, factors=factors, attributes=attributes, DESCR=_DESCR)
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
 
 
 def _draw_factors(n_samples: int, random_state: np.random.RandomState) -> pd.DataFrame:

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from dmzrep.arguments import as_numbers, whole_number
+
 CALIBRATIONS = ("per_bit", "shared")
 
 
@@ -80,7 +82,7 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     probabilities : ndarray
         Probabilities of a one, of any shape.
     bits : ndarray of the same shape
-        What came.
+        What came, 0 or 1.
     n_bins : int, default=10
         Equal intervals of probability that are compared.
 
@@ -88,6 +90,11 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     -------
     float
         In [0, 1]; 0 is calibrated.
+
+    Raises
+    ------
+    ValueError
+        They are not as many, or not in [0, 1].
 
     References
     ----------
@@ -103,7 +110,16 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     >>> expected_calibration_error(np.full(4, 1.0), np.array([1, 1, 1, 0]))
     0.25
     """
-    probabilities, bits = (np.asarray(values, dtype=np.float64).ravel() for values in (probabilities, bits))
+    n_bins = whole_number(n_bins, "n_bins")
+    both = []
+    for name, given in (("probabilities", probabilities), ("bits", bits)):
+        values = as_numbers(given, name).astype(np.float64).ravel()
+        if not ((values >= 0.0) & (values <= 1.0)).all():
+            raise ValueError(
+                f"{name} must lie in [0, 1], got {values[~((values >= 0) & (values <= 1))][0]:g}."
+            )
+        both.append(values)
+    probabilities, bits = both
     if probabilities.shape != bits.shape or len(bits) == 0:
         raise ValueError(
             f"probabilities and bits must be as many, at least one, got {len(probabilities)} and {len(bits)}."

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import as_array, check_choice, is_finite, shown
 from dmzrep.codec import check_codec, code_probabilities
 from dmzrep.domain_transfer.calibration import CALIBRATIONS
 from dmzrep.domain_transfer.features import FEATURES
 from dmzrep.domain_transfer.mappings import MAPPINGS
-
-
-def check_choice(name: str, value: Any, legal: tuple) -> None:
-    """Raise unless a value is one of the legal ones; name the nearest."""
-    if value not in legal:
-        near = difflib.get_close_matches(str(value), [str(one) for one in legal], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {legal}, got {value!r}.{hint}")
 
 
 def check_parameters(transfer: Any) -> None:
@@ -39,8 +30,8 @@ def check_parameters(transfer: Any) -> None:
     check_choice("features", transfer.features, FEATURES)
     check_choice("calibration", transfer.calibration, (*CALIBRATIONS, None))
     alpha = transfer.alpha
-    if not isinstance(alpha, (int, float, np.number)) or alpha is True or not 0.0 < alpha < math.inf:
-        raise ValueError(f"alpha must be a finite number above 0, got {alpha!r}.")
+    if not is_finite(alpha) or alpha <= 0.0:
+        raise ValueError(f"alpha must be a finite number above 0, got {shown(alpha)}.")
     if not _is_integer(transfer.n_folds, 2):
         raise ValueError(f"n_folds must be an integer of at least 2, got {transfer.n_folds!r}.")
     sizes = transfer.hidden_layer_sizes
@@ -71,22 +62,30 @@ def encoded(encoder: Any, X: Any, name: str, latent_dim: int | None = None) -> n
 
 def check_pairs(X_a: Any, X_b: Any) -> None:
     """Raise unless there are as many images of one domain as of the other."""
-    if len(X_a) != len(X_b):
+    counts = []
+    for name, X in (("X_a", X_a), ("X_b", X_b)):
+        try:
+            counts.append(len(X))
+        except Exception as error:  # Sparse matrices have an error of their own.
+            raise TypeError(
+                f"{name} must be an array, a table or a dataset of rows, got {shown(X)}."
+            ) from error
+    if counts[0] != counts[1]:
         raise ValueError(
-            f"X_a and X_b must be pairs, row by row, got {len(X_a)} and {len(X_b)} rows. "
+            f"X_a and X_b must be pairs, row by row, got {counts[0]} and {counts[1]} rows. "
             "Leave out images without a partner."
         )
 
 
 def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
     """Give the group of each pair as an integer; raise where folds cannot be made."""
-    values = np.arange(n_pairs) if groups is None else np.asarray(groups)
+    values = np.arange(n_pairs) if groups is None else as_array(groups, "groups")
     if values.shape != (n_pairs,):
         raise ValueError(
             f"groups must name a group for each of the {n_pairs} pairs, got shape {values.shape}."
         )
     values = np.unique(values, return_inverse=True)[1].reshape(-1)
-    n_groups, needed = int(values.max()) + 1, 4 * n_folds
+    n_groups, needed = int(values.max(initial=-1)) + 1, 4 * n_folds
     if n_groups < needed:
         what = "pairs" if groups is None else "groups of pairs"
         raise ValueError(

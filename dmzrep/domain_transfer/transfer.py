@@ -11,9 +11,10 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import check_choice
 from dmzrep.codec import decode_codes
 from dmzrep.domain_transfer.calibration import Calibration, fit_calibration, probabilities_of
-from dmzrep.domain_transfer.checks import check_choice, check_groups, check_pairs, check_parameters, encoded
+from dmzrep.domain_transfer.checks import check_groups, check_pairs, check_parameters, encoded
 from dmzrep.domain_transfer.features import CodeFeatures
 from dmzrep.domain_transfer.mappings import KernelRidgeMap, NetworkMap, fit_network
 from dmzrep.domain_transfer.ranks import METRICS, right_ranks

@@ -10,14 +10,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import as_numbers
 from dmzrep.codec import block_seeds, code_probabilities, decode_codes
 from dmzrep.editing.blending import keep_unchanged
 from dmzrep.editing.checks import check_parameters, check_sweep, finite_strengths
 from dmzrep.editing.moves import flip, shift, wanted_log_odds
 from dmzrep.editing.probes import AttributeProbes, attribute_table, fit_probes
 from dmzrep.editing.report import edit_report
-from dmzrep.inputs import is_dataset
-from dmzrep.rows import DatasetRows
+from dmzrep.inputs import all_rows
 
 
 class AttributeEditor(BaseEstimator):
@@ -280,13 +280,13 @@ class AttributeEditor(BaseEstimator):
         names = list(attribute) if isinstance(attribute, Mapping) else [attribute]
         edited, held = self._places(names, hold)
         before, rebuilt = self._encode(X), self._encode(images)
-        codes = np.asarray(codes, dtype=np.float64)
+        codes = as_numbers(codes, "codes").astype(np.float64)
         if codes.shape != before.shape or rebuilt.shape != before.shape:
             raise ValueError(
                 f"X, images and codes must have the same rows: their codes have shapes {before.shape}, "
                 f"{rebuilt.shape} and {codes.shape}. Pass what edit was given, and what it gave."
             )
-        rows = [np.asarray(DatasetRows(x)[:] if is_dataset(x) else x) for x in (X, images)]
+        rows = all_rows(X), all_rows(images, "images")
         roles = np.full(len(probes.names), "other", dtype=object)
         roles[held], roles[edited] = "held", "edited"
         return edit_report(probes, roles, self._features(before), codes, self._features(rebuilt), *rows)
@@ -341,7 +341,7 @@ class AttributeEditor(BaseEstimator):
                 for strengths, (edited, held) in zip(edits, places, strict=True)
             ]
         )
-        rows = DatasetRows(X)[:] if is_dataset(X) else np.asarray(X)
+        rows = all_rows(X)
         # With `keep`, the codes before the edit are one more block.
         blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
         if decoding["noise"] not in (None, "random") or decoding["start"] not in (None, 1.0):

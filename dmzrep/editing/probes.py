@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+
+from dmzrep.arguments import as_array, shown
 
 #: Penalty of the scale; keeps it finite where the classes are wholly apart.
 SCALE_C = 1.0
@@ -53,11 +55,13 @@ class AttributeProbes:
     def places(self, names: Iterable[Any], parameter: str) -> np.ndarray:
         """Places of attributes by name; raise where one is unknown, with the nearest match."""
         found = []
+        if not isinstance(names, Iterable):
+            raise TypeError(f"{parameter} must be a name or a list of names, got {shown(names)}.")
         for name in names:
-            if name not in self.names:
+            if not isinstance(name, Hashable) or name not in self.names:
                 near = difflib.get_close_matches(str(name), [str(known) for known in self.names], n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else f" There are {list(self.names)}."
-                raise ValueError(f"{parameter} {name!r} is no attribute of fit.{hint}")
+                raise ValueError(f"{parameter} {shown(name)} is no attribute of fit.{hint}")
             found.append(self.names.index(name))
         return np.array(found, dtype=int)
 
@@ -83,16 +87,18 @@ def attribute_table(Y: Any, n_rows: int, names: Sequence[Any] | None = None) -> 
     elif isinstance(Y, pd.DataFrame):
         table = Y
     else:
-        values = np.asarray(Y)
+        values = as_array(Y, "Y")
         if values.ndim not in (1, 2):
             raise ValueError(f"Y must have shape (n,) or (n, n_attributes), got {values.shape}.")
-        values = values.reshape(len(values), -1)
+        values = values[:, None] if values.ndim == 1 else values
         table = pd.DataFrame(values, columns=[f"attribute_{i}" for i in range(values.shape[1])])
     if len(table) != n_rows:
         raise ValueError(f"Y must have one row for each row of X, {n_rows}, got {len(table)}.")
     if table.shape[1] == 0:
         raise ValueError("Y has no columns; give at least one attribute.")
     if names is not None:
+        if isinstance(names, str) or not isinstance(names, Sequence):
+            raise TypeError(f"names must be a list with a name for each column of Y, got {shown(names)}.")
         if len(names) != table.shape[1]:
             raise ValueError(f"names must name the {table.shape[1]} columns of Y, got {len(names)} names.")
         table = table.set_axis(list(names), axis="columns")

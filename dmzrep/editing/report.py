@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from dmzrep.arguments import shown
 from dmzrep.editing.probes import AttributeProbes
 
 
@@ -76,6 +77,9 @@ def edit_summary(report: pd.DataFrame) -> pd.DataFrame:
         A row for each attribute, those edited first, then those held, then by how often they changed;
         index: attribute. Columns as in the report.
     """
+    needed = ("image", "attribute", "role", "changed_reencoded")
+    if not isinstance(report, pd.DataFrame) or any(name not in report for name in needed):
+        raise ValueError(f"report must be what AttributeEditor.report gives, got {shown(report)}.")
     means = report.drop(columns="image").groupby(["role", "attribute"], sort=False).mean().reset_index("role")
     order = means["role"].map({"edited": 0, "held": 1, "other": 2})
     means = means.assign(order=order).sort_values(["order", "changed_reencoded"], ascending=[True, False])

@@ -9,17 +9,17 @@ import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.special import entr
 
+from dmzrep.arguments import as_numbers
+
 #: Rows that the lower bound compares with all rows, at most.
 COMPARED_ROWS = 128
 
 
 def check_probabilities(probabilities: Any) -> np.ndarray:
     """Give probabilities of bits as a float64 array; raise unless they are a table of numbers in [0, 1]."""
-    p = np.asarray(probabilities)
+    p = as_numbers(probabilities, "probabilities")
     if p.ndim != 2 or 0 in p.shape:
         raise ValueError(f"probabilities must have shape (n, latent_dim), neither 0, got {p.shape}.")
-    if not (np.issubdtype(p.dtype, np.number) or p.dtype == bool):
-        raise ValueError(f"probabilities must be numbers in [0, 1], got dtype {p.dtype}.")
     p = p.astype(np.float64)
     if not (p.min() >= 0.0 and p.max() <= 1.0):
         raise ValueError(

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import shown
 from dmzrep.errors import CodeWarning
 from dmzrep.inference.code_information import (
     binary_entropy,
@@ -99,6 +100,10 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
     'information_upper': 1}
     """
     p = check_probabilities(probabilities)
+    if history is not None and not isinstance(history, pd.DataFrame):
+        raise TypeError(
+            f"history must be a DataFrame, as history_ of a DMZEncoder, or None, got {shown(history)}."
+        )
     bits = p > 0.5
     n_rows, n_bits = p.shape
     lower, upper = information_bounds(p)

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from dmzrep.arguments import as_array, is_finite, shown
 from dmzrep.batching import batches, run_padded
 from dmzrep.device import resolve_device
 from dmzrep.errors import PersistenceError
@@ -133,6 +134,10 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        if not is_finite(self.learning_rate) or self.learning_rate <= 0:
+            raise ValueError(
+                f"learning_rate must be a finite number above 0, got {shown(self.learning_rate)}."
+            )
         images, image_format = read_format(X, self.channels, self.value_range, "X")
         target, classes = _read_target(y, len(images))
         seed, device = draw_seed(self.random_state), resolve_device(self.device)
@@ -203,7 +208,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
     def score(self, X: Any, y: Any) -> float:
         """Share of right classes or, over all attributes, of right values."""
         predicted = self.predict(X)
-        wanted = np.asarray(y)
+        wanted = as_array(y, "y")
         if wanted.shape != predicted.shape:
             raise ValueError(f"y must have shape {predicted.shape}, got {wanted.shape}.")
         return float((predicted == wanted).mean())
@@ -259,7 +264,7 @@ def _centred(images: np.ndarray, image_format: ImageFormat, device: torch.device
 
 def _read_target(y: Any, n_rows: int) -> tuple[Tensor, np.ndarray | None]:
     """Give positions of classes and the classes; or attributes as float32, and None."""
-    labels = np.asarray(y)
+    labels = as_array(y, "y")
     if labels.ndim not in (1, 2) or len(labels) != n_rows:
         raise ValueError(f"y must have a row for each of the {n_rows} images, got shape {labels.shape}.")
     if pd.isna(labels).any():

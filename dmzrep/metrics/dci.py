@@ -13,6 +13,7 @@ from sklearn.linear_model import LassoCV
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from dmzrep.arguments import check_choice, is_finite
 from dmzrep.metrics.factors import Factor, read_codes, read_factors
 from dmzrep.random import draw_seed
 
@@ -106,14 +107,13 @@ def dci(
     """
     codes = read_codes(Z)
     known = read_factors(factors, len(codes))
-    if model not in MODELS:
-        raise ValueError(f"model must be one of {MODELS}, got {model!r}.")
+    check_choice("model", model, MODELS)
     if codes.shape[1] < 2 or len(known) < 2:
         raise ValueError(
             f"dci needs at least two codes and two factors, got {codes.shape[1]} and {len(known)}: "
             "with one of them there is nothing to disentangle."
         )
-    if not 0.0 < test_size < 1.0:
+    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
     seed = draw_seed(random_state) % 2**31
     train, test = train_test_split(np.arange(len(codes)), test_size=test_size, random_state=seed)

@@ -90,7 +90,9 @@ def frechet_distance(
     shared = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
     squared = np.square(one.mean - two.mean).sum() + np.trace(one.covariance) + np.trace(two.covariance)
     scores = {"frechet_distance": max(0.0, float(squared - 2.0 * shared))}
-    return DistanceResult(scores, one.source, one.n_samples, two.n_samples, {}, about or {})
+    return DistanceResult(
+        scores, one.source, one.n_samples, two.n_samples, {}, {} if about is None else about
+    )
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -177,7 +179,7 @@ def kernel_distance(
         estimates.append(_squared_discrepancy(x, y))
     scores = {"kernel_distance": float(np.mean(estimates)), "kernel_distance_std": float(np.std(estimates))}
     settings = {"n_subsets": int(n_subsets), "subset_size": size}
-    return DistanceResult(scores, one.source, len(one), len(two), settings, about or {})
+    return DistanceResult(scores, one.source, len(one), len(two), settings, {} if about is None else about)
 
 
 def _squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:

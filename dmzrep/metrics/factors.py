@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import as_array, as_numbers
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -31,8 +33,8 @@ class Factor:
 
 def read_codes(Z: Any) -> np.ndarray:
     """Give codes as float64; raise unless they are finite numbers of shape (n, n_codes)."""
-    codes = np.asarray(Z)
-    if codes.ndim != 2 or 0 in codes.shape or codes.dtype.kind not in "buif":
+    codes = as_numbers(Z, "Z")
+    if codes.ndim != 2 or 0 in codes.shape:
         raise ValueError(
             f"Z must be numbers of shape (n, latent_dim), got shape {codes.shape} and dtype {codes.dtype}."
         )
@@ -64,7 +66,7 @@ def read_factors(factors: Any, n_rows: int, argument: str = "factors") -> list[F
         Rows do not match, values are missing or infinite, or a factor never varies.
     """
     if not isinstance(factors, (pd.DataFrame, pd.Series)):
-        factors = np.asarray(factors)
+        factors = as_array(factors, argument)
         if factors.ndim not in (1, 2) or 0 in factors.shape:
             raise ValueError(f"{argument} must have shape (n, n_factors), got {factors.shape}.")
     table = pd.DataFrame(factors)
@@ -75,6 +77,8 @@ def read_factors(factors: Any, n_rows: int, argument: str = "factors") -> list[F
 
 def _read_factor(column: pd.Series, argument: str) -> Factor:
     label = f"{argument} {column.name!r}"
+    if isinstance(column.dtype, np.dtype):  # pandas counts in the machine's own byte order only.
+        column = column.astype(column.dtype.newbyteorder("="))
     if column.isna().any():
         raise ValueError(
             f"{label} has rows that are not known (NaN); drop them, and the codes of these rows."

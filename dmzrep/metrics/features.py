@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from dmzrep.arguments import as_array
 from dmzrep.errors import PersistenceError
 from dmzrep.metrics.results import FeatureSource
 from dmzrep.persistence import read_file, write_file
@@ -136,10 +137,11 @@ def extract_features(
     if isinstance(images, FeatureSet):
         return images
     if extractor is None:
-        source, features = GIVEN, np.asarray(images)
+        source, features = GIVEN, as_array(images, argument)
         made_by = f"{argument}, without an extractor,"
     else:
-        source, features = _source_of(extractor), np.asarray(extractor(images))
+        source = _source_of(extractor)
+        features = as_array(extractor(images), f"what extractor {source.name!r} gives")
         made_by = f"The extractor {source.name!r}, of {argument},"
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "buif":
         raise ValueError(
@@ -147,6 +149,8 @@ def extract_features(
             f"{features.dtype}. Flatten the features of an image"
             + (", or pass an extractor with images." if extractor is None else ".")
         )
+    if extractor is not None and getattr(images, "shape", None) == ():
+        raise ValueError(f"{argument} must be images, one a row, got a single value.")
     if extractor is not None and len(features) != len(images):
         raise ValueError(f"{made_by} must give a row for each of {len(images)} images, got {len(features)}.")
     features = features.astype(np.float64)

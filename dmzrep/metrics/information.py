@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from dmzrep.arguments import as_array, is_finite, shown
 from dmzrep.batching import batches, run_padded
 from dmzrep.codec import code_probabilities
 from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.inputs import all_rows
 from dmzrep.metrics.small_network import SmallNetwork, make_network, train_network
 from dmzrep.random import ImageNoise, draw_seed, image_seeds
 from dmzrep.rows import to_tensor
@@ -113,11 +115,13 @@ def mutual_information_over_time(
     check_is_fitted(encoder)
     schedule = encoder.objective_.schedule
     steps = _check_timesteps(timesteps, schedule.n_timesteps)
-    if not 0.0 < test_size < 1.0:
+    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+    if not is_finite(learning_rate) or learning_rate <= 0:
+        raise ValueError(f"learning_rate must be a finite number above 0, got {shown(learning_rate)}.")
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)
     seed = draw_seed(random_state)
     order = np.random.default_rng(seed).permutation(len(bits))
@@ -128,7 +132,7 @@ def mutual_information_over_time(
             f"test_size={test_size!r}. Give more rows."
         )
     device = getattr(encoder, "device_", torch.device("cpu"))
-    rows = encoder.data_format_.to_model(to_tensor(np.asarray(X)[order], device))
+    rows = encoder.data_format_.to_model(to_tensor(all_rows(X)[order], device))
     codes = torch.from_numpy(bits[order])
     held_out, train = slice(0, n_held_out), slice(n_held_out, None)
     network = _train_probe(
@@ -159,7 +163,7 @@ def mutual_information_over_time(
 def _check_timesteps(timesteps: Sequence[int] | None, n_timesteps: int) -> list[int]:
     if timesteps is None:
         return np.unique(np.linspace(0, n_timesteps - 1, 11).round().astype(int)).tolist()
-    steps = np.atleast_1d(np.asarray(timesteps))
+    steps = np.atleast_1d(as_array(timesteps, "timesteps"))
     if not len(steps) or not np.issubdtype(steps.dtype, np.integer):
         raise ValueError(f"timesteps must be whole numbers, got {timesteps!r}.")
     if steps.min() < 0 or steps.max() >= n_timesteps:

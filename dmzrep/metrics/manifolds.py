@@ -103,7 +103,7 @@ def precision_recall(
         "coverage": float(covered.mean()),
     }
     settings = {"n_neighbors": int(n_neighbors)}
-    return DistanceResult(scores, real.source, len(real), len(fake), settings, about or {})
+    return DistanceResult(scores, real.source, len(real), len(fake), settings, {} if about is None else about)
 
 
 def _reach(features: np.ndarray, n_neighbors: int) -> np.ndarray:

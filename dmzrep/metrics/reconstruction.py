@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dmzrep.arguments import as_numbers, shown
 from dmzrep.codec import check_codec, code_probabilities, decode_codes
 from dmzrep.images import VectorFormat
-from dmzrep.inputs import check_codes
+from dmzrep.inputs import all_rows, check_codes
 from dmzrep.metrics.image_errors import WINDOW, mse, psnr, ssim
 from dmzrep.metrics.unit_images import unit_tensor
 
@@ -64,7 +65,7 @@ def code_cycle_accuracy(
     True
     """
     check_codec(encoder)
-    codes = np.asarray(Z)
+    codes = as_numbers(Z, "Z")
     bits = check_codes(codes, codes.shape[1] if codes.ndim == 2 else -1) > 0.5
     images = decode_codes(
         encoder, bits.astype(np.uint8), random_state=random_state, n_steps=n_steps, sampler=sampler
@@ -128,14 +129,14 @@ def reconstruction_report(
     bits = code_probabilities(encoder, X) > 0.5
     data_format = encoder.data_format_
     rows = []
-    for noise in noises:
+    for noise in [noises] if isinstance(noises, str) else _listed(noises):
         wanted = "auto" if noise == "inverted" else sampler
         rebuilt = encoder.reconstruct(
             X, noise=noise, n_steps=n_steps, sampler=wanted, random_state=random_state
         )
         row: dict[str, Any] = {"noise": noise, "n_rows": len(bits)}
         if isinstance(data_format, VectorFormat):
-            originals = np.asarray(X, dtype=np.float64)
+            originals = all_rows(X).astype(np.float64)
             row["mse"] = float(np.square((rebuilt - originals) / data_format.scale).mean())
         else:
             one, two = (_as_images(images, data_format) for images in (X, rebuilt))
@@ -150,6 +151,13 @@ def reconstruction_report(
     return pd.DataFrame(rows)
 
 
+def _listed(noises: Any) -> list[Any]:
+    try:
+        return list(noises)
+    except TypeError:
+        raise TypeError(f"noises must be a list of 'random' and 'inverted', got {shown(noises)}.") from None
+
+
 def _as_images(X: Any, data_format: Any) -> np.ndarray:
     """Rows in the fitted layout as float32 images of shape (n, C, H, W), in [0, 1]."""
-    return unit_tensor(np.asarray(X), data_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()
+    return unit_tensor(all_rows(X), data_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dmzrep.arguments import shown
+
 
 @dataclass(frozen=True)
 class FeatureSource:
@@ -62,6 +64,8 @@ class DistanceResult:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.about, Mapping):
+            raise TypeError(f"about must be a dict of names and values, got {shown(self.about)}.")
         taken = set(self._own())
         twice = sorted(taken.intersection(self.about))
         if twice:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from dmzrep.arguments import as_array
 from dmzrep.images import ImageFormat, find_layout, find_range
 from dmzrep.rows import to_tensor
 
@@ -48,8 +49,8 @@ def read_format(
     >>> image_format.shape
     (3, 5, 7)
     """
-    images = np.asarray(X)
-    if images.ndim < 3 or len(images) == 0:
+    images = as_array(X, argument)
+    if images.ndim < 3 or 0 in images.shape:
         raise ValueError(
             f"{argument} must be images of shape (n, H, W), (n, H, W, C) or (n, C, H, W) with n of at least "
             f"1, got shape {images.shape}. Reshape rows of a table, and pass a single image as X[None]."

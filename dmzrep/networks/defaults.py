@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from dmzrep.arguments import shown
+
 #: What the paper's experiments use, by the name of the data set: constructor parameters of
 #: `DMZEncoder`. Widths, depth, attention, code size and training settings as in the authors'
 #: published commands (github.com/exlab-research/dmz).
@@ -80,8 +82,8 @@ def paper_recipe(name: str, *, own_backbone: bool = False) -> dict[str, Any]:
     ValueError
         There is no such recipe.
     """
-    if name not in PAPER_RECIPES:
-        raise ValueError(f"There is no recipe {name!r}; there are {sorted(PAPER_RECIPES)}.")
+    if not isinstance(name, str) or name not in PAPER_RECIPES:
+        raise ValueError(f"There is no recipe {shown(name)}; there are {sorted(PAPER_RECIPES)}.")
     dropped = ("backbone", *DENOISER_PARAMETERS) if own_backbone else ()
     return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from dmzrep.arguments import whole_number
 from dmzrep.attribution import bit_table
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ class BitTableDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
-        if self.max_bits is not None and self.max_bits < 1:
-            raise ValueError(f"max_bits must be at least 1 or None, got {self.max_bits}.")
+        if self.max_bits is not None:
+            whole_number(self.max_bits, "max_bits", also=", or None")
         strengths = self._strengths()
         n_attributes, n_bits = strengths.shape
         if ax is None:

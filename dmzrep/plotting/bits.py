@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmzrep.arguments import as_array, whole_number
 from dmzrep.attribution import attribute_bits, bit_effects
 from dmzrep.encoder import DMZEncoder
 from dmzrep.images import ImageFormat
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.overlays import as_rgb, overlay
-from dmzrep.plotting.pictures import as_pictures, code_name, fitted_image_format
+from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,12 +125,13 @@ class BitDisplay:
         BitDisplay
         """
         image_format = fitted_image_format(encoder, cls.__name__)
-        rows = np.asarray(image)
-        rows = rows[None] if rows.shape == image_format.row_shape else rows
+        rows = as_array(image, "image")
+        rows = np.asarray(
+            as_rows(encoder, rows[None] if rows.shape == image_format.row_shape else rows, "image")
+        )
         if len(rows) != 1:
             raise ValueError(f"{cls.__name__} shows one image, got {len(rows)}. Pass one, such as X[0].")
-        if max_bits < 1:
-            raise ValueError(f"max_bits must be at least 1, got {max_bits}.")
+        max_bits = whole_number(max_bits, "max_bits")
         like = rows if decoding.get("noise") == "inverted" or decoding.get("start", 1.0) < 1.0 else None
         codes = encoder.transform(rows)
         effects = bit_effects(encoder, codes, bits, like=like, random_state=random_state, **decoding)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmzrep.arguments import whole_number
 from dmzrep.editing import AttributeEditor
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, as_rows, fitted_image_format
@@ -102,9 +103,7 @@ class EditDisplay:
         EditDisplay
         """
         image_format = fitted_image_format(editor.encoder, cls.__name__)
-        if max_images < 1:
-            raise ValueError(f"max_images must be at least 1, got {max_images}.")
-        rows = as_rows(X)[:max_images]
+        rows = as_rows(editor.encoder, X, "X")[: whole_number(max_images, "max_images")]
         edits = editor.sweep(rows, attribute, strengths, **options)[0]
         everything = np.concatenate([rows, edits.reshape(-1, *edits.shape[2:])])
         probabilities = editor.predict_proba(everything)[attribute].to_numpy()

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import check_choice, shown
 from dmzrep.encoder import DMZEncoder
 
 if TYPE_CHECKING:
@@ -100,9 +101,13 @@ class HistoryDisplay:
         -------
         HistoryDisplay
         """
-        if x not in X_LABELS:
-            raise ValueError(f"x must be one of {tuple(X_LABELS)}, got {x!r}.")
+        check_choice("x", x, tuple(X_LABELS))
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        if not isinstance(self.history, pd.DataFrame) or x not in self.history:
+            raise ValueError(
+                f"history must be the history_ of a DMZEncoder, a DataFrame with the column {x!r}, got "
+                f"{shown(self.history)}."
+            )
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmzrep.arguments import whole_number
 from dmzrep.codec import code_probabilities
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
@@ -101,14 +102,12 @@ class NeighborsDisplay:
         NeighborsDisplay
         """
         image_format = fitted_image_format(encoder, cls.__name__)
-        if max_queries < 1:
-            raise ValueError(f"max_queries must be at least 1, got {max_queries}.")
-        queries, rows = as_rows(X_query)[:max_queries], as_rows(X_index)
-        if not 1 <= k <= len(rows):
-            raise ValueError(
-                f"k must be from 1 to the number of images in X_index, {len(rows)}, got {k}. "
-                "Ask for fewer neighbours, or give more images."
-            )
+        max_queries = whole_number(max_queries, "max_queries")
+        queries, rows = (
+            as_rows(encoder, X_query, "X_query")[:max_queries],
+            as_rows(encoder, X_index, "X_index"),
+        )
+        k = whole_number(k, "k", 1, len(rows), ", the number of images in X_index")
         distances, indices = hamming_neighbors(_bits(encoder, queries), _bits(encoder, rows), k)
         neighbors = as_pictures(rows[indices.ravel()], image_format)
         return cls(
@@ -156,15 +155,19 @@ class NeighborsDisplay:
             Its `indices` are rows of `X_index`.
         """
         image_format = fitted_image_format(retriever.encoder, cls.__name__)
-        if max_queries < 1:
-            raise ValueError(f"max_queries must be at least 1, got {max_queries}.")
-        queries, rows = as_rows(X_query)[:max_queries], as_rows(X_index)
+        max_queries = whole_number(max_queries, "max_queries")
+        encoder = retriever.encoder
+        queries, rows = (
+            as_rows(encoder, X_query, "X_query")[:max_queries],
+            as_rows(encoder, X_index, "X_index"),
+        )
         index = retriever.neighbors_
         if len(rows) != index.n_samples_fit_:
             raise ValueError(
                 f"X_index must hold the {index.n_samples_fit_} images of the index, in the order of "
                 f"retriever.neighbors_.ids_, got {len(rows)}."
             )
+        k = whole_number(k, "k")
         answer = retriever.query(queries, k, where=where)
         shape = (len(queries), k)
         indices = index.rows_of(answer["id"].to_numpy()).reshape(shape)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep.encoder import DMZEncoder
 from dmzrep.images import ImageFormat
-from dmzrep.inputs import is_dataset
+from dmzrep.inputs import check_rows_to_transform
 from dmzrep.rows import DatasetRows
 
 
@@ -39,9 +39,13 @@ def code_name(encoder: DMZEncoder) -> str:
     return "no code" if report is None else "1 bit" if len(report) == 1 else f"{len(report)} bits"
 
 
-def as_rows(X: Any) -> np.ndarray | DatasetRows:
-    """Give row access to an array, a table or a map-style dataset without copying it."""
-    return DatasetRows(X) if is_dataset(X) else np.asarray(X)
+def as_rows(encoder: DMZEncoder, X: Any, name: str) -> np.ndarray | DatasetRows:
+    """Give row access to an array, a table or a map-style dataset, checked, without copying it."""
+    try:
+        return check_rows_to_transform(encoder, X)
+    except ValueError as error:
+        error.add_note(f"This is about {name}.")
+        raise
 
 
 def as_pictures(rows: np.ndarray, image_format: ImageFormat) -> np.ndarray:

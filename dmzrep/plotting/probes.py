@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from dmzrep.arguments import check_choice, shown
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
@@ -29,12 +31,12 @@ LINE = 0.19
 
 def check_score(table: pd.DataFrame, metric: str, needed: list[str], source: str) -> None:
     """Raise unless a table has a score and the columns that a display reads."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"The table must be what {source} gives, a DataFrame, got {shown(table)}.")
     missing = [column for column in needed if column not in table]
     if missing:
         raise ValueError(f"The table must be what {source} gives; it lacks the columns {missing}.")
-    if metric not in table:
-        have = tuple(name for name in SCORE_LABELS if name in table)
-        raise ValueError(f"metric must be one of the table's scores, {have}, got {metric!r}.")
+    check_choice("metric", metric, tuple(name for name in SCORE_LABELS if name in table))
 
 
 class ProbeDisplay:

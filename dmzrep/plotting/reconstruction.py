@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmzrep.arguments import check_choice, whole_number
 from dmzrep.encoder import DMZEncoder
+from dmzrep.inputs import NOISES
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
 
@@ -96,14 +98,13 @@ class ReconstructionDisplay:
         ReconstructionDisplay
         """
         image_format = fitted_image_format(encoder, cls.__name__)
-        if n_draws < 1 or (noise == "inverted" and n_draws > 1):
+        check_choice("noise", noise, NOISES)
+        n_draws = whole_number(n_draws, "n_draws")
+        if noise == "inverted" and n_draws > 1:
             raise ValueError(
-                f"n_draws must be at least 1, and 1 with noise='inverted' (all draws would be equal), "
-                f"got n_draws={n_draws} with noise={noise!r}."
+                f"n_draws must be 1 with noise='inverted' (all draws would be equal), got {n_draws}."
             )
-        if max_images < 1:
-            raise ValueError(f"max_images must be at least 1, got {max_images}.")
-        rows = as_rows(X)[:max_images]
+        rows = as_rows(encoder, X, "X")[: whole_number(max_images, "max_images")]
         # One call for all draws: a row's noise is decided by its place.
         rebuilt = encoder.reconstruct(
             np.concatenate([rows] * n_draws),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from dmzrep.arguments import whole_number
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.pictures import as_pictures, code_name, fitted_image_format
@@ -111,9 +112,7 @@ class SampleDisplay:
         """
         n = len(self.samples)
         n_columns = math.ceil(math.sqrt(n)) if n_columns is None else n_columns
-        if n_columns < 1:
-            raise ValueError(f"n_columns must be at least 1, got {n_columns}.")
-        n_columns = min(n_columns, n)
+        n_columns = min(whole_number(n_columns, "n_columns", also=", or None"), n)
         n_rows = math.ceil(n / n_columns)
         blank = np.zeros((n_rows * n_columns - n, *self.samples.shape[1:]), dtype=self.samples.dtype)
         grid = np.concatenate([self.samples, blank]).reshape(n_rows, n_columns, *self.samples.shape[1:])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmzrep.arguments import whole_number
 from dmzrep.encoder import DMZEncoder
 from dmzrep.interpolation import interpolate
 from dmzrep.plotting.grid import draw_grid
@@ -107,10 +108,9 @@ class InterpolationDisplay:
         InterpolationDisplay
         """
         image_format = fitted_image_format(encoder, cls.__name__)
-        if max_walks < 1:
-            raise ValueError(f"max_walks must be at least 1, got {max_walks}.")
+        max_walks = whole_number(max_walks, "max_walks")
         paths = [path] if isinstance(path, str) else list(path)
-        first, last = as_rows(x0)[:max_walks], as_rows(x1)[:max_walks]
+        first, last = as_rows(encoder, x0, "x0")[:max_walks], as_rows(encoder, x1, "x1")[:max_walks]
         walks = [interpolate(encoder, first, last, n_steps, path=name, **options) for name in paths]
         # Pair after pair, the paths of each together.
         images = np.stack([images for images, _ in walks], axis=1)

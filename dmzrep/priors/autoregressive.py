@@ -11,6 +11,7 @@ import torch
 from scipy.special import expit, logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from dmzrep.arguments import as_float
 from dmzrep.priors.base import CodePrior, in_blocks, smoothed_mean
 from dmzrep.priors.masked_network import MaskedNetwork, train, unit_places
 from dmzrep.random import draw_seed
@@ -138,7 +139,7 @@ class AutoregressivePrior(CodePrior):
                 kept,
                 held_out,
                 max_iter=self.max_iter,
-                learning_rate=self.learning_rate,
+                learning_rate=as_float(self.learning_rate, "learning_rate"),
                 n_iter_no_change=self.n_iter_no_change,
                 bound=float(self.bound_),
                 generator=generator,

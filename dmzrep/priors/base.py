@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import as_numbers, whole_number
 from dmzrep.random import draw_seed
 
 #: Rows that matrix products see at a time.
@@ -64,8 +65,7 @@ class CodePrior(BaseEstimator):
         ndarray of shape (n_samples, latent_dim), uint8
         """
         check_is_fitted(self, "n_features_in_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        n_samples = whole_number(n_samples, "n_samples")
         generator = np.random.default_rng(draw_seed(random_state))
         return self._from_uniform(generator.random((n_samples, self._n_uniform()))).astype(np.uint8)
 
@@ -118,7 +118,7 @@ class CodePrior(BaseEstimator):
 
 def check_bits(bits: Any, latent_dim: int | None = None) -> np.ndarray:
     """Give codes as an array; raise unless they are a table of zeros and ones of the right width."""
-    bits = np.asarray(bits)
+    bits = as_numbers(bits, "bits")
     if bits.ndim != 2 or bits.shape[1] == 0 or len(bits) == 0:
         raise ValueError(f"bits must be a non-empty array of shape (n, latent_dim), got shape {bits.shape}.")
     if latent_dim is not None and bits.shape[1] != latent_dim:

@@ -11,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
+from dmzrep.arguments import is_finite, shown
 from dmzrep.priors.base import CodePrior, check_bits
 from dmzrep.priors.selection import PRIORS, fit_prior
 from dmzrep.random import draw_seed
@@ -73,7 +74,7 @@ def prior_gap(
     chow_liu            4.0                    0.5  0.5
     """
     codes = check_bits(codes)
-    if not 0.0 < test_size < 1.0:
+    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the codes, between 0 and 1, got {test_size!r}.")
     n_test = round(test_size * len(codes))
     if len(codes) < 20 or not FEWEST_CODES <= n_test < len(codes):
@@ -164,7 +165,9 @@ def _named(priors: object) -> dict[str, str | CodePrior]:
     if isinstance(priors, Mapping):
         chosen = {str(name): prior for name, prior in priors.items()}
     else:
-        listed = list(priors)  # type: ignore[call-overload]
+        if not isinstance(priors, Iterable):
+            raise TypeError(f"priors must be names or CodePriors, or a mapping of them, got {shown(priors)}.")
+        listed = list(priors)
         names = [prior if isinstance(prior, str) else getattr(prior, "name", repr(prior)) for prior in listed]
         if len(set(names)) < len(names):
             raise ValueError(

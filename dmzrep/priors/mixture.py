@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from dmzrep.priors.base import CodePrior, smoothed_mean
 from dmzrep.priors.components import log_joint, mixture_log_prob, pick
+from dmzrep.random import numpy_generator
 
 
 class MixturePrior(CodePrior):
@@ -66,7 +66,7 @@ class MixturePrior(CodePrior):
 
     def _fit(self, bits: np.ndarray) -> None:
         n_components = max(1, min(self.n_components, len(bits) // 10))
-        random = check_random_state(self.random_state)
+        random = numpy_generator(self.random_state)
         centres = bits[random.permutation(len(bits))[:n_components]]
         self.probabilities_ = 0.25 + 0.5 * centres
         self.log_weights_ = np.full(n_components, -np.log(n_components))

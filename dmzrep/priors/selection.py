@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import clone
 
+from dmzrep.arguments import check_choice
 from dmzrep.priors.autoregressive import AutoregressivePrior
 from dmzrep.priors.base import CodePrior, check_bits
 from dmzrep.priors.chow_liu import ChowLiuPrior
@@ -69,8 +70,7 @@ def fit_prior(prior: str | CodePrior, bits: np.ndarray, seed: int = 0) -> CodePr
     bits = check_bits(bits)
     if isinstance(prior, CodePrior):
         return clone(prior).fit(bits)
-    if prior != "auto" and prior not in PRIORS:
-        raise ValueError(f"prior must be 'auto', a CodePrior or one of {sorted(PRIORS)}, got {prior!r}.")
+    check_choice("prior", prior, ("auto", *PRIORS), " or a CodePrior")
     if prior != "auto":
         return PRIORS[prior]().fit(bits)
     if len(bits) < 20:

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from tqdm.auto import tqdm
 
+from dmzrep.arguments import as_numbers, shown
 from dmzrep.probing.labels import Target
 from dmzrep.probing.linear_probe import LinearProbe
 from dmzrep.probing.metrics import score_classes, score_values
@@ -151,11 +152,8 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
 
 def check_codes(Z: Any, n_rows: int | None, argument: str) -> np.ndarray:
     """Give a representation as floats of shape (n, columns); raise where it is not that."""
-    try:
-        codes = np.asarray(Z)
-        codes = codes if codes.dtype == np.float32 else codes.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{argument} must be numbers of shape (n, columns): {error}") from None
+    codes = as_numbers(Z, argument)
+    codes = codes if codes.dtype == np.float32 else codes.astype(np.float64)
     if codes.ndim != 2 or 0 in codes.shape:
         raise ValueError(
             f"{argument} must be a non-empty array of shape (n, columns), got {codes.shape}; "
@@ -174,6 +172,8 @@ def check_codes(Z: Any, n_rows: int | None, argument: str) -> np.ndarray:
 
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
     """Give baselines as a dict; raise where one has the name of the codes."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {shown(name)}.")
     if baselines is None:
         return {}
     if not isinstance(baselines, Mapping):

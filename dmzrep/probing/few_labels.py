@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import as_array, is_finite, shown, whole_number
 from dmzrep.probing.evaluation import (
     Fold,
     Job,
@@ -109,8 +110,9 @@ def label_efficiency(
     True
     """
     train, test = check_codes(Z_train, None, "Z_train"), check_codes(Z_test, None, "Z_test")
+    others = check_baselines(baselines, name)
     pairs = {name: (train, test)}
-    for other, pair in check_baselines(baselines, name).items():
+    for other, pair in others.items():
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(f"baselines[{other!r}] must be a pair of arrays, (train, test).")
         pairs[other] = (
@@ -127,9 +129,8 @@ def label_efficiency(
     labels = read_labels(_joined(Y_train, Y_test, len(train), len(test)), len(train) + len(test), task)
     metrics = check_metrics(scoring, labels)
     require_two_classes_somewhere(labels)
-    if not isinstance(n_repeats, (int, np.integer)) or n_repeats < 1:
-        raise ValueError(f"n_repeats must be an integer of at least 1, got {n_repeats!r}.")
-    draws = _draws(fractions, len(train), int(n_repeats), random_state)
+    n_repeats = whole_number(n_repeats, "n_repeats")
+    draws = _draws(fractions, len(train), n_repeats, random_state)
     test_rows = np.arange(len(train), labels.n_rows)
     jobs = [
         Job(
@@ -164,8 +165,11 @@ def label_efficiency(
 def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> Any:
     """Labels of training and test rows under each other, so that both are read alike."""
     for labels, n_rows, argument in ((Y_train, n_train, "train"), (Y_test, n_test, "test")):
-        if not hasattr(labels, "__len__") or len(labels) != n_rows:
-            found = len(labels) if hasattr(labels, "__len__") else labels
+        shape = (
+            np.shape(labels) if hasattr(labels, "shape") or not hasattr(labels, "__len__") else (len(labels),)
+        )
+        if shape[:1] != (n_rows,):
+            found = shape[0] if shape else shown(labels)
             raise ValueError(
                 f"Y_{argument} must have a row for each of {n_rows} rows of Z_{argument}, got {found}."
             )
@@ -176,7 +180,7 @@ def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> Any:
         return pd.concat([Y_train, Y_test], ignore_index=True)
     if isinstance(Y_train, pd.Series):
         return pd.concat([Y_train, pd.Series(Y_test, name=Y_train.name)], ignore_index=True)
-    one, two = np.asarray(Y_train), np.asarray(Y_test)
+    one, two = as_array(Y_train, "Y_train"), as_array(Y_test, "Y_test")
     if one.shape[1:] != two.shape[1:]:
         raise ValueError(
             f"Y_train and Y_test must have the same attributes, got {one.shape} and {two.shape}."
@@ -188,15 +192,17 @@ def _draws(
     fractions: Sequence[float], n_rows: int, n_repeats: int, random_state: Any
 ) -> list[tuple[Any, int, np.ndarray]]:
     """Rows of each fraction and repeat."""
-    if isinstance(fractions, (int, float)) or len(list(fractions)) == 0:
-        raise ValueError(f"fractions must be a sequence such as (0.01, 0.1, 1.0), got {fractions!r}.")
+    if not isinstance(fractions, (Sequence, np.ndarray)) or isinstance(fractions, (str, bytes)):
+        raise ValueError(f"fractions must be a sequence such as (0.01, 0.1, 1.0), got {shown(fractions)}.")
+    if len(fractions) == 0:
+        raise ValueError("fractions must hold at least one number, such as (0.01, 0.1, 1.0), got none.")
     counts = {}
     for fraction in fractions:
         whole = isinstance(fraction, (int, np.integer)) and not isinstance(fraction, bool)
-        if not (2 <= fraction <= n_rows if whole else 0.0 < fraction <= 1.0):
+        if not is_finite(fraction) or not (2 <= fraction <= n_rows if whole else 0.0 < fraction <= 1.0):
             raise ValueError(
                 f"fractions must be floats in (0, 1], or integers from 2 to the number of training rows, "
-                f"{n_rows}; got {fraction!r}."
+                f"{n_rows}; got {shown(fraction)}."
             )
         counts[fraction] = int(fraction) if whole else max(2, round(fraction * n_rows))
     seeds = image_seeds(draw_seed(random_state), n_repeats)

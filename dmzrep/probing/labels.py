@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from dmzrep.arguments import as_array
+
 #: What a probe can be asked to do.
 TASKS = ("auto", "classification", "regression")
 
@@ -147,7 +149,7 @@ def _columns(Y: Any, argument: str) -> tuple[list[pd.Series], list[Any], str]:
         return [Y.iloc[:, i] for i in range(len(names))], names, "table"
     if isinstance(Y, pd.Series):
         return [Y], [0 if Y.name is None else Y.name], "vector"
-    values = np.asarray(Y)
+    values = as_array(Y, argument)
     if values.ndim == 1:
         return [pd.Series(values)], [0], "vector"
     if values.ndim == 2 and values.shape[1]:

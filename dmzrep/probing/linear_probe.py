@@ -15,8 +15,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import as_float, validated
 from dmzrep.probing.labels import TASKS, Target, position_of, read_labels
 from dmzrep.probing.linear_map import LinearMap, fit_linear_map
 from dmzrep.probing.outputs import join_columns, named_table
@@ -106,7 +107,7 @@ class LinearProbe(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "task": [StrOptions(set(TASKS))],
-        "C": [Interval(Real, 0.0, None, closed="neither")],
+        "C": [Interval(Real, 1e-300, None, closed="left")],
         "scale": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -155,12 +156,12 @@ class LinearProbe(BaseEstimator):
             values that do not suit `task`.
         """
         self._validate_params()
-        Z = validate_data(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        Z = validated(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
         labels = read_labels(y, len(Z), self.task, "y")
         for target in labels.targets:
             _require_two_classes(target)
         options = {
-            "C": self.C,
+            "C": as_float(self.C, "C"),
             "scale": self.scale,
             "class_weight": self.class_weight,
             "max_iter": self.max_iter,
@@ -355,7 +356,7 @@ class LinearProbe(BaseEstimator):
 
     def _check_codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
-        return validate_data(self, Z, dtype=(np.float64, np.float32), reset=False)
+        return validated(self, Z, dtype=(np.float64, np.float32), reset=False)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "attributes_")

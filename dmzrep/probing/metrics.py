@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from dmzrep.arguments import check_choice, shown
 from dmzrep.probing.labels import Labels
 
 #: Scores of classes and of continuous values.
@@ -23,12 +23,13 @@ def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[
     suiting = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
     if scoring is None:
         return suiting
+    if not isinstance(scoring, Iterable):
+        raise TypeError(
+            f"scoring must be a name or a list of names, some of {METRICS}, got {shown(scoring)}."
+        )
     names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
     for name in names:
-        if name not in METRICS:
-            near = difflib.get_close_matches(str(name), METRICS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"scoring must name some of {METRICS}, got {name!r}.{hint}")
+        check_choice("scoring", name, METRICS)
         if name not in suiting:
             found = "continuous values" if name in CLASS_METRICS else "classes"
             raise ValueError(

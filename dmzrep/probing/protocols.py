@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from dmzrep.arguments import as_array, check_choice
 from dmzrep.probing.evaluation import Fold
 from dmzrep.probing.labels import Target
 
@@ -60,11 +60,8 @@ PROTOCOLS = {
 
 def find_protocol(name: str) -> Protocol:
     """Give a protocol by name; raise with the nearest name where there is none."""
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    near = difflib.get_close_matches(str(name), PROTOCOLS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"protocol must be None or one of {tuple(PROTOCOLS)}, got {name!r}.{hint}")
+    check_choice("protocol", name, tuple(PROTOCOLS), " or None")
+    return PROTOCOLS[name]
 
 
 def read_split(split: Any, needs: Sequence[str], n_rows: int, protocol: str | None) -> Fold:
@@ -73,7 +70,7 @@ def read_split(split: Any, needs: Sequence[str], n_rows: int, protocol: str | No
         raise ValueError(
             f"protocol={protocol!r} needs split, an array that marks each row of Z as one of {tuple(needs)}."
         )
-    marks = np.asarray(split)
+    marks = as_array(split, "split")
     if marks.shape != (n_rows,):
         raise ValueError(f"split must have shape ({n_rows},), a mark for each row of Z, got {marks.shape}.")
     unknown = [mark for mark in dict.fromkeys(marks.tolist()) if mark not in PARTS]

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import expit
 from tqdm.auto import tqdm
 
+from dmzrep.arguments import shown
 from dmzrep.probing.evaluation import (
     Job,
     check_baselines,
@@ -82,10 +83,9 @@ def probe_scores(
     """
     plan = None if protocol is None else find_protocol(protocol)
     _check_agreement(plan, protocol, cv, split, estimator)
-    codes = check_codes(Z, None, "Z")
+    codes, others = check_codes(Z, None, "Z"), check_baselines(baselines, name)
     representations = {name: codes} | {
-        other: check_codes(array, len(codes), f"baselines[{other!r}]")
-        for other, array in check_baselines(baselines, name).items()
+        other: check_codes(array, len(codes), f"baselines[{other!r}]") for other, array in others.items()
     }
     labels = read_labels(Y, len(codes), task)
     metrics = check_metrics(scoring, labels)
@@ -159,6 +159,8 @@ def _jobs(
             n_rows = min(labels.n_rows, plan.n_rows or labels.n_rows)
             shared, rows = pooled_folds(n_rows), slice(n_rows)
     elif not isinstance(cv, (int, np.integer)) and not hasattr(cv, "split"):
+        if not isinstance(cv, Iterable):
+            raise TypeError(f"cv must be a number of folds, a splitter or pairs of rows, got {shown(cv)}.")
         cv = list(cv)  # A generator would be used up by the first attribute.
     seed = draw_seed(random_state)
     jobs = []

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import shown
 from dmzrep.probing.metrics import METRICS
 
 
@@ -28,7 +29,7 @@ def average_folds(
     DataFrame
         A row for each attribute and representation.
     """
-    keys = list(by)
+    keys = _keys(scores, by)
     # By attribute, so that representations of one stand under each other.
     order = pd.Categorical(scores["attribute"], categories=scores["attribute"].unique())
     groups = scores.iloc[np.argsort(order.codes, kind="stable")].groupby(keys, sort=False)
@@ -71,10 +72,7 @@ def probe_summary(
     >>> probe_summary(scores)[["representation", "n_attributes", "n_folds"]].values.tolist()
     [['codes', 4, 3]]
     """
-    missing = [c for c in ("representation", "attribute", "fold", "undefined") if c not in scores]
-    if missing:
-        raise ValueError(f"scores must be what probe_scores gives; it lacks the columns {missing}.")
-    keys = [by] if isinstance(by, str) else list(by)
+    keys = _keys(scores, by)
     groups = scores.groupby(keys, sort=False)
     table = pd.DataFrame({"n_attributes": groups["attribute"].nunique(), "n_folds": groups["fold"].nunique()})
     table["n_undefined"] = groups["undefined"].sum()
@@ -90,6 +88,20 @@ def probe_summary(
         else:
             table[metric], table[f"{metric}_std"] = mean, std
     return table.reset_index()
+
+
+def _keys(scores: Any, by: Any) -> list[str]:
+    """Give the columns to group by; raise unless `scores` is a table of scores that has them."""
+    if not isinstance(scores, pd.DataFrame):
+        raise TypeError(f"scores must be what probe_scores gives, got {type(scores).__name__}.")
+    missing = [name for name in ("representation", "attribute", "fold", "undefined") if name not in scores]
+    if missing:
+        raise ValueError(f"scores must be what probe_scores gives; it lacks the columns {missing}.")
+    keys = [by] if isinstance(by, str) else by
+    columns = scores.columns.tolist()
+    if not isinstance(keys, (list, tuple)) or not keys or not all(key in columns for key in keys):
+        raise ValueError(f"by must name columns of scores, some of {columns}, got {shown(by)}.")
+    return list(keys)
 
 
 def spread(groups: Any) -> pd.Series:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import as_numbers
+
 
 def check_bits(codes: Any, name: str) -> np.ndarray:
     """Give codes as they are, or booleans; raise unless they are zeros and ones.
@@ -21,7 +23,7 @@ def check_bits(codes: Any, name: str) -> np.ndarray:
     -------
     ndarray of shape (n, latent_dim), bool or uint8
     """
-    codes = np.asarray(codes)
+    codes = as_numbers(codes, name)
     if codes.ndim != 2 or 0 in codes.shape:
         raise ValueError(f"{name} must be a non-empty array of shape (n, latent_dim), got {codes.shape}.")
     if codes.dtype == bool:
@@ -63,4 +65,4 @@ def pack(bits: np.ndarray) -> np.ndarray:
     >>> pack(np.array([[1, 0, 0, 0, 0, 0, 0, 1, 1]], dtype=bool)).tolist()
     [[129, 128]]
     """
-    return np.packbits(bits, axis=1)
+    return np.ascontiguousarray(np.packbits(bits, axis=1))  # FAISS takes no columns one after another.

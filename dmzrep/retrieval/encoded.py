@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from dmzrep.arguments import as_numbers
+
 
 def encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
     """Encode images for a metric.
@@ -25,7 +27,7 @@ def encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
     -------
     ndarray of shape (n, latent_dim)
     """
-    codes = np.asarray(encoder.transform(images))
+    codes = as_numbers(encoder.transform(images), "The encoder's codes")
     if codes.ndim != 2:
         raise ValueError(f"The encoder must give codes of shape (n, latent_dim), got {codes.shape}.")
     if metric not in ("hamming", "asymmetric"):

@@ -45,7 +45,7 @@ def faiss_threads(n_jobs: int | None) -> Iterator[Any]:
         return
     before = faiss.omp_get_max_threads()
     single = n_jobs is None or in_forked_process()
-    faiss.omp_set_num_threads(1 if single else effective_n_jobs(n_jobs))
+    faiss.omp_set_num_threads(1 if single else int(effective_n_jobs(n_jobs)))
     try:
         yield faiss
     finally:

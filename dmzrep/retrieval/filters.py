@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep.arguments import as_array
+
 
 def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
     """Give the rows of a table that meet a condition.
@@ -43,7 +45,7 @@ def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
         mask = _evaluate(table, where)
     else:
         mask = where(table) if callable(where) else where
-    values = np.asarray(mask)
+    values = as_array(mask, "where")
     if isinstance(mask, pd.Series) and isinstance(mask.dtype, pd.BooleanDtype):
         values = mask.to_numpy(dtype=bool, na_value=False)
     if values.dtype != bool or values.shape != (len(table),):
@@ -63,5 +65,5 @@ def _evaluate(table: pd.DataFrame, where: str) -> Any:
         near = difflib.get_close_matches(named.group(1), names, n=1) if named else []
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"where={where!r}: {error}.{hint} The columns are {names}.") from error
-    except (SyntaxError, TypeError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # Python's, numexpr's and pandas' own, by what the text says.
         raise ValueError(f"where={where!r} is no condition that pandas can evaluate: {error}") from error

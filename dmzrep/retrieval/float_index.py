@@ -127,6 +127,8 @@ class FloatIndex(StoredIndex):
         scale = 1.0 + float(np.abs(queries).max(initial=0.0)) if self.metric == "l2" else 1.0
         wide = radius + _SLACK * (radius + scale)
         # Inner products of unit vectors are one minus the distance, so a radius is a floor for them.
+        # Stored numbers are at most 1e18, so that nothing is farther.
+        wide = min(wide, 1e19)
         threshold = min(wide**2, float(np.finfo(np.float32).max)) if self.metric == "l2" else 1.0 - wide
         limits, _, rows = index.range_search(queries, threshold)
         counts = np.diff(limits.astype(np.int64))

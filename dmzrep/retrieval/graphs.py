@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 from scipy.sparse import csr_matrix
+
+from dmzrep.arguments import check_choice
 
 MODES = ("connectivity", "distance")
 
 
 def check_mode(mode: str) -> None:
     """Raise unless `mode` is one of a graph's."""
-    if mode not in MODES:
-        near = difflib.get_close_matches(str(mode), MODES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"mode must be one of {MODES}, got {mode!r}.{hint}")
+    check_choice("mode", mode, MODES)
 
 
 def graph(limits: np.ndarray, distances: np.ndarray, rows: np.ndarray, n_rows: int, mode: str) -> csr_matrix:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import whole_number
 from dmzrep.retrieval.codes import check_bits, pack
 from dmzrep.retrieval.faiss_runtime import load_faiss
 
@@ -63,9 +64,8 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
     queries, bits = check_bits(queries, "queries"), check_bits(bits, "bits")
     if queries.shape[1] != bits.shape[1]:
         raise ValueError(f"queries have {queries.shape[1]} bits, but bits have {bits.shape[1]}.")
-    if not 1 <= k <= len(bits):
-        raise ValueError(f"k must be from 1 to the number of codes, {len(bits)}, got {k}.")
-    return nearest_packed(pack(bits), pack(queries), int(k))
+    k = whole_number(k, "k", 1, len(bits), ", the number of codes")
+    return nearest_packed(pack(bits), pack(queries), k)
 
 
 def nearest_packed(codes: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

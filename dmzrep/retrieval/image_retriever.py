@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import whole_number
 from dmzrep.retrieval.encoded import encoded
 from dmzrep.retrieval.filters import matching_rows
 from dmzrep.retrieval.neighbors import FaissNeighbors
@@ -168,6 +169,7 @@ class ImageRetriever(BaseEstimator):
             Fewer images than k, a condition that names an unknown column or that is no mask.
         """
         check_is_fitted(self)
+        k = whole_number(k, "k")
         among = None
         if where is not None:
             ids = self.neighbors_.ids_

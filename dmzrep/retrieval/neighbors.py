@@ -120,7 +120,11 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "pq_bytes": [_COUNT, StrOptions({"auto"})],
         "shortlist": [_COUNT],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, 4096, closed="both"),
+            None,
+        ],
     }
 
     index_: StoredIndex

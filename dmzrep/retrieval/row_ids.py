@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import as_array
+
 
 class RowIds:
     """Ids of rows 0 to n - 1: their numbers, until the user gives others or removes some.
@@ -99,7 +101,7 @@ def check_ids(ids: Any, n_rows: int) -> np.ndarray:
 
 
 def _integers(ids: Any, name: str) -> np.ndarray:
-    numbers = np.asarray(ids)
+    numbers = as_array(ids, name)
     if numbers.ndim == 1 and numbers.size == 0:
         return numbers.astype(np.int64)
     if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):

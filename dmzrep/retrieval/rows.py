@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
+from dmzrep.arguments import as_array, validated
 from dmzrep.retrieval.binary_index import BinaryIndex
 from dmzrep.retrieval.codes import check_bits, check_probabilities, pack
 from dmzrep.retrieval.float_index import FloatIndex
@@ -98,7 +98,7 @@ def check_training(estimator: Any, X: Any) -> tuple[IndexedRows, np.ndarray]:
             f"packed=True is for metric='hamming', got metric={metric!r}. "
             "Unpack codes with numpy.unpackbits first."
         )
-    X = validate_data(estimator, X, dtype=_dtype(metric))
+    X = validated(estimator, X, dtype=_dtype(metric))
     offset = X.mean(axis=0, dtype=np.float64) if metric == "l2" else None
     rows = IndexedRows(metric, X.shape[1], packed, offset)
     return rows, rows.stored(_checked(rows, X))
@@ -113,9 +113,13 @@ def check_query(estimator: Any, X: Any) -> np.ndarray:
         uint8 packed codes, float32 vectors, or, under "asymmetric", float probabilities.
     """
     rows = estimator._rows
-    if rows.binary and (width := np.shape(X)[1:]) != (rows.n_features,) and len(width) == 1:
+    if rows.binary and (width := _shape(X)[1:]) != (rows.n_features,) and len(width) == 1:
         _explain_width(rows, width[0])
-    return _checked(rows, validate_data(estimator, X, dtype=_dtype(rows.metric), reset=False))
+    return _checked(rows, validated(estimator, X, dtype=_dtype(rows.metric), reset=False))
+
+
+def _shape(X: Any) -> tuple[int, ...]:
+    return X.shape if hasattr(X, "shape") else as_array(X, "X").shape
 
 
 def _dtype(metric: str) -> Any:

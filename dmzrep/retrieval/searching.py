@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import is_finite, shown
 from dmzrep.retrieval.asymmetric import expected_hamming
 from dmzrep.retrieval.rows import IndexedRows
 from dmzrep.retrieval.stored_index import StoredIndex
@@ -43,8 +43,8 @@ def check_count(k: Any, n_rows: int, self_search: bool, filtered: bool) -> int:
 
 def check_radius(radius: Any, metric: str, n_rows: int) -> float:
     """Give a radius as a float; raise unless rows can be searched within it."""
-    if not isinstance(radius, Real) or not 0 <= float(radius) < math.inf:
-        raise ValueError(f"radius must be a finite number of at least 0, got {radius!r}.")
+    if not is_finite(radius) or radius < 0:
+        raise ValueError(f"radius must be a finite number of at least 0, got {shown(radius)}.")
     if metric == "asymmetric":
         raise ValueError(
             "metric='asymmetric' measures a shortlist only and has no radius search; use kneighbors, "

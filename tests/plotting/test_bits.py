@@ -52,7 +52,7 @@ def test_colour_pictures_and_inverted_noise(colour_encoder, colour_images):
 def test_one_image_is_asked_for(encoder, vector_encoder, digits):
     with pytest.raises(ValueError, match="BitDisplay shows one image, got 2"):
         BitDisplay.from_estimator(encoder, digits[:2])
-    with pytest.raises(ValueError, match="max_bits must be at least 1"):
+    with pytest.raises(ValueError, match="max_bits must be an integer of at least 1"):
         BitDisplay.from_estimator(encoder, digits[0], max_bits=0)
     with pytest.raises(ValueError, match="BitDisplay draws images"):
         BitDisplay.from_estimator(vector_encoder, np.zeros((1, 5)))
@@ -103,5 +103,5 @@ def test_the_most_telling_bits_are_kept(labelled):
     display = BitTableDisplay.from_codes(*labelled, max_bits=2)
     assert display.strengths_.columns.tolist() == [3, 1]
     assert display.ax_.get_title() == "Bits and attributes (2 of 5)"
-    with pytest.raises(ValueError, match="max_bits must be at least 1 or None, got 0"):
+    with pytest.raises(ValueError, match="max_bits must be an integer of at least 1, or None, got 0"):
         BitTableDisplay.from_codes(*labelled, max_bits=0)

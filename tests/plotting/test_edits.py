@@ -50,7 +50,7 @@ def test_colour_images_and_other_axes(colour_encoder, colour_images):
 
 
 def test_vectors_and_no_images_are_refused(editor, vector_encoder, digits):
-    with pytest.raises(ValueError, match="max_images must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_images must be an integer of at least 1, got 0"):
         EditDisplay.from_estimator(editor, digits, "bold", max_images=0)
     with pytest.raises(ValueError, match="EditDisplay draws images"):
         EditDisplay.from_estimator(AttributeEditor(vector_encoder), np.zeros((2, 5)), "bold")

@@ -60,12 +60,14 @@ def test_colour_neighbors_and_the_given_axes(colour_encoder, colour_images):
 
 @pytest.mark.parametrize("k", [0, 11])
 def test_an_impossible_k_is_named_with_the_limit(encoder, digits, k):
-    with pytest.raises(ValueError, match=f"k must be from 1 to the number of images in X_index, 10, got {k}"):
+    with pytest.raises(
+        ValueError, match=f"k must be an integer from 1 to 10, the number of images in X_index, got {k}"
+    ):
         NeighborsDisplay.from_estimator(encoder, digits[:2], digits[:10], k)
 
 
 def test_impossible_max_queries_are_named(encoder, digits):
-    with pytest.raises(ValueError, match="max_queries must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_queries must be an integer of at least 1, got 0"):
         NeighborsDisplay.from_estimator(encoder, digits, digits, max_queries=0)
 
 

@@ -58,7 +58,7 @@ def test_the_callers_images_are_not_written_to():
     pictures_of(X)
 
 
-def test_rows_of_a_dataset_are_read_by_slice_and_by_index():
+def test_rows_of_a_dataset_are_read_by_slice_and_by_index(encoder):
     class Pairs:
         def __len__(self):
             return 5
@@ -66,7 +66,7 @@ def test_rows_of_a_dataset_are_read_by_slice_and_by_index():
         def __getitem__(self, i):
             return np.full((8, 8), i, dtype=np.uint8), i
 
-    rows = as_rows(Pairs())
+    rows = as_rows(encoder, Pairs(), "X")
     assert rows[:2].shape == (2, 8, 8)
     assert_array_equal(rows[np.array([4, 1])][:, 0, 0], [4, 1])
 

@@ -60,7 +60,7 @@ def test_a_curve_for_each_representation(curve):
 
 
 def test_tables_that_do_not_fit_are_refused(report, curve):
-    with pytest.raises(ValueError, match=r"metric must be one of the table's scores, .* got 'auc'"):
+    with pytest.raises(ValueError, match=r"metric must be one of .* got 'auc'"):
         ProbeDisplay.from_report(report, metric="auc")
     with pytest.raises(ValueError, match="must be what probe_report gives; it lacks"):
         ProbeDisplay.from_report(pd.DataFrame({"roc_auc": [1.0]}))

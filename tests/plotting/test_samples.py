@@ -35,7 +35,7 @@ def test_columns_can_be_chosen_and_are_no_more_than_the_samples(n_columns, drawn
 
 
 def test_impossible_columns_are_named():
-    with pytest.raises(ValueError, match="n_columns must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_columns must be an integer of at least 1, or None, got 0"):
         SampleDisplay(np.zeros((6, 8, 8))).plot(n_columns=0)
 
 

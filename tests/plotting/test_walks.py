@@ -44,7 +44,7 @@ def test_colour_images(colour_encoder, colour_images):
 
 
 def test_bad_input_is_refused(encoder, vector_encoder, digits):
-    with pytest.raises(ValueError, match="max_walks must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_walks must be an integer of at least 1, got 0"):
         InterpolationDisplay.from_estimator(encoder, digits, digits, max_walks=0)
     with pytest.raises(ValueError, match="InterpolationDisplay draws images"):
         InterpolationDisplay.from_estimator(vector_encoder, np.zeros((2, 5)), np.zeros((2, 5)))

@@ -222,7 +222,7 @@ def test_values_that_are_no_bits_are_refused(kind, value):
 
 @pytest.mark.parametrize("n_samples", [0, -3])
 def test_fewer_than_one_sample_is_refused(kind, n_samples):
-    with pytest.raises(ValueError, match=f"n_samples must be at least 1, got {n_samples}"):
+    with pytest.raises(ValueError, match=f"n_samples must be an integer of at least 1, got {n_samples}"):
         kind().fit(correlated_bits(0)).sample(n_samples)
 
 

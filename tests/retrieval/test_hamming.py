@@ -33,7 +33,12 @@ def test_booleans_and_integers_are_the_same_codes():
         (np.zeros((2, 8)), np.zeros((5, 9)), 1, "queries have 8 bits, but bits have 9"),
         (np.full((2, 8), 0.3), np.zeros((5, 8)), 1, "queries must be zeros and ones; threshold"),
         (np.zeros((2, 8)), np.full((5, 8), 2), 1, "bits must be zeros and ones"),
-        (np.zeros((2, 8)), np.zeros((5, 8)), 6, "k must be from 1 to the number of codes, 5, got 6"),
+        (
+            np.zeros((2, 8)),
+            np.zeros((5, 8)),
+            6,
+            "k must be an integer from 1 to 5, the number of codes, got 6",
+        ),
         (np.zeros((2, 8)), np.zeros((5, 8)), 0, "got 0"),
         (np.zeros((2, 8)), np.zeros((0, 8)), 1, "bits must be a non-empty array"),
         (np.zeros(8), np.zeros((5, 8)), 1, "queries must be a non-empty array"),

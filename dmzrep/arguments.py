@@ -1,0 +1,181 @@
+"""Arrays and numbers as users hand them over; errors name the argument."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """Give an array-like as an array; raise where NumPy can make none of it.
+
+    Parameters
+    ----------
+    value : array-like
+        Without a copy where it is an array already.
+    name : str
+        What the error calls it.
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import as_array
+    >>> as_array([[0, 1], [1]], "Z")
+    Traceback (most recent call last):
+    ValueError: Z must be an array or rows of one length, got list: setting an array element with a ...
+    """
+    if sparse.issparse(value):
+        raise ValueError(f"{name} must be a dense array, got a sparse matrix. Give {name}.toarray().")
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # Tensors, data sets and lists have errors of their own.
+        raise ValueError(
+            f"{name} must be an array or rows of one length, got {type(value).__name__}: {error}"
+        ) from error
+    if array.dtype.kind == "V":
+        raise ValueError(
+            f"{name} must be an array of plain values, got dtype {array.dtype}. Give its fields."
+        )
+    return array
+
+
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """Give an array of booleans, integers or floats; raise where it holds anything else.
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import as_numbers
+    >>> as_numbers([["0", "1"]], "Z")
+    Traceback (most recent call last):
+    ValueError: Z must be numbers, got dtype <U1. Convert them first, such as with numpy.asarray(Z, float).
+    """
+    array = as_array(value, name)
+    if array.dtype.kind == "O" and not any(isinstance(one, (str, bytes)) for one in array.flat):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            array = array.astype(np.float64)
+    if array.dtype.kind not in "buif":
+        raise ValueError(
+            f"{name} must be numbers, got dtype {array.dtype}. Convert them first, such as with "
+            f"numpy.asarray({name}, float)."
+        )
+    return array
+
+
+def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
+    """Check a table as scikit-learn's `validate_data` does, whatever X's own conversion raises.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Takes `n_features_in_` and, from tables, `feature_names_in_`; or compares with them.
+    X : array-like
+        The table.
+    **options
+        Of `validate_data`.
+    """
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # It looks for infinity in a sum.
+            return validate_data(estimator, X, **options)
+    except (TypeError, ValueError):  # scikit-learn's own.
+        raise
+    except Exception as error:
+        raise ValueError(f"X must be a table of numbers, got {type(X).__name__}: {error}") from error
+
+
+def whole_number(value: Any, name: str, least: int = 1, most: int | None = None, also: str = "") -> int:
+    """Give a whole number as an int; raise unless it is one in a range.
+
+    Parameters
+    ----------
+    value : int
+        Booleans are none.
+    name : str
+        What the error calls it.
+    least, most : int
+        The range; None leaves it open.
+    also : str, default=""
+        What else may be given, for the error, such as ", or None".
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import whole_number
+    >>> whole_number(2.0, "k")
+    Traceback (most recent call last):
+    ValueError: k must be an integer of at least 1, got 2.0.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be an integer {wanted}{also}, got {shown(value)}.")
+    return int(value)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is one finite real number, and no boolean.
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import is_finite
+    >>> is_finite(0.5), is_finite(True), is_finite(float("nan")), is_finite(10**400), is_finite("1")
+    (True, False, False, False, False)
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # An integer beyond the floats.
+        return False
+
+
+def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") -> None:
+    """Raise unless a value is one of the legal ones; name the nearest.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls the value.
+    value : object
+        Whatever was given.
+    legal : sequence of str (or None)
+        What it may be.
+    also : str, default=""
+        What else may be given, for the error.
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import check_choice
+    >>> check_choice("mode", "flop", ("flip", "soft"))
+    Traceback (most recent call last):
+    ValueError: mode must be one of ('flip', 'soft'), got 'flop'. Did you mean 'flip'?
+    """
+    if (value is None or isinstance(value, str)) and value in legal:
+        return
+    near = (
+        difflib.get_close_matches(value, [str(one) for one in legal], n=1) if isinstance(value, str) else []
+    )
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} must be one of {tuple(legal)}{also}, got {shown(value)}.{hint}")
+
+
+def as_float(value: Any, name: str) -> float:
+    """Give a real number as a float, which may be infinite; raise where it is an integer beyond them."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, got {shown(value)}.") from None
+
+
+def shown(value: Any) -> str:
+    """Give a value as an error shows it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits.
+        text = type(value).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
