@@ -116,7 +116,8 @@ def bit_effects(
         raise ValueError(f"n_pictures must be a whole number of at least 0, got {n_pictures!r}.")
     like = None if like is None else as_array(like, "like")
     if like is not None and like.shape[:1] != (len(codes),):
-        raise ValueError(f"like must have one row for each code, {len(codes)}, got shape {like.shape}.")
+        found = len(like) if like.ndim else "one value"
+        raise ValueError(f"like must have one row for each code, {len(codes)}, got {found}.")
     seeds = block_seeds(random_state, len(codes))
     absolute = signed = None
     kept: list[tuple[np.ndarray, np.ndarray]] = []

@@ -125,7 +125,10 @@ def test_vectors_can_be_begun_from_too(vector_encoder, vectors):
             {"start": 0.1, "like": slice(0, 8), "n_steps": 101},
             r"n_steps must be .*\)=100, got 101",
         ),
-        ({"noise": "invert"}, r"noise must be 'random' or 'inverted', got 'invert'. Did you mean 'inverted'"),
+        (
+            {"noise": "invert"},
+            r"noise must be one of \('random', 'inverted'\), got 'invert'. Did you mean 'inverted'",
+        ),
         ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
         ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
         ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 rows, got shape \(2,\)"),

@@ -83,6 +83,7 @@ REFUSED = [
     (HistoryDisplay(0.5).plot, (), {}, "history must be the history_ of a DMZEncoder"),
     (ProbeDisplay(True).plot, (), {}, "The table must be what probe_report gives"),
     (DMZEncoder.paper, (np.array([1, 2]),), {}, "There is no recipe"),
+    (DMZEncoder(4).fit, (np.array([[1e300, 0.0], [0.0, 1.0]]),), {}, r"X has values as large as 1e\+300"),
     (DMZEncoder(4).fit, (RAGGED,), {}, "X must be an array or rows of one length"),
 ]  # fmt: skip
 
