@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+import importlib
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -140,3 +143,39 @@ def keep_freed_memory(device: torch.device) -> Iterator[None]:
         library.mallopt(_MMAP_THRESHOLD, _USUAL)
         library.mallopt(_TRIM_THRESHOLD, 2 * _USUAL)
         library.malloc_trim(0)
+
+
+@functools.cache
+def import_optimizers() -> None:
+    """Import what torch's first optimiser would import.
+
+    That import leaves frames behind in a cycle, and they hold everything on the stack: the model, its
+    optimiser and the data, until Python next looks for cycles. A thread's stack holds nothing of ours.
+    """
+    thread = threading.Thread(target=_import_if_present, args=("torch._dynamo",), daemon=True)
+    thread.start()
+    thread.join()
+
+
+def _import_if_present(name: str) -> None:
+    # What is amiss is for torch to say, when it needs the module.
+    with contextlib.suppress(Exception):
+        importlib.import_module(name)
+
+
+def give_back_memory(device: str | torch.device) -> None:
+    """Give memory that torch keeps for later on a GPU back, so that other processes can have it.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        As in `resolve_device`. Nothing happens where it is a CPU or not there.
+    """
+    try:
+        kind = resolve_device(device).type
+    except ValueError:
+        return
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()

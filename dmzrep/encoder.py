@@ -16,7 +16,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.device import available_device
+from dmzrep.device import available_device, give_back_memory, import_optimizers
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fit_callbacks import CallbackHooks
@@ -483,8 +483,19 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             with the averaged weights of the last step at which all was well, unless there was none.
         """
         self._validate_params()
+        try:
+            fitted, n_steps = self._fit(X, y)
+        finally:
+            # Several fits may share a GPU, such as those of a grid search.
+            give_back_memory(self.device)
+        warn_of_training(fitted, n_steps, stacklevel=3)
+        return self
+
+    def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
+        """Fit; give the fitted attributes and the number of steps. What trained is gone afterwards."""
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
+        import_optimizers()
         seed = draw_seed(self.random_state)
         checkpoints = None
         if self.checkpoint_dir is not None:
@@ -503,8 +514,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
         )
         context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
-        warn_of_training(fitted, trainer.step, stacklevel=3)
-        return self
+        return fitted, trainer.step
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
         """Train for one pass over a further chunk of rows.
@@ -528,6 +538,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self._validate_params()
         continued = hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
+        import_optimizers()
         seed = draw_seed(self.random_state)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
         trainer, start = build_trainer(self, rows, data_format, seed, continued, once)
