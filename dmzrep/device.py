@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import functools
 import importlib
@@ -10,10 +11,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from dmzrep.errors import DeviceUnavailableError, DeviceWarning
+
+Module = TypeVar("Module", bound=nn.Module)
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
@@ -104,6 +109,28 @@ def available_device(device: str | torch.device) -> torch.device:
         return fallback
 
 
+def on_cpu(module: Module) -> Module:
+    """Give a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+
+    The module stays where it is, and its device need not have room for a second one.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Anywhere.
+    """
+    copies: dict[int, Tensor] = {}
+    for part in module.modules():
+        # Tensors that are plain attributes stay behind when a module moves.
+        for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+            if isinstance(tensor, Tensor) and tensor.device.type != "cpu":
+                moved = tensor.detach().cpu()
+                is_parameter = isinstance(tensor, nn.Parameter)
+                copies[id(tensor)] = nn.Parameter(moved, tensor.requires_grad) if is_parameter else moved
+    # What has a copy already is not copied on its device.
+    return copy.deepcopy(module, copies) if copies else module
+
+
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
     """Context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
     if precision == "float32":
@@ -175,7 +202,9 @@ def give_back_memory(device: str | torch.device) -> None:
         kind = resolve_device(device).type
     except ValueError:
         return
-    if kind == "cuda":
-        torch.cuda.empty_cache()
-    elif kind == "mps":
-        torch.mps.empty_cache()
+    # A device that has failed says so at every call; what failed first is the error to see.
+    with contextlib.suppress(RuntimeError):
+        if kind == "cuda":
+            torch.cuda.empty_cache()
+        elif kind == "mps":
+            torch.mps.empty_cache()

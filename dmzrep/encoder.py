@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.device import available_device, give_back_memory, import_optimizers
+from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fit_callbacks import CallbackHooks
@@ -43,8 +42,7 @@ from dmzrep.inputs import (
 )
 from dmzrep.model_card import write_card
 from dmzrep.networks.defaults import paper_recipe
-from dmzrep.networks.model import DiffusionAutoencoder
-from dmzrep.networks.own_backbone import backbone_on_cpu
+from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.onnx_export import write_encoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
@@ -1117,19 +1115,17 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "model_" in state:
-            if self.device_.type != "cpu":
-                # A copy: moving the live model would take it from its device.
-                state["model_"] = copy.deepcopy(self.model_).cpu()
+            state["model_"] = on_cpu(self.model_)
             state["device_"] = torch.device("cpu")
         if isinstance(state["backbone"], torch.nn.Module):
-            state["backbone"] = backbone_on_cpu(state["backbone"])
+            state["backbone"] = on_cpu(state["backbone"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
             self.device_ = available_device(self.device)
-            self.model_ = self.model_.to(self.device_)
+            self.model_ = place(self.model_, self.device_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
