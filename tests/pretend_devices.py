@@ -2,7 +2,8 @@
 
 A tensor on a pretended device holds a tensor on the CPU and does its arithmetic there. It cannot be pickled
 or turned into a NumPy array, it cannot be put together with one of another device, and a device that the
-machine has not got cannot be reached. So what leaves a GPU by mistake is an error, as it would be on a real one.
+machine has not got cannot be reached. So what leaves a GPU by mistake is an error, as it would be on a real
+one.
 """
 
 import contextlib
