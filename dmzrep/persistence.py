@@ -83,7 +83,6 @@ def write_file(path: str | os.PathLike, values: dict[str, Any], arrays: dict[str
         "values": json.dumps(values, allow_nan=True),
         "checksum": _NO_CHECKSUM,
     }
-    arrays = {name: _plain(array) for name, array in arrays.items()}
     header, order = _header(metadata, arrays)
     start, _ = _checksum_place(header)
     digest = hashlib.sha256()
@@ -116,7 +115,7 @@ def _header(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> tuple[by
 
 def _pieces(array: np.ndarray) -> Iterator[memoryview]:
     """An array's bytes, a few MiB at a time."""
-    content = memoryview(array.reshape(-1).view(np.uint8))
+    content = memoryview(_plain(array).reshape(-1).view(np.uint8))
     for start in range(0, len(content), _PIECE):
         yield content[start : start + _PIECE]
 

@@ -59,6 +59,7 @@ def test_a_checkpoints_share_is_of_training_and_checkpoint_together():
     }
 
 
+@pytest.mark.slow
 def test_the_checkpoint_benchmark_writes_a_row_once(tmp_path, monkeypatch):
     monkeypatch.setitem(checkpoint_cost.SIZES, "mnist", ((8, 8), None))
     options = ["--sizes", "mnist", "--fits", "mnist", "--repeats", "2", "--every", "1e-6", "--steps", "3"]
