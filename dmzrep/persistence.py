@@ -87,8 +87,9 @@ def write_file(path: str | os.PathLike, values: dict[str, Any], arrays: dict[str
     start, _ = _checksum_place(header)
     digest = hashlib.sha256()
     # Piece by piece, from where the arrays are: a checkpoint is large, and training waits for it.
+    pieces = (piece for name in order for piece in _pieces(arrays[name]))
     with _replaced(path) as file:
-        for piece in itertools.chain([header], *(_pieces(arrays[name]) for name in order)):
+        for piece in itertools.chain((memoryview(header),), pieces):
             file.write(piece)
             digest.update(piece)
         file.seek(start)
@@ -113,9 +114,9 @@ def _header(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> tuple[by
     return len(text).to_bytes(8, "little") + text, order
 
 
-def _pieces(array: np.ndarray) -> Iterator[memoryview]:
+def _pieces(array: np.ndarray) -> Iterator[memoryview[int]]:
     """An array's bytes, a few MiB at a time."""
-    content = memoryview(_plain(array).reshape(-1).view(np.uint8))
+    content = _plain(array).reshape(-1).view(np.uint8).data
     for start in range(0, len(content), _PIECE):
         yield content[start : start + _PIECE]
 
