@@ -117,18 +117,21 @@ def checkpoint_section() -> str:
             f"{r['seconds']:.3f} ({r['spread'][0]:.3f} to {r['spread'][1]:.3f})",
             f"{r['core_seconds']:.3f}",
             f"{100 * r['share']:.2f} %",
+            f"{100 * r['core_share']:.2f} %",
             f"{r['fit_inside_seconds']:.3f}" if "fit_inside_seconds" in r else "",
             f"{r['fit_longer_seconds']:.3f}" if "fit_longer_seconds" in r else "",
         ]
         for r in last.values()
     ]
-    header = ["networks", "weights", "file", "seconds", "seconds of a core", "share at one a minute"]
+    every = next(r["fit_every"] for r in reversed(rows) if "fit_every" in r)
+    header = ["networks", "weights", "file", "seconds", "seconds of a core"]
+    header += ["share at one a minute", "share of a core"]
     header += ["seconds inside fit", "seconds that fit takes longer"]
     return (
         "## Cost of checkpoints\n\n"
         "Default networks for MNIST and for colour images of 64 x 64 pixels, and the paper's for CIFAR-10. "
         "Medians of checkpoints written one after another; then of those in a fit with one every "
-        f"{rows[-1].get('fit_every', 5.0):g} seconds, and how much longer that fit takes than one without, "
+        f"{every:g} seconds, and how much longer that fit takes than one without, "
         "a checkpoint"
         f"{' (seconds of a core)' if any(r['clock'] == 'cpu' for r in last.values()) else ''}.\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
