@@ -305,7 +305,8 @@ class Trainer:
                 shown = self.processes.mine(self._shown(code[1]))
         leaf = None if shown is None else shown.detach().requires_grad_(shown.requires_grad)
         losses = self._denoising_losses(x0, t, weights / n, leaf)
-        self.timesteps.update(*(self.processes.whole(values) for values in (t, losses)))
+        if self.timesteps.learns:
+            self.timesteps.update(*(self.processes.whole(values) for values in (t, losses)))
         loss = (losses * weights).sum() / n
         roots: list[Tensor] = []
         gradients: list[Tensor | None] = []
@@ -343,8 +344,8 @@ class Trainer:
         return losses
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Logits of the rows of all processes, and relaxed bits drawn from them."""
-        logits = self.processes.whole(self._logits(x0, n_rows))
+        """Logits of the rows of all processes, if a term compares them, and relaxed bits drawn from them."""
+        logits = self.processes.whole(self._logits(x0, n_rows), others=self.code_terms.present)
         z = relaxed_bernoulli(
             logits,
             self._temperature(n_rows),

@@ -66,8 +66,11 @@ class Processes:
         """Take the rows of this process of what all have of a whole batch."""
         return whole
 
-    def whole(self, mine: Tensor) -> Tensor:
-        """The rows of all processes, of which each has its own; gradients reach one's own only."""
+    def whole(self, mine: Tensor, *, others: bool = True) -> Tensor:
+        """The rows of all processes, of which each has its own; gradients reach one's own only.
+
+        Without `others` those of the others are zeros, and nobody waits.
+        """
         return mine
 
     def from_first(self, value: Value) -> Value:
@@ -156,9 +159,10 @@ class SeveralProcesses(Processes):
     def mine(self, whole: Tensor) -> Tensor:
         return whole[self.rows(len(whole))]
 
-    def whole(self, mine: Tensor) -> Tensor:
-        parts = [torch.empty_like(mine, requires_grad=False) for _ in range(self.size)]
-        dist.all_gather(parts, mine.detach().contiguous())
+    def whole(self, mine: Tensor, *, others: bool = True) -> Tensor:
+        parts = [torch.zeros_like(mine, requires_grad=False) for _ in range(self.size)]
+        if others:
+            dist.all_gather(parts, mine.detach().contiguous())
         parts[self.rank] = mine
         return torch.cat(parts)
 
