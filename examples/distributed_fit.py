@@ -5,7 +5,7 @@ are those of one process, up to rounding.
 
     python examples/distributed_fit.py
     torchrun --nproc-per-node 2 examples/distributed_fit.py
-    accelerate launch --num-processes 2 examples/distributed_fit.py
+    accelerate launch --multi_gpu --num_processes 2 examples/distributed_fit.py
 """
 
 import os

@@ -13,8 +13,10 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 
+from benchmarks import processes, results
 from dmzrep import DMZEncoder
 from dmzrep.training import Processes, find_processes
+from dmzrep.training.processes import LAUNCHED
 from tests.fitted_together import CASES, TINY, ends_with, images
 
 SCRIPT = Path(__file__).parent / "fitted_together.py"
@@ -116,12 +118,13 @@ def test_processes_that_differ_or_cannot_share_a_batch_are_refused(folder):
 
 def test_threads_and_workers_of_a_launched_process_train_alone(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv(LAUNCHED, str(os.getpid()))
     found = []
     thread = threading.Thread(target=lambda: found.append(find_processes(True)))
     thread.start()
     thread.join()
     found += Parallel(2)(delayed(find_processes)(True) for _ in range(2))
-    assert [type(processes) for processes in found] == [Processes] * 3
+    assert [type(one) for one in found] == [Processes] * 3
 
 
 def test_one_process_is_all_processes():
@@ -134,6 +137,21 @@ def test_one_process_is_all_processes():
 
 def test_without_accelerate_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv(LAUNCHED, str(os.getpid()))
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(ImportError, match=r"pip install 'dmzrep\[distributed\]'"):
         find_processes(True)
+
+
+@pytest.mark.slow
+def test_the_benchmark_compares_numbers_of_processes(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (256, 28, 28), dtype=np.uint8)
+    labels = np.zeros(256, dtype=np.int64)
+    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    arguments = ["--data", str(tmp_path), "--results", str(tmp_path), "--batch-sizes", "32"]
+    arguments += ["--seconds", "1", "--rounds", "1", "--images", "128"]
+    processes.main(arguments)
+    processes.main(arguments)
+    rows = results.read("processes", tmp_path)
+    assert [(row["processes"], row["batch_size"]) for row in rows] == [(1, 32), (2, 32)]
+    assert all(row["images_per_second"] > 10 for row in rows)

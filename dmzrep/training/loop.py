@@ -221,6 +221,7 @@ class Trainer:
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
         """Train on each row once, or until the time is up; an epoch in progress is gone on with."""
         self.model.train()
+        self.processes.agree_on_time()
         if self.current is None:
             self.current = Epoch.begin(self.order, len(data), self._now(), self.images_seen)
         for positions in self.current.batches(len(data), self._batch_rows(len(data))):
@@ -240,6 +241,7 @@ class Trainer:
         if epoch is None or not epoch.losses:
             return
         self.epoch += 1
+        self.processes.agree_on_time()
         self.seconds = self._now()
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
@@ -394,7 +396,7 @@ class Trainer:
         self.seconds = self.processes.from_first(self.seconds)
         for model in (self.model, self.average.model):
             self.processes.copy_from_first([*model.parameters(), *model.buffers()])
-        self.processes.meet()
+        self.processes.agree_on_time()
 
     @contextmanager
     def _shared_batches(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import multiprocessing
 import os
 import signal
 import threading
@@ -25,6 +24,8 @@ from torch import distributed as dist
 
 Value = TypeVar("Value")
 
+#: Environment variable with the number of the process that a launcher started; its own workers inherit it.
+LAUNCHED = "DMZREP_LAUNCHED_PROCESS"
 #: How long a process waits for the others: longer than the first alone may take to run a callback.
 PATIENCE = timedelta(hours=2)
 
@@ -89,11 +90,14 @@ class Processes:
         return loss
 
     def time(self) -> float:
-        """Seconds of a clock that all processes share, read when they last met."""
+        """Seconds of a clock that all processes share, read when they last agreed on it."""
         return time.perf_counter()
 
+    def agree_on_time(self) -> None:
+        """Read the first process's clock."""
+
     def meet(self) -> None:
-        """Wait for the others; whatever was to interrupt one of them interrupts all.
+        """Agree on the time; whatever was to interrupt one of the processes interrupts all.
 
         Raises
         ------
@@ -197,13 +201,17 @@ class SeveralProcesses(Processes):
     def time(self) -> float:
         return self._time
 
-    def meet(self) -> None:
+    def agree_on_time(self) -> None:
         said = torch.tensor([float(self._interrupted), 0.0], dtype=torch.float64)
         if self.is_first:
             said[1] = time.perf_counter()
         dist.all_reduce(said, group=self._between_cpus)
         interrupted, self._time = said.tolist()
-        if interrupted:
+        self._interrupted = interrupted > 0.0
+
+    def meet(self) -> None:
+        self.agree_on_time()
+        if self._interrupted:
             self._interrupted = False
             raise KeyboardInterrupt
 
@@ -236,6 +244,17 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
+def _is_launched() -> bool:
+    """Whether a launcher has started this process, together with others, rather than one of those."""
+    if not dist.is_available() or int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return False
+    return os.environ.setdefault(LAUNCHED, str(os.getpid())) == str(os.getpid())
+
+
+# Before there can be workers.
+_is_launched()
+
+
 def find_processes(on_cpu: bool) -> Processes:
     """Find the processes that a launcher has started this one with, or the one that is alone.
 
@@ -251,8 +270,6 @@ def find_processes(on_cpu: bool) -> Processes:
     -------
     Processes
     """
-    launched = dist.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1
-    worker = multiprocessing.current_process().name != "MainProcess"
-    if not launched or worker or threading.current_thread() is not threading.main_thread():
+    if not _is_launched() or threading.current_thread() is not threading.main_thread():
         return Processes()
     return SeveralProcesses(on_cpu)
