@@ -139,6 +139,28 @@ def checkpoint_section() -> str:
     )
 
 
+def processes_section() -> str:
+    """Speed of several processes beside one."""
+    rows = {(r["patch_size"], r["batch_size"], r["processes"]): r for r in read("processes")}
+    lines = []
+    for (patch_size, batch_size, n), r in rows.items():
+        alone = rows.get((patch_size, batch_size, 1))
+        if alone is None or n == 1:
+            continue
+        times = r["images_per_second"] / alone["images_per_second"]
+        speeds = (f"{one['images_per_second']:.0f}" for one in (alone, r))
+        lines.append([patch_size, batch_size, n, *speeds, f"{times:.2f}x"])
+    last = next(reversed(rows.values()))
+    header = ["patch size", "batch size", "processes", "images/s, one", "images/s, all", "times"]
+    return (
+        "## Several processes, one core each\n\n"
+        f"Training on MNIST in {last['precision']}, the batch shared by processes of one thread; medians of "
+        f"{last['rounds']} runs of {last['seconds']:g} s, and one process on one core beside them.\n\n"
+        f"{table(header, lines)}\n\n{machine(list(rows.values()))} "
+        "Made by `python -m benchmarks.processes`.\n"
+    )
+
+
 def demo_section() -> str:
     """What the demo prints, over seeds."""
     rows = read("quickstart")
@@ -208,6 +230,7 @@ def main() -> None:
     """Write the page."""
     sections = {RESULTS: quality_sections, "starts": starts_section, "training_speed": speed_section}
     sections |= {"use_cost": use_section, "memory": memory_section, "checkpoint_cost": checkpoint_section}
+    sections |= {"processes": processes_section}
     sections |= {"quickstart": demo_section}
     sections |= {**SAMPLES, **CODES, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]

@@ -29,7 +29,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device.
+        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device; CUDA without a number is the current
+        device.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
             raise DeviceUnavailableError(
                 f"device={device!r} was asked for, but there are only {count} CUDA devices."
             )
-        return torch.device("cuda", resolved.index or 0)
+        # Where several processes share a machine, each has its own current device.
+        return torch.device("cuda", torch.cuda.current_device() if resolved.index is None else resolved.index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
             f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."

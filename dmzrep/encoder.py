@@ -15,7 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu
+from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu, resolve_device
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fit_callbacks import CallbackHooks
@@ -50,7 +50,7 @@ from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
 from dmzrep.sampling_options import check_sampling
-from dmzrep.training import Checkpoints, Hooks, Trainer
+from dmzrep.training import Checkpoints, Hooks, Trainer, find_processes
 
 #: Rows from which a later chunk of `partial_fit` stands for the data.
 CHUNK_ROWS = 1000
@@ -170,7 +170,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Seconds of training at most, the encoder's start included; the learning rate follows whichever
         limit is nearer. A run that time ends is not reproducible to the bit.
     batch_size : int, default=64
-        Rows a step.
+        Rows a step. Several processes share them; see `docs/scale.md`.
+    micro_batch_size : "auto" or int, default="auto"
+        Rows of a step, of each process, that the denoiser works on at a time, at most: fewer need less
+        memory, and learn the same. ``"auto"`` is all of them. Either way the number is halved, with a
+        warning, when memory runs out.
     learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
@@ -344,6 +348,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         max_iter=200,
         max_time=None,
         batch_size=64,
+        micro_batch_size="auto",
         learning_rate=2e-3,
         encoder_learning_rate="auto",
         final_learning_rate=0.02,
@@ -403,6 +408,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.max_iter = max_iter
         self.max_time = max_time
         self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
         self.learning_rate = learning_rate
         self.encoder_learning_rate = encoder_learning_rate
         self.final_learning_rate = final_learning_rate
@@ -494,18 +500,24 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()
-        seed = draw_seed(self.random_state)
+        processes = find_processes(resolve_device(self.device).type == "cpu")
+        seed = processes.from_first(draw_seed(self.random_state))
         checkpoints = None
         if self.checkpoint_dir is not None:
             checkpoints = Checkpoints(
-                self.checkpoint_dir, every=self.checkpoint_every, keep=self.checkpoint_keep
+                self.checkpoint_dir,
+                every=self.checkpoint_every,
+                keep=self.checkpoint_keep,
+                processes=processes,
             )
             if self.random_state is None and checkpoints.seed is not None:
                 seed = checkpoints.seed
-        trainer, start = build_trainer(self, rows, data_format, seed, continued, checkpoints=checkpoints)
+        trainer, start = build_trainer(
+            self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
+        )
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        hooks: list[Hooks] = [CallbackHooks(self, context, X, y, data_format)]
+        hooks: list[Hooks] = [CallbackHooks(self, context, X, y, data_format)] if processes.is_first else []
         if checkpoints is not None:
             hooks.append(checkpoints)
         fitted = self._train(
@@ -537,9 +549,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         continued = hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()
-        seed = draw_seed(self.random_state)
+        processes = find_processes(resolve_device(self.device).type == "cpu")
+        seed = processes.from_first(draw_seed(self.random_state))
         once = {"max_iter": 1, "final_learning_rate": 1.0}
-        trainer, start = build_trainer(self, rows, data_format, seed, continued, once)
+        trainer, start = build_trainer(self, rows, data_format, seed, continued, once, processes=processes)
         small = continued and len(rows) < CHUNK_ROWS
         fitted = self._train(
             attributes | start, trainer, rows, data_format, seed, [], keep_state=True, small_chunk=small
