@@ -33,6 +33,7 @@ from dmzrep.training import (
     Checkpoints,
     HookList,
     Hooks,
+    Processes,
     ProgressBar,
     RandomAffine,
     Trainer,
@@ -58,6 +59,7 @@ def build_trainer(
     continued: bool,
     overrides: dict[str, Any] | None = None,
     checkpoints: Checkpoints | None = None,
+    processes: Processes | None = None,
 ) -> tuple[Trainer, dict[str, str | None]]:
     """Build the networks, or take the fitted ones or a checkpoint's, and what trains them.
 
@@ -77,6 +79,8 @@ def build_trainer(
         Parameters that differ from the estimator's.
     checkpoints : Checkpoints, optional
         Their run is taken up where there is one and training does not go on from the fitted model.
+    processes : Processes, optional
+        Those that train together; by default this one alone.
 
     Returns
     -------
@@ -87,12 +91,13 @@ def build_trainer(
     Raises
     ------
     ValueError
-        Parameters do not go together, with the data, or with the fitted model.
+        Parameters do not go together, with the data, with the fitted model, or with the number of processes.
     CheckpointMismatchError
         The checkpoints are of another run.
     """
     begun = time.perf_counter()
     params = estimator.get_params(deep=False) | (overrides or {})
+    processes = processes or Processes()
     device = resolve_device(params["device"])
 
     @functools.cache
@@ -130,7 +135,8 @@ def build_trainer(
         keep_frozen(model.denoiser, params["backbone"])
         shape = network.data_shape, network.latent_dim, network.learn_variance
         check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
-    trainer = Trainer(model, objective, config, seed)
+    trainer = Trainer(model, objective, config, seed, processes)
+    _check_shares(trainer, rows, data_format, params, seed)
     if checkpoints is not None:
         checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
     state = getattr(estimator, "_training_state", None)
@@ -145,6 +151,33 @@ def build_trainer(
         # The start counts as training: it is a part of what `max_time` allows.
         trainer.seconds = time.perf_counter() - begun
     return trainer, settled
+
+
+def _check_shares(
+    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
+) -> None:
+    """Check that several processes can share each batch, and train one model on one data set."""
+    processes = trainer.processes
+    if processes.size == 1:
+        return
+    batch_size, device = trainer.config.batch_size, params["device"]
+    if batch_size % processes.size or len(rows) < 2 * processes.size:
+        raise ValueError(
+            f"{processes.size} processes share each batch evenly, so batch_size must be a multiple of "
+            f"{processes.size}, and X must have at least {2 * processes.size} rows. Got "
+            f"batch_size={batch_size} and {len(rows)} rows."
+        )
+    others = processes.from_all((run_identity(trainer, rows, data_format, params, seed), str(trainer.device)))
+    differences = {name for other, _ in others for name in other if other.get(name) != others[0][0].get(name)}
+    if differences:
+        raise ValueError(
+            "All processes must fit the same parameters to the same data, but they differ in "
+            f"{', '.join(sorted(differences))}. Give each of them all of X; they share its rows."
+        )
+    if trainer.device.type == "cuda" and torch.device(str(device).replace("auto", "cuda")).index is not None:
+        raise ValueError(
+            f"device={device!r} puts all processes on one card. Use device='auto', by which each has its own."
+        )
 
 
 def _set_start(
@@ -210,12 +243,14 @@ def train(
     data, validation = (
         TrainingData(rows, data_format.to_model, part, trainer.device) for part in (kept, held_out)
     )
-    if estimator.verbose:
+    if estimator.verbose and trainer.processes.is_first:
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     begun = trainer.step
     # Where nothing draws from torch's own generators, fits in several threads need not wait.
-    with seeded_torch(seed, devices) if trainer.draws_from_torch else nullcontext():
+    # What dropout draws differs between processes, whose rows do.
+    seed_of_rank = seed + trainer.processes.rank
+    with seeded_torch(seed_of_rank, devices) if trainer.draws_from_torch else nullcontext():
         try:
             trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
         except TrainingDivergedError as error:

@@ -1,6 +1,7 @@
 """The demo runs as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,24 @@ def test_an_example_says_where_it_looked_for_data(tmp_path):
     done = subprocess.run([sys.executable, script, "--data", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"There is no {tmp_path / 'avatars64.npz'}" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+        # accelerate's way to start several processes; without GPUs they train on CPUs.
+        ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"],
+    ],
+    ids=["torchrun", "accelerate"],
+)
+def test_the_same_script_fits_in_two_processes(launcher, tmp_path):
+    script = str(ROOT / "examples" / "distributed_fit.py")
+    arguments = ["--seconds", "2", "--images", "600", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", *launcher, script, *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2 processes,") == 1 and "DMZEncoder.fit" in done.stderr
+    assert (tmp_path / "out" / "distributed.safetensors").exists()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,8 +17,9 @@ from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks.codes import relaxed_bernoulli
 from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.networks.normalisation import BatchNorm
 from dmzrep.random import set_torch_states, torch_states
-from dmzrep.training.augmentation import random_flip
+from dmzrep.training.augmentation import flip
 from dmzrep.training.code_terms import CodeTerms
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
@@ -26,6 +27,8 @@ from dmzrep.training.divergence import DivergenceGuard
 from dmzrep.training.ema import WeightAverage
 from dmzrep.training.hidden_bits import drop_codes, keep_prefixes
 from dmzrep.training.hooks import Hooks
+from dmzrep.training.micro_batches import MicroBatches
+from dmzrep.training.processes import Processes
 from dmzrep.training.progress import Epoch
 from dmzrep.training.validation import validation_losses
 
@@ -63,6 +66,8 @@ class Trainer:
         Settings.
     seed : int
         Decides the order of the data, the timesteps and all noise.
+    processes : Processes, optional
+        Those that train the same model together; by default this one alone.
 
     Attributes
     ----------
@@ -80,8 +85,16 @@ class Trainer:
         Ends a run whose losses or weights are no numbers.
     """
 
-    def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
+    def __init__(
+        self,
+        model: DiffusionAutoencoder,
+        objective: Objective,
+        config: TrainingConfig,
+        seed: int,
+        processes: Processes | None = None,
+    ):
         self.model = model
+        self.processes = processes or Processes()
         self.objective = objective
         self.config = config
         self.device = next(model.parameters()).device
@@ -93,6 +106,7 @@ class Trainer:
             fused=True,
         )
         self.code_terms = CodeTerms(config)
+        self.micro_batches = MicroBatches(config.micro_batch_size)
         self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
         # Order and timesteps come from a CPU generator, noise from one on the device.
         self.order = torch.Generator().manual_seed(seed)
@@ -153,7 +167,8 @@ class Trainer:
             to where they were last found to be numbers.
         """
         hooks = hooks or Hooks()
-        self._clock = time.perf_counter() - self.seconds
+        self._come_together()
+        self._clock = self.processes.time() - self.seconds
         # A run that has just begun makes a step at least, however long its start took.
         out_of_time = self.step > 0 and self._time_is_up()
         self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
@@ -181,7 +196,7 @@ class Trainer:
     def _run(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
         """Run epochs; `stopped` says what ended them."""
         try:
-            with keep_freed_memory(self.device):
+            with keep_freed_memory(self.device), self.processes.keeping_interrupts(), self._shared_batches():
                 self._run_epochs(data, validation, hooks)
             self.stopped = self.stopped or "max_iter"
         except KeyboardInterrupt:
@@ -196,7 +211,7 @@ class Trainer:
             self.run_epoch(data, hooks)
             if validation is not None and len(validation):
                 self.history[-1].update(self.validate(validation))
-            if hooks.epoch_end(self):
+            if any(self.processes.from_all(hooks.epoch_end(self))):
                 self.stopped = "callback"
             elif self._time_is_up():
                 self.stopped = "max_time"
@@ -206,10 +221,12 @@ class Trainer:
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
         """Train on each row once, or until the time is up; an epoch in progress is gone on with."""
         self.model.train()
+        self.processes.agree_on_time()
         if self.current is None:
             self.current = Epoch.begin(self.order, len(data), self._now(), self.images_seen)
-        for positions in self.current.batches(len(data), min(self.config.batch_size, len(data))):
-            loss = self.train_step(data.batch(positions), len(data))
+        for positions in self.current.batches(len(data), self._batch_rows(len(data))):
+            self.processes.meet()
+            loss = self.train_step(data.batch(self.processes.mine(positions)), len(data))
             self.current.losses.append(loss)
             self.guard.step_end(self, loss)
             hooks.step_end(self, loss)
@@ -224,6 +241,7 @@ class Trainer:
         if epoch is None or not epoch.losses:
             return
         self.epoch += 1
+        self.processes.agree_on_time()
         self.seconds = self._now()
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
@@ -248,22 +266,23 @@ class Trainer:
         )
 
     def train_step(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Make one step on a batch in model units; give its mean loss, detached."""
+        """Make one step on this process's share of a batch, in model units; give the batch's mean loss."""
+        n = len(x0) * self.processes.size
         if self.config.flip:
-            x0 = random_flip(x0, self.order)
+            x0 = flip(x0, self.processes.mine(torch.rand(n, generator=self.order) < 0.5))
         self._set_learning_rates(n_rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._batch_loss(x0, n_rows)
-        self.scaler.scale(loss).backward()
+        loss = self.processes.sum_gradients(self.model.parameters(), loss)
         self.scaler.unscale_(self.optimizer)
         if math.isfinite(self.config.gradient_clip):
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        self.images_seen += len(x0)
-        self.average.update(self.images_seen, len(x0))
-        return loss.detach()
+        self.images_seen += n
+        self.average.update(self.images_seen, n)
+        return loss
 
     # -- parts of a step -----------------------------------------------------------------------
 
@@ -272,24 +291,63 @@ class Trainer:
             group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
 
     def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Mean loss of a batch; the timesteps' sampler takes note of it."""
-        t, weights = self.timesteps.sample(len(x0), self.order)
+        """Leave the gradients of a batch's mean loss in the weights; give this process's part of the loss.
+
+        The code is made of the whole batch, whose rows its normalisation and terms compare. The denoiser,
+        which needs most of the memory, then takes a part of the rows at a time, and what the code is to
+        learn from all parts goes back to the encoder at once.
+        """
+        n = len(x0) * self.processes.size
+        t, weights = (self.processes.mine(drawn) for drawn in self.timesteps.sample(n, self.order))
         t, weights = t.to(self.device), weights.to(self.device)
         with autocast(self.config.precision, self.device):
-            code = None
+            code = shown = None
             if self.model.config.conditioning != "none":
                 code = self._code(x0, n_rows)
-            z = None if code is None else self._shown(code[1])
-            losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
-        self.timesteps.update(t, losses.detach())
-        loss = (losses * weights).mean()
-        if code is None or not self.code_terms.present:
-            return loss
-        return loss + self.code_terms(*code, loss.detach())
+                shown = self.processes.mine(self._shown(code[1]))
+        leaf = None if shown is None else shown.detach().requires_grad_(shown.requires_grad)
+        losses = self._denoising_losses(x0, t, weights / n, leaf)
+        if self.timesteps.learns:
+            self.timesteps.update(*(self.processes.whole(values) for values in (t, losses)))
+        loss = (losses * weights).sum() / n
+        roots: list[Tensor] = []
+        gradients: list[Tensor | None] = []
+        if shown is not None and leaf is not None and leaf.grad is not None:
+            roots, gradients = [shown], [leaf.grad]
+        if code is not None and self.code_terms.present:
+            terms = self.code_terms(*code, self.processes.whole(loss[None]).sum())
+            if terms.requires_grad:
+                roots, gradients = [*roots, self.scaler.scale(terms)], [*gradients, None]
+            # Every process has the terms of all rows.
+            loss = loss + terms.detach() / self.processes.size
+        if roots:
+            torch.autograd.backward(roots, gradients)
+        return loss
+
+    def _denoising_losses(self, x0: Tensor, t: Tensor, shares: Tensor, z: Tensor | None) -> Tensor:
+        """Losses of rows, detached; gradients of their sum, each by its share, are left in weights and z."""
+        noise, perturbation = self._randn(x0), self._perturbation(x0)
+        losses = torch.zeros(len(x0), device=self.device)
+        leaves = [*self.model.denoiser.parameters(), *([] if z is None else [z])]
+
+        def denoise(part: slice) -> None:
+            codes, extra = (None if values is None else values[part] for values in (z, perturbation))
+            rows = x0[part], t[part], codes, noise[part], extra
+            with autocast(self.config.precision, self.device):
+                of_part = self.objective.losses(self._denoiser, *rows)
+            losses[part] = of_part.detach()
+            self.scaler.scale((of_part * shares[part]).sum()).backward()
+
+        def forget() -> None:
+            for leaf in leaves:
+                leaf.grad = None
+
+        self.micro_batches.run(len(x0), denoise, forget)
+        return losses
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Logits of a batch, and relaxed bits drawn from them."""
-        logits = self._logits(x0, n_rows)
+        """Logits of the rows of all processes, if a term compares them, and relaxed bits drawn from them."""
+        logits = self.processes.whole(self._logits(x0, n_rows), others=self.code_terms.present)
         z = relaxed_bernoulli(
             logits,
             self._temperature(n_rows),
@@ -311,7 +369,8 @@ class Trainer:
         if view is None:
             return self._encoder(x0).float()
         if not self._encoder_rests(n_rows):
-            return self._encoder(view(x0, self.order)).float()
+            maps = view.draw(len(x0) * self.processes.size, self.order)
+            return self._encoder(view.move(x0, self.processes.mine(maps))).float()
         # The encoder rests, and the denoiser gets to know its codes of images as they are.
         with torch.no_grad():
             return self._encoder(x0).float()
@@ -323,16 +382,43 @@ class Trainer:
         return self.config.temperature
 
     def _randn(self, like: Tensor) -> Tensor:
-        noise = torch.randn(like.shape, generator=self.noise, device=like.device)
-        return noise.contiguous(memory_format=memory_format(self.model.config))
+        n = len(like) * self.processes.size
+        noise = torch.randn((n, *like.shape[1:]), generator=self.noise, device=like.device)
+        return self.processes.mine(noise).contiguous(memory_format=memory_format(self.model.config))
 
     def _perturbation(self, x0: Tensor) -> Tensor | None:
         return self._randn(x0) if self.objective.input_perturbation else None
 
+    # -- several processes ---------------------------------------------------------------------
+
+    def _come_together(self) -> None:
+        """Begin with the weights and the clock of the first process."""
+        self.seconds = self.processes.from_first(self.seconds)
+        for model in (self.model, self.average.model):
+            self.processes.copy_from_first([*model.parameters(), *model.buffers()])
+        self.processes.agree_on_time()
+
+    @contextmanager
+    def _shared_batches(self) -> Iterator[None]:
+        """Normalise batches by the rows of all processes, for as long as the context lasts."""
+        norms = _batch_norms(self.model)
+        for norm in norms:
+            norm.total = self.processes.total
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.total = None
+
+    def _batch_rows(self, n_rows: int) -> int:
+        """Rows of a batch, of all processes."""
+        size = min(self.config.batch_size, n_rows)
+        return size - size % self.processes.size
+
     # -- time and schedule ---------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self.seconds if self._clock is None else time.perf_counter() - self._clock
+        return self.seconds if self._clock is None else self.processes.time() - self._clock
 
     def _time_is_up(self) -> bool:
         limit = self.config.max_time
@@ -340,8 +426,7 @@ class Trainer:
 
     def progress(self, n_rows: int) -> float:
         """Share of the run that is done, in [0, 1], by epochs or by time, whichever is further."""
-        size = min(self.config.batch_size, n_rows)
-        steps_per_epoch = max(1, n_rows // size)
+        steps_per_epoch = max(1, n_rows // self._batch_rows(n_rows))
         done = (self.step - self._start_step) / (self.config.max_epochs * steps_per_epoch)
         if self.config.max_time is not None:
             done = max(done, (self._now() - self._start_seconds) / self.config.max_time)
@@ -438,7 +523,7 @@ class Trainer:
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""
         encoder = self.average.model.encoder
-        norms = [m for m in encoder.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+        norms = _batch_norms(encoder)
         if not norms or not self.step:
             return
         momenta = [norm.momentum for norm in norms]
@@ -453,6 +538,10 @@ class Trainer:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def _batch_norms(module: nn.Module) -> list[BatchNorm]:
+    return [part for part in module.modules() if isinstance(part, BatchNorm)]
 
 
 def _on_cpu(value: Any) -> Any:
