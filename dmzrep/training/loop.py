@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dmzrep.device import autocast, keep_freed_memory
+from dmzrep.device import keep_freed_memory
 from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.networks.codes import relaxed_bernoulli
-from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.networks.model import DiffusionAutoencoder
 from dmzrep.networks.normalisation import BatchNorm
 from dmzrep.random import set_torch_states, torch_states
 from dmzrep.training.augmentation import flip
-from dmzrep.training.code_terms import CodeTerms
+from dmzrep.training.batch_loss import BatchLoss
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
 from dmzrep.training.divergence import DivergenceGuard
 from dmzrep.training.ema import WeightAverage
-from dmzrep.training.hidden_bits import drop_codes, keep_prefixes
 from dmzrep.training.hooks import Hooks
-from dmzrep.training.micro_batches import MicroBatches
 from dmzrep.training.processes import Processes
 from dmzrep.training.progress import Epoch
 from dmzrep.training.validation import validation_losses
 
 #: Rows that re-estimate the statistics of batch normalisation after training, at most.
 STATISTICS_ROWS = 8192
-#: Share of a run, at its end, in which an encoder that was shown other views is kept as it is.
-RESTING_SHARE = 0.15
 
 
 def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
@@ -53,7 +47,7 @@ def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_r
     return groups
 
 
-class Trainer:
+class Trainer(BatchLoss):
     """Trains a diffusion autoencoder.
 
     Parameters
@@ -93,11 +87,7 @@ class Trainer:
         seed: int,
         processes: Processes | None = None,
     ):
-        self.model = model
-        self.processes = processes or Processes()
-        self.objective = objective
-        self.config = config
-        self.device = next(model.parameters()).device
+        super().__init__(model, objective, config, seed, processes or Processes())
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.ema_half_life)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(model, config.weight_decay, config.encoder_rate),
@@ -105,14 +95,7 @@ class Trainer:
             betas=(0.9, 0.99),
             fused=True,
         )
-        self.code_terms = CodeTerms(config)
-        self.micro_batches = MicroBatches(config.micro_batch_size)
-        self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
-        # Order and timesteps come from a CPU generator, noise from one on the device.
-        self.order = torch.Generator().manual_seed(seed)
-        self.noise = torch.Generator(self.device).manual_seed(seed + 1)
         self.validation_seed = seed + 2
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.epoch = self.step = self.images_seen = 0
         self.seconds = 0.0
         self._start_epoch = self._start_step = 0
@@ -123,10 +106,6 @@ class Trainer:
         self.guard = DivergenceGuard(self.average.model)
         self._clock: float | None = None
         self._torch_states: dict[str, Tensor] = {}
-        self._denoiser: Callable[..., Tensor] = model.denoiser
-        self._encoder: Callable[..., Tensor] = model.encoder
-        if config.compile:
-            self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
 
     @property
     def draws_from_torch(self) -> bool:
@@ -284,111 +263,6 @@ class Trainer:
         self.average.update(self.images_seen, n)
         return loss
 
-    # -- parts of a step -----------------------------------------------------------------------
-
-    def _set_learning_rates(self, n_rows: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
-
-    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Leave the gradients of a batch's mean loss in the weights; give this process's part of the loss.
-
-        The code is made of the whole batch, whose rows its normalisation and terms compare. The denoiser,
-        which needs most of the memory, then takes a part of the rows at a time, and what the code is to
-        learn from all parts goes back to the encoder at once.
-        """
-        n = len(x0) * self.processes.size
-        t, weights = (self.processes.mine(drawn) for drawn in self.timesteps.sample(n, self.order))
-        t, weights = t.to(self.device), weights.to(self.device)
-        with autocast(self.config.precision, self.device):
-            code = shown = None
-            if self.model.config.conditioning != "none":
-                code = self._code(x0, n_rows)
-                shown = self.processes.mine(self._shown(code[1]))
-        leaf = None if shown is None else shown.detach().requires_grad_(shown.requires_grad)
-        losses = self._denoising_losses(x0, t, weights / n, leaf)
-        if self.timesteps.learns:
-            self.timesteps.update(*(self.processes.whole(values) for values in (t, losses)))
-        loss = (losses * weights).sum() / n
-        roots: list[Tensor] = []
-        gradients: list[Tensor | None] = []
-        if shown is not None and leaf is not None and leaf.grad is not None:
-            roots, gradients = [shown], [leaf.grad]
-        if code is not None and self.code_terms.present:
-            terms = self.code_terms(*code, self.processes.whole(loss[None]).sum())
-            if terms.requires_grad:
-                roots, gradients = [*roots, self.scaler.scale(terms)], [*gradients, None]
-            # Every process has the terms of all rows.
-            loss = loss + terms.detach() / self.processes.size
-        if roots:
-            torch.autograd.backward(roots, gradients)
-        return loss
-
-    def _denoising_losses(self, x0: Tensor, t: Tensor, shares: Tensor, z: Tensor | None) -> Tensor:
-        """Losses of rows, detached; gradients of their sum, each by its share, are left in weights and z."""
-        noise, perturbation = self._randn(x0), self._perturbation(x0)
-        losses = torch.zeros(len(x0), device=self.device)
-        leaves = [*self.model.denoiser.parameters(), *([] if z is None else [z])]
-
-        def denoise(part: slice) -> None:
-            codes, extra = (None if values is None else values[part] for values in (z, perturbation))
-            rows = x0[part], t[part], codes, noise[part], extra
-            with autocast(self.config.precision, self.device):
-                of_part = self.objective.losses(self._denoiser, *rows)
-            losses[part] = of_part.detach()
-            self.scaler.scale((of_part * shares[part]).sum()).backward()
-
-        def forget() -> None:
-            for leaf in leaves:
-                leaf.grad = None
-
-        self.micro_batches.run(len(x0), denoise, forget)
-        return losses
-
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Logits of the rows of all processes, if a term compares them, and relaxed bits drawn from them."""
-        logits = self.processes.whole(self._logits(x0, n_rows), others=self.code_terms.present)
-        z = relaxed_bernoulli(
-            logits,
-            self._temperature(n_rows),
-            straight_through=self.config.straight_through,
-            generator=self.noise,
-        )
-        return logits, z
-
-    def _shown(self, z: Tensor) -> Tensor:
-        """What the denoiser is shown of the relaxed bits."""
-        if self.config.ordered:
-            z = keep_prefixes(z, self.noise)
-        if self.config.code_dropout:
-            z = drop_codes(z, self.config.code_dropout, self.noise)
-        return z
-
-    def _logits(self, x0: Tensor, n_rows: int) -> Tensor:
-        view = self.config.encoder_view
-        if view is None:
-            return self._encoder(x0).float()
-        if not self._encoder_rests(n_rows):
-            maps = view.draw(len(x0) * self.processes.size, self.order)
-            return self._encoder(view.move(x0, self.processes.mine(maps))).float()
-        # The encoder rests, and the denoiser gets to know its codes of images as they are.
-        with torch.no_grad():
-            return self._encoder(x0).float()
-
-    def _encoder_rests(self, n_rows: int) -> bool:
-        return self.progress(n_rows) >= 1.0 - RESTING_SHARE
-
-    def _temperature(self, n_rows: int) -> float:
-        return self.config.temperature
-
-    def _randn(self, like: Tensor) -> Tensor:
-        n = len(like) * self.processes.size
-        noise = torch.randn((n, *like.shape[1:]), generator=self.noise, device=like.device)
-        return self.processes.mine(noise).contiguous(memory_format=memory_format(self.model.config))
-
-    def _perturbation(self, x0: Tensor) -> Tensor | None:
-        return self._randn(x0) if self.objective.input_perturbation else None
-
     # -- several processes ---------------------------------------------------------------------
 
     def _come_together(self) -> None:
@@ -431,6 +305,10 @@ class Trainer:
         if self.config.max_time is not None:
             done = max(done, (self._now() - self._start_seconds) / self.config.max_time)
         return min(max(done, 0.0), 1.0)
+
+    def _set_learning_rates(self, n_rows: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
 
     def _rate(self, n_rows: int) -> float:
         """Share of the peak learning rate at this step: linear warm-up, then cosine decay."""
