@@ -15,13 +15,13 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu, resolve_device
+from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_attributes import warn_of_training
 from dmzrep.fitted_state import fitted_state, restore_fitted
-from dmzrep.fitting import build_trainer, train
+from dmzrep.fitting import begin_run, build_trainer, train
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import (
     StartingRows,
@@ -50,7 +50,7 @@ from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.random import draw_seed, row_seeds
 from dmzrep.rows import Rows
 from dmzrep.sampling_options import check_sampling
-from dmzrep.training import Checkpoints, Hooks, Trainer, find_processes
+from dmzrep.training import Checkpoints, Hooks, Trainer
 
 #: Rows from which a later chunk of `partial_fit` stands for the data.
 CHUNK_ROWS = 1000
@@ -173,8 +173,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Rows a step. Several processes share them; see `docs/scale.md`.
     micro_batch_size : "auto" or int, default="auto"
         Rows of a step, of each process, that the denoiser works on at a time, at most: fewer need less
-        memory, and learn the same. ``"auto"`` is all of them. Either way the number is halved, with a
-        warning, when memory runs out.
+        memory, and learn the same, unless a `backbone` of yours normalises batches. ``"auto"`` is all of
+        them. Either way the number is halved, with a warning, when memory runs out in the denoiser.
     learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
@@ -500,8 +500,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()
-        processes = find_processes(resolve_device(self.device).type == "cpu")
-        seed = processes.from_first(draw_seed(self.random_state))
+        processes, seed = begin_run(self, continued)
         checkpoints = None
         if self.checkpoint_dir is not None:
             checkpoints = Checkpoints(
@@ -516,14 +515,17 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
         )
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        hooks: list[Hooks] = [CallbackHooks(self, context, X, y, data_format)] if processes.is_first else []
+        hooks: list[Hooks] = []
+        if processes.is_first:
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            hooks.append(CallbackHooks(self, context, X, y, data_format))
         if checkpoints is not None:
             hooks.append(checkpoints)
         fitted = self._train(
             attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
         )
-        context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
+        if processes.is_first:
+            context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
         return fitted, trainer.step
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
@@ -549,8 +551,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         continued = hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()
-        processes = find_processes(resolve_device(self.device).type == "cpu")
-        seed = processes.from_first(draw_seed(self.random_state))
+        processes, seed = begin_run(self, continued)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
         trainer, start = build_trainer(self, rows, data_format, seed, continued, once, processes=processes)
         small = continued and len(rows) < CHUNK_ROWS

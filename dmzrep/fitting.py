@@ -26,7 +26,7 @@ from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.networks.own_backbone import check_backbone, copy_backbone, keep_frozen
 from dmzrep.own_denoiser import has_own_denoiser
-from dmzrep.random import seeded_torch
+from dmzrep.random import draw_seed, seeded_torch
 from dmzrep.rows import Rows, to_tensor
 from dmzrep.training import (
     VALIDATION_ROWS,
@@ -40,6 +40,7 @@ from dmzrep.training import (
     TrainingConfig,
     TrainingData,
     are_aligned,
+    find_processes,
     prefix_lengths,
     set_invariant_start,
     set_layout_start,
@@ -49,6 +50,36 @@ from dmzrep.training import (
 
 #: Rows from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
 START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
+
+
+def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
+    """Find the processes that train together, and the seed of their run.
+
+    Parameters
+    ----------
+    estimator : DMZEncoder
+        Gives its parameters.
+    continued : bool
+        Whether training goes on from the fitted model.
+
+    Returns
+    -------
+    processes : Processes
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        Processes want runs that end at different places.
+    """
+    processes = find_processes(resolve_device(estimator.device))
+    names = ("max_iter", "checkpoint_every", "early_stopping", "n_iter_no_change", "warm_start")
+    wanted: dict[str, Any] = {name: repr(getattr(estimator, name)) for name in names}
+    wanted["checkpoint_dir"] = estimator.checkpoint_dir is not None
+    state = getattr(estimator, "_training_state", None) if continued else None
+    wanted["the fitted model's training"] = (continued, None if state is None else state["counters"][:3])
+    _check_alike(processes, wanted)
+    return processes, processes.from_first(draw_seed(estimator.random_state))
 
 
 def build_trainer(
@@ -112,6 +143,7 @@ def build_trainer(
     known = vars(estimator) if continued else checkpoints.settled if checkpoints is not None else {}
     names = ("init", "encoder_augment")
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
+    params["max_time"] = processes.from_first(params["max_time"])
     params |= resolve_start(params, data_format, aligned)
     settled = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format)
@@ -157,26 +189,30 @@ def _check_shares(
     trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
 ) -> None:
     """Check that several processes can share each batch, and train one model on one data set."""
-    processes = trainer.processes
+    processes, batch_size = trainer.processes, trainer.config.batch_size
     if processes.size == 1:
         return
-    batch_size, device = trainer.config.batch_size, params["device"]
-    if batch_size % processes.size or len(rows) < 2 * processes.size:
+    if batch_size % processes.size:
         raise ValueError(
             f"{processes.size} processes share each batch evenly, so batch_size must be a multiple of "
-            f"{processes.size}, and X must have at least {2 * processes.size} rows. Got "
-            f"batch_size={batch_size} and {len(rows)} rows."
+            f"{processes.size}. Got batch_size={batch_size}."
         )
-    others = processes.from_all((run_identity(trainer, rows, data_format, params, seed), str(trainer.device)))
-    differences = {name for other, _ in others for name in other if other.get(name) != others[0][0].get(name)}
+    if trainer.device != processes.device:
+        raise ValueError(
+            f"device={params['device']!r} puts this process on {trainer.device}, but its launcher wants it "
+            f"on {processes.device}. Use device='auto', by which each process has a device of its own."
+        )
+    _check_alike(processes, run_identity(trainer, rows, data_format, params, seed))
+
+
+def _check_alike(processes: Processes, wanted: dict[str, Any]) -> None:
+    """Check that all processes want the same; names are those of parameters, or "data"."""
+    first, *others = processes.from_all(wanted)
+    differences = {name for other in others for name in first if other.get(name) != first[name]}
     if differences:
         raise ValueError(
             "All processes must fit the same parameters to the same data, but they differ in "
             f"{', '.join(sorted(differences))}. Give each of them all of X; they share its rows."
-        )
-    if trainer.device.type == "cuda" and torch.device(str(device).replace("auto", "cuda")).index is not None:
-        raise ValueError(
-            f"device={device!r} puts all processes on one card. Use device='auto', by which each has its own."
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
@@ -110,6 +111,49 @@ def refused(X: np.ndarray, **params: Any) -> str:
     return "no error"
 
 
+class Uneven(torch.nn.Module):
+    """A denoiser whose batch normalisation and use of its layers differ from process to process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.code = torch.nn.Linear(8, 8)
+        self.extra = torch.nn.Conv2d(8, 8, 3, padding=1)
+        self.last = torch.nn.Conv2d(8, 1, 3, padding=1)
+
+    def forward(self, x, t, z):
+        h = self.norm(self.first(x)) + self.code(z)[:, :, None, None]
+        if self.training and torch.rand(()) < 0.5:
+            h = h + self.extra(h)
+        return self.last(torch.relu(h))
+
+
+class Damaged:
+    """Images of which one read fails, counted from 1."""
+
+    def __init__(self, images: np.ndarray, at: int | None):
+        self.images, self.at, self.reads = images, at, 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        self.reads += 1
+        if self.reads == self.at:
+            raise OSError("damaged")
+        return self.images[index]
+
+
+def failure(X: Any) -> str:
+    """What a fit of many epochs fails with."""
+    try:
+        DMZEncoder(**TINY | {"max_iter": 1000}).fit(X)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "no error"
+
+
 def main(folder: Path) -> None:
     warnings.simplefilter("ignore")
     X, rank = images(), int(os.environ["RANK"])
@@ -128,11 +172,19 @@ def main(folder: Path) -> None:
     ended = {"checkpoint_dir": folder / f"checkpoints {rank}", "checkpoint_every": 1e-9}
     write("resumed", DMZEncoder(**TINY | ended | {"max_iter": 5}).fit(X))
     messages = {
+        "epochs": refused(X, max_iter=2 + rank),
+        "checkpoints": refused(X, checkpoint_dir=None if rank else folder / "another"),
+        "rows": refused(X[:8], validation_fraction=0.9),
+        "folder": refused(X, checkpoint_dir=folder / "rows 0.json"),
         "data": refused(X[rank:]),
         "parameters": refused(X, temperature=1.0 + rank),
         "batch size": refused(X, batch_size=15),
     }
     (folder / f"messages {rank}.json").write_text(json.dumps(messages))
+    write("own backbone", DMZEncoder(**TINY | {"backbone": Uneven(), "width": "auto"}).fit(X))
+    # Last, for the processes part.
+    told = [failure(Damaged(X, at=500 if rank else None)), failure(X)]
+    (folder / f"parted {rank}.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from joblib import Parallel, delayed
 from benchmarks import processes, results
 from dmzrep import DMZEncoder
 from dmzrep.training import Processes, find_processes
-from dmzrep.training.processes import LAUNCHED
+from dmzrep.training.processes import LAUNCHED, LAUNCHER, _is_launched
 from tests.fitted_together import CASES, TINY, ends_with, images
 
+CPU = torch.device("cpu")
 SCRIPT = Path(__file__).parent / "fitted_together.py"
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -113,18 +114,56 @@ def test_processes_that_differ_or_cannot_share_a_batch_are_refused(folder):
         messages = json.loads((folder / f"messages {rank}.json").read_text())
         assert "they differ in data" in messages["data"]
         assert "they differ in temperature" in messages["parameters"]
+        assert "they differ in max_iter" in messages["epochs"]
+        assert "they differ in checkpoint_dir" in messages["checkpoints"]
+        assert "Training has 1 rows, too few for 2 processes" in messages["rows"]
+        assert "must be a folder" in messages["folder"]
         assert "batch_size must be a multiple of 2" in messages["batch size"]
 
 
-def test_threads_and_workers_of_a_launched_process_train_alone(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv(LAUNCHED, str(os.getpid()))
+def test_a_backbone_of_the_users_that_is_uneven_ends_alike(folder):
+    """Its batch normalisation is of each process's rows, and it leaves a layer out at random."""
+    assert_equal(*both(folder, "own backbone"))
+
+
+def test_an_error_in_one_process_ends_the_others_and_later_fits(folder):
+    told = [json.loads((folder / f"parted {rank}.json").read_text()) for rank in range(2)]
+    assert "damaged" in told[1][0] and told[0][0] != "no error"
+    assert all("Start the script again" in later for _, later in told)
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """An environment in which this process is the first of two."""
+    for name, value in zip(LAUNCHER, ("localhost", "1", "2", "0", "0"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(LAUNCHED, f"localhost 1 2 0 0 {os.getpid()}")
+    return monkeypatch
+
+
+def test_threads_and_workers_of_a_launched_process_train_alone(launched):
     found = []
-    thread = threading.Thread(target=lambda: found.append(find_processes(True)))
+    thread = threading.Thread(target=lambda: found.append(find_processes(CPU)))
     thread.start()
     thread.join()
-    found += Parallel(2)(delayed(find_processes)(True) for _ in range(2))
+    found += Parallel(2)(delayed(find_processes)(CPU) for _ in range(2))
     assert [type(one) for one in found] == [Processes] * 3
+
+
+@pytest.mark.parametrize(("name", "value"), [*((name, "") for name in LAUNCHER), ("WORLD_SIZE", "auto")])
+def test_an_environment_that_no_launcher_has_made_changes_nothing(launched, name, value):
+    launched.setenv(name, value)
+    assert type(find_processes(CPU)) is Processes
+
+
+def test_a_launcher_in_a_launched_process_counts_anew(launched):
+    launched.setenv("MASTER_PORT", "2")
+    assert _is_launched() and os.environ[LAUNCHED] == f"localhost 2 2 0 0 {os.getpid()}"
+
+
+def test_several_processes_on_mps_are_refused(launched):
+    with pytest.raises(ValueError, match="Use device='cpu', or start the script alone"):
+        find_processes(torch.device("mps"))
 
 
 def test_one_process_is_all_processes():
@@ -135,12 +174,10 @@ def test_one_process_is_all_processes():
     assert alone.sum_gradients([], x[1]) == 1.0 and alone.rows(6) == slice(0, 6)
 
 
-def test_without_accelerate_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv(LAUNCHED, str(os.getpid()))
-    monkeypatch.setitem(sys.modules, "accelerate", None)
+def test_without_accelerate_the_message_says_what_to_install(launched):
+    launched.setitem(sys.modules, "accelerate", None)
     with pytest.raises(ImportError, match=r"pip install 'dmzrep\[distributed\]'"):
-        find_processes(True)
+        find_processes(CPU)
 
 
 @pytest.mark.slow

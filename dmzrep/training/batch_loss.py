@@ -85,10 +85,13 @@ class BatchLoss(ABC):
                 code = self._code(x0, n_rows)
                 shown = self.processes.mine(self._shown(code[1]))
         leaf = None if shown is None else shown.detach().requires_grad_(shown.requires_grad)
-        losses = self._denoising_losses(x0, t, weights / n, leaf)
+        losses = self._denoising_losses(x0, t, weights * (1.0 / n), leaf)
         if self.timesteps.learns:
             self.timesteps.update(*(self.processes.whole(values) for values in (t, losses)))
         loss = (losses * weights).sum() / n
+        if leaf is not None and leaf.requires_grad and leaf.grad is None and self.processes.size > 1:
+            # A module of the user's may heed the code in another process, which then goes to the encoder.
+            leaf.grad = torch.zeros_like(leaf)
         roots: list[Tensor] = []
         gradients: list[Tensor | None] = []
         if shown is not None and leaf is not None and leaf.grad is not None:

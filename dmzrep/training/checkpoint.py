@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.errors import CheckpointMismatchError, CheckpointWarning
+from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
 from dmzrep.training.checkpoint_folder import CheckpointFolder
 from dmzrep.training.hooks import Hooks
 from dmzrep.training.loop import Trainer
@@ -48,8 +48,17 @@ class Checkpoints(Hooks):
     ):
         self.every = every
         processes = processes or Processes()
-        self.folder = CheckpointFolder(folder, keep) if processes.is_first else None
-        self.found = processes.from_first(self.folder.newest() if self.folder else None)
+        self.folder: CheckpointFolder | None = None
+        found, error = None, None
+        if processes.is_first:
+            try:
+                self.folder = CheckpointFolder(folder, keep)
+                found = self.folder.newest()
+            except (ValueError, PersistenceError) as raised:
+                error = raised
+        self.found, error = processes.from_first((found, error))
+        if error is not None:
+            raise error
         self._identity: dict[str, Any] = {}
         self._settled: dict[str, Any] = {}
         self._written: tuple[int, bool] | None = None

@@ -145,7 +145,22 @@ class Trainer(BatchLoss):
             Losses or weights became infinite or not a number; weights, counters and history are put back
             to where they were last found to be numbers.
         """
-        hooks = hooks or Hooks()
+        if not self._batch_rows(len(data)):
+            raise ValueError(
+                f"Training has {len(data)} rows, too few for {self.processes.size} processes. Use more rows, "
+                "a smaller validation_fraction, or fewer processes."
+            )
+        try:
+            return self._fit(data, validation, hooks or Hooks(), refresh)
+        except TrainingDivergedError:
+            raise
+        except BaseException:
+            self.processes.part()
+            raise
+
+    def _fit(
+        self, data: TrainingData, validation: TrainingData | None, hooks: Hooks, refresh: bool
+    ) -> Trainer:
         self._come_together()
         self._clock = self.processes.time() - self.seconds
         # A run that has just begun makes a step at least, however long its start took.
@@ -153,6 +168,9 @@ class Trainer(BatchLoss):
         self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
         if self.draws_from_torch:
             set_torch_states(self._torch_states, self.device)
+            if self._torch_states and not self.processes.is_first:
+                # The states are the first process's; other rows want other draws.
+                torch.manual_seed(self.validation_seed + self.step + self.processes.rank)
         self.guard.begin(self)
         hooks.fit_begin(self, len(data))
         try:
@@ -175,8 +193,10 @@ class Trainer(BatchLoss):
     def _run(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
         """Run epochs; `stopped` says what ended them."""
         try:
-            with keep_freed_memory(self.device), self.processes.keeping_interrupts(), self._shared_batches():
+            shared = self._shared_batches(self.model)
+            with keep_freed_memory(self.device), self.processes.keeping_interrupts(), shared:
                 self._run_epochs(data, validation, hooks)
+                self.processes.meet()
             self.stopped = self.stopped or "max_iter"
         except KeyboardInterrupt:
             self.stopped = "interrupted"
@@ -189,7 +209,7 @@ class Trainer(BatchLoss):
             hooks.epoch_begin(self)
             self.run_epoch(data, hooks)
             if validation is not None and len(validation):
-                self.history[-1].update(self.validate(validation))
+                self.history[-1].update(self.processes.from_first(self.validate(validation)))
             if any(self.processes.from_all(hooks.epoch_end(self))):
                 self.stopped = "callback"
             elif self._time_is_up():
@@ -221,6 +241,8 @@ class Trainer(BatchLoss):
             return
         self.epoch += 1
         self.processes.agree_on_time()
+        # Those of a module of the user's are of its own rows.
+        self.processes.copy_from_first([*self.model.buffers(), *self.average.model.buffers()])
         self.seconds = self._now()
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
@@ -252,7 +274,8 @@ class Trainer(BatchLoss):
         self._set_learning_rates(n_rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._batch_loss(x0, n_rows)
-        loss = self.processes.sum_gradients(self.model.parameters(), loss)
+        own = self.model.config.module is not None
+        loss = self.processes.sum_gradients(self.model.parameters(), loss, uneven=own)
         self.scaler.unscale_(self.optimizer)
         if math.isfinite(self.config.gradient_clip):
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
@@ -273,9 +296,9 @@ class Trainer(BatchLoss):
         self.processes.agree_on_time()
 
     @contextmanager
-    def _shared_batches(self) -> Iterator[None]:
+    def _shared_batches(self, module: nn.Module) -> Iterator[None]:
         """Normalise batches by the rows of all processes, for as long as the context lasts."""
-        norms = _batch_norms(self.model)
+        norms = _batch_norms(module)
         for norm in norms:
             norm.total = self.processes.total
         try:
@@ -395,7 +418,11 @@ class Trainer(BatchLoss):
 
     def validate(self, data: TrainingData) -> dict[str, float]:
         """Losses of the averaged weights on validation rows; see `validation_losses`."""
-        return validation_losses(self.average.model, self.objective, self.config, data, self.validation_seed)
+        share = max(1, self.config.batch_size // self.processes.size)
+        at_a_time = self.micro_batches.size or (share if self.processes.size > 1 else None)
+        return validation_losses(
+            self.average.model, self.objective, self.config, data, self.validation_seed, at_a_time
+        )
 
     @torch.no_grad()
     def refresh_statistics(self, data: TrainingData) -> None:
@@ -410,9 +437,10 @@ class Trainer(BatchLoss):
             norm.momentum = None
             norm.train()
         positions = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:STATISTICS_ROWS]
-        size = min(self.config.batch_size, len(data))
-        for start in range(0, len(positions) - size + 1, size):
-            encoder(data.batch(positions[start : start + size]))
+        size = self._batch_rows(len(data))
+        with self._shared_batches(encoder):
+            for start in range(0, len(positions) - size + 1, size):
+                encoder(data.batch(self.processes.mine(positions[start : start + size])))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()

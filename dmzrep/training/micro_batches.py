@@ -10,14 +10,22 @@ import torch
 
 from dmzrep.errors import MemoryWarning
 
+#: What says that memory is full, where torch has no class of its own: CPUs, MPS, libraries of CUDA.
+FULL = (
+    "can't allocate memory",
+    "not enough memory",
+    "backend out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device, or the CPU's memory, is full."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    # torch has a class of its own for devices only; its words for CPUs differ between systems.
-    words = ("can't allocate memory", "not enough memory")
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in words)
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in FULL)
 
 
 class MicroBatches:
@@ -104,3 +112,5 @@ def _free_cached_memory() -> None:
     """Give back what torch keeps of GPUs' memory in pieces that are too small."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

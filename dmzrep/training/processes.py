@@ -11,6 +11,7 @@ import atexit
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,9 @@ from torch import distributed as dist
 
 Value = TypeVar("Value")
 
-#: Environment variable with the number of the process that a launcher started; its own workers inherit it.
+#: What launchers tell each process.
+LAUNCHER = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK")
+#: Environment variable with that and the process's number; the process's own workers inherit it.
 LAUNCHED = "DMZREP_LAUNCHED_PROCESS"
 #: How long a process waits for the others: longer than the first alone may take to run a callback.
 PATIENCE = timedelta(hours=2)
@@ -39,6 +42,8 @@ class Processes:
         Which process this is, from 0, and how many there are.
     total : callable or None
         Sums a tensor over the processes, differentiably; None for one process.
+    device : torch.device or None
+        Where the launcher wants this process to train; None for one process.
 
     Examples
     --------
@@ -52,6 +57,7 @@ class Processes:
     rank = 0
     size = 1
     total: Callable[[Tensor], Tensor] | None = None
+    device: torch.device | None = None
 
     @property
     def is_first(self) -> bool:
@@ -85,8 +91,11 @@ class Processes:
     def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors by those of the first process."""
 
-    def sum_gradients(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
-        """Add up the gradients of all processes, in place; give the sum of the losses, which are detached."""
+    def sum_gradients(self, parameters: Iterable[Tensor], loss: Tensor, *, uneven: bool = False) -> Tensor:
+        """Add up the gradients of all processes, in place; give the sum of the losses, which are detached.
+
+        With `uneven`, a weight may have a gradient in some of the processes only.
+        """
         return loss
 
     def time(self) -> float:
@@ -109,6 +118,9 @@ class Processes:
     def keeping_interrupts(self) -> Iterator[None]:
         """Keep Ctrl-C until the processes meet, for as long as the context lasts."""
         yield
+
+    def part(self) -> None:
+        """Leave the others after an error, so that they do not wait for this process."""
 
 
 class _Total(torch.autograd.Function):
@@ -139,9 +151,18 @@ class SeveralProcesses(Processes):
     ------
     ImportError
         accelerate is not installed.
+    RuntimeError
+        An earlier error in one of the processes has parted them.
     """
 
+    _parted = False
+
     def __init__(self, on_cpu: bool):
+        if self._parted:
+            raise RuntimeError(
+                "An earlier fit has failed in one of the processes, and they no longer wait for each other. "
+                "Start the script again; the first error says what to change."
+            )
         try:
             from accelerate import Accelerator
             from accelerate.utils import InitProcessGroupKwargs
@@ -152,8 +173,8 @@ class SeveralProcesses(Processes):
             ) from error
         patience = InitProcessGroupKwargs(timeout=PATIENCE)
         accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[patience])
-        self.device = accelerator.device
-        self.rank, self.size = accelerator.process_index, accelerator.num_processes
+        self.device = torch.device("cpu") if on_cpu else accelerator.device
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.total = _Total.apply
         # Small values travel between CPUs, so that no GPU is waited for.
         self._between_cpus = _group_between_cpus()
@@ -189,7 +210,10 @@ class SeveralProcesses(Processes):
             tensor.copy_(copied)
 
     @torch.no_grad()
-    def sum_gradients(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
+    def sum_gradients(self, parameters: Iterable[Tensor], loss: Tensor, *, uneven: bool = False) -> Tensor:
+        parameters = list(parameters)
+        if uneven:
+            self._fill_gradients(parameters)
         gradients = [p.grad for p in parameters if p.grad is not None]
         parts = [loss.to(torch.float32).reshape(1), *(_in_memory_order(g) for g in gradients)]
         summed = torch.cat(parts)
@@ -197,6 +221,14 @@ class SeveralProcesses(Processes):
         loss, *sums = summed.split([len(part) for part in parts])
         torch._foreach_copy_(parts[1:], sums)
         return loss[0]
+
+    def _fill_gradients(self, parameters: list[Tensor]) -> None:
+        """Put zeros where another process has a gradient."""
+        present = torch.tensor([float(p.grad is not None) for p in parameters])
+        dist.all_reduce(present, group=self._between_cpus)
+        for p, somewhere in zip(parameters, present.tolist(), strict=True):
+            if somewhere and p.grad is None:
+                p.grad = torch.zeros_like(p)
 
     def time(self) -> float:
         return self._time
@@ -224,7 +256,11 @@ class SeveralProcesses(Processes):
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+    def part(self) -> None:
+        type(self)._parted = True
+        dist.destroy_process_group()
 
 
 def _in_memory_order(dense: Tensor) -> Tensor:
@@ -236,26 +272,34 @@ def _in_memory_order(dense: Tensor) -> Tensor:
 def _group_between_cpus() -> Any:
     """A group of all processes that talk by CPU; it is left when Python ends."""
     atexit.register(_leave)
-    return dist.group.WORLD if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+    if dist.get_backend() == "gloo":
+        return dist.group.WORLD
+    return dist.new_group(backend="gloo", timeout=PATIENCE)
 
 
 def _leave() -> None:
-    if dist.is_initialized():
+    # After an error others may be in the midst of something, and leaving would wait for them.
+    if dist.is_initialized() and not hasattr(sys, "last_value"):
         dist.destroy_process_group()
 
 
 def _is_launched() -> bool:
-    """Whether a launcher has started this process, together with others, rather than one of those."""
-    if not dist.is_available() or int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    """Whether a launcher has started this process together with others, rather than one of those has."""
+    told = [os.environ.get(name, "") for name in LAUNCHER]
+    if not dist.is_available() or not all(told) or not told[2].isdigit() or int(told[2]) < 2:
         return False
-    return os.environ.setdefault(LAUNCHED, str(os.getpid())) == str(os.getpid())
+    launch = " ".join(told)
+    # A launcher that one of the processes starts gives its own an environment of their own.
+    if not os.environ.get(LAUNCHED, "").startswith(f"{launch} "):
+        os.environ[LAUNCHED] = f"{launch} {os.getpid()}"
+    return os.environ[LAUNCHED] == f"{launch} {os.getpid()}"
 
 
 # Before there can be workers.
 _is_launched()
 
 
-def find_processes(on_cpu: bool) -> Processes:
+def find_processes(device: torch.device) -> Processes:
     """Find the processes that a launcher has started this one with, or the one that is alone.
 
     Workers of joblib or multiprocessing, and threads beside the main one, train alone: they inherit the
@@ -263,13 +307,24 @@ def find_processes(on_cpu: bool) -> Processes:
 
     Parameters
     ----------
-    on_cpu : bool
-        Train on CPUs, whatever devices there are.
+    device : torch.device
+        Where this process trains.
 
     Returns
     -------
     Processes
+
+    Raises
+    ------
+    ValueError
+        The device is MPS, of which there is one for all.
+    ImportError, RuntimeError
+        See `SeveralProcesses`.
     """
     if not _is_launched() or threading.current_thread() is not threading.main_thread():
         return Processes()
-    return SeveralProcesses(on_cpu)
+    if device.type == "mps":
+        raise ValueError(
+            "Several processes cannot share an MPS device. Use device='cpu', or start the script alone."
+        )
+    return SeveralProcesses(on_cpu=device.type == "cpu")
