@@ -105,6 +105,62 @@ def memory_section() -> str:
     )
 
 
+def checkpoint_section() -> str:
+    """What checkpoints cost."""
+    rows = read("checkpoint_cost")
+    last = {(r["size"], r["threads"], r["clock"]): r for r in rows}
+    lines = [
+        [
+            r["size"],
+            f"{r['parameters'] / 1e6:.1f} million",
+            f"{r['bytes'] / 2**20:.0f} MiB",
+            f"{r['seconds']:.3f} ({r['spread'][0]:.3f} to {r['spread'][1]:.3f})",
+            f"{r['core_seconds']:.3f}",
+            f"{100 * r['share']:.2f} %",
+            f"{100 * r['core_share']:.2f} %",
+            f"{r['fit_inside_seconds']:.3f}" if "fit_inside_seconds" in r else "",
+            f"{r['fit_longer_seconds']:.3f}" if "fit_longer_seconds" in r else "",
+        ]
+        for r in last.values()
+    ]
+    every = next(r["fit_every"] for r in reversed(rows) if "fit_every" in r)
+    header = ["networks", "weights", "file", "seconds", "seconds of a core"]
+    header += ["share at one a minute", "share of a core"]
+    header += ["seconds inside fit", "seconds that fit takes longer"]
+    return (
+        "## Cost of checkpoints\n\n"
+        "Default networks for MNIST and for colour images of 64 x 64 pixels, and the paper's for CIFAR-10. "
+        "Medians of checkpoints written one after another; then of those in a fit with one every "
+        f"{every:g} seconds, and how much longer that fit takes than one without, "
+        "a checkpoint"
+        f"{' (seconds of a core)' if any(r['clock'] == 'cpu' for r in last.values()) else ''}.\n\n"
+        f"{table(header, lines)}\n\n{machine(rows)} "
+        "Made by `taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time`.\n"
+    )
+
+
+def processes_section() -> str:
+    """Speed of several processes beside one."""
+    rows = {(r["patch_size"], r["batch_size"], r["processes"]): r for r in read("processes")}
+    lines = []
+    for (patch_size, batch_size, n), r in rows.items():
+        alone = rows.get((patch_size, batch_size, 1))
+        if alone is None or n == 1:
+            continue
+        times = r["images_per_second"] / alone["images_per_second"]
+        speeds = (f"{one['images_per_second']:.0f}" for one in (alone, r))
+        lines.append([patch_size, batch_size, n, *speeds, f"{times:.2f}x"])
+    last = next(reversed(rows.values()))
+    header = ["patch size", "batch size", "processes", "images/s, one", "images/s, all", "times"]
+    return (
+        "## Several processes, one core each\n\n"
+        f"Training on MNIST in {last['precision']}, the batch shared by processes of one thread; medians of "
+        f"{last['rounds']} runs of {last['seconds']:g} s, and one process on one core beside them.\n\n"
+        f"{table(header, lines)}\n\n{machine(list(rows.values()))} "
+        "Made by `python -m benchmarks.processes`.\n"
+    )
+
+
 def demo_section() -> str:
     """What the demo prints, over seeds."""
     rows = read("quickstart")
@@ -173,7 +229,9 @@ def readme_figures() -> dict[str, str]:
 def main() -> None:
     """Write the page."""
     sections = {RESULTS: quality_sections, "starts": starts_section, "training_speed": speed_section}
-    sections |= {"use_cost": use_section, "memory": memory_section, "quickstart": demo_section}
+    sections |= {"use_cost": use_section, "memory": memory_section, "checkpoint_cost": checkpoint_section}
+    sections |= {"processes": processes_section}
+    sections |= {"quickstart": demo_section}
     sections |= {**SAMPLES, **CODES, **USES}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]

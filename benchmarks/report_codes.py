@@ -129,6 +129,22 @@ def ordered_section() -> str:
     )
 
 
+#: Pictures of transfers, by the names of their files.
+TRANSFERS = {
+    "transfer_emoji": (
+        "Emoji of one style in the other",
+        "Test emoji of one style drawn in the other, twice, beside the right ones (encoders of 128 bits, 120 "
+        "seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY 4.0; right: Noto Emoji, "
+        "Apache License 2.0.",
+    ),
+    "transfer_edges": (
+        "Faces drawn from their edges",
+        "Faces drawn from edges of test faces, twice, beside the right ones (encoders of 128 bits, 180 "
+        'seconds of training; `examples/transfer_edges.py`). Art: "Avataaars" by Pablo Stanley.',
+    ),
+}
+
+
 def transfer_section() -> str:
     """The right partner's code among those of all test images."""
     rows = read("domain_transfer")
@@ -141,21 +157,19 @@ def transfer_section() -> str:
         lines.append([pairs, codes, bits, trained, choice, len(group), *cells])
     header = ["pairs", "codes", "bits", "seconds", "transfer", "seeds", "within 10", "times chance"]
     header += ["median rank", "bits right"]
-    one, picture = rows[-1], ""
-    if (FIGURE.parent / "transfer_emoji.png").exists():
-        picture = (
-            "\nTest emoji of one style drawn in the other, twice, beside the right ones (encoders of 128 "
-            "bits, 120 seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY 4.0; "
-            "right: Noto Emoji, Apache License 2.0.\n\n"
-            "![Emoji of one style in the other](images/transfer_emoji.png)\n"
-        )
+    pictures = "".join(
+        f"\n{said}\n\n![{alternative}](images/{name}.png)\n"
+        for name, (alternative, said) in TRANSFERS.items()
+        if (FIGURE.parent / f"{name}.png").exists()
+    )
+    n_test = " and ".join(f"{n:,} of {pairs}" for pairs, n in {r["pairs"]: r["n_test"] for r in rows}.items())
     return (
         "## Domain transfer\n\n"
         "Test images of one domain; the code that is predicted for each is looked up among those of all test "
-        f"images of the other ({one['n_test']:,} of {one['pairs']}) by Hamming distance. Seconds: training "
+        f"images of the other ({n_test}) by Hamming distance. Seconds: training "
         "of each domain's encoder, on its images alone. Every pair's rank is kept in "
-        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n{picture}\n{machine(rows)} "
-        "Made by `python -m benchmarks.domain_transfer --data DATA`.\n"
+        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n{pictures}\n"
+        f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`.\n"
     )
 
 

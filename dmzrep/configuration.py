@@ -247,6 +247,7 @@ def resolve_training(
         max_epochs=int(params["max_iter"]),
         max_time=None if params["max_time"] is None else float(params["max_time"]),
         batch_size=int(params["batch_size"]),
+        micro_batch_size=None if params["micro_batch_size"] == "auto" else int(params["micro_batch_size"]),
         learning_rate=float(params["learning_rate"]),
         encoder_rate=_encoder_rate(params),
         final_learning_rate=float(params["final_learning_rate"]),
@@ -293,10 +294,10 @@ def run_identity(
 ) -> dict[str, Any]:
     """Plain values that two training runs share if one can go on where the other stopped.
 
-    Epochs and time are left out: a longer run may go on from a shorter one.
+    Epochs and time are left out: a longer run may go on from a shorter one. So is how a batch is divided.
     """
     settings = asdict(trainer.config)
-    for name in ("max_epochs", "max_time"):
+    for name in ("max_epochs", "max_time", "micro_batch_size"):
         settings.pop(name)
     objective = trainer.objective
     some = np.ascontiguousarray(rows[np.linspace(0, len(rows) - 1, min(64, len(rows))).astype(int)])

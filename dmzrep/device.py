@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
+import functools
+import importlib
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from dmzrep.errors import DeviceUnavailableError, DeviceWarning
+
+Module = TypeVar("Module", bound=nn.Module)
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
@@ -21,7 +29,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device.
+        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device; CUDA without a number is the current
+        device.
 
     Raises
     ------
@@ -55,7 +64,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
             raise DeviceUnavailableError(
                 f"device={device!r} was asked for, but there are only {count} CUDA devices."
             )
-        return torch.device("cuda", resolved.index or 0)
+        # Where several processes share a machine, each has its own current device.
+        return torch.device("cuda", torch.cuda.current_device() if resolved.index is None else resolved.index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
             f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."
@@ -101,6 +111,28 @@ def available_device(device: str | torch.device) -> torch.device:
         return fallback
 
 
+def on_cpu(module: Module) -> Module:
+    """Give a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+
+    The module stays where it is, and its device need not have room for a second one.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Anywhere.
+    """
+    copies: dict[int, Tensor] = {}
+    for part in module.modules():
+        # Tensors that are plain attributes stay behind when a module moves.
+        for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+            if isinstance(tensor, Tensor) and tensor.device.type != "cpu":
+                moved = tensor.detach().cpu()
+                is_parameter = isinstance(tensor, nn.Parameter)
+                copies[id(tensor)] = nn.Parameter(moved, tensor.requires_grad) if is_parameter else moved
+    # What has a copy already is not copied on its device.
+    return copy.deepcopy(module, copies) if copies else module
+
+
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
     """Context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
     if precision == "float32":
@@ -140,3 +172,41 @@ def keep_freed_memory(device: torch.device) -> Iterator[None]:
         library.mallopt(_MMAP_THRESHOLD, _USUAL)
         library.mallopt(_TRIM_THRESHOLD, 2 * _USUAL)
         library.malloc_trim(0)
+
+
+@functools.cache
+def import_optimizers() -> None:
+    """Import what torch's first optimiser would import.
+
+    That import leaves frames behind in a cycle, and they hold everything on the stack: the model, its
+    optimiser and the data, until Python next looks for cycles. A thread's stack holds nothing of ours.
+    """
+    thread = threading.Thread(target=_import_if_present, args=("torch._dynamo",), daemon=True)
+    thread.start()
+    thread.join()
+
+
+def _import_if_present(name: str) -> None:
+    # What is amiss is for torch to say, when it needs the module.
+    with contextlib.suppress(Exception):
+        importlib.import_module(name)
+
+
+def give_back_memory(device: str | torch.device) -> None:
+    """Give memory that torch keeps for later on a GPU back, so that other processes can have it.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        As in `resolve_device`. Nothing happens where it is a CPU or not there.
+    """
+    try:
+        kind = resolve_device(device).type
+    except ValueError:
+        return
+    # A device that has failed says so at every call; what failed first is the error to see.
+    with contextlib.suppress(RuntimeError):
+        if kind == "cuda":
+            torch.cuda.empty_cache()
+        elif kind == "mps":
+            torch.mps.empty_cache()

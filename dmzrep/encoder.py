@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -17,13 +16,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep.arguments import check_choice
-from dmzrep.device import available_device
+from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.fit_callbacks import CallbackHooks
 from dmzrep.fitted_attributes import warn_of_training
 from dmzrep.fitted_state import fitted_state, restore_fitted
-from dmzrep.fitting import build_trainer, train
+from dmzrep.fitting import begin_run, build_trainer, train
 from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.inference import (
     StartingRows,
@@ -45,8 +44,7 @@ from dmzrep.inputs import (
 )
 from dmzrep.model_card import write_card
 from dmzrep.networks.defaults import paper_recipe
-from dmzrep.networks.model import DiffusionAutoencoder
-from dmzrep.networks.own_backbone import backbone_on_cpu
+from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.onnx_export import write_encoder
 from dmzrep.parameters import OUTPUTS, PARAMETER_CONSTRAINTS
 from dmzrep.persistence import read_file, write_file
@@ -174,7 +172,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Seconds of training at most, the encoder's start included; the learning rate follows whichever
         limit is nearer. A run that time ends is not reproducible to the bit.
     batch_size : int, default=64
-        Rows a step.
+        Rows a step. Several processes share them; see `docs/scale.md`.
+    micro_batch_size : "auto" or int, default="auto"
+        Rows of a step, of each process, that the denoiser works on at a time, at most: fewer need less
+        memory, and learn the same, unless a `backbone` of yours normalises batches. ``"auto"`` is all of
+        them. Either way the number is halved, with a warning, when memory runs out in the denoiser.
     learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
@@ -348,6 +350,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         max_iter=200,
         max_time=None,
         batch_size=64,
+        micro_batch_size="auto",
         learning_rate=2e-3,
         encoder_learning_rate="auto",
         final_learning_rate=0.02,
@@ -407,6 +410,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.max_iter = max_iter
         self.max_time = max_time
         self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
         self.learning_rate = learning_rate
         self.encoder_learning_rate = encoder_learning_rate
         self.final_learning_rate = final_learning_rate
@@ -485,28 +489,46 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             with the averaged weights of the last step at which all was well, unless there was none.
         """
         self._validate_params()
+        try:
+            fitted, n_steps = self._fit(X, y)
+        finally:
+            # Several fits may share a GPU, such as those of a grid search.
+            give_back_memory(self.device)
+        warn_of_training(fitted, n_steps, stacklevel=3)
+        return self
+
+    def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
+        """Fit; give the fitted attributes and the number of steps. What trained is gone afterwards."""
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
-        seed = draw_seed(self.random_state)
+        import_optimizers()
+        processes, seed = begin_run(self, continued)
         checkpoints = None
         if self.checkpoint_dir is not None:
             checkpoints = Checkpoints(
-                self.checkpoint_dir, every=self.checkpoint_every, keep=self.checkpoint_keep
+                self.checkpoint_dir,
+                every=self.checkpoint_every,
+                keep=self.checkpoint_keep,
+                processes=processes,
             )
             if self.random_state is None and checkpoints.seed is not None:
                 seed = checkpoints.seed
-        trainer, start = build_trainer(self, rows, data_format, seed, continued, checkpoints=checkpoints)
+        trainer, start = build_trainer(
+            self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
+        )
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        hooks: list[Hooks] = [CallbackHooks(self, context, X, y, data_format)]
+        hooks: list[Hooks] = []
+        if processes.is_first:
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            hooks.append(CallbackHooks(self, context, X, y, data_format))
         if checkpoints is not None:
             hooks.append(checkpoints)
         fitted = self._train(
             attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
         )
-        context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
-        warn_of_training(fitted, trainer.step, stacklevel=3)
-        return self
+        if processes.is_first:
+            context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
+        return fitted, trainer.step
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
         """Train for one pass over a further chunk of rows.
@@ -530,9 +552,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self._validate_params()
         continued = hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
-        seed = draw_seed(self.random_state)
+        import_optimizers()
+        processes, seed = begin_run(self, continued)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
-        trainer, start = build_trainer(self, rows, data_format, seed, continued, once)
+        trainer, start = build_trainer(self, rows, data_format, seed, continued, once, processes=processes)
         small = continued and len(rows) < CHUNK_ROWS
         fitted = self._train(
             attributes | start, trainer, rows, data_format, seed, [], keep_state=True, small_chunk=small
@@ -1106,19 +1129,17 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "model_" in state:
-            if self.device_.type != "cpu":
-                # A copy: moving the live model would take it from its device.
-                state["model_"] = copy.deepcopy(self.model_).cpu()
+            state["model_"] = on_cpu(self.model_)
             state["device_"] = torch.device("cpu")
         if isinstance(state["backbone"], torch.nn.Module):
-            state["backbone"] = backbone_on_cpu(state["backbone"])
+            state["backbone"] = on_cpu(state["backbone"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
             self.device_ = available_device(self.device)
-            self.model_ = self.model_.to(self.device_)
+            self.model_ = place(self.model_, self.device_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

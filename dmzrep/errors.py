@@ -50,3 +50,7 @@ class CheckpointWarning(UserWarning):
 
 class DeviceWarning(UserWarning):
     """A model went to another device than the one it was made on or asked for."""
+
+
+class MemoryWarning(UserWarning):
+    """Memory ran out, and training goes on with fewer rows at a time."""

@@ -26,19 +26,21 @@ from dmzrep.images import ImageFormat, VectorFormat
 from dmzrep.networks.model import DiffusionAutoencoder, place
 from dmzrep.networks.own_backbone import check_backbone, copy_backbone, keep_frozen
 from dmzrep.own_denoiser import has_own_denoiser
-from dmzrep.random import seeded_torch
+from dmzrep.random import draw_seed, seeded_torch
 from dmzrep.rows import Rows, to_tensor
 from dmzrep.training import (
     VALIDATION_ROWS,
     Checkpoints,
     HookList,
     Hooks,
+    Processes,
     ProgressBar,
     RandomAffine,
     Trainer,
     TrainingConfig,
     TrainingData,
     are_aligned,
+    find_processes,
     prefix_lengths,
     set_invariant_start,
     set_layout_start,
@@ -50,6 +52,36 @@ from dmzrep.training import (
 START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
 
 
+def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
+    """Find the processes that train together, and the seed of their run.
+
+    Parameters
+    ----------
+    estimator : DMZEncoder
+        Gives its parameters.
+    continued : bool
+        Whether training goes on from the fitted model.
+
+    Returns
+    -------
+    processes : Processes
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        Processes want runs that end at different places.
+    """
+    processes = find_processes(resolve_device(estimator.device))
+    names = ("max_iter", "checkpoint_every", "early_stopping", "n_iter_no_change", "warm_start")
+    wanted: dict[str, Any] = {name: repr(getattr(estimator, name)) for name in names}
+    wanted["checkpoint_dir"] = estimator.checkpoint_dir is not None
+    state = getattr(estimator, "_training_state", None) if continued else None
+    wanted["the fitted model's training"] = (continued, None if state is None else state["counters"][:3])
+    _check_alike(processes, wanted)
+    return processes, processes.from_first(draw_seed(estimator.random_state))
+
+
 def build_trainer(
     estimator: Any,
     rows: Rows,
@@ -58,6 +90,7 @@ def build_trainer(
     continued: bool,
     overrides: dict[str, Any] | None = None,
     checkpoints: Checkpoints | None = None,
+    processes: Processes | None = None,
 ) -> tuple[Trainer, dict[str, str | None]]:
     """Build the networks, or take the fitted ones or a checkpoint's, and what trains them.
 
@@ -77,6 +110,8 @@ def build_trainer(
         Parameters that differ from the estimator's.
     checkpoints : Checkpoints, optional
         Their run is taken up where there is one and training does not go on from the fitted model.
+    processes : Processes, optional
+        Those that train together; by default this one alone.
 
     Returns
     -------
@@ -87,12 +122,13 @@ def build_trainer(
     Raises
     ------
     ValueError
-        Parameters do not go together, with the data, or with the fitted model.
+        Parameters do not go together, with the data, with the fitted model, or with the number of processes.
     CheckpointMismatchError
         The checkpoints are of another run.
     """
     begun = time.perf_counter()
     params = estimator.get_params(deep=False) | (overrides or {})
+    processes = processes or Processes()
     device = resolve_device(params["device"])
 
     @functools.cache
@@ -107,6 +143,7 @@ def build_trainer(
     known = vars(estimator) if continued else checkpoints.settled if checkpoints is not None else {}
     names = ("init", "encoder_augment")
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
+    params["max_time"] = processes.from_first(params["max_time"])
     params |= resolve_start(params, data_format, aligned)
     settled = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format)
@@ -130,7 +167,8 @@ def build_trainer(
         keep_frozen(model.denoiser, params["backbone"])
         shape = network.data_shape, network.latent_dim, network.learn_variance
         check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
-    trainer = Trainer(model, objective, config, seed)
+    trainer = Trainer(model, objective, config, seed, processes)
+    _check_shares(trainer, rows, data_format, params, seed)
     if checkpoints is not None:
         checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
     state = getattr(estimator, "_training_state", None)
@@ -145,6 +183,37 @@ def build_trainer(
         # The start counts as training: it is a part of what `max_time` allows.
         trainer.seconds = time.perf_counter() - begun
     return trainer, settled
+
+
+def _check_shares(
+    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
+) -> None:
+    """Check that several processes can share each batch, and train one model on one data set."""
+    processes, batch_size = trainer.processes, trainer.config.batch_size
+    if processes.size == 1:
+        return
+    if batch_size % processes.size:
+        raise ValueError(
+            f"{processes.size} processes share each batch evenly, so batch_size must be a multiple of "
+            f"{processes.size}. Got batch_size={batch_size}."
+        )
+    if trainer.device != processes.device:
+        raise ValueError(
+            f"device={params['device']!r} puts this process on {trainer.device}, but its launcher wants it "
+            f"on {processes.device}. Use device='auto', by which each process has a device of its own."
+        )
+    _check_alike(processes, run_identity(trainer, rows, data_format, params, seed))
+
+
+def _check_alike(processes: Processes, wanted: dict[str, Any]) -> None:
+    """Check that all processes want the same; names are those of parameters, or "data"."""
+    first, *others = processes.from_all(wanted)
+    differences = {name for other in others for name in first if other.get(name) != first[name]}
+    if differences:
+        raise ValueError(
+            "All processes must fit the same parameters to the same data, but they differ in "
+            f"{', '.join(sorted(differences))}. Give each of them all of X; they share its rows."
+        )
 
 
 def _set_start(
@@ -210,12 +279,14 @@ def train(
     data, validation = (
         TrainingData(rows, data_format.to_model, part, trainer.device) for part in (kept, held_out)
     )
-    if estimator.verbose:
+    if estimator.verbose and trainer.processes.is_first:
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     begun = trainer.step
     # Where nothing draws from torch's own generators, fits in several threads need not wait.
-    with seeded_torch(seed, devices) if trainer.draws_from_torch else nullcontext():
+    # What dropout draws differs between processes, whose rows do.
+    seed_of_rank = seed + trainer.processes.rank
+    with seeded_torch(seed_of_rank, devices) if trainer.draws_from_torch else nullcontext():
         try:
             trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
         except TrainingDivergedError as error:

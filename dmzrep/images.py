@@ -199,9 +199,9 @@ class VectorFormat:
 
     def to_model(self, raw: Tensor) -> Tensor:
         """Standardise rows, float32."""
-        mean, scale = (torch.from_numpy(a).to(raw.device) for a in (self.mean, self.scale))
-        if raw.device.type == "mps":
-            mean, scale = mean.float(), scale.float()
+        # Apple's MPS has no float64, not even on the way.
+        precision = torch.float32 if raw.device.type == "mps" else torch.float64
+        mean, scale = (torch.from_numpy(a).to(precision).to(raw.device) for a in (self.mean, self.scale))
         return ((raw.to(mean.dtype) - mean) / scale).to(torch.float32)
 
     def from_model(self, x: Tensor) -> np.ndarray:

@@ -60,6 +60,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "max_iter": [_POSITIVE_INT],
     "max_time": [_POSITIVE, None],
     "batch_size": [_POSITIVE_INT],
+    "micro_batch_size": [StrOptions({"auto"}), _POSITIVE_INT],
     "learning_rate": [_POSITIVE],
     "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
     "final_learning_rate": [Interval(Real, 0, 1, closed="both")],

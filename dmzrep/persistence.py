@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
@@ -18,7 +20,6 @@ import sklearn
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as dump_tensors
 
 from dmzrep.errors import PersistenceError
 from dmzrep.version import __version__
@@ -31,6 +32,15 @@ _READABLE = ("1", "2")
 #: Where the checksum stands; quotation marks within strings are escaped, so nothing else looks like it.
 _CHECKSUM = re.compile(rb'"checksum"\s*:\s*"([0-9a-f]{64})"')
 _NO_CHECKSUM = "0" * 64
+
+#: What safetensors calls NumPy's types.
+_DTYPES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"}
+_DTYPES |= {
+    f"{sign}int{8 * size}": f"{'U' if sign else 'I'}{8 * size}" for sign in ("", "u") for size in (1, 2, 4, 8)
+}
+
+#: Bytes that are hashed and written at a time.
+_PIECE = 4 * 2**20
 
 
 def library_versions() -> dict[str, str]:
@@ -73,9 +83,42 @@ def write_file(path: str | os.PathLike, values: dict[str, Any], arrays: dict[str
         "values": json.dumps(values, allow_nan=True),
         "checksum": _NO_CHECKSUM,
     }
-    content = dump_tensors({name: _plain(array) for name, array in arrays.items()}, metadata)
-    start, end = _checksum_place(content)
-    replace_file(path, content[:start], hashlib.sha256(content).hexdigest().encode(), content[end:])
+    header, order = _header(metadata, arrays)
+    start, _ = _checksum_place(header)
+    digest = hashlib.sha256()
+    # Piece by piece, from where the arrays are: a checkpoint is large, and training waits for it.
+    pieces = (piece for name in order for piece in _pieces(arrays[name]))
+    with _replaced(path) as file:
+        for piece in itertools.chain((memoryview(header),), pieces):
+            file.write(piece)
+            digest.update(piece)
+        file.seek(start)
+        file.write(digest.hexdigest().encode())
+
+
+def _header(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> tuple[bytes, list[str]]:
+    """Give the start of a safetensors file, up to its first array, and the arrays' order."""
+    # Wide numbers first, so that all lie at multiples of their size.
+    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in order:
+        array = arrays[name]
+        if array.dtype.name not in _DTYPES:
+            raise TypeError(f"{name} is an array of {array.dtype}, which a safetensors file cannot hold.")
+        begin, end = end, end + array.nbytes
+        kind = _DTYPES[array.dtype.name]
+        entries[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, order
+
+
+def _pieces(array: np.ndarray) -> Iterator[memoryview[int]]:
+    """An array's bytes, a few MiB at a time."""
+    content = _plain(array).reshape(-1).view(np.uint8).data
+    for start in range(0, len(content), _PIECE):
+        yield content[start : start + _PIECE]
 
 
 def replace_file(path: str | os.PathLike, *parts: bytes) -> None:
@@ -95,13 +138,20 @@ def replace_file(path: str | os.PathLike, *parts: bytes) -> None:
     OSError
         The file cannot be written; an earlier one stays as it was.
     """
+    with _replaced(path) as file:
+        file.writelines(parts)
+
+
+@contextlib.contextmanager
+def _replaced(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """As `replace_file`, with a file to write to."""
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:
-            file.writelines(parts)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -194,9 +244,9 @@ def _not_whole(path: Path, reason: object) -> PersistenceError:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """Give an array in C order and this machine's byte order, as safetensors expects."""
+    """Give an array in C order and with the low byte first, as safetensors files have it."""
     array = np.asarray(array, order="C")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
 def _checksum_place(content: bytes) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import results
+from benchmarks import checkpoint_cost, report, results
 from benchmarks.code_quality import knn_accuracy, mean_average_precision
 
 
@@ -47,6 +47,37 @@ def test_rows_are_appended_with_their_environment_and_read_back(tmp_path):
     assert [row["value"] for row in rows] == [1.5, 2.5]
     assert {"processor", "torch", "dmzrep", "threads", "date"} <= set(rows[0]["environment"])
     assert results.read("none", tmp_path) == []
+
+
+def test_a_checkpoints_share_is_of_training_and_checkpoint_together():
+    row = {"seconds": 60.0, "core_seconds": 0.6, "fit_longer_seconds": 20.0, "fit_inside_seconds": 0.0}
+    assert checkpoint_cost.shares(row) == {
+        "share": 0.5,
+        "core_share": 0.0099,
+        "fit_longer_share": 0.25,
+        "fit_inside_share": 0.0,
+    }
+
+
+@pytest.mark.slow
+def test_the_checkpoint_benchmark_writes_a_row_once(tmp_path, monkeypatch):
+    monkeypatch.setitem(checkpoint_cost.SIZES, "mnist", ((8, 8), None))
+    options = ["--sizes", "mnist", "--fits", "mnist", "--repeats", "2", "--every", "1e-6", "--steps", "3"]
+    options += ["--rounds", "1", "--threads", "1", "--folder", str(tmp_path), "--results", str(tmp_path)]
+    for _ in range(2):
+        checkpoint_cost.main(options)
+    (row,) = results.read(checkpoint_cost.RESULTS, tmp_path)
+    # Weights, their average and two moments, in four bytes each, and little else.
+    assert 16 * row["parameters"] < row["bytes"] < 20 * row["parameters"]
+    assert row["repeats"] == 2 and 0.0 < row["seconds"] <= row["spread"][1]
+    # One after each step, and the last step's is that of the end.
+    assert row["fit_checkpoints"] == 3 and row["fit_inside_seconds"] > 0.0
+    assert row["clock"] == "wall" and row["threads"] == row["environment"]["threads"] == 1
+    checkpoint_cost.main([*options, "--again"])
+    assert len(results.read(checkpoint_cost.RESULTS, tmp_path)) == 2
+    monkeypatch.setattr(report, "read", lambda name: results.read(name, tmp_path))
+    assert f"{100 * row['share']:.2f}"[:1] in report.checkpoint_section()
+    assert list(tmp_path.iterdir()) == [tmp_path / "checkpoint_cost.jsonl"]
 
 
 @pytest.mark.parametrize("path", sorted(results.FOLDER.glob("*.jsonl")), ids=lambda path: path.name)

@@ -1,10 +1,12 @@
 """The demo runs as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -63,8 +65,73 @@ def test_an_example_prints_its_table_and_saves_its_pictures(name, tmp_path):
     assert {path.stem for path in (tmp_path / "out").iterdir()} == pictures
 
 
+#: Options, what it prints, and what it saves, of each example that starts processes of its own.
+PROCESSES = {
+    "encode_with_dask": (
+        ["--seconds", "1", "--images", "3000", "--rows", "1000"],
+        "Their codes are the same to the bit.",
+        {"images.npy", "codes.npy"},
+    ),
+    "grid_search_with_dask": (
+        ["--epochs", "1", "--images", "200"],
+        "The scores are the same to the bit.",
+        {"grid_search_with_dask.csv"},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSES)
+def test_an_example_with_workers_gives_what_one_process_gives(name, tmp_path):
+    options, says, files = PROCESSES[name]
+    command = [
+        sys.executable,
+        str(ROOT / "examples" / f"{name}.py"),
+        *options,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
+
+
+@pytest.mark.slow
+def test_images_of_a_file_are_encoded_by_workers(tmp_path):
+    np.save(tmp_path / "X.npy", np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8))
+    script = str(ROOT / "examples" / "encode_with_dask.py")
+    options = ["--data", str(tmp_path / "X.npy"), "--seconds", "1", "--rows", "20", "--out", str(tmp_path)]
+    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "50 images in chunks of 20" in done.stdout
+    assert "Their codes are the same to the bit." in done.stdout
+    assert np.load(tmp_path / "codes.npy").shape == (50, 64)
+
+
 def test_an_example_says_where_it_looked_for_data(tmp_path):
     script = str(ROOT / "examples" / "search_avatars.py")
     done = subprocess.run([sys.executable, script, "--data", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"There is no {tmp_path / 'avatars64.npz'}" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+        # accelerate's way to start several processes; without GPUs they train on CPUs.
+        ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"],
+    ],
+    ids=["torchrun", "accelerate"],
+)
+def test_the_same_script_fits_in_two_processes(launcher, tmp_path):
+    script = str(ROOT / "examples" / "distributed_fit.py")
+    arguments = ["--seconds", "2", "--images", "600", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", *launcher, script, *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2 processes,") == 1 and "DMZEncoder.fit" in done.stderr
+    assert (tmp_path / "out" / "distributed.safetensors").exists()

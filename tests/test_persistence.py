@@ -2,6 +2,7 @@ import json
 import os
 import random
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -59,6 +60,42 @@ def test_paths_may_be_strings_and_arrays_of_any_order(tmp_path):
     assert values == {}
     np.testing.assert_array_equal(arrays["turned"], rows.T)
     np.testing.assert_array_equal(arrays["every_other"], rows[:, ::2])
+
+
+@pytest.mark.parametrize(
+    "name", ["bool", "float16", "float32", "float64", *map("int{}".format, (8, 16, 32, 64))]
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_safetensors_reads_every_kind_of_number(name, order, tmp_path):
+    array = np.arange(6).reshape(2, 3).astype(np.dtype(name).newbyteorder(order))
+    arrays = {"array": array, "bytes": np.arange(3, dtype=np.uint8), "none": array[:0], "one": array[1, 2]}
+    if name.startswith("int"):
+        arrays["unsigned"] = array.astype(f"u{name}")
+    write_file(tmp_path / "file", {}, arrays)
+    for read in (safetensors.numpy.load_file, lambda path: read_file(path)[1]):
+        found = read(tmp_path / "file")
+        assert found.keys() == arrays.keys()
+        for key, value in arrays.items():
+            np.testing.assert_array_equal(found[key], value)
+            assert found[key].dtype.name == value.dtype.name and found[key].shape == value.shape
+
+
+def test_numbers_that_a_file_cannot_hold_are_named(tmp_path):
+    with pytest.raises(TypeError, match="wave is an array of complex128"):
+        write_file(tmp_path / "file", {}, {"wave": np.zeros(2, complex)})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_copies_an_array_or_two_at_a_time(tmp_path):
+    # Laid out otherwise than in a file, so that each is copied.
+    arrays = {str(i): np.zeros((512, 1024)).T for i in range(8)}
+    tracemalloc.start()
+    try:
+        write_file(tmp_path / "file", {}, arrays)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * arrays["0"].nbytes
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "file").stat().st_size > 8 * arrays["0"].nbytes
 
 
 def test_values_that_are_not_numbers_come_back(tmp_path):

@@ -15,7 +15,7 @@ import torch
 import dmzrep
 from dmzrep import DMZEncoder, fitting, random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
-from dmzrep.training import checkpoint, loop
+from dmzrep.training import processes
 from dmzrep.training.loop import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -327,7 +327,7 @@ def test_max_time_counts_the_seconds_before_a_stop(digits, tmp_path, monkeypatch
         clock.seconds += 1.0
         return made(self, *args)
 
-    for module in (fitting, checkpoint, loop):
+    for module in (fitting, processes):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(Trainer, "train_step", one_second)
     params = TINY | {"max_iter": 99, "max_time": 10.0, "checkpoint_dir": tmp_path, "checkpoint_every": 2.0}

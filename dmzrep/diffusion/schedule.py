@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,6 +80,10 @@ class NoiseSchedule:
 
     def __hash__(self) -> int:
         return hash(self.betas.tobytes())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tables on a GPU could not be read where there is none.
+        return self.__dict__ | {"_tables": {}}
 
     def __repr__(self) -> str:
         return f"NoiseSchedule(n_timesteps={self.n_timesteps}, last signal={self.alpha_bar[-1] ** 0.5:.3g})"

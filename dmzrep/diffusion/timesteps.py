@@ -39,6 +39,11 @@ class TimestepSampler:
         self.history = np.zeros((n_timesteps, self.history_length))
         self.counts = np.zeros(n_timesteps, dtype=np.int64)
 
+    @property
+    def learns(self) -> bool:
+        """Whether it heeds `update`."""
+        return self.kind == "loss_second_moment"
+
     def probabilities(self) -> np.ndarray:
         """Probability of each timestep, shape (n_timesteps,), summing to one."""
         if self.kind == "high_noise":
@@ -83,7 +88,7 @@ class TimestepSampler:
 
     def update(self, t: Tensor, losses: Tensor) -> None:
         """Record the losses of a batch, shape (n,); used by ``"loss_second_moment"`` only."""
-        if self.kind != "loss_second_moment":
+        if not self.learns:
             return
         for step, loss in zip(t.tolist(), losses.tolist(), strict=True):
             self.history[step, self.counts[step] % self.history_length] = loss

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dmzrep.arguments import as_array, is_finite, shown
 from dmzrep.batching import batches, run_padded
-from dmzrep.device import resolve_device
+from dmzrep.device import available_device, on_cpu, resolve_device
 from dmzrep.errors import PersistenceError
 from dmzrep.images import ImageFormat
 from dmzrep.metrics.small_network import make_network, train_network
@@ -213,6 +213,17 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             raise ValueError(f"y must have shape {predicted.shape}, got {wanted.shape}.")
         return float((predicted == wanted).mean())
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            state["network_"] = on_cpu(self.network_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" in state:
+            self.network_ = self.network_.to(available_device(self.device))
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted classifier to one file, so that later distances use the same features."""
         check_is_fitted(self, "network_")
@@ -250,7 +261,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             values["n_outputs"],
             width=features.width,
             seed=0,
-            device=resolve_device(device),
+            device=available_device(device),
         )
         weights = {k.removeprefix("network."): torch.from_numpy(w.copy()) for k, w in arrays.items()}
         features.network_.load_state_dict(weights)

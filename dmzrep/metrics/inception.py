@@ -120,6 +120,10 @@ class InceptionFeatures:
             )
         return torch.jit.load(str(path), map_location=resolve_device(self.device)).eval()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The weights stand in their package, and are read again.
+        return {name: value for name, value in self.__dict__.items() if name != "_network"}
+
     @torch.inference_mode()
     def __call__(self, images: Any) -> np.ndarray:
         """Give features.

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from dmzrep.networks.blocks import zero_init
 from dmzrep.networks.linear_start import LinearStart
-from dmzrep.networks.normalisation import group_norm
+from dmzrep.networks.normalisation import BatchNorm, group_norm
 
 
 class BitHead(nn.Module):
@@ -44,7 +44,7 @@ class BitHead(nn.Module):
         return logits
 
 
-class LogitNorm(nn.BatchNorm1d):
+class LogitNorm(BatchNorm):
     """Batch normalisation of logits: each bit's have mean zero and one deviation.
 
     So no bit can come to say the same of all rows, however training goes. A batch of one row, which has no
@@ -69,7 +69,7 @@ class LogitNorm(nn.BatchNorm1d):
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits of shape (n, latent_dim) to normalised ones."""
         logits = logits.float()
-        if self.training and len(logits) == 1:
+        if self.training and len(logits) == 1 and self.total is None:
             return self.SCALE * F.batch_norm(logits, self.running_mean, self.running_var, eps=self.eps)
         return self.SCALE * super().forward(logits)
 
@@ -90,7 +90,7 @@ class ResidualConvolution(nn.Module):
 
 def encoder_norm(channels: int, kind: str) -> nn.Module:
     """Give a normalisation layer of the convolutional encoder by name."""
-    return nn.BatchNorm2d(channels) if kind == "batch" else group_norm(channels)
+    return BatchNorm(channels) if kind == "batch" else group_norm(channels)
 
 
 class ConvEncoder(nn.Module):

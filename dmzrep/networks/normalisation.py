@@ -1,9 +1,10 @@
-"""Group normalisation with scale, shift and activation in one piece."""
+"""Normalisation: of groups of channels, with scale, shift and activation in one piece; and of batches."""
 
 from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +20,62 @@ CHUNK = 2**20
 def group_norm(channels: int) -> nn.GroupNorm:
     """Group normalisation with groups of at least four channels, at most 32 groups."""
     return nn.GroupNorm(math.gcd(channels, max(1, min(32, channels // 4))), channels)
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation of rows, or of every position of their feature maps.
+
+    In training, statistics may be those of a batch of which this process has a share.
+
+    Attributes
+    ----------
+    total : callable or None
+        Sums a tensor over the processes that share the batch, differentiably; None for one process.
+
+    References
+    ----------
+    Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.networks.normalisation import BatchNorm
+    >>> h = BatchNorm(3)(torch.randn(16, 3, 4, 4) + 5.0)
+    >>> bool(h.mean().abs() < 1e-5)
+    True
+    """
+
+    total: Callable[[Tensor], Tensor] | None = None
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Rows of numbers, or of feature maps of any dimension."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, ...) to the same shape."""
+        if self.total is None or not self.training:
+            return super().forward(x)
+        shape = (1, -1, *(1,) * (x.dim() - 2))
+        over = (0, *range(2, x.dim()))
+        # Near the mean, where a variance from sums of squares loses no digits.
+        centred = x.float() - self.running_mean.view(shape)
+        count = torch.full_like(self.running_mean, x.numel() / x.shape[1])
+        total, squares, count = self.total(
+            torch.stack([centred.sum(over), centred.square().sum(over), count])
+        )
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp(min=0.0)
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            share = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum
+            self.running_mean.add_(share * mean)
+            self.running_var.lerp_(variance * count / (count - 1.0), share)
+        h = (centred - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            h = h * self.weight.view(shape) + self.bias.view(shape)
+        return h.to(x.dtype)
 
 
 def normalise(

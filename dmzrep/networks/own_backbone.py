@@ -58,12 +58,6 @@ def copy_backbone(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def backbone_on_cpu(module: nn.Module) -> nn.Module:
-    """Give a module with all tensors on the CPU: itself, or a copy where some are elsewhere."""
-    elsewhere = any(t.device.type != "cpu" for t in [*module.parameters(), *module.buffers()])
-    return copy.deepcopy(module).cpu() if elsewhere else module
-
-
 def keep_frozen(denoiser: nn.Module, module: nn.Module) -> None:
     """Freeze the parameters of a denoiser that are frozen in the user's module."""
     frozen = {name: not p.requires_grad for name, p in module.named_parameters()}

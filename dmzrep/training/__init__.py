@@ -10,6 +10,7 @@ from dmzrep.training.hidden_bits import prefix_lengths
 from dmzrep.training.hooks import HookList, Hooks, ProgressBar
 from dmzrep.training.invariant_start import set_invariant_start
 from dmzrep.training.loop import Trainer
+from dmzrep.training.processes import Processes, find_processes
 from dmzrep.training.validation import VALIDATION_ROWS
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
     "Checkpoints",
     "HookList",
     "Hooks",
+    "Processes",
     "ProgressBar",
     "RandomAffine",
     "Trainer",
     "TrainingConfig",
     "TrainingData",
     "are_aligned",
+    "find_processes",
     "prefix_lengths",
     "set_invariant_start",
     "set_layout_start",

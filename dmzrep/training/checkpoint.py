@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.errors import CheckpointMismatchError, CheckpointWarning
+from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
 from dmzrep.training.checkpoint_folder import CheckpointFolder
 from dmzrep.training.hooks import Hooks
 from dmzrep.training.loop import Trainer
+from dmzrep.training.processes import Processes
 
 
 class Checkpoints(Hooks):
@@ -29,6 +29,8 @@ class Checkpoints(Hooks):
         too. Either way there is one of the run's end.
     keep : int, default=2
         How many checkpoints are kept.
+    processes : Processes, optional
+        Those that train together, of which the first reads and writes; by default this one alone.
 
     Attributes
     ----------
@@ -36,14 +38,31 @@ class Checkpoints(Hooks):
         The newest whole checkpoint of the folder, until `resume` has taken it.
     """
 
-    def __init__(self, folder: str | os.PathLike, *, every: str | float = "epoch", keep: int = 2):
-        self.folder = CheckpointFolder(folder, keep)
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        every: str | float = "epoch",
+        keep: int = 2,
+        processes: Processes | None = None,
+    ):
         self.every = every
-        self.found = self.folder.newest()
+        processes = processes or Processes()
+        self.folder: CheckpointFolder | None = None
+        found, error = None, None
+        if processes.is_first:
+            try:
+                self.folder = CheckpointFolder(folder, keep)
+                found = self.folder.newest()
+            except (ValueError, PersistenceError) as raised:
+                error = raised
+        self.found, error = processes.from_first((found, error))
+        if error is not None:
+            raise error
         self._identity: dict[str, Any] = {}
         self._settled: dict[str, Any] = {}
         self._written: tuple[int, bool] | None = None
-        self._written_at = time.perf_counter()
+        self._written_at = 0.0
         self._fails = False
 
     @property
@@ -99,7 +118,7 @@ class Checkpoints(Hooks):
     # -- hooks ---------------------------------------------------------------------------------
 
     def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
-        self._written_at = time.perf_counter()
+        self._written_at = trainer.processes.time()
 
     def step_end(self, trainer: Trainer, loss: Tensor) -> None:
         self._write_if_due(trainer)
@@ -117,32 +136,38 @@ class Checkpoints(Hooks):
             self._write(trainer)
 
     def _write_if_due(self, trainer: Trainer) -> None:
-        if not isinstance(self.every, str) and time.perf_counter() - self._written_at >= self.every:
+        if not isinstance(self.every, str) and trainer.processes.time() - self._written_at >= self.every:
             self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
-        """Write a checkpoint, unless there is one of this place; a disk that fails is warned of."""
+        """Write a checkpoint, unless there is one of this place."""
         place = _place(trainer)
         if place == self._written:
             return
         # What is written is gone on from, so it has to be sound.
         trainer.guard.look(trainer)
+        if self.folder is None or self._write_file(self.folder, trainer):
+            self._written = place
+        self._written_at = trainer.processes.time()
+
+    def _write_file(self, folder: CheckpointFolder, trainer: Trainer) -> bool:
+        """Write a checkpoint, and tell whether that went well; a disk that fails is warned of."""
         values, arrays = _flatten(trainer.state())
         values |= {"identity": self._identity, "settled": self._settled}
         try:
-            self.folder.write(trainer.step, values, arrays)
+            folder.write(trainer.step, values, arrays)
         except OSError as error:
-            self._warn(error)
-        else:
-            self._written, self._fails = place, False
-        self._written_at = time.perf_counter()
+            self._warn(folder, error)
+            return False
+        self._fails = False
+        return True
 
-    def _warn(self, error: OSError) -> None:
+    def _warn(self, folder: CheckpointFolder, error: OSError) -> None:
         """Warn of a checkpoint that could not be written, once for as long as that lasts."""
         if not self._fails:
             last = f"The last is of step {self._written[0]}." if self._written else "There is none so far."
             warnings.warn(
-                f"A checkpoint could not be written to {self.folder.path}: {error}. Training goes on, and "
+                f"A checkpoint could not be written to {folder.path}: {error}. Training goes on, and "
                 f"tries again. {last} Free some space there, or make the folder writable.",
                 CheckpointWarning,
                 stacklevel=2,

@@ -19,6 +19,8 @@ class TrainingConfig:
         Seconds; training ends with whichever comes first and the learning rate follows.
     batch_size : int
         Images a step.
+    micro_batch_size : int or None
+        Images of a step that the denoiser works on at a time, at most; None for all.
     learning_rate : float
         Peak learning rate, above 0.
     encoder_rate : float
@@ -66,6 +68,7 @@ class TrainingConfig:
     max_epochs: int
     max_time: float | None = None
     batch_size: int = 128
+    micro_batch_size: int | None = None
     learning_rate: float = 1e-3
     encoder_rate: float = 1.0
     weight_decay: float = 0.01

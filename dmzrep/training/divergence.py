@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.training.config import TrainingConfig
+from dmzrep.training.processes import Processes
 from dmzrep.training.progress import Epoch
 
 #: Steps from one look to the next, at most: a look waits for the device and copies the averaged weights.
@@ -21,6 +22,7 @@ class Run(Protocol):
     """What is looked at of a training run; `Trainer` has it."""
 
     config: TrainingConfig
+    processes: Processes
     step: int
     images_seen: int
     epoch: int
@@ -88,7 +90,8 @@ class DivergenceGuard:
         """
         numbers = [*self._losses, *torch._foreach_norm(self._weights)]
         # One question, since each waits for the device.
-        if not bool(torch.stack(numbers).isfinite().all()):
+        found = bool(torch.stack(numbers).isfinite().all())
+        if not all(trainer.processes.from_all(found)):
             raise TrainingDivergedError(f"{self._what(trainer)} {_remedies(trainer.config)}")
         self._keep(trainer)
         self._losses, self._looked = [], trainer.step

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dmzrep.device import autocast, keep_freed_memory
+from dmzrep.device import keep_freed_memory
 from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.timesteps import TimestepSampler
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.networks.codes import relaxed_bernoulli
-from dmzrep.networks.model import DiffusionAutoencoder, memory_format
+from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.networks.normalisation import BatchNorm
 from dmzrep.random import set_torch_states, torch_states
-from dmzrep.training.augmentation import random_flip
-from dmzrep.training.code_terms import CodeTerms
+from dmzrep.training.augmentation import flip
+from dmzrep.training.batch_loss import BatchLoss
 from dmzrep.training.config import TrainingConfig
 from dmzrep.training.data import TrainingData
 from dmzrep.training.divergence import DivergenceGuard
 from dmzrep.training.ema import WeightAverage
-from dmzrep.training.hidden_bits import drop_codes, keep_prefixes
 from dmzrep.training.hooks import Hooks
+from dmzrep.training.processes import Processes
 from dmzrep.training.progress import Epoch
 from dmzrep.training.validation import validation_losses
 
 #: Rows that re-estimate the statistics of batch normalisation after training, at most.
 STATISTICS_ROWS = 8192
-#: Share of a run, at its end, in which an encoder that was shown other views is kept as it is.
-RESTING_SHARE = 0.15
 
 
 def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
@@ -50,7 +47,7 @@ def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_r
     return groups
 
 
-class Trainer:
+class Trainer(BatchLoss):
     """Trains a diffusion autoencoder.
 
     Parameters
@@ -63,6 +60,8 @@ class Trainer:
         Settings.
     seed : int
         Decides the order of the data, the timesteps and all noise.
+    processes : Processes, optional
+        Those that train the same model together; by default this one alone.
 
     Attributes
     ----------
@@ -80,11 +79,15 @@ class Trainer:
         Ends a run whose losses or weights are no numbers.
     """
 
-    def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
-        self.model = model
-        self.objective = objective
-        self.config = config
-        self.device = next(model.parameters()).device
+    def __init__(
+        self,
+        model: DiffusionAutoencoder,
+        objective: Objective,
+        config: TrainingConfig,
+        seed: int,
+        processes: Processes | None = None,
+    ):
+        super().__init__(model, objective, config, seed, processes or Processes())
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.ema_half_life)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(model, config.weight_decay, config.encoder_rate),
@@ -92,13 +95,7 @@ class Trainer:
             betas=(0.9, 0.99),
             fused=True,
         )
-        self.code_terms = CodeTerms(config)
-        self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
-        # Order and timesteps come from a CPU generator, noise from one on the device.
-        self.order = torch.Generator().manual_seed(seed)
-        self.noise = torch.Generator(self.device).manual_seed(seed + 1)
         self.validation_seed = seed + 2
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.epoch = self.step = self.images_seen = 0
         self.seconds = 0.0
         self._start_epoch = self._start_step = 0
@@ -109,10 +106,6 @@ class Trainer:
         self.guard = DivergenceGuard(self.average.model)
         self._clock: float | None = None
         self._torch_states: dict[str, Tensor] = {}
-        self._denoiser: Callable[..., Tensor] = model.denoiser
-        self._encoder: Callable[..., Tensor] = model.encoder
-        if config.compile:
-            self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
 
     @property
     def draws_from_torch(self) -> bool:
@@ -152,13 +145,32 @@ class Trainer:
             Losses or weights became infinite or not a number; weights, counters and history are put back
             to where they were last found to be numbers.
         """
-        hooks = hooks or Hooks()
-        self._clock = time.perf_counter() - self.seconds
+        if not self._batch_rows(len(data)):
+            raise ValueError(
+                f"Training has {len(data)} rows, too few for {self.processes.size} processes. Use more rows, "
+                "a smaller validation_fraction, or fewer processes."
+            )
+        try:
+            return self._fit(data, validation, hooks or Hooks(), refresh)
+        except TrainingDivergedError:
+            raise
+        except BaseException:
+            self.processes.part()
+            raise
+
+    def _fit(
+        self, data: TrainingData, validation: TrainingData | None, hooks: Hooks, refresh: bool
+    ) -> Trainer:
+        self._come_together()
+        self._clock = self.processes.time() - self.seconds
         # A run that has just begun makes a step at least, however long its start took.
         out_of_time = self.step > 0 and self._time_is_up()
         self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
         if self.draws_from_torch:
             set_torch_states(self._torch_states, self.device)
+            if self._torch_states and not self.processes.is_first:
+                # The states are the first process's; other rows want other draws.
+                torch.manual_seed(self.validation_seed + self.step + self.processes.rank)
         self.guard.begin(self)
         hooks.fit_begin(self, len(data))
         try:
@@ -181,8 +193,10 @@ class Trainer:
     def _run(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
         """Run epochs; `stopped` says what ended them."""
         try:
-            with keep_freed_memory(self.device):
+            shared = self._shared_batches(self.model)
+            with keep_freed_memory(self.device), self.processes.keeping_interrupts(), shared:
                 self._run_epochs(data, validation, hooks)
+                self.processes.meet()
             self.stopped = self.stopped or "max_iter"
         except KeyboardInterrupt:
             self.stopped = "interrupted"
@@ -195,8 +209,8 @@ class Trainer:
             hooks.epoch_begin(self)
             self.run_epoch(data, hooks)
             if validation is not None and len(validation):
-                self.history[-1].update(self.validate(validation))
-            if hooks.epoch_end(self):
+                self.history[-1].update(self.processes.from_first(self.validate(validation)))
+            if any(self.processes.from_all(hooks.epoch_end(self))):
                 self.stopped = "callback"
             elif self._time_is_up():
                 self.stopped = "max_time"
@@ -206,10 +220,12 @@ class Trainer:
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
         """Train on each row once, or until the time is up; an epoch in progress is gone on with."""
         self.model.train()
+        self.processes.agree_on_time()
         if self.current is None:
             self.current = Epoch.begin(self.order, len(data), self._now(), self.images_seen)
-        for positions in self.current.batches(len(data), min(self.config.batch_size, len(data))):
-            loss = self.train_step(data.batch(positions), len(data))
+        for positions in self.current.batches(len(data), self._batch_rows(len(data))):
+            self.processes.meet()
+            loss = self.train_step(data.batch(self.processes.mine(positions)), len(data))
             self.current.losses.append(loss)
             self.guard.step_end(self, loss)
             hooks.step_end(self, loss)
@@ -224,6 +240,9 @@ class Trainer:
         if epoch is None or not epoch.losses:
             return
         self.epoch += 1
+        self.processes.agree_on_time()
+        # Those of a module of the user's are of its own rows.
+        self.processes.copy_from_first([*self.model.buffers(), *self.average.model.buffers()])
         self.seconds = self._now()
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
@@ -248,91 +267,55 @@ class Trainer:
         )
 
     def train_step(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Make one step on a batch in model units; give its mean loss, detached."""
+        """Make one step on this process's share of a batch, in model units; give the batch's mean loss."""
+        n = len(x0) * self.processes.size
         if self.config.flip:
-            x0 = random_flip(x0, self.order)
+            x0 = flip(x0, self.processes.mine(torch.rand(n, generator=self.order) < 0.5))
         self._set_learning_rates(n_rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._batch_loss(x0, n_rows)
-        self.scaler.scale(loss).backward()
+        own = self.model.config.module is not None
+        loss = self.processes.sum_gradients(self.model.parameters(), loss, uneven=own)
         self.scaler.unscale_(self.optimizer)
         if math.isfinite(self.config.gradient_clip):
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        self.images_seen += len(x0)
-        self.average.update(self.images_seen, len(x0))
-        return loss.detach()
+        self.images_seen += n
+        self.average.update(self.images_seen, n)
+        return loss
 
-    # -- parts of a step -----------------------------------------------------------------------
+    # -- several processes ---------------------------------------------------------------------
 
-    def _set_learning_rates(self, n_rows: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
+    def _come_together(self) -> None:
+        """Begin with the weights and the clock of the first process."""
+        self.seconds = self.processes.from_first(self.seconds)
+        for model in (self.model, self.average.model):
+            self.processes.copy_from_first([*model.parameters(), *model.buffers()])
+        self.processes.agree_on_time()
 
-    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Mean loss of a batch; the timesteps' sampler takes note of it."""
-        t, weights = self.timesteps.sample(len(x0), self.order)
-        t, weights = t.to(self.device), weights.to(self.device)
-        with autocast(self.config.precision, self.device):
-            code = None
-            if self.model.config.conditioning != "none":
-                code = self._code(x0, n_rows)
-            z = None if code is None else self._shown(code[1])
-            losses = self.objective.losses(self._denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
-        self.timesteps.update(t, losses.detach())
-        loss = (losses * weights).mean()
-        if code is None or not self.code_terms.present:
-            return loss
-        return loss + self.code_terms(*code, loss.detach())
+    @contextmanager
+    def _shared_batches(self, module: nn.Module) -> Iterator[None]:
+        """Normalise batches by the rows of all processes, for as long as the context lasts."""
+        norms = _batch_norms(module)
+        for norm in norms:
+            norm.total = self.processes.total
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.total = None
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Logits of a batch, and relaxed bits drawn from them."""
-        logits = self._logits(x0, n_rows)
-        z = relaxed_bernoulli(
-            logits,
-            self._temperature(n_rows),
-            straight_through=self.config.straight_through,
-            generator=self.noise,
-        )
-        return logits, z
-
-    def _shown(self, z: Tensor) -> Tensor:
-        """What the denoiser is shown of the relaxed bits."""
-        if self.config.ordered:
-            z = keep_prefixes(z, self.noise)
-        if self.config.code_dropout:
-            z = drop_codes(z, self.config.code_dropout, self.noise)
-        return z
-
-    def _logits(self, x0: Tensor, n_rows: int) -> Tensor:
-        view = self.config.encoder_view
-        if view is None:
-            return self._encoder(x0).float()
-        if not self._encoder_rests(n_rows):
-            return self._encoder(view(x0, self.order)).float()
-        # The encoder rests, and the denoiser gets to know its codes of images as they are.
-        with torch.no_grad():
-            return self._encoder(x0).float()
-
-    def _encoder_rests(self, n_rows: int) -> bool:
-        return self.progress(n_rows) >= 1.0 - RESTING_SHARE
-
-    def _temperature(self, n_rows: int) -> float:
-        return self.config.temperature
-
-    def _randn(self, like: Tensor) -> Tensor:
-        noise = torch.randn(like.shape, generator=self.noise, device=like.device)
-        return noise.contiguous(memory_format=memory_format(self.model.config))
-
-    def _perturbation(self, x0: Tensor) -> Tensor | None:
-        return self._randn(x0) if self.objective.input_perturbation else None
+    def _batch_rows(self, n_rows: int) -> int:
+        """Rows of a batch, of all processes."""
+        size = min(self.config.batch_size, n_rows)
+        return size - size % self.processes.size
 
     # -- time and schedule ---------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self.seconds if self._clock is None else time.perf_counter() - self._clock
+        return self.seconds if self._clock is None else self.processes.time() - self._clock
 
     def _time_is_up(self) -> bool:
         limit = self.config.max_time
@@ -340,12 +323,15 @@ class Trainer:
 
     def progress(self, n_rows: int) -> float:
         """Share of the run that is done, in [0, 1], by epochs or by time, whichever is further."""
-        size = min(self.config.batch_size, n_rows)
-        steps_per_epoch = max(1, n_rows // size)
+        steps_per_epoch = max(1, n_rows // self._batch_rows(n_rows))
         done = (self.step - self._start_step) / (self.config.max_epochs * steps_per_epoch)
         if self.config.max_time is not None:
             done = max(done, (self._now() - self._start_seconds) / self.config.max_time)
         return min(max(done, 0.0), 1.0)
+
+    def _set_learning_rates(self, n_rows: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
 
     def _rate(self, n_rows: int) -> float:
         """Share of the peak learning rate at this step: linear warm-up, then cosine decay."""
@@ -432,13 +418,17 @@ class Trainer:
 
     def validate(self, data: TrainingData) -> dict[str, float]:
         """Losses of the averaged weights on validation rows; see `validation_losses`."""
-        return validation_losses(self.average.model, self.objective, self.config, data, self.validation_seed)
+        share = max(1, self.config.batch_size // self.processes.size)
+        at_a_time = self.micro_batches.size or (share if self.processes.size > 1 else None)
+        return validation_losses(
+            self.average.model, self.objective, self.config, data, self.validation_seed, at_a_time
+        )
 
     @torch.no_grad()
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""
         encoder = self.average.model.encoder
-        norms = [m for m in encoder.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+        norms = _batch_norms(encoder)
         if not norms or not self.step:
             return
         momenta = [norm.momentum for norm in norms]
@@ -447,12 +437,17 @@ class Trainer:
             norm.momentum = None
             norm.train()
         positions = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:STATISTICS_ROWS]
-        size = min(self.config.batch_size, len(data))
-        for start in range(0, len(positions) - size + 1, size):
-            encoder(data.batch(positions[start : start + size]))
+        size = self._batch_rows(len(data))
+        with self._shared_batches(encoder):
+            for start in range(0, len(positions) - size + 1, size):
+                encoder(data.batch(self.processes.mine(positions[start : start + size])))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def _batch_norms(module: nn.Module) -> list[BatchNorm]:
+    return [part for part in module.modules() if isinstance(part, BatchNorm)]
 
 
 def _on_cpu(value: Any) -> Any:

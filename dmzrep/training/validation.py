@@ -19,7 +19,12 @@ VALIDATION_ROWS = 1024
 
 @torch.no_grad()
 def validation_losses(
-    model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, data: TrainingData, seed: int
+    model: DiffusionAutoencoder,
+    objective: Objective,
+    config: TrainingConfig,
+    data: TrainingData,
+    seed: int,
+    at_a_time: int | None = None,
 ) -> dict[str, float]:
     """Losses on validation rows, with timesteps and noise that are the same at every call.
 
@@ -35,6 +40,8 @@ def validation_losses(
         Validation rows; at most `VALIDATION_ROWS` of them are used.
     seed : int
         Decides everything that is drawn.
+    at_a_time : int, optional
+        Rows that the denoiser works on at a time, at most; all of a batch otherwise.
 
     Returns
     -------
@@ -69,8 +76,11 @@ def validation_losses(
             x0 = data.batch(part)
             t = sampler.sample(len(x0), order)[0].to(device)
             noise = torch.randn(x0.shape, generator=generator, device=device)
-            rows = slice(i * config.batch_size, i * config.batch_size + len(x0))
-            for name in totals:
-                z = codes[name][rows] if conditional else None
-                totals[name] += objective.losses(model.denoiser, x0, t, z, noise).sum().item() / n_rows
+            first, size = i * config.batch_size, at_a_time or len(x0)
+            for start in range(0, len(x0), size):
+                here = slice(start, start + size)
+                for name in totals:
+                    z = codes[name][first : first + len(x0)][here] if conditional else None
+                    losses = objective.losses(model.denoiser, x0[here], t[here], z, noise[here])
+                    totals[name] += losses.sum().item() / n_rows
     return totals

@@ -7,6 +7,7 @@ import torch
 from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
 from dmzrep.networks.mlp import ResidualMLP
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
+from dmzrep.networks.normalisation import BatchNorm
 from dmzrep.networks.unet import UNet
 
 IMAGES = NetworkConfig((3, 9, 8), 5, "unet", (8, 16), (1, 1), encoder_width=4)
@@ -79,7 +80,7 @@ def test_codes_have_their_width_and_predictions_the_datas_shape_twice_with_a_var
 def test_every_setting_of_the_odd_model_arrives():
     model = DiffusionAutoencoder(ODD)
     assert model.encoder.head.paired and model.encoder.start is not None
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
+    assert not any(isinstance(m, BatchNorm) for m in model.modules())
     assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.1}
     assert model.denoiser.patch_size == 2 and model.denoiser.conditioning == "cross_attention"
     assert [len(stages) for stages in model.denoiser.down] == [2, 2]

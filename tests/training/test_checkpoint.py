@@ -24,8 +24,7 @@ from dmzrep.training import (
     Trainer,
     TrainingConfig,
     TrainingData,
-    checkpoint,
-    loop,
+    processes,
 )
 
 NETWORK = NetworkConfig((2, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, dropout=0.1)
@@ -145,8 +144,7 @@ class Clock(Hooks):
 
     def __init__(self, monkeypatch):
         self.seconds = 100.0
-        for module in (checkpoint, loop):
-            monkeypatch.setattr(module, "time", self)
+        monkeypatch.setattr(processes, "time", self)
 
     def perf_counter(self):
         return self.seconds

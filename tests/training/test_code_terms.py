@@ -166,21 +166,16 @@ def data():
 @pytest.mark.parametrize("name", TERMS)
 def test_a_term_is_added_to_the_loss_and_reaches_the_encoder(data, name):
     x0 = data.batch(torch.arange(16))
-    usual = make_trainer()._batch_loss(x0, 48)
-    trainer, code = make_trainer(**{name: 0.5}), []
-    drawn = trainer._code
-
-    def watched(*arguments):
-        code.append(drawn(*arguments))
-        return code[-1]
-
-    trainer._code = watched
-    loss = trainer._batch_loss(x0, 48)
-    term = TERMS[name](*code[0])
+    trainers = make_trainer(), make_trainer(**{name: 0.5})
+    usual, loss = (trainer._batch_loss(x0, 48) for trainer in trainers)
+    drawer = make_trainer()
+    term = TERMS[name](*drawer._code(x0, 48))
     assert abs(term.item()) > 1e-4
     assert (loss - usual).item() == pytest.approx(0.5 * term.item(), rel=1e-3, abs=1e-7)
-    (gradient,) = torch.autograd.grad(term, trainer.model.encoder.head.linear.weight)
+    (gradient,) = torch.autograd.grad(term, drawer.model.encoder.head.linear.weight)
+    without, with_term = (trainer.model.encoder.head.linear.weight.grad for trainer in trainers)
     assert gradient.abs().max() > 0.0
+    torch.testing.assert_close(with_term - without, 0.5 * gradient, atol=1e-6, rtol=1e-3)
 
 
 def test_an_automatic_weight_starts_the_term_at_a_tenth_of_the_loss_and_stays(data):
@@ -224,7 +219,9 @@ class WithoutTerms(Trainer):
         _, z = self._code(x0, n_rows)
         losses = self.objective.losses(self.model.denoiser, x0, t, z, self._randn(x0), self._perturbation(x0))
         self.timesteps.update(t, losses.detach())
-        return (losses * weights).mean()
+        loss = (losses * weights).mean()
+        loss.backward()
+        return loss.detach()
 
 
 def test_terms_that_are_off_change_nothing(data):

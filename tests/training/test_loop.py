@@ -12,7 +12,8 @@ from dmzrep.diffusion.schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
 from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
 from dmzrep.training import HookList, Hooks, RandomAffine, Trainer, TrainingConfig, TrainingData
-from dmzrep.training.loop import RESTING_SHARE, parameter_groups
+from dmzrep.training.batch_loss import RESTING_SHARE
+from dmzrep.training.loop import parameter_groups
 
 CPU = torch.device("cpu")
 IMAGES = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4)
