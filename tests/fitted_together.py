@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import GridSearchCV
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
@@ -68,6 +69,20 @@ def ends_with(encoder: DMZEncoder, X: np.ndarray) -> dict[str, np.ndarray]:
         "stopped": np.array(encoder.stopped_),
         **weights,
     }
+
+
+def fit_by_and_by(X: np.ndarray) -> DMZEncoder:
+    """Two chunks, and a fit that goes on from them."""
+    encoder = DMZEncoder(**TINY)
+    for part in np.array_split(X, 2):
+        encoder.partial_fit(part)
+    return encoder.set_params(warm_start=True, max_iter=1).fit(X)
+
+
+def grid_search(X: np.ndarray) -> list[float]:
+    """Scores of a grid search, one fit after the other."""
+    search = GridSearchCV(DMZEncoder(**TINY), {"latent_dim": [8, 16]}, cv=2, refit=False)
+    return search.fit(X).cv_results_["mean_test_score"].tolist()
 
 
 def fit_watched(X: np.ndarray, **params: Any) -> tuple[DMZEncoder, list[list[str]]]:
@@ -165,6 +180,8 @@ def main(folder: Path) -> None:
         write(name, DMZEncoder(**TINY | params).fit(X))
     _, seen = fit_watched(X, validation_fraction=0.0)
     (folder / f"rows {rank}.json").write_text(json.dumps(seen))
+    write("by and by", fit_by_and_by(X))
+    (folder / f"scores {rank}.json").write_text(json.dumps(grid_search(X)))
     write("no seed", DMZEncoder(**TINY | {"random_state": None}).fit(X))
     write("time", DMZEncoder(**TINY | {"max_iter": 10_000, "max_time": 1.0}).fit(X))
     write("interrupted", interrupted(X, rank))

@@ -17,7 +17,7 @@ from benchmarks import processes, results
 from dmzrep import DMZEncoder
 from dmzrep.training import Processes, find_processes
 from dmzrep.training.processes import LAUNCHED, LAUNCHER, _is_launched
-from tests.fitted_together import CASES, TINY, ends_with, images
+from tests.fitted_together import CASES, TINY, ends_with, fit_by_and_by, grid_search, images
 
 CPU = torch.device("cpu")
 SCRIPT = Path(__file__).parent / "fitted_together.py"
@@ -71,6 +71,18 @@ def test_two_processes_end_alike_and_as_one_does(folder, name):
     assert_equal(first, second)
     alone = ends_with(DMZEncoder(**TINY | CASES[name]).fit(images()), images())
     assert_close(first, alone)
+
+
+def test_chunks_and_warm_starts_are_shared_too(folder):
+    first, second = both(folder, "by and by")
+    assert_equal(first, second)
+    assert_close(first, ends_with(fit_by_and_by(images()), images()))
+
+
+def test_a_grid_search_fits_one_setting_after_the_other(folder):
+    scores = [json.loads((folder / f"scores {rank}.json").read_text()) for rank in range(2)]
+    assert scores[0] == scores[1] and len(set(scores[0])) == 2
+    np.testing.assert_allclose(scores[0], grid_search(images()), rtol=1e-4)
 
 
 def test_each_row_is_seen_once_an_epoch_by_one_of_the_processes(folder):
