@@ -5,9 +5,9 @@
 
 MNIST with the default network, and with one that works on single pixels; whole batches of the same size
 whatever the number of processes. Runs follow each other in turn, so that a machine whose speed changes is
-fair to all; figures are medians over rounds of the images a second of whole runs. One row for each number of
-processes, batch size and patch size is appended to `results/processes.jsonl`; rows that are there are
-skipped.
+fair to all; figures are medians over rounds of the images a second of whole runs. Beside each number of
+processes stand as many independent runs at once ("apart"), which share nothing but the machine: what there
+is to gain. One row for each is appended to `results/processes.jsonl`; rows that are there are skipped.
 """
 
 from __future__ import annotations
@@ -50,20 +50,25 @@ def train(folder: Path, batch_size: int, patch_size: Any, seconds: float, images
         print(MARK, last["images"] / last["seconds"], encoder.precision_)
 
 
-def launch(n_processes: int, arguments: list[str]) -> tuple[float, str]:
-    """Start processes of one thread each; give their images a second, and the arithmetic."""
+def launch(n_processes: int, apart: bool, arguments: list[str]) -> tuple[float, str]:
+    """Start processes of one thread each; give their images a second in all, and the arithmetic."""
     command = [sys.executable]
-    if n_processes > 1:
+    if n_processes > 1 and not apart:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]
         command += ["--no-python", sys.executable]
     command += ["-m", "benchmarks.processes", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
-    said = next(line for line in done.stdout.splitlines() if line.startswith(MARK))
-    speed, precision = said.removeprefix(MARK).split()
-    return float(speed), precision
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    started = [subprocess.Popen(command, **pipes) for _ in range(n_processes if apart else 1)]
+    speeds, precision = [], ""
+    for process in started:
+        said, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed: {errors[-2000:]}")
+        line = next(line for line in said.splitlines() if line.startswith(MARK))
+        speed, precision = line.removeprefix(MARK).split()
+        speeds.append(float(speed))
+    return sum(speeds), precision
 
 
 def _patch_size(text: str) -> str | int:
@@ -89,10 +94,11 @@ def main(arguments: list[str] | None = None) -> None:
     about = {"seconds": parsed.seconds, "images": parsed.images, "rounds": parsed.rounds}
     done = results.read(RESULTS, parsed.results)
     keys = [
-        {"processes": n, "batch_size": size, "patch_size": patch_size, **about}
+        {"processes": n, "apart": apart, "batch_size": size, "patch_size": patch_size, **about}
         for patch_size in parsed.patch_sizes
         for size in parsed.batch_sizes
         for n in parsed.processes
+        for apart in ((False, True) if n > 1 else (False,))
     ]
     keys = [key for key in keys if not results.is_done(done, key)]
     measured: list[list[tuple[float, str]]] = [[] for _ in keys]
@@ -101,7 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
     for _ in range(parsed.rounds):
         for key, speeds in zip(keys, measured, strict=True):
             sizes = ["--batch-sizes", str(key["batch_size"]), "--patch-sizes", str(key["patch_size"])]
-            speeds.append(launch(key["processes"], ["--in-process", *options, *sizes]))
+            run = ["--in-process", *options, *sizes]
+            speeds.append(launch(key["processes"], key["apart"], run))
     for key, speeds in zip(keys, measured, strict=True):
         row: dict[str, Any] = {
             **key,

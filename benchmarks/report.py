@@ -141,21 +141,26 @@ def checkpoint_section() -> str:
 
 def processes_section() -> str:
     """Speed of several processes beside one."""
-    rows = {(r["patch_size"], r["batch_size"], r["processes"]): r for r in read("processes")}
+    rows = {(r["patch_size"], r["batch_size"], r["processes"], r["apart"]): r for r in read("processes")}
     lines = []
-    for (patch_size, batch_size, n), r in rows.items():
-        alone = rows.get((patch_size, batch_size, 1))
-        if alone is None or n == 1:
+    for (patch_size, batch_size, n, apart), r in rows.items():
+        alone = rows.get((patch_size, batch_size, 1, False))
+        if alone is None or n == 1 or apart:
             continue
-        times = r["images_per_second"] / alone["images_per_second"]
-        speeds = (f"{one['images_per_second']:.0f}" for one in (alone, r))
-        lines.append([patch_size, batch_size, n, *speeds, f"{times:.2f}x"])
+        side_by_side = rows.get((patch_size, batch_size, n, True))
+        speeds = [alone["images_per_second"], r["images_per_second"]]
+        times = [speeds[1] / speeds[0]]
+        if side_by_side:
+            times.append(side_by_side["images_per_second"] / speeds[0])
+        cells = [f"{speed:.0f}" for speed in speeds] + [f"{one:.2f}x" for one in times]
+        lines.append([patch_size, batch_size, n, *cells])
     last = next(reversed(rows.values()))
-    header = ["patch size", "batch size", "processes", "images/s, one", "images/s, all", "times"]
+    header = ["patch size", "batch size", "processes", "images/s, one", "images/s, all", "times", "apart"]
     return (
         "## Several processes, one core each\n\n"
         f"Training on MNIST in {last['precision']}, the batch shared by processes of one thread; medians of "
-        f"{last['rounds']} runs of {last['seconds']:g} s, and one process on one core beside them.\n\n"
+        f"{last['rounds']} runs of {last['seconds']:g} s, and one process on one core beside them. Apart: as "
+        "many independent runs at once, which share memory's bandwidth and nothing else.\n\n"
         f"{table(header, lines)}\n\n{machine(list(rows.values()))} "
         "Made by `python -m benchmarks.processes`.\n"
     )

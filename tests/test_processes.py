@@ -202,5 +202,5 @@ def test_the_benchmark_compares_numbers_of_processes(tmp_path):
     processes.main(arguments)
     processes.main(arguments)
     rows = results.read("processes", tmp_path)
-    assert [(row["processes"], row["batch_size"]) for row in rows] == [(1, 32), (2, 32)]
+    assert [(row["processes"], row["apart"]) for row in rows] == [(1, False), (2, False), (2, True)]
     assert all(row["images_per_second"] > 10 for row in rows)
