@@ -153,14 +153,23 @@ def processes_section() -> str:
         if side_by_side:
             times.append(side_by_side["images_per_second"] / speeds[0])
         cells = [f"{speed:.0f}" for speed in speeds] + [f"{one:.2f}x" for one in times]
-        lines.append([patch_size, batch_size, n, *cells])
+        lines.append([patch_size, batch_size, n, f"{r['rounds']} of {r['seconds']:g} s", *cells])
     last = next(reversed(rows.values()))
-    header = ["patch size", "batch size", "processes", "images/s, one", "images/s, all", "times", "apart"]
+    header = [
+        "patch size",
+        "batch size",
+        "processes",
+        "runs",
+        "images/s, one",
+        "images/s, all",
+        "times",
+        "apart",
+    ]
     return (
         "## Several processes, one core each\n\n"
-        f"Training on MNIST in {last['precision']}, the batch shared by processes of one thread; medians of "
-        f"{last['rounds']} runs of {last['seconds']:g} s, and one process on one core beside them. Apart: as "
-        "many independent runs at once, which share memory's bandwidth and nothing else.\n\n"
+        f"Training on MNIST in {last['precision']}, the batch shared by processes of one thread, and "
+        "one process on one core beside them; medians of runs that follow each other in turn. Apart: as many "
+        "independent runs at once, which share memory's bandwidth and nothing else.\n\n"
         f"{table(header, lines)}\n\n{machine(list(rows.values()))} "
         "Made by `python -m benchmarks.processes`.\n"
     )
