@@ -312,7 +312,7 @@ def _blocks(X: Any) -> Iterator[slice]:
 
 def _check_numeric(X: Any) -> None:
     dtype = np.dtype(X.dtype)
-    if not (np.issubdtype(dtype, np.number) or dtype.kind == "b") or np.issubdtype(dtype, np.complexfloating):
+    if dtype.kind not in "buif":
         raise ValueError(
             f"Images must be uint8 or floating-point arrays, got dtype {dtype}. "
             "Convert them, for instance with numpy.asarray(X, dtype='uint8')."

@@ -125,7 +125,7 @@ def _output(model: Any, n_outputs: int, attribute: Any) -> int:
         raise ValueError(
             f"target has {n_outputs} outputs ({_listed(names)}): say which with attribute=<name or place>."
         )
-    if attribute in names:
+    if isinstance(attribute, (str, int, np.integer)) and attribute in names:
         return names.index(attribute)
     if isinstance(attribute, (int, np.integer)) and 0 <= attribute < n_outputs:
         return int(attribute)

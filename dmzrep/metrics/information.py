@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from dmzrep.arguments import as_array, is_finite, shown
+from dmzrep.arguments import as_array, is_finite, shown, whole_number
 from dmzrep.batching import batches, run_padded
 from dmzrep.codec import code_probabilities
 from dmzrep.diffusion.schedule import NoiseSchedule
@@ -118,8 +118,7 @@ def mutual_information_over_time(
     if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        whole_number(value, name)
     if not is_finite(learning_rate) or learning_rate <= 0:
         raise ValueError(f"learning_rate must be a finite number above 0, got {shown(learning_rate)}.")
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)

@@ -241,10 +241,8 @@ SMALL = {"width": 8, "encoder_width": 8, "attention": (), "max_iter": 1, "n_time
 def test_parameters_of_training(name, value):
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 99:
         value = 99  # More than that takes the memory that it asks for.
-    if name in ("latent_dim", "width", "encoder_width", "depth", "encoder_depth") and value in (
-        2,
-        3,
-    ):
+    sizes = ("latent_dim", "width", "encoder_width", "depth", "encoder_depth")
+    if name in sizes and isinstance(value, (int, np.integer)) and value in (2, 3):
         value = 1
     encoder = DMZEncoder(**{"latent_dim": 4, "random_state": 0} | SMALL | {name: value})
     with warnings.catch_warnings():
