@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy.special import expit
@@ -53,7 +55,7 @@ def edit_report(
     table["changed"] = (table["after"] > 0.5) != present
     table["changed_reencoded"] = (table["reencoded"] > 0.5) != present
     bits, old, new = codes > 0.5, before > 0.5, reencoded > 0.5
-    difference = (images.astype(np.float64) - rows.astype(np.float64)).reshape(n, -1)
+    difference = (images.astype(np.float64) - rows.astype(np.float64)).reshape(n, math.prod(rows.shape[1:]))
     for name, values in (
         ("bits_flipped", (bits != old).sum(axis=1)),
         ("bits_returned", (bits == new).mean(axis=1)),

@@ -22,6 +22,9 @@ GIVEN = FeatureSource("given features")
 #: are kept with every result.
 Extractor = Callable[[Any], np.ndarray]
 
+#: Features whose products, to the third power, stay within floats.
+LARGEST_FEATURE = 1e45
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureStatistics:
@@ -159,6 +162,12 @@ def extract_features(
         raise ValueError(
             f"{made_by} gave NaN or infinity for {int((~finite).sum())} of {len(features)} rows (first in "
             f"row {int(np.argmin(finite))}); a distance would mean nothing. Look at those images."
+        )
+    largest = np.abs(features).max()
+    if largest > LARGEST_FEATURE:
+        raise ValueError(
+            f"{made_by} gave numbers as large as {largest:.3g}; products of such numbers are no floats. "
+            f"Scale them to at most {LARGEST_FEATURE:g}."
         )
     return FeatureSet(features, source)
 

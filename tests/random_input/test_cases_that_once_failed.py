@@ -31,6 +31,7 @@ HALF = torch.zeros(24, 4, dtype=torch.bfloat16)
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8)).astype(np.uint8)
 
 REFUSED = [
+    (frechet_distance, (1e200 * VECTORS, VECTORS), {}, "numbers as large as .* Scale them"),
     (DMZEncoder(8).fit, (IMAGES.astype("m8[ns]"),), {}, "Images must be .* got dtype timedelta64"),
     (hamming_neighbors, (RAGGED, BITS, 1), {}, "queries must be an array or rows of one length"),
     (hamming_neighbors, (BITS, GRADIENT, 1), {}, "bits must be an array .* got Tensor: .*requires grad"),
