@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from dmzrep.device import give_back_memory
 from dmzrep.errors import MemoryWarning
 
 #: What says that memory is full, where torch has no class of its own: CPUs, MPS, libraries of CUDA.
@@ -93,7 +94,7 @@ class MicroBatches:
                 stacklevel=2,
             )
             del error
-            _free_cached_memory()
+            give_back_memory("auto")
 
     @staticmethod
     def _try(n_rows: int, size: int, work: Callable[[slice], None]) -> BaseException | None:
@@ -106,11 +107,3 @@ class MicroBatches:
                 raise
             return error
         return None
-
-
-def _free_cached_memory() -> None:
-    """Give back what torch keeps of GPUs' memory in pieces that are too small."""
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()
