@@ -13,6 +13,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+#: Numbers whose squares can be summed, and multiplied by some more, in each dtype.
+LARGEST = {"float32": 1e15, "float64": 1e140}
+
 
 def as_array(value: Any, name: str) -> np.ndarray:
     """Give an array-like as an array; raise where NumPy can make none of it.
@@ -66,6 +69,36 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
             f"numpy.asarray({name}, float)."
         )
     return array
+
+
+def check_magnitude(array: np.ndarray, name: str, computed_in: Any = None) -> None:
+    """Raise where squares of finite numbers, and sums of them, are beyond what floats hold.
+
+    Parameters
+    ----------
+    array : ndarray
+        Not empty.
+    name : str
+        What the error calls it.
+    computed_in : dtype, optional
+        What it is squared in, float32 or float64; its own dtype by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.arguments import check_magnitude
+    >>> check_magnitude(np.array([1e300]), "Z")
+    Traceback (most recent call last):
+    ValueError: Z has values as large as 1e+300, whose squares no float64 holds; at most 1e+140 can be ...
+    """
+    dtype = np.dtype(array.dtype if computed_in is None else computed_in)
+    limit = LARGEST[dtype.name]
+    largest = max(float(array.max()), -float(array.min()))
+    if largest > limit:
+        raise ValueError(
+            f"{name} has values as large as {largest:.3g}, whose squares no {dtype.name} holds; at most "
+            f"{limit:g} can be learned from. Scale them first."
+        )
 
 
 def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:

@@ -11,15 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep.arguments import check_choice, shown
+from dmzrep.arguments import check_choice, check_magnitude, shown
 from dmzrep.batching import batches
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
 #: Standardised values up to which networks stay within float32.
 FARTHEST = 1e12
-#: Numbers in vectors up to which sums of their squares stay within float64.
-LARGEST = 1e140
 #: Bytes that are scanned at a time when values are checked.
 _SCAN_BYTES = 2**26
 
@@ -211,12 +209,7 @@ class VectorFormat:
 
 def learn_vector_format(X: np.ndarray) -> VectorFormat:
     """Learn the mean and spread of each feature of X, shape (n, n_features)."""
-    largest = max(float(X.max()), -float(X.min()))
-    if largest > LARGEST:
-        raise ValueError(
-            f"X has values as large as {largest:.3g}, whose squares no float holds; up to {LARGEST:g} can "
-            "be learned from. Scale them first."
-        )
+    check_magnitude(X, "X", np.float64)
     blocks = list(_blocks(X))
     # A block at a time: the differences of all rows at once would be a copy of X, in float64.
     mean = sum(X[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(X)

@@ -144,7 +144,7 @@ def latent_dim_report(
 
 def _check_lengths(latent_dims: Sequence[int]) -> list[int]:
     lengths = np.atleast_1d(as_array(latent_dims, "latent_dims"))
-    if not len(lengths) or not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 1:
+    if not len(lengths) or lengths.dtype.kind not in "iu" or lengths.min() < 1:
         raise ValueError(f"latent_dims must be whole numbers of at least 1, got {latent_dims!r}.")
     if len(np.unique(lengths)) < len(lengths):
         raise ValueError(f"latent_dims must differ from each other, got {latent_dims!r}.")

@@ -127,7 +127,7 @@ def row_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, 
     if not isinstance(random_state, (Sequence, np.ndarray)):
         return image_seeds(draw_seed(random_state), n)
     seeds = as_array(random_state, "random_state")
-    if seeds.shape != (n,) or not np.issubdtype(seeds.dtype, np.integer) or (n and seeds.min() < 0):
+    if seeds.shape != (n,) or seeds.dtype.kind not in "iu" or (n and seeds.min() < 0):
         raise ValueError(
             f"random_state as a sequence must hold one integer of at least 0 for each of {n} rows, "
             f"got shape {seeds.shape} and dtype {seeds.dtype}. Pass one integer to seed all rows."

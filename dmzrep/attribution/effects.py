@@ -162,7 +162,7 @@ def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:
     if bits is None:
         return np.arange(latent_dim)
     chosen = np.atleast_1d(as_array(bits, "bits"))
-    if chosen.ndim != 1 or not len(chosen) or not np.issubdtype(chosen.dtype, np.integer):
+    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
         raise ValueError(f"bits must be whole numbers, at least one, or None for all; got {shown(bits)}.")
     if chosen.min() < 0 or chosen.max() >= latent_dim:
         raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {shown(bits)}.")

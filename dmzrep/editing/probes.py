@@ -110,6 +110,8 @@ def attribute_table(Y: Any, n_rows: int, names: Sequence[Any] | None = None) -> 
 
 def _binary(column: pd.Series, name: Any) -> np.ndarray:
     try:
+        if column.dtype.kind in "cmM":  # NumPy would drop the imaginary part, and count nanoseconds.
+            raise TypeError
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         raise ValueError(

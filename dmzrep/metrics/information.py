@@ -163,7 +163,7 @@ def _check_timesteps(timesteps: Sequence[int] | None, n_timesteps: int) -> list[
     if timesteps is None:
         return np.unique(np.linspace(0, n_timesteps - 1, 11).round().astype(int)).tolist()
     steps = np.atleast_1d(as_array(timesteps, "timesteps"))
-    if not len(steps) or not np.issubdtype(steps.dtype, np.integer):
+    if not len(steps) or steps.dtype.kind not in "iu":
         raise ValueError(f"timesteps must be whole numbers, got {timesteps!r}.")
     if steps.min() < 0 or steps.max() >= n_timesteps:
         raise ValueError(f"timesteps must be from 0 to {n_timesteps - 1}, got {timesteps!r}.")

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from tqdm.auto import tqdm
 
-from dmzrep.arguments import as_numbers, shown
+from dmzrep.arguments import as_numbers, check_magnitude, shown
 from dmzrep.probing.labels import Target
 from dmzrep.probing.linear_probe import LinearProbe
 from dmzrep.probing.metrics import score_classes, score_values
@@ -162,6 +162,7 @@ def check_codes(Z: Any, n_rows: int | None, argument: str) -> np.ndarray:
     if not np.isfinite(codes).all():
         bad = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
         raise ValueError(f"{argument} contains NaN or infinity, first in row {bad}.")
+    check_magnitude(codes, argument)
     if n_rows is not None and len(codes) != n_rows:
         raise ValueError(
             f"{argument} has {len(codes)} rows, but the codes have {n_rows}; each representation needs the "

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from dmzrep.arguments import as_array
+from dmzrep.arguments import as_array, check_choice, check_magnitude
 
 #: What a probe can be asked to do.
 TASKS = ("auto", "classification", "regression")
@@ -108,6 +108,7 @@ def read_labels(Y: Any, n_rows: int, task: str = "auto", argument: str = "Y") ->
     >>> target.kind, target.classes.tolist(), target.values.tolist()
     ('binary', ['a', 'b'], [1, 0, -1])
     """
+    check_choice("task", task, TASKS)
     columns, names, form = _columns(Y, argument)
     found = len(columns[0])
     if found != n_rows:
@@ -181,6 +182,7 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
             numbers = values.astype(np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"{label} must be numbers for a regression, got {values[0]!r}.") from None
+        check_magnitude(numbers, label)
         filled = np.full(len(known), np.nan)
         filled[known] = numbers
         return Target(name, "continuous", known, filled, None)

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import as_float, validated
+from dmzrep.arguments import as_float, check_magnitude, validated
 from dmzrep.probing.labels import TASKS, Target, position_of, read_labels
 from dmzrep.probing.linear_map import LinearMap, fit_linear_map
 from dmzrep.probing.outputs import join_columns, named_table
@@ -157,6 +157,7 @@ class LinearProbe(BaseEstimator):
         """
         self._validate_params()
         Z = validated(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        check_magnitude(Z, "Z")
         labels = read_labels(y, len(Z), self.task, "y")
         for target in labels.targets:
             _require_two_classes(target)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep.arguments import as_array, check_choice
+from dmzrep.arguments import as_array, check_choice, shown
 from dmzrep.probing.evaluation import Fold
 from dmzrep.probing.labels import Target
 
@@ -91,15 +92,43 @@ def pooled_folds(n_rows: int) -> list[Fold]:
     return [Fold(train, test) for train, test in folds]
 
 
+def read_folds(cv: Any, n_rows: int) -> Any:
+    """Give a number of folds or a splitter as it is, and pairs of positions among all rows as folds."""
+    if isinstance(cv, Integral) and not isinstance(cv, bool):
+        return int(cv)
+    if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
+        return cv
+    try:
+        pairs = [tuple(pair) for pair in cv]  # A generator would be used up by the first attribute.
+    except TypeError:
+        raise TypeError(
+            f"cv must be a number of folds, a splitter or pairs (train, test) of rows, got {shown(cv)}."
+        ) from None
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"cv must hold pairs (train, test), one at least, got {shown(pairs)}.")
+    return [Fold(*(_positions(rows, n_rows) for rows in pair)) for pair in pairs]
+
+
+def _positions(rows: Any, n_rows: int) -> np.ndarray:
+    """Check rows of a fold: positions among all rows, or a mark for each."""
+    found = as_array(rows, "cv")
+    if found.shape == (n_rows,) and found.dtype.kind == "b":
+        return np.flatnonzero(found)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
+        raise ValueError(f"cv must hold arrays of positions of rows, not empty, got {shown(rows)}.")
+    if found.min() < -n_rows or found.max() >= n_rows:
+        raise ValueError(f"cv must hold positions among {n_rows} rows, got {shown(rows)}.")
+    return found
+
+
 def own_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:
     """Folds of the rows that have a label: shuffled, stratified by class, for a number; else by `cv`."""
+    if isinstance(cv, list):
+        return cv
     known = np.flatnonzero(target.known)
     values = target.values[known]
-    if not isinstance(cv, (int, np.integer)) or isinstance(cv, bool):
-        if isinstance(cv, list):  # Pairs of positions among all rows.
-            return [Fold(np.asarray(train), np.asarray(test)) for train, test in cv]
-        folds = check_cv(cv).split(values, values)
-        return [Fold(known[train], known[test]) for train, test in folds]
+    if not isinstance(cv, int):
+        return [Fold(known[train], known[test]) for train, test in cv.split(values, values)]
     if cv < 2 or cv > len(known):
         raise ValueError(
             f"cv must be from 2 to the number of labels of attribute {target.name!r}, {len(known)}, got {cv}."

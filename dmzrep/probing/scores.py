@@ -10,7 +10,6 @@ import pandas as pd
 from scipy.special import expit
 from tqdm.auto import tqdm
 
-from dmzrep.arguments import shown
 from dmzrep.probing.evaluation import (
     Job,
     check_baselines,
@@ -25,7 +24,7 @@ from dmzrep.probing.evaluation import (
 from dmzrep.probing.joint_layer import joint_layer_scores
 from dmzrep.probing.labels import Labels, read_labels
 from dmzrep.probing.metrics import check_metrics
-from dmzrep.probing.protocols import Protocol, find_protocol, own_folds, pooled_folds, read_split
+from dmzrep.probing.protocols import Protocol, find_protocol, own_folds, pooled_folds, read_folds, read_split
 from dmzrep.random import draw_seed
 
 #: What to do about folds with one class.
@@ -158,10 +157,8 @@ def _jobs(
         else:
             n_rows = min(labels.n_rows, plan.n_rows or labels.n_rows)
             shared, rows = pooled_folds(n_rows), slice(n_rows)
-    elif not isinstance(cv, (int, np.integer)) and not hasattr(cv, "split"):
-        if not isinstance(cv, Iterable):
-            raise TypeError(f"cv must be a number of folds, a splitter or pairs of rows, got {shown(cv)}.")
-        cv = list(cv)  # A generator would be used up by the first attribute.
+    else:
+        cv = read_folds(cv, labels.n_rows)
     seed = draw_seed(random_state)
     jobs = []
     folds = [own_folds(cv, target, seed) if shared is None else shared for target in labels.targets]

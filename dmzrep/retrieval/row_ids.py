@@ -104,7 +104,7 @@ def _integers(ids: Any, name: str) -> np.ndarray:
     numbers = as_array(ids, name)
     if numbers.ndim == 1 and numbers.size == 0:
         return numbers.astype(np.int64)
-    if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
         raise ValueError(
             f"{name} must be whole numbers in one dimension, got dtype {numbers.dtype} and shape "
             f"{numbers.shape}. Keep names in a column of metadata instead."

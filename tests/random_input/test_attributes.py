@@ -136,7 +136,8 @@ def test_edits(editor, X, attribute, strength, data):
         assert images.shape == as_reference(X).shape and set(np.unique(codes)) <= {0, 1}
         report = call(editor.report, X, images, codes, attribute)
         summary = call(edit_summary, accepted(report))
-        assert len(accepted(summary)) == 2
+        # A report of no rows has no groups to summarise.
+        assert len(accepted(summary)) == (2 if len(images) else 0)
 
 
 @cases(120)

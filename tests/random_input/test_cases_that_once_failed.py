@@ -168,3 +168,33 @@ def test_edits_and_transfers_name_their_arguments(pixels):
     assert "hold must be a name" in call(editor.edit, BITS, "a", hold=0.5).message
     assert "names must be a list" in call(editor.fit, BITS, BITS[:, 0], names=3).message
     assert "X_a must be an array" in call(DomainTransfer(pixels, pixels).fit, None, BITS).message
+
+
+@pytest.mark.parametrize("cv", [[], np.array([1, 2]), np.array(2), b"abc", "", False, [([0], [30])]])
+def test_folds_that_are_none_are_refused(cv):
+    assert call(probe_scores, VECTORS, BITS[:, 0], cv=cv).message.startswith("cv must")
+
+
+def test_probes_name_their_task_and_what_is_too_large():
+    assert "task must be" in call(probe_scores, VECTORS, BITS[:, 0], task=np.array([1, 2])).message
+    large = VECTORS.copy()
+    large[0, 0] = 1e300
+    for result in (call(probe_scores, large, BITS[:, 0]), call(LinearProbe().fit, large, BITS[:, 0])):
+        assert "Scale them first" in result.message
+    assert "Scale them first" in call(LinearProbe("regression").fit, VECTORS, large[:, 0]).message
+
+
+def test_time_differences_are_no_positions_of_bits(pixels):
+    assert "whole numbers" in call(bit_effects, pixels, BITS, np.timedelta64(0, "ns")).message
+
+
+def test_edits_of_no_rows_have_an_empty_summary(pixels):
+    editor = AttributeEditor(pixels).fit(BITS, BITS[:, :1], names=["a"])
+    images, codes = accepted(call(editor.edit, BITS[:0], "a"))
+    report = accepted(call(editor.report, BITS[:0], images, codes, "a"))
+    assert len(report) == 0 and len(accepted(call(edit_summary, report))) == 0
+
+
+@pytest.mark.parametrize("dtype", ["c16", "M8[s]", "m8[ns]"])
+def test_an_editors_labels_are_real_numbers(pixels, dtype):
+    assert "must be binary" in call(AttributeEditor(pixels).fit, BITS, BITS[:, :1].astype(dtype)).message
