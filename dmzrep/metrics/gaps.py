@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from dmzrep.arguments import is_finite, shown, whole_number
 from dmzrep.metrics.factors import (
     discretise,
     entropy_bits,
@@ -83,8 +84,7 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> GapScores:
     codes = read_codes(Z)
     if codes.shape[1] < 2:
         raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
-    if not isinstance(n_bins, (int, np.integer)) or n_bins < 2:
-        raise ValueError(f"n_bins must be a whole number of at least 2, got {n_bins!r}.")
+    n_bins = whole_number(n_bins, "n_bins", least=2)
     columns = [discretise(column, n_bins) for column in codes.T]
     rows = []
     for factor in read_factors(factors, len(codes)):
@@ -147,6 +147,9 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     codes = read_codes(Z)
     if codes.shape[1] < 2:
         raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
+    for name, value in (("min_auroc", min_auroc), ("max_redundancy", max_redundancy)):
+        if not is_finite(value):
+            raise ValueError(f"{name} must be a number, such as 0.5, got {shown(value)}.")
     attributes = read_factors(Y, len(codes), "Y")
     for attribute in attributes:
         if not attribute.is_class or attribute.values.max() > 1:

@@ -14,7 +14,7 @@ from dmzrep.attribution import bit_effects, bit_table
 from dmzrep.datasets import make_sprites
 from dmzrep.domain_transfer import DomainTransfer, expected_calibration_error
 from dmzrep.editing import AttributeEditor, edit_summary
-from dmzrep.metrics import ClassifierFeatures, code_report, code_summary, frechet_distance, mig, mse
+from dmzrep.metrics import ClassifierFeatures, code_report, code_summary, frechet_distance, mig, mse, tad
 from dmzrep.model_selection import latent_dim_report
 from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ProbeDisplay
 from dmzrep.priors import IndependentPrior, MixturePrior, fit_prior, prior_gap
@@ -198,3 +198,9 @@ def test_edits_of_no_rows_have_an_empty_summary(pixels):
 @pytest.mark.parametrize("dtype", ["c16", "M8[s]", "m8[ns]"])
 def test_an_editors_labels_are_real_numbers(pixels, dtype):
     assert "must be binary" in call(AttributeEditor(pixels).fit, BITS, BITS[:, :1].astype(dtype)).message
+
+
+@pytest.mark.parametrize("name", ["min_auroc", "max_redundancy"])
+@pytest.mark.parametrize("value", ["", None, np.array([1, 2])])
+def test_thresholds_of_tad_are_numbers(name, value):
+    assert f"{name} must be a number" in call(tad, VECTORS, BITS, **{name: value}).message
