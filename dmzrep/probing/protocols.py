@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,7 @@ def pooled_folds(n_rows: int) -> list[Fold]:
 
 def read_folds(cv: Any, n_rows: int) -> Any:
     """Give a number of folds or a splitter as it is, and pairs of positions among all rows as folds."""
-    if isinstance(cv, Integral) and not isinstance(cv, bool):
+    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
         return int(cv)
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
         return cv

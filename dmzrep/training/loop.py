@@ -194,7 +194,13 @@ class Trainer(BatchLoss):
         """Run epochs; `stopped` says what ended them."""
         try:
             shared = self._shared_batches(self.model)
-            with keep_freed_memory(self.device), self.processes.keeping_interrupts(), shared:
+            processes = self.processes
+            with (
+                keep_freed_memory(self.device),
+                processes.keeping_interrupts(),
+                processes.on_own_cores(),
+                shared,
+            ):
                 self._run_epochs(data, validation, hooks)
                 self.processes.meet()
             self.stopped = self.stopped or "max_iter"

@@ -11,6 +11,7 @@ import atexit
 import functools
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,6 +23,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+from dmzrep.training.local_sums import LocalSums, connect
 
 Value = TypeVar("Value")
 
@@ -41,7 +44,7 @@ class Processes:
     rank, size : int
         Which process this is, from 0, and how many there are.
     total : callable or None
-        Sums a tensor over the processes, differentiably; None for one process.
+        Sums a contiguous tensor over the processes, in place; None for one process.
     device : torch.device or None
         Where the launcher wants this process to train; None for one process.
 
@@ -56,7 +59,7 @@ class Processes:
 
     rank = 0
     size = 1
-    total: Callable[[Tensor], Tensor] | None = None
+    total: Callable[[Tensor], Any] | None = None
     device: torch.device | None = None
 
     @property
@@ -119,24 +122,16 @@ class Processes:
         """Keep Ctrl-C until the processes meet, for as long as the context lasts."""
         yield
 
+    @contextmanager
+    def on_own_cores(self) -> Iterator[None]:
+        """Keep this thread to its share of the machine's cores, for as long as the context lasts.
+
+        Where two processes come to share a core, both wait for it, and all others for them.
+        """
+        yield
+
     def part(self) -> None:
         """Leave the others after an error, so that they do not wait for this process."""
-
-
-class _Total(torch.autograd.Function):
-    """Sum over processes; the gradient of each term is the sum of the sums' gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        x = x.clone()
-        dist.all_reduce(x)
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        gradient = gradients[0].clone()
-        dist.all_reduce(gradient)
-        return gradient
 
 
 class SeveralProcesses(Processes):
@@ -175,11 +170,20 @@ class SeveralProcesses(Processes):
         accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[patience])
         self.device = torch.device("cpu") if on_cpu else accelerator.device
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.total = _Total.apply
         # Small values travel between CPUs, so that no GPU is waited for.
         self._between_cpus = _group_between_cpus()
+        self._nearby = _local_sums()
+        self.total = self._total
         self._interrupted = False
         self._time = 0.0
+
+    def _total(self, x: Tensor) -> None:
+        if x.device.type != "cpu":
+            dist.all_reduce(x)
+        elif self._nearby is None:
+            dist.all_reduce(x, group=self._between_cpus)
+        else:
+            self._nearby.add(x)
 
     def mine(self, whole: Tensor) -> Tensor:
         return whole[self.rows(len(whole))]
@@ -217,7 +221,7 @@ class SeveralProcesses(Processes):
         gradients = [p.grad for p in parameters if p.grad is not None]
         parts = [loss.to(torch.float32).reshape(1), *(_in_memory_order(g) for g in gradients)]
         summed = torch.cat(parts)
-        dist.all_reduce(summed)
+        self._total(summed)
         loss, *sums = summed.split([len(part) for part in parts])
         torch._foreach_copy_(parts[1:], sums)
         return loss[0]
@@ -225,7 +229,7 @@ class SeveralProcesses(Processes):
     def _fill_gradients(self, parameters: list[Tensor]) -> None:
         """Put zeros where another process has a gradient."""
         present = torch.tensor([float(p.grad is not None) for p in parameters])
-        dist.all_reduce(present, group=self._between_cpus)
+        self._total(present)
         for p, somewhere in zip(parameters, present.tolist(), strict=True):
             if somewhere and p.grad is None:
                 p.grad = torch.zeros_like(p)
@@ -237,7 +241,7 @@ class SeveralProcesses(Processes):
         said = torch.tensor([float(self._interrupted), 0.0], dtype=torch.float64)
         if self.is_first:
             said[1] = time.perf_counter()
-        dist.all_reduce(said, group=self._between_cpus)
+        self._total(said)
         interrupted, self._time = said.tolist()
         self._interrupted = interrupted > 0.0
 
@@ -258,8 +262,30 @@ class SeveralProcesses(Processes):
         finally:
             signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
+    @contextmanager
+    def on_own_cores(self) -> Iterator[None]:
+        if self.device is None or self.device.type != "cpu":
+            yield
+            return
+        # Those of this machine, by what the launcher calls it.
+        machine, local_rank = os.environ.get("GROUP_RANK", ""), int(os.environ["LOCAL_RANK"])
+        allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        all_allowed = [cores for place, cores in self.from_all((machine, allowed)) if place == machine]
+        share = len(allowed) // len(all_allowed)
+        # Whoever has given processes cores of their own has done so already.
+        if not share or any(cores != allowed for cores in all_allowed) or local_rank >= len(all_allowed):
+            yield
+            return
+        os.sched_setaffinity(0, allowed[local_rank * share : (local_rank + 1) * share])
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, allowed)
+
     def part(self) -> None:
         type(self)._parted = True
+        if self._nearby is not None:
+            self._nearby.close()
         dist.destroy_process_group()
 
 
@@ -275,6 +301,22 @@ def _group_between_cpus() -> Any:
     if dist.get_backend() == "gloo":
         return dist.group.WORLD
     return dist.new_group(backend="gloo", timeout=PATIENCE)
+
+
+@functools.cache
+def _local_sums() -> LocalSums | None:
+    """Sums of processes that are all on this machine; None where others are elsewhere."""
+    here = os.environ.get("LOCAL_WORLD_SIZE", "") == str(dist.get_world_size())
+    if not here or not hasattr(socket, "AF_UNIX"):
+        return None
+    group = _group_between_cpus()
+
+    def from_first(value: Any) -> Any:
+        values = [value]
+        dist.broadcast_object_list(values, group=group)
+        return values[0]
+
+    return connect(dist.get_rank(), dist.get_world_size(), from_first, PATIENCE.total_seconds())
 
 
 def _leave() -> None:
