@@ -9,6 +9,8 @@ Kinds of models, all with one network and one time of training:
 bits      DMZEncoder; codes from its fitted prior and, a row of its own, from fair coins ("uniform");
           `--priors` takes one of them
 none      the unconditional model, ``conditioning="none"``
+uniform end
+          bits; timesteps are uniform in the last part of training (only where it is asked for)
 clusters  the label of one of `latent_dim` k-means clusters, one-hot, in place of learned bits; drawn by the
           clusters' shares
 real      no model: train images in the place of samples, which is as near as a distance comes to 0
@@ -34,9 +36,11 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.cluster_code import ClusterPrior, fit_clusters
+from benchmarks.contenders import fit_with
 from benchmarks.datasets import ImageData
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.time_to_quality import NO_LIMIT, SETS
+from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep.metrics import (
     ClassifierFeatures,
@@ -51,11 +55,14 @@ from dmzrep.metrics.features import Extractor
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")
+#: Bits trained with a trial of `benchmarks.trials`; measured where it is asked for.
+TRIED = {"uniform end": "uniform timesteps at the end"}
 #: Where codes come from, for each kind of model.
 PRIORS: dict[str, tuple[str | None, ...]] = {
     "bits": ("fitted", "uniform"),
     "none": (None,),
     "clusters": ("shares",),
+    "uniform end": ("fitted",),
     "real": (None,),
 }
 EXTRACTORS = ("classifier", "inception")
@@ -107,7 +114,7 @@ class Models:
     def model(self, key: dict[str, Any]) -> tuple[DMZEncoder, ClusterPrior | None, dict[str, Any]]:
         """Give the model of a row, the prior of its clusters, and what its training was."""
         short = f"{key['latent_dim']}-{key['seconds_asked']:g}s-{key['seed']}"
-        path = self.folder / f"{self.name}-{key['kind']}-{short}.safetensors"
+        path = self.folder / f"{self.name}-{key['kind'].replace(' ', '-')}-{short}.safetensors"
         if self._latest is None or self._latest[0] != path:
             self._latest = path, self._load(path, key) if path.exists() else self._train(path, key)
         return self._latest[1]
@@ -119,6 +126,8 @@ class Models:
         if key["kind"] == "clusters":
             prior = fit_clusters(encoder, self.data.train)[1]
             np.save(_shares_file(path), prior.shares_)
+        elif key["kind"] in TRIED:
+            fit_with(TRIALS[TRIED[key["kind"]]], encoder, self.data.train)
         else:
             encoder.fit(self.data.train)
         encoder.save(path)
@@ -182,7 +191,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder that holds the images")
     parser.add_argument("--models", type=Path, required=True, help="folder of trained models; not for git")
     parser.add_argument("--set", required=True, choices=list(SETS))
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *TRIED], default=list(KINDS))
     parser.add_argument("--samplers", nargs="+", default=["ddim", "ddpm"])
     parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
     parser.add_argument("--priors", nargs="+", choices=PRIORS["bits"], default=list(PRIORS["bits"]))

@@ -83,6 +83,14 @@ def test_every_kind_of_model_is_measured_and_runs_go_on(call, tmp_path, monkeypa
         call(*asked, "--kinds", "none", "--params", json.dumps(TINY | {"batch_size": 32}))
 
 
+def test_bits_of_a_trial_are_measured_where_they_are_asked_for(call, tmp_path):
+    asked = ["--seeds", "0", "--steps", "2", "--samplers", "ddim", "--kinds", "uniform end"]
+    rows = call(*asked)
+    assert [(row["kind"], row["prior"]) for row in rows] == [("uniform end", "fitted")]
+    assert (tmp_path / "models" / "mnist-uniform-end-8-0.3s-0.safetensors").exists()
+    assert call(*asked) == rows
+
+
 def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
     seen = []
 
