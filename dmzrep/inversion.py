@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.encoder import DMZEncoder
+from dmzrep.encoder import DMZEncoder, check_encoder
 from dmzrep.inputs import all_rows
 from dmzrep.rows import to_tensor
 
@@ -53,14 +52,14 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder, inversion_error
+    >>> from dmzrep import DMZEncoder, check_encoder, inversion_error
     >>> from dmzrep.datasets import load_digits_images
     >>> X = load_digits_images().images[:64]
     >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
     >>> inversion_error(encoder, X[:2], n_steps=10).shape
     (2,)
     """
-    check_is_fitted(encoder)
+    check_encoder(encoder)
     rows = all_rows(X)
     return row_errors(encoder, rows, encoder.reconstruct(X, noise="inverted", n_steps=n_steps))
 

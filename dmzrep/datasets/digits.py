@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from dmzrep.arguments import yes_or_no
+
 #: Largest value of a pixel in scikit-learn's copy.
 _WHITE = 16
 
@@ -41,6 +43,6 @@ def load_digits_images(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray,
     """
     digits = load_digits()
     images = np.rint(digits.images * (255 / _WHITE)).astype(np.uint8)
-    if return_X_y:
+    if yes_or_no(return_X_y, "return_X_y"):
         return images, digits.target
     return Bunch(images=images, target=digits.target, target_names=digits.target_names, DESCR=digits.DESCR)

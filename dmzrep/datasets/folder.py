@@ -12,10 +12,19 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dmzrep.arguments import check_choice, shown
+from dmzrep.arguments import (
+    as_path,
+    check_choice,
+    check_n_jobs,
+    is_whole,
+    shown,
+    yes_or_no,
+)
 from dmzrep.datasets.image_cache import ImageCache
 from dmzrep.datasets.pictures import MODES, picture_endings
 
+#: Pillow's pictures are no larger.
+_LONGEST_SIDE = 2**31 - 1
 #: Folder, inside that of the pictures, for what was made of them.
 CACHE_FOLDER = ".dmzrep"
 
@@ -92,7 +101,7 @@ def load_images(
     """
     height, width = _check_size(size)
     check_choice("mode", mode, sorted(MODES))
-    root = Path(folder)
+    root = as_path(folder, "folder")
     if not root.is_dir():
         raise NotADirectoryError(f"There is no folder {root}. Give the one that holds the pictures.")
     names = _picture_names(root)
@@ -110,7 +119,7 @@ def load_images(
     readable = [name for name in names if name not in unreadable]
     _report(root, unreadable, len(readable))
     target, target_names = _classes(readable)
-    if return_X_y:
+    if yes_or_no(return_X_y, "return_X_y"):
         return images, target
     return Bunch(
         images=images,
@@ -122,11 +131,11 @@ def load_images(
 
 
 def _check_size(size: Any) -> tuple[int, int]:
-    sides = (size, size) if isinstance(size, Integral) else size
+    sides: Any = (size, size) if isinstance(size, Integral) else size
     if not (
         isinstance(sides, (tuple, list))
         and len(sides) == 2
-        and all(isinstance(side, Integral) and int(side) > 0 for side in sides)
+        and all(is_whole(side) and 1 <= side <= _LONGEST_SIDE for side in sides)
     ):
         raise ValueError(
             f"size must be a positive whole number of pixels or (height, width), got {shown(size)}."
@@ -151,12 +160,15 @@ def _stem(root: Path, cache_dir: str | os.PathLike | None, size: tuple[int, int]
         return root / CACHE_FOLDER / name
     # Several folders of one name can share a cache.
     place = root.resolve()
-    return Path(cache_dir) / f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}-{name}"
+    return (
+        as_path(cache_dir, "cache_dir")
+        / f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}-{name}"
+    )
 
 
 def _write(cache: ImageCache, n_jobs: int | None, progress: bool) -> None:
     try:
-        cache.write(n_jobs, progress)
+        cache.write(check_n_jobs(n_jobs), progress)
     except OSError as error:
         error.add_note(
             f"load_images keeps an array of the pictures in {cache.array.parent}. Name a folder that can be "

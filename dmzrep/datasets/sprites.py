@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from dmzrep.arguments import whole_number
+from dmzrep.arguments import whole_number, yes_or_no
 from dmzrep.random import numpy_generator
 
 SHAPES = ("ellipse", "square", "triangle", "star")
@@ -103,7 +103,7 @@ def make_sprites(
     n_samples, side = whole_number(n_samples, "n_samples"), whole_number(side, "side", 8)
     factors = _draw_factors(n_samples, numpy_generator(random_state))
     images, attributes = _draw_images(factors, side), _attributes(factors)
-    if return_X_y:
+    if yes_or_no(return_X_y, "return_X_y"):
         return images, attributes
     return Bunch(images=images, factors=factors, attributes=attributes, DESCR=_DESCR)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.arguments import as_array, is_finite, shown, whole_number
+from dmzrep.arguments import as_array, is_finite, is_listed, is_whole, shown, whole_number, yes_or_no
 from dmzrep.probing.evaluation import (
     Fold,
     Job,
@@ -153,7 +153,7 @@ def label_efficiency(
     scores = run_jobs(jobs, metrics, n_jobs, verbose)
     warn_of_gaps(scores, "Use larger fractions, or more rows.")
     keys = ["representation", "fraction", "n_drawn"]
-    if by_attribute:
+    if yes_or_no(by_attribute, "by_attribute"):
         table = average_folds(scores, by=["attribute", *keys]).drop(
             columns=["n_labels", "n_positive", "chance"]
         )
@@ -192,13 +192,14 @@ def _draws(
     fractions: Sequence[float], n_rows: int, n_repeats: int, random_state: Any
 ) -> list[tuple[Any, int, np.ndarray]]:
     """Rows of each fraction and repeat."""
-    if not isinstance(fractions, (Sequence, np.ndarray)) or isinstance(fractions, (str, bytes)):
+    is_sequence = isinstance(fractions, (Sequence, np.ndarray)) and is_listed(fractions)
+    if not is_sequence or isinstance(fractions, (str, bytes)):
         raise ValueError(f"fractions must be a sequence such as (0.01, 0.1, 1.0), got {shown(fractions)}.")
     if len(fractions) == 0:
         raise ValueError("fractions must hold at least one number, such as (0.01, 0.1, 1.0), got none.")
     counts = {}
     for fraction in fractions:
-        whole = isinstance(fraction, (int, np.integer)) and not isinstance(fraction, bool)
+        whole = is_whole(fraction)
         if not is_finite(fraction) or not (2 <= fraction <= n_rows if whole else 0.0 < fraction <= 1.0):
             raise ValueError(
                 f"fractions must be floats in (0, 1], or integers from 2 to the number of training rows, "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.arguments import shown
+from dmzrep.arguments import shown, yes_or_no
 from dmzrep.probing.metrics import METRICS
 
 
@@ -79,7 +79,7 @@ def probe_summary(
     for metric in (column for column in scores if column in METRICS):
         folds = scores.groupby([*keys, "fold"], sort=False)[metric].mean().groupby(keys, sort=False)
         mean, std = folds.mean(), spread(folds)
-        if as_text:
+        if yes_or_no(as_text, "as_text"):
             texts = [
                 f"{100 * m:.1f}" + ("" if np.isnan(s) else f" ± {100 * s:.1f}")
                 for m, s in zip(mean, std, strict=True)
