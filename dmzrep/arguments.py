@@ -158,13 +158,12 @@ def whole_number(
     ValueError: k must be an integer of at least 1, got 2.0.
     """
     whole = is_whole(value)
-    if not whole or not least <= value <= (sys.maxsize if most is None else most):
-        is_open = most is None and not (whole and value > sys.maxsize)
-        wanted = (
-            f"of at least {least}"
-            if is_open
-            else f"from {least} to {limit and f'{limit}='}{most or sys.maxsize}"
-        )
+    end = sys.maxsize if most is None else most
+    if not whole or not least <= value <= end:
+        if most is None and not (whole and value > end):
+            wanted = f"of at least {least}"
+        else:
+            wanted = f"from {least} to {limit}={end}" if limit else f"from {least} to {end}"
         raise ValueError(f"{name} must be an integer {wanted}{also}, got {shown(value)}.")
     return int(value)
 
@@ -237,7 +236,7 @@ def yes_or_no(value: Any, name: str) -> bool:
 
 def check_learning_rate(value: Any) -> float:
     """Give a learning rate; raise unless networks' weights, which are of float32, can hold its steps."""
-    if not is_finite(value) or not 0.0 < value <= _LARGEST_RATE:
+    if not is_finite(value) or not 0.0 < float(value) <= _LARGEST_RATE:
         raise ValueError(
             f"learning_rate must be above 0 and at most {_LARGEST_RATE:g}, got {shown(value)}. Try 0.001."
         )

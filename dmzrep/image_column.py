@@ -37,7 +37,7 @@ class ImageColumn:
     KeyError
         There is no such column.
     TypeError
-        It is no data set of Hugging Face's.
+        It is no data set of Hugging Face's, or `column` or `mode` is no name.
 
     See Also
     --------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -114,15 +116,17 @@ def interpolate(
         codes = _walk(before > 0.5, after > 0.5, flip_times(before, after, path, seed), progress)
     flat = codes.reshape(-1, codes.shape[-1])
     if noise == "inverted":
-        images = _between(
-            encoder, (x0, x1), (before > 0.5, after > 0.5), flat, progress, start, denoising_steps
-        )
+        with _steps_by_name(denoising_steps):
+            images = _between(
+                encoder, (x0, x1), (before > 0.5, after > 0.5), flat, progress, start, denoising_steps
+            )
         return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
     options: dict[str, Any] = {"n_steps": denoising_steps}
     if start != 1.0:
         options |= {"start": start, "like": _blends(x0, x1, progress)}
     seeds = np.repeat(block_seeds(seed, len(codes)), n_steps).tolist()
-    images = decode_codes(encoder, flat, random_state=seeds, **options)
+    with _steps_by_name(denoising_steps):
+        images = decode_codes(encoder, flat, random_state=seeds, **options)
     return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
 
 
@@ -218,6 +222,17 @@ def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     if not np.issubdtype(first.dtype, np.floating):
         blends = np.rint(blends)
     return blends.astype(first.dtype).reshape(-1, *first.shape[1:])
+
+
+@contextmanager
+def _steps_by_name(denoising_steps: int | None) -> Iterator[None]:
+    """Say in errors of the decoder that its steps have another name here."""
+    try:
+        yield
+    except ValueError as error:
+        if denoising_steps is not None:
+            error.add_note("The decoder's n_steps are denoising_steps here.")
+        raise
 
 
 def _check(encoder: Any, n_steps: int, path: str, noise: str, start: float, denoising_steps: Any) -> None:

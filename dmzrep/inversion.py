@@ -40,6 +40,8 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
         The encoder is not fitted.
     ValueError
         X does not agree with the fitted format, or `n_steps` is not from 1 to `n_timesteps`.
+    TypeError
+        The encoder is not a DMZEncoder.
 
     See Also
     --------

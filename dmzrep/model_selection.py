@@ -105,6 +105,8 @@ def latent_dim_report(
     ------
     ValueError
         Lengths, objectives or labels are not as they should be.
+    TypeError
+        `encoder` is no DMZEncoder, `memory` no path, or `objectives` no list.
 
     Examples
     --------

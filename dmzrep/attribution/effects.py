@@ -92,7 +92,9 @@ def bit_effects(
     Raises
     ------
     ValueError
-        `bits` or `Z` is not as it should be.
+        `bits` or `Z` is not as it should be, or `return_trajectory` is asked for.
+    TypeError
+        The encoder cannot decode.
 
     Notes
     -----
@@ -110,10 +112,10 @@ def bit_effects(
     0    0     1.5   0.75   0.5
     1    1     0.5   0.25   0.5
     """
-    check_codec(encoder, needed=("inverse_transform",))
     if yes_or_no(decoding.get("return_trajectory", False), "return_trajectory"):
         raise ValueError("return_trajectory is no option of bit_effects, which measures finished pictures.")
     codes = _as_bits(Z, encoder)
+    check_codec(encoder, needed=("inverse_transform",))
     chosen = _chosen_bits(bits, codes.shape[1])
     n_pictures = whole_number(n_pictures, "n_pictures", least=0)
     like = None if like is None else as_array(like, "like")

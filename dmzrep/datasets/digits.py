@@ -41,8 +41,9 @@ def load_digits_images(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray,
     >>> y[:5].tolist()
     [0, 1, 2, 3, 4]
     """
+    return_X_y = yes_or_no(return_X_y, "return_X_y")
     digits = load_digits()
     images = np.rint(digits.images * (255 / _WHITE)).astype(np.uint8)
-    if yes_or_no(return_X_y, "return_X_y"):
+    if return_X_y:
         return images, digits.target
     return Bunch(images=images, target=digits.target, target_names=digits.target_names, DESCR=digits.DESCR)

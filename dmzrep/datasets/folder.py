@@ -82,6 +82,8 @@ def load_images(
     ------
     ValueError
         `size` or `mode` is not as it should be, or the folder has no picture that can be read.
+    TypeError
+        `folder` or `cache_dir` is no path.
     NotADirectoryError
         There is no such folder.
     ImportError
@@ -100,6 +102,7 @@ def load_images(
     >>> encoder = DMZEncoder(64).fit(products.images)  # doctest: +SKIP
     """
     height, width = _check_size(size)
+    n_jobs, return_X_y = check_n_jobs(n_jobs), yes_or_no(return_X_y, "return_X_y")
     check_choice("mode", mode, sorted(MODES))
     root = as_path(folder, "folder")
     if not root.is_dir():
@@ -119,7 +122,7 @@ def load_images(
     readable = [name for name in names if name not in unreadable]
     _report(root, unreadable, len(readable))
     target, target_names = _classes(readable)
-    if yes_or_no(return_X_y, "return_X_y"):
+    if return_X_y:
         return images, target
     return Bunch(
         images=images,
@@ -168,7 +171,7 @@ def _stem(root: Path, cache_dir: str | os.PathLike | None, size: tuple[int, int]
 
 def _write(cache: ImageCache, n_jobs: int | None, progress: bool) -> None:
     try:
-        cache.write(check_n_jobs(n_jobs), progress)
+        cache.write(n_jobs, progress)
     except OSError as error:
         error.add_note(
             f"load_images keeps an array of the pictures in {cache.array.parent}. Name a folder that can be "

@@ -33,7 +33,7 @@ def check_parameters(transfer: Any) -> None:
     check_choice("features", transfer.features, FEATURES)
     check_choice("calibration", transfer.calibration, (*CALIBRATIONS, None))
     alpha = transfer.alpha
-    if not is_finite(alpha) or not 0.0 < alpha <= _LARGEST_ALPHA:
+    if not is_finite(alpha) or not 0.0 < float(alpha) <= _LARGEST_ALPHA:
         raise ValueError(
             f"alpha must be a finite number above 0, got {shown(alpha)}. The largest is {_LARGEST_ALPHA:g}."
         )

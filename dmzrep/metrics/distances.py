@@ -45,6 +45,8 @@ def frechet_distance(
     ------
     ValueError
         Features are not finite, or of different kinds.
+    TypeError
+        The extractor is no function.
 
     Warns
     -----
@@ -143,6 +145,8 @@ def kernel_distance(
     ValueError
         Features are not finite or of different kinds, a set has one sample only, or a setting is out of
         its range.
+    TypeError
+        The extractor is no function.
 
     Notes
     -----

@@ -126,6 +126,8 @@ def extract_features(
     ------
     ValueError
         Features are not of shape (n, n_features), or not finite.
+    TypeError
+        The extractor is no function.
 
     Examples
     --------

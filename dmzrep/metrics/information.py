@@ -83,6 +83,8 @@ def mutual_information_over_time(
     ------
     ValueError
         Timesteps or another argument are out of their range, or the rows are too few.
+    TypeError
+        The encoder cannot encode.
 
     Notes
     -----

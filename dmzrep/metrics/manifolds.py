@@ -56,6 +56,8 @@ def precision_recall(
     ------
     ValueError
         Features are not finite or of different kinds, or a set has too few samples.
+    TypeError
+        The extractor is no function.
 
     Notes
     -----

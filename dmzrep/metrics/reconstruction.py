@@ -53,6 +53,8 @@ def code_cycle_accuracy(
     ------
     ValueError
         Codes are not in [0, 1] or not of the encoder's width.
+    TypeError
+        The encoder cannot encode and decode.
 
     Examples
     --------
@@ -116,6 +118,8 @@ def reconstruction_report(
     ------
     ValueError
         X is not in the fitted layout, or an argument is out of its range.
+    TypeError
+        The encoder cannot encode and reconstruct.
 
     Examples
     --------

@@ -138,8 +138,8 @@ class EditDisplay:
         EditDisplay
         """
         originals = check_pictures(self.originals, "originals", None)
-        strengths = check_numbers(self.strengths, "strengths")
-        edits = check_pictures(self.edits, "edits", len(strengths), len(originals), of=originals.shape[1:])
+        edits = check_pictures(self.edits, "edits", None, len(originals), of=originals.shape[1:])
+        strengths = check_numbers(self.strengths, "strengths", (len(edits),))
         probabilities = check_numbers(
             self.probabilities, "probabilities", (len(strengths) + 1, len(originals))
         )

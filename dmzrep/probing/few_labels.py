@@ -91,6 +91,8 @@ def label_efficiency(
     ValueError
         Arrays of different lengths or widths, other attributes in the test labels, a fraction out of
         range.
+    TypeError
+        The estimator cannot be fitted, or scores, baselines or a name are of another type.
 
     Warns
     -----
@@ -129,6 +131,7 @@ def label_efficiency(
     labels = read_labels(_joined(Y_train, Y_test, len(train), len(test)), len(train) + len(test), task)
     metrics = check_metrics(scoring, labels)
     require_two_classes_somewhere(labels)
+    by_attribute = yes_or_no(by_attribute, "by_attribute")
     n_repeats = whole_number(n_repeats, "n_repeats")
     draws = _draws(fractions, len(train), n_repeats, random_state)
     test_rows = np.arange(len(train), labels.n_rows)
@@ -153,7 +156,7 @@ def label_efficiency(
     scores = run_jobs(jobs, metrics, n_jobs, verbose)
     warn_of_gaps(scores, "Use larger fractions, or more rows.")
     keys = ["representation", "fraction", "n_drawn"]
-    if yes_or_no(by_attribute, "by_attribute"):
+    if by_attribute:
         table = average_folds(scores, by=["attribute", *keys]).drop(
             columns=["n_labels", "n_positive", "chance"]
         )

@@ -72,14 +72,14 @@ def probe_summary(
     >>> probe_summary(scores)[["representation", "n_attributes", "n_folds"]].values.tolist()
     [['codes', 4, 3]]
     """
-    keys = _keys(scores, by)
+    keys, as_text = _keys(scores, by), yes_or_no(as_text, "as_text")
     groups = scores.groupby(keys, sort=False)
     table = pd.DataFrame({"n_attributes": groups["attribute"].nunique(), "n_folds": groups["fold"].nunique()})
     table["n_undefined"] = groups["undefined"].sum()
     for metric in (column for column in scores if column in METRICS):
         folds = scores.groupby([*keys, "fold"], sort=False)[metric].mean().groupby(keys, sort=False)
         mean, std = folds.mean(), spread(folds)
-        if yes_or_no(as_text, "as_text"):
+        if as_text:
             texts = [
                 f"{100 * m:.1f}" + ("" if np.isnan(s) else f" ± {100 * s:.1f}")
                 for m, s in zip(mean, std, strict=True)

@@ -78,6 +78,8 @@ class ImageRetriever(BaseEstimator):
         ------
         ValueError
             Metadata of another length or with a column named as one of the answer's, bad ids.
+        TypeError
+            The encoder cannot encode, or `neighbors` is no FaissNeighbors.
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {shown(self.neighbors)}.")
