@@ -305,14 +305,6 @@ def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") ->
     raise ValueError(f"{name} must be one of {tuple(legal)}{also}, got {shown(value)}.{hint}")
 
 
-def as_float(value: Any, name: str) -> float:
-    """Give a real number as a float, which may be infinite; raise where it is an integer beyond them."""
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} must be a number that a float can hold, got {shown(value)}.") from None
-
-
 def shown(value: Any) -> str:
     """Give a value as an error shows it, cut where it is long."""
     try:

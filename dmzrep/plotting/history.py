@@ -56,7 +56,7 @@ class HistoryDisplay:
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder, check_encoder
+    >>> from dmzrep import DMZEncoder
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import HistoryDisplay
     >>> encoder = DMZEncoder(max_time=60).fit(load_digits_images().images)  # doctest: +SKIP

@@ -184,6 +184,9 @@ def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> Any:
     if isinstance(Y_train, pd.Series):
         return pd.concat([Y_train, pd.Series(Y_test, name=Y_train.name)], ignore_index=True)
     one, two = as_array(Y_train, "Y_train"), as_array(Y_test, "Y_test")
+    for array, labels, argument in ((one, Y_train, "train"), (two, Y_test, "test")):
+        if array.ndim == 0:  # A word has a length, and so has a set.
+            raise ValueError(f"Y_{argument} must be labels, one for each row, got {shown(labels)}.")
     if one.shape[1:] != two.shape[1:]:
         raise ValueError(
             f"Y_train and Y_test must have the same attributes, got {one.shape} and {two.shape}."

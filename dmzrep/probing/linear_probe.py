@@ -19,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep.arguments import (
     Interval,
-    as_float,
     check_magnitude,
     check_n_jobs,
     integers_from,
@@ -170,7 +169,7 @@ class LinearProbe(BaseEstimator):
         for target in labels.targets:
             _require_two_classes(target)
         options = {
-            "C": as_float(self.C, "C"),
+            "C": float(self.C),
             "scale": self.scale,
             "class_weight": self.class_weight,
             "max_iter": self.max_iter,

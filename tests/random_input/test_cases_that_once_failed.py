@@ -72,6 +72,7 @@ REFUSED = [
     (average_folds, (pd.DataFrame({"a": [1]}),), {}, "scores must be what probe_scores gives; it lacks"),
     (label_efficiency, (VECTORS, BITS[:, 0], VECTORS, BITS[:, 0]), {"fractions": ["a"]}, "fractions must be"),
     (label_efficiency, (VECTORS, np.array(1), VECTORS, BITS[:, 0]), {}, "Y_train must have a row"),
+    (label_efficiency, (VECTORS[:4], "auto", VECTORS, BITS[:, 0]), {}, "Y_train must be labels"),
     (mse, (IMAGES, IMAGES), {"channels": "frist"}, "channels must be one of .* Did you mean 'first'"),
     (mse, (IMAGES, IMAGES), {"value_range": (0, HUGE)}, "value_range must be two finite numbers"),
     (mse, (IMAGES[:, :0], IMAGES[:, :0]), {}, "X must be images of shape"),

@@ -9,7 +9,7 @@ import pytest
 from public_callables import ELSEWHERE, public_callables
 from random_calls import CALLED, FULL, PLANNED, RAN
 
-FEWEST_CASES = 10_000
+FEWEST_CASES = 40_000
 
 
 @pytest.fixture
