@@ -5,14 +5,24 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import _param_validation
 from sklearn.utils.validation import validate_data
 
+#: What counts as a number elsewhere: Python's booleans are integers, and so are NumPy's time differences.
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)
+#: Processes or threads that any machine may have.
+_MOST_JOBS = 4096
+#: AdamW's steps are about this long; weights of float32 hold no more.
+_LARGEST_RATE = 1e30
 #: Numbers whose squares can be summed, and multiplied by some more, in each dtype.
 LARGEST = {"float32": 1e15, "float64": 1e140}
 
@@ -122,7 +132,9 @@ def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
         raise ValueError(f"X must be a table of numbers, got {type(X).__name__}: {error}") from error
 
 
-def whole_number(value: Any, name: str, least: int = 1, most: int | None = None, also: str = "") -> int:
+def whole_number(
+    value: Any, name: str, least: int = 1, most: int | None = None, also: str = "", limit: str = ""
+) -> int:
     """Give a whole number as an int; raise unless it is one in a range.
 
     Parameters
@@ -132,9 +144,11 @@ def whole_number(value: Any, name: str, least: int = 1, most: int | None = None,
     name : str
         What the error calls it.
     least, most : int
-        The range; None leaves it open.
+        The range; None is what NumPy and torch can count to.
     also : str, default=""
         What else may be given, for the error, such as ", or None".
+    limit : str, default=""
+        What the error calls `most`, where it has a name.
 
     Examples
     --------
@@ -143,11 +157,49 @@ def whole_number(value: Any, name: str, least: int = 1, most: int | None = None,
     Traceback (most recent call last):
     ValueError: k must be an integer of at least 1, got 2.0.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+    whole = is_whole(value)
+    end = sys.maxsize if most is None else most
+    if not whole or not least <= value <= end:
+        if most is None and not (whole and value > end):
+            wanted = f"of at least {least}"
+        else:
+            wanted = f"from {least} to {limit}={end}" if limit else f"from {least} to {end}"
         raise ValueError(f"{name} must be an integer {wanted}{also}, got {shown(value)}.")
     return int(value)
+
+
+class Interval(_param_validation.Interval):
+    """scikit-learn's interval, of numbers that can be computed with.
+
+    Time differences are none, though NumPy takes them for integers, and integers beyond the floats are no
+    real numbers.
+    """
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value lies in the interval."""
+        if isinstance(val, np.timedelta64):
+            return False
+        if self.type is Real and isinstance(val, Integral):
+            try:
+                float(val)
+            except OverflowError:
+                return False
+        return super().is_satisfied_by(val)
+
+
+def integers_from(least: int) -> Interval:
+    """Give scikit-learn's parameter validation the whole numbers that NumPy and torch can count to."""
+    return Interval(Integral, least, sys.maxsize, closed="both")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is one integer, and no boolean."""
+    return isinstance(value, Integral) and not isinstance(value, _NO_NUMBERS)
+
+
+def is_listed(value: Any) -> bool:
+    """Whether a value can be gone through; a NumPy array of no axes cannot, though it says so."""
+    return isinstance(value, Iterable) and not (isinstance(value, np.ndarray) and value.ndim == 0)
 
 
 def is_finite(value: Any) -> bool:
@@ -159,12 +211,68 @@ def is_finite(value: Any) -> bool:
     >>> is_finite(0.5), is_finite(True), is_finite(float("nan")), is_finite(10**400), is_finite("1")
     (True, False, False, False, False)
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
         return False
     try:
         return math.isfinite(value)
     except OverflowError:  # An integer beyond the floats.
         return False
+
+
+def yes_or_no(value: Any, name: str) -> bool:
+    """Give a boolean, Python's or NumPy's, as Python's; raise where it is anything else.
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import yes_or_no
+    >>> yes_or_no("no", "per_bit")
+    Traceback (most recent call last):
+    ValueError: per_bit must be True or False, got 'no'.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {shown(value)}.")
+    return bool(value)
+
+
+def check_learning_rate(value: Any) -> float:
+    """Give a learning rate; raise unless networks' weights, which are of float32, can hold its steps."""
+    if not is_finite(value) or not 0.0 < float(value) <= _LARGEST_RATE:
+        raise ValueError(
+            f"learning_rate must be above 0 and at most {_LARGEST_RATE:g}, got {shown(value)}. Try 0.001."
+        )
+    return float(value)
+
+
+def check_verbose(verbose: Any) -> int:
+    """Give how much is to be shown; raise where it is no boolean and no whole number."""
+    return int(verbose) if isinstance(verbose, (bool, np.bool_)) else whole_number(verbose, "verbose", 0)
+
+
+def check_n_jobs(n_jobs: Any) -> int | None:
+    """Give joblib's number of workers; raise where it is none."""
+    if n_jobs is None:
+        return None
+    n_jobs = whole_number(n_jobs, "n_jobs", -sys.maxsize, _MOST_JOBS, ", or None")
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0. Use 1 for one worker, -1 for one on each processor.")
+    return n_jobs
+
+
+def as_path(value: Any, name: str) -> Path:
+    """Give a path; raise where it is none.
+
+    Examples
+    --------
+    >>> from dmzrep.arguments import as_path
+    >>> as_path(3, "folder")
+    Traceback (most recent call last):
+    TypeError: folder must be a path, a str or an os.PathLike, got 3.
+    """
+    if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
+        raise TypeError(f"{name} must be a path, a str or an os.PathLike, got {shown(value)}.")
+    if "\0" in os.fspath(value):
+        raise ValueError(f"{name} must be a path, which has no null character, got {shown(value)}.")
+    return Path(value)
 
 
 def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") -> None:
@@ -195,14 +303,6 @@ def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") ->
     )
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {tuple(legal)}{also}, got {shown(value)}.{hint}")
-
-
-def as_float(value: Any, name: str) -> float:
-    """Give a real number as a float, which may be infinite; raise where it is an integer beyond them."""
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} must be a number that a float can hold, got {shown(value)}.") from None
 
 
 def shown(value: Any) -> str:

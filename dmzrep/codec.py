@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit
 
-from dmzrep.arguments import as_numbers
+from dmzrep.arguments import as_numbers, shown
 from dmzrep.random import draw_seed
 
 
@@ -33,6 +35,7 @@ def code_probabilities(encoder: Any, X: Any) -> np.ndarray:
     ValueError
         The encoder's codes are no probabilities, bits or logits.
     """
+    check_codec(encoder, needed=("transform",))
     codes = as_numbers(encoder.transform(X), "encoder.transform(X)").astype(np.float64)
     if codes.ndim != 2 or codes.shape[1] == 0 or not np.isfinite(codes).all():
         raise ValueError(
@@ -72,6 +75,7 @@ def decode_codes(encoder: Any, codes: np.ndarray, *, random_state: Any = 0, **op
     ValueError
         `inverse_transform` does not take an option.
     """
+    check_codec(encoder, needed=("inverse_transform",))
     passed = {name: value for name, value in options.items() if value is not None}
     parameters = inspect.signature(encoder.inverse_transform).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -89,15 +93,17 @@ def decode_codes(encoder: Any, codes: np.ndarray, *, random_state: Any = 0, **op
     return np.asarray(encoder.inverse_transform(codes, **passed))
 
 
-def check_codec(encoder: Any, parameter: str = "encoder") -> None:
-    """Raise unless an object both encodes and decodes."""
-    missing = [
-        name for name in ("transform", "inverse_transform") if not callable(getattr(encoder, name, None))
-    ]
-    if missing or isinstance(encoder, type):
+def check_codec(
+    encoder: Any, parameter: str = "encoder", needed: Sequence[str] = ("transform", "inverse_transform")
+) -> None:
+    """Raise unless an object both encodes and decodes, or does the one that is needed."""
+    missing = [name for name in needed if not callable(getattr(encoder, name, None))]
+    # Tables have a `transform` that is another one.
+    if missing or isinstance(encoder, (type, pd.DataFrame, pd.Series)):
+        what = " and no ".join(missing) if missing else "instance: it is a class or a table"
         raise TypeError(
-            f"{parameter} must be a fitted DMZEncoder, or an object with transform and inverse_transform; "
-            f"{encoder!r} has no {' and no '.join(missing) if missing else 'instance: it is a class'}."
+            f"{parameter} must be a fitted DMZEncoder, or an object with {' and '.join(needed)}; "
+            f"{shown(encoder)} has no {what}."
         )
 
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from dmzrep.arguments import shown
 from dmzrep.errors import DeviceUnavailableError, DeviceWarning
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -48,10 +49,12 @@ def resolve_device(device: str | torch.device) -> torch.device:
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        resolved = torch.device(device)
+        # A number would be that of a CUDA device, True among them.
+        resolved = torch.device(device if isinstance(device, torch.device) else str(device))
     except RuntimeError as error:
         raise ValueError(
-            f"The 'device' parameter must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got {device!r}."
+            f"The 'device' parameter must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got "
+            f"{shown(device)}."
         ) from error
     if resolved.type == "cuda":
         if not torch.cuda.is_available():

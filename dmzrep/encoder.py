@@ -15,7 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import check_choice
+from dmzrep.arguments import check_choice, shown, whole_number
 from dmzrep.device import available_device, give_back_memory, import_optimizers, on_cpu
 from dmzrep.diffusion.objective import Objective
 from dmzrep.errors import TrainingDivergedError
@@ -894,12 +894,11 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, (int, np.integer)) or isinstance(n_samples, bool) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}.")
+        n_samples = whole_number(n_samples, "n_samples")
         seed = draw_seed(random_state)
         codes = None
         if self.model_.config.conditioning != "none":
-            codes = self._prior_to_draw_from(prior).sample(int(n_samples), random_state=seed)
+            codes = self._prior_to_draw_from(prior).sample(n_samples, random_state=seed)
         options = {
             "n_steps": n_steps,
             "sampler": sampler,
@@ -1009,10 +1008,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         check_is_fitted(self)
         n_timesteps = self.objective_.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
-        if not isinstance(n_terms, (int, np.integer)) or not 2 <= n_terms <= n_timesteps:
-            raise ValueError(
-                f"n_terms must be an integer from 2 to n_timesteps={n_timesteps}, got {n_terms!r}."
-            )
+        n_terms = whole_number(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
         rows = check_rows_to_transform(self, X)
         return row_rates(self._model(), rows, self._bits(rows), self.prior_, n_terms)
 
@@ -1147,3 +1143,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def check_encoder(encoder: Any) -> None:
+    """Raise unless a value is a fitted DMZEncoder."""
+    if not isinstance(encoder, DMZEncoder):
+        raise TypeError(f"encoder must be a fitted DMZEncoder, got {shown(encoder)}.")
+    check_is_fitted(encoder)

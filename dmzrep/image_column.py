@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import shown
+
 #: Pillow's modes whose pixels are plain numbers, and what others become.
 _PLAIN_MODES = ("L", "RGB", "RGBA", "I", "F", "I;16")
 _MODE_OF = {"1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16"}
@@ -35,7 +37,7 @@ class ImageColumn:
     KeyError
         There is no such column.
     TypeError
-        It is no data set of Hugging Face's.
+        It is no data set of Hugging Face's, or `column` or `mode` is no name.
 
     See Also
     --------
@@ -54,6 +56,9 @@ class ImageColumn:
                 f"dataset must be a datasets.Dataset of Hugging Face, got {type(dataset).__name__}. Arrays "
                 "and torch's datasets need no ImageColumn: give them to fit as they are."
             )
+        for name, value in (("column", column), ("mode", mode)):
+            if not (value is None or isinstance(value, str)):
+                raise TypeError(f"{name} must be a name, or None, got {shown(value)}.")
         if len(dataset) == 0:
             raise ValueError("The dataset has 0 sample(s); at least 2 are needed to fit, 1 to transform.")
         first = dataset[0]

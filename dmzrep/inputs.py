@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from dmzrep.arguments import as_array, as_numbers, check_choice, validated
+from dmzrep.arguments import as_array, as_numbers, check_choice, validated, whole_number
 from dmzrep.diffusion.grids import timesteps_from
 from dmzrep.image_column import is_hugging_face
 from dmzrep.images import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
@@ -179,17 +179,13 @@ def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray
 def check_n_bits(n_bits: Any, latent_dim: int, *, ordered: bool) -> int:
     """Give the length of a prefix of codes; raise unless a fitted model can decode it."""
     shortest = prefix_lengths(latent_dim)[0]
-    whole = isinstance(n_bits, (int, np.integer)) and not isinstance(n_bits, bool)
-    if not whole or not shortest <= n_bits <= latent_dim:
-        raise ValueError(
-            f"n_bits must be an integer from {shortest} to latent_dim={latent_dim}, or None, got {n_bits!r}."
-        )
+    n_bits = whole_number(n_bits, "n_bits", shortest, latent_dim, ", or None", "latent_dim")
     if not ordered and n_bits < latent_dim:
         raise ValueError(
             f"n_bits={n_bits!r} asks for the first bits of codes, but this model was trained on whole ones. "
             "Fit with ordered=True, or use n_bits=None."
         )
-    return int(n_bits)
+    return n_bits
 
 
 def check_start(
@@ -207,7 +203,11 @@ def check_start(
                 "Pass the rows that the codes were made from, or use noise='random' and start=1.0."
             )
         return None
-    rows = check_rows_to_transform(estimator, like)
+    try:
+        rows = check_rows_to_transform(estimator, like)
+    except ValueError as error:
+        error.add_note("This is about like.")
+        raise
     if len(rows) != n_codes:
         raise ValueError(
             f"like must have one row for each code, {n_codes}, got {len(rows)}. "

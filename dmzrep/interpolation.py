@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from dmzrep.arguments import check_choice
+from dmzrep.arguments import check_choice, is_finite, shown, whole_number
 from dmzrep.codec import block_seeds, check_codec, code_probabilities, decode_codes
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
@@ -98,7 +100,7 @@ def interpolate(
     >>> codes[0].tolist()
     [[0, 0, 0], [0, 1, 0], [1, 1, 0]]
     """
-    _check(encoder, n_steps, path, noise)
+    _check(encoder, n_steps, path, noise, start, denoising_steps)
     before, after = code_probabilities(encoder, x0), code_probabilities(encoder, x1)
     if before.shape != after.shape:
         raise ValueError(
@@ -114,15 +116,17 @@ def interpolate(
         codes = _walk(before > 0.5, after > 0.5, flip_times(before, after, path, seed), progress)
     flat = codes.reshape(-1, codes.shape[-1])
     if noise == "inverted":
-        images = _between(
-            encoder, (x0, x1), (before > 0.5, after > 0.5), flat, progress, start, denoising_steps
-        )
+        with _steps_by_name(denoising_steps):
+            images = _between(
+                encoder, (x0, x1), (before > 0.5, after > 0.5), flat, progress, start, denoising_steps
+            )
         return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
     options: dict[str, Any] = {"n_steps": denoising_steps}
     if start != 1.0:
         options |= {"start": start, "like": _blends(x0, x1, progress)}
     seeds = np.repeat(block_seeds(seed, len(codes)), n_steps).tolist()
-    images = decode_codes(encoder, flat, random_state=seeds, **options)
+    with _steps_by_name(denoising_steps):
+        images = decode_codes(encoder, flat, random_state=seeds, **options)
     return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
 
 
@@ -220,9 +224,23 @@ def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     return blends.astype(first.dtype).reshape(-1, *first.shape[1:])
 
 
-def _check(encoder: Any, n_steps: int, path: str, noise: str) -> None:
+@contextmanager
+def _steps_by_name(denoising_steps: int | None) -> Iterator[None]:
+    """Say in errors of the decoder that its steps have another name here."""
+    try:
+        yield
+    except ValueError as error:
+        if denoising_steps is not None:
+            error.add_note("The decoder's n_steps are denoising_steps here.")
+        raise
+
+
+def _check(encoder: Any, n_steps: int, path: str, noise: str, start: float, denoising_steps: Any) -> None:
     check_codec(encoder)
-    if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or n_steps < 2:
-        raise ValueError(f"n_steps must be an integer of at least 2, both ends included, got {n_steps!r}.")
+    if not (is_finite(start) and 0.0 < start <= 1.0):
+        raise ValueError(f"start must be a number in (0, 1], got {shown(start)}.")
+    if denoising_steps is not None:
+        whole_number(denoising_steps, "denoising_steps", also=", or None")
+    whole_number(n_steps, "n_steps", 2, also=", both ends included")
     for name, value, legal in (("path", path, PATHS), ("noise", noise, NOISES)):
         check_choice(name, value, legal)

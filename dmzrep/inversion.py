@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.encoder import DMZEncoder
+from dmzrep.encoder import DMZEncoder, check_encoder
 from dmzrep.inputs import all_rows
 from dmzrep.rows import to_tensor
 
@@ -41,6 +40,8 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
         The encoder is not fitted.
     ValueError
         X does not agree with the fitted format, or `n_steps` is not from 1 to `n_timesteps`.
+    TypeError
+        The encoder is not a DMZEncoder.
 
     See Also
     --------
@@ -60,7 +61,7 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
     >>> inversion_error(encoder, X[:2], n_steps=10).shape
     (2,)
     """
-    check_is_fitted(encoder)
+    check_encoder(encoder)
     rows = all_rows(X)
     return row_errors(encoder, rows, encoder.reconstruct(X, noise="inverted", n_steps=n_steps))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
-from dmzrep.arguments import as_array, check_choice, is_finite, shown
+from dmzrep.arguments import (
+    as_array,
+    as_path,
+    check_choice,
+    check_verbose,
+    is_finite,
+    shown,
+    whole_number,
+)
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inversion import row_errors
 from dmzrep.probing import probe_report
@@ -96,6 +105,8 @@ def latent_dim_report(
     ------
     ValueError
         Lengths, objectives or labels are not as they should be.
+    TypeError
+        `encoder` is no DMZEncoder, `memory` no path, or `objectives` no list.
 
     Examples
     --------
@@ -111,10 +122,12 @@ def latent_dim_report(
         raise TypeError(f"encoder must be a DMZEncoder, got a {type(encoder).__name__}.")
     if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
-    if not isinstance(max_rows, (int, np.integer)) or max_rows < 1:
-        raise ValueError(f"max_rows must be a whole number of at least 1, got {max_rows!r}.")
+    max_rows = whole_number(max_rows, "max_rows")
     check_choice("scoring", scoring, ("auto", *METRICS))
+    silent = not check_verbose(verbose)
     X = as_array(X, "X")
+    if X.ndim < 2:
+        raise ValueError(f"X must be rows of images or vectors, got shape {X.shape}.")
     score = None
     if Y is not None:
         Y = Y if isinstance(Y, (pd.DataFrame, pd.Series)) else as_array(Y, "Y")
@@ -128,15 +141,17 @@ def latent_dim_report(
     wanted = _check_objectives(objectives, score)
     seed = draw_seed(random_state) % 2**31
     parts = train_test_split(np.arange(len(X)), test_size=test_size, random_state=seed)
+    if isinstance(memory, (str, os.PathLike)):
+        memory = os.fspath(as_path(memory, "memory"))
     compare = check_memory(memory).cache(_evaluate)
     rows = []
-    for latent_dim in tqdm(lengths, desc="code lengths", disable=not verbose):
+    for latent_dim in tqdm(lengths, desc="code lengths", disable=silent):
         one = clone(encoder).set_params(latent_dim=latent_dim)
         if max_time is not None:
             one.set_params(max_time=max_time)
         if one.random_state is None:
             one.set_params(random_state=seed)
-        rows.append({"latent_dim": latent_dim} | compare(one, X, Y, score, *parts, int(max_rows), seed))
+        rows.append({"latent_dim": latent_dim} | compare(one, X, Y, score, *parts, max_rows, seed))
     table = pd.DataFrame(rows)
     table["pareto"] = _undominated(table, wanted)
     return table

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from dmzrep.arguments import Interval, integers_from
 from dmzrep.device import PRECISIONS
 from dmzrep.diffusion.objective import OBJECTIVES
 from dmzrep.diffusion.schedule import NOISE_SCHEDULES
@@ -17,7 +18,7 @@ from dmzrep.priors import PRIORS, CodePrior
 
 OUTPUTS = ("probabilities", "logits", "bits")
 
-_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
+_POSITIVE_INT = integers_from(1)
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WEIGHT = Interval(Real, 0, None, closed="left")
 
@@ -38,12 +39,12 @@ PARAMETER_CONSTRAINTS: dict = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "encoder": [StrOptions({"auto", "paper"})],
     "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
-    "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+    "encoder_depth": [StrOptions({"auto"}), integers_from(0)],
     "normalize_logits": ["boolean"],
     "objective": [StrOptions({"auto", *OBJECTIVES})],
     "learn_variance": ["boolean"],
     "noise_schedule": [StrOptions({"auto", *NOISE_SCHEDULES})],
-    "n_timesteps": [Interval(Integral, 2, None, closed="left")],
+    "n_timesteps": [integers_from(2)],
     "input_perturbation": [Interval(Real, 0, None, closed="left")],
     "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
     "temperature": [_POSITIVE],
@@ -64,7 +65,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "learning_rate": [_POSITIVE],
     "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
     "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
-    "warmup_steps": [Interval(Integral, 0, None, closed="left")],
+    "warmup_steps": [integers_from(0)],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "gradient_clip": [_POSITIVE, None],
     "ema_half_life": [Interval(Real, 0, None, closed="left")],
@@ -81,5 +82,5 @@ PARAMETER_CONSTRAINTS: dict = {
     "precision": [StrOptions(set(PRECISIONS))],
     "compile": ["boolean"],
     "random_state": ["random_state"],
-    "verbose": ["verbose"],
+    "verbose": ["boolean", integers_from(0)],
 }

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor
 
 from dmzrep.arguments import as_array, shown
+
+
+def _is_time(value: object) -> bool:
+    """Whether a value is a time difference, which NumPy takes for an integer."""
+    return isinstance(value, np.timedelta64)
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -24,7 +28,7 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """
     if random_state is None:
         return secrets.randbits(31)
-    if isinstance(random_state, (int, np.integer)):
+    if isinstance(random_state, (int, np.integer)) and not _is_time(random_state):
         if not 0 <= random_state < 2**63:
             raise ValueError(
                 f"random_state must be an integer from 0 to 2**63 - 1, a RandomState or None, got "
@@ -35,12 +39,19 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
         raise ValueError(
             f"random_state must be an integer, a numpy.random.RandomState or None, got {shown(random_state)}."
         )
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    return int(random_state.randint(2**31 - 1))
 
 
 def numpy_generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
     """Turn `random_state` into a RandomState; None gives a fresh one, not NumPy's global one."""
-    return check_random_state(draw_seed(None) if random_state is None else random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    seed = draw_seed(random_state)
+    if seed >= 2**32:
+        raise ValueError(
+            f"random_state must be an integer from 0 to 2**32 - 1, a RandomState or None, got {seed}."
+        )
+    return np.random.RandomState(seed)
 
 
 #: torch's own generators belong to the whole process: one thread at a time may seed them and draw.

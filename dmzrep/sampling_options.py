@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep.arguments import check_choice, shown
+from dmzrep.arguments import check_choice, is_finite, shown, whole_number, yes_or_no
 from dmzrep.diffusion.grids import SPACINGS, timestep_grid, timesteps_from
 from dmzrep.diffusion.objective import Objective
 from dmzrep.diffusion.sampling import SAMPLERS, draws_noise
@@ -50,24 +50,19 @@ def check_sampling(
     n_visited = timesteps_from(n_timesteps, start)
     if n_steps is None:
         n_steps = min(50 if noise == "inverted" else 20, n_visited)
-    if (
-        not isinstance(n_steps, (int, np.integer))
-        or isinstance(n_steps, bool)
-        or not 1 <= n_steps <= n_visited
-    ):
-        limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
-        raise ValueError(f"n_steps must be an integer from 1 to {limit}={n_visited}, got {n_steps!r}.")
-    if not (_is_number(eta) and 0.0 <= eta <= 1.0):
-        raise ValueError(f"eta must be in [0, 1], got {eta!r}.")
+    limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
+    n_steps = whole_number(n_steps, "n_steps", 1, n_visited, limit=limit)
+    if not (is_finite(eta) and 0.0 <= eta <= 1.0):
+        raise ValueError(f"eta must be in [0, 1], got {shown(eta)}.")
     check_choice("spacing", spacing, ("auto", *SPACINGS))
     _check_guidance(estimator, guidance)
     if callback is not None and not callable(callback):
-        raise ValueError(f"callback must be a function of (step, n_steps, rows) or None, got {callback!r}.")
+        raise ValueError(
+            f"callback must be a function of (step, n_steps, rows) or None, got {shown(callback)}."
+        )
     plan: dict[str, Any] = {"eta": float(eta), "guidance": float(guidance), "callback": callback}
     for name, value in (("progress", progress), ("return_trajectory", return_trajectory)):
-        if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"{name} must be True or False, got {shown(value)}.")
-        plan[name] = bool(value)
+        plan[name] = yes_or_no(value, name)
     if is_scheduler(sampler):
         if noise == "inverted" or start < 1.0:
             raise ValueError(
@@ -102,15 +97,11 @@ def check_sampling(
     return plan | {"grid": grid, "sampler": name, "match_perturbation": matches}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
 def _check_guidance(estimator: Any, guidance: Any) -> None:
-    if not (_is_number(guidance) and 0.0 <= guidance < float("inf")):
+    if not is_finite(guidance) or guidance < 0.0:
         raise ValueError(
-            f"guidance must be a finite number of at least 0, got {guidance!r}: 1 is without guidance, more "
-            "stresses the code."
+            f"guidance must be a finite number of at least 0, got {shown(guidance)}: 1 is without guidance, "
+            "more stresses the code."
         )
     if guidance == 1.0:
         return
@@ -130,7 +121,9 @@ def _matches(match_perturbation: bool | str, solves_ode: bool) -> bool:
     if isinstance(match_perturbation, str) and match_perturbation == "auto":
         return solves_ode
     if not isinstance(match_perturbation, (bool, np.bool_)):
-        raise ValueError(f"match_perturbation must be True, False or 'auto', got {match_perturbation!r}.")
+        raise ValueError(
+            f"match_perturbation must be True, False or 'auto', got {shown(match_perturbation)}."
+        )
     return bool(match_perturbation)
 
 

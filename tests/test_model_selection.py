@@ -108,7 +108,7 @@ def test_the_front_is_what_nothing_beats():
         ({"objectives": ["roc_auc"]}, "objectives must be columns among .*got 'roc_auc'"),
         ({"objectives": []}, "objectives must be at least one column"),
         ({"test_size": 1.5}, "test_size must be a share of the rows"),
-        ({"max_rows": 0}, "max_rows must be a whole number of at least 1"),
+        ({"max_rows": 0}, "max_rows must be an integer of at least 1"),
     ],
 )
 def test_bad_requests_are_named(sprites, options, message):

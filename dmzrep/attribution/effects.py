@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.arguments import as_array, as_numbers, shown
+from dmzrep.arguments import as_array, as_numbers, shown, whole_number, yes_or_no
 from dmzrep.batching import batches
-from dmzrep.codec import block_seeds, decode_codes
+from dmzrep.codec import block_seeds, check_codec, decode_codes
 from dmzrep.images import ImageFormat
 from dmzrep.inputs import check_codes
 
@@ -92,7 +92,9 @@ def bit_effects(
     Raises
     ------
     ValueError
-        `bits` or `Z` is not as it should be.
+        `bits` or `Z` is not as it should be, or `return_trajectory` is asked for.
+    TypeError
+        The encoder cannot decode.
 
     Notes
     -----
@@ -110,10 +112,12 @@ def bit_effects(
     0    0     1.5   0.75   0.5
     1    1     0.5   0.25   0.5
     """
+    if yes_or_no(decoding.get("return_trajectory", False), "return_trajectory"):
+        raise ValueError("return_trajectory is no option of bit_effects, which measures finished pictures.")
     codes = _as_bits(Z, encoder)
+    check_codec(encoder, needed=("inverse_transform",))
     chosen = _chosen_bits(bits, codes.shape[1])
-    if not isinstance(n_pictures, (int, np.integer)) or n_pictures < 0:
-        raise ValueError(f"n_pictures must be a whole number of at least 0, got {n_pictures!r}.")
+    n_pictures = whole_number(n_pictures, "n_pictures", least=0)
     like = None if like is None else as_array(like, "like")
     if like is not None and like.shape[:1] != (len(codes),):
         found = len(like) if like.ndim else "one value"

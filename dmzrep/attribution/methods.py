@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmzrep.arguments import check_choice
+from dmzrep.arguments import check_choice, whole_number
 from dmzrep.attribution.targets import Score
 from dmzrep.inference import TrainedModel
 from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
@@ -74,21 +75,13 @@ def check_options(
     model: TrainedModel, batch_size: Any, n_steps: Any, window: Any, stride: Any, layer: Any
 ) -> MethodOptions:
     """Settle the options of all methods; raise where one cannot be."""
-    size = _whole("batch_size", model.encoder_rows if batch_size is None else batch_size)
+    size = whole_number(model.encoder_rows if batch_size is None else batch_size, "batch_size")
     side = min(model.data_shape[1:], default=1)
-    window = _whole("window", max(1, side // 8) if window is None else window, side)
-    stride = _whole("stride", max(1, window // 2) if stride is None else stride, window)
-    if not isinstance(layer, (int, np.integer)):
-        raise ValueError(f"layer must be a whole number, got {layer!r}.")
-    return MethodOptions(size, _whole("n_steps", n_steps), window, stride, int(layer))
-
-
-def _whole(name: str, value: Any, most: int | None = None) -> int:
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_whole or value < 1 or (most is not None and value > most):
-        wanted = "of at least 1" if most is None else f"from 1 to {most}"
-        raise ValueError(f"{name} must be a whole number {wanted}, got {value!r}.")
-    return int(value)
+    window = whole_number(max(1, side // 8) if window is None else window, "window", 1, side)
+    stride = whole_number(max(1, window // 2) if stride is None else stride, "stride", 1, window)
+    # How many convolutions there are, Grad-CAM sees itself.
+    layer = whole_number(layer, "layer", -sys.maxsize)
+    return MethodOptions(size, whole_number(n_steps, "n_steps"), window, stride, layer)
 
 
 def attributor(method: str, scored: ScoredEncoder, options: MethodOptions) -> Attribute:
@@ -109,7 +102,8 @@ def _integrated_gradients(scored: ScoredEncoder, options: MethodOptions) -> Attr
             baseline,
             additional_forward_args=extra or None,
             n_steps=options.n_steps,
-            internal_batch_size=max(options.batch_size, len(x)),
+            # captum goes through what it is told, rows or none.
+            internal_batch_size=min(max(options.batch_size, len(x)), options.n_steps * len(x)),
             return_convergence_delta=True,
         )
 
@@ -129,7 +123,7 @@ def _occlusion(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
                 strides=(x.shape[1], options.stride, options.stride),
                 baselines=baseline,
                 additional_forward_args=extra or None,
-                perturbations_per_eval=max(1, options.batch_size // len(x)),
+                perturbations_per_eval=min(max(1, options.batch_size // len(x)), math.prod(x.shape[2:])),
             )
         return maps, None
 

@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from dmzrep.arguments import yes_or_no
+
 #: Largest value of a pixel in scikit-learn's copy.
 _WHITE = 16
 
@@ -39,6 +41,7 @@ def load_digits_images(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray,
     >>> y[:5].tolist()
     [0, 1, 2, 3, 4]
     """
+    return_X_y = yes_or_no(return_X_y, "return_X_y")
     digits = load_digits()
     images = np.rint(digits.images * (255 / _WHITE)).astype(np.uint8)
     if return_X_y:

@@ -12,10 +12,19 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dmzrep.arguments import check_choice, shown
+from dmzrep.arguments import (
+    as_path,
+    check_choice,
+    check_n_jobs,
+    is_whole,
+    shown,
+    yes_or_no,
+)
 from dmzrep.datasets.image_cache import ImageCache
 from dmzrep.datasets.pictures import MODES, picture_endings
 
+#: Pillow's pictures are no larger.
+_LONGEST_SIDE = 2**31 - 1
 #: Folder, inside that of the pictures, for what was made of them.
 CACHE_FOLDER = ".dmzrep"
 
@@ -73,6 +82,8 @@ def load_images(
     ------
     ValueError
         `size` or `mode` is not as it should be, or the folder has no picture that can be read.
+    TypeError
+        `folder` or `cache_dir` is no path.
     NotADirectoryError
         There is no such folder.
     ImportError
@@ -91,8 +102,9 @@ def load_images(
     >>> encoder = DMZEncoder(64).fit(products.images)  # doctest: +SKIP
     """
     height, width = _check_size(size)
+    n_jobs, return_X_y = check_n_jobs(n_jobs), yes_or_no(return_X_y, "return_X_y")
     check_choice("mode", mode, sorted(MODES))
-    root = Path(folder)
+    root = as_path(folder, "folder")
     if not root.is_dir():
         raise NotADirectoryError(f"There is no folder {root}. Give the one that holds the pictures.")
     names = _picture_names(root)
@@ -122,11 +134,11 @@ def load_images(
 
 
 def _check_size(size: Any) -> tuple[int, int]:
-    sides = (size, size) if isinstance(size, Integral) else size
+    sides: Any = (size, size) if isinstance(size, Integral) else size
     if not (
         isinstance(sides, (tuple, list))
         and len(sides) == 2
-        and all(isinstance(side, Integral) and int(side) > 0 for side in sides)
+        and all(is_whole(side) and 1 <= side <= _LONGEST_SIDE for side in sides)
     ):
         raise ValueError(
             f"size must be a positive whole number of pixels or (height, width), got {shown(size)}."
@@ -151,7 +163,10 @@ def _stem(root: Path, cache_dir: str | os.PathLike | None, size: tuple[int, int]
         return root / CACHE_FOLDER / name
     # Several folders of one name can share a cache.
     place = root.resolve()
-    return Path(cache_dir) / f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}-{name}"
+    return (
+        as_path(cache_dir, "cache_dir")
+        / f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}-{name}"
+    )
 
 
 def _write(cache: ImageCache, n_jobs: int | None, progress: bool) -> None:

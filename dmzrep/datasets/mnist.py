@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 
+from dmzrep.arguments import yes_or_no
+
 
 def fetch_mnist(
     data_home: str | os.PathLike | None = None, *, return_X_y: bool = False
@@ -54,6 +56,6 @@ def fetch_mnist(
         raise
     images = table.data.reshape(-1, 28, 28).astype(np.uint8)
     target = table.target.astype(np.int64)
-    if return_X_y:
+    if yes_or_no(return_X_y, "return_X_y"):
         return images, target
     return Bunch(images=images, target=target, target_names=np.arange(10), DESCR=table.DESCR)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from dmzrep.arguments import whole_number
+from dmzrep.arguments import whole_number, yes_or_no
 from dmzrep.random import numpy_generator
 
 SHAPES = ("ellipse", "square", "triangle", "star")
@@ -82,7 +82,8 @@ def make_sprites(
     Raises
     ------
     ValueError
-        `n_samples` or `side` is not a whole number that is large enough.
+        `n_samples` or `side` is not a whole number that is large enough, or another argument is not as it
+        should be.
 
     References
     ----------
@@ -101,6 +102,7 @@ def make_sprites(
     ['large', 'right', 'low', 'clockwise']
     """
     n_samples, side = whole_number(n_samples, "n_samples"), whole_number(side, "side", 8)
+    return_X_y = yes_or_no(return_X_y, "return_X_y")
     factors = _draw_factors(n_samples, numpy_generator(random_state))
     images, attributes = _draw_images(factors, side), _attributes(factors)
     if return_X_y:

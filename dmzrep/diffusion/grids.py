@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dmzrep.arguments import is_finite, shown
 from dmzrep.diffusion.schedule import NoiseSchedule
 
 SPACINGS = ("trailing", "uniform", "quadratic", "log_snr")
@@ -28,9 +29,10 @@ def timesteps_from(n_timesteps: int, start: float) -> int:
     >>> timesteps_from(1000, 0.9)
     900
     """
-    if not isinstance(start, (int, float)) or isinstance(start, bool) or not 0.0 < start <= 1.0:
+    if not is_finite(start) or not 0.0 < start <= 1.0:
         raise ValueError(
-            f"start must be a number in (0, 1], got {start!r}: 1 begins at noise, less keeps more of the row."
+            f"start must be a number in (0, 1], got {shown(start)}: 1 begins at noise, less keeps more "
+            "of the row."
         )
     count = round(float(start) * n_timesteps)
     if count < 1:

@@ -8,11 +8,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import as_array, check_choice, is_finite, shown
+from dmzrep.arguments import as_array, check_choice, is_finite, is_whole, shown, whole_number
 from dmzrep.codec import check_codec, code_probabilities
 from dmzrep.domain_transfer.calibration import CALIBRATIONS
 from dmzrep.domain_transfer.features import FEATURES
 from dmzrep.domain_transfer.mappings import MAPPINGS
+
+#: Networks are trained by squares of what the penalty gives.
+_LARGEST_ALPHA = 1e100
 
 
 def check_parameters(transfer: Any) -> None:
@@ -30,17 +33,14 @@ def check_parameters(transfer: Any) -> None:
     check_choice("features", transfer.features, FEATURES)
     check_choice("calibration", transfer.calibration, (*CALIBRATIONS, None))
     alpha = transfer.alpha
-    if not is_finite(alpha) or alpha <= 0.0:
-        raise ValueError(f"alpha must be a finite number above 0, got {shown(alpha)}.")
-    if not _is_integer(transfer.n_folds, 2):
-        raise ValueError(f"n_folds must be an integer of at least 2, got {transfer.n_folds!r}.")
+    if not is_finite(alpha) or not 0.0 < float(alpha) <= _LARGEST_ALPHA:
+        raise ValueError(
+            f"alpha must be a finite number above 0, got {shown(alpha)}. The largest is {_LARGEST_ALPHA:g}."
+        )
+    whole_number(transfer.n_folds, "n_folds", 2)
     sizes = transfer.hidden_layer_sizes
-    if not isinstance(sizes, (tuple, list)) or not all(_is_integer(size, 1) for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be a tuple of integers of at least 1, got {sizes!r}.")
-
-
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and value is not True and bool(value >= least)
+    if not isinstance(sizes, (tuple, list)) or not all(is_whole(size) and size >= 1 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be a tuple of integers of at least 1, got {shown(sizes)}.")
 
 
 def encoded(encoder: Any, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:

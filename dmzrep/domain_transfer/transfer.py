@@ -11,7 +11,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import check_choice
+from dmzrep.arguments import check_choice, whole_number, yes_or_no
 from dmzrep.codec import decode_codes
 from dmzrep.domain_transfer.calibration import Calibration, fit_calibration, probabilities_of
 from dmzrep.domain_transfer.checks import check_groups, check_pairs, check_parameters, encoded
@@ -293,10 +293,9 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         ValueError
             X_a does not fit the source, or an argument is not as it should be.
         """
-        if n_draws is not None and (
-            not isinstance(n_draws, (int, np.integer)) or isinstance(n_draws, bool) or n_draws < 1
-        ):
-            raise ValueError(f"n_draws must be an integer of at least 1, or None, got {n_draws!r}.")
+        if n_draws is not None:
+            n_draws = whole_number(n_draws, "n_draws", also=", or None")
+        sample_bits = yes_or_no(sample_bits, "sample_bits")
         probabilities = self.predict_proba(X_a)
         seed, n = draw_seed(random_state), len(probabilities)
         codes, seeds = [], []

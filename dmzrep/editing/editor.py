@@ -10,14 +10,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import as_numbers
+from dmzrep.arguments import as_numbers, check_choice, is_finite, shown, yes_or_no
 from dmzrep.codec import block_seeds, code_probabilities, decode_codes
 from dmzrep.editing.blending import keep_unchanged
 from dmzrep.editing.checks import check_parameters, check_sweep, finite_strengths
 from dmzrep.editing.moves import flip, shift, wanted_log_odds
 from dmzrep.editing.probes import AttributeProbes, attribute_table, fit_probes
 from dmzrep.editing.report import edit_report
-from dmzrep.inputs import all_rows
+from dmzrep.inputs import NOISES, all_rows
 
 
 class AttributeEditor(BaseEstimator):
@@ -333,6 +333,11 @@ class AttributeEditor(BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Edit the same images in several ways, and decode all in one call."""
         self._probes()
+        relative, keep = yes_or_no(relative, "relative"), yes_or_no(keep, "keep")
+        check_choice("noise", decoding["noise"], (*NOISES, None))
+        start = decoding["start"]
+        if not (start is None or (is_finite(start) and 0.0 < start <= 1.0)):
+            raise ValueError(f"start must be a number in (0, 1], or None, got {shown(start)}.")
         places = [self._places(list(strengths), hold) for strengths in edits]
         probabilities = self._encode(X)
         codes = np.stack(
@@ -344,7 +349,7 @@ class AttributeEditor(BaseEstimator):
         rows = all_rows(X)
         # With `keep`, the codes before the edit are one more block.
         blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
-        if decoding["noise"] not in (None, "random") or decoding["start"] not in (None, 1.0):
+        if decoding["noise"] not in (None, "random") or start not in (None, 1.0):
             decoding = decoding | {"like": np.concatenate([rows] * len(blocks))}
         seeds = block_seeds(random_state, len(rows), len(blocks))
         images = decode_codes(self.encoder, np.concatenate(blocks), random_state=seeds, **decoding)

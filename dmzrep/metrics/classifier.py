@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from dmzrep.arguments import as_array, is_finite, shown
+from dmzrep.arguments import as_array, check_learning_rate, whole_number
 from dmzrep.batching import batches, run_padded
 from dmzrep.device import available_device, on_cpu, resolve_device
 from dmzrep.errors import PersistenceError
@@ -131,13 +131,8 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             Images or labels are not as they should be.
         """
         for name in ("n_features", "width", "max_iter", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        if not is_finite(self.learning_rate) or self.learning_rate <= 0:
-            raise ValueError(
-                f"learning_rate must be a finite number above 0, got {shown(self.learning_rate)}."
-            )
+            whole_number(getattr(self, name), name)
+        learning_rate = check_learning_rate(self.learning_rate)
         images, image_format = read_format(X, self.channels, self.value_range, "X")
         target, classes = _read_target(y, len(images))
         seed, device = draw_seed(self.random_state), resolve_device(self.device)
@@ -159,7 +154,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             len(images),
             steps=self.max_iter * max(1, len(images) // self.batch_size),
             batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
+            learning_rate=learning_rate,
             seed=seed,
         )
         self.network_, self.classes_, self.data_shape_ = network, classes, image_format.shape

@@ -13,7 +13,7 @@ from sklearn.linear_model import LassoCV
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep.arguments import check_choice, is_finite
+from dmzrep.arguments import check_choice, check_n_jobs, is_finite
 from dmzrep.metrics.factors import Factor, read_codes, read_factors
 from dmzrep.random import draw_seed
 
@@ -113,6 +113,7 @@ def dci(
             f"dci needs at least two codes and two factors, got {codes.shape[1]} and {len(known)}: "
             "with one of them there is nothing to disentangle."
         )
+    n_jobs = check_n_jobs(n_jobs)
     if not is_finite(test_size) or not 0.0 < test_size < 1.0:
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
     seed = draw_seed(random_state) % 2**31

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import whole_number
 from dmzrep.metrics.features import Extractor, FeatureStatistics, check_comparable, extract_features
 from dmzrep.metrics.results import DistanceResult
 from dmzrep.random import draw_seed
@@ -44,6 +45,8 @@ def frechet_distance(
     ------
     ValueError
         Features are not finite, or of different kinds.
+    TypeError
+        The extractor is no function.
 
     Warns
     -----
@@ -142,6 +145,8 @@ def kernel_distance(
     ValueError
         Features are not finite or of different kinds, a set has one sample only, or a setting is out of
         its range.
+    TypeError
+        The extractor is no function.
 
     Notes
     -----
@@ -166,8 +171,7 @@ def kernel_distance(
     two = extract_features(generated, extractor, argument="generated")
     check_comparable(one, two)
     for name, value, least in (("n_subsets", n_subsets, 1), ("subset_size", subset_size, 2)):
-        if not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+        whole_number(value, name, least)
     size = int(min(subset_size, len(one), len(two)))
     if size < 2:
         raise ValueError(f"Both sets need at least 2 samples, got {len(one)} and {len(two)}.")

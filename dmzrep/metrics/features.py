@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dmzrep.arguments import as_array
+from dmzrep.arguments import as_array, shown
 from dmzrep.errors import PersistenceError
 from dmzrep.metrics.results import FeatureSource
 from dmzrep.persistence import read_file, write_file
@@ -126,6 +126,8 @@ def extract_features(
     ------
     ValueError
         Features are not of shape (n, n_features), or not finite.
+    TypeError
+        The extractor is no function.
 
     Examples
     --------
@@ -142,6 +144,8 @@ def extract_features(
     if extractor is None:
         source, features = GIVEN, as_array(images, argument)
         made_by = f"{argument}, without an extractor,"
+    elif not callable(extractor):
+        raise TypeError(f"extractor must be a function of images, or None, got {shown(extractor)}.")
     else:
         source = _source_of(extractor)
         features = as_array(extractor(images), f"what extractor {source.name!r} gives")

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmzrep.arguments import whole_number
 from dmzrep.batching import batches
 from dmzrep.images import ImageFormat
 from dmzrep.metrics.unit_images import read_format
@@ -140,10 +141,9 @@ def ssim(
     """
     one, two = _pair(X, Y, channels, value_range)
     side = min(one.shape[2:])
-    if not isinstance(window_size, (int, np.integer)) or window_size % 2 == 0 or not 1 <= window_size <= side:
-        raise ValueError(
-            f"window_size must be an odd number up to the images' smaller side, {side}, got {window_size!r}."
-        )
+    window_size = whole_number(window_size, "window_size", 1, side, ", the images' smaller side, and odd")
+    if window_size % 2 == 0:
+        raise ValueError(f"window_size must be odd, got {window_size}. Use {window_size - 1}.")
     return np.concatenate([_ssim(one[i], two[i], window_size) for i in batches(len(one), BLOCK_ROWS)])
 
 

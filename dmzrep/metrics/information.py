@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from dmzrep.arguments import as_array, is_finite, shown, whole_number
+from dmzrep.arguments import as_array, check_learning_rate, is_finite, whole_number
 from dmzrep.batching import batches, run_padded
-from dmzrep.codec import code_probabilities
+from dmzrep.codec import check_codec, code_probabilities
 from dmzrep.diffusion.schedule import NoiseSchedule
 from dmzrep.inputs import all_rows
 from dmzrep.metrics.small_network import SmallNetwork, make_network, train_network
@@ -83,6 +83,8 @@ def mutual_information_over_time(
     ------
     ValueError
         Timesteps or another argument are out of their range, or the rows are too few.
+    TypeError
+        The encoder cannot encode.
 
     Notes
     -----
@@ -112,6 +114,7 @@ def mutual_information_over_time(
     >>> table["timestep"].tolist(), table["limit"].round(2).tolist()
     ([0, 999], [5.64, 5.64])
     """
+    check_codec(encoder, needed=("transform",))
     check_is_fitted(encoder)
     schedule = encoder.objective_.schedule
     steps = _check_timesteps(timesteps, schedule.n_timesteps)
@@ -119,8 +122,7 @@ def mutual_information_over_time(
         raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
         whole_number(value, name)
-    if not is_finite(learning_rate) or learning_rate <= 0:
-        raise ValueError(f"learning_rate must be a finite number above 0, got {shown(learning_rate)}.")
+    learning_rate = check_learning_rate(learning_rate)
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)
     seed = draw_seed(random_state)
     order = np.random.default_rng(seed).permutation(len(bits))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from dmzrep.arguments import whole_number
 from dmzrep.batching import batches
 from dmzrep.metrics.features import Extractor, check_comparable, extract_features
 from dmzrep.metrics.results import DistanceResult
@@ -55,6 +56,8 @@ def precision_recall(
     ------
     ValueError
         Features are not finite or of different kinds, or a set has too few samples.
+    TypeError
+        The extractor is no function.
 
     Notes
     -----
@@ -81,12 +84,9 @@ def precision_recall(
     fake = extract_features(generated, extractor, argument="generated")
     check_comparable(real, fake)
     least = min(len(real), len(fake))
-    if not isinstance(n_neighbors, (int, np.integer)) or not 1 <= n_neighbors < least:
-        raise ValueError(
-            f"n_neighbors must be a whole number from 1 to {least - 1}, less than the number of samples of "
-            f"either set ({len(real)} and {len(fake)}), got {n_neighbors!r}."
-        )
-    real_reach, fake_reach = (_reach(x.features, int(n_neighbors)) for x in (real, fake))
+    also = f", less than the number of samples of either set ({len(real)} and {len(fake)})"
+    n_neighbors = whole_number(n_neighbors, "n_neighbors", 1, least - 1, also)
+    real_reach, fake_reach = (_reach(x.features, n_neighbors) for x in (real, fake))
     covered = np.empty(len(real), dtype=bool)
     recalled = np.empty(len(real), dtype=bool)
     balls = np.zeros(len(fake), dtype=np.int64)

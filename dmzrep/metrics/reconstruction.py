@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dmzrep.arguments import as_numbers, shown
+from dmzrep.arguments import as_numbers, check_choice, shown, yes_or_no
 from dmzrep.codec import check_codec, code_probabilities, decode_codes
 from dmzrep.images import VectorFormat
-from dmzrep.inputs import all_rows, check_codes
+from dmzrep.inputs import NOISES, all_rows, check_codes
 from dmzrep.metrics.image_errors import WINDOW, mse, psnr, ssim
 from dmzrep.metrics.unit_images import unit_tensor
 
@@ -53,6 +53,8 @@ def code_cycle_accuracy(
     ------
     ValueError
         Codes are not in [0, 1] or not of the encoder's width.
+    TypeError
+        The encoder cannot encode and decode.
 
     Examples
     --------
@@ -65,6 +67,7 @@ def code_cycle_accuracy(
     True
     """
     check_codec(encoder)
+    per_bit = yes_or_no(per_bit, "per_bit")
     codes = as_numbers(Z, "Z")
     bits = check_codes(codes, codes.shape[1] if codes.ndim == 2 else -1) > 0.5
     images = decode_codes(
@@ -115,6 +118,8 @@ def reconstruction_report(
     ------
     ValueError
         X is not in the fitted layout, or an argument is out of its range.
+    TypeError
+        The encoder cannot encode and reconstruct.
 
     Examples
     --------
@@ -126,10 +131,14 @@ def reconstruction_report(
     >>> reconstruction_report(encoder, X[:8], n_steps=2).columns.tolist()
     ['noise', 'n_rows', 'mse', 'psnr', 'ssim', 'code_cycle_accuracy']
     """
+    check_codec(encoder, needed=("transform", "reconstruct"))
     bits = code_probabilities(encoder, X) > 0.5
     data_format = encoder.data_format_
     rows = []
-    for noise in [noises] if isinstance(noises, str) else _listed(noises):
+    listed = [noises] if isinstance(noises, str) else _listed(noises)
+    for noise in listed:
+        check_choice("noises", noise, NOISES)
+    for noise in listed:
         wanted = "auto" if noise == "inverted" else sampler
         rebuilt = encoder.reconstruct(
             X, noise=noise, n_steps=n_steps, sampler=wanted, random_state=random_state

@@ -105,7 +105,8 @@ def train_network(
         Decides the order and what is drawn.
     """
     generator = torch.Generator().manual_seed(seed)
-    size = min(batch_size, n_rows)
+    # torch's schedules take no integers of NumPy's.
+    steps, size = int(steps), int(min(batch_size, n_rows))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1)
     network.train()

@@ -83,7 +83,9 @@ def paper_recipe(name: str, *, own_backbone: bool = False) -> dict[str, Any]:
         There is no such recipe.
     """
     if not isinstance(name, str) or name not in PAPER_RECIPES:
-        raise ValueError(f"There is no recipe {shown(name)}; there are {sorted(PAPER_RECIPES)}.")
+        raise ValueError(
+            f"There is no recipe {shown(name)}; there are {sorted(PAPER_RECIPES)}. Give one of these as name."
+        )
     dropped = ("backbone", *DENOISER_PARAMETERS) if own_backbone else ()
     return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from dmzrep.arguments import whole_number
 from dmzrep.attribution import bit_table
+from dmzrep.plotting.axes import axes_to_draw_on
+from dmzrep.plotting.probes import check_report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,16 +98,13 @@ class BitTableDisplay:
         -------
         BitTableDisplay
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
         if self.max_bits is not None:
             whole_number(self.max_bits, "max_bits", also=", or None")
+        check_report(self.table, ["bit", "attribute", "auroc", "sign"], "bit_table", "table")
         strengths = self._strengths()
         n_attributes, n_bits = strengths.shape
-        if ax is None:
-            size = (max(4.5, _CELL * n_bits + 3.0), max(2.5, _CELL * n_attributes + 1.4))
-            ax = plt.subplots(figsize=size, layout="constrained")[1]
+        size = (max(4.5, _CELL * n_bits + 3.0), max(2.5, _CELL * n_attributes + 1.4))
+        ax = axes_to_draw_on(ax, size, f"{type(self).__name__}.plot")
         self.image_ = ax.imshow(strengths, cmap="RdBu_r", vmin=-1.0, vmax=1.0, aspect="auto")
         ax.set_yticks(range(n_attributes), strengths.index, fontsize=8)
         ax.set_xticks(range(n_bits), strengths.columns, fontsize=7, rotation=90)

@@ -13,7 +13,14 @@ from dmzrep.encoder import DMZEncoder
 from dmzrep.images import ImageFormat
 from dmzrep.plotting.grid import draw_grid
 from dmzrep.plotting.overlays import as_rgb, overlay
-from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
+from dmzrep.plotting.pictures import (
+    as_pictures,
+    as_rows,
+    check_numbers,
+    check_pictures,
+    code_name,
+    fitted_image_format,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,13 +168,21 @@ class BitDisplay:
         -------
         BitDisplay
         """
-        has_channels = self.picture.ndim == 3
-        picture, off, on = (as_rgb(part, has_channels) for part in (self.picture, self.off, self.on))
+        picture = check_pictures(self.picture, "picture")
+        n_bits = len(check_numbers(self.bits, "bits"))
+        off, on = (
+            check_pictures(part, name, n_bits, of=picture.shape)
+            for part, name in ((self.off, "off"), (self.on, "on"))
+        )
+        values = check_numbers(self.values, "values", (n_bits,))
+        drives = check_numbers(self.drives, "drives", (n_bits, *picture.shape[:2]))
+        has_channels = picture.ndim == 3
+        picture, off, on = (as_rgb(part, has_channels) for part in (picture, off, on))
         pictures = np.broadcast_to(picture, on.shape)
         change = np.abs(on - off).mean(axis=-1)
         columns = [
             pictures,
-            overlay(pictures, self.drives, signed=True),
+            overlay(pictures, drives, signed=True),
             off,
             on,
             overlay((off + on) / 2, change, signed=False, largest=float(np.quantile(change, 0.995))),
@@ -177,9 +192,7 @@ class BitDisplay:
             ax,
             caller=f"{type(self).__name__}.plot",
             title=self.title,
-            row_labels=[
-                f"bit {bit} ({int(value)})" for bit, value in zip(self.bits, self.values, strict=True)
-            ],
+            row_labels=[f"bit {bit} ({int(value)})" for bit, value in zip(self.bits, values, strict=True)],
             column_labels=["picture", "driven by", "bit off", "bit on", "change"],
         )
         self.ax_.set_xlabel("driven by: red to 1, blue to 0", fontsize=8)

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dmzrep.arguments import whole_number
+from dmzrep.arguments import shown, whole_number
 from dmzrep.editing import AttributeEditor
 from dmzrep.plotting.grid import draw_grid
-from dmzrep.plotting.pictures import as_pictures, as_rows, fitted_image_format
+from dmzrep.plotting.pictures import (
+    as_pictures,
+    as_rows,
+    check_numbers,
+    check_pictures,
+    fitted_image_format,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,6 +108,8 @@ class EditDisplay:
         -------
         EditDisplay
         """
+        if not isinstance(editor, AttributeEditor):
+            raise TypeError(f"editor must be a fitted AttributeEditor, got {shown(editor)}.")
         image_format = fitted_image_format(editor.encoder, cls.__name__)
         rows = as_rows(editor.encoder, X, "X")[: whole_number(max_images, "max_images")]
         edits = editor.sweep(rows, attribute, strengths, **options)[0]
@@ -129,14 +137,20 @@ class EditDisplay:
         -------
         EditDisplay
         """
-        labels = ["no edit" if strength == 0.0 else f"{strength:+g}" for strength in self.strengths]
+        originals = check_pictures(self.originals, "originals", None)
+        edits = check_pictures(self.edits, "edits", None, len(originals), of=originals.shape[1:])
+        strengths = check_numbers(self.strengths, "strengths", (len(edits),))
+        probabilities = check_numbers(
+            self.probabilities, "probabilities", (len(strengths) + 1, len(originals))
+        )
+        labels = ["no edit" if strength == 0.0 else f"{strength:+g}" for strength in strengths]
         self.ax_, self.images_ = draw_grid(
-            np.concatenate([self.originals[None], self.edits]).swapaxes(0, 1),
+            np.concatenate([originals[None], edits]).swapaxes(0, 1),
             ax,
             caller=f"{type(self).__name__}.plot",
             title=f"{self.title} (below: probability by the probe)",
             column_labels=["original", *labels],
-            captions=[[f"{value:.2f}" for value in row] for row in self.probabilities.T],
+            captions=[[f"{value:.2f}" for value in row] for row in probabilities.T],
         )
         self.figure_ = self.ax_.figure
         return self

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from dmzrep.plotting.axes import axes_to_draw_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,15 +55,11 @@ def draw_grid(
     images : list of matplotlib AxesImage
         In reading order.
     """
-    check_matplotlib_support(caller)
-    import matplotlib.pyplot as plt
-
     n_rows, n_columns, height, width = pictures.shape[:4]
     tall = height / width
     step = tall + GAP + (CAPTION if captions else 0.0)
-    if ax is None:
-        size = (TILE * n_columns * (1 + GAP) + 0.9, TILE * n_rows * step + 0.7)
-        ax = plt.subplots(figsize=(max(size[0], 3.2), size[1]), layout="constrained")[1]
+    size = (max(TILE * n_columns * (1 + GAP) + 0.9, 3.2), TILE * n_rows * step + 0.7)
+    ax = axes_to_draw_on(ax, size, caller)
     images = []
     for i in range(n_rows * n_columns if n_pictures is None else n_pictures):
         row, column = divmod(i, n_columns)

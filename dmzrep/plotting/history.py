@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
 
 from dmzrep.arguments import check_choice, shown
-from dmzrep.encoder import DMZEncoder
+from dmzrep.encoder import DMZEncoder, check_encoder
+from dmzrep.plotting.axes import axes_to_draw_on, check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +83,7 @@ class HistoryDisplay:
         -------
         HistoryDisplay
         """
-        check_is_fitted(encoder)
+        check_encoder(encoder)
         return cls(encoder.history_.copy()).plot(ax, x=x)
 
     def plot(self, ax: Axes | None = None, *, x: str = "seconds") -> Self:
@@ -102,17 +101,15 @@ class HistoryDisplay:
         HistoryDisplay
         """
         check_choice("x", x, tuple(X_LABELS))
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+        check_axes(ax, f"{type(self).__name__}.plot")
         if not isinstance(self.history, pd.DataFrame) or x not in self.history:
             raise ValueError(
                 f"history must be the history_ of a DMZEncoder, a DataFrame with the column {x!r}, got "
                 f"{shown(self.history)}."
             )
-        import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
-        if ax is None:
-            ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
+        ax = axes_to_draw_on(ax, (6.4, 4.0), f"{type(self).__name__}.plot")
         # One epoch makes no line.
         marker = "o" if len(self.history) == 1 else None
         self.lines_ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from dmzrep.plotting.axes import axes_to_draw_on
 from dmzrep.plotting.probes import CHANCE, SCORE_LABELS, check_score
 
 if TYPE_CHECKING:
@@ -75,15 +75,12 @@ class LabelEfficiencyDisplay:
         -------
         LabelEfficiencyDisplay
         """
-        check_score(self.curve, self.metric, ["representation", "n_train"], "label_efficiency")
+        check_score(self.curve, self.metric, ["representation", "n_train"], "label_efficiency", "curve")
         if "attribute" in self.curve:
             raise ValueError("The table has a row for each attribute; make it with by_attribute=False.")
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
         from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-        if ax is None:
-            ax = plt.subplots(figsize=(5.6, 4.0), layout="constrained")[1]
+        ax = axes_to_draw_on(ax, (5.6, 4.0), f"{type(self).__name__}.plot")
         self.lines_ = []
         for name, rows in self.curve.groupby("representation", sort=False):
             rows = rows.sort_values("n_train")

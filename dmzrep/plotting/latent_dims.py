@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from dmzrep.arguments import shown
 from dmzrep.model_selection import latent_dim_report
+from dmzrep.plotting.axes import axes_to_draw_on, check_axes
+from dmzrep.plotting.probes import check_report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,6 +100,7 @@ class LatentDimDisplay:
         -------
         LatentDimDisplay
         """
+        check_axes(ax, f"{cls.__name__}.from_data")
         return cls(latent_dim_report(X, Y, **options), x=x, y=y).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -112,12 +115,9 @@ class LatentDimDisplay:
         -------
         LatentDimDisplay
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        x, y = self._column("x", self.x), self._column("y", self.y or self._score())
-        if ax is None:
-            ax = plt.subplots(figsize=(5.2, 3.8), layout="constrained")[1]
+        check_report(self.report, ["latent_dim", "pareto"], "latent_dim_report", "report")
+        x, y = self._column("x", self.x), self._column("y", self._score() if self.y is None else self.y)
+        ax = axes_to_draw_on(ax, (5.2, 3.8), f"{type(self).__name__}.plot")
         front = self.report[self.report["pareto"]].sort_values(x)
         rest = self.report[~self.report["pareto"]]
         ax.plot(front[x], front[y], "o-", color="C0", label="Pareto front")
@@ -140,9 +140,9 @@ class LatentDimDisplay:
         return next((name for name in scores if name in self.report), "reconstruction_error")
 
     def _column(self, parameter: str, name: str) -> str:
-        if name not in self.report or name == "pareto":
+        columns = [column for column in self.report if column != "pareto"]
+        if not isinstance(name, str) or name not in columns:
             raise ValueError(
-                f"{parameter} must be a column of the report, one of "
-                f"{[column for column in self.report if column != 'pareto']}; got {name!r}."
+                f"{parameter} must be a column of the report, one of {columns}; got {shown(name)}."
             )
         return name

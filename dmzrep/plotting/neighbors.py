@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import whole_number
+from dmzrep.arguments import shown, whole_number
 from dmzrep.codec import code_probabilities
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
-from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
+from dmzrep.plotting.pictures import (
+    as_pictures,
+    as_rows,
+    check_numbers,
+    check_pictures,
+    code_name,
+    fitted_image_format,
+)
 from dmzrep.retrieval import ImageRetriever, hamming_neighbors
 
 if TYPE_CHECKING:
@@ -154,6 +162,9 @@ class NeighborsDisplay:
         NeighborsDisplay
             Its `indices` are rows of `X_index`.
         """
+        if not isinstance(retriever, ImageRetriever):
+            raise TypeError(f"retriever must be a fitted ImageRetriever, got {shown(retriever)}.")
+        check_is_fitted(retriever)
         image_format = fitted_image_format(retriever.encoder, cls.__name__)
         max_queries = whole_number(max_queries, "max_queries")
         encoder = retriever.encoder
@@ -192,14 +203,17 @@ class NeighborsDisplay:
         -------
         NeighborsDisplay
         """
-        k = self.neighbors.shape[1]
+        neighbors = check_pictures(self.neighbors, "neighbors", None, None)
+        n, k = neighbors.shape[:2]
+        queries = check_pictures(self.queries, "queries", n, of=neighbors.shape[2:])
+        distances = check_numbers(self.distances, "distances", (n, k))
         self.ax_, self.images_ = draw_grid(
-            np.concatenate([self.queries[:, None], self.neighbors], axis=1),
+            np.concatenate([queries[:, None], neighbors], axis=1),
             ax,
             caller=f"{type(self).__name__}.plot",
             title=self.title,
             column_labels=["query", *(str(i + 1) for i in range(k))],
-            captions=[["", *map(_caption, row)] for row in self.distances],
+            captions=[["", *map(_caption, row)] for row in distances],
         )
         self.figure_ = self.ax_.figure
         return self

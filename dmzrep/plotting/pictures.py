@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.encoder import DMZEncoder
+from dmzrep.arguments import as_numbers
+from dmzrep.encoder import DMZEncoder, check_encoder
 from dmzrep.images import ImageFormat
 from dmzrep.inputs import check_rows_to_transform
 from dmzrep.rows import DatasetRows
@@ -23,7 +23,7 @@ def fitted_image_format(encoder: DMZEncoder, display: str) -> ImageFormat:
     display : str
         Name of the display that asks, for the error.
     """
-    check_is_fitted(encoder)
+    check_encoder(encoder)
     data_format = encoder.data_format_
     if not isinstance(data_format, ImageFormat):
         raise ValueError(
@@ -46,6 +46,42 @@ def as_rows(encoder: DMZEncoder, X: Any, name: str) -> np.ndarray | DatasetRows:
     except ValueError as error:
         error.add_note(f"This is about {name}.")
         raise
+
+
+def check_pictures(
+    value: Any, name: str, *leading: int | None, of: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """Give pictures as an array; raise where a display was handed something else.
+
+    Parameters
+    ----------
+    value : array-like
+        Of shape (*leading, H, W) or (*leading, H, W, channels).
+    name : str
+        What the error calls it.
+    *leading : int or None
+        Lengths of the axes before those of a picture; None leaves one open, but for 0.
+    of : tuple of int, optional
+        Shape of a picture, where others have set it.
+    """
+    array = as_numbers(value, name)
+    first, shape = array.shape[: len(leading)], array.shape[len(leading) :]
+    fits = len(shape) in (2, 3) and 0 not in array.shape and (len(shape) == 2 or shape[2] in (3, 4))
+    same = all(n is None or n == found for n, found in zip(leading, first, strict=False))
+    if not (fits and same and (of is None or of == shape)):
+        axes = "".join("n, " if n is None else f"{n}, " for n in leading)
+        wanted = f"({axes}H, W) or ({axes}H, W, channels)" if of is None else f"({axes}{str(of)[1:]}"
+        raise ValueError(f"{name} must be pictures of shape {wanted}, got shape {array.shape}.")
+    return array.astype(np.float32) if array.dtype == bool else array
+
+
+def check_numbers(value: Any, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Give numbers about pictures as an array; raise unless they are of a shape, or a list of some."""
+    array = as_numbers(value, name)
+    if array.shape != shape if shape is not None else array.ndim != 1 or not len(array):
+        wanted = "a list of numbers" if shape is None else f"numbers of shape {shape}"
+        raise ValueError(f"{name} must be {wanted}, got shape {array.shape}.")
+    return array
 
 
 def as_pictures(rows: np.ndarray, image_format: ImageFormat) -> np.ndarray:

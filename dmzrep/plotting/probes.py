@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from dmzrep.arguments import check_choice, shown
+from dmzrep.plotting.axes import axes_to_draw_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,13 +29,18 @@ CHANCE = {"balanced_accuracy": 0.5, "roc_auc": 0.5, "r2": 0.0, "pearson_r": 0.0}
 LINE = 0.19
 
 
-def check_score(table: pd.DataFrame, metric: str, needed: list[str], source: str) -> None:
-    """Raise unless a table has a score and the columns that a display reads."""
+def check_report(table: Any, needed: list[str], source: str, name: str) -> None:
+    """Raise unless a value is a table with the columns that a display reads."""
     if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"The table must be what {source} gives, a DataFrame, got {shown(table)}.")
+        raise TypeError(f"{name} must be what {source} gives, a DataFrame, got {shown(table)}.")
     missing = [column for column in needed if column not in table]
     if missing:
-        raise ValueError(f"The table must be what {source} gives; it lacks the columns {missing}.")
+        raise ValueError(f"{name} must be what {source} gives; it lacks the columns {missing}.")
+
+
+def check_score(table: Any, metric: str, needed: list[str], source: str, name: str) -> None:
+    """Raise unless a value is a table with a score and the columns that a display reads."""
+    check_report(table, needed, source, name)
     check_choice("metric", metric, tuple(name for name in SCORE_LABELS if name in table))
 
 
@@ -107,19 +112,15 @@ class ProbeDisplay:
         -------
         ProbeDisplay
         """
-        check_score(self.report, self.metric, ["attribute", "representation"], "probe_report")
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
+        check_score(self.report, self.metric, ["attribute", "representation"], "probe_report", "report")
         names = list(dict.fromkeys(self.report["representation"]))
         table = self.report.set_index(["representation", "attribute"])
         first = table.loc[names[0], self.metric].sort_values(na_position="first", kind="stable")
         if self.metric == "mean_squared_error":
             first = first[::-1]
         order = list(first.index)
-        if ax is None:
-            size = (6.4, 1.3 + LINE * max(len(order), 3) + 0.2 * ((len(names) + 2) // 3))
-            ax = plt.subplots(figsize=size, layout="constrained")[1]
+        size = (6.4, 1.3 + LINE * max(len(order), 3) + 0.2 * ((len(names) + 2) // 3))
+        ax = axes_to_draw_on(ax, size, f"{type(self).__name__}.plot")
         heights = np.arange(len(order))
         self.dots_: list[Line2D] = []
         # The first representation is drawn last, over the others.

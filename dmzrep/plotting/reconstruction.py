@@ -10,7 +10,13 @@ from dmzrep.arguments import check_choice, whole_number
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inputs import NOISES
 from dmzrep.plotting.grid import draw_grid
-from dmzrep.plotting.pictures import as_pictures, as_rows, code_name, fitted_image_format
+from dmzrep.plotting.pictures import (
+    as_pictures,
+    as_rows,
+    check_pictures,
+    code_name,
+    fitted_image_format,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,10 +137,14 @@ class ReconstructionDisplay:
         -------
         ReconstructionDisplay
         """
-        n_draws = len(self.reconstructions)
+        originals = check_pictures(self.originals, "originals", None)
+        draws = check_pictures(
+            self.reconstructions, "reconstructions", None, *originals.shape[:1], of=originals.shape[1:]
+        )
+        n_draws = len(draws)
         names = ["reconstruction"] if n_draws == 1 else [f"draw {i + 1}" for i in range(n_draws)]
         self.ax_, self.images_ = draw_grid(
-            np.concatenate([self.originals[None], self.reconstructions]),
+            np.concatenate([originals[None], draws]),
             ax,
             caller=f"{type(self).__name__}.plot",
             title=self.title,

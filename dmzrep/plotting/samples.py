@@ -10,7 +10,12 @@ import numpy as np
 from dmzrep.arguments import whole_number
 from dmzrep.encoder import DMZEncoder
 from dmzrep.plotting.grid import draw_grid
-from dmzrep.plotting.pictures import as_pictures, code_name, fitted_image_format
+from dmzrep.plotting.pictures import (
+    as_pictures,
+    check_pictures,
+    code_name,
+    fitted_image_format,
+)
 from dmzrep.priors import CodePrior
 
 if TYPE_CHECKING:
@@ -110,12 +115,13 @@ class SampleDisplay:
         -------
         SampleDisplay
         """
-        n = len(self.samples)
+        samples = check_pictures(self.samples, "samples", None)
+        n = len(samples)
         n_columns = math.ceil(math.sqrt(n)) if n_columns is None else n_columns
         n_columns = min(whole_number(n_columns, "n_columns", also=", or None"), n)
         n_rows = math.ceil(n / n_columns)
-        blank = np.zeros((n_rows * n_columns - n, *self.samples.shape[1:]), dtype=self.samples.dtype)
-        grid = np.concatenate([self.samples, blank]).reshape(n_rows, n_columns, *self.samples.shape[1:])
+        blank = np.zeros((n_rows * n_columns - n, *samples.shape[1:]), dtype=samples.dtype)
+        grid = np.concatenate([samples, blank]).reshape(n_rows, n_columns, *samples.shape[1:])
         self.ax_, self.images_ = draw_grid(
             grid, ax, caller=f"{type(self).__name__}.plot", title=self.title, n_pictures=n
         )

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dmzrep.arguments import whole_number
+from dmzrep.arguments import shown, whole_number
 from dmzrep.encoder import DMZEncoder
 from dmzrep.interpolation import interpolate
 from dmzrep.plotting.grid import draw_grid
-from dmzrep.plotting.pictures import as_pictures, as_rows, fitted_image_format
+from dmzrep.plotting.pictures import (
+    as_pictures,
+    as_rows,
+    check_numbers,
+    check_pictures,
+    fitted_image_format,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +115,9 @@ class InterpolationDisplay:
         """
         image_format = fitted_image_format(encoder, cls.__name__)
         max_walks = whole_number(max_walks, "max_walks")
-        paths = [path] if isinstance(path, str) else list(path)
+        paths: list[Any] = list(path) if isinstance(path, (list, tuple)) else [path]
+        if not paths:
+            raise ValueError("path must be a word, or a list of at least one.")
         first, last = as_rows(encoder, x0, "x0")[:max_walks], as_rows(encoder, x1, "x1")[:max_walks]
         walks = [interpolate(encoder, first, last, n_steps, path=name, **options) for name in paths]
         # Pair after pair, the paths of each together.
@@ -139,15 +147,26 @@ class InterpolationDisplay:
         -------
         InterpolationDisplay
         """
-        n_steps = self.walks.shape[1]
+        walks = check_pictures(self.walks, "walks", None, None)
+        n, n_steps, of = len(walks), walks.shape[1], walks.shape[2:]
+        first, last = (
+            check_pictures(ends, name, n, of=of)
+            for ends, name in ((self.first, "first"), (self.last, "last"))
+        )
+        moved = check_numbers(self.moved, "moved", (n, n_steps))
+        labels = self.row_labels
+        if labels is not None and (
+            not isinstance(labels, (list, tuple, np.ndarray)) or np.shape(labels) != (n,)
+        ):
+            raise ValueError(f"row_labels must be a list of {n} names, or None, got {shown(labels)}.")
         self.ax_, self.images_ = draw_grid(
-            np.concatenate([self.first[:, None], self.walks, self.last[:, None]], axis=1),
+            np.concatenate([first[:, None], walks, last[:, None]], axis=1),
             ax,
             caller=f"{type(self).__name__}.plot",
             title=f"{self.title} (below: bits moved)",
-            row_labels=self.row_labels,
+            row_labels=None if labels is None else [str(label) for label in labels],
             column_labels=["from", *[""] * n_steps, "to"],
-            captions=[["", *(f"{value:g}" for value in np.round(row, 1)), ""] for row in self.moved],
+            captions=[["", *(f"{value:g}" for value in np.round(row, 1)), ""] for row in moved],
         )
         self.figure_ = self.ax_.figure
         return self

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
+from dmzrep.arguments import Interval, integers_from
 from dmzrep.priors.base import CodePrior
 from dmzrep.priors.components import mixture_log_prob, pick
 from dmzrep.priors.flip_rates import fit_flip_rates, noisy
@@ -78,9 +79,9 @@ class DatasetPrior(CodePrior):
     state_names = ("codes_", "log_weights_", "neighbors_", "swap_", "flip_rates_")
     _parameter_constraints: ClassVar[dict] = {
         "swap": [Interval(Real, 0, 1, closed="both")],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [integers_from(1)],
         "flip_rate": [StrOptions({"auto"}), Interval(Real, 1e-9, 0.5, closed="both")],
-        "max_codes": [Interval(Integral, 1, None, closed="left")],
+        "max_codes": [integers_from(1)],
         "random_state": ["random_state"],
     }
 

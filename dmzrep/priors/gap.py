@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from dmzrep.arguments import is_finite, shown
+from dmzrep.arguments import is_finite, is_listed, shown
 from dmzrep.priors.base import CodePrior, check_bits
 from dmzrep.priors.selection import PRIORS, fit_prior
 from dmzrep.random import draw_seed
@@ -156,7 +157,7 @@ def two_sample_auc(
     return float(roc_auc_score(answers, classifier.fit(seen, is_real).decision_function(unseen)))
 
 
-def _named(priors: object) -> dict[str, str | CodePrior]:
+def _named(priors: Any) -> dict[str, str | CodePrior]:
     """Give the wanted priors by name; raise where two have the same."""
     if priors is None:
         return {name: name for name in PRIORS}
@@ -165,7 +166,7 @@ def _named(priors: object) -> dict[str, str | CodePrior]:
     if isinstance(priors, Mapping):
         chosen = {str(name): prior for name, prior in priors.items()}
     else:
-        if not isinstance(priors, Iterable):
+        if not is_listed(priors):
             raise TypeError(f"priors must be names or CodePriors, or a mapping of them, got {shown(priors)}.")
         listed = list(priors)
         names = [prior if isinstance(prior, str) else getattr(prior, "name", repr(prior)) for prior in listed]

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from tqdm.auto import tqdm
 
-from dmzrep.arguments import as_numbers, check_magnitude, shown
+from dmzrep.arguments import as_numbers, check_magnitude, check_n_jobs, check_verbose, shown
 from dmzrep.probing.labels import Target
 from dmzrep.probing.linear_probe import LinearProbe
 from dmzrep.probing.metrics import score_classes, score_values
@@ -113,9 +113,10 @@ def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequ
 
 def run_jobs(jobs: Sequence[Job], metrics: Sequence[str], n_jobs: int | None, verbose: int) -> pd.DataFrame:
     """Run jobs through joblib; a row each, in their order."""
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    silent = not check_verbose(verbose)
+    parallel = Parallel(n_jobs=check_n_jobs(n_jobs), return_as="generator")
     rows = parallel(delayed(score_attribute)(job, metrics) for job in jobs)
-    return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=not verbose)))
+    return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=silent)))
 
 
 def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
@@ -189,6 +190,8 @@ def estimator_for(target: Target, estimator: Any = None) -> Any:
     task = "classification" if target.is_class else "regression"
     if estimator is None:
         return LinearProbe(task, scale=True)
+    if not callable(getattr(estimator, "fit", None)) or isinstance(estimator, type):
+        raise TypeError(f"estimator must be a scikit-learn estimator, or None, got {shown(estimator)}.")
     if isinstance(estimator, LinearProbe) and estimator.task == "auto":
         return clone(estimator).set_params(task=task)
     return estimator

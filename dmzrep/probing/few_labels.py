@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.arguments import as_array, is_finite, shown, whole_number
+from dmzrep.arguments import as_array, is_finite, is_listed, is_whole, shown, whole_number, yes_or_no
 from dmzrep.probing.evaluation import (
     Fold,
     Job,
@@ -91,6 +91,8 @@ def label_efficiency(
     ValueError
         Arrays of different lengths or widths, other attributes in the test labels, a fraction out of
         range.
+    TypeError
+        The estimator cannot be fitted, or scores, baselines or a name are of another type.
 
     Warns
     -----
@@ -129,6 +131,7 @@ def label_efficiency(
     labels = read_labels(_joined(Y_train, Y_test, len(train), len(test)), len(train) + len(test), task)
     metrics = check_metrics(scoring, labels)
     require_two_classes_somewhere(labels)
+    by_attribute = yes_or_no(by_attribute, "by_attribute")
     n_repeats = whole_number(n_repeats, "n_repeats")
     draws = _draws(fractions, len(train), n_repeats, random_state)
     test_rows = np.arange(len(train), labels.n_rows)
@@ -181,6 +184,9 @@ def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> Any:
     if isinstance(Y_train, pd.Series):
         return pd.concat([Y_train, pd.Series(Y_test, name=Y_train.name)], ignore_index=True)
     one, two = as_array(Y_train, "Y_train"), as_array(Y_test, "Y_test")
+    for array, labels, argument in ((one, Y_train, "train"), (two, Y_test, "test")):
+        if array.ndim == 0:  # A word has a length, and so has a set.
+            raise ValueError(f"Y_{argument} must be labels, one for each row, got {shown(labels)}.")
     if one.shape[1:] != two.shape[1:]:
         raise ValueError(
             f"Y_train and Y_test must have the same attributes, got {one.shape} and {two.shape}."
@@ -192,13 +198,14 @@ def _draws(
     fractions: Sequence[float], n_rows: int, n_repeats: int, random_state: Any
 ) -> list[tuple[Any, int, np.ndarray]]:
     """Rows of each fraction and repeat."""
-    if not isinstance(fractions, (Sequence, np.ndarray)) or isinstance(fractions, (str, bytes)):
+    is_sequence = isinstance(fractions, (Sequence, np.ndarray)) and is_listed(fractions)
+    if not is_sequence or isinstance(fractions, (str, bytes)):
         raise ValueError(f"fractions must be a sequence such as (0.01, 0.1, 1.0), got {shown(fractions)}.")
     if len(fractions) == 0:
         raise ValueError("fractions must hold at least one number, such as (0.01, 0.1, 1.0), got none.")
     counts = {}
     for fraction in fractions:
-        whole = isinstance(fraction, (int, np.integer)) and not isinstance(fraction, bool)
+        whole = is_whole(fraction)
         if not is_finite(fraction) or not (2 <= fraction <= n_rows if whole else 0.0 < fraction <= 1.0):
             raise ValueError(
                 f"fractions must be floats in (0, 1], or integers from 2 to the number of training rows, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from dmzrep.arguments import as_array, check_choice, check_magnitude
+from dmzrep.arguments import as_array, check_choice, check_magnitude, shown
 
 #: What a probe can be asked to do.
 TASKS = ("auto", "classification", "regression")
@@ -124,11 +124,11 @@ def read_labels(Y: Any, n_rows: int, task: str = "auto", argument: str = "Y") ->
 
 def position_of(attribute: Any, names: Sequence[Any]) -> int:
     """Position of an attribute; raise with the nearest name where there is none."""
-    if attribute in names:
+    if isinstance(attribute, Hashable) and attribute in names:
         return list(names).index(attribute)
     near = difflib.get_close_matches(str(attribute), [str(name) for name in names], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else f" There are {list(names)[:10]}."
-    raise ValueError(f"There is no attribute {attribute!r} among the {len(names)} fitted ones.{hint}")
+    raise ValueError(f"There is no attribute {shown(attribute)} among the {len(names)} fitted ones.{hint}")
 
 
 def _columns(Y: Any, argument: str) -> tuple[list[pd.Series], list[Any], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from dmzrep.arguments import shown
 from dmzrep.probing.labels import Target
 
 
@@ -64,8 +66,10 @@ class LinearMap:
             if self.classes is None:
                 raise ValueError(f"Attribute {name!r} is continuous and has no classes; leave label out.")
             classes = self.classes.tolist()
-            if label not in classes:
-                raise ValueError(f"label must be one of the classes {classes} of {name!r}, got {label!r}.")
+            if not isinstance(label, Hashable) or label not in classes:
+                raise ValueError(
+                    f"label must be one of the classes {classes} of {name!r}, got {shown(label)}."
+                )
             chosen = classes.index(label)
             if len(self.weights) > 1:
                 weights = self.weights[chosen] - np.delete(self.weights, chosen, axis=0).mean(axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,11 +13,17 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import as_float, check_magnitude, validated
+from dmzrep.arguments import (
+    Interval,
+    check_magnitude,
+    check_n_jobs,
+    integers_from,
+    validated,
+)
 from dmzrep.probing.labels import TASKS, Target, position_of, read_labels
 from dmzrep.probing.linear_map import LinearMap, fit_linear_map
 from dmzrep.probing.outputs import join_columns, named_table
@@ -110,8 +116,9 @@ class LinearProbe(BaseEstimator):
         "C": [Interval(Real, 1e-300, None, closed="left")],
         "scale": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
+        "max_iter": [integers_from(1)],
+        # Checked by fit itself.
+        "n_jobs": "no_validation",
     }
 
     classes_: np.ndarray | list[np.ndarray | None] | None
@@ -162,12 +169,12 @@ class LinearProbe(BaseEstimator):
         for target in labels.targets:
             _require_two_classes(target)
         options = {
-            "C": as_float(self.C, "C"),
+            "C": float(self.C),
             "scale": self.scale,
             "class_weight": self.class_weight,
             "max_iter": self.max_iter,
         }
-        maps = Parallel(n_jobs=self.n_jobs)(
+        maps = Parallel(n_jobs=check_n_jobs(self.n_jobs))(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
         )
         slow = [name for name, one in zip(labels.names, maps, strict=True) if not one.converged]

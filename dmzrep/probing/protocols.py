@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep.arguments import as_array, check_choice, shown
+from dmzrep.arguments import as_array, check_choice, is_whole, shown
 from dmzrep.probing.evaluation import Fold
 from dmzrep.probing.labels import Target
 
@@ -93,7 +93,7 @@ def pooled_folds(n_rows: int) -> list[Fold]:
 
 def read_folds(cv: Any, n_rows: int) -> Any:
     """Give a number of folds or a splitter as it is, and pairs of positions among all rows as folds."""
-    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
+    if is_whole(cv):
         return int(cv)
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
         return cv

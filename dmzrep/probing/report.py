@@ -79,6 +79,8 @@ def probe_report(
     ValueError
         Arrays of different lengths, labels with a single class throughout, unknown names, a split or
         folds that do not suit the protocol.
+    TypeError
+        The estimator cannot be fitted, or scores, baselines or a name are of another type.
 
     Warns
     -----

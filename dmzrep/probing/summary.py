@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.arguments import shown
+from dmzrep.arguments import shown, yes_or_no
 from dmzrep.probing.metrics import METRICS
 
 
@@ -72,7 +72,7 @@ def probe_summary(
     >>> probe_summary(scores)[["representation", "n_attributes", "n_folds"]].values.tolist()
     [['codes', 4, 3]]
     """
-    keys = _keys(scores, by)
+    keys, as_text = _keys(scores, by), yes_or_no(as_text, "as_text")
     groups = scores.groupby(keys, sort=False)
     table = pd.DataFrame({"n_attributes": groups["attribute"].nunique(), "n_folds": groups["fold"].nunique()})
     table["n_undefined"] = groups["undefined"].sum()

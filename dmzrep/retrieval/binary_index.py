@@ -68,7 +68,7 @@ class BinaryIndex(StoredIndex):
 
     def _graph(self) -> Any:
         index = load_faiss().index_binary_factory(8 * self.n_bytes, f"BHNSW{self.options.n_links}")
-        index.hnsw.efConstruction = self.options.ef_construction
+        index.hnsw.efConstruction = int(self.options.ef_construction)
         return index
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

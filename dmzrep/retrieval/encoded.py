@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from dmzrep.arguments import as_numbers
+from dmzrep.codec import check_codec
 
 
 def encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
@@ -27,6 +28,7 @@ def encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
     -------
     ndarray of shape (n, latent_dim)
     """
+    check_codec(encoder, needed=("transform",))
     codes = as_numbers(encoder.transform(images), "The encoder's codes")
     if codes.ndim != 2:
         raise ValueError(f"The encoder must give codes of shape (n, latent_dim), got {codes.shape}.")

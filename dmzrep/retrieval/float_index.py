@@ -82,7 +82,7 @@ class FloatIndex(StoredIndex):
     def _graph(self) -> Any:
         name = f"HNSW{self.options.n_links},Flat"
         index = load_faiss().index_factory(self.width, name, self._faiss_metric)
-        index.hnsw.efConstruction = self.options.ef_construction
+        index.hnsw.efConstruction = int(self.options.ef_construction)
         return index
 
     def build(self, rows: np.ndarray) -> None:

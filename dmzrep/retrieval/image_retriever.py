@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import whole_number
+from dmzrep.arguments import shown, whole_number
 from dmzrep.retrieval.encoded import encoded
 from dmzrep.retrieval.filters import matching_rows
 from dmzrep.retrieval.neighbors import FaissNeighbors
@@ -78,7 +78,11 @@ class ImageRetriever(BaseEstimator):
         ------
         ValueError
             Metadata of another length or with a column named as one of the answer's, bad ids.
+        TypeError
+            The encoder cannot encode, or `neighbors` is no FaissNeighbors.
         """
+        if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
+            raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {shown(self.neighbors)}.")
         neighbors = FaissNeighbors() if self.neighbors is None else clone(self.neighbors)
         if neighbors.packed:
             raise ValueError("ImageRetriever packs codes itself; give FaissNeighbors with packed=False.")
@@ -169,7 +173,9 @@ class ImageRetriever(BaseEstimator):
             Fewer images than k, a condition that names an unknown column or that is no mask.
         """
         check_is_fitted(self)
-        k = whole_number(k, "k")
+        # Of an index without rows the search itself tells.
+        most = max(self.neighbors_.n_samples_fit_, 1)
+        k = whole_number(k, "k", 1, most, ", the number of images in the index")
         among = None
         if where is not None:
             ids = self.neighbors_.ids_

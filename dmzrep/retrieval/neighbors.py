@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep.arguments import Interval, integers_from, yes_or_no
 from dmzrep.retrieval.faiss_runtime import faiss_threads
 from dmzrep.retrieval.graphs import check_mode, graph, ragged
 from dmzrep.retrieval.index_file import read_index, write_index
@@ -20,7 +21,9 @@ from dmzrep.retrieval.rows import METRICS, IndexedRows, check_query, check_train
 from dmzrep.retrieval.searching import check_count, check_radius, nearest, within, without_self
 from dmzrep.retrieval.stored_index import INDEXES, IndexOptions, StoredIndex
 
-_COUNT = Interval(Integral, 1, None, closed="left")
+_COUNT = integers_from(1)
+#: FAISS counts what it keeps while it walks a graph in 32 bits.
+_GRAPH_COUNT = Interval(Integral, 1, 2**31 - 1, closed="both")
 
 
 class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -115,8 +118,8 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "n_lists": [_COUNT, StrOptions({"auto"})],
         "n_probes": [_COUNT, StrOptions({"auto"})],
         "n_links": [Interval(Integral, 2, 512, closed="both")],
-        "ef_construction": [_COUNT],
-        "ef_search": [_COUNT],
+        "ef_construction": [_GRAPH_COUNT],
+        "ef_search": [_GRAPH_COUNT],
         "pq_bytes": [_COUNT, StrOptions({"auto"})],
         "shortlist": [_COUNT],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
@@ -328,7 +331,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         distances, rows = self._nearest(X, n_neighbors, among)
         ids = rows if self._ids.ids is None else self._ids.ids[rows]
-        return (distances, ids) if return_distance else ids
+        return (distances, ids) if yes_or_no(return_distance, "return_distance") else ids
 
     def radius_neighbors(
         self,
@@ -361,7 +364,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         limits, distances, rows = self._within(X, radius)
         ids = ragged(limits, rows if self._ids.ids is None else self._ids.ids[rows])
-        return (ragged(limits, distances), ids) if return_distance else ids
+        return (ragged(limits, distances), ids) if yes_or_no(return_distance, "return_distance") else ids
 
     def kneighbors_graph(
         self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from dmzrep.arguments import is_finite, shown
+from dmzrep.arguments import is_finite, is_whole, shown
 from dmzrep.retrieval.asymmetric import expected_hamming
 from dmzrep.retrieval.rows import IndexedRows
 from dmzrep.retrieval.stored_index import StoredIndex
@@ -29,8 +28,8 @@ def check_count(k: Any, n_rows: int, self_search: bool, filtered: bool) -> int:
     filtered : bool
         Whether the rows are those that `among` names.
     """
-    if isinstance(k, (bool, np.bool_)) or not isinstance(k, Integral):
-        raise TypeError(f"n_neighbors must be an integer, got {k!r}.")
+    if not is_whole(k):
+        raise TypeError(f"n_neighbors must be an integer, got {shown(k)}.")
     if not n_rows:
         raise ValueError("among names no rows; give at least one id." if filtered else _EMPTY)
     most = n_rows - self_search

@@ -164,6 +164,6 @@ def sample_rows(rows: np.ndarray, n_lists: int, seed: int, least: int = 0) -> np
 
 def prepare_clustering(parameters: Any, seed: int) -> None:
     """Seed FAISS's k-means, and keep it from writing advice on few rows to the terminal."""
-    parameters.seed = seed
+    parameters.seed = int(seed)
     parameters.min_points_per_centroid = 1
     parameters.max_points_per_centroid = 1 << 30

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep.arguments import as_path
 from dmzrep.errors import CheckpointWarning, PersistenceError
 from dmzrep.persistence import read_file, write_file
 
@@ -34,7 +35,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | os.PathLike, keep: int = 2):
-        self.path = Path(path)
+        self.path = as_path(path, "checkpoint_dir")
         self.keep = keep
         self._damaged: list[Path] = []
         try:

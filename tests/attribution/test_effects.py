@@ -109,7 +109,7 @@ def test_codes_of_vectors_have_no_place(vector_encoder, vectors):
         (np.zeros((2, 16)), {"bits": [1, 1]}, "bits must differ from each other"),
         (np.zeros((2, 16)), {"bits": [0.5]}, "bits must be whole numbers"),
         (np.zeros((2, 16)), {"bits": []}, "bits must be whole numbers, at least one"),
-        (np.zeros((2, 16)), {"n_pictures": -1}, "n_pictures must be a whole number of at least 0"),
+        (np.zeros((2, 16)), {"n_pictures": -1}, "n_pictures must be an integer of at least 0"),
         (np.zeros((2, 16)), {"like": np.zeros((3, 8, 8))}, "like must have one row for each code, 2, got 3"),
     ],
 )

@@ -147,5 +147,5 @@ def test_bad_features_are_refused():
         frechet_distance(good, good[:1])
     with pytest.raises(ValueError, match="at least 2 samples, got 20 and 1"):
         kernel_distance(good, good[:1])
-    with pytest.raises(ValueError, match="subset_size must be a whole number of at least 2, got 1"):
+    with pytest.raises(ValueError, match="subset_size must be an integer of at least 2, got 1"):
         kernel_distance(good, good, subset_size=1)

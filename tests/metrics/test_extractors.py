@@ -89,7 +89,7 @@ def test_bad_labels_are_refused(digits):
         make().fit(images[:2], np.array([0.0, np.nan]))
     with pytest.raises(ValueError, match="must be 0 or 1; turn classes into columns"):
         make().fit(images[:2], np.array([[0, 2], [1, 0]]))
-    with pytest.raises(ValueError, match="max_iter must be a whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_iter must be an integer of at least 1, got 0"):
         make(max_iter=0).fit(images[:50], labels[:50])
 
 

@@ -59,5 +59,5 @@ def test_scores_are_those_of_loops(k):
 
 def test_too_many_neighbours_are_refused():
     x = np.zeros((5, 2))
-    with pytest.raises(ValueError, match="n_neighbors must be a whole number from 1 to 2, less than"):
+    with pytest.raises(ValueError, match="n_neighbors must be an integer from 1 to 2, less than"):
         precision_recall(x, x[:3])

@@ -85,7 +85,8 @@ class Refusal:
     """An error that is as it should be."""
 
     def __init__(self, error):
-        self.message = str(error)
+        self.kind = type(error)
+        self.message = "\n".join([str(error), *getattr(error, "__notes__", ())])
 
     def __repr__(self):
         return f"Refusal({self.message!r})"

@@ -1,6 +1,7 @@
 """Random input to displays and data sets."""
 
 import matplotlib
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
