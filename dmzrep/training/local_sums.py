@@ -162,7 +162,13 @@ def connect(rank: int, size: int, from_first: Callable[[Any], Any], patience: fl
             door.listen(size)
             door.settimeout(ARRIVAL)
             from_first((str(folder / "door"), path))
-            sums = LocalSums(rank, size, shared, [door.accept()[0] for _ in range(size - 1)], patience)
+            try:
+                others = [door.accept()[0] for _ in range(size - 1)]
+            except TimeoutError as error:
+                raise RuntimeError(
+                    f"Of {size} processes not all have come in {ARRIVAL:g} s. Their own errors say why."
+                ) from error
+        sums = LocalSums(rank, size, shared, others, patience)
         sums.meet()
         return sums
     finally:

@@ -126,6 +126,13 @@ def test_who_does_not_come_is_not_waited_for_longer_than_asked():
     in_all(work, patience=0.5)
 
 
+def test_who_does_not_connect_is_missed(monkeypatch, folder):
+    monkeypatch.setattr(local_sums, "ARRIVAL", 0.3)
+    with pytest.raises(RuntimeError, match="Of 2 processes not all have come"):
+        connect(0, 2, lambda value: value, patience=1.0)
+    assert [os.listdir(place) for place in folder] == [[], []]
+
+
 def test_without_memory_to_share_there_are_no_local_sums(folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
