@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import clone
 
-from dmzrep.arguments import check_choice
+from dmzrep.arguments import check_choice, whole_number
 from dmzrep.priors.autoregressive import AutoregressivePrior
 from dmzrep.priors.base import CodePrior, check_bits
 from dmzrep.priors.chow_liu import ChowLiuPrior
@@ -59,6 +59,11 @@ def fit_prior(prior: str | CodePrior, bits: np.ndarray, seed: int = 0) -> CodePr
     CodePrior
         Fitted.
 
+    Raises
+    ------
+    ValueError
+        There is no such prior, `bits` are no bits, or `seed` is no whole number.
+
     Examples
     --------
     >>> import numpy as np
@@ -67,7 +72,7 @@ def fit_prior(prior: str | CodePrior, bits: np.ndarray, seed: int = 0) -> CodePr
     >>> fit_prior("auto", bits).name
     'chow_liu'
     """
-    bits = check_bits(bits)
+    bits, seed = check_bits(bits), whole_number(seed, "seed", 0)
     if isinstance(prior, CodePrior):
         return clone(prior).fit(bits)
     check_choice("prior", prior, ("auto", *PRIORS), " or a CodePrior")

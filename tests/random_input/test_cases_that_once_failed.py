@@ -46,6 +46,7 @@ REFUSED = [
     (FaissNeighbors(n_jobs=0).fit, (BITS,), {}, "'n_jobs' parameter"),
     (FaissNeighbors().fit(BITS).rows_of, (RAGGED,), {}, "ids must be an array or rows of one length"),
     (fit_prior, (np.array([1, 2]), BITS), {}, "prior must be one of"),
+    (fit_prior, ("auto", BITS, 0.0), {}, "seed must be an integer"),
     (IndependentPrior().fit, (RAGGED,), {}, "bits must be an array or rows of one length"),
     (IndependentPrior().fit, ([["0", "1"]],), {}, "bits must be numbers, got dtype <U1"),
     (IndependentPrior().fit(BITS).sample, (2.0,), {}, "n_samples must be an integer of at least 1, got 2.0"),

@@ -571,7 +571,10 @@ def calls(tiny, images, pixels, axes, folder):
         "CodePrior.sample": Right(prior.sample, {"n_samples": 2, "random_state": 0}),
         "CodePrior.log_prob": Right(prior.log_prob, {"bits": BITS}),
         "CodePrior.score": Right(prior.score, {"bits": BITS}),
-        "fit_prior": Right(priors.fit_prior, {"prior": "independent", "bits": BITS}),
+        "fit_prior": [
+            Right(priors.fit_prior, {"prior": "independent", "bits": BITS}),
+            Right(priors.fit_prior, {"prior": "auto", "bits": BITS}, ("seed",)),
+        ],
         "prior_gap": Right(priors.prior_gap, {"codes": BITS, "priors": "independent"}),
         "two_sample_auc": Right(priors.two_sample_auc, {"codes": BITS, "draws": 1 - BITS}),
     }
