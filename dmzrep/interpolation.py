@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep.arguments import check_choice, is_finite, shown, whole_number
+from dmzrep.arguments import check_choice, whole_number
 from dmzrep.codec import block_seeds, check_codec, code_probabilities, decode_codes
+from dmzrep.diffusion.grids import check_start
 from dmzrep.encoder import DMZEncoder
 from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
 from dmzrep.inputs import NOISES, all_rows, check_rows_to_transform
@@ -237,8 +238,7 @@ def _steps_by_name(denoising_steps: int | None) -> Iterator[None]:
 
 def _check(encoder: Any, n_steps: int, path: str, noise: str, start: float, denoising_steps: Any) -> None:
     check_codec(encoder)
-    if not (is_finite(start) and 0.0 < start <= 1.0):
-        raise ValueError(f"start must be a number in (0, 1], got {shown(start)}.")
+    check_start(start)
     if denoising_steps is not None:
         whole_number(denoising_steps, "denoising_steps", also=", or None")
     whole_number(n_steps, "n_steps", 2, also=", both ends included")

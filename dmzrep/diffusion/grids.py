@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,15 @@ Grid = Sequence[tuple[int, int]]
 LOWEST_LOG_SNR = -10.2
 
 
+def check_start(start: Any) -> None:
+    """Raise unless a value can say where in the noise denoising starts: a number in (0, 1]."""
+    if not is_finite(start) or not 0.0 < start <= 1.0:
+        raise ValueError(
+            f"start must be a number in (0, 1], got {shown(start)}: 1 begins at noise, less keeps more "
+            "of the row."
+        )
+
+
 def timesteps_from(n_timesteps: int, start: float) -> int:
     """Give how many timesteps lie below a start in (0, 1], round(start * T); raise where none does.
 
@@ -29,11 +39,7 @@ def timesteps_from(n_timesteps: int, start: float) -> int:
     >>> timesteps_from(1000, 0.9)
     900
     """
-    if not is_finite(start) or not 0.0 < start <= 1.0:
-        raise ValueError(
-            f"start must be a number in (0, 1], got {shown(start)}: 1 begins at noise, less keeps more "
-            "of the row."
-        )
+    check_start(start)
     count = round(float(start) * n_timesteps)
     if count < 1:
         raise ValueError(

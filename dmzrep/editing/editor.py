@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep.arguments import as_numbers, check_choice, is_finite, shown, yes_or_no
+from dmzrep.arguments import as_numbers, check_choice, yes_or_no
 from dmzrep.codec import block_seeds, code_probabilities, decode_codes
+from dmzrep.diffusion.grids import check_start
 from dmzrep.editing.blending import keep_unchanged
 from dmzrep.editing.checks import check_parameters, check_sweep, finite_strengths
 from dmzrep.editing.moves import flip, shift, wanted_log_odds
@@ -336,8 +337,8 @@ class AttributeEditor(BaseEstimator):
         relative, keep = yes_or_no(relative, "relative"), yes_or_no(keep, "keep")
         check_choice("noise", decoding["noise"], (*NOISES, None))
         start = decoding["start"]
-        if not (start is None or (is_finite(start) and 0.0 < start <= 1.0)):
-            raise ValueError(f"start must be a number in (0, 1], or None, got {shown(start)}.")
+        if start is not None:
+            check_start(start)
         places = [self._places(list(strengths), hold) for strengths in edits]
         probabilities = self._encode(X)
         codes = np.stack(
