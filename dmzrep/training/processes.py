@@ -196,9 +196,7 @@ class SeveralProcesses(Processes):
         return torch.cat(parts)
 
     def from_first(self, value: Value) -> Value:
-        values = [value]
-        dist.broadcast_object_list(values, group=self._between_cpus)
-        return values[0]
+        return _from_first(value)
 
     def from_all(self, value: Value) -> list[Value]:
         values: list[Any] = [None] * self.size
@@ -309,14 +307,13 @@ def _local_sums() -> LocalSums | None:
     here = os.environ.get("LOCAL_WORLD_SIZE", "") == str(dist.get_world_size())
     if not here or not hasattr(socket, "AF_UNIX"):
         return None
-    group = _group_between_cpus()
+    return connect(dist.get_rank(), dist.get_world_size(), _from_first, PATIENCE.total_seconds())
 
-    def from_first(value: Any) -> Any:
-        values = [value]
-        dist.broadcast_object_list(values, group=group)
-        return values[0]
 
-    return connect(dist.get_rank(), dist.get_world_size(), from_first, PATIENCE.total_seconds())
+def _from_first(value: Value) -> Value:
+    values = [value]
+    dist.broadcast_object_list(values, group=_group_between_cpus())
+    return values[0]
 
 
 def _leave() -> None:
