@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from benchmarks import processes, results
 from dmzrep import DMZEncoder
 from dmzrep.training import Processes, find_processes
-from dmzrep.training.processes import LAUNCHED, LAUNCHER, SeveralProcesses, _is_launched
+from dmzrep.training.processes import LAUNCHED, LAUNCHER, _is_launched
 from tests.fitted_together import CASES, TINY, ends_with, fit_by_and_by, grid_search, images
 
 CPU = torch.device("cpu")
@@ -204,27 +204,3 @@ def test_the_benchmark_compares_numbers_of_processes(tmp_path):
     rows = results.read("processes", tmp_path)
     assert [(row["processes"], row["apart"]) for row in rows] == [(1, False), (2, False), (2, True)]
     assert all(row["images_per_second"] > 10 for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("everyone", "own"),
-    [
-        ([("0", [2, 3, 6, 7])] * 2, [[6, 7]]),
-        ([("0", [2, 3, 6, 7])] * 2 + [("1", [0])], [[6, 7]]),  # A second machine, of one core.
-        ([("0", [4, 5]), ("0", [2, 3, 6, 7])], []),  # The launcher gave cores of their own already.
-        ([("0", [2, 3, 6, 7])] * 5, []),  # More processes than cores.
-    ],
-)
-def test_each_process_keeps_to_its_share_of_the_cores(monkeypatch, everyone, own):
-    kept = []
-    monkeypatch.setenv("GROUP_RANK", "0")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 6, 7}, raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: kept.append(cores), raising=False)
-    several = object.__new__(SeveralProcesses)
-    several.device = CPU
-    monkeypatch.setattr(several, "from_all", lambda _: everyone, raising=False)
-    with pytest.raises(KeyboardInterrupt), several.on_own_cores():
-        assert kept == own
-        raise KeyboardInterrupt
-    assert kept == [*own, *([[2, 3, 6, 7]] if own else [])]

@@ -198,7 +198,6 @@ class Trainer(BatchLoss):
             with (
                 keep_freed_memory(self.device),
                 processes.keeping_interrupts(),
-                processes.on_own_cores(),
                 shared,
             ):
                 self._run_epochs(data, validation, hooks)

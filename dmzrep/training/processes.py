@@ -11,7 +11,6 @@ import atexit
 import functools
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -23,8 +22,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
-
-from dmzrep.training.local_sums import LocalSums, connect
 
 Value = TypeVar("Value")
 
@@ -122,14 +119,6 @@ class Processes:
         """Keep Ctrl-C until the processes meet, for as long as the context lasts."""
         yield
 
-    @contextmanager
-    def on_own_cores(self) -> Iterator[None]:
-        """Keep this thread to its share of the machine's cores, for as long as the context lasts.
-
-        Where two processes come to share a core, both wait for it, and all others for them.
-        """
-        yield
-
     def part(self) -> None:
         """Leave the others after an error, so that they do not wait for this process."""
 
@@ -172,7 +161,6 @@ class SeveralProcesses(Processes):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         # Small values travel between CPUs, so that no GPU is waited for.
         self._between_cpus = _group_between_cpus()
-        self._nearby = _local_sums()
         self.total = self._total
         self._interrupted = False
         self._time = 0.0
@@ -180,10 +168,8 @@ class SeveralProcesses(Processes):
     def _total(self, x: Tensor) -> None:
         if x.device.type != "cpu":
             dist.all_reduce(x)
-        elif self._nearby is None:
-            dist.all_reduce(x, group=self._between_cpus)
         else:
-            self._nearby.add(x)
+            dist.all_reduce(x, group=self._between_cpus)
 
     def mine(self, whole: Tensor) -> Tensor:
         return whole[self.rows(len(whole))]
@@ -260,30 +246,8 @@ class SeveralProcesses(Processes):
         finally:
             signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
-    @contextmanager
-    def on_own_cores(self) -> Iterator[None]:
-        if self.device is None or self.device.type != "cpu":
-            yield
-            return
-        # Those of this machine, by what the launcher calls it.
-        machine, local_rank = os.environ.get("GROUP_RANK", ""), int(os.environ["LOCAL_RANK"])
-        allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        all_allowed = [cores for place, cores in self.from_all((machine, allowed)) if place == machine]
-        share = len(allowed) // len(all_allowed)
-        # Whoever has given processes cores of their own has done so already.
-        if not share or any(cores != allowed for cores in all_allowed) or local_rank >= len(all_allowed):
-            yield
-            return
-        os.sched_setaffinity(0, allowed[local_rank * share : (local_rank + 1) * share])
-        try:
-            yield
-        finally:
-            os.sched_setaffinity(0, allowed)
-
     def part(self) -> None:
         type(self)._parted = True
-        if self._nearby is not None:
-            self._nearby.close()
         dist.destroy_process_group()
 
 
@@ -299,15 +263,6 @@ def _group_between_cpus() -> Any:
     if dist.get_backend() == "gloo":
         return dist.group.WORLD
     return dist.new_group(backend="gloo", timeout=PATIENCE)
-
-
-@functools.cache
-def _local_sums() -> LocalSums | None:
-    """Sums of processes that are all on this machine; None where others are elsewhere."""
-    here = os.environ.get("LOCAL_WORLD_SIZE", "") == str(dist.get_world_size())
-    if not here or not hasattr(socket, "AF_UNIX"):
-        return None
-    return connect(dist.get_rank(), dist.get_world_size(), _from_first, PATIENCE.total_seconds())
 
 
 def _from_first(value: Value) -> Value:
