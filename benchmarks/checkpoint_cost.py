@@ -29,8 +29,8 @@ import torch
 from benchmarks import results
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from dmzrep import DMZEncoder
-from dmzrep.fitting import build_trainer
-from dmzrep.images import learn_image_format
+from dmzrep.data._formats import learn_image_format
+from dmzrep.estimator._fit import build_trainer
 from dmzrep.training import Checkpoints, TrainingData
 
 RESULTS = "checkpoint_cost"

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from benchmarks.contenders import fit_with
 from dmzrep import DMZEncoder
-from dmzrep.diffusion.objective import Objective
-from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.diffusion._objective import Objective
+from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import CodePrior
 from dmzrep.training import Trainer, TrainingConfig
 

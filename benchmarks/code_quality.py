@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from dmzrep.inference import code_report
-from dmzrep.inference.code_report import DEAD_ENTROPY
+from dmzrep.codes import code_report
+from dmzrep.codes._report import DEAD_ENTROPY
 from dmzrep.probing import probe_scores
 from dmzrep.retrieval import hamming_neighbors
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dmzrep.diffusion.objective import Objective
-from dmzrep.networks.encoders import LogitNorm
-from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.diffusion._objective import Objective
+from dmzrep.networks._encoders import LogitNorm
+from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingConfig
 
 

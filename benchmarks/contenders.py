@@ -20,15 +20,15 @@ from benchmarks.convolutional_vae import ConvolutionalVAE
 from benchmarks.rivals import encoded, signs
 from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
-from dmzrep.device import autocast
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.timesteps import TimestepSampler
-from dmzrep.fitting import build_trainer, train
+from dmzrep._base._device import autocast
+from dmzrep._base._random import draw_seed, image_seeds
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._timesteps import TimestepSampler
+from dmzrep.estimator._fit import build_trainer, train
+from dmzrep.estimator._inputs import check_rows
 from dmzrep.inference import TrainedModel, decode, encode
-from dmzrep.inputs import check_rows
-from dmzrep.random import draw_seed, image_seeds
 from dmzrep.training import VALIDATION_ROWS, Trainer, TrainingData
-from dmzrep.training.encoder_start import MEAN_LOGIT
+from dmzrep.training.init._linear import MEAN_LOGIT
 
 #: Denoising steps of reconstructions: the default of `DMZEncoder.reconstruct`.
 STEPS = 20

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.rivals import signs
-from dmzrep.batching import batches
-from dmzrep.device import resolve_device
-from dmzrep.images import ImageFormat, learn_image_format
-from dmzrep.networks.encoders import ConvEncoder
-from dmzrep.rows import to_tensor
+from dmzrep._base._batching import batches
+from dmzrep._base._device import resolve_device
+from dmzrep.data._formats import ImageFormat, learn_image_format
+from dmzrep.data._sources import to_tensor
+from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.training import TrainingData
 
 #: Share of the peak learning rate that is left at the end, as in `DMZEncoder`.

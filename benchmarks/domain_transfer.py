@@ -28,8 +28,8 @@ from benchmarks.limits import add_limits, check_limits, limited_threads, limits_
 from benchmarks.paired_images import PAIRS, PairedImages
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder, DomainTransfer
-from dmzrep.codec import code_probabilities
-from dmzrep.domain_transfer.ranks import right_ranks
+from dmzrep.codes._protocol import code_probabilities
+from dmzrep.transfer._ranks import right_ranks
 
 RESULTS = "domain_transfer"
 ENCODER = "DMZEncoder"

@@ -51,7 +51,7 @@ from dmzrep.metrics import (
     kernel_distance,
     precision_recall,
 )
-from dmzrep.metrics.features import Extractor
+from dmzrep.metrics._features import Extractor
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from benchmarks.gpu_scale import Scale, random_images
 from dmzrep import DMZEncoder
+from dmzrep._base._device import autocast
+from dmzrep.data._formats import learn_image_format
 from dmzrep.datasets import make_sprites
-from dmzrep.device import autocast
-from dmzrep.fitting import build_trainer
-from dmzrep.images import learn_image_format
-from dmzrep.networks.codes import relaxed_bernoulli
-from dmzrep.networks.model import DiffusionAutoencoder, place
+from dmzrep.estimator._fit import build_trainer
+from dmzrep.networks._model import DiffusionAutoencoder, place
+from dmzrep.networks._relaxation import relaxed_bernoulli
 from dmzrep.training import Trainer, TrainingData
 
 #: By arithmetic: root mean square of the difference as a share of that of the values, and the largest

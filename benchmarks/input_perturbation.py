@@ -36,10 +36,10 @@ from benchmarks import results
 from benchmarks.datasets import load_mnist
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from dmzrep import DMZEncoder
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.objective import Denoised, Network, Objective
+from dmzrep._base._random import image_seeds
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._objective import Denoised, Network, Objective
 from dmzrep.inference import TrainedModel, decode, encode
-from dmzrep.random import image_seeds
 
 RESULTS = "input_perturbation"
 N_COMPONENTS = 64

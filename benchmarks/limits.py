@@ -12,7 +12,7 @@ from unittest.mock import patch
 import torch
 from threadpoolctl import threadpool_limits
 
-from dmzrep.retrieval.faiss_runtime import load_faiss
+from dmzrep.retrieval._faiss import load_faiss
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ from benchmarks.limits import limited_threads
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder
 from dmzrep.priors import PRIORS, CodePrior, DatasetPrior, two_sample_auc
-from dmzrep.priors.selection import CANDIDATES
+from dmzrep.priors._selection import CANDIDATES
 
 RESULTS = "priors"
 #: Kinds of images, from the folder that holds their files.

@@ -30,7 +30,7 @@ from benchmarks.datasets import ImageData, load_avatars
 from benchmarks.rivals import RIVALS, encoded
 from dmzrep import DMZEncoder
 from dmzrep.probing import average_folds, probe_scores, probe_summary
-from dmzrep.probing.protocols import PROTOCOLS
+from dmzrep.probing._protocols import PROTOCOLS
 
 RESULTS = "probe_table"
 ENCODER = "DMZEncoder"

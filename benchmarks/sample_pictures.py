@@ -17,7 +17,7 @@ from benchmarks.generation import STEPS, Models
 from benchmarks.limits import add_limits, check_limits, limited_threads, training_clock
 from benchmarks.time_to_quality import SETS
 from dmzrep import interpolate
-from dmzrep.plotting.grid import draw_grid
+from dmzrep.plotting._grid import draw_grid
 
 N_SHOWN, N_WALKS = 12, 4
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from benchmarks import results
 from benchmarks.rates import synchronize
 from dmzrep import DMZEncoder
-from dmzrep.diffusion.sampling import SAMPLERS
+from dmzrep.diffusion._sampling import SAMPLERS
 
 RESULTS = "sampling_overhead"
 

@@ -3,7 +3,7 @@
     python -m benchmarks.starts --data DATA
 
 For every set of images, how much worse the principal subspace of train images holds moved copies of them
-(`dmzrep.training.alignment`); for aligned avatars, how well starts without any training serve linear
+(`dmzrep.training.init._alignment`); for aligned avatars, how well starts without any training serve linear
 probes. Maps, probes and scores use train images only. Rows go to `results/starts.jsonl`.
 """
 
@@ -23,11 +23,11 @@ from benchmarks.code_quality import attribute_auroc
 from benchmarks.datasets import load_avatars
 from benchmarks.rivals import signs
 from benchmarks.time_to_quality import SETS
-from dmzrep.images import learn_image_format
-from dmzrep.networks.linear_start import LinearStart
-from dmzrep.networks.start_features import PLAIN_WEIGHT, Contrast
+from dmzrep.data._formats import learn_image_format
+from dmzrep.networks._init_features import PLAIN_WEIGHT, Contrast
+from dmzrep.networks._linear_init import LinearStart
 from dmzrep.training import RandomAffine, set_linear_start
-from dmzrep.training.alignment import misfit_of_moved_copies
+from dmzrep.training.init._alignment import misfit_of_moved_copies
 
 #: Images that maps and probes are fitted on, images that are scored, and bits.
 FITTED, SCORED, BITS = 6000, 4000, 64

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.code_trials import FallingTemperature, ScaledLogits
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.timesteps import TimestepSampler
-from dmzrep.networks.model import DiffusionAutoencoder
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._timesteps import TimestepSampler
+from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import RandomAffine, Trainer, TrainingConfig
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from dmzrep.encoder import DMZEncoder
+from dmzrep.estimator import DMZEncoder
 from dmzrep.forking import compute_on_one_thread_after_forks
 from dmzrep.version import __version__
 
-#: Tools around codes and where they live. They are imported on first use, so that `import dmzrep`
-#: brings no FAISS, captum or pandas machinery that is not needed.
-_HOMES = {
+#: Public names and the packages that hold them, imported on first use: `import dmzrep` loads no FAISS,
+#: captum or Matplotlib.
+_PACKAGES = {
     "AttributeEditor": "editing",
-    "DiffusersBackbone": "networks.diffusers_backbone",
-    "DomainTransfer": "domain_transfer",
+    "DiffusersBackbone": "networks",
+    "DomainTransfer": "transfer",
     "FaissNeighbors": "retrieval",
     "ImageRetriever": "retrieval",
     "LinearProbe": "probing",
@@ -23,26 +23,30 @@ _HOMES = {
     "bit_table": "attribution",
     "edit_summary": "editing",
     "hamming_neighbors": "retrieval",
-    "interpolate": "interpolation",
-    "inversion_error": "inversion",
+    "interpolate": "editing",
+    "inversion_error": "metrics",
     "label_efficiency": "probing",
     "latent_dim_report": "model_selection",
-    "load_authors_checkpoint": "authors_checkpoint",
-    "paper_backbone": "networks.paper_backbone",
+    "load_authors_checkpoint": "estimator",
+    "paper_backbone": "networks",
     "probe_report": "probing",
 }
+#: Public packages, likewise.
+_SUBPACKAGES = ("datasets", "editing", "errors", "metrics", "plotting", "priors", "probing", "retrieval")
 
-__all__ = ["DMZEncoder", "__version__", *_HOMES]
+__all__ = ["DMZEncoder", "__version__", *_PACKAGES]
 
 
 compute_on_one_thread_after_forks()
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _PACKAGES:
+        return getattr(importlib.import_module(f"{__name__}.{_PACKAGES[name]}"), name)
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})

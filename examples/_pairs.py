@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 
 from dmzrep import DomainTransfer
 from dmzrep.datasets import make_sprites
-from dmzrep.plotting.grid import draw_grid
+from dmzrep.plotting._grid import draw_grid
 
 LATENT_DIM, K, N_SHOWN, N_DRAWS = 128, 10, 8, 2
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 from dmzrep import DMZEncoder
 from dmzrep.errors import CodeWarning
-from dmzrep.model_selection import latent_dim_report
+from dmzrep.model_selection._latent_dims import latent_dim_report
 from dmzrep.plotting import LatentDimDisplay
 
 LATENT_DIMS = (8, 32, 128)

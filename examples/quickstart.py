@@ -22,7 +22,7 @@ from sklearn.neural_network import BernoulliRBM
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
-from dmzrep.networks.encoders import LinearStart
+from dmzrep.networks._encoders import LinearStart
 from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ReconstructionDisplay, SampleDisplay
 from dmzrep.retrieval import hamming_neighbors
 from dmzrep.training import set_linear_start

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from _data import fitted_encoder, load_faces, parse_options
 
-from dmzrep.plotting.grid import draw_grid
+from dmzrep.plotting._grid import draw_grid
 from dmzrep.priors import prior_gap
 
 N_SHOWN, STEPS = 10, (1, 2, 5, 10, 20, 50, 100)

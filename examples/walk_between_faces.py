@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from _data import fitted_encoder, load_faces, parse_options, save_figures
 
-from dmzrep.interpolation import PATHS, interpolate
+from dmzrep.editing._interpolation import PATHS, interpolate
 from dmzrep.plotting import InterpolationDisplay
 
 N_WALKS, N_STEPS = 4, 9

@@ -11,8 +11,8 @@ from sklearn.utils import Bunch
 from dmzrep import DMZEncoder
 from dmzrep.attribution import attribute_bits, bit_effects, bit_table
 from dmzrep.plotting import BitDisplay, BitTableDisplay
-from dmzrep.plotting.grid import draw_grid
-from dmzrep.plotting.overlays import overlay
+from dmzrep.plotting._grid import draw_grid
+from dmzrep.plotting._overlays import overlay
 from dmzrep.probing import LinearProbe
 
 N_CODES = 2000

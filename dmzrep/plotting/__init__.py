@@ -1,16 +1,16 @@
 """Displays: what an encoder does, as pictures. matplotlib is imported when one is drawn."""
 
-from dmzrep.plotting.bit_table import BitTableDisplay
-from dmzrep.plotting.bits import BitDisplay
-from dmzrep.plotting.edits import EditDisplay
-from dmzrep.plotting.history import HistoryDisplay
-from dmzrep.plotting.label_efficiency import LabelEfficiencyDisplay
-from dmzrep.plotting.latent_dims import LatentDimDisplay
-from dmzrep.plotting.neighbors import NeighborsDisplay
-from dmzrep.plotting.probes import ProbeDisplay
-from dmzrep.plotting.reconstruction import ReconstructionDisplay
-from dmzrep.plotting.samples import SampleDisplay
-from dmzrep.plotting.walks import InterpolationDisplay
+from dmzrep.plotting._bit_table import BitTableDisplay
+from dmzrep.plotting._bits import BitDisplay
+from dmzrep.plotting._edits import EditDisplay
+from dmzrep.plotting._history import HistoryDisplay
+from dmzrep.plotting._interpolation import InterpolationDisplay
+from dmzrep.plotting._label_efficiency import LabelEfficiencyDisplay
+from dmzrep.plotting._latent_dims import LatentDimDisplay
+from dmzrep.plotting._neighbors import NeighborsDisplay
+from dmzrep.plotting._probes import ProbeDisplay
+from dmzrep.plotting._reconstruction import ReconstructionDisplay
+from dmzrep.plotting._samples import SampleDisplay
 
 __all__ = [
     "BitDisplay",

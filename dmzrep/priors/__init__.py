@@ -1,13 +1,13 @@
 """Probability models of binary codes: fit, sample, log-probability."""
 
-from dmzrep.priors.autoregressive import AutoregressivePrior
-from dmzrep.priors.base import CodePrior
-from dmzrep.priors.chow_liu import ChowLiuPrior
-from dmzrep.priors.dataset import DatasetPrior
-from dmzrep.priors.gap import prior_gap, two_sample_auc
-from dmzrep.priors.independent import IndependentPrior, UniformPrior
-from dmzrep.priors.mixture import MixturePrior
-from dmzrep.priors.selection import PRIORS, fit_prior
+from dmzrep.priors._autoregressive import AutoregressivePrior
+from dmzrep.priors._base import CodePrior
+from dmzrep.priors._chow_liu import ChowLiuPrior
+from dmzrep.priors._dataset import DatasetPrior
+from dmzrep.priors._gap import prior_gap, two_sample_auc
+from dmzrep.priors._independent import IndependentPrior, UniformPrior
+from dmzrep.priors._mixture import MixturePrior
+from dmzrep.priors._selection import PRIORS, fit_prior
 
 __all__ = [
     "PRIORS",

@@ -1,10 +1,10 @@
 """How much codes tell linearly: probes, reports of many attributes, few labels."""
 
-from dmzrep.probing.few_labels import label_efficiency
-from dmzrep.probing.linear_probe import LinearProbe
-from dmzrep.probing.report import probe_report
-from dmzrep.probing.scores import probe_scores
-from dmzrep.probing.summary import average_folds, probe_summary
+from dmzrep.probing._few_labels import label_efficiency
+from dmzrep.probing._linear_probe import LinearProbe
+from dmzrep.probing._report import probe_report
+from dmzrep.probing._scores import probe_scores
+from dmzrep.probing._summary import average_folds, probe_summary
 
 __all__ = [
     "LinearProbe",

@@ -58,7 +58,7 @@ def test_results_do_not_depend_on_company_or_on_the_size_of_calls(codes, monkeyp
     whole = bit_effects(Painter(), codes, n_pictures=3)
     few = bit_effects(Painter(), codes[:3], [2], n_pictures=3)
     assert np.array_equal(few.on[0], whole.on[2])
-    monkeypatch.setattr("dmzrep.attribution.effects._CALL_ROWS", 12)
+    monkeypatch.setattr("dmzrep.attribution._effects._CALL_ROWS", 12)
     painter = Painter()
     parts = bit_effects(painter, codes, n_pictures=3)
     assert max(painter.calls) == 15

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from dmzrep import DMZEncoder
 from dmzrep.attribution import attribute_bits
 from dmzrep.datasets import make_sprites
-from dmzrep.networks.encoders import ConvEncoder
+from dmzrep.networks._encoders import ConvEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmzrep.diffusion.objective import Denoised
+from dmzrep.diffusion._objective import Denoised
 
 
 class GaussianMixture:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.diffusion.grids import LOWEST_LOG_SNR, SPACINGS, timestep_grid
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
+from dmzrep.diffusion._grids import LOWEST_LOG_SNR, SPACINGS, timestep_grid
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 
 quick = settings(deadline=None, max_examples=60)
 any_spacing = st.sampled_from(SPACINGS)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import log_ndtr
 from torch.distributions import Normal, kl_divergence
 
-from dmzrep.diffusion.likelihood import discretised_gaussian_log_likelihood, gaussian_kl
+from dmzrep.diffusion._likelihood import discretised_gaussian_log_likelihood, gaussian_kl
 
 quick = settings(deadline=None, max_examples=60)
 LEVELS = torch.linspace(-1.0, 1.0, 256, dtype=torch.float64)

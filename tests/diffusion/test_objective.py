@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from dmzrep.diffusion.objective import OBJECTIVES, Denoised, Objective
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
+from dmzrep.diffusion._objective import OBJECTIVES, Denoised, Objective
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 
 quick = settings(deadline=None, max_examples=25)
 any_kind = st.sampled_from(OBJECTIVES)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.objective import OBJECTIVES, Objective
-from dmzrep.diffusion.perturbation import matched_levels
-from dmzrep.diffusion.samplers import sample_ddim
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._objective import OBJECTIVES, Objective
+from dmzrep.diffusion._perturbation import matched_levels
+from dmzrep.diffusion._samplers import sample_ddim
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 
 G = 0.4
 

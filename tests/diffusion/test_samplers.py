@@ -3,10 +3,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.objective import OBJECTIVES, Denoised, Objective
-from dmzrep.diffusion.samplers import invert_ddim, sample_ddim, sample_ddpm
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._objective import OBJECTIVES, Denoised, Objective
+from dmzrep.diffusion._samplers import invert_ddim, sample_ddim, sample_ddpm
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 
 quick = settings(deadline=None, max_examples=60)
 PREDICTION_TYPES = {"v": "v_prediction", "epsilon": "epsilon", "sample": "sample"}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule, cosine_betas, linear_betas
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule, cosine_betas, linear_betas
 
 quick = settings(deadline=None, max_examples=40)
 any_name = st.sampled_from(NOISE_SCHEDULES)

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.objective import Denoised
-from dmzrep.diffusion.samplers import sample_ddim, sample_ddpm
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
-from dmzrep.diffusion.scheduler_adapter import PREDICTION_TYPES, SchedulerSampler, is_scheduler
-from dmzrep.diffusion.solvers import sample_dpm_solver
-from dmzrep.random import ImageNoise
+from dmzrep._base._random import ImageNoise
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._objective import Denoised
+from dmzrep.diffusion._samplers import sample_ddim, sample_ddpm
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
+from dmzrep.diffusion._scheduler_adapter import PREDICTION_TYPES, SchedulerSampler, is_scheduler
+from dmzrep.diffusion._solvers import sample_dpm_solver
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers (pip install diffusers)")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from dmzrep.diffusion.grids import SPACINGS, timestep_grid
-from dmzrep.diffusion.objective import Denoised
-from dmzrep.diffusion.samplers import sample_ddim, sample_ddpm
-from dmzrep.diffusion.sampling import SAMPLERS, draws_noise, run_sampler
-from dmzrep.diffusion.schedule import NOISE_SCHEDULES, NoiseSchedule
-from dmzrep.diffusion.solvers import sample_dpm_solver, sample_heun
+from dmzrep.diffusion._grids import SPACINGS, timestep_grid
+from dmzrep.diffusion._objective import Denoised
+from dmzrep.diffusion._samplers import sample_ddim, sample_ddpm
+from dmzrep.diffusion._sampling import SAMPLERS, draws_noise, run_sampler
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
+from dmzrep.diffusion._solvers import sample_dpm_solver, sample_heun
 
 FINE = 20_000
 

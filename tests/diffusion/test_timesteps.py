@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.diffusion.timesteps import TIMESTEP_SAMPLINGS, TimestepSampler
+from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS, TimestepSampler
 
 quick = settings(deadline=None, max_examples=25)
 any_kind = st.sampled_from(TIMESTEP_SAMPLINGS)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dmzrep.editing.blending import keep_unchanged
-from dmzrep.images import learn_image_format
+from dmzrep.data._formats import learn_image_format
+from dmzrep.editing._blending import keep_unchanged
 
 
 class Encoder:

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 from dmzrep import DMZEncoder
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
-from dmzrep.images import ImageFormat, VectorFormat
+from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.inference import TrainedModel, rate_table, row_rates, variational_bound
 from dmzrep.priors import fit_prior
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.batching import DENOISER_ROWS
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.samplers import invert_ddim, sample_ddim
+from dmzrep._base._batching import DENOISER_ROWS
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._samplers import invert_ddim, sample_ddim
 from dmzrep.inference import StartingRows
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import AttributeEditor, DMZEncoder, interpolate, inversion_error
-from dmzrep.diffusion.grids import timestep_grid
+from dmzrep.diffusion._grids import timestep_grid
 from dmzrep.errors import CodeWarning
 from dmzrep.inference import StartingNoise, StartingRows, between_noises, decode, invert
-from dmzrep.inversion import row_errors
+from dmzrep.metrics._inversion import row_errors
 
 TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "init": "pca"}
 N = 66  # More than a batch.

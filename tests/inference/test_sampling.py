@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from dmzrep import DMZEncoder
-from dmzrep.batching import DENOISER_ROWS
-from dmzrep.diffusion.grids import timestep_grid
-from dmzrep.diffusion.sampling import SAMPLERS
+from dmzrep._base._batching import DENOISER_ROWS
+from dmzrep._base._random import image_seeds
+from dmzrep.diffusion._grids import timestep_grid
+from dmzrep.diffusion._sampling import SAMPLERS
 from dmzrep.inference import decode
-from dmzrep.inference.guidance import code_denoiser
-from dmzrep.random import image_seeds
+from dmzrep.inference._guidance import code_denoiser
 
 TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "random_state": 0}
 

@@ -121,7 +121,7 @@ def test_statistics_can_be_kept_and_used_again(tmp_path):
     assert kept.source == named.source and kept.n_samples == 50
     with pytest.raises(ValueError, match="distances between different features mean nothing"):
         frechet_distance(kept, features)
-    from dmzrep.persistence import write_file
+    from dmzrep.files._container import write_file
 
     write_file(tmp_path / "other.safetensors", {"kind": "something"}, {"a": np.zeros(1)})
     with pytest.raises(PersistenceError, match="does not hold FeatureStatistics"):

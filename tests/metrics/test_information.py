@@ -8,12 +8,12 @@ import torch
 from sklearn.base import BaseEstimator
 
 from dmzrep import DMZEncoder
+from dmzrep.data._formats import VectorFormat
 from dmzrep.datasets import load_digits_images
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
-from dmzrep.images import VectorFormat
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.metrics import mutual_information_over_time
-from dmzrep.metrics.information import contrastive_bound
+from dmzrep.metrics._information import contrastive_bound
 
 
 class Signs(BaseEstimator):

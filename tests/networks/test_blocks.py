@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmzrep.networks import blocks
-from dmzrep.networks.blocks import (
+from dmzrep.networks import _blocks as blocks
+from dmzrep.networks._blocks import (
     Downsample,
     ResidualBlock,
     ScaleShift,

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dmzrep.networks.codes import code_columns, code_features
-from dmzrep.networks.conditioning import CodeBias, CodeScaleShift, CodeTokens, CrossAttention
+from dmzrep.networks._conditioning import CodeBias, CodeScaleShift, CodeTokens, CrossAttention
+from dmzrep.networks._relaxation import code_columns, code_features
 
 LATENT_DIM = 6
 

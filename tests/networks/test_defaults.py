@@ -1,6 +1,6 @@
 import pytest
 
-from dmzrep.networks.defaults import (
+from dmzrep.networks._defaults import (
     PAPER_RECIPES,
     attention_levels,
     default_objective,

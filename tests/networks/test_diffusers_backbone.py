@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dmzrep import DiffusersBackbone, DMZEncoder
-from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.diffusion._schedule import NoiseSchedule
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmzrep.networks.encoders import BitHead, ConvEncoder, MLPEncoder
-from dmzrep.networks.linear_start import LinearStart
+from dmzrep.networks._encoders import BitHead, ConvEncoder, MLPEncoder
+from dmzrep.networks._linear_init import LinearStart
 
 
 def count(module):

@@ -4,7 +4,7 @@ import torch
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
-from dmzrep.networks.encoders import ConvEncoder, LogitNorm, MLPEncoder
+from dmzrep.networks._encoders import ConvEncoder, LogitNorm, MLPEncoder
 
 
 def test_logits_of_a_batch_have_mean_zero_and_one_deviation():

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dmzrep.networks.conditioning import CONDITIONINGS
-from dmzrep.networks.mlp import ResidualMLP
+from dmzrep.networks._conditioning import CONDITIONINGS
+from dmzrep.networks._mlp import ResidualMLP
 
 LATENT_DIM, FEATURES = 5, 7
 

@@ -4,11 +4,11 @@ import json
 import pytest
 import torch
 
-from dmzrep.networks.encoders import ConvEncoder, MLPEncoder
-from dmzrep.networks.mlp import ResidualMLP
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
-from dmzrep.networks.normalisation import BatchNorm
-from dmzrep.networks.unet import UNet
+from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
+from dmzrep.networks._mlp import ResidualMLP
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, memory_format
+from dmzrep.networks._normalization import BatchNorm
+from dmzrep.networks._unet import UNet
 
 IMAGES = NetworkConfig((3, 9, 8), 5, "unet", (8, 16), (1, 1), encoder_width=4)
 VECTORS = NetworkConfig((7,), 5, "mlp", (16,), (2,), encoder_width=8)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from dmzrep.networks.conditioning import CONDITIONINGS
-from dmzrep.networks.normalisation import normalise
-from dmzrep.networks.unet import UNet
+from dmzrep.networks._conditioning import CONDITIONINGS
+from dmzrep.networks._normalization import normalise
+from dmzrep.networks._unet import UNet
 
 LATENT_DIM = 5
 
@@ -99,7 +99,7 @@ def test_a_bias_is_added_at_every_position_alike(randomise, monkeypatch):
         return normalise(norm, h, **options)
 
     unet.up[0][-1]["block"].register_forward_hook(lambda module, args, out: captured.append(out))
-    monkeypatch.setattr("dmzrep.networks.unet.normalise", spy)
+    monkeypatch.setattr("dmzrep.networks._unet.normalise", spy)
     unet(x, t, z)
     added = captured[1] - captured[0]
     expected = unet.code_layers(z)[-1][:, :, None, None].expand_as(added)

@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dmzrep.attribution import attribute_bits, bit_effects, bit_table
 from dmzrep.plotting import BitDisplay, BitTableDisplay
-from dmzrep.plotting.overlays import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
+from dmzrep.plotting._overlays import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
 
 
-def shown(display):
+def short_repr(display):
     pictures = np.stack([np.asarray(image.get_array()) for image in display.images_])
     return pictures.reshape(-1, 5, *pictures.shape[1:])
 
@@ -17,7 +17,7 @@ def shown(display):
 def test_a_row_shows_a_bit_by_attribution_and_effect(encoder, digits):
     display = BitDisplay.from_estimator(encoder, digits[3], bits=[5, 2], n_steps=2, baseline=0)
     effects = bit_effects(encoder, encoder.transform(digits[3:4]), [5, 2], n_steps=2)
-    pictures = shown(display)
+    pictures = short_repr(display)
     assert pictures.shape == (2, 5, 8, 8, 3)
     for row, bit in enumerate([5, 2]):
         assert_allclose(pictures[row, 0, ..., 0], digits[3] / 255, atol=1e-6)
@@ -45,7 +45,7 @@ def test_colour_pictures_and_inverted_noise(colour_encoder, colour_images):
     assert display.ax_ is ax
     assert display.figure_ is figure
     assert display.drives.shape == (2, 8, 12)
-    assert_allclose(shown(display)[0, 0], np.moveaxis(colour_images[0], 0, -1), atol=1e-6)
+    assert_allclose(short_repr(display)[0, 0], np.moveaxis(colour_images[0], 0, -1), atol=1e-6)
     assert display.plot() is display
 
 

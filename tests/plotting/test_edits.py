@@ -11,14 +11,14 @@ def editor(encoder, digits):
     return AttributeEditor(encoder).fit(digits, digits.mean(axis=(1, 2)) > 80, names=["bold"])
 
 
-def shown(display):
+def short_repr(display):
     return np.stack([np.asarray(image.get_array()) for image in display.images_])
 
 
 def test_each_original_is_followed_by_its_edits(editor, digits):
     strengths = [-2.0, 0.0, 3.0]
     display = EditDisplay.from_estimator(editor, digits, "bold", strengths, max_images=2, n_steps=2)
-    pictures = shown(display).reshape(2, 4, 8, 8)
+    pictures = short_repr(display).reshape(2, 4, 8, 8)
     assert_allclose(pictures[:, 0], digits[:2] / 255, atol=1e-6)
     edits, _ = editor.sweep(digits[:2], "bold", strengths, n_steps=2)
     assert_allclose(pictures[:, 1:], edits.swapaxes(0, 1) / 255, atol=1e-6)
@@ -46,7 +46,7 @@ def test_colour_images_and_other_axes(colour_encoder, colour_images):
     editor = AttributeEditor(colour_encoder).fit(colour_images, np.arange(24) % 2)
     ax = plt.subplots()[1]
     display = EditDisplay.from_estimator(editor, colour_images, "attribute_0", [1.0], ax=ax, n_steps=2)
-    assert display.ax_ is ax and shown(display).shape == (12, 8, 12, 3)
+    assert display.ax_ is ax and short_repr(display).shape == (12, 8, 12, 3)
 
 
 def test_vectors_and_no_images_are_refused(editor, vector_encoder, digits):

@@ -8,7 +8,7 @@ from dmzrep import DMZEncoder
 from dmzrep.plotting import ReconstructionDisplay
 
 
-def shown(display):
+def short_repr(display):
     return np.stack([np.asarray(image.get_array()) for image in display.images_])
 
 
@@ -16,7 +16,7 @@ def test_originals_stand_above_their_reconstructions(encoder, digits):
     display = ReconstructionDisplay.from_estimator(encoder, digits, max_images=4, n_steps=2)
 
     assert len(display.images_) == len(display.ax_.images) == 8
-    pictures = shown(display)
+    pictures = short_repr(display)
     assert_allclose(pictures[:4], digits[:4] / 255, atol=1e-6)
     assert_allclose(pictures[4:], encoder.reconstruct(digits[:4], n_steps=2) / 255, atol=1e-6)
     # Reading order: each reconstruction is right below its original.
@@ -61,7 +61,7 @@ def test_the_given_axes_are_used_and_plot_can_be_repeated(encoder, digits):
 
 def test_colour_pictures_keep_shape_and_channels(colour_encoder, colour_images):
     display = ReconstructionDisplay.from_estimator(colour_encoder, colour_images, max_images=2, n_steps=2)
-    assert_allclose(shown(display)[:2], np.moveaxis(colour_images[:2], 1, -1), atol=1e-6)
+    assert_allclose(short_repr(display)[:2], np.moveaxis(colour_images[:2], 1, -1), atol=1e-6)
     left, right, bottom, top = display.images_[0].get_extent()
     assert (bottom - top) / (right - left) == pytest.approx(8 / 12)
 
@@ -70,7 +70,7 @@ def test_a_display_is_made_of_arrays_alone():
     display = ReconstructionDisplay(np.zeros((3, 8, 8)), np.ones((1, 3, 8, 8)), title="Mine").plot()
     assert display.ax_.get_title() == "Mine"
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["original", "reconstruction"]
-    assert_array_equal(shown(display)[3:], 1.0)
+    assert_array_equal(short_repr(display)[3:], 1.0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 
 from dmzrep.priors import AutoregressivePrior, IndependentPrior
-from dmzrep.priors.masked_network import MaskedNetwork, unit_places
+from dmzrep.priors._masked_network import MaskedNetwork, unit_places
 
 
 def parity(seed, n=1500):

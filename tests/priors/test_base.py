@@ -20,7 +20,7 @@ from dmzrep.priors import (
     UniformPrior,
     fit_prior,
 )
-from dmzrep.priors.base import check_bits, smoothed_mean
+from dmzrep.priors._base import check_bits, smoothed_mean
 
 quick = settings(deadline=None, max_examples=15)
 any_seed = st.integers(0, 2**31 - 1)

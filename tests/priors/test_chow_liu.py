@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.priors import ChowLiuPrior, IndependentPrior
-from dmzrep.priors.chow_liu import pairwise_mutual_information
+from dmzrep.priors._chow_liu import pairwise_mutual_information
 
 quick = settings(deadline=None, max_examples=25)
 any_seed = st.integers(0, 2**31)

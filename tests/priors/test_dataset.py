@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.priors import DatasetPrior, IndependentPrior, MixturePrior
-from dmzrep.priors.dataset import nearest_others
-from dmzrep.priors.flip_rates import fit_flip_rates, noisy
+from dmzrep.priors._dataset import nearest_others
+from dmzrep.priors._flip_rates import fit_flip_rates, noisy
 
 quick = settings(deadline=None, max_examples=15)
 any_seed = st.integers(0, 2**31)
@@ -156,7 +156,7 @@ def test_rates_from_a_sample_of_the_codes_are_near_those_from_all(monkeypatch):
     )
     known = bits.astype(float), np.ones(len(bits), int), np.arange(len(bits))[:, None], bits.astype(float)
     whole = fit_flip_rates(*known, np.random.default_rng(0))
-    monkeypatch.setattr("dmzrep.priors.flip_rates.CELLS", 400 * len(bits))
+    monkeypatch.setattr("dmzrep.priors._flip_rates.CELLS", 400 * len(bits))
     np.testing.assert_allclose(fit_flip_rates(*known, np.random.default_rng(0)), whole, atol=0.06)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from dmzrep.probing.joint_layer import joint_layer_scores, macro_average_precision
+from dmzrep.probing._joint_layer import joint_layer_scores, macro_average_precision
 
 
 def test_trained_long_it_is_unpenalised_logistic_regression(codes, attributes):

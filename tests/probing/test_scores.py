@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dmzrep.probing import average_folds, probe_report, probe_scores, probe_summary
-from dmzrep.probing.joint_layer import joint_layer_scores
+from dmzrep.probing._joint_layer import joint_layer_scores
 
 ALL = {
     "accuracy": lambda y, p: accuracy_score(y, p > 0.5),

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dmzrep.retrieval import FaissNeighbors
-from dmzrep.retrieval.asymmetric import expected_hamming
+from dmzrep.retrieval._asymmetric import expected_hamming
 
 
 @pytest.mark.parametrize("latent_dim", [1, 8, 21])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.retrieval import hamming, hamming_neighbors
+from dmzrep.retrieval import _hamming as hamming
+from dmzrep.retrieval import hamming_neighbors
 
 
 @pytest.mark.parametrize("latent_dim", [1, 7, 8, 64, 77])

@@ -10,7 +10,7 @@ import safetensors.numpy
 from numpy.testing import assert_array_equal
 
 from dmzrep.errors import PersistenceError
-from dmzrep.persistence import write_file
+from dmzrep.files._container import write_file
 from dmzrep.retrieval import FaissNeighbors
 
 KINDS = [
@@ -107,7 +107,7 @@ def test_an_encoders_file_is_no_index(encoder, tmp_path):
 
 
 def test_an_index_that_does_not_fit_its_header(saved):
-    from dmzrep.persistence import read_file
+    from dmzrep.files._container import read_file
 
     values, arrays = read_file(saved)
     for changed in ({"n_rows": 15}, {"rows": values["rows"] | {"n_features": 99}}, {"params": {"x": 1}}):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dmzrep.training.augmentation import RandomAffine, flip
+from dmzrep.training._augmentation import RandomAffine, flip
 
 
 def generator(seed=0):

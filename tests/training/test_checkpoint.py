@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep import persistence
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import (
     CheckpointMismatchError,
     CheckpointWarning,
     PersistenceError,
     TrainingDivergedError,
 )
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
+from dmzrep.files import _container as persistence
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, memory_format
 from dmzrep.training import (
     Checkpoints,
     HookList,
@@ -24,8 +24,8 @@ from dmzrep.training import (
     Trainer,
     TrainingConfig,
     TrainingData,
-    processes,
 )
+from dmzrep.training.distributed import _processes as processes
 
 NETWORK = NetworkConfig((2, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, dropout=0.1)
 SETTINGS = TrainingConfig(max_epochs=3, batch_size=16, warmup_steps=2, ema_half_life=100.0)

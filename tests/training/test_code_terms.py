@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, kl_divergence
 
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.training import Trainer, TrainingConfig, TrainingData
-from dmzrep.training.code_terms import (
+from dmzrep.training._code_terms import (
     CodeTerms,
     kl_to_uniform,
     missing_entropy,

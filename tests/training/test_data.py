@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.rows import DatasetRows
-from dmzrep.training.data import TrainingData, split_indices
+from dmzrep.data._sources import DatasetRows
+from dmzrep.training._data import TrainingData, split_indices
 
 quick = settings(deadline=None, max_examples=60)
 CPU = torch.device("cpu")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.training import HookList, Hooks, Trainer, TrainingConfig, TrainingData
-from dmzrep.training.divergence import LOOK_STEPS
+from dmzrep.training._divergence import LOOK_STEPS
 
 NETWORK = NetworkConfig((6,), 3, "mlp", (32,), (2,), encoder_width=16)
 SETTINGS = TrainingConfig(max_epochs=2, batch_size=4, warmup_steps=2, ema_half_life=100.0)

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dmzrep.training.hooks import HookList, Hooks, ProgressBar
+from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 
 
 class Recorder(Hooks):

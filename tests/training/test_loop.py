@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig, memory_format
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, memory_format
 from dmzrep.training import HookList, Hooks, RandomAffine, Trainer, TrainingConfig, TrainingData
-from dmzrep.training.batch_loss import RESTING_SHARE
-from dmzrep.training.loop import parameter_groups
+from dmzrep.training._batch_loss import RESTING_SHARE
+from dmzrep.training._loop import parameter_groups
 
 CPU = torch.device("cpu")
 IMAGES = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4)

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dmzrep import DMZEncoder
-from dmzrep.diffusion.objective import Objective
-from dmzrep.diffusion.schedule import NoiseSchedule
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import MemoryWarning
-from dmzrep.networks.model import DiffusionAutoencoder, NetworkConfig
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.training import Trainer, TrainingConfig
-from dmzrep.training.micro_batches import MicroBatches, is_out_of_memory
+from dmzrep.training._micro_batches import MicroBatches, is_out_of_memory
 
 NETWORK = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, normalize_logits=True)
 SETTINGS = TrainingConfig(

@@ -1,0 +1,1 @@
+"""Ground of all packages: validation, randomness, devices and batches."""

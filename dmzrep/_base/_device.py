@@ -1,0 +1,215 @@
+"""Where and in what arithmetic networks run."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import ctypes
+import functools
+import importlib
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dmzrep._base._validation import short_repr
+from dmzrep.errors import DeviceUnavailableError, DeviceWarning
+
+Module = TypeVar("Module", bound=nn.Module)
+
+PRECISIONS = ("auto", "float32", "bf16", "fp16")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn the `device` parameter into a device that exists here.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device; CUDA without a number is the current
+        device.
+
+    Raises
+    ------
+    ValueError
+        The device is unknown to torch, or not available on this machine.
+
+    Examples
+    --------
+    >>> from dmzrep._base._device import resolve_device
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if isinstance(device, str) and device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        # A number would be that of a CUDA device, True among them.
+        resolved = torch.device(device if isinstance(device, torch.device) else str(device))
+    except RuntimeError as error:
+        raise ValueError(
+            f"The 'device' parameter must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got "
+            f"{short_repr(device)}."
+        ) from error
+    if resolved.type == "cuda":
+        if not torch.cuda.is_available():
+            raise DeviceUnavailableError(
+                f"device={device!r} was asked for, but torch sees no CUDA device here. "
+                "Use device='auto' or 'cpu', or install a CUDA build of torch."
+            )
+        count = torch.cuda.device_count()
+        if resolved.index is not None and resolved.index >= count:
+            raise DeviceUnavailableError(
+                f"device={device!r} was asked for, but there are only {count} CUDA devices."
+            )
+        # Where several processes share a machine, each has its own current device.
+        return torch.device("cuda", torch.cuda.current_device() if resolved.index is None else resolved.index)
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceUnavailableError(
+            f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."
+        )
+    if resolved.type not in ("cpu", "mps"):
+        raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")
+    return resolved
+
+
+def cpu_has_bf16_units() -> bool:
+    """Whether this CPU multiplies bf16 matrices in hardware (AVX512-BF16 or AMX).
+
+    Without them bf16 is emulated and several times slower than float32.
+    """
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Turn the `precision` parameter into ``"float32"``, ``"bf16"`` or ``"fp16"``.
+
+    ``"auto"`` takes bf16 where the hardware has it, else float32.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu" and cpu_has_bf16_units():
+        return "bf16"
+    return "float32"
+
+
+def available_device(device: str | torch.device) -> torch.device:
+    """Like `resolve_device`, but falls back, with a warning, where the asked device is absent.
+
+    For models that come from a file or another machine.
+    """
+    try:
+        return resolve_device(device)
+    except DeviceUnavailableError as error:
+        fallback = resolve_device("auto")
+        warnings.warn(f"{error} The model was put on {fallback}.", DeviceWarning, stacklevel=3)
+        return fallback
+
+
+def on_cpu(module: Module) -> Module:
+    """Give a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+
+    The module stays where it is, and its device need not have room for a second one.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Anywhere.
+    """
+    copies: dict[int, Tensor] = {}
+    for part in module.modules():
+        # Tensors that are plain attributes stay behind when a module moves.
+        for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+            if isinstance(tensor, Tensor) and tensor.device.type != "cpu":
+                moved = tensor.detach().cpu()
+                is_parameter = isinstance(tensor, nn.Parameter)
+                copies[id(tensor)] = nn.Parameter(moved, tensor.requires_grad) if is_parameter else moved
+    # What has a copy already is not copied on its device.
+    return copy.deepcopy(module, copies) if copies else module
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """Context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+#: `mallopt`'s settings in glibc's malloc.h, the largest value, and what glibc itself goes up to.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_NEVER, _USUAL = 2**31 - 1, 32 * 2**20
+
+
+@contextlib.contextmanager
+def keep_freed_memory(device: torch.device) -> Iterator[None]:
+    """Let the process keep the memory that it frees, for as long as the context lasts.
+
+    glibc gives large blocks back to the system when they are freed and gets them anew, cleared page by
+    page, a moment later: on CPUs a tenth of a training step on large feature maps. Other C libraries, and
+    other devices, are left alone.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where networks run.
+    """
+    library = ctypes.CDLL(None) if device.type == "cpu" and sys.platform == "linux" else None
+    if library is None or not hasattr(library, "mallopt") or not hasattr(library, "gnu_get_libc_version"):
+        yield
+        return
+    # Some versions of glibc refuse a higher value than the usual one.
+    if not library.mallopt(_MMAP_THRESHOLD, _NEVER):
+        library.mallopt(_MMAP_THRESHOLD, _USUAL)
+    library.mallopt(_TRIM_THRESHOLD, _NEVER)
+    try:
+        yield
+    finally:
+        library.mallopt(_MMAP_THRESHOLD, _USUAL)
+        library.mallopt(_TRIM_THRESHOLD, 2 * _USUAL)
+        library.malloc_trim(0)
+
+
+@functools.cache
+def import_optimizers() -> None:
+    """Import what torch's first optimiser would import.
+
+    That import leaves frames behind in a cycle, and they hold everything on the stack: the model, its
+    optimiser and the data, until Python next looks for cycles. A thread's stack holds nothing of ours.
+    """
+    thread = threading.Thread(target=_import_if_present, args=("torch._dynamo",), daemon=True)
+    thread.start()
+    thread.join()
+
+
+def _import_if_present(name: str) -> None:
+    # What is amiss is for torch to say, when it needs the module.
+    with contextlib.suppress(Exception):
+        importlib.import_module(name)
+
+
+def give_back_memory(device: str | torch.device) -> None:
+    """Give memory that torch keeps for later on a GPU back, so that other processes can have it.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        As in `resolve_device`. Nothing happens where it is a CPU or not there.
+    """
+    try:
+        kind = resolve_device(device).type
+    except ValueError:
+        return
+    # A device that has failed says so at every call; what failed first is the error to see.
+    with contextlib.suppress(RuntimeError):
+        if kind == "cuda":
+            torch.cuda.empty_cache()
+        elif kind == "mps":
+            torch.mps.empty_cache()

@@ -1,0 +1,198 @@
+"""Random numbers: one seed decides everything, one generator an image."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmzrep._base._validation import as_array, short_repr
+
+
+def _is_time(value: object) -> bool:
+    """Whether a value is a time difference, which NumPy takes for an integer."""
+    return isinstance(value, np.timedelta64)
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Turn scikit-learn's `random_state` into one integer seed.
+
+    An integer gives itself; a `RandomState` gives its next draw; None gives a fresh seed from the
+    operating system, so that NumPy's global generator stays as it was.
+    """
+    if random_state is None:
+        return secrets.randbits(31)
+    if isinstance(random_state, (int, np.integer)) and not _is_time(random_state):
+        if not 0 <= random_state < 2**63:
+            raise ValueError(
+                f"random_state must be an integer from 0 to 2**63 - 1, a RandomState or None, got "
+                f"{short_repr(random_state)}."
+            )
+        return int(random_state)
+    if not isinstance(random_state, np.random.RandomState):
+        raise ValueError(
+            "random_state must be an integer, a numpy.random.RandomState or None, got "
+            f"{short_repr(random_state)}."
+        )
+    return int(random_state.randint(2**31 - 1))
+
+
+def numpy_generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """Turn `random_state` into a RandomState; None gives a fresh one, not NumPy's global one."""
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    seed = draw_seed(random_state)
+    if seed >= 2**32:
+        raise ValueError(
+            f"random_state must be an integer from 0 to 2**32 - 1, a RandomState or None, got {seed}."
+        )
+    return np.random.RandomState(seed)
+
+
+#: torch's own generators belong to the whole process: one thread at a time may seed them and draw.
+_TORCH_GENERATORS = threading.RLock()
+
+
+@contextmanager
+def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+    """Seed torch's own generators for as long as the context lasts, and leave them as they were.
+
+    For what draws from no other: the first weights of layers, and dropout. Other threads wait.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    devices : sequence of int, default=()
+        CUDA devices whose generators are seeded too.
+    """
+    with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
+        yield
+
+
+def torch_states(device: torch.device) -> dict[str, Tensor]:
+    """States of torch's own generators, from which dropout draws: the CPU's, and the device's if it has one.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where networks run.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By kind of device, on the CPU.
+    """
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put torch's own generators into the states of `torch_states`; those of other devices are left out."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
+def image_seeds(seed: int, n: int) -> list[int]:
+    """Seeds of n images; the first m of n are those of m.
+
+    Examples
+    --------
+    >>> from dmzrep._base._random import image_seeds
+    >>> image_seeds(0, 3) == image_seeds(0, 8)[:3]
+    True
+    """
+    return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
+
+
+def row_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, n: int) -> list[int]:
+    """Seeds of n rows from one `random_state`, or from one integer for each row.
+
+    A row with an integer of its own gets what it would get alone under that integer, so rows with
+    the same integer share their noise.
+
+    Examples
+    --------
+    >>> from dmzrep._base._random import image_seeds, row_seeds
+    >>> row_seeds(0, 3) == image_seeds(0, 3)
+    True
+    >>> row_seeds([7, 7], 2) == 2 * image_seeds(7, 1)
+    True
+    """
+    if not isinstance(random_state, (Sequence, np.ndarray)):
+        return image_seeds(draw_seed(random_state), n)
+    seeds = as_array(random_state, "random_state")
+    if seeds.shape != (n,) or seeds.dtype.kind not in "iu" or (n and seeds.min() < 0):
+        raise ValueError(
+            f"random_state as a sequence must hold one integer of at least 0 for each of {n} rows, "
+            f"got shape {seeds.shape} and dtype {seeds.dtype}. Pass one integer to seed all rows."
+        )
+    first = {int(seed): image_seeds(int(seed), 1)[0] for seed in np.unique(seeds)}
+    return [first[int(seed)] for seed in seeds]
+
+
+def content_seeds(rows: np.ndarray) -> list[int]:
+    """A seed from the content of each row, so that a row's noise depends on nothing else."""
+    rows = np.ascontiguousarray(rows)
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return [int.from_bytes(digest, "little") >> 1 for digest in digests]
+
+
+class ImageNoise:
+    """Unit Gaussian noise with one generator an image.
+
+    What an image gets depends on its own seed only, not on its neighbours in a batch. Drawn on
+    the CPU, so that it is the same on every device.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        One for each image.
+    shape : tuple of int
+        Shape of an image's noise.
+    device : torch.device
+        Where the noise is needed.
+
+    Attributes
+    ----------
+    generators : list of torch.Generator
+        One for each image, on the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep._base._random import ImageNoise
+    >>> alone = ImageNoise([5], (2,), torch.device("cpu")).draw()
+    >>> among = ImageNoise([4, 5], (2,), torch.device("cpu")).draw()
+    >>> torch.equal(alone[0], among[1])
+    True
+    """
+
+    def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device):
+        self.shape = shape
+        self.device = device
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def draw(self) -> Tensor:
+        """Draw the next noise of every image, shape (n_images, *shape), float32."""
+        out = torch.empty(len(self.generators), *self.shape)
+        for row, generator in zip(out, self.generators, strict=True):
+            row.normal_(generator=generator)
+        return out.to(self.device)

@@ -1,0 +1,217 @@
+"""What a bit draws: pictures with it off and on, from the same noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dmzrep._base._batching import batches
+from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
+from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes
+from dmzrep.data._formats import ImageFormat
+from dmzrep.estimator._inputs import check_codes
+
+#: Rows that are decoded in one call, about: enough to fill batches, few enough to keep in memory.
+_CALL_ROWS = 512
+
+
+@dataclass(frozen=True)
+class BitEffects:
+    """What `bit_effects` gives.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a bit, the bit that changes most first, with the columns
+
+        bit : number of the bit
+        change : mean absolute difference of pixels between off and on, in the units of the images
+        share : `change` as a share of the sum over `bits`
+        area : share of the picture that changes, in (0, 1]: 1 when all pixels change alike, 1 / n
+            when one of n does (participation ratio of the map)
+        row, column : centre of the change in the picture, in pixels (images only)
+    bits : ndarray of int
+        The bits, in the order of the arrays below.
+    maps : ndarray of shape (n_bits, *row_shape), float32
+        Mean absolute difference, pixel by pixel, over the codes.
+    signed_maps : ndarray of shape (n_bits, *row_shape), float32
+        Mean of on minus off.
+    off, on : ndarray of shape (n_bits, n_pictures, *row_shape)
+        Pictures of the first codes, without and with the bit.
+    """
+
+    table: pd.DataFrame
+    bits: np.ndarray
+    maps: np.ndarray
+    signed_maps: np.ndarray
+    off: np.ndarray
+    on: np.ndarray
+
+
+def bit_effects(
+    encoder: Any,
+    Z: Any,
+    bits: Sequence[int] | None = None,
+    *,
+    like: Any = None,
+    n_pictures: int = 1,
+    random_state: int | np.random.RandomState | None = 0,
+    **decoding: Any,
+) -> BitEffects:
+    """Decode codes with each bit off and on, from the same noise, and measure where pictures change.
+
+    Parameters
+    ----------
+    encoder : DMZEncoder or any object with `inverse_transform`
+        Decodes codes to images (or vectors).
+    Z : array-like of shape (n, latent_dim)
+        Codes from `transform`: bits, probabilities (a bit is one above 0.5) or, when
+        ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes give a steady mean.
+    bits : sequence of int or None, default=None
+        Which bits; None takes all.
+    like : array-like of n rows, optional
+        The images that the codes were made from, for options of `inverse_transform` that begin from
+        them: ``noise="inverted"`` or ``start=0.9``.
+    n_pictures : int, default=1
+        Keep the off and on pictures of so many codes, from the first.
+    random_state : int, RandomState or None, default=0
+        Decides the noise, if `inverse_transform` takes a `random_state` (a sequence with one for each
+        row). Whatever is done to a code, its noise stays.
+    **decoding
+        Further options of `inverse_transform`, such as ``n_steps=10``.
+
+    Returns
+    -------
+    BitEffects
+        A table of bits ranked by their effect, and maps of where they have it.
+
+    Raises
+    ------
+    ValueError
+        `bits` or `Z` is not as it should be, or `return_trajectory` is asked for.
+    TypeError
+        The encoder cannot decode.
+
+    Notes
+    -----
+    One picture is decoded for each code, and one for each code and bit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.attribution import bit_effects
+    >>> class TwoPixels:
+    ...     def inverse_transform(self, Z):
+    ...         return np.stack([3.0 * Z[:, 0], Z[:, 1]], axis=1)
+    >>> bit_effects(TwoPixels(), [[0, 1], [1, 1]]).table
+       bit  change  share  area
+    0    0     1.5   0.75   0.5
+    1    1     0.5   0.25   0.5
+    """
+    if check_bool(decoding.get("return_trajectory", False), "return_trajectory"):
+        raise ValueError("return_trajectory is no option of bit_effects, which measures finished pictures.")
+    codes = _as_bits(Z, encoder)
+    check_codec(encoder, needed=("inverse_transform",))
+    chosen = _chosen_bits(bits, codes.shape[1])
+    n_pictures = check_int(n_pictures, "n_pictures", least=0)
+    like = None if like is None else as_array(like, "like")
+    if like is not None and like.shape[:1] != (len(codes),):
+        found = len(like) if like.ndim else "one value"
+        raise ValueError(f"like must have one row for each code, {len(codes)}, got {found}.")
+    seeds = block_seeds(random_state, len(codes))
+    absolute = signed = None
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in batches(len(codes), max(1, _CALL_ROWS // len(chosen))):
+        times = len(chosen) + 1
+        options = {**decoding, "random_state": seeds[part] * times}
+        options["like"] = None if like is None else np.concatenate([like[part]] * times)
+        off, on = _off_and_on(encoder, codes[part], chosen, options)
+        difference = on.astype(np.float64) - off.astype(np.float64)
+        total = np.abs(difference).sum(axis=1), difference.sum(axis=1)
+        absolute, signed = total if absolute is None else (absolute + total[0], signed + total[1])
+        if part.start < max(n_pictures, 1):
+            end = max(n_pictures - part.start, 0)
+            kept.append((off[:, :end], on[:, :end]))
+    assert absolute is not None and signed is not None
+    maps = (absolute / len(codes)).astype(np.float32)
+    return BitEffects(
+        _table(chosen, maps, getattr(encoder, "data_format_", None)),
+        chosen,
+        maps,
+        (signed / len(codes)).astype(np.float32),
+        *(np.concatenate(pictures, axis=1) for pictures in zip(*kept, strict=True)),
+    )
+
+
+def _as_bits(Z: Any, encoder: Any) -> np.ndarray:
+    codes = as_numbers(Z, "Z")
+    if codes.ndim != 2:
+        raise ValueError(
+            f"Z must be codes of shape (n, latent_dim), got shape {codes.shape}. "
+            "For images pass encoder.transform(X)."
+        )
+    if getattr(encoder, "output", None) == "logits" and np.issubdtype(codes.dtype, np.floating):
+        if not np.isfinite(codes).all():
+            raise ValueError("Z contains NaN or infinity; logits must be finite.")
+        codes = codes > 0
+    report = getattr(encoder, "code_report_", None)
+    return (check_codes(codes, codes.shape[1] if report is None else len(report)) > 0.5).astype(np.uint8)
+
+
+def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:
+    if bits is None:
+        return np.arange(latent_dim)
+    chosen = np.atleast_1d(as_array(bits, "bits"))
+    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
+        raise ValueError(
+            f"bits must be whole numbers, at least one, or None for all; got {short_repr(bits)}."
+        )
+    if chosen.min() < 0 or chosen.max() >= latent_dim:
+        raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {short_repr(bits)}.")
+    if len(np.unique(chosen)) < len(chosen):
+        raise ValueError(f"bits must differ from each other, got {short_repr(bits)}.")
+    return chosen
+
+
+def _off_and_on(
+    encoder: Any, codes: np.ndarray, bits: np.ndarray, options: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decode every code with one bit after the other off, and on; each (n_bits, n, *row_shape)."""
+    flipped = np.repeat(codes[None], len(bits) + 1, axis=0)  # The first copy stays as it is.
+    flipped[1 + np.arange(len(bits)), :, bits] ^= 1
+    rows = decode_codes(encoder, flipped.reshape(-1, codes.shape[1]), **options)
+    rows = rows.reshape(len(bits) + 1, len(codes), *rows.shape[1:])
+    before, after = np.broadcast_to(rows[:1], rows[1:].shape), rows[1:]
+    is_on = (codes.T[bits] == 1).reshape(len(bits), len(codes), *[1] * (rows.ndim - 2))
+    return np.where(is_on, after, before), np.where(is_on, before, after)
+
+
+def _table(bits: np.ndarray, maps: np.ndarray, data_format: Any) -> pd.DataFrame:
+    flat = maps.reshape(len(maps), -1).astype(np.float64)
+    change, sums, squares = flat.mean(axis=1), flat.sum(axis=1), (flat**2).sum(axis=1)
+    table = pd.DataFrame({"bit": bits, "change": change})
+    table["share"] = change / change.sum() if change.sum() > 0 else 0.0
+    table["area"] = np.divide(sums**2, flat.shape[1] * squares, out=np.zeros_like(sums), where=squares > 0)
+    if isinstance(data_format, ImageFormat) or maps.ndim == 3:
+        places = _over_channels(maps, data_format)
+        total = places.sum(axis=(1, 2))
+        for axis, name in ((2, "row"), (1, "column")):
+            line = places.sum(axis=axis)
+            moment = line @ np.arange(line.shape[1])
+            table[name] = np.divide(moment, total, out=np.full(len(maps), np.nan), where=total > 0)
+    return table.sort_values("change", ascending=False, kind="stable", ignore_index=True)
+
+
+def _over_channels(maps: np.ndarray, data_format: Any) -> np.ndarray:
+    """Sum maps over channels, shape (n, H, W), float64."""
+    maps = maps.astype(np.float64)
+    if not isinstance(data_format, ImageFormat):
+        return maps
+    images = maps.reshape(len(maps), *data_format.image_shape)
+    if data_format.layout == "HW":
+        return images
+    return images.sum(axis=3 if data_format.layout == "HWC" else 1)

@@ -1,0 +1,247 @@
+"""Which pixels move a bit, an attribute, or the distance between two images' codes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from dmzrep._base._batching import batches
+from dmzrep._base._validation import as_array
+from dmzrep.attribution._methods import ScoredEncoder, attributor, check_method, check_options
+from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
+from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data._sources import Rows
+from dmzrep.estimator._encoder import DMZEncoder
+from dmzrep.estimator._inputs import check_rows_to_transform, is_dataset
+from dmzrep.inference import TrainedModel
+from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """What `attribute_bits` gives.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (n, *row_shape), float32
+        A number for each pixel (and channel), in the layout of X; above 0 where it raises the score.
+    scores : ndarray of shape (n,), float32
+        The score that was attributed, such as a bit's logit.
+    baseline_scores : ndarray of shape (n,), float32, or None
+        The same of the baseline; None for Grad-CAM, which has none.
+    convergence_delta : ndarray of shape (n,), float32, or None
+        Integrated gradients only: sum of the map minus (score - baseline score). Raise `n_steps`
+        where it is not small.
+    """
+
+    maps: np.ndarray
+    scores: np.ndarray
+    baseline_scores: np.ndarray | None
+    convergence_delta: np.ndarray | None
+
+
+def attribute_bits(
+    encoder: Any,
+    X: Any,
+    target: Any,
+    *,
+    method: str = "integrated_gradients",
+    attribute: int | str | None = None,
+    reference: Any = None,
+    baseline: Any = None,
+    n_steps: int = 50,
+    window: int | None = None,
+    stride: int | None = None,
+    layer: int = -1,
+    batch_size: int | None = None,
+) -> Attributions:
+    """Say which pixels move a bit, a linear attribute, or the distance between two images' codes.
+
+    Works on a copy of the encoder's network, so that nothing of the encoder changes.
+
+    Parameters
+    ----------
+    encoder : DMZEncoder
+        Fitted on images, or on vectors (integrated gradients only).
+    X : array-like, table or map-style dataset of n rows
+        Rows in the fitted layout.
+    target : int, linear model, array-like of shape (latent_dim,) or "distance"
+        What is attributed:
+
+        - an int: the logit of that bit;
+        - weights, or a linear model fitted on codes (with `coef_`, or a pipeline whose
+          `decision_function` is linear): its decision. It sees logits if ``encoder.output`` is
+          ``"logits"``, else probabilities, which also stand for bits, as these have no gradient;
+        - ``"distance"``: the expected number of bits in which a row differs from `reference`, when
+          each of the row's bits is drawn by its probability.
+    method : {"integrated_gradients", "occlusion", "grad_cam"}, default="integrated_gradients"
+        Integrated gradients share out the difference of the score to that of the baseline. Occlusion
+        is how much the score falls when a window of pixels becomes the baseline's. Grad-CAM is
+        coarse, and sees the encoder's convolutions only, not the linear branch beside them
+        (which there is unless the encoder was fitted with ``init="random"``).
+    attribute : int, str or None, default=None
+        Which output of a linear model that has several, by place or by name.
+    reference : array-like, optional
+        With ``"distance"``: as many rows as X, or one.
+    baseline : float or array-like, optional
+        What stands for "nothing there": a value of a pixel, a row, or n rows, in the units of X.
+        None is the middle of the range (the mean, for vectors), or `reference` where there is one.
+        The mean picture, ``X.mean(axis=0)``, is often a good choice.
+    n_steps : int, default=50
+        Steps of integrated gradients from the baseline to the row.
+    window, stride : int or None, default=None
+        Side of the occluding square, an eighth of the picture's by default, and its step, half a
+        window by default.
+    layer : int, default=-1
+        Grad-CAM: which convolution, -1 for the last. The last has 2 x 2 positions, the one before 4 x 4.
+    batch_size : int or None, default=None
+        Images that go through the network at once, at most; bounds the memory. None takes what
+        `transform` takes, 256 at 32 x 32 pixels.
+
+    Returns
+    -------
+    Attributions
+        With maps in the layout of X.
+
+    Raises
+    ------
+    NotFittedError
+        The encoder was not fitted.
+    TypeError
+        The encoder is not a DMZEncoder.
+    ValueError
+        The target, the method or a row is not as it should be; the message says what to do.
+
+    References
+    ----------
+    M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017.
+    M. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
+    R. Selvaraju et al., "Grad-CAM", ICCV 2017.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep.attribution import attribute_bits
+    >>> from dmzrep.datasets import load_digits_images
+    >>> X = load_digits_images().images[:128]
+    >>> encoder = DMZEncoder(8, max_iter=1, random_state=0).fit(X)
+    >>> found = attribute_bits(encoder, X[:5], 3, baseline=0)
+    >>> found.maps.shape, found.scores.shape
+    ((5, 8, 8), (5,))
+    >>> bool(abs(found.convergence_delta).max() < 0.01)
+    True
+    """
+    model = _trained_model(encoder, method)
+    rows = check_rows_to_transform(encoder, X)
+    score = _score(encoder, model, target, attribute, reference)
+    others = None if reference is None else _as_many(encoder, "reference", reference, len(rows))
+    start = others if baseline is None else _as_many(encoder, "baseline", baseline, len(rows))
+    options = check_options(model, batch_size, n_steps, window, stride, layer)
+    parts = []
+    with torch.inference_mode(False), torch.enable_grad():
+        # Hooks and gradient flags fall on a copy, which goes when this function ends, however it ends.
+        network = copy.deepcopy(model.network.encoder).eval().requires_grad_(False)
+        scored = ScoredEncoder(network, score)
+        attribute_part = attributor(method, scored, options)
+        for part in batches(len(rows), options.batch_size):
+            x = model.model_units(rows[part])
+            x0 = torch.zeros_like(x[:1]) if start is None else _part(model, start, part)
+            extra: tuple[Tensor, ...] = ()
+            if others is not None:
+                extra = (_bits(network, _part(model, others, part)).expand(len(x), -1),)
+            maps, delta = attribute_part(x, x0, extra)
+            with torch.no_grad():
+                scores, scores0 = scored(x, *extra), scored(x0.expand_as(x), *extra)
+            parts.append(
+                (_in_layout(maps, model.data_format), _numpy(scores), _numpy(scores0), _numpy(delta))
+            )
+    columns = [_joined(column) for column in zip(*parts, strict=True)]
+    if method == "grad_cam":
+        columns[2] = None
+    return Attributions(*columns)  # type: ignore[arg-type]
+
+
+def _joined(blocks: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    present = [block for block in blocks if block is not None]
+    return np.concatenate(present) if present else None
+
+
+def _trained_model(encoder: Any, method: str) -> TrainedModel:
+    check_method(method)
+    if not isinstance(encoder, DMZEncoder):
+        raise TypeError(
+            f"attribute_bits needs the network of a DMZEncoder, got a {type(encoder).__name__}. "
+            "bit_effects and bit_table work with any encoder."
+        )
+    check_is_fitted(encoder)
+    if encoder.model_.config.conditioning == "none":
+        raise ValueError("A model with conditioning='none' has no code, so there is no bit to attribute.")
+    if isinstance(encoder.data_format_, VectorFormat) and method != "integrated_gradients":
+        raise ValueError(
+            f"method={method!r} needs images, but the encoder was fitted on vectors. "
+            "Use method='integrated_gradients'."
+        )
+    return TrainedModel(encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_)
+
+
+def _score(encoder: Any, model: TrainedModel, target: Any, attribute: Any, reference: Any) -> Score:
+    if isinstance(target, str):
+        if target != "distance":
+            raise ValueError(
+                f"target must be a bit's number, a linear model, weights or 'distance', got {target!r}."
+            )
+        if reference is None:
+            raise ValueError("target='distance' needs reference=<images>, as many as X or one.")
+        return distance_score
+    if reference is not None:
+        raise ValueError("reference goes with target='distance' only; for a baseline pass baseline=<image>.")
+    if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
+        return bit_score(int(target), model.latent_dim)
+    return linear_score(*linear_head(target, model.latent_dim, attribute), encoder.output == "logits")
+
+
+def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Rows:
+    """Check a value of a pixel, a row, or n rows; give them as one row or n."""
+    row_shape = encoder.data_format_.row_shape
+    if not is_dataset(given):
+        given = as_array(given, name)
+        if given.ndim == 0:
+            given = np.full(row_shape, given)
+        if given.shape == row_shape:
+            given = given[None]
+    try:
+        rows = check_rows_to_transform(encoder, given)
+    except ValueError as error:
+        error.add_note(f"This is about {name}.")
+        raise
+    if len(rows) not in (1, n_rows):
+        raise ValueError(f"{name} must have one row or as many as X, {n_rows}; got {len(rows)}.")
+    return rows
+
+
+def _part(model: TrainedModel, rows: Rows, part: slice) -> Tensor:
+    return model.model_units(rows[part] if len(rows) > 1 else rows[:1])
+
+
+@torch.no_grad()
+def _bits(network: ConvEncoder | MLPEncoder, x: Tensor) -> Tensor:
+    return (network(x) > 0).float()
+
+
+def _numpy(tensor: Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else tensor.detach().float().cpu().numpy()
+
+
+def _in_layout(maps: Tensor, data_format: ImageFormat | VectorFormat) -> np.ndarray:
+    """Arrange maps as the user's rows are; numbers stay."""
+    array = maps.detach().float().cpu().numpy()
+    if isinstance(data_format, ImageFormat) and data_format.layout == "HWC":
+        array = np.moveaxis(array, 1, -1)
+    return array.reshape(len(array), *data_format.row_shape)

@@ -1,0 +1,153 @@
+"""What is attributed to pixels: a bit, a linear model of the code, or a distance between codes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dmzrep._base._validation import as_numbers
+
+#: From logits (n, latent_dim), and whatever else a row brings, to one number a row.
+Score = Callable[..., Tensor]
+
+
+def bit_score(bit: Any, latent_dim: int) -> Score:
+    """Give the logit of one bit as a score."""
+    if not 0 <= bit < latent_dim:
+        raise ValueError(f"target must be a bit from 0 to {latent_dim - 1}, got {bit!r}.")
+    return lambda logits: logits[:, int(bit)]
+
+
+def linear_score(weights: np.ndarray, intercept: float, on_logits: bool) -> Score:
+    """Give a linear function of probabilities (or of logits) as a score."""
+    w = torch.from_numpy(weights.astype(np.float32))
+
+    def score(logits: Tensor) -> Tensor:
+        code = logits if on_logits else logits.sigmoid()
+        return code @ w.to(code.device) + intercept
+
+    return score
+
+
+def distance_score(logits: Tensor, other_bits: Tensor) -> Tensor:
+    """Expected number of bits that differ from other codes, when each bit is drawn by its probability."""
+    p = logits.sigmoid()
+    return (p + other_bits - 2.0 * p * other_bits).sum(dim=1)
+
+
+def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.ndarray, float]:
+    """Read the weights of a linear model of codes.
+
+    Parameters
+    ----------
+    model : array-like of shape (latent_dim,), or fitted linear model
+        Weights themselves, an object with `coef_` and `intercept_`, or one with a linear
+        `decision_function`, such as a pipeline of a scaler and a classifier.
+    latent_dim : int
+        Number of bits.
+    attribute : int, str or None, default=None
+        Which output, by its place or its name, where the model has several.
+
+    Returns
+    -------
+    weights : ndarray of shape (latent_dim,), float64
+    intercept : float
+    """
+    if hasattr(model, "coef_") and isinstance(model.coef_, list):
+        return _of_mixed_attributes(model, latent_dim, attribute)
+    if hasattr(model, "coef_"):
+        coefficients = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
+        intercepts = np.broadcast_to(getattr(model, "intercept_", 0.0), len(coefficients))
+    elif hasattr(model, "decision_function"):
+        coefficients, intercepts = _by_probing(model, latent_dim)
+    else:
+        try:
+            coefficients = as_numbers(model, "target").astype(np.float64)
+        except ValueError:
+            coefficients = np.empty((0, 0, 0))
+        if coefficients.ndim != 1:
+            raise ValueError(
+                "target must be a bit's number, 'distance', a weight a bit, or a fitted linear model with "
+                f"coef_ or decision_function; got {_described(model)}."
+            )
+        coefficients, intercepts = coefficients[None], np.zeros(1)
+    if coefficients.ndim != 2 or coefficients.shape[1] != latent_dim:
+        raise ValueError(
+            f"target has {coefficients.shape[-1]} weights, but a code has {latent_dim} bits. "
+            "Fit the linear model on this encoder's codes."
+        )
+    if not (np.isfinite(coefficients).all() and np.isfinite(intercepts).all()):
+        raise ValueError("The weights of target contain NaN or infinity.")
+    row = _output(model, len(coefficients), attribute)
+    return coefficients[row], float(intercepts[row])
+
+
+def _of_mixed_attributes(model: Any, latent_dim: int, attribute: Any) -> tuple[np.ndarray, float]:
+    """Read a probe of several attributes, of which some have more than two classes."""
+    place = _output(model, len(model.coef_), attribute)
+    if len(model.coef_[place]) > 1:
+        raise ValueError(
+            f"{attribute!r} has {len(model.coef_[place])} classes. Pass the weights of one as target, "
+            "such as probe.direction(attribute, label)."
+        )
+    weights = linear_head(model.coef_[place][0], latent_dim)[0]
+    return weights, float(model.intercept_[place][0])
+
+
+def _by_probing(model: Any, latent_dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find weights by asking for the decisions on unit vectors; raise where they are not linear."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([np.zeros((1, latent_dim)), np.eye(latent_dim), rng.random((8, latent_dim))])
+    if hasattr(model, "feature_names_in_"):
+        points = pd.DataFrame(points, columns=model.feature_names_in_)
+    decisions = np.asarray(model.decision_function(points), dtype=np.float64).reshape(len(points), -1)
+    intercepts, coefficients = decisions[0], (decisions[1 : latent_dim + 1] - decisions[0]).T
+    expected = np.asarray(points)[-8:] @ coefficients.T + intercepts
+    if not np.allclose(decisions[-8:], expected, rtol=1e-3, atol=1e-3 * np.abs(decisions).max()):
+        raise ValueError(
+            f"target must be linear in the code; the decisions of {_described(model)} are not. "
+            "Fit a linear classifier, such as LogisticRegression, on the codes."
+        )
+    return coefficients, intercepts
+
+
+def _output(model: Any, n_outputs: int, attribute: Any) -> int:
+    names = _output_names(model, n_outputs)
+    if attribute is None and n_outputs == 1:
+        return 0
+    if attribute is None:
+        raise ValueError(
+            f"target has {n_outputs} outputs ({_listed(names)}): say which with attribute=<name or place>."
+        )
+    if isinstance(attribute, (str, int, np.integer)) and attribute in names:
+        return names.index(attribute)
+    if isinstance(attribute, (int, np.integer)) and 0 <= attribute < n_outputs:
+        return int(attribute)
+    near = difflib.get_close_matches(str(attribute), [str(name) for name in names], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" It has {_listed(names)}."
+    raise ValueError(f"target has no attribute {attribute!r}.{hint}")
+
+
+def _output_names(model: Any, n_outputs: int) -> list[Any]:
+    for name in ("attributes_", "classes_"):
+        values = getattr(model, name, None)
+        if values is not None and len(values) == n_outputs and np.ndim(values[0]) == 0:
+            return np.asarray(values, dtype=object).tolist()
+    return list(range(n_outputs))
+
+
+def _listed(names: list[Any]) -> str:
+    shown = ", ".join(map(str, names[:8]))
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _described(model: Any) -> str:
+    if isinstance(model, np.ndarray):
+        return f"an array of shape {model.shape}"
+    return repr(model) if isinstance(model, (str, int, float)) else type(model).__name__

@@ -1,0 +1,169 @@
+"""A column of a Hugging Face data set, row by row as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dmzrep._base._validation import short_repr
+
+#: Pillow's modes whose pixels are plain numbers, and what others become.
+_PLAIN_MODES = ("L", "RGB", "RGBA", "I", "F", "I;16")
+_MODE_OF = {"1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16"}
+
+
+class ImageColumn:
+    """A column of a Hugging Face `datasets.Dataset` as a map-style dataset of arrays.
+
+    `DMZEncoder` takes such data sets as they are where one column holds images; this names the column, or
+    the kind of pictures.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset
+        Rows are read, and pictures decoded, when they are asked for.
+    column : str or None, default=None
+        Column of pictures or arrays. None finds it: the one column of pictures; without any, that of
+        arrays of two or more axes; without any, that of vectors.
+    mode : str or None, default=None
+        Pillow's mode to which pictures are converted, such as "L" (gray) or "RGB". None takes that of the
+        first picture; palettes become RGB.
+
+    Raises
+    ------
+    ValueError
+        The data set is empty; no column fits, or several do; a picture differs in mode from the first.
+    KeyError
+        There is no such column.
+    TypeError
+        It is no data set of Hugging Face's, or `column` or `mode` is no name.
+
+    See Also
+    --------
+    DMZEncoder.fit : Takes these, and data sets themselves.
+
+    Examples
+    --------
+    >>> from dmzrep.datasets import ImageColumn
+    >>> faces = datasets.load_dataset("faces", split="train")  # doctest: +SKIP
+    >>> encoder = DMZEncoder(64).fit(ImageColumn(faces, "portrait", mode="L"))  # doctest: +SKIP
+    """
+
+    def __init__(self, dataset: Any, column: str | None = None, *, mode: str | None = None):
+        if not is_hugging_face(dataset):
+            raise TypeError(
+                f"dataset must be a datasets.Dataset of Hugging Face, got {type(dataset).__name__}. Arrays "
+                "and torch's datasets need no ImageColumn: give them to fit as they are."
+            )
+        for name, value in (("column", column), ("mode", mode)):
+            if not (value is None or isinstance(value, str)):
+                raise TypeError(f"{name} must be a name, or None, got {short_repr(value)}.")
+        if len(dataset) == 0:
+            raise ValueError("The dataset has 0 sample(s); at least 2 are needed to fit, 1 to transform.")
+        first = dataset[0]
+        self.column = _find_column(first) if column is None else column
+        if self.column not in first:
+            raise KeyError(f"There is no column {self.column!r}; there are {sorted(first)}.")
+        value = first[self.column]
+        self.dtype: str | None = None
+        if dataset.format["type"] is None:  # Otherwise items come as the user has asked.
+            dataset = dataset.select_columns([self.column])
+            if not _is_picture(value):
+                # As lists, and as arrays too, whole numbers come in 64 bits, whatever is stored.
+                self.dtype = _stored_dtype(dataset.features[self.column])
+                dataset = dataset.with_format("numpy")
+        self.dataset = dataset
+        self.mode = mode
+        self._convert_all = mode is not None
+        if mode is None and _is_picture(value):
+            self.mode = _plain_mode(value.mode)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """Give the image of row i."""
+        value = self.dataset[int(i)][self.column]
+        if not _is_picture(value):
+            return np.asarray(value, dtype=self.dtype)
+        if not self._convert_all and _plain_mode(value.mode) != self.mode:
+            raise ValueError(
+                f"The first picture of column {self.column!r} has mode {self.mode!r}, but one has mode "
+                f"{value.mode!r}. Convert all to one: ImageColumn(dataset, {self.column!r}, mode='RGB'), or "
+                "mode='L' for gray."
+            )
+        return np.asarray(value if value.mode == self.mode else value.convert(self.mode))
+
+
+def is_hugging_face(X: Any) -> bool:
+    """Whether X is a data set of Hugging Face's `datasets`, or several, without importing it."""
+    homes = {f"{kind.__module__}.{kind.__name__}" for kind in type(X).__mro__}
+    return not homes.isdisjoint(_KINDS)
+
+
+def map_style(X: Any) -> ImageColumn:
+    """Give the images of a Hugging Face data set; raise where rows cannot be had by number."""
+    if len(getattr(X, "keys", list)()):
+        raise ValueError(
+            f"X holds {len(X)} data sets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
+            "datasets.concatenate_datasets."
+        )
+    if not hasattr(X, "__len__"):
+        raise ValueError(
+            "X is a streamed data set, whose rows cannot be had by number. Load it without streaming=True, "
+            "or give chunks of it to partial_fit and transform as arrays."
+        )
+    return ImageColumn(X)
+
+
+_KINDS = {
+    "datasets.arrow_dataset.Dataset",
+    "datasets.dataset_dict.DatasetDict",
+    "datasets.dataset_dict.IterableDatasetDict",
+    "datasets.iterable_dataset.IterableDataset",
+}
+
+
+def _find_column(row: dict[str, Any]) -> str:
+    kinds = {name: _kind(value) for name, value in row.items()}
+    for kind in ("pictures", "arrays", "vectors"):
+        found = [name for name, its_kind in kinds.items() if its_kind == kind]
+        if len(found) > 1:
+            raise ValueError(
+                f"Several columns of the dataset hold {kind}: {found}. Name the one to use: "
+                f"dmzrep.datasets.ImageColumn(dataset, {found[0]!r})."
+            )
+        if found:
+            return found[0]
+    raise ValueError(f"None of the dataset's columns, {sorted(row)}, holds pictures or arrays of numbers.")
+
+
+def _kind(value: Any) -> str | None:
+    """Whether a column holds pictures, arrays of several axes, vectors, or none of these."""
+    if _is_picture(value):
+        return "pictures"
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # Lists of different lengths.
+        return None
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
+        return None
+    return "arrays" if array.ndim > 1 else "vectors"
+
+
+def _stored_dtype(feature: Any) -> str:
+    """Type of the numbers of a column of arrays or (nested) lists."""
+    while hasattr(feature, "feature"):
+        feature = feature.feature
+    return feature.dtype
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether a value is an image of Pillow's."""
+    return hasattr(value, "convert") and hasattr(value, "mode")
+
+
+def _plain_mode(mode: str) -> str:
+    """Pillow's mode in which pixels of a mode are plain numbers."""
+    return mode if mode in _PLAIN_MODES else _MODE_OF.get(mode, "RGB")

@@ -1,0 +1,145 @@
+"""Step grids: which timesteps a sampler visits, as explicit pairs (t, t_prev)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dmzrep._base._validation import is_finite, short_repr
+from dmzrep.diffusion._schedule import NoiseSchedule
+
+SPACINGS = ("trailing", "uniform", "quadratic", "log_snr")
+
+#: Pairs (t, t_prev), from the noisiest; the last t_prev is -1, clean data.
+Grid = Sequence[tuple[int, int]]
+
+#: Log-SNR below which "log_snr" takes one stride, however long: noise alone, of which the cosine schedule
+#: has a lot. Twice the half log-SNR of -5.1 that DPM-Solver's authors and diffusers clip at there.
+LOWEST_LOG_SNR = -10.2
+
+
+def check_start(start: Any) -> None:
+    """Raise unless a value can say where in the noise denoising starts: a number in (0, 1]."""
+    if not is_finite(start) or not 0.0 < start <= 1.0:
+        raise ValueError(
+            f"start must be a number in (0, 1], got {short_repr(start)}: 1 begins at noise, less keeps more "
+            "of the row."
+        )
+
+
+def timesteps_from(n_timesteps: int, start: float) -> int:
+    """Give how many timesteps lie below a start in (0, 1], round(start * T); raise where none does.
+
+    Examples
+    --------
+    >>> from dmzrep.diffusion._grids import timesteps_from
+    >>> timesteps_from(1000, 0.9)
+    900
+    """
+    check_start(start)
+    count = round(float(start) * n_timesteps)
+    if count < 1:
+        raise ValueError(
+            f"start={start!r} leaves none of the {n_timesteps} timesteps. Use at least {1 / n_timesteps:g}."
+        )
+    return count
+
+
+def timestep_grid(
+    n_timesteps: int,
+    n_steps: int,
+    spacing: str = "trailing",
+    *,
+    start: float = 1.0,
+    schedule: NoiseSchedule | None = None,
+) -> list[tuple[int, int]]:
+    """Timesteps to visit, as pairs (t, t_prev).
+
+    The first t is round(start * T) - 1 and the last t_prev is -1 (clean data), whatever the number of
+    steps. Timesteps are whole numbers that only fall: where a spacing would name one twice, its neighbours
+    make room.
+
+    Parameters
+    ----------
+    n_timesteps : int
+        T.
+    n_steps : int
+        Steps, from 1 to round(start * T).
+    spacing : {"trailing", "uniform", "quadratic", "log_snr"}, default="trailing"
+        ``"trailing"``: equal strides counted from the first t, so that the last step is as long as
+        the others. ``"uniform"``: equal strides from the first t to 0, so that the last step is a
+        single timestep. ``"quadratic"``: equal strides of sqrt(t) from the first t to 0, dense near clean
+        data. ``"log_snr"``: equal strides of the log signal-to-noise ratio from the first t, or from -10.2
+        where the first t has less, to t = 0.
+    start : float, default=1.0
+        Where to begin, in (0, 1]; 1 is noise without a picture in it.
+    schedule : NoiseSchedule, optional
+        Needed by ``"log_snr"``, which reads the ratios from it.
+
+    Returns
+    -------
+    list of (int, int)
+
+    Raises
+    ------
+    ValueError
+        `n_steps` is not from 1 to round(start * T), `start` leaves no timestep, `spacing` is unknown, or
+        ``"log_snr"`` got no schedule of T timesteps.
+
+    References
+    ----------
+    Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", 2024, table 2 (trailing);
+    Song, Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, appendix D.2 (quadratic); Lu et al.,
+    "DPM-Solver", 2022, section 3.4 (log-SNR).
+
+    Examples
+    --------
+    >>> from dmzrep.diffusion._grids import timestep_grid
+    >>> timestep_grid(1000, 4)
+    [(999, 749), (749, 499), (499, 249), (249, -1)]
+    >>> timestep_grid(1000, 3, start=0.9)
+    [(899, 599), (599, 299), (299, -1)]
+    >>> timestep_grid(1000, 4, "quadratic")
+    [(999, 444), (444, 111), (111, 0), (0, -1)]
+    """
+    n_visited = timesteps_from(n_timesteps, start)
+    if not 1 <= n_steps <= n_visited:
+        limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
+        raise ValueError(f"n_steps must be from 1 to {limit}={n_visited}, got {n_steps}.")
+    share = np.linspace(1.0, 0.0, n_steps)
+    if spacing == "trailing":
+        wanted = n_visited * np.arange(n_steps, 0, -1) / n_steps - 1.0
+    elif spacing == "uniform":
+        wanted = (n_visited - 1) * share
+    elif spacing == "quadratic":
+        wanted = (n_visited - 1) * share**2
+    elif spacing == "log_snr":
+        wanted = _even_in_log_snr(n_timesteps, n_visited, share, schedule)
+    else:
+        raise ValueError(f"spacing must be one of {SPACINGS}, got {spacing!r}.")
+    steps = [*_strictly_falling(np.rint(wanted).astype(int), n_visited).tolist(), -1]
+    return list(itertools.pairwise(steps))
+
+
+def _even_in_log_snr(
+    n_timesteps: int, n_visited: int, share: np.ndarray, schedule: NoiseSchedule | None
+) -> np.ndarray:
+    if schedule is None or schedule.n_timesteps != n_timesteps:
+        found = "none" if schedule is None else f"one of {schedule.n_timesteps}"
+        raise ValueError(f"spacing='log_snr' needs `schedule` of {n_timesteps} timesteps, got {found}.")
+    log_snr = schedule.log_snr[:n_visited]
+    highest = log_snr[0]
+    lowest = min(highest, max(log_snr[-1], LOWEST_LOG_SNR))
+    wanted = np.interp(highest + (lowest - highest) * share, log_snr[::-1], np.arange(n_visited)[::-1])
+    wanted[0] = n_visited - 1
+    return wanted
+
+
+def _strictly_falling(timesteps: np.ndarray, n_visited: int) -> np.ndarray:
+    """Move whole numbers as little as it takes to fall strictly, from n_visited - 1 to no less than 0."""
+    place = np.arange(len(timesteps))
+    falling = np.minimum.accumulate(timesteps + place) - place
+    return np.maximum(falling, len(timesteps) - 1 - place)

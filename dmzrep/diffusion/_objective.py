@@ -1,0 +1,214 @@
+"""Training objectives: what the network predicts, and the loss on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dmzrep.diffusion._likelihood import discretised_gaussian_log_likelihood, gaussian_kl
+from dmzrep.diffusion._perturbation import matched_levels
+from dmzrep.diffusion._schedule import NoiseSchedule
+
+OBJECTIVES = ("v", "epsilon", "sample")
+
+#: A raw network: (x_t, network time, code) -> prediction.
+Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+class Denoised(NamedTuple):
+    """What a denoiser says of x_t.
+
+    Attributes
+    ----------
+    x0 : Tensor
+        Estimate of the clean data.
+    epsilon : Tensor
+        Estimate of the unit noise.
+    variance_fraction : Tensor or None
+        Learned position of the log-variance between its two bounds, in [0, 1].
+    """
+
+    x0: Tensor
+    epsilon: Tensor
+    variance_fraction: Tensor | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the network predicts and how its error is weighed.
+
+    Parameters
+    ----------
+    schedule : NoiseSchedule
+        The forward process.
+    kind : {"v", "epsilon", "sample"}, default="v"
+        Prediction: the velocity sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise,
+        or the clean data.
+    learn_variance : bool, default=False
+        The network has twice the channels; the second half places the reverse variance between
+        its bounds and is trained by the variational bound alone.
+    input_perturbation : float, default=0.0
+        Standard deviation g of an extra noise that enters x_t but not the target.
+    data_bin : float or None, default=None
+        Width of a grey level in model units, for the bound's last term on discrete data;
+        None means continuous data.
+
+    References
+    ----------
+    Salimans, Ho, "Progressive Distillation", 2022 (v). Nichol, Dhariwal, "Improved Denoising
+    Diffusion Probabilistic Models", 2021, equations 15 and 16 (variance). Ning et al.,
+    "Input Perturbation Reduces Exposure Bias in Diffusion Models", 2023, algorithm 1.
+    """
+
+    schedule: NoiseSchedule
+    kind: str = "v"
+    learn_variance: bool = False
+    input_perturbation: float = 0.0
+    data_bin: float | None = None
+
+    def interpret(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
+        """Turn the raw output into an estimate of clean data and noise."""
+        prediction, fraction = self._split(prediction)
+        signal, sigma = self.schedule.signal_and_noise(t, x_t)
+        if self.kind == "v":
+            return Denoised(signal * x_t - sigma * prediction, sigma * x_t + signal * prediction, fraction)
+        if self.kind == "epsilon":
+            return Denoised((x_t - sigma * prediction) / signal, prediction, fraction)
+        return Denoised(prediction, (x_t - signal * prediction) / sigma, fraction)
+
+    def denoise(
+        self, network: Network, x_t: Tensor, t: Tensor, z: Tensor | None, *, match_perturbation: bool = False
+    ) -> Denoised:
+        """Run the network on x_t at integer timesteps t of shape (n,).
+
+        Parameters
+        ----------
+        network : callable
+            (x_t, network time, z) -> prediction.
+        x_t : Tensor of shape (n, ...)
+            Noised data, without input perturbation.
+        t : Tensor of shape (n,), int64
+            Timesteps.
+        z : Tensor of shape (n, latent_dim) or None
+            Codes.
+        match_perturbation : bool, default=False
+            Show the network x_t as it saw data of the same signal-to-noise ratio in training with input
+            perturbation: scaled, and under another timestep. The estimates are then those of a network that
+            was trained without, which solvers of the ODE need. Without input perturbation nothing changes.
+
+        Returns
+        -------
+        Denoised
+        """
+        if not (match_perturbation and self.input_perturbation > 0.0):
+            return self.interpret(network(x_t, self.schedule.network_time(t), z), x_t, t)
+        tau, alpha_bar = self._matched(t)
+        shape = (-1,) + (1,) * (x_t.dim() - 1)
+        signal, sigma = (
+            level.to(x_t.dtype).view(shape) for level in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+        )
+        spread = 1.0 + self.input_perturbation**2
+        seen = x_t * (signal.square() + spread * sigma.square()).sqrt()
+        prediction, fraction = self._split(network(seen, self.schedule.network_time(tau), z))
+        # seen = signal * x_0 + sigma * n, with n of variance `spread`; given n, training's noise is expected
+        # to be n / spread.
+        if self.kind == "epsilon":
+            x0 = (seen - spread * sigma * prediction) / signal
+        elif self.kind == "v":
+            x0 = (signal * seen - spread * sigma * prediction) / (signal.square() + spread * sigma.square())
+        else:
+            x0 = prediction
+        signal, sigma = self.schedule.signal_and_noise(t, x_t)
+        return Denoised(x0, (x_t - signal * x0) / sigma, fraction)
+
+    def _matched(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        precision = torch.float32 if t.device.type == "mps" else torch.float64
+        tables = matched_levels(self.schedule, self.input_perturbation)
+        tau, alpha_bar = (torch.from_numpy(table).to(t.device, precision)[t] for table in tables)
+        return tau, alpha_bar
+
+    def _split(self, prediction: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Take the learned place of the log-variance, in [0, 1], from the output."""
+        if not self.learn_variance:
+            return prediction, None
+        prediction, raw = prediction.chunk(2, dim=1)
+        return prediction, (raw + 1.0) / 2.0
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the network should predict."""
+        if self.kind == "epsilon":
+            return noise
+        if self.kind == "sample":
+            return x0
+        signal, sigma = self.schedule.signal_and_noise(t, x0)
+        return signal * noise - sigma * x0
+
+    def losses(
+        self,
+        network: Network,
+        x0: Tensor,
+        t: Tensor,
+        z: Tensor | None,
+        noise: Tensor,
+        perturbation: Tensor | None = None,
+    ) -> Tensor:
+        """Loss of each row.
+
+        Parameters
+        ----------
+        network : callable
+            (x_t, network time, z) -> prediction.
+        x0 : Tensor of shape (n, ...)
+            Clean data.
+        t : Tensor of shape (n,)
+            Timesteps.
+        z : Tensor of shape (n, latent_dim) or None
+            Codes.
+        noise : Tensor of the shape of x0
+            Unit noise.
+        perturbation : Tensor of the shape of x0, optional
+            Unit noise of the input perturbation.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            Mean squared error, plus with `learn_variance` the variational bound (in nats a
+            dimension, times T / 1000), through the output for the variance and not that for the mean.
+        """
+        seen = noise
+        if self.input_perturbation and perturbation is not None:
+            seen = noise + self.input_perturbation * perturbation
+        x_t = self.schedule.add_noise(x0, seen, t)
+        prediction = network(x_t, self.schedule.network_time(t), z)
+        mean_part = prediction.chunk(2, dim=1)[0] if self.learn_variance else prediction
+        error = (mean_part.float() - self.target(x0, noise, t).float()).square().flatten(1).mean(dim=1)
+        if not self.learn_variance:
+            return error
+        frozen = torch.cat([mean_part.detach(), prediction.chunk(2, dim=1)[1]], dim=1)
+        bound = self.bound_terms(self.interpret(frozen, x_t, t), x0, x_t, t)
+        return error + bound * (self.schedule.n_timesteps / 1000.0)
+
+    def bound_terms(self, denoised: Denoised, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """Term of the variational bound at each row's timestep, in nats a dimension, shape (n,).
+
+        KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) for t > 0; for t = 0 the negative
+        log-likelihood of x_0, discretised where the data are.
+        """
+        shape = (-1,) + (1,) * (x0.dim() - 1)
+        to_x0, to_xt, variance, _ = (c.to(x0.dtype).view(shape) for c in self.schedule.posterior(t, t - 1))
+        true_mean = to_x0 * x0 + to_xt * x_t
+        mean = to_x0 * denoised.x0 + to_xt * x_t
+        log_variance = self.schedule.reverse_log_variance(denoised.variance_fraction, t, t - 1, x0)
+        true_log_variance = variance.clamp(min=1e-20).log()
+        kl = gaussian_kl(true_mean, true_log_variance, mean, log_variance)
+        if self.data_bin is None:
+            last = 0.5 * ((x0 - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
+        else:
+            last = -discretised_gaussian_log_likelihood(x0, mean, log_variance, self.data_bin)
+        first = (t == 0).view(shape)
+        return torch.where(first, last, kl).flatten(1).mean(dim=1)

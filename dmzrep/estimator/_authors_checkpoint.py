@@ -1,0 +1,201 @@
+"""Files of the paper's authors, read as fitted encoders."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dmzrep._base._device import resolve_device
+from dmzrep.errors import PersistenceError
+from dmzrep.estimator._attributes import described_codes
+from dmzrep.estimator._encoder import DMZEncoder
+from dmzrep.estimator._inputs import check_rows
+from dmzrep.estimator._resolve import resolve_network, resolve_objective
+from dmzrep.inference import TrainedModel
+from dmzrep.networks._model import DiffusionAutoencoder, place
+from dmzrep.networks._paper_backbone import paper_backbone
+
+#: Recipes by the images' side, which is 2 ** (convolutions of the encoder + 1).
+RECIPES = {32: "cifar10", 64: "celeba64"}
+
+
+def load_authors_checkpoint(
+    path: str | os.PathLike, X: Any, *, heads: int | None = None, **params: Any
+) -> DMZEncoder:
+    """Read a checkpoint of the authors' code as a fitted encoder.
+
+    Parameters
+    ----------
+    path : path-like
+        ``ema_*.pt`` (better) or ``model*.pt`` as their training script saves them: a dictionary of tensors
+        by ``torch.save``. Read without running code from it.
+    X : array-like or map-style dataset
+        Some images of the data that the model was trained on, for instance 10,000: they settle layout and
+        value range, and the code's report and prior are computed from them.
+    heads : int or None, default=None
+        Heads of the attention layers, which the file does not tell; None takes those of the authors'
+        commands: 32 for images of 32 pixels, 64 for images of 64.
+    **params
+        Parameters of `DMZEncoder` that override the recipe's, such as `output`, `prior`, `device`, and
+        `input_perturbation`, which the file does not tell either (0.15 for images of 32 pixels, else 0.1).
+
+    Returns
+    -------
+    DMZEncoder
+        Fitted, with an empty `history_`. Its `backbone` has the denoiser's weights, from which `fit`
+        starts.
+
+    Raises
+    ------
+    PersistenceError
+        The file is not such a checkpoint, or of a model without a code, or of one that was fine-tuned from a
+        public DDPM.
+    ValueError
+        X does not hold images that the model is for.
+
+    Notes
+    -----
+    Written from the authors' code, ``dmz/models.py`` and ``ddpm_train.py`` of github.com/exlab-research/dmz,
+    and tried on files made in that layout. What is assumed: names begin with ``encoder.`` and ``unet.``; a
+    bit's two logits stand side by side, those of zero first, and so do the columns in which the denoiser
+    sees it; the noise schedule is cosine with 1,000 timesteps.
+    """
+    state = _read(path)
+    about = _describe(state, path)
+    name = RECIPES[about["side"]]
+    backbone = paper_backbone(name, heads=heads, dropout=0.0, **about)
+    known = {key: about[key] for key in ("latent_dim", "learn_variance")}
+    settings = known | {"encoder_width": len(state["encoder.layers.0.0.weight"])} | params
+    encoder = DMZEncoder.paper(name, backbone=backbone, **settings)
+    encoder._validate_params()
+    rows, data_format, attributes = check_rows(encoder, X)
+    wanted = (about["n_channels"], about["side"], about["side"])
+    if data_format.shape != wanted:
+        raise ValueError(
+            f"X must hold images of {wanted} (channels, height, width), as {path} is for such, got "
+            f"{data_format.shape}."
+        )
+    values = encoder.get_params(deep=False)
+    network = resolve_network(values, data_format)
+    model = DiffusionAutoencoder(network, backbone)
+    _load(model, _converted(state), path)
+    # Apart from the parameter `backbone`, from which a fit would start.
+    model = copy.deepcopy(model)
+    device = resolve_device(encoder.device)
+    place(model.eval().requires_grad_(False), device)
+    objective = resolve_objective(values, data_format, network)
+    history = pd.DataFrame()
+    trained = TrainedModel(model, objective, data_format, device)
+    fitted = {
+        "model_": model,
+        "objective_": objective,
+        "data_format_": data_format,
+        "device_": device,
+        "precision_": "float32",
+        "history_": history,
+        "n_iter_": 0,
+        "stopped_": "loaded",
+        "init_": "random",
+        "encoder_augment_": None,
+        "code_dropout_": 0.0,
+        "ordered_": False,
+        **described_codes(encoder.prior, trained, rows, history, 0),
+        "_n_features_out": network.latent_dim,
+    }
+    encoder.__dict__.update(fitted | attributes | {"_training_state": None})
+    return encoder
+
+
+def _read(path: str | os.PathLike) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # What the unpickler raises on other files depends on their bytes.
+        raise PersistenceError(f"{path} is not a file of tensors that torch.save wrote: {error}.") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise PersistenceError(
+            f"{path} is not a checkpoint of the authors' code: it holds more than tensors by name. "
+            "Give ema_*.pt or model*.pt, not opt*.pt."
+        )
+    return state
+
+
+def _describe(state: dict[str, Tensor], path: str | os.PathLike) -> dict[str, Any]:
+    """Read a network's shapes from the names and shapes of its weights; arguments of `paper_backbone`."""
+    unlike = f"{path} is not a checkpoint of the authors' code: "
+    if "unet.conv_in.weight" not in state:
+        raise PersistenceError(unlike + "it has no unet.conv_in.weight.")
+    if "encoder.proj.weight" not in state:
+        raise PersistenceError(f"{path} holds a model without an encoder, and so without codes.")
+    n_convolutions = _count(state, r"encoder\.layers\.(\d+)\.")
+    side = 2 ** (n_convolutions + 1)
+    n_levels = _count(state, r"unet\.down_blocks\.(\d+)\.")
+    width = state["unet.conv_in.weight"].shape[0]
+    projection = state.get("unet.down_blocks.0.resnets.0.time_emb_proj.weight")
+    mid = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    if side not in RECIPES or projection is None or len(projection) != 2 * width or mid not in state:
+        raise PersistenceError(
+            f"{path} holds a network of another kind than the authors' for {sorted(RECIPES)} pixels: such "
+            "as one fine-tuned from a public DDPM, or one that sees the code with the timestep."
+        )
+    latent_dim = len(state["encoder.proj.weight"]) // 2
+    if state[mid].shape[1] != 2 * latent_dim:
+        raise PersistenceError(unlike + "its cross-attention is not to the code of its encoder.")
+    n_channels = state["unet.conv_in.weight"].shape[1]
+    return {
+        "side": side,
+        "n_channels": n_channels,
+        "latent_dim": latent_dim,
+        "width": tuple(len(state[f"unet.down_blocks.{i}.resnets.0.conv1.weight"]) for i in range(n_levels)),
+        "depth": _count(state, r"unet\.down_blocks\.0\.resnets\.(\d+)\."),
+        "attention_kinds": tuple(_attention_kind(state, level) for level in range(n_levels)),
+        "learn_variance": len(state["unet.conv_out.weight"]) == 2 * n_channels,
+    }
+
+
+def _count(state: dict[str, Tensor], pattern: str) -> int:
+    found = [int(match.group(1)) for match in (re.match(pattern, name) for name in state) if match]
+    return max(found, default=-1) + 1
+
+
+def _attention_kind(state: dict[str, Tensor], level: int) -> str:
+    names = [name for name in state if name.startswith(f"unet.down_blocks.{level}.attentions.")]
+    if not names:
+        return "none"
+    return "cross" if any(".transformer_blocks." in name for name in names) else "self"
+
+
+def _converted(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the authors' weights the names and the order that they have in our networks."""
+    ours = {}
+    for name, value in state.items():
+        if name.startswith("unet."):
+            ours["denoiser." + name] = value
+            continue
+        match = re.match(r"encoder\.layers\.(\d+)\.(\d+)\.(.*)", name)
+        if match:
+            layer, part, rest = match.groups()
+            ours[f"encoder.convolutions.{3 * int(layer) + int(part)}.{rest}"] = value
+        elif name.startswith("encoder.proj."):
+            # Their logits come in pairs, bit by bit; ours all zeros' first, then all ones'.
+            kind = name.removeprefix("encoder.proj.")
+            ours[f"encoder.head.linear.{kind}"] = torch.cat([value[0::2], value[1::2]])
+        else:
+            ours[name] = value
+    return {name: value.float() if value.is_floating_point() else value for name, value in ours.items()}
+
+
+def _load(model: DiffusionAutoencoder, weights: dict[str, Tensor], path: str | os.PathLike) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise PersistenceError(
+            f"{path} does not hold the weights of the network that its shapes tell of: {error}."
+        ) from error

@@ -1,0 +1,1 @@
+"""Files: one container for arrays and plain values."""

@@ -1,0 +1,151 @@
+"""The networks' default shapes for a shape of data, and the paper's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dmzrep._base._validation import short_repr
+
+#: What the paper's experiments use, by the name of the data set: constructor parameters of
+#: `DMZEncoder`. Widths, depth, attention, code size and training settings as in the authors'
+#: published commands (github.com/exlab-research/dmz).
+PAPER_RECIPES: dict[str, dict[str, Any]] = {}
+
+_PAPER_COMMON: dict[str, Any] = {
+    "backbone": "unet",
+    "depth": 3,
+    "patch_size": 1,
+    "conditioning": "bias",
+    "code_input": "one_hot",
+    "encoder": "paper",
+    "encoder_width": 32,
+    "encoder_depth": 0,
+    "normalize_logits": False,
+    "init": "random",
+    "objective": "epsilon",
+    "learn_variance": True,
+    "noise_schedule": "cosine",
+    "n_timesteps": 1000,
+    "timestep_sampling": "loss_second_moment",
+    "temperature": 1.0,
+    "straight_through": False,
+    "marginal_entropy": 0.0,
+    "decorrelation": 0.0,
+    "kl_weight": 0.0,
+    "mmd_weight": 0.0,
+    "code_dropout": 0.0,
+    "ordered": False,
+    "prior": "uniform",
+    "batch_size": 128,
+    "learning_rate": 1e-4,
+    "final_learning_rate": 1.0,
+    # EMA 0.9999 a step at batch 128: ln 2 / -ln 0.9999 steps of half-life.
+    "ema_half_life": 128 * math.log(2.0) / -math.log(0.9999),
+    "augment": "flip",
+    "encoder_augment": None,
+}
+PAPER_RECIPES["cifar10"] = _PAPER_COMMON | {
+    "latent_dim": 16,
+    "width": (128, 256, 256, 256),
+    "attention": (16, 8),
+    "dropout": 0.3,
+    "input_perturbation": 0.15,
+}
+PAPER_RECIPES["celeba64"] = _PAPER_COMMON | {
+    "latent_dim": 64,
+    "width": (192, 384, 576, 768),
+    "attention": (32, 16, 8),
+    "dropout": 0.1,
+    "input_perturbation": 0.1,
+}
+PAPER_RECIPES["edges2handbags64"] = PAPER_RECIPES["celeba64"] | {"latent_dim": 256}
+
+#: Parameters that shape the package's own denoisers, with the values that leave them to it. A denoiser of
+#: the user's settles all of this itself.
+DENOISER_PARAMETERS: dict[str, Any] = {
+    "width": "auto",
+    "depth": "auto",
+    "attention": "auto",
+    "patch_size": "auto",
+    "conditioning": "auto",
+    "code_input": "signed",
+    "dropout": 0.0,
+}
+
+
+def paper_recipe(name: str, *, own_backbone: bool = False) -> dict[str, Any]:
+    """Give a recipe of the paper, for a denoiser of the user's without what shapes the package's own.
+
+    Raises
+    ------
+    ValueError
+        There is no such recipe.
+    """
+    if not isinstance(name, str) or name not in PAPER_RECIPES:
+        raise ValueError(
+            f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. Give one of "
+            "these as name."
+        )
+    dropped = ("backbone", *DENOISER_PARAMETERS) if own_backbone else ()
+    return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
+
+
+def default_patch_size(data_shape: tuple[int, ...]) -> int:
+    """Patch side: about 16 positions a side at the finest level."""
+    side = max(data_shape[1:])
+    return 1 if side <= 16 else 2 if side <= 40 else 4 if side <= 96 else 8
+
+
+def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, ...]:
+    """Channels at each level; more where a patch holds more numbers."""
+    first = 32 if data_shape[0] * patch_size**2 <= 16 else 64
+    side = math.ceil(max(data_shape[1:]) / patch_size)
+    return (first, 64) if side <= 20 else (first, 64, 64)
+
+
+def default_start_filters(data_shape: tuple[int, ...]) -> int:
+    """Filters of the encoder's start from views: fewer for small images, of which there are often few."""
+    return 64 if max(data_shape[1:]) > 16 else 32
+
+
+def attention_levels(
+    attention: str | tuple[int, ...], data_shape: tuple[int, ...], patch_size: int, n_levels: int
+) -> tuple[int, ...]:
+    """Levels with attention.
+
+    Parameters
+    ----------
+    attention : "auto" or tuple of int
+        Resolutions: larger sides of the feature map, in positions. ``"auto"`` is none.
+    data_shape : tuple of int
+        (channels, H, W).
+    patch_size : int
+        Pixels of a patch a side.
+    n_levels : int
+        Levels of the UNet.
+
+    Raises
+    ------
+    ValueError
+        A resolution that the network does not have.
+    """
+    multiple = patch_size * 2 ** (n_levels - 1)
+    padded = math.ceil(max(data_shape[1:]) / multiple) * multiple
+    sides = [padded // patch_size // 2**level for level in range(n_levels)]
+    if isinstance(attention, str):
+        return ()
+    unknown = [side for side in attention if side not in sides]
+    if unknown:
+        raise ValueError(
+            f"attention={tuple(attention)} names resolutions {unknown} that the network does not have; "
+            f"with patch_size={patch_size} and {n_levels} levels it has {sides}."
+        )
+    return tuple(level for level, side in enumerate(sides) if side in attention)
+
+
+def default_objective(data_shape: tuple[int, ...], patch_size: int, widths: tuple[int, ...]) -> str:
+    """``"v"``, or ``"sample"`` where the channels cannot carry a patch's noise."""
+    if len(data_shape) == 1:
+        return "v"
+    return "sample" if data_shape[0] * patch_size**2 * 4 > widths[0] else "v"

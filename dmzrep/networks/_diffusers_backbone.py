@@ -1,0 +1,297 @@
+"""UNets of the diffusers library as denoisers; that library is imported on use alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dmzrep.networks._blocks import zero_init
+from dmzrep.networks._relaxation import code_features
+
+UNETS = ("UNet2DModel", "UNet2DConditionModel")
+#: What a scheduler's "prediction_type" is called as an objective.
+OBJECTIVES = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How a network was trained.
+
+    Parameters
+    ----------
+    objective : {"epsilon", "v", "sample"} or None
+        What it predicts; None where nothing tells.
+    betas : tuple of float or None
+        Its noise schedule; None where nothing tells.
+    """
+
+    objective: str | None = None
+    betas: tuple[float, ...] | None = None
+
+
+class DiffusersBackbone(nn.Module):
+    """A UNet of diffusers as a denoiser of `DMZEncoder`, conditioned on the code.
+
+    An unconditional ``UNet2DModel`` gets a linear layer of the code beside each residual block's
+    projection of the timestep. The layers start at zero: until training changes them, the output is the
+    UNet's own. A ``UNet2DConditionModel`` sees the code as its one context token, as in the paper.
+
+    Parameters
+    ----------
+    unet : UNet2DModel or UNet2DConditionModel
+        Copied. A ``UNet2DConditionModel`` needs ``cross_attention_dim=2 * latent_dim``, and sees the columns
+        1 - z and z of each bit in turn, or ``cross_attention_dim=latent_dim``, and sees -1 and +1.
+    latent_dim : int
+        Number of bits, that of the `DMZEncoder`.
+    pretraining : Pretraining or None, default=None
+        How the UNet was trained, which `DMZEncoder.fit` then holds to; None for a UNet that was not.
+
+    Attributes
+    ----------
+    unet : UNet2DModel or UNet2DConditionModel
+        With the layers of the code in it.
+    latent_dim : int
+        Number of bits.
+    data_shape : tuple
+        (channels, H, W) of the images that the UNet was made for; None for a side that it does not tell.
+    learns_variance : bool
+        Whether it gives twice the channels, the second half for the reverse variance.
+
+    Raises
+    ------
+    ValueError
+        The UNet is of another kind, or its conditioning does not go together with `latent_dim` bits.
+
+    See Also
+    --------
+    DiffusersBackbone.from_pretrained : From a folder.
+
+    Notes
+    -----
+    diffusers is an optional dependency: ``pip install dmzrep[diffusers]``.
+
+    References
+    ----------
+    Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models", 2020 (the unconditional networks).
+    Proszewska, Malkin, Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation and
+    Representation Learning", 2025, arXiv 2506.00136 (fine-tuning them with a code).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from diffusers import UNet2DModel
+    >>> from dmzrep import DiffusersBackbone
+    >>> unet = UNet2DModel(8, 1, 1, down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
+    ...                    block_out_channels=(8,), norm_num_groups=4)
+    >>> backbone = DiffusersBackbone(unet, latent_dim=16)
+    >>> x, t, z = torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2, 16)
+    >>> torch.equal(backbone(x, t, z), unet(x, t).sample)
+    True
+    """
+
+    def __init__(self, unet: Any, latent_dim: int, *, pretraining: Pretraining | None = None):
+        super().__init__()
+        kind = type(unet).__name__
+        if kind not in UNETS:
+            raise ValueError(f"unet must be one of {UNETS} of diffusers, got {kind}.")
+        self.unet: Any = copy.deepcopy(unet)
+        self.latent_dim = int(latent_dim)
+        self.pretraining = pretraining
+        config: Any = self.unet.config
+        if config.class_embed_type is not None or config.num_class_embeds is not None:
+            raise ValueError(
+                "unet is conditional on classes, which dmzrep does not give. Use one without "
+                "class_embed_type and num_class_embeds."
+            )
+        size = config.sample_size
+        sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+        self.data_shape = (config.in_channels, *sides)
+        self.learns_variance = config.out_channels == 2 * config.in_channels
+        self.n_timesteps = 1000 if pretraining is None or not pretraining.betas else len(pretraining.betas)
+        self.code_input = "one_hot"
+        self.conditional = kind == "UNet2DConditionModel"
+        if self.conditional:
+            self._check_context(config)
+            return
+        if config.time_embedding_type != "positional":
+            raise ValueError(
+                f"unet has time_embedding_type={config.time_embedding_type!r}; 'positional' is needed, which "
+                "takes timesteps as DDPM's networks do."
+            )
+        _add_code_layers(self.unet, self.latent_dim)
+
+    def _check_context(self, config: Any) -> None:
+        width = config.cross_attention_dim
+        if width not in (self.latent_dim, 2 * self.latent_dim):
+            raise ValueError(
+                f"unet has cross_attention_dim={width}, but {self.latent_dim} bits are one token of "
+                f"{2 * self.latent_dim} columns (or {self.latent_dim}). Make the UNet with "
+                f"cross_attention_dim={2 * self.latent_dim}."
+            )
+        if config.encoder_hid_dim is not None or config.addition_embed_type is not None:
+            raise ValueError(
+                "unet has encoder_hid_dim or addition_embed_type, for text and images, which dmzrep does not "
+                "give. Use one without."
+            )
+        self.code_input = "signed" if width == self.latent_dim else "one_hot"
+
+    @classmethod
+    def from_pretrained(cls, folder: Any, latent_dim: int) -> DiffusersBackbone:
+        """Read a UNet, and how it was trained, from a folder in the format of diffusers.
+
+        Nothing is downloaded.
+
+        Parameters
+        ----------
+        folder : path-like
+            What `save_pretrained` of a pipeline (such as ``DDPMPipeline``) or of a UNet wrote. The noise
+            schedule and the kind of prediction are read from its scheduler's configuration, where there is
+            one.
+        latent_dim : int
+            Number of bits, that of the `DMZEncoder`.
+
+        Returns
+        -------
+        DiffusersBackbone
+
+        Raises
+        ------
+        ValueError
+            The folder is missing or holds something else, or its scheduler is not for discrete
+            variance-preserving diffusion.
+        """
+        folder = Path(folder)
+        inner = folder / "unet"
+        inner = inner if (inner / "config.json").is_file() else folder
+        if not (inner / "config.json").is_file():
+            raise ValueError(
+                f"{folder} is no folder with a config.json, or one in unet/, as save_pretrained of diffusers "
+                "writes. Download a model first and give the path of its folder; names of models are not "
+                "looked up."
+            )
+        kind = json.loads((inner / "config.json").read_text()).get("_class_name")
+        if kind not in UNETS:
+            raise ValueError(f"{inner} holds a {kind}; one of {UNETS} is needed.")
+        import diffusers
+
+        unet = getattr(diffusers, kind).from_pretrained(
+            str(inner), local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+        )
+        return cls(unet, latent_dim, pretraining=_read_pretraining(folder))
+
+    def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
+        """Run the UNet.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, H, W)
+            Noised images.
+        t : Tensor of shape (n,)
+            Timesteps on the scale [0, 1000).
+        z : Tensor of shape (n, latent_dim)
+            Bits or relaxed bits.
+
+        Returns
+        -------
+        Tensor of shape (n, channels, H, W), or twice the channels
+        """
+        if self.n_timesteps != 1000:
+            t = t * (self.n_timesteps / 1000.0)
+        if not self.conditional:
+            return self.unet(x, t, class_labels=z, return_dict=False)[0]
+        if self.code_input == "one_hot":
+            # The columns of a bit stand side by side, as the authors have them.
+            columns = torch.stack([1.0 - z, z], dim=2).flatten(1)
+        else:
+            columns = code_features(z, "signed")
+        return self.unet(x, t, encoder_hidden_states=columns[:, None], return_dict=False)[0]
+
+
+class _TimeColumns(nn.Module):
+    """The timestep's embedding, with room for the code's columns after it."""
+
+    def __init__(self, embedding: nn.Module, columns: int):
+        super().__init__()
+        self.embedding, self.columns = embedding, columns
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.pad(self.embedding(features), (0, self.columns))
+
+
+class _CodeColumns(nn.Module):
+    """The code's columns, with room for the timestep's embedding before them."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.width = width
+
+    def forward(self, z: Tensor) -> Tensor:
+        return F.pad(code_features(z, "one_hot"), (self.width, 0))
+
+
+class _TimeAndCode(nn.Module):
+    """A residual block's projection of the timestep's embedding, and one of the code from zero."""
+
+    def __init__(self, time: nn.Linear, columns: int):
+        super().__init__()
+        self.time, self.columns = time, columns
+        self.code = zero_init(nn.Linear(columns, time.out_features, bias=False))
+
+    def forward(self, features: Tensor) -> Tensor:
+        time, code = features.tensor_split([features.shape[1] - self.columns], dim=1)
+        return self.time(time) + self.code(code)
+
+
+def _add_code_layers(unet: Any, latent_dim: int) -> None:
+    """Let the columns of a code travel behind the timestep's embedding into every residual block.
+
+    The blocks apply their activation to the columns too, which are zeros and ones for bits, so that a
+    linear layer of them is one of the bits.
+    """
+    columns = 2 * latent_dim
+    width = unet.time_embedding.linear_2.out_features
+    blocks = [m for m in unet.modules() if isinstance(getattr(m, "time_emb_proj", None), nn.Linear)]
+    if not blocks:
+        raise ValueError("unet has no residual blocks that see the timestep, to put the code beside it.")
+    for block in blocks:
+        block.time_emb_proj = _TimeAndCode(block.time_emb_proj, columns)
+    unet.time_embedding = _TimeColumns(unet.time_embedding, columns)
+    unet.class_embedding = _CodeColumns(width)
+
+
+def _read_pretraining(folder: Path) -> Pretraining:
+    """Read how a network was trained from the scheduler beside it; empty where there is none."""
+    files = [folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        return Pretraining()
+    settings = json.loads(file.read_text())
+    kind = settings.get("_class_name")
+    if "num_train_timesteps" not in settings or not {"beta_schedule", "trained_betas"} & set(settings):
+        raise ValueError(
+            f"{file} is of a {kind}, which is not for variance-preserving diffusion in discrete time. "
+            "Give a model that was trained so, as DDPM's are."
+        )
+    from diffusers import DDPMScheduler
+
+    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
+    scheduler: Any = DDPMScheduler(**{name: settings[name] for name in names if name in settings})
+    betas = scheduler.betas.double().numpy()
+    if settings.get("rescale_betas_zero_snr") or not np.all((betas > 0.0) & (betas < 1.0)):
+        raise ValueError(
+            f"{file} has a noise schedule that ends without any signal, which dmzrep's samplers do not take."
+        )
+    prediction = settings.get("prediction_type", "epsilon")
+    if prediction not in OBJECTIVES:
+        raise ValueError(
+            f"{file} has prediction_type={prediction!r}; one of {tuple(OBJECTIVES)} is possible."
+        )
+    return Pretraining(OBJECTIVES[prediction], tuple(betas.tolist()))

@@ -1,0 +1,209 @@
+"""The diffusion autoencoder: an encoder to binary codes and a denoiser conditioned on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dmzrep.networks._custom_backbone import OWN
+from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
+from dmzrep.networks._mlp import ResidualMLP
+from dmzrep.networks._unet import UNet
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that fixes the networks' shapes; plain values, so that it can be a JSON file.
+
+    Parameters
+    ----------
+    data_shape : tuple of int
+        (channels, H, W) of an image or (features,) of a vector.
+    latent_dim : int
+        Number of bits.
+    backbone : {"unet", "mlp", "own"}
+        Kind of denoiser; ``"own"`` is a module of the user's, which settings of the denoiser say nothing of.
+    widths : tuple of int
+        Channels at each level of the UNet, or one number: hidden features of the MLP.
+    depth : tuple of int
+        Residual blocks at each level of the UNet, down and up, or one number: blocks of the MLP.
+    attention_levels : tuple of int
+        Levels of the UNet with attention.
+    patch_size : int
+        Pixels of a patch a side.
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none", "own"}
+        How the code enters the denoiser.
+    code_input : {"signed", "one_hot"}
+        Columns with which the code enters.
+    dropout : float
+        Dropout rate of the denoiser.
+    learn_variance : bool
+        Twice the output channels, for the reverse variance.
+    encoder_width : int
+        Channels after the encoder's first convolution, or hidden features of an MLP.
+    encoder_depth : int
+        Residual convolutions after each strided convolution of the encoder.
+    encoder_norm : {"batch", "group"}
+        Normalisation in the convolutional encoder.
+    start : {"values", "contrast", "responses"} or None
+        What the encoder's linear branch sees, which is set from data; None for no such branch.
+    paired_logits : bool
+        Two encoder outputs a bit.
+    normalize_logits : bool
+        Batch normalisation of the logits.
+    encoder_slope : float
+        Slope of the convolutional encoder's activation below zero.
+    module : str or None
+        What `dmzrep.networks._custom_backbone.describe_backbone` says of a denoiser of the user's.
+    """
+
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    backbone: str
+    widths: tuple[int, ...]
+    depth: tuple[int, ...]
+    attention_levels: tuple[int, ...] = ()
+    patch_size: int = 1
+    conditioning: str = "bias"
+    code_input: str = "signed"
+    dropout: float = 0.0
+    learn_variance: bool = False
+    encoder_width: int = 32
+    encoder_depth: int = 0
+    encoder_norm: str = "batch"
+    start: str | None = None
+    paired_logits: bool = False
+    normalize_logits: bool = False
+    encoder_slope: float = 0.2
+    module: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as a dictionary of JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """Rebuild from `to_dict`'s result, also after JSON turned tuples into lists."""
+        names = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - names)
+        if unknown:
+            raise ValueError(f"Unknown network settings {unknown}; known are {sorted(names)}.")
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
+
+
+def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
+    """Build the denoiser that `config` describes; one of the user's has to be given, and is not built."""
+    if config.backbone == OWN:
+        raise ValueError(f"The denoiser is a module of the user's, {config.module}, and has to be given.")
+    channels = config.data_shape[0]
+    out = channels * (2 if config.learn_variance else 1)
+    if config.backbone == "mlp":
+        return ResidualMLP(
+            channels,
+            out,
+            config.latent_dim,
+            width=config.widths[0],
+            depth=config.depth[0],
+            conditioning=config.conditioning,
+            code_input=config.code_input,
+            dropout=config.dropout,
+        )
+    return UNet(
+        channels,
+        out,
+        config.latent_dim,
+        config.widths,
+        depth=(config.depth[0], config.depth[-1]),
+        attention_levels=config.attention_levels,
+        conditioning=config.conditioning,
+        code_input=config.code_input,
+        patch_size=config.patch_size,
+        dropout=config.dropout,
+        image_size=(config.data_shape[1], config.data_shape[2]),
+    )
+
+
+def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
+    """Build the encoder that `config` describes."""
+    if len(config.data_shape) == 1:
+        return MLPEncoder(
+            config.data_shape,
+            config.latent_dim,
+            width=config.encoder_width,
+            start=config.start,
+            normalize_logits=config.normalize_logits,
+        )
+    return ConvEncoder(
+        config.data_shape,  # type: ignore[arg-type]
+        config.latent_dim,
+        width=config.encoder_width,
+        depth=config.encoder_depth,
+        norm=config.encoder_norm,
+        paired=config.paired_logits,
+        start=config.start,
+        normalize_logits=config.normalize_logits,
+        slope=config.encoder_slope,
+    )
+
+
+class DiffusionAutoencoder(nn.Module):
+    """An encoder x -> logits of bits, and a denoiser (x_t, t, z) -> prediction.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Shapes of both networks.
+    denoiser : nn.Module, optional
+        A denoiser of the user's, called as ``denoiser(x_t, t, z)``; None builds the one of `config`.
+
+    References
+    ----------
+    Proszewska, Malkin, Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
+    and Representation Learning", 2025 (arXiv 2506.00136).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
+    >>> config = NetworkConfig((1, 8, 8), 16, "unet", (16,), (1, 1))
+    >>> model = DiffusionAutoencoder(config)
+    >>> model.encode(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(self, config: NetworkConfig, denoiser: nn.Module | None = None):
+        super().__init__()
+        self.config = config
+        self.encoder: ConvEncoder | MLPEncoder = build_encoder(config)
+        self.denoiser: nn.Module = build_denoiser(config) if denoiser is None else denoiser
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map data in model units to logits of shape (n, latent_dim)."""
+        return self.encoder(x)
+
+    def forward(self, x_t: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
+        """Run the denoiser."""
+        return self.denoiser(x_t, t, z)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Number of parameters of the encoder and of the denoiser."""
+        return {
+            "encoder": sum(p.numel() for p in self.encoder.parameters()),
+            "denoiser": sum(p.numel() for p in self.denoiser.parameters()),
+        }
+
+
+def place(model: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
+    """Move a model to a device, laid out in memory as runs fastest there."""
+    model.to(device)
+    model.to(memory_format=memory_format(model.config))  # type: ignore[call-overload]
+    return model
+
+
+def memory_format(config: NetworkConfig) -> torch.memory_format:
+    """Memory layout in which the networks run fastest: channels last for images."""
+    return torch.channels_last if len(config.data_shape) == 3 else torch.contiguous_format

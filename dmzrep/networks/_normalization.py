@@ -1,0 +1,292 @@
+"""Normalisation: of groups of channels, with scale, shift and activation in one piece; and of batches."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: One value a channel: scale and shift, each of shape (n, channels).
+ScaleShiftPair = tuple[Tensor, Tensor]
+#: Numbers that the CPU works on at a time: few enough for its cache, enough to share among its cores.
+CHUNK = 2**20
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation with groups of at least four channels, at most 32 groups."""
+    return nn.GroupNorm(math.gcd(channels, max(1, min(32, channels // 4))), channels)
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation of rows, or of every position of their feature maps.
+
+    In training, statistics may be those of a batch of which this process has a share.
+
+    Attributes
+    ----------
+    total : callable or None
+        Sums a tensor over the processes that share the batch, in place; None for one process.
+
+    References
+    ----------
+    Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.networks._normalization import BatchNorm
+    >>> h = BatchNorm(3)(torch.randn(16, 3, 4, 4) + 5.0)
+    >>> bool(h.mean().abs() < 1e-5)
+    True
+    """
+
+    total: Callable[[Tensor], Any] | None = None
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Rows of numbers, or of feature maps of any dimension."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, ...) to the same shape."""
+        if self.total is None or not self.training:
+            return super().forward(x)
+        h, statistics = _SharedBatchNorm.apply(
+            x, self.weight, self.bias, self.running_mean, self.eps, self.total
+        )
+        mean, variance, count = statistics
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            share = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance * count / (count - 1.0), share)
+        return h
+
+
+class _SharedBatchNorm(torch.autograd.Function):
+    """Batch normalisation by statistics of the rows of several processes; gives these statistics too.
+
+    Each way there is one sum over processes: of the rows, their squares and their number, and of the
+    gradients and their products with the normalised rows.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        centre: Tensor,
+        eps: float,
+        total: Callable[[Tensor], Any],
+    ) -> tuple[Tensor, Tensor]:
+        rows = _positions(x)
+        # Near the mean, where a variance from sums of squares loses no digits.
+        centred = rows - centre
+        sums = torch.stack([centred.sum(0), (centred * centred).sum(0), torch.full_like(centre, len(rows))])
+        total(sums)
+        mean, squares, count = sums[0] / sums[2], sums[1] / sums[2], sums[2]
+        variance = (squares - mean * mean).clamp_(min=0.0)
+        inverse = (variance + eps).rsqrt()
+        scale = inverse if weight is None else inverse * weight
+        shift = -mean * scale if bias is None else torch.addcmul(bias, mean, scale, value=-1.0)
+        mean = mean + centre
+        result = torch.addcmul(shift, centred, scale, out=centred).to(x.dtype)
+        statistics = torch.stack([mean, variance, count])
+        ctx.save_for_backward(x, mean, inverse, scale, count)
+        ctx.total, ctx.affine = total, weight is not None
+        ctx.mark_non_differentiable(statistics)
+        return _like(result, x), statistics
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, mean, inverse, scale, count = ctx.saved_tensors
+        centred, gradient = _positions(x) - mean, _positions(gradients[0]).float()
+        sums = torch.stack([gradient.sum(0), (gradient * centred).sum(0).mul_(inverse)])
+        # Those of weight and bias are summed over processes with all others.
+        own = sums.clone() if ctx.affine else None
+        ctx.total(sums)
+        sums.mul_(scale / count).neg_()
+        slope = sums[1] * inverse
+        result = torch.addcmul(sums[0], centred, slope, out=centred).addcmul_(gradient, scale)
+        of_bias, of_weight = (None, None) if own is None else own
+        return _like(result.to(x.dtype), x), of_weight, of_bias, None, None, None
+
+
+def _positions(x: Tensor) -> Tensor:
+    """View rows of numbers, or channels-last maps, as (positions of all rows, channels)."""
+    return x.movedim(1, -1).reshape(-1, x.shape[1])
+
+
+def _like(positions: Tensor, x: Tensor) -> Tensor:
+    """Undo `_positions`."""
+    return positions.view(len(x), *x.shape[2:], x.shape[1]).movedim(-1, 1)
+
+
+def normalise(
+    norm: nn.GroupNorm, x: Tensor, *modulations: ScaleShiftPair | None, activate: bool = False
+) -> Tensor:
+    """Apply a group normalisation, then scales and shifts, then SiLU if asked.
+
+    Parameters
+    ----------
+    norm : nn.GroupNorm
+        Gives groups, weight and bias.
+    x : Tensor of shape (n, channels, H, W)
+        A feature map.
+    *modulations : tuple of two Tensor of shape (n, channels), or None
+        Each (scale, shift) is applied in turn as ``h * (1 + scale) + shift``; None is left out.
+    activate : bool, default=False
+        Whether SiLU follows.
+
+    Returns
+    -------
+    Tensor of shape (n, channels, H, W)
+        In x's dtype.
+
+    Notes
+    -----
+    PyTorch's group normalisation of channels-last maps is slow on CPUs, above all in bf16, where it took a
+    third of a training step (`benchmarks/training_speed.py`). `_Normalisation` sums over positions
+    instead, in float32, which is fast.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.networks._normalization import group_norm, normalise
+    >>> h = normalise(group_norm(8), torch.randn(2, 8, 4, 4) + 5.0)
+    >>> bool(h.mean().abs() < 1e-5)
+    True
+    """
+    weight, bias = norm.weight[None], norm.bias[None]
+    for modulation in modulations:
+        if modulation is not None:
+            factor = 1.0 + modulation[0]
+            weight, bias = weight * factor, torch.addcmul(modulation[1], bias, factor)
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _Normalisation.apply(x, weight, bias, norm.num_groups, norm.eps, activate)
+    h = F.group_norm(x, norm.num_groups, eps=norm.eps)
+    h = torch.addcmul(bias[:, :, None, None], h, weight[:, :, None, None]).to(x.dtype)
+    return F.silu(h) if activate else h
+
+
+class _Normalisation(torch.autograd.Function):
+    """SiLU(weight * (x - mean) / deviation + bias), with weight and bias of shape (1 or n, channels).
+
+    Everything in between is worked out in place, since fresh memory costs more than the arithmetic, for as
+    many images at a time as `CHUNK` holds.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, activate: bool
+    ) -> Tensor:
+        rows = _rows(x)
+        _, positions, channels = rows.shape
+        shape, count = (-1, groups, channels // groups), positions * (channels // groups)
+        weight, bias = weight.view(shape), bias.view(shape)
+        wide_type = torch.promote_types(x.dtype, torch.float32)
+        result, saved = torch.empty_like(rows), []
+        for part in _parts(rows):
+            wide = _widened(rows[part], wide_type, 0)
+            scratch = torch.mul(wide, wide, out=_buffer(1, wide.shape, wide_type))
+            mean = wide.sum(1).view(shape).sum(2, keepdim=True).div_(count)
+            inverse = scratch.sum(1).view(shape).sum(2, keepdim=True).div_(count)
+            inverse.addcmul_(mean, mean, value=-1.0).clamp_min_(0.0).add_(eps).rsqrt_()
+            scale = inverse * _of(weight, part)
+            shift = torch.addcmul(_of(bias, part), mean, scale, value=-1.0)
+            h = torch.addcmul(shift.view(-1, 1, channels), wide, scale.view(-1, 1, channels), out=scratch)
+            result[part] = F.silu(h, inplace=True) if activate else h
+            saved += [mean, inverse, scale, shift]
+        ctx.save_for_backward(rows, weight, *saved)
+        ctx.activate, ctx.shared = activate, (len(weight) == 1, len(bias) == 1)
+        return _map(result, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        rows, weight, *saved = ctx.saved_tensors
+        _, positions, channels = rows.shape
+        shape, count = (-1, *weight.shape[1:]), positions * weight.shape[2]
+        above, result, of_weight, of_bias = _rows(gradients[0]), torch.empty_like(rows), [], []
+        for i, part in enumerate(_parts(rows)):
+            mean, inverse, scale, shift = saved[4 * i : 4 * i + 4]
+            wide, gradient = _widened(rows[part], scale.dtype, 0), _widened(above[part], scale.dtype, 1)
+            spread = (len(wide), 1, channels)
+            scratch = _buffer(2, wide.shape, scale.dtype)
+            if ctx.activate:
+                torch.addcmul(shift.view(spread), wide, scale.view(spread), out=scratch)
+                silued = _buffer(1, wide.shape, scale.dtype)
+                gradient = torch.ops.aten.silu_backward(gradient, scratch, grad_input=silued)
+            torch.mul(gradient, wide, out=scratch)
+            bias_part = gradient.sum(1).view(shape)
+            weight_part = scratch.sum(1).view(shape)
+            weight_part.addcmul_(mean, bias_part, value=-1.0).mul_(inverse)
+            # With y = (x - mean) inverse and g the gradient times weight, x's gradient is
+            # inverse (g - mean of g - y mean of g y), means over a group: linear in the gradient and x.
+            part_weight = _of(weight, part)
+            slope = (weight_part * part_weight).sum(2, keepdim=True).mul_(inverse).mul_(inverse)
+            slope.div_(-count)
+            offset = (bias_part * part_weight).sum(2, keepdim=True).mul_(inverse).div_(-count)
+            offset.addcmul_(mean, slope, value=-1.0)
+            offset, slope = (v.expand_as(scale).reshape(spread) for v in (offset, slope))
+            torch.addcmul(offset, wide, slope, out=scratch)
+            result[part] = scratch.addcmul_(gradient, scale.view(spread))
+            of_weight.append(weight_part.view(-1, channels))
+            of_bias.append(bias_part.view(-1, channels))
+        sums = [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in (of_weight, of_bias)]
+        sums = [s.sum(0, keepdim=True) if shared else s for s, shared in zip(sums, ctx.shared, strict=True)]
+        return _map(result, gradients[0]), *sums, None, None, None
+
+
+def _parts(rows: Tensor) -> list[slice]:
+    """Slices of the images, of at most `CHUNK` numbers unless one image has more."""
+    size = max(1, CHUNK // rows[0].numel())
+    return [slice(start, start + size) for start in range(0, len(rows), size)]
+
+
+class _Buffers(threading.local):
+    """A thread's buffers, by place and dtype."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[int, torch.dtype], Tensor] = {}
+
+
+_BUFFERS = _Buffers()
+
+
+def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Memory that every call in a thread uses again: it stays in the cache, and nobody need clear it."""
+    numbers = math.prod(shape)
+    held = _BUFFERS.held.get((place, dtype))
+    if held is None or held.numel() < numbers:
+        with torch.inference_mode(False):  # A tensor of inference mode could not be written to in training.
+            held = torch.empty(max(numbers, CHUNK), dtype=dtype)
+        _BUFFERS.held[place, dtype] = held
+    return held[:numbers].view(shape)
+
+
+def _widened(values: Tensor, dtype: torch.dtype, place: int) -> Tensor:
+    """Values in another dtype, in a buffer."""
+    return values if values.dtype == dtype else _buffer(place, values.shape, dtype).copy_(values)
+
+
+def _of(values: Tensor, part: slice) -> Tensor:
+    """Rows of a part, of values that may be the same for all."""
+    return values if len(values) == 1 else values[part]
+
+
+def _rows(x: Tensor) -> Tensor:
+    """View a channels-last map as (n, positions, channels); other maps are copied."""
+    return x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1])
+
+
+def _map(rows: Tensor, like: Tensor) -> Tensor:
+    """Undo `_rows`."""
+    n, channels, height, width = like.shape
+    return rows.view(n, height, width, channels).permute(0, 3, 1, 2)

@@ -1,0 +1,190 @@
+"""Each bit given all the bits before it."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy.special import expit, logit
+from sklearn.utils._param_validation import StrOptions
+
+from dmzrep._base._random import draw_seed
+from dmzrep._base._validation import Interval, check_learning_rate, integers_from
+from dmzrep.priors._base import CodePrior, in_blocks, smoothed_mean
+from dmzrep.priors._masked_network import MaskedNetwork, train, unit_places
+
+#: Rows below which nothing can be held out: bits are taken as independent.
+FEWEST_ROWS = 20
+#: Rows held out at least, up to half of them; a tenth of many is more.
+HELD_OUT_ROWS = 50
+
+
+class AutoregressivePrior(CodePrior):
+    """A network that gives the probability of each bit given the ones before it (MADE).
+
+    Trained on the CPU by maximum likelihood, from independent bits as its start. A tenth of the rows, or
+    50 up to half of them, is held out and says when to stop. Where the gain on independent bits is within
+    its standard error, or there are fewer than 20 rows, bits are independent. Logits are cut at
+    ``log(2 n_rows + 1)``, where a bit that never changes stands with half a count added to each side.
+
+    Parameters
+    ----------
+    n_hidden : "auto" or int, default="auto"
+        Hidden units of a layer. ``"auto"`` is 8 for each bit, at most 512; 0 leaves a logistic
+        regression of each bit on the ones before it.
+    n_layers : int, default=2
+        Hidden layers, at least 1.
+    max_iter : int, default=12
+        Epochs at most, in steps of 256 rows, or of fewer so that an epoch has 32 steps. 50,000 codes of
+        64 bits take about 20 s on one core, and a third of that with a single layer.
+    learning_rate : float, default=3e-3
+        Peak learning rate of Adam.
+    n_iter_no_change : int, default=5
+        Epochs without a gain on the held-out rows after which training stops.
+    random_state : int, RandomState or None, default=0
+        Decides the held-out rows, the start and the order of rows. The same integer gives the same
+        prior on the same machine with the same number of threads.
+
+    Attributes
+    ----------
+    input_weights_, input_bias_, hidden_weights_, hidden_bias_, output_weights_ : ndarray, float32
+        The masked network, of shapes (n_hidden, latent_dim), (n_hidden,), (n_layers - 1, n_hidden,
+        n_hidden), (n_layers - 1, n_hidden) and (latent_dim, n_hidden). Bits enter as -1 and 1.
+    direct_weights_ : ndarray of shape (latent_dim, latent_dim), float32
+        What each bit adds to the logits of later ones.
+    bias_ : ndarray of shape (latent_dim,)
+        Logits without the other bits.
+    bound_ : ndarray of shape (), float64
+        Size at which logits are cut.
+
+    References
+    ----------
+    Germain, Gregor, Murray, Larochelle, "MADE: Masked Autoencoder for Distribution Estimation", 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.priors import AutoregressivePrior
+    >>> bits = np.random.default_rng(0).integers(0, 2, (500, 3))
+    >>> bits[:, 2] = bits[:, 0] ^ bits[:, 1]
+    >>> prior = AutoregressivePrior().fit(bits)
+    >>> bool(prior.log_prob([[1, 0, 1]])[0] > prior.log_prob([[1, 0, 0]])[0] + 2.0)
+    True
+    """
+
+    name = "autoregressive"
+    state_names = (
+        "input_weights_",
+        "input_bias_",
+        "hidden_weights_",
+        "hidden_bias_",
+        "output_weights_",
+        "direct_weights_",
+        "bias_",
+        "bound_",
+    )
+    _parameter_constraints: ClassVar[dict] = {
+        "n_hidden": [StrOptions({"auto"}), integers_from(0)],
+        "n_layers": [integers_from(1)],
+        "max_iter": [integers_from(1)],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [integers_from(1)],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_hidden="auto",
+        *,
+        n_layers=2,
+        max_iter=12,
+        learning_rate=3e-3,
+        n_iter_no_change=5,
+        random_state=0,
+    ):
+        self.n_hidden = n_hidden
+        self.n_layers = n_layers
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.n_iter_no_change = n_iter_no_change
+        self.random_state = random_state
+
+    def _fit(self, bits: np.ndarray) -> None:
+        seed = draw_seed(self.random_state)
+        self.bound_ = np.array(math.log(2.0 * len(bits) + 1.0))
+        arrays = self._trained(bits, seed) if len(bits) >= FEWEST_ROWS else None
+        if arrays is None:
+            bias = logit(smoothed_mean(bits))
+            independent = MaskedNetwork(bits.shape[1], 0, 1, bias, torch.Generator())
+            arrays = independent.arrays() | {"bias": bias}
+        for name, array in arrays.items():
+            setattr(self, f"{name}_", array)
+
+    def _trained(self, bits: np.ndarray, seed: int) -> dict[str, np.ndarray] | None:
+        order = np.random.default_rng(seed).permutation(len(bits))
+        n_held_out = max(len(bits) // 10, min(HELD_OUT_ROWS, len(bits) // 2))
+        held_out, kept = bits[order[:n_held_out]], bits[order[n_held_out:]]
+        generator = torch.Generator().manual_seed(seed)
+        latent_dim = bits.shape[1]
+        n_hidden = min(512, 8 * latent_dim) if self.n_hidden == "auto" else self.n_hidden
+        # A caller may have switched gradients off.
+        with torch.inference_mode(False), torch.enable_grad():
+            start = logit(smoothed_mean(kept))
+            network = MaskedNetwork(latent_dim, n_hidden, self.n_layers, start, generator)
+            return train(
+                network,
+                kept,
+                held_out,
+                max_iter=self.max_iter,
+                learning_rate=check_learning_rate(self.learning_rate),
+                n_iter_no_change=self.n_iter_no_change,
+                bound=float(self.bound_),
+                generator=generator,
+            )
+
+    def _weights(self) -> list[np.ndarray]:
+        """Weights and bias of each hidden layer, then output and direct weights, as float64."""
+        hidden = zip(self.hidden_weights_, self.hidden_bias_, strict=True)
+        layers = [self.input_weights_, self.input_bias_, *(array for pair in hidden for array in pair)]
+        return [a.astype(np.float64) for a in [*layers, self.output_weights_, self.direct_weights_]]
+
+    def _cut(self, logits: np.ndarray) -> np.ndarray:
+        return np.clip(logits, -float(self.bound_), float(self.bound_))
+
+    def _log_prob(self, bits: np.ndarray) -> np.ndarray:
+        *layers, output, direct = self._weights()
+
+        def of_block(block: np.ndarray) -> np.ndarray:
+            signs = 2.0 * block - 1.0
+            units = signs
+            for weights, bias in zip(layers[::2], layers[1::2], strict=True):
+                units = np.maximum(units @ weights.T + bias, 0.0)
+            logits = self._cut(signs @ direct.T + units @ output.T + self.bias_)
+            return -np.logaddexp(0.0, -signs * logits).sum(axis=1)
+
+        return in_blocks(of_block, bits)
+
+    def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        *layers, output, direct = self._weights()
+        places = unit_places(len(self.input_bias_), self.n_features_in_)
+
+        def of_block(block: np.ndarray) -> np.ndarray:
+            signs: np.ndarray = np.zeros(block.shape)
+            units: list[np.ndarray] = [np.zeros((len(block), len(places))) for _ in layers[::2]]
+            for bit in range(block.shape[1]):
+                # Only the units of this place are new; what they see is known by now.
+                begin, end = np.searchsorted(places, [bit, bit + 1])
+                seen, n_seen = signs, bit
+                for out, weights, bias in zip(units, layers[::2], layers[1::2], strict=True):
+                    new = seen[:, :n_seen] @ weights[begin:end, :n_seen].T + bias[begin:end]
+                    out[:, begin:end] = np.maximum(new, 0.0)
+                    seen, n_seen = out, end
+                logits = signs[:, :bit] @ direct[bit, :bit] + seen[:, :n_seen] @ output[bit, :n_seen]
+                probability = expit(self._cut(logits + self.bias_[bit]))
+                signs[:, bit] = np.where(block[:, bit] < probability, 1.0, -1.0)
+            return signs > 0.0
+
+        return in_blocks(of_block, uniform)

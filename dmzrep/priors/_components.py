@@ -1,0 +1,67 @@
+"""Mixtures whose components have independent bits: what several priors compute of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dmzrep.priors._base import in_blocks
+
+
+def log_joint(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
+    """Log-probability of each code together with each component.
+
+    Parameters
+    ----------
+    bits : ndarray of shape (n, latent_dim), float
+        Zeros and ones.
+    probabilities : ndarray of shape (n_components, latent_dim)
+        Probability of a one in each component, inside (0, 1).
+    log_weights : ndarray of shape (n_components,)
+        Log-share of each component.
+
+    Returns
+    -------
+    ndarray of shape (n, n_components)
+        In nats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.priors._components import log_joint
+    >>> np.exp(log_joint(np.array([[1.0, 0.0]]), np.array([[0.5, 0.2]]), np.zeros(1))).round(3).tolist()
+    [[0.4]]
+    """
+    if_zero = np.log1p(-probabilities)
+    return bits @ (np.log(probabilities) - if_zero).T + (if_zero.sum(axis=1) + log_weights)
+
+
+def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
+    """Log-probability of each code, shape (n,), in nats; parameters as of `log_joint`."""
+    if_zero = np.log1p(-probabilities)
+    slopes = np.ascontiguousarray((np.log(probabilities) - if_zero).T)
+    offsets = if_zero.sum(axis=1) + log_weights
+
+    def of_block(block: np.ndarray) -> np.ndarray:
+        joint = block @ slopes
+        joint += offsets
+        largest = joint.max(axis=1)
+        joint -= largest[:, None]
+        # In place: there may be tens of thousands of components.
+        return largest + np.log(np.exp(joint, out=joint).sum(axis=1))
+
+    return in_blocks(of_block, bits)
+
+
+def pick(uniform: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Turn uniform numbers in [0, 1) into components, each as often as its weight says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.priors._components import pick
+    >>> pick(np.array([0.0, 0.2, 0.3, 0.99]), np.array([1.0, 3.0])).tolist()
+    [0, 0, 1, 1]
+    """
+    cumulative = np.cumsum(weights)
+    component = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return np.minimum(component, len(cumulative) - 1)

@@ -1,0 +1,93 @@
+"""A mixture of independent bits."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import logsumexp
+
+from dmzrep._base._random import numpy_generator
+from dmzrep._base._validation import Interval, integers_from
+from dmzrep.priors._base import CodePrior, smoothed_mean
+from dmzrep.priors._components import log_joint, mixture_log_prob, pick
+
+
+class MixturePrior(CodePrior):
+    """A mixture of components with independent bits, fitted by expectation-maximisation.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Components; at most a tenth of the rows are used.
+    max_iter : int, default=100
+        EM iterations at most.
+    tol : float, default=1e-4
+        Gain in mean log-likelihood, in nats, below which EM stops.
+    random_state : int, RandomState or None, default=0
+        Seed of the start.
+
+    Attributes
+    ----------
+    log_weights_ : ndarray of shape (n_components,)
+        Log-share of each component.
+    probabilities_ : ndarray of shape (n_components, latent_dim)
+        Probability of a one in each component.
+
+    References
+    ----------
+    Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.3.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.priors import MixturePrior
+    >>> bits = np.repeat([[0, 0, 0], [1, 1, 1]], 100, axis=0)
+    >>> prior = MixturePrior(n_components=2).fit(bits)
+    >>> bool(prior.log_prob([[1, 1, 1]])[0] > prior.log_prob([[1, 0, 1]])[0])
+    True
+    """
+
+    name = "mixture"
+    state_names = ("log_weights_", "probabilities_")
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [integers_from(1)],
+        "max_iter": [integers_from(1)],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=0):
+        self.n_components = n_components
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def _fit(self, bits: np.ndarray) -> None:
+        n_components = max(1, min(self.n_components, len(bits) // 10))
+        random = numpy_generator(self.random_state)
+        centres = bits[random.permutation(len(bits))[:n_components]]
+        self.probabilities_ = 0.25 + 0.5 * centres
+        self.log_weights_ = np.full(n_components, -np.log(n_components))
+        previous = -np.inf
+        for _ in range(self.max_iter):
+            joint = log_joint(bits, self.probabilities_, self.log_weights_)
+            total = logsumexp(joint, axis=1)
+            responsibilities = np.exp(joint - total[:, None])
+            self.probabilities_ = smoothed_mean(bits, responsibilities)
+            weights = responsibilities.sum(axis=0) + 0.5
+            self.log_weights_ = np.log(weights / weights.sum())
+            if total.mean() - previous < self.tol:
+                break
+            previous = total.mean()
+
+    def _log_prob(self, bits: np.ndarray) -> np.ndarray:
+        return mixture_log_prob(bits, self.probabilities_, self.log_weights_)
+
+    def _n_uniform(self) -> int:
+        return self.n_features_in_ + 1
+
+    def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        component = pick(uniform[:, 0], np.exp(self.log_weights_))
+        return uniform[:, 1:] < self.probabilities_[component]

@@ -1,0 +1,141 @@
+"""One attribute's linear model of codes: fitted by scikit-learn, kept as weights of the codes' own units."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from dmzrep._base._validation import short_repr
+from dmzrep.codes._labels import Target
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """Scores that are linear in codes.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_scores, latent_dim), float64
+        One row for a binary or continuous attribute, else one for each class.
+    intercepts : ndarray of shape (n_scores,), float64
+        What is added.
+    classes : ndarray or None
+        None for a continuous attribute.
+    n_iter : int, default=1
+        Iterations of the solver.
+    converged : bool, default=True
+        Whether it ended before its limit.
+    """
+
+    weights: np.ndarray
+    intercepts: np.ndarray
+    classes: np.ndarray | None
+    n_iter: int = 1
+    converged: bool = True
+
+    def scores(self, Z: np.ndarray) -> np.ndarray:
+        """Log odds, logits or values: shape (n,) from one row of weights, else (n, n_classes)."""
+        scores = Z @ self.weights.T + self.intercepts
+        return scores[:, 0] if len(self.weights) == 1 else scores
+
+    def probabilities(self, Z: np.ndarray) -> np.ndarray:
+        """Probability of each class, shape (n, n_classes)."""
+        scores = self.scores(Z)
+        if scores.ndim == 2:
+            return softmax(scores, axis=1)
+        return np.column_stack([expit(-scores), expit(scores)])
+
+    def predict(self, Z: np.ndarray) -> np.ndarray:
+        """Values, or the most probable classes."""
+        scores = self.scores(Z)
+        if self.classes is None:
+            return scores
+        return self.classes[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0.0).astype(int)]
+
+    def direction(self, label: Any, name: Any) -> np.ndarray:
+        """Unit vector along which the score of a class, or the value, grows fastest."""
+        weights = self.weights[0]
+        if label is not None or len(self.weights) > 1:
+            if self.classes is None:
+                raise ValueError(f"Attribute {name!r} is continuous and has no classes; leave label out.")
+            classes = self.classes.tolist()
+            if not isinstance(label, Hashable) or label not in classes:
+                raise ValueError(
+                    f"label must be one of the classes {classes} of {name!r}, got {short_repr(label)}."
+                )
+            chosen = classes.index(label)
+            if len(self.weights) > 1:
+                weights = self.weights[chosen] - np.delete(self.weights, chosen, axis=0).mean(axis=0)
+            elif chosen == 0:
+                weights = -weights
+        length = np.linalg.norm(weights)
+        return weights / length if length > 0.0 else np.zeros_like(weights)
+
+    def score(self, Z: np.ndarray, target: Target) -> float:
+        """Accuracy, or R squared, on the rows whose value is known."""
+        predicted, true = self.predict(Z)[target.known], target.values[target.known]
+        if self.classes is None:
+            total, rest = np.square(true - true.mean()).sum(), np.square(true - predicted).sum()
+            return float(1.0 - rest / total) if total > 0.0 else float(rest == 0.0)
+        if target.classes is None:
+            raise ValueError(f"y of attribute {target.name!r} is continuous, but classes were fitted.")
+        return float(np.mean(predicted == target.classes[true]))
+
+
+def fit_linear_map(
+    Z: np.ndarray,
+    target: Target,
+    rows: np.ndarray | None = None,
+    *,
+    C: float = 1.0,
+    scale: bool = False,
+    class_weight: Any = None,
+    max_iter: int = 1000,
+) -> LinearMap:
+    """Fit one attribute on the rows whose value is known.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, latent_dim)
+        Codes.
+    target : Target
+        Values of n rows; at least two classes among the rows used, unless continuous.
+    rows : ndarray of int, optional
+        Fit on these rows only.
+    C, scale, class_weight, max_iter
+        As in `LinearProbe`.
+
+    Returns
+    -------
+    LinearMap
+    """
+    used = np.flatnonzero(target.known) if rows is None else rows[target.known[rows]]
+    codes, values = Z[used], target.values[used]
+    centre, spread = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
+    if scale:
+        centre, spread = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
+        # A column that never changes says nothing; dividing by its rounding error would make it loud.
+        spread[spread <= 10.0 * np.finfo(codes.dtype).eps * np.abs(centre)] = 1.0
+        codes = ((codes - centre) / spread).astype(codes.dtype)
+    if target.classes is None:
+        model = Ridge(alpha=1.0 / C).fit(codes, values)
+        weights, intercepts, classes, n_iter = model.coef_[None], np.array([model.intercept_]), None, 1
+        converged = True
+    else:
+        labels = target.classes[values]
+        with warnings.catch_warnings():
+            # Said once for all attributes by who called.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = LogisticRegression(C=C, class_weight=class_weight, max_iter=max_iter).fit(codes, labels)
+        weights, intercepts, classes = model.coef_, model.intercept_, model.classes_
+        n_iter = int(np.max(model.n_iter_))
+        converged = n_iter < max_iter
+    weights = weights.astype(np.float64) / spread
+    return LinearMap(weights, intercepts - weights @ centre, classes, n_iter, converged)

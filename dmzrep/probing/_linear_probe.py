@@ -1,0 +1,388 @@
+"""The estimator: a linear model of codes for one attribute or many."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import ClassifierTags, RegressorTags, Tags
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep._base._validation import (
+    Interval,
+    check_magnitude,
+    check_n_jobs,
+    integers_from,
+    validated,
+)
+from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
+from dmzrep.probing._linear_map import LinearMap, fit_linear_map
+from dmzrep.probing._outputs import join_columns, named_table
+
+
+def _has_classes(probe: LinearProbe) -> bool:
+    """Whether a probe gives probabilities: it classifies something, or may once it is fitted."""
+    if not hasattr(probe, "attributes_"):
+        return probe.task != "regression"
+    return any(one.classes is not None for one in probe._maps)
+
+
+class LinearProbe(BaseEstimator):
+    """Linear classifier or regressor on codes, for one attribute or several at once.
+
+    How well a linear model reads an attribute off a code tells how openly the code holds it. Each
+    attribute has a model of its own, logistic regression or ridge regression with an L2 penalty; rows
+    whose label is NaN (None, NA) are left out for that attribute only.
+
+    Parameters
+    ----------
+    task : {"auto", "classification", "regression"}, default="auto"
+        What the labels are. ``"auto"`` decides for each attribute: values that are not whole numbers
+        are continuous, all others are classes.
+    C : float, default=1.0
+        Inverse strength of the penalty, as in scikit-learn's `LogisticRegression`; ridge regression
+        takes ``alpha=1/C``, which is the same penalty.
+    scale : bool, default=False
+        Standardise codes before fitting. Weights are given in the codes' own units all the same.
+    class_weight : dict, "balanced" or None, default=None
+        As in scikit-learn; for classes only. ``"balanced"`` helps thresholds of rare attributes.
+    max_iter : int, default=1000
+        Iterations of the logistic solver at most.
+    n_jobs : int or None, default=None
+        Attributes fitted at the same time, through joblib.
+
+    Attributes
+    ----------
+    attributes_ : list
+        Names: columns of a DataFrame, else 0, 1, ...
+    classes_ : ndarray or list of ndarray
+        Classes; a list with an entry for each attribute if there are several (None for a continuous
+        one). None for one continuous target.
+    coef_ : ndarray or list of ndarray
+        Weights in code units. One target: (1, latent_dim) for two classes, (n_classes, latent_dim)
+        for more, (latent_dim,) for values. Several: (n_attributes, latent_dim), or a list where one
+        has more than two classes.
+    intercept_ : ndarray, float or list of ndarray
+        What is added to the products with `coef_`.
+    n_labels_ : list of int
+        Rows with a label, for each attribute.
+    n_iter_ : int
+        Iterations of the solver, the most of any attribute; ridge regression counts as one.
+    n_features_in_ : int
+        Width of the codes.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if the codes were a table with names.
+
+    See Also
+    --------
+    probe_report : Accuracy, AUROC and average precision of many attributes over folds.
+    sklearn.multioutput.MultiOutputClassifier : Several targets with any classifier, without gaps.
+
+    Notes
+    -----
+    `predict`, `predict_proba` and `decision_function` give a DataFrame with the attributes' names if
+    the labels were a DataFrame, else arrays in scikit-learn's shapes.
+
+    References
+    ----------
+    G. Alain, Y. Bengio, "Understanding intermediate layers using linear classifier probes", 2016,
+    arXiv 1610.01644.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from dmzrep.probing import LinearProbe
+    >>> Z = np.random.default_rng(0).random((200, 8))
+    >>> Y = pd.DataFrame({"hat": Z[:, 0] > 0.5, "age": 20.0 + 50.5 * Z[:, 1]})
+    >>> probe = LinearProbe(C=100.0).fit(Z, Y)
+    >>> list(probe.predict(Z[:3]).columns)
+    ['hat', 'age']
+    >>> int(np.abs(probe.direction("hat")).argmax())
+    0
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "task": [StrOptions(set(TASKS))],
+        "C": [Interval(Real, 1e-300, None, closed="left")],
+        "scale": ["boolean"],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "max_iter": [integers_from(1)],
+        # Checked by fit itself.
+        "n_jobs": "no_validation",
+    }
+
+    classes_: np.ndarray | list[np.ndarray | None] | None
+    coef_: np.ndarray | list[np.ndarray]
+    intercept_: np.ndarray | float | list[np.ndarray]
+
+    def __init__(
+        self,
+        task="auto",
+        *,
+        C=1.0,
+        scale=False,
+        class_weight=None,
+        max_iter=1000,
+        n_jobs=None,
+    ):
+        self.task = task
+        self.C = C
+        self.scale = scale
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.n_jobs = n_jobs
+
+    def fit(self, Z: Any, y: Any) -> Self:
+        """Fit a linear model for each attribute.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes: bits, probabilities, logits or any numbers.
+        y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
+            Classes or values. NaN where not known.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Labels of another length than the codes, a single class, infinite or missing labels, or
+            values that do not suit `task`.
+        """
+        self._validate_params()
+        Z = validated(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        check_magnitude(Z, "Z")
+        labels = read_labels(y, len(Z), self.task, "y")
+        for target in labels.targets:
+            _require_two_classes(target)
+        options = {
+            "C": float(self.C),
+            "scale": self.scale,
+            "class_weight": self.class_weight,
+            "max_iter": self.max_iter,
+        }
+        maps = Parallel(n_jobs=check_n_jobs(self.n_jobs))(
+            delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
+        )
+        slow = [name for name, one in zip(labels.names, maps, strict=True) if not one.converged]
+        if slow:
+            warnings.warn(
+                f"The logistic solver stopped at max_iter={self.max_iter} for {len(slow)} of {len(maps)} "
+                f"attributes ({', '.join(map(str, slow[:5]))}). Raise max_iter, or pass scale=True.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self._maps: list[LinearMap] = maps
+        self._form = labels.form
+        self.attributes_ = labels.names
+        self.n_iter_ = max(one.n_iter for one in maps)
+        self.n_labels_ = [int(target.known.sum()) for target in labels.targets]
+        self._set_weights()
+        return self
+
+    def _set_weights(self) -> None:
+        maps = self._maps
+        if self._form == "vector":
+            only = maps[0]
+            self.classes_ = only.classes
+            self.coef_ = only.weights[0] if only.classes is None else only.weights
+            self.intercept_ = float(only.intercepts[0]) if only.classes is None else only.intercepts
+            return
+        self.classes_ = [one.classes for one in maps]
+        if all(len(one.weights) == 1 for one in maps):
+            self.coef_ = np.concatenate([one.weights for one in maps])
+            self.intercept_ = np.concatenate([one.intercepts for one in maps])
+        else:
+            self.coef_ = [one.weights for one in maps]
+            self.intercept_ = [one.intercepts for one in maps]
+
+    def predict(self, Z: Any) -> np.ndarray | pd.DataFrame:
+        """Predict classes or values.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_attributes), or DataFrame
+            In the form of the fitted labels.
+        """
+        codes = self._check_codes(Z)
+        columns = [one.predict(codes) for one in self._maps]
+        if self._form == "vector":
+            return columns[0]
+        if self._form == "array":
+            return np.column_stack(columns)
+        return named_table(dict(zip(self.attributes_, columns, strict=True)), Z)
+
+    @available_if(_has_classes)
+    def predict_proba(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
+        """Probabilities of the classes; continuous attributes are left out.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+
+        Returns
+        -------
+        ndarray, list of ndarray or DataFrame
+            One target: (n, n_classes). Several with two classes each: (n, n_attributes), the
+            probability of the second class. Where one has more than two: a list of (n, n_classes), or
+            a DataFrame with columns (attribute, class).
+        """
+        codes = self._check_codes(Z)
+        if self._form == "vector":
+            return self._maps[0].probabilities(codes)
+        return join_columns(self._per_class(lambda one: one.probabilities(codes)), self._form, Z)
+
+    @available_if(_has_classes)
+    def decision_function(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
+        """Log odds of the second of two classes, or logits of more; continuous attributes are left out.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+
+        Returns
+        -------
+        ndarray, list of ndarray or DataFrame
+            One target: (n,) for two classes, (n, n_classes) for more. Several: as `predict_proba`.
+        """
+        codes = self._check_codes(Z)
+        if self._form == "vector":
+            return self._maps[0].scores(codes)
+        return join_columns(self._per_class(lambda one: one.scores(codes)), self._form, Z)
+
+    def _per_class(
+        self, values: Callable[[LinearMap], np.ndarray]
+    ) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
+        """Classes and values of each attribute that has classes."""
+        found = {
+            name: (one.classes, values(one))
+            for name, one in zip(self.attributes_, self._maps, strict=True)
+            if one.classes is not None
+        }
+        if self._form == "array" and len(found) < len(self.attributes_):
+            raise ValueError(
+                "Some targets are continuous and have no classes, so columns would not be those of y. "
+                "Fit with a DataFrame, whose columns have names, or on the classes only."
+            )
+        return found
+
+    def direction(self, attribute: Any = None, label: Any = None) -> np.ndarray:
+        """Give the direction in code space along which an attribute's score grows fastest.
+
+        Parameters
+        ----------
+        attribute : hashable, optional
+            Name, or position for unnamed targets; may be left out if there is one only.
+        label : object, optional
+            The class to go towards. Needed where there are more than two; of two, the second unless
+            said. For more than two, the way leads away from the mean of the others.
+
+        Returns
+        -------
+        ndarray of shape (latent_dim,), float64
+            Of unit length, in code units; zeros where the attribute has no weights.
+
+        Raises
+        ------
+        ValueError
+            There is no such attribute or class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dmzrep.probing import LinearProbe
+        >>> Z = np.eye(2)[[0, 0, 1, 1]]
+        >>> LinearProbe().fit(Z, ["no", "no", "yes", "yes"]).direction().round(3).tolist()
+        [-0.707, 0.707]
+        """
+        check_is_fitted(self)
+        if attribute is None:
+            if len(self._maps) > 1:
+                raise ValueError(
+                    f"This probe has {len(self._maps)} attributes; name one of {self.attributes_[:10]}."
+                )
+            position = 0
+        else:
+            position = position_of(attribute, self.attributes_)
+        return self._maps[position].direction(label, self.attributes_[position])
+
+    def score(self, Z: Any, y: Any) -> float:
+        """Mean over attributes of the accuracy, or of R squared for values.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+        y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
+            Labels in the form of those fitted. NaN where not known.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            Other attributes than those fitted, or classes and values mixed: use `probe_report`.
+        """
+        codes = self._check_codes(Z)
+        kinds = {one.classes is None for one in self._maps}
+        if len(kinds) > 1:
+            raise ValueError(
+                "Accuracy of classes and R squared of values have no common mean; see probe_report."
+            )
+        task = "regression" if kinds.pop() else "auto"
+        # Test labels may show one class of two, or whole numbers only: what they are was fitted.
+        labels = read_labels(y, len(codes), task, "y")
+        if labels.form != self._form or (labels.form != "vector" and labels.names != self.attributes_):
+            raise ValueError(
+                f"y has the attributes {labels.names[:10]}, but the probe was fitted on "
+                f"{self.attributes_[:10]}."
+            )
+        pairs = zip(self._maps, labels.targets, strict=True)
+        return float(np.mean([one.score(codes, target) for one, target in pairs]))
+
+    def _check_codes(self, Z: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return validated(self, Z, dtype=(np.float64, np.float32), reset=False)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "attributes_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        regresses = self.task == "regression" or (hasattr(self, "attributes_") and not _has_classes(self))
+        tags.estimator_type = "regressor" if regresses else "classifier"
+        tags.classifier_tags = None if regresses else ClassifierTags(multi_label=True)
+        tags.regressor_tags = RegressorTags() if regresses else None
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _require_two_classes(target: Target) -> None:
+    if target.classes is not None and len(target.classes) < 2:
+        raise ValueError(
+            f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} are "
+            f"{target.classes.tolist()[0]!r}. Leave the attribute out, or use more rows."
+        )

@@ -1,0 +1,105 @@
+"""Scores of one attribute's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from dmzrep._base._validation import check_choice, is_iterable, short_repr
+from dmzrep.codes._labels import Labels
+
+#: Scores of classes and of continuous values.
+CLASS_METRICS = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision")
+VALUE_METRICS = ("r2", "pearson_r", "mean_squared_error")
+METRICS = CLASS_METRICS + VALUE_METRICS
+
+
+def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[str, ...]:
+    """Names of the scores to compute; all that suit the labels where `scoring` is None."""
+    kinds = {target.is_class for target in labels.targets}
+    suiting = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
+    if scoring is None:
+        return suiting
+    if not is_iterable(scoring):
+        raise TypeError(
+            f"scoring must be a name or a list of names, some of {METRICS}, got {short_repr(scoring)}."
+        )
+    names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
+    for name in names:
+        check_choice("scoring", name, METRICS)
+        if name not in suiting:
+            found = "continuous values" if name in CLASS_METRICS else "classes"
+            raise ValueError(
+                f"scoring={name!r} does not suit labels that are all {found}; choose from {suiting}."
+            )
+    if not names:
+        raise ValueError(f"scoring is empty; name some of {suiting}, or pass None for all.")
+    return names
+
+
+def score_classes(true: np.ndarray, probabilities: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+    """Score predicted classes.
+
+    Parameters
+    ----------
+    true : ndarray of shape (n,), int
+        Position of the true class.
+    probabilities : ndarray of shape (n, n_classes)
+        Or any scores of which the largest is predicted. With two classes, AUROC and average
+        precision take the second column.
+    metrics : sequence of str
+        Those not of `CLASS_METRICS` are left out.
+
+    Returns
+    -------
+    dict
+        NaN where the rows show a single class and the score needs two. With more than two classes,
+        AUROC and average precision are means over the classes that occur, each against the rest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.probing._metrics import score_classes
+    >>> second = np.array([0.2, 0.6, 0.8])
+    >>> score_classes(np.array([0, 0, 1]), np.column_stack([1 - second, second]), ["roc_auc", "accuracy"])
+    {'roc_auc': 1.0, 'accuracy': 0.666...}
+    """
+    predicted = probabilities.argmax(axis=1)
+    present = np.unique(true)
+    ranked = [1] if probabilities.shape[1] == 2 else present.tolist()
+    scores: dict[str, float] = {}
+    for name in metrics:
+        if name not in CLASS_METRICS:
+            continue
+        if name == "accuracy":
+            scores[name] = float(np.mean(predicted == true))
+        elif len(present) < 2:
+            scores[name] = np.nan
+        elif name == "balanced_accuracy":
+            scores[name] = float(np.mean([np.mean(predicted[true == label] == label) for label in present]))
+        else:
+            rank = roc_auc_score if name == "roc_auc" else average_precision_score
+            scores[name] = float(np.mean([rank(true == label, probabilities[:, label]) for label in ranked]))
+    return scores
+
+
+def score_values(true: np.ndarray, predicted: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+    """Score predicted values; NaN where all true values are equal and the score needs spread.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.probing._metrics import score_values
+    >>> score_values(np.array([0.0, 1.0]), np.array([0.0, 2.0]), ["mean_squared_error", "pearson_r"])
+    {'mean_squared_error': 0.5, 'pearson_r': 1.0}
+    """
+    error = float(np.square(true - predicted).mean())
+    known: dict[str, Any] = {"mean_squared_error": error, "r2": np.nan, "pearson_r": np.nan}
+    if true.std() > 0.0:
+        known["r2"] = 1.0 - error / float(true.var())
+        if predicted.std() > 0.0:
+            known["pearson_r"] = float(np.corrcoef(true, predicted)[0, 1].round(12))
+    return {name: known[name] for name in metrics if name in VALUE_METRICS}

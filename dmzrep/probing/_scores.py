@@ -1,0 +1,195 @@
+"""Scores of every fit: representations, attributes and folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from tqdm.auto import tqdm
+
+from dmzrep._base._random import draw_seed
+from dmzrep.codes._labels import Labels, read_labels
+from dmzrep.probing._evaluation import (
+    Job,
+    check_baselines,
+    check_codes,
+    describe_target,
+    estimator_for,
+    known_fold,
+    run_jobs,
+    score_fold,
+    warn_of_gaps,
+)
+from dmzrep.probing._joint_layer import joint_layer_scores
+from dmzrep.probing._metrics import check_metrics
+from dmzrep.probing._protocols import Protocol, find_protocol, own_folds, pooled_folds, read_folds, read_split
+
+#: What to do about folds with one class.
+REMEDY = "Use more rows, or fewer folds: a number as cv, without protocol, spreads classes evenly."
+
+
+def probe_scores(
+    Z: Any,
+    Y: Any,
+    *,
+    cv: Any = 5,
+    scoring: str | Iterable[str] | None = None,
+    baselines: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+    split: Any = None,
+    estimator: Any = None,
+    task: str = "auto",
+    name: str = "codes",
+    random_state: int | np.random.RandomState | None = 0,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Fit linear probes and give the scores of every fit.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n, latent_dim)
+        Codes.
+    Y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
+        Classes or values; NaN where not known.
+    cv, scoring, baselines, protocol, split, estimator, task, name, random_state, n_jobs, verbose
+        As in `probe_report`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each representation, attribute and fold: "representation", "attribute", "n_labels",
+        "n_positive", "fold", "n_train", "n_test", "chance" (accuracy of always saying the class most
+        frequent in training), a column for each score, "undefined" (a score is NaN because rows show one
+        class only), "converged".
+
+    See Also
+    --------
+    probe_report : Means and standard deviations over folds.
+    probe_summary : Means over attributes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.probing import probe_scores
+    >>> Z = np.random.default_rng(0).random((60, 4))
+    >>> scores = probe_scores(Z, Z[:, 0] > 0.5, cv=3, scoring="accuracy")
+    >>> scores[["fold", "n_train", "n_test"]].values.tolist()
+    [[0, 40, 20], [1, 40, 20], [2, 40, 20]]
+    """
+    plan = None if protocol is None else find_protocol(protocol)
+    _check_agreement(plan, protocol, cv, split, estimator)
+    codes, others = check_codes(Z, None, "Z"), check_baselines(baselines, name)
+    representations = {name: codes} | {
+        other: check_codes(array, len(codes), f"baselines[{other!r}]") for other, array in others.items()
+    }
+    labels = read_labels(Y, len(codes), task)
+    metrics = check_metrics(scoring, labels)
+    require_two_classes_somewhere(labels)
+    if plan is not None and plan.fixed:
+        _require_classes(labels, protocol)
+    if plan is not None and plan.joint:
+        split_rows = read_split(split, plan.needs, len(codes), protocol)
+        table = _joint_scores(representations, labels, split_rows, metrics, random_state, verbose)
+    else:
+        jobs = _jobs(representations, labels, plan, protocol, cv, split, estimator, random_state)
+        table = run_jobs(jobs, metrics, n_jobs, verbose)
+    table["n_positive"] = table["n_positive"].astype("Int64")
+    warn_of_gaps(table, REMEDY)
+    return table
+
+
+def _check_agreement(plan: Protocol | None, name: str | None, cv: Any, split: Any, estimator: Any) -> None:
+    """Raise where an argument would have no effect."""
+    if plan is not None and not (isinstance(cv, int) and cv == 5):
+        raise ValueError(f"protocol={name!r} fixes its folds; leave cv out, or pass protocol=None.")
+    if plan is not None and plan.fixed and estimator is not None:
+        raise ValueError(
+            f"protocol={name!r} fixes what is fitted; leave estimator out, or pass protocol=None."
+        )
+    if split is not None and (plan is None or not plan.needs):
+        raise ValueError(
+            "split is for protocol='holdout' and protocol='diti'; leave it out, or pass one of them."
+        )
+
+
+def require_two_classes_somewhere(labels: Labels) -> None:
+    """Raise where no attribute has anything to tell apart."""
+    if all(target.kind == "binary" and target.n_classes() < 2 for target in labels.targets):
+        raise ValueError("Y shows a single class in every attribute; a probe needs at least two.")
+
+
+def _require_classes(labels: Labels, protocol: str | None) -> None:
+    """Raise where a protocol for classes gets values, or "diti" more than two classes."""
+    for target in labels.targets:
+        if not target.is_class:
+            raise ValueError(
+                f"protocol={protocol!r} is for classes, but attribute {target.name!r} is continuous; "
+                "leave it out, or pass protocol='holdout' or None."
+            )
+        if protocol == "diti" and target.kind != "binary":
+            raise ValueError(
+                f"protocol='diti' is for attributes with two classes, but {target.name!r} has "
+                f"{target.n_classes()}."
+            )
+
+
+def _jobs(
+    representations: dict[str, np.ndarray],
+    labels: Labels,
+    plan: Protocol | None,
+    protocol: str | None,
+    cv: Any,
+    split: Any,
+    estimator: Any,
+    random_state: Any,
+) -> list[Job]:
+    """List the fits of all representations, attributes and folds."""
+    rows: np.ndarray | slice = slice(None)
+    shared = None
+    if plan is not None:
+        if plan.needs:
+            shared = [read_split(split, plan.needs, labels.n_rows, protocol)]
+            rows = np.concatenate([shared[0].train, shared[0].test])
+        else:
+            n_rows = min(labels.n_rows, plan.n_rows or labels.n_rows)
+            shared, rows = pooled_folds(n_rows), slice(n_rows)
+    else:
+        cv = read_folds(cv, labels.n_rows)
+    seed = draw_seed(random_state)
+    jobs = []
+    folds = [own_folds(cv, target, seed) if shared is None else shared for target in labels.targets]
+    for name, Z in representations.items():
+        for target, parts in zip(labels.targets, folds, strict=True):
+            fixed = plan is not None and plan.estimator is not None
+            model = plan.estimator() if fixed else estimator_for(target, estimator)  # type: ignore[union-attr, misc]
+            about = {"representation": name, **describe_target(target, rows)}
+            jobs += [Job(Z, target, fold, model, {**about, "fold": i}) for i, fold in enumerate(parts)]
+    return jobs
+
+
+def _joint_scores(
+    representations: dict[str, np.ndarray],
+    labels: Labels,
+    split: Any,
+    metrics: tuple[str, ...],
+    random_state: Any,
+    verbose: int,
+) -> pd.DataFrame:
+    """Scores of one layer for all attributes, for each representation."""
+    Y = np.column_stack([np.where(t.known, t.values, np.nan) for t in labels.targets])
+    rows = np.concatenate([split.train, split.validation, split.test])
+    seed, table = draw_seed(random_state), []
+    for name, Z in tqdm(representations.items(), desc="layers", disable=not verbose):
+        logits = joint_layer_scores(Z, Y, split.train, split.validation, random_state=seed)
+        for position, target in enumerate(labels.targets):
+            about = {"representation": name, **describe_target(target, rows), "fold": 0}
+            fold = known_fold(target, split)
+            chances = expit(logits[fold.test, position])
+            both = np.column_stack([1.0 - chances, chances]) if target.n_classes(fold.train) > 1 else None
+            row = score_fold(Job(Z, target, fold, None, about), fold, both, metrics)
+            table.append({**row, "converged": True})
+    return pd.DataFrame(table)

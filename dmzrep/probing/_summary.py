@@ -1,0 +1,109 @@
+"""Means of scores: over folds for each attribute, and over attributes for each representation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dmzrep._base._validation import check_bool, short_repr
+from dmzrep.probing._metrics import METRICS
+
+
+def average_folds(
+    scores: pd.DataFrame, *, by: Sequence[str] = ("attribute", "representation")
+) -> pd.DataFrame:
+    """Turn scores of folds into means and population standard deviations, as `probe_report` gives them.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From `probe_scores`.
+    by : sequence of str, default=("attribute", "representation")
+        Columns whose values get a row each, "attribute" among them.
+
+    Returns
+    -------
+    DataFrame
+        A row for each attribute and representation.
+    """
+    keys = _keys(scores, by)
+    # By attribute, so that representations of one stand under each other.
+    order = pd.Categorical(scores["attribute"], categories=scores["attribute"].unique())
+    groups = scores.iloc[np.argsort(order.codes, kind="stable")].groupby(keys, sort=False)
+    table = groups[["n_labels", "n_positive"]].first()
+    table["chance"] = groups["chance"].mean()
+    for metric in (column for column in scores if column in METRICS):
+        table[metric] = groups[metric].mean()
+        table[f"{metric}_std"] = spread(groups[metric])
+    table["n_folds"] = groups.size()
+    table["n_undefined"] = groups["undefined"].sum()
+    return table.reset_index()
+
+
+def probe_summary(
+    scores: pd.DataFrame, *, by: str | list[str] = "representation", as_text: bool = False
+) -> pd.DataFrame:
+    """Average over attributes in each fold, then over folds, as papers print it.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From `probe_scores`.
+    by : str or list of str, default="representation"
+        Columns whose values get a row each.
+    as_text : bool, default=False
+        Give per cent as text, ``"84.8 ± 0.3"``, instead of numbers.
+
+    Returns
+    -------
+    DataFrame
+        A row for each representation: "n_attributes", "n_folds", "n_undefined" (fits left out), and
+        each score's mean and population standard deviation over folds (NaN where there is one fold).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.probing import probe_scores, probe_summary
+    >>> Z = np.random.default_rng(0).random((60, 4))
+    >>> scores = probe_scores(Z, Z > 0.5, cv=3, scoring="roc_auc")
+    >>> probe_summary(scores)[["representation", "n_attributes", "n_folds"]].values.tolist()
+    [['codes', 4, 3]]
+    """
+    keys, as_text = _keys(scores, by), check_bool(as_text, "as_text")
+    groups = scores.groupby(keys, sort=False)
+    table = pd.DataFrame({"n_attributes": groups["attribute"].nunique(), "n_folds": groups["fold"].nunique()})
+    table["n_undefined"] = groups["undefined"].sum()
+    for metric in (column for column in scores if column in METRICS):
+        folds = scores.groupby([*keys, "fold"], sort=False)[metric].mean().groupby(keys, sort=False)
+        mean, std = folds.mean(), spread(folds)
+        if as_text:
+            texts = [
+                f"{100 * m:.1f}" + ("" if np.isnan(s) else f" ± {100 * s:.1f}")
+                for m, s in zip(mean, std, strict=True)
+            ]
+            table[metric] = pd.Series(texts, index=mean.index)
+        else:
+            table[metric], table[f"{metric}_std"] = mean, std
+    return table.reset_index()
+
+
+def _keys(scores: Any, by: Any) -> list[str]:
+    """Give the columns to group by; raise unless `scores` is a table of scores that has them."""
+    if not isinstance(scores, pd.DataFrame):
+        raise TypeError(f"scores must be what probe_scores gives, got {type(scores).__name__}.")
+    missing = [name for name in ("representation", "attribute", "fold", "undefined") if name not in scores]
+    if missing:
+        raise ValueError(f"scores must be what probe_scores gives; it lacks the columns {missing}.")
+    keys = [by] if isinstance(by, str) else by
+    columns = scores.columns.tolist()
+    if not isinstance(keys, (list, tuple)) or not keys or not all(key in columns for key in keys):
+        raise ValueError(f"by must name columns of scores, some of {columns}, got {short_repr(by)}.")
+    return list(keys)
+
+
+def spread(groups: Any) -> pd.Series:
+    """Population standard deviation of each group; NaN where it has one value only."""
+    return groups.std(ddof=0).where(groups.count() > 1)

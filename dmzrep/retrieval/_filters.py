@@ -1,0 +1,69 @@
+"""Conditions on metadata."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dmzrep._base._validation import as_array
+
+
+def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
+    """Give the rows of a table that meet a condition.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns that the condition may name.
+    where : str, callable or array-like of bool
+        An expression for `DataFrame.eval`, a function of the table, or the mask itself. A missing
+        value (NA) does not match.
+
+    Returns
+    -------
+    ndarray of shape (n_matching,), int64
+        Row numbers.
+
+    Raises
+    ------
+    ValueError
+        An unknown column, or something that is no mask of the table's length.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dmzrep.retrieval._filters import matching_rows
+    >>> table = pd.DataFrame({"colour": ["red", "blue", "red"], "price": [3, 5, 9]})
+    >>> matching_rows(table, "colour == 'red' and price > 4").tolist()
+    [2]
+    """
+    if isinstance(where, str):
+        mask = _evaluate(table, where)
+    else:
+        mask = where(table) if callable(where) else where
+    values = as_array(mask, "where")
+    if isinstance(mask, pd.Series) and isinstance(mask.dtype, pd.BooleanDtype):
+        values = mask.to_numpy(dtype=bool, na_value=False)
+    if values.dtype != bool or values.shape != (len(table),):
+        raise ValueError(
+            f"where must come to one True or False for each of the {len(table)} rows, got "
+            f"{values.dtype} of shape {values.shape}. A pandas expression such as \"colour == 'red'\" does."
+        )
+    return np.flatnonzero(values)
+
+
+def _evaluate(table: pd.DataFrame, where: str) -> Any:
+    try:
+        return table.eval(where)
+    except pd.errors.UndefinedVariableError as error:
+        named = re.search(r"name '(.+?)' is not defined", str(error))
+        names = list(map(str, table.columns))
+        near = difflib.get_close_matches(named.group(1), names, n=1) if named else []
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"where={where!r}: {error}.{hint} The columns are {names}.") from error
+    except Exception as error:  # Python's, numexpr's and pandas' own, by what the text says.
+        raise ValueError(f"where={where!r} is no condition that pandas can evaluate: {error}") from error

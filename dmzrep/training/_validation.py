@@ -1,0 +1,86 @@
+"""Losses on rows that training does not see."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmzrep._base._device import autocast
+from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._timesteps import TimestepSampler
+from dmzrep.networks._model import DiffusionAutoencoder
+from dmzrep.networks._relaxation import UNKNOWN_BIT, hard_bits, relaxed_bernoulli
+from dmzrep.training._config import TrainingConfig
+from dmzrep.training._data import TrainingData
+
+#: Rows that are set aside for validation, and scored at the end of an epoch, at most.
+VALIDATION_ROWS = 1024
+
+
+@torch.no_grad()
+def validation_losses(
+    model: DiffusionAutoencoder,
+    objective: Objective,
+    config: TrainingConfig,
+    data: TrainingData,
+    seed: int,
+    at_a_time: int | None = None,
+) -> dict[str, float]:
+    """Losses on validation rows, with timesteps and noise that are the same at every call.
+
+    Parameters
+    ----------
+    model : DiffusionAutoencoder
+        In eval mode.
+    objective : Objective
+        The loss.
+    config : TrainingConfig
+        Batch size, kind of code and precision.
+    data : TrainingData
+        Validation rows; at most `VALIDATION_ROWS` of them are used.
+    seed : int
+        Decides everything that is drawn.
+    at_a_time : int, optional
+        Rows that the denoiser works on at a time, at most; all of a batch otherwise.
+
+    Returns
+    -------
+    dict of str to float
+        ``validation_loss`` with codes as in training and, with a code, ``validation_loss_hard`` with
+        bits as in use and ``validation_loss_shuffled`` with the bits of another row, which tells
+        whether the denoiser heeds the code. Where code dropout has taught it to do without a code,
+        ``validation_loss_no_code`` too.
+    """
+    device = data.device
+    generator = torch.Generator(device).manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
+    sampler = TimestepSampler(objective.schedule.n_timesteps)
+    n_rows = min(len(data), VALIDATION_ROWS)
+    parts = torch.randperm(len(data), generator=order)[:n_rows].split(config.batch_size)
+    conditional = model.config.conditioning != "none"
+    codes: dict[str, Tensor] = {}
+    with autocast(config.precision, device):
+        if conditional:
+            logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
+            codes["validation_loss"] = relaxed_bernoulli(
+                logits, config.temperature, straight_through=config.straight_through, generator=generator
+            )
+            codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
+            if n_rows > 1:
+                # The rows stand in random order, so a neighbour is any other row.
+                codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
+            if config.code_dropout:
+                codes["validation_loss_no_code"] = torch.full_like(bits, UNKNOWN_BIT)
+        totals = dict.fromkeys(codes or ["validation_loss"], 0.0)
+        for i, part in enumerate(parts):
+            x0 = data.batch(part)
+            t = sampler.sample(len(x0), order)[0].to(device)
+            noise = torch.randn(x0.shape, generator=generator, device=device)
+            first, size = i * config.batch_size, at_a_time or len(x0)
+            for start in range(0, len(x0), size):
+                here = slice(start, start + size)
+                for name in totals:
+                    z = codes[name][first : first + len(x0)][here] if conditional else None
+                    losses = objective.losses(model.denoiser, x0[here], t[here], z, noise[here])
+                    totals[name] += losses.sum().item() / n_rows
+    return totals

@@ -1,0 +1,1 @@
+"""Initialisation of the encoder from data."""

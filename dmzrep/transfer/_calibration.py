@@ -1,0 +1,133 @@
+"""Scores to probabilities that come true as often as they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from dmzrep._base._validation import as_numbers, check_int
+
+CALIBRATIONS = ("per_bit", "shared")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic curve of the score for each bit.
+
+    Parameters
+    ----------
+    slopes, intercepts : ndarray of shape (target_dim,)
+        Log-odds of a one are ``slopes * score + intercepts``.
+    """
+
+    slopes: np.ndarray
+    intercepts: np.ndarray
+
+    def log_odds(self, scores: np.ndarray) -> np.ndarray:
+        """Give log-odds of shape (n, target_dim)."""
+        return self.slopes * scores + self.intercepts
+
+
+def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibration:
+    """Fit logistic curves to scores of pairs that the scores' mapping has not seen.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, target_dim)
+        Scores.
+    bits : ndarray of shape (n, target_dim)
+        Right bits.
+    kind : {"shared", "per_bit"}
+        One curve for all bits, or one for each.
+
+    Returns
+    -------
+    Calibration
+
+    References
+    ----------
+    Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2 (targets short of 0
+    and 1, which keep curves finite where scores tell bits apart without error).
+    """
+    if kind == "shared":
+        slope, intercept = _curve(scores.ravel(), bits.ravel())
+        return Calibration(np.full(scores.shape[1], slope), np.full(scores.shape[1], intercept))
+    curves = [_curve(scores[:, j], bits[:, j]) for j in range(scores.shape[1])]
+    return Calibration(*map(np.array, zip(*curves, strict=True)))
+
+
+def _curve(scores: np.ndarray, bits: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of one curve."""
+    ones, spread = int(bits.sum()), scores.std()
+    zeros = len(bits) - ones
+    if spread == 0.0:
+        return 0.0, float(logit((ones + 1.0) / (len(bits) + 2.0)))
+    target = np.where(bits == 1, (ones + 1.0) / (ones + 2.0), 1.0 / (zeros + 2.0))
+    # Each row stands for a one and a zero, weighted by its target.
+    twice = np.concatenate([scores, scores])[:, None] / spread
+    labels = np.repeat([1, 0], len(scores))
+    curve = LogisticRegression(C=1e6, max_iter=1000)
+    curve.fit(twice, labels, sample_weight=np.concatenate([target, 1.0 - target]))
+    return float(curve.coef_[0, 0] / spread), float(curve.intercept_[0])
+
+
+def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bins: int = 10) -> float:
+    """How far probabilities are from the share of ones, on average over all bits.
+
+    Parameters
+    ----------
+    probabilities : ndarray
+        Probabilities of a one, of any shape.
+    bits : ndarray of the same shape
+        What came, 0 or 1.
+    n_bins : int, default=10
+        Equal intervals of probability that are compared.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 is calibrated.
+
+    Raises
+    ------
+    ValueError
+        They are not as many, or not in [0, 1].
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, equation 3, of the
+    probability of a one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.transfer import expected_calibration_error
+    >>> expected_calibration_error(np.full(4, 0.75), np.array([1, 1, 1, 0]))
+    0.0
+    >>> expected_calibration_error(np.full(4, 1.0), np.array([1, 1, 1, 0]))
+    0.25
+    """
+    n_bins = check_int(n_bins, "n_bins")
+    both = []
+    for name, given in (("probabilities", probabilities), ("bits", bits)):
+        values = as_numbers(given, name).astype(np.float64).ravel()
+        if not ((values >= 0.0) & (values <= 1.0)).all():
+            raise ValueError(
+                f"{name} must lie in [0, 1], got {values[~((values >= 0) & (values <= 1))][0]:g}."
+            )
+        both.append(values)
+    probabilities, bits = both
+    if probabilities.shape != bits.shape or len(bits) == 0:
+        raise ValueError(
+            f"probabilities and bits must be as many, at least one, got {len(probabilities)} and {len(bits)}."
+        )
+    interval = np.minimum((probabilities * n_bins).astype(np.int64), n_bins - 1)
+    return float(np.abs(np.bincount(interval, weights=probabilities - bits)).sum() / len(bits))
+
+
+def probabilities_of(log_odds: np.ndarray) -> np.ndarray:
+    """Probabilities of a one, short of 0 and 1 so that every bit has a finite log-likelihood."""
+    return np.clip(expit(log_odds), 1e-6, 1.0 - 1e-6)

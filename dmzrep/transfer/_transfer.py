@@ -1,0 +1,413 @@
+"""Images of one domain to images of another, through their codes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep._base._random import draw_seed
+from dmzrep._base._validation import check_bool, check_choice, check_int
+from dmzrep.codes._protocol import decode_codes
+from dmzrep.files._container import read_file, write_file
+from dmzrep.transfer._calibration import Calibration, fit_calibration, probabilities_of
+from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
+from dmzrep.transfer._features import CodeFeatures
+from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_network
+from dmzrep.transfer._ranks import METRICS, right_ranks
+from dmzrep.transfer._state import restore_transfer, transfer_state
+from dmzrep.transfer._validation import (
+    cross_entropy,
+    folds,
+    validation_table,
+    warn_of_poor_mapping,
+)
+
+#: Pairs up to which ``mapping="auto"`` is kernel ridge regression, whose matrix grows with their square.
+KERNEL_PAIRS = 8000
+
+
+class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    """Draw images of one domain as images of another, such as edges as faces.
+
+    Each domain has an encoder of its own. From pairs, a mapping learns the probability of each bit of
+    the target code from the source code. The target's encoder decodes the most probable bits, or bits
+    that are drawn.
+
+    Parameters
+    ----------
+    source, target : DMZEncoder, or any object with `transform` and `inverse_transform`
+        Fitted on images of their domains, which need no partners. They are used as they are. As
+        `sklearn.base.clone` makes unfitted copies of estimators, wrap them in scikit-learn's
+        `FrozenEstimator` for cross-validation.
+    mapping : {"auto", "kernel_ridge", "mlp"}, default="auto"
+        ``"kernel_ridge"``: kernel ridge regression of the bits, with a Gaussian kernel of the features.
+        ``"mlp"``: multilayer perceptrons, as in the paper, one for each fold, whose logits are averaged.
+        ``"auto"`` is kernel ridge regression for up to 8,000 pairs, whose squared number takes memory.
+    features : {"logits", "probabilities", "bits"}, default="logits"
+        What the mapping sees of a source code. The paper's sees bits.
+    alpha : float, default=1.0
+        Strength of the L2 penalty, as in scikit-learn's `KernelRidge` or `MLPClassifier`.
+    hidden_layer_sizes : tuple of int, default=(256, 256)
+        Hidden layers of ``"mlp"``.
+    calibration : {"per_bit", "shared"} or None, default="per_bit"
+        Logistic curves from scores to probabilities, fitted to held-out pairs: one for each bit, or one
+        for all, which takes fewer pairs to learn. None takes scores as they are.
+    n_folds : int, default=5
+        Parts of the pairs. Each is held out once from fitting, for `calibration` and `validation_`.
+    random_state : int, RandomState or None, default=None
+        Decides the folds and the perceptrons.
+
+    Attributes
+    ----------
+    validation_ : DataFrame
+        A row for each target bit, of held-out pairs:
+
+        mean : share of ones
+        accuracy, cross_entropy : of the calibrated probabilities; cross-entropy in bits, 1 for coin tosses
+        most_frequent_accuracy, most_frequent_cross_entropy : of the bit's share of ones
+        copy_accuracy, copy_cross_entropy : of the source's bit of the same number, where both codes are
+            as long
+        nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
+
+        The last two baselines are right with a probability that is estimated bit by bit. All that
+        concerns a fold is fitted to the others; ``validation_.mean()`` sums up.
+    mapping_ : KernelRidgeMap or NetworkMap
+        Fitted to all pairs.
+    calibration_ : Calibration or None
+        Logistic curves.
+    features_ : CodeFeatures
+        How source codes are read.
+    n_pairs_ : int
+        Pairs that were seen.
+    source_dim_, target_dim_ : int
+        Bits of a source code and of a target code.
+
+    See Also
+    --------
+    dmzrep.editing.AttributeEditor : Change attributes within one domain.
+
+    References
+    ----------
+    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
+    and Representation Learning", 2025, arXiv 2506.00136 (codes to codes by a perceptron).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep import DomainTransfer
+    >>> class Pixels:
+    ...     def transform(self, X):
+    ...         return X
+    ...     def inverse_transform(self, Z):
+    ...         return Z
+    >>> X = np.random.default_rng(0).integers(0, 2, (200, 4))
+    >>> transfer = DomainTransfer(Pixels(), Pixels(), random_state=0).fit(X, 1 - X)
+    >>> transfer.transform([[1, 0, 0, 1]])
+    array([[0, 1, 1, 0]], dtype=uint8)
+    """
+
+    validation_: pd.DataFrame
+    mapping_: KernelRidgeMap | NetworkMap
+    calibration_: Calibration | None
+    features_: CodeFeatures
+    n_pairs_: int
+    source_dim_: int
+    target_dim_: int
+
+    def __init__(
+        self,
+        source,
+        target,
+        *,
+        mapping="auto",
+        features="logits",
+        alpha=1.0,
+        hidden_layer_sizes=(256, 256),
+        calibration="per_bit",
+        n_folds=5,
+        random_state=None,
+    ):
+        self.source = source
+        self.target = target
+        self.mapping = mapping
+        self.features = features
+        self.alpha = alpha
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.calibration = calibration
+        self.n_folds = n_folds
+        self.random_state = random_state
+
+    def fit(self, X_a: Any, X_b: Any, *, groups: Any = None) -> Self:
+        """Learn target codes from source codes.
+
+        Parameters
+        ----------
+        X_a, X_b : array-like, table or map-style dataset of n rows
+            Pairs: row i of X_a is an image of the source domain, row i of X_b its partner. At least
+            four for each fold.
+        groups : array-like of shape (n,), optional
+            Pairs of the same group, such as variants of one picture, are held out together, so that
+            `validation_` and the calibration tell of new pictures. None takes each pair for itself.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            X_a and X_b differ in length, are too few, or do not fit their encoders, or a parameter is
+            not as it should be.
+        NotFittedError
+            An encoder is not fitted.
+        TypeError
+            An encoder cannot encode and decode.
+
+        Warns
+        -----
+        CodeWarning
+            On held-out pairs the mapping knows no more than each bit's share of ones.
+        """
+        check_parameters(self)
+        check_pairs(X_a, X_b)
+        groups = check_groups(groups, len(X_a), self.n_folds)
+        codes = encoded(self.source, X_a, "source")
+        bits = (encoded(self.target, X_b, "target") > 0.5).astype(np.uint8)
+        seed = draw_seed(self.random_state)
+        read = CodeFeatures.fitted(codes, self.features)
+        features = read(codes)
+        kind = self.mapping
+        if kind == "auto":
+            kind = "kernel_ridge" if len(bits) <= KERNEL_PAIRS else "mlp"
+        splits, parts = folds(groups, self.n_folds, seed), []
+        scores = np.empty(bits.shape)
+        for i, (others, held) in enumerate(splits):
+            parts.append(
+                self._fit_map(kind, features[others], bits[others], groups[others], (seed + i) % 2**32)
+            )
+            scores[held] = parts[-1].scores(features[held])
+        if kind == "mlp":
+            mapping = NetworkMap(tuple(part.networks[0] for part in parts))
+        else:
+            mapping = self._fit_map(kind, features, bits, groups, seed)
+        plain = mapping.plain_probabilities(scores)
+        table = validation_table(scores, codes > 0.5, features, bits, splits, self.calibration, plain)
+        self.calibration_ = None
+        if self.calibration is not None:
+            self.calibration_ = fit_calibration(scores, bits, self.calibration)
+        self.features_, self.mapping_, self.validation_ = read, mapping, table
+        self.n_pairs_, self.source_dim_, self.target_dim_ = len(bits), codes.shape[1], bits.shape[1]
+        warn_of_poor_mapping(table, stacklevel=2)
+        return self
+
+    def _fit_map(
+        self, kind: str, features: np.ndarray, bits: np.ndarray, groups: np.ndarray, seed: int
+    ) -> Any:
+        if kind == "kernel_ridge":
+            return KernelRidgeMap.fitted(features, bits, alpha=self.alpha)
+        sizes = tuple(self.hidden_layer_sizes)
+        return fit_network(features, bits, groups, hidden_layer_sizes=sizes, alpha=self.alpha, seed=seed)
+
+    def predict_proba(self, X_a: Any) -> np.ndarray:
+        """Probability of a one of each target bit.
+
+        Parameters
+        ----------
+        X_a : array-like, table or map-style dataset of n rows
+            Images of the source domain.
+
+        Returns
+        -------
+        ndarray of shape (n, target_dim_), float64
+            Above 0 and below 1. A row's does not depend on the other rows.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ValueError
+            X_a does not fit the source, or the source's codes are not those of `fit`.
+        """
+        check_is_fitted(self, "mapping_")
+        codes = encoded(self.source, X_a, "source", self.source_dim_)
+        scores = self.mapping_.scores(self.features_(codes))
+        if self.calibration_ is None:
+            return np.clip(self.mapping_.plain_probabilities(scores), 1e-6, 1.0 - 1e-6)
+        return probabilities_of(self.calibration_.log_odds(scores))
+
+    def predict_codes(self, X_a: Any) -> np.ndarray:
+        """Most probable target bits.
+
+        Parameters
+        ----------
+        X_a : array-like, table or map-style dataset of n rows
+            Images of the source domain.
+
+        Returns
+        -------
+        ndarray of shape (n, target_dim_), uint8
+        """
+        return (self.predict_proba(X_a) > 0.5).astype(np.uint8)
+
+    def transform(
+        self,
+        X_a: Any,
+        *,
+        n_draws: int | None = None,
+        sample_bits: bool = False,
+        n_steps: int | None = None,
+        sampler: str | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> np.ndarray:
+        """Draw images of the target domain.
+
+        Parameters
+        ----------
+        X_a : array-like, table or map-style dataset of n rows
+            Images of the source domain.
+        n_draws : int, optional
+            Images of each row, from noise of their own. None gives one, without an axis for it.
+        sample_bits : bool, default=False
+            Whether each draw has bits drawn from the probabilities, independently. False decodes the
+            most probable bits in all draws.
+        n_steps, sampler : optional
+            Of the target's `inverse_transform`; None leaves them to it.
+        random_state : int, RandomState or None, default=0
+            Decides noise and bits. Draw j of row i is the same whatever the number of rows and draws.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape) or (n, n_draws, *row_shape)
+            In the target's layout, dtype and value range.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ValueError
+            X_a does not fit the source, or an argument is not as it should be.
+        """
+        if n_draws is not None:
+            n_draws = check_int(n_draws, "n_draws", also=", or None")
+        sample_bits = check_bool(sample_bits, "sample_bits")
+        probabilities = self.predict_proba(X_a)
+        seed, n = draw_seed(random_state), len(probabilities)
+        codes, seeds = [], []
+        for draw in range(n_draws or 1):
+            sequence = np.random.SeedSequence([seed, draw])
+            seeds.append(sequence.generate_state(n) >> 1)
+            limit = np.random.default_rng(sequence).random(probabilities.shape) if sample_bits else 0.5
+            codes.append((probabilities > limit).astype(np.uint8))
+        images = decode_codes(
+            self.target,
+            np.stack(codes, axis=1).reshape(-1, self.target_dim_),
+            random_state=np.stack(seeds, axis=1).ravel().tolist(),
+            n_steps=n_steps,
+            sampler=sampler,
+        )
+        return images if n_draws is None else images.reshape(n, n_draws, *images.shape[1:])
+
+    def score(self, X_a: Any, X_b: Any) -> float:
+        """Mean log-likelihood of a bit of the right target codes, to base 2; higher is better.
+
+        Parameters
+        ----------
+        X_a, X_b : array-like, table or map-style dataset of n rows
+            Pairs.
+
+        Returns
+        -------
+        float
+            0 where all bits are foretold, -1 where coins are tossed.
+        """
+        probabilities, bits = self._pairs(X_a, X_b)
+        return -float(cross_entropy(probabilities, bits).mean())
+
+    def retrieval_ranks(self, X_a: Any, X_b: Any, *, metric: str = "hamming") -> np.ndarray:
+        """Rank of each image's right partner among all of X_b, by the predicted probabilities.
+
+        Parameters
+        ----------
+        X_a, X_b : array-like, table or map-style dataset of n rows
+            Pairs.
+        metric : {"hamming", "log_likelihood"}, default="hamming"
+            Codes are compared by the expected Hamming distance to a code drawn from the probabilities,
+            or by minus their log-likelihood, which trusts sure bits more.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            From 1, the nearest of all, to n. Among codes at the same distance the right one is taken to
+            stand in the middle. By chance a rank is at most k in ``k / n`` of the cases.
+
+        Examples
+        --------
+        >>> ranks = transfer.retrieval_ranks(X_a, X_b)  # doctest: +SKIP
+        >>> (ranks <= 10).mean()  # doctest: +SKIP
+        0.43
+        """
+        check_choice("metric", metric, METRICS)
+        probabilities, bits = self._pairs(X_a, X_b)
+        return right_ranks(probabilities, bits, metric)
+
+    def _pairs(self, X_a: Any, X_b: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted probabilities and right bits."""
+        check_is_fitted(self, "mapping_")
+        check_pairs(X_a, X_b)
+        bits = encoded(self.target, X_b, "target", self.target_dim_) > 0.5
+        return self.predict_proba(X_a), bits.astype(np.uint8)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the transfer to one file, with both encoders where they are `DMZEncoder`: no pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by custom with the ending ``.safetensors``. Written whole or not at all. A
+            `random_state` that is a RandomState is left out.
+        """
+        check_is_fitted(self, "mapping_")
+        write_file(path, *transfer_state(self))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        source: Any = None,
+        target: Any = None,
+        device: str | torch.device = "auto",
+    ) -> Self:
+        """Read what `save` wrote. Runs no code from the file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        source, target : object with `transform` and `inverse_transform`, optional
+            The encoders of `fit`. None takes the `DMZEncoder` in the file.
+        device : str or torch.device, default="auto"
+            Where networks of encoders in the file go.
+
+        Returns
+        -------
+        DomainTransfer
+            Fitted.
+
+        Raises
+        ------
+        PersistenceError
+            The file is foreign, damaged, cut off, or of an unknown version.
+        ValueError
+            An encoder is neither in the file nor given.
+        """
+        return restore_transfer(cls, *read_file(path), {"source": source, "target": target}, device)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "mapping_")

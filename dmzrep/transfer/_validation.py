@@ -1,0 +1,107 @@
+"""What a mapping predicts of pairs that it has not seen, beside baselines."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import NearestNeighbors
+
+from dmzrep.errors import CodeWarning
+from dmzrep.priors._base import smoothed_mean
+from dmzrep.transfer._calibration import fit_calibration, probabilities_of
+
+
+def folds(groups: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit and rows held out, `n_folds` times; rows of a group stay together."""
+    splitter = GroupKFold(n_folds, shuffle=True, random_state=seed)
+    return list(splitter.split(groups, groups=groups))
+
+
+def nearest_bits(features: np.ndarray, bits: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Target bits of the fitted pair whose source code is nearest to each asked one."""
+    search = NearestNeighbors(n_neighbors=1).fit(features)
+    return bits[search.kneighbors(asked, return_distance=False)[:, 0]]
+
+
+def cross_entropy(probabilities: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Surprise at each bit, in bits (base 2), of the shape of the bits."""
+    return -np.log2(np.where(bits == 1, probabilities, 1.0 - probabilities))
+
+
+def validation_table(
+    scores: np.ndarray,
+    source_bits: np.ndarray,
+    features: np.ndarray,
+    bits: np.ndarray,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    calibration: str | None,
+    plain: np.ndarray,
+) -> pd.DataFrame:
+    """Compare held-out predictions with what is known without a mapping.
+
+    Everything that is said of a fold was fitted to the other folds: the mapping, the calibration, and the
+    baselines' error rates.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, target_dim)
+        Each row from a mapping that was fitted without its fold.
+    source_bits : ndarray of shape (n, source_dim)
+        Bits of the source codes.
+    features : ndarray of shape (n, source_dim)
+        Features of the source codes.
+    bits : ndarray of shape (n, target_dim)
+        Right target bits.
+    splits : list of (ndarray, ndarray)
+        Rows of the other folds, and of each fold.
+    calibration : {"shared", "per_bit"} or None
+        How scores become probabilities; None takes `plain`.
+    plain : ndarray of shape (n, target_dim)
+        Probabilities without calibration.
+
+    Returns
+    -------
+    DataFrame
+        A row for each target bit; columns as in `DomainTransfer.validation_`.
+    """
+    shape = bits.shape
+    found = {name: np.empty(shape) for name in ("", "most_frequent_", "copy_", "nearest_")}
+    if source_bits.shape != shape:
+        del found["copy_"]
+    hard = {"nearest_": np.empty(shape), "copy_": source_bits}
+    for others, held in splits:
+        hard["nearest_"][held] = nearest_bits(features[others], bits[others], features[held])
+    for others, held in splits:
+        if calibration is None:
+            found[""][held] = np.clip(plain[held], 1e-6, 1.0 - 1e-6)
+        else:
+            curve = fit_calibration(scores[others], bits[others], calibration)
+            found[""][held] = probabilities_of(curve.log_odds(scores[held]))
+        found["most_frequent_"][held] = smoothed_mean(bits[others])
+        for name in found.keys() & hard.keys():
+            right = smoothed_mean(hard[name][others] == bits[others])
+            found[name][held] = np.where(hard[name][held] == 1, right, 1.0 - right)
+    table = pd.DataFrame({"mean": bits.mean(axis=0)})
+    for name, probabilities in found.items():
+        predicted = hard.get(name, probabilities > 0.5)
+        table[f"{name}accuracy"] = (predicted == bits).mean(axis=0)
+        table[f"{name}cross_entropy"] = cross_entropy(probabilities, bits).mean(axis=0)
+    table.index.name = "bit"
+    return table
+
+
+def warn_of_poor_mapping(table: pd.DataFrame, stacklevel: int) -> None:
+    """Warn when held-out predictions are no better than each bit's share of ones."""
+    means = table.mean()
+    if means["cross_entropy"] >= means["most_frequent_cross_entropy"]:
+        warnings.warn(
+            "On held-out pairs the mapping knows no more of the target codes than each bit's share of ones: "
+            f"its cross-entropy is {means['cross_entropy']:.3f} bits, without it "
+            f"{means['most_frequent_cross_entropy']:.3f}. See that X_a and X_b are in the same order, or "
+            "give more pairs or a larger alpha.",
+            CodeWarning,
+            stacklevel=stacklevel + 1,
+        )

@@ -1,0 +1,137 @@
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from dmzrep._base._device import (
+    available_device,
+    cpu_has_bf16_units,
+    keep_freed_memory,
+    resolve_device,
+    resolve_precision,
+)
+from dmzrep.errors import DeviceWarning
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Give a function that makes torch report a machine with the given devices."""
+
+    def make(n_cuda=0, current=0, mps=False, cuda_bf16=True, avx=False, amx=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: n_cuda > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: n_cuda)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: cuda_bf16)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("devices", "asked", "expected"),
+    [
+        ({}, "auto", "cpu"),
+        ({"mps": True}, "auto", "mps"),
+        ({"n_cuda": 1}, "auto", "cuda:0"),
+        ({"n_cuda": 1, "mps": True}, "auto", "cuda:0"),
+        ({"n_cuda": 3, "current": 2}, "auto", "cuda:2"),
+        ({"n_cuda": 3}, "cpu", "cpu"),
+        ({"mps": True}, "mps", "mps"),
+        ({"n_cuda": 1}, "cuda", "cuda:0"),
+        ({"n_cuda": 3}, "cuda:2", "cuda:2"),
+        ({"n_cuda": 3}, torch.device("cuda", 1), "cuda:1"),
+        ({}, torch.device("cpu"), "cpu"),
+    ],
+)
+def test_devices_that_are_here_are_found(machine, devices, asked, expected):
+    machine(**devices)
+    assert resolve_device(asked) == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("devices", "asked", "message"),
+    [
+        ({}, "gpu", r"must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got 'gpu'"),
+        ({}, "cuda", r"device='cuda' was asked for, but torch sees no CUDA device"),
+        ({}, "cuda:1", r"device='cuda:1' was asked for, but torch sees no CUDA device"),
+        ({"n_cuda": 2}, "cuda:2", r"device='cuda:2' was asked for, but there are only 2 CUDA devices"),
+        ({"n_cuda": 2}, "mps", r"MPS is not available here"),
+        ({}, "meta", r"must name a CPU, CUDA or MPS device. Got 'meta'"),
+    ],
+)
+def test_devices_that_are_not_here_are_refused_with_a_message(machine, devices, asked, message):
+    machine(**devices)
+    with pytest.raises(ValueError, match=message):
+        resolve_device(asked)
+
+
+@pytest.mark.parametrize(
+    ("devices", "asked", "expected"),
+    [({}, "cuda", "cpu"), ({"n_cuda": 1}, "cuda:5", "cuda:0"), ({"mps": True}, "cuda:0", "mps")],
+)
+def test_a_model_whose_device_is_absent_goes_elsewhere_with_a_warning(machine, devices, asked, expected):
+    machine(**devices)
+    with pytest.warns(DeviceWarning, match=f"The model was put on {expected}"):
+        found = available_device(asked)
+    assert found == torch.device(expected)
+
+
+def test_a_model_whose_device_is_present_goes_there_without_a_warning(machine, recwarn):
+    machine(n_cuda=2)
+    assert available_device("cuda:1") == torch.device("cuda", 1)
+    assert available_device("auto") == torch.device("cuda", 0)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("devices", "device", "expected"),
+    [
+        ({"n_cuda": 1, "cuda_bf16": True}, "cuda", "bf16"),
+        ({"n_cuda": 1, "cuda_bf16": False}, "cuda", "fp16"),
+        ({"mps": True, "avx": True}, "mps", "float32"),
+        ({"avx": True}, "cpu", "bf16"),
+        ({"amx": True}, "cpu", "bf16"),
+        ({}, "cpu", "float32"),
+    ],
+)
+def test_auto_precision_takes_what_the_hardware_does_natively(machine, devices, device, expected):
+    machine(**devices)
+    assert resolve_precision("auto", torch.device(device)) == expected
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
+def test_a_named_precision_is_kept_on_any_hardware(machine, precision):
+    machine(n_cuda=1, cuda_bf16=False)
+    assert resolve_precision(precision, torch.device("cuda")) == precision
+    assert resolve_precision(precision, torch.device("cpu")) == precision
+
+
+def test_bf16_units_are_not_claimed_where_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    assert cpu_has_bf16_units() is False
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept where glibc is the C library")
+def test_freed_memory_is_kept_in_the_context_and_given_back_after_it():
+    page, blocks = 4096, 64
+
+    def held() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page / 2**20
+
+    with keep_freed_memory(torch.device("cpu")):
+        before = held()
+        parts = [torch.ones(2**20) for _ in range(blocks)]  # 4 MiB each.
+        assert held() > before + 3 * blocks
+        del parts
+        assert held() > before + 3 * blocks
+    assert held() < before + blocks
+
+
+def test_memory_of_other_devices_is_left_alone(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("the C library was loaded"))
+    with keep_freed_memory(torch.device("meta")):
+        pass

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmzrep.editing._interpolation import PATHS, flip_times, interpolate
+
+
+class Probabilities:
+    """Rows are their own codes; decoding adds a row's noise."""
+
+    output = "probabilities"
+
+    def transform(self, X):
+        return np.asarray(X, dtype=float)
+
+    def inverse_transform(self, Z, *, random_state=0):
+        noise = [np.random.default_rng(seed).random(Z.shape[1]) for seed in random_state]
+        return 10.0 * Z + np.stack(noise)
+
+
+def log_likelihood(code, probabilities):
+    return np.log(np.where(code, probabilities, 1.0 - probabilities)).sum()
+
+
+def greedy_oracle(before, after):
+    """The definition, word for word: score every candidate code whole."""
+    code, target = before > 0.5, after > 0.5
+    n_flips, times = int((code != target).sum()), np.full(len(before), -1)
+    for k in range(n_flips):
+        share = (k + 1) / n_flips
+        blend = (1 - share) * before + share * after
+        scores = {}
+        for bit in np.flatnonzero(code != target):
+            candidate = code.copy()
+            candidate[bit] = target[bit]
+            scores[bit] = log_likelihood(candidate, blend)
+        best = max(scores, key=scores.get)
+        code[best] = target[best]
+        times[best] = k
+    return times
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), latent_dim=st.integers(1, 24))
+def test_the_smooth_path_is_the_greedy_definition(seed, latent_dim):
+    random = np.random.default_rng(seed)
+    before, after = random.uniform(0.01, 0.99, (2, 4, latent_dim))
+    found = flip_times(before, after, "smooth")
+    for i in range(4):
+        assert found[i].tolist() == greedy_oracle(before[i], after[i]).tolist()
+
+
+def test_certain_bits_do_not_break_the_smooth_path():
+    times = flip_times(np.array([[0.0, 0.3, 1.0]]), np.array([[1.0, 1.0, 1.0]]), "smooth")
+    assert times.tolist() == [[1, 0, -1]]
+
+
+@pytest.mark.parametrize("path", ["ordered", "random", "smooth"])
+def test_each_differing_bit_flips_once(path):
+    before, after = np.random.default_rng(0).random((2, 30, 20))
+    times = flip_times(before, after, path)
+    differ = (before > 0.5) != (after > 0.5)
+    for row, mask in zip(times, differ, strict=True):
+        assert (row[~mask] == -1).all()
+        assert sorted(row[mask]) == list(range(mask.sum()))
+    if path == "ordered":
+        assert all((np.diff(row[row >= 0]) > 0).all() for row in times)
+
+
+def test_random_orders_are_seeded_pair_by_pair():
+    before, after = np.zeros((3, 16)), np.ones((3, 16))
+    times = flip_times(before, after, "random", 1)
+    assert np.array_equal(times[:2], flip_times(before[:2], after[:2], "random", 1))
+    assert not np.array_equal(times[0], times[1])
+    assert not np.array_equal(times, flip_times(before, after, "random", 2))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_walks_lead_from_bits_to_bits_in_even_steps(path):
+    x0, x1 = np.random.default_rng(1).random((2, 5, 40))
+    images, codes = interpolate(Probabilities(), x0, x1, 6, path=path)
+    assert images.shape == codes.shape == (5, 6, 40)
+    assert np.array_equal(codes[:, 0], x0 > 0.5) and np.array_equal(codes[:, -1], x1 > 0.5)
+    moved = np.abs(np.diff(codes.astype(float), axis=1)).sum(axis=2)
+    assert (moved.max(axis=1) - moved.min(axis=1) <= 1.0 + 1e-9).all()
+    total = np.abs(codes[:, -1].astype(float) - codes[:, 0]).sum(axis=1)
+    np.testing.assert_allclose(moved.sum(axis=1), total)
+    assert codes.dtype == (np.float64 if path == "soft" else np.uint8)
+
+
+def test_a_walk_has_one_noise_and_another_walk_has_another():
+    x0, x1 = np.random.default_rng(1).random((2, 2, 8))
+    images, codes = interpolate(Probabilities(), x0, x1, 4, random_state=7)
+    noise = images - 10.0 * codes
+    np.testing.assert_allclose(noise, np.broadcast_to(noise[:, :1], noise.shape))
+    assert not np.allclose(noise[0], noise[1])
+    first = interpolate(Probabilities(), x0[:1], x1[:1], 4, random_state=7)[0]
+    assert np.array_equal(first[0], images[0])
+
+
+def test_equal_ends_stay_where_they_are():
+    x = np.random.default_rng(1).random((1, 8))
+    codes = interpolate(Probabilities(), x, x, 3)[1]
+    assert np.array_equal(codes[0], np.repeat(x > 0.5, 3, axis=0))
+
+
+def test_real_walks_and_partial_noise(encoder, digits):
+    images = interpolate(encoder, digits[:2], digits[2:4], 3, denoising_steps=3)[0]
+    assert images.shape == (2, 3, 8, 8) and images.dtype == np.uint8
+    near = interpolate(encoder, digits[:2], digits[2:4], 3, start=0.05, denoising_steps=3)[0]
+    middle = (digits[:2].astype(float) + digits[2:4]) / 2
+    for i, target in enumerate((digits[:2], middle, digits[2:4])):
+        errors = [np.abs(walks[:, i].astype(float) - target).mean() for walks in (near, images)]
+        assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "smoth"}, r"path must be one of .*got 'smoth'. Did you mean 'smooth'"),
+        ({"n_steps": 1}, "n_steps must be an integer of at least 2, both ends included, got 1"),
+        ({"n_steps": 2.5}, "got 2.5"),
+        ({"start": 0.5}, "Probabilities.inverse_transform does not take 'start'"),
+        ({"x1": np.zeros((2, 5))}, "as many rows, got 3 and 2. Repeat"),
+    ],
+)
+def test_bad_input_is_refused(options, message):
+    arguments = {"x0": np.zeros((3, 5)), "x1": np.ones((3, 5))} | options
+    with pytest.raises(ValueError, match=message):
+        interpolate(Probabilities(), **arguments)
+
+
+def test_encoders_that_cannot_do_both_and_bad_codes_are_refused(encoder, digits):
+    with pytest.raises(TypeError, match="has no inverse_transform"):
+        interpolate(type("Half", (), {"transform": lambda self, X: X})(), digits[:1], digits[:1])
+    with pytest.raises(ValueError, match=r"bits or probabilities in \[0, 1\], got values from 0 to 7"):
+        interpolate(Probabilities(), np.full((1, 3), 7.0) * [0, 1, 1], np.ones((1, 3)))
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        interpolate(Probabilities(), np.full((1, 3), np.nan), np.ones((1, 3)))
+    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\], got 2"):
+        interpolate(encoder, digits[:1], digits[:1], start=2)
+    with pytest.raises(ValueError, match="expected"):
+        interpolate(encoder, digits[:1], np.zeros((1, 9, 9), dtype=np.uint8))

@@ -1,0 +1,107 @@
+"""The architecture: imports go down, and heavy packages are imported on use."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dmzrep
+
+PACKAGE = Path(dmzrep.__file__).parent
+
+#: The packages by layer, the lowest first. A module imports lower layers and its own package only.
+LAYERS = [
+    {"_base", "errors", "forking", "version"},
+    {"codes", "data", "diffusion", "files", "networks", "priors"},
+    {"datasets", "inference", "training"},
+    {"estimator"},
+    {"attribution", "editing", "metrics", "probing", "retrieval", "transfer"},
+    {"model_selection"},
+    {"plotting"},
+]
+LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+#: Packages of one layer that may be imported by others of it; no cycle may come of that.
+WITHIN_A_LAYER = {("_base", "errors")}
+
+
+def package_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "dmzrep":
+            parts = node.module.split(".")
+            names = [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("dmzrep.")]
+        yield from names
+
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_import_lower_layers_only(path):
+    package = package_of(path)
+    assert package in LAYER, f"{package} has no layer in this test"
+    for other in imported_packages(path):
+        if other == package or (package, other) in WITHIN_A_LAYER:
+            continue
+        assert other in LAYER, f"{path} imports {other}, which has no layer"
+        assert LAYER[other] < LAYER[package], f"{path} imports {other}, of the same layer or a higher one"
+
+
+def test_every_layer_names_packages_that_exist():
+    assert {package_of(path) for path in FILES} == set(LAYER)
+
+
+def test_internal_modules_begin_with_an_underscore():
+    public = {"__init__.py", "version.py"}
+    assert [path for path in FILES if not (path.name.startswith("_") or path.name in public)] == [
+        PACKAGE / "forking.py"
+    ]
+
+
+#: Packages that are imported when something needs them.
+HEAVY = (
+    "matplotlib",
+    "captum",
+    "faiss",
+    "diffusers",
+    "accelerate",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "datasets",
+    "PIL",
+)
+
+
+def test_import_leaves_heavy_packages_alone():
+    code = f"import sys, dmzrep, dmzrep.datasets\nprint([m for m in {HEAVY} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", dmzrep.__all__)
+def test_public_names_are_where_the_package_says(name):
+    assert getattr(dmzrep, name) is not None
+    assert name in dir(dmzrep)
+
+
+def test_other_names_are_missing_as_usual():
+    with pytest.raises(AttributeError, match="module 'dmzrep' has no attribute 'Encoder'"):
+        dmzrep.Encoder  # noqa: B018
+
+
+def test_every_promise_names_tests_that_exist():
+    root = PACKAGE.parent
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (root / "docs" / "promises.md").read_text())
+    assert len(named) > 20
+    for path, name in named:
+        assert f"def {name}(" in (root / path).read_text(), f"{path}::{name}"
