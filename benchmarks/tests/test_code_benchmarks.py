@@ -10,8 +10,8 @@ from benchmarks import generation, inversion, likelihood, ordered_code, sample_p
 from benchmarks.datasets import ImageData
 from benchmarks.generation import Models
 from benchmarks.results import read
-from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
+from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
@@ -37,7 +37,7 @@ def tiny(monkeypatch):
 
     def make(latent_dim, **options):
         made.append((latent_dim, options))
-        return DMZEncoder(latent_dim, **TINY, **options)
+        return make_encoder(latent_dim, **TINY, **options)
 
     monkeypatch.setattr(ordered_code, "DMZEncoder", make)
     monkeypatch.setattr(likelihood, "DMZEncoder", make)
@@ -106,4 +106,4 @@ def test_pictures_of_samples_are_saved(tmp_path, monkeypatch):
 
 
 def tiny_encoder(images):
-    return DMZEncoder(16, **TINY, max_iter=1, random_state=0).fit(images)
+    return make_encoder(16, **TINY, max_iter=1, random_state=0).fit(images)

@@ -16,6 +16,7 @@ from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
 from dmzrep.datasets import load_digits_images
+from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
@@ -101,7 +102,7 @@ def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
             return logits, code
 
     monkeypatch.setattr(cluster_code, "ClusterTrainer", Watched)
-    encoder, prior = fit_clusters(DMZEncoder(6, **TINY, max_iter=1, random_state=0), data.train)
+    encoder, prior = fit_clusters(make_encoder(6, **TINY, max_iter=1, random_state=0), data.train)
     kmeans = MiniBatchKMeans(6, random_state=0, n_init=3, batch_size=2048).fit(flat_units(data.train))
     assert len(seen) == 7
     for rows, codes in seen:

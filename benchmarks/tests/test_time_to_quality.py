@@ -21,7 +21,7 @@ from benchmarks.report_time_to_quality import current, time_to_quality_sections
 from benchmarks.results import is_done
 from benchmarks.scoring import score_training
 from benchmarks.time_to_quality import RESULTS, SETS, arguments_of, divide, main, planned
-from dmzrep import DMZEncoder
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -170,7 +170,7 @@ def test_gaps_of_the_validation_losses():
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_configurations_are_parameters_of_the_encoder(name):
-    DMZEncoder(**CONFIGURATIONS[name])._validate_params()
+    make_encoder(**CONFIGURATIONS[name])._validate_params()
 
 
 def row_of(**changes):

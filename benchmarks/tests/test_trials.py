@@ -10,13 +10,13 @@ from benchmarks.contenders import CONTENDERS, BinaryCode, Trial
 from benchmarks.report_time_to_quality import label
 from benchmarks.time_to_quality import arguments_of
 from benchmarks.trials import TRIALS, MovedImages, ScaledViews, min_snr_weights
-from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
 from dmzrep.datasets import load_digits_images
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.training import Trainer
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -48,7 +48,7 @@ def make(images):
     """Make a trainer, by a trial's name or itself, as fitting would."""
 
     def made(trainer, **params):
-        encoder = DMZEncoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
+        encoder = make_encoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
         own, _ = build_trainer(encoder, images, learn_image_format(images), 0, False)
         trainer = TRIALS[trainer] if isinstance(trainer, str) else trainer
         return trainer(own.model, own.objective, own.config, 0)

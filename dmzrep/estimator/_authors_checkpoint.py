@@ -17,7 +17,7 @@ from dmzrep.estimator._attributes import described_codes
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._inputs import check_rows
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
-from dmzrep.inference import TrainedModel
+from dmzrep.inference import Decoder
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._paper_backbone import paper_backbone
 
@@ -91,7 +91,7 @@ def load_authors_checkpoint(
     place(model.eval().requires_grad_(False), device)
     objective = resolve_objective(values, data_format, network)
     history = pd.DataFrame()
-    trained = TrainedModel(model, objective, data_format, device)
+    trained = Decoder(model, objective, data_format, device)
     fitted = {
         "model_": model,
         "objective_": objective,

@@ -19,6 +19,7 @@ from dmzrep.data._sources import Rows, to_tensor
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import fitted_attributes
 from dmzrep.estimator._custom_denoiser import has_own_denoiser
+from dmzrep.estimator._parameters import all_parameters
 from dmzrep.estimator._resolve import (
     resolve_network,
     resolve_objective,
@@ -127,7 +128,7 @@ def build_trainer(
         The checkpoints are of another run.
     """
     begun = time.perf_counter()
-    params = estimator.get_params(deep=False) | (overrides or {})
+    params = all_parameters(estimator) | (overrides or {})
     processes = processes or Processes()
     device = resolve_device(params["device"])
 
@@ -223,9 +224,9 @@ def _set_start(
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
     start: Any = model.encoder.start
-    if init == "views":
+    if init == "cca":
         set_invariant_start(start, sample, config.encoder_view or RandomAffine(), generator, stages)
-    elif init == "layout":
+    elif init == "contrast_pca":
         set_layout_start(start, sample, generator)
     else:
         set_linear_start(start, sample, init, generator, stages)
