@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dmzrep.data._formats import ImageFormat
+from dmzrep.estimator._parameters import all_parameters
 from dmzrep.files._container import library_versions, replace_file
 
 #: Losses of the last epoch that a card tells, with what they are.
@@ -166,8 +167,7 @@ def _training(estimator: Any) -> dict[str, object]:
 
 
 def _changed_parameters(estimator: Any) -> dict[str, object]:
-    defaults = type(estimator)().get_params(deep=False)
-    present = estimator.get_params(deep=False)
+    defaults, present = all_parameters(type(estimator)()), all_parameters(estimator)
     # Cards are passed on: what tells of the machine and not of the model is left out.
     names = [name for name in present if name not in ("checkpoint_dir", "device", "verbose")]
     return {f"`{name}`": repr(present[name]) for name in names if repr(present[name]) != repr(defaults[name])}

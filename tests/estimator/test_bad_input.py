@@ -141,7 +141,7 @@ def test_inverse_transform_refuses(encoder, Z, message):
         ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
         ({"n_samples": -2}, "got -2"),
         ({"n_samples": 2.0}, "got 2.0"),
-        ({"n_steps": 0}, "n_steps must be an integer from 1 to n_timesteps=1000, got 0"),
+        ({"n_steps": 0}, "n_steps must be an integer of at least 1, or None, got 0"),
         ({"n_steps": 1001}, "got 1001"),
         ({"n_steps": 2.5}, "got 2.5"),
         ({"sampler": "dddim"}, "Did you mean 'ddim'"),
@@ -153,7 +153,7 @@ def test_inverse_transform_refuses(encoder, Z, message):
             r"prior must be None, 'uniform'.* got 'gaussian'.*fit_prior\('chow_liu', encoder",
         ),
         ({"prior": "autoregressive"}, r"fit_prior\('autoregressive', encoder.transform\(X\) > 0.5\)"),
-        ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted on 5 bits, the encoder has 16"),
+        ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted to codes of 5 bits, the encoder has 16"),
     ],
 )
 def test_sample_refuses(encoder, params, message):
@@ -164,9 +164,9 @@ def test_sample_refuses(encoder, params, message):
 def test_other_arguments_are_refused(encoder, digits):
     with pytest.raises(ValueError, match="noise must be one of \\('random', 'inverted'\\), got 'none'"):
         encoder.reconstruct(digits[:2], noise="none", random_state=0)
-    with pytest.raises(ValueError, match="n_steps must be an integer from 1 to"):
+    with pytest.raises(ValueError, match="n_steps must be an integer of at least 1"):
         encoder.reconstruct(digits[:2], noise="inverted", n_steps=0, random_state=0)
-    with pytest.raises(ValueError, match=r"eta=0.5 is DDIM's"):
+    with pytest.raises(ValueError, match=r"eta=0.5 is an option of DDIM"):
         encoder.sample(2, sampler="ddpm", eta=0.5)
     with pytest.raises(ValueError, match="output must be one of"):
         pickle.loads(pickle.dumps(encoder)).set_params(output="bytes").transform(digits[:2])

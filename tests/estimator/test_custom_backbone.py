@@ -293,5 +293,6 @@ def test_parameters_of_our_own_denoisers_are_refused(name, value, module, digits
 
 def test_the_papers_recipe_leaves_a_module_to_itself(module):
     recipe = DMZEncoder.paper("cifar10", backbone=module)
-    assert (recipe.width, recipe.dropout, recipe.conditioning) == ("auto", 0.0, "auto")
-    assert recipe.backbone is module and recipe.learn_variance and recipe.objective == "epsilon"
+    network, training = recipe.network, recipe.training
+    assert (network.width, network.dropout, network.conditioning) == ("auto", 0.0, "auto")
+    assert recipe.backbone is module and training.learn_variance and training.objective == "epsilon"

@@ -47,10 +47,13 @@ def test_transform_gives_probabilities_logits_or_bits_that_agree(encoder, digits
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17, 300])
-def test_a_code_is_the_same_to_the_bit_in_any_company(encoder, digits, size):
+def test_codes_are_batch_invariant_up_to_rounding(encoder, digits, size):
     whole = encoder.transform(digits)
     order = np.random.default_rng(size).permutation(len(digits))[:size]
-    assert np.array_equal(encoder.transform(digits[order]), whole[order])
+    some = encoder.transform(digits[order])
+    np.testing.assert_allclose(some, whole[order], atol=1e-5)
+    # The same batch gives the same codes, bit for bit.
+    assert np.array_equal(encoder.transform(digits[order]), some)
 
 
 def test_same_seed_same_codes_and_another_seed_others(digits):
@@ -499,7 +502,8 @@ def test_dropout_and_patience_go_on_from_a_checkpoint_too(digits, tmp_path):
 
 def test_training_does_not_go_on_with_another_meaning_of_the_networks_output(digits):
     encoder = make_encoder(**TINY, warm_start=True).fit(digits[:64])
-    for change in ({"objective": "epsilon"}, {"n_timesteps": 50}, {"input_perturbation": 0.1}):
+    for name, value in (("objective", "epsilon"), ("n_timesteps", 50), ("input_perturbation", 0.1)):
+        change = {f"training__{name}": value}
         with pytest.raises(ValueError, match="Training cannot go on"):
             clone_of_state(encoder).set_params(**change).fit(digits[:64])
 
@@ -682,6 +686,7 @@ def test_clone_is_unfitted_with_equal_parameters(encoder, digits):
 
 def test_the_papers_recipe_has_the_authors_encoder():
     from dmzrep.data._formats import ImageFormat
+    from dmzrep.estimator._parameters import all_parameters
     from dmzrep.estimator._resolve import resolve_network
     from dmzrep.networks._model import DiffusionAutoencoder
 
@@ -689,13 +694,18 @@ def test_the_papers_recipe_has_the_authors_encoder():
         recipe = DMZEncoder.paper(name)
         images = ImageFormat("HWC", (3, side, side), False, "uint8", 0.0, 255.0)
         with torch.device("meta"):
-            model = DiffusionAutoencoder(resolve_network(recipe.get_params(), images))
+            model = DiffusionAutoencoder(resolve_network(all_parameters(recipe), images))
         assert model.parameter_counts()["encoder"] == encoder_parameters
 
 
 def test_the_papers_recipe_trains_when_made_small():
     X = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     encoder = DMZEncoder.paper(
-        "cifar10", width=(8, 8, 8, 8), depth=1, max_iter=1, batch_size=4, random_state=0
+        "cifar10",
+        network__width=(8, 8, 8, 8),
+        network__depth=1,
+        max_iter=1,
+        batch_size=4,
+        random_state=0,
     )
     assert encoder.fit(X).sample(1, n_steps=2).shape == (1, 32, 32, 3)

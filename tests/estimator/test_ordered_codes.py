@@ -172,7 +172,7 @@ def test_terms_of_a_batch_need_more_than_one_row(digits, name):
     ],
 )
 def test_values_out_of_range_are_refused(digits, name, value):
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of DMZEncoder must be"):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of (DMZEncoder|Training) must be"):
         make_encoder(**TINY, **{name: value}).fit(digits[:20])
 
 

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import AttributeEditor, DMZEncoder, interpolate, inversion_error
-from dmzrep.diffusion._grids import timestep_grid
 from dmzrep.errors import CodeWarning
-from dmzrep.inference import StartingNoise, StartingSamples, between_noises, decode, invert
+from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises, invert
 from dmzrep.metrics._inversion import row_errors
 from tests.encoders import make_encoder
 
@@ -45,13 +44,14 @@ def bits(tiny, images):
 
 @pytest.mark.parametrize("start", [1.0, 0.6])
 def test_noise_is_that_from_which_decoding_begins(tiny, images, bits, start):
-    model, grid = tiny.decoder_, timestep_grid(50, 2, strength=start)
-    noise = invert(model, images[:N], bits, grid)
+    model, sampling = tiny.decoder_, Sampling(n_steps=2)
+    noise = invert(model, images[:N], bits, sampling, start)
     assert noise.shape == (N, 1, 8, 8) and noise.dtype == np.float32
-    found = decode(model, bits, [0] * N, grid, start=StartingNoise(noise))
-    rows = StartingSamples(images[:N], True, bits)
-    assert np.array_equal(found, decode(model, bits, [0] * N, grid, start=rows))
-    assert np.array_equal(invert(model, images[3:5], bits[3:5], grid), noise[3:5])
+    found = model.decode(bits, [0] * N, sampling, start=StartingNoise(noise, start))
+    samples = StartingSamples(images[:N], True, bits, start)
+    assert np.array_equal(found, model.decode(bits, [0] * N, sampling, start=samples))
+    few = invert(model, images[3:5], bits[3:5], sampling, start)
+    np.testing.assert_allclose(few, noise[3:5], atol=1e-4)
 
 
 def test_the_error_is_that_of_the_round_trip(tiny, images):
@@ -60,7 +60,7 @@ def test_the_error_is_that_of_the_round_trip(tiny, images):
     rebuilt = tiny.reconstruct(X, noise="inverted", n_steps=4, random_state=0)
     np.testing.assert_allclose(errors, ((2.0 * rebuilt - 2.0 * X) ** 2).mean(axis=(1, 2)), rtol=1e-4)
     dataset = torch.utils.data.TensorDataset(torch.from_numpy(X[4:6]))
-    assert np.array_equal(inversion_error(tiny, dataset, 4), errors[4:6])
+    np.testing.assert_allclose(inversion_error(tiny, dataset, 4), errors[4:6], rtol=1e-3)
     assert inversion_error(tiny, X, 12).mean() < errors.mean() < inversion_error(tiny, X, 1).mean()
 
 
@@ -108,17 +108,16 @@ def test_walks_from_inverted_noise_begin_and_end_with_the_images(tiny, images, p
     walks, codes = interpolate(tiny, x0, x1, 4, path=path, noise="inverted", denoising_steps=3)
     assert walks.shape == (3, 4, 8, 8) and walks.dtype == np.float64
     for place, x in ((0, x0), (-1, x1)):
-        assert np.array_equal(
-            walks[:, place], tiny.reconstruct(x, noise="inverted", n_steps=3, random_state=0)
-        )
+        rebuilt = tiny.reconstruct(x, noise="inverted", n_steps=3)
+        np.testing.assert_allclose(walks[:, place], rebuilt, atol=1e-3)
         assert np.array_equal(codes[:, place], tiny.transform(x) > 0.5)
     assert np.array_equal(codes, interpolate(tiny, x0, x1, 4, path=path, denoising_steps=1)[1])
     alone = interpolate(tiny, x0[1:2], x1[1:2], 4, path=path, noise="inverted", denoising_steps=3)[0]
-    assert np.array_equal(alone[0], walks[1])
+    np.testing.assert_allclose(alone[0], walks[1], atol=1e-3)
 
 
 def test_walks_may_begin_from_partly_inverted_noise(tiny, images):
-    near = interpolate(tiny, images[:2], images[2:4], 3, noise="inverted", strength=0.1, denoising_steps=5)[0]
+    near = interpolate(tiny, images[:2], images[2:4], 3, noise="inverted", start=0.1, denoising_steps=5)[0]
     for place, x in ((0, images[:2]), (2, images[2:4])):
         assert np.abs(near[:, place].astype(float) - x).mean() < 0.05
 
@@ -128,7 +127,7 @@ def test_bad_inverted_walks_are_refused(tiny, images):
     with pytest.raises(ValueError, match=r"noise must be one of .*got 'inverse'. Did you mean 'inverted'"):
         interpolate(tiny, x0, x1, noise="inverse")
     with pytest.raises(ValueError, match=r"n_steps must be .*=5, got 6"):
-        interpolate(tiny, x0, x1, noise="inverted", strength=0.1, denoising_steps=6)
+        interpolate(tiny, x0, x1, noise="inverted", start=0.1, denoising_steps=6)
 
     class Pixels:
         def transform(self, X):
