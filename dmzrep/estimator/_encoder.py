@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, Unpack
 
@@ -15,7 +13,8 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._device import available_device, give_back_memory, import_optimizers, on_cpu
+from dmzrep._base._device import give_back_memory, import_optimizers
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed, row_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
 from dmzrep.data._formats import ImageFormat, VectorFormat
@@ -34,8 +33,7 @@ from dmzrep.estimator._inputs import (
     check_rows_to_transform,
     check_start,
 )
-from dmzrep.estimator._model_card import write_card
-from dmzrep.estimator._onnx import write_encoder
+from dmzrep.estimator._likelihood import LikelihoodMixin
 from dmzrep.estimator._parameters import (
     GROUPS,
     OUTPUTS,
@@ -45,9 +43,8 @@ from dmzrep.estimator._parameters import (
     point_to_groups,
     split_parameters,
 )
+from dmzrep.estimator._persistence import PersistenceMixin
 from dmzrep.estimator._priors import prior_to_sample
-from dmzrep.estimator._state import fitted_state, restore_fitted
-from dmzrep.files._container import read_file, write_file
 from dmzrep.inference import (
     Decoder,
     Sampling,
@@ -55,11 +52,9 @@ from dmzrep.inference import (
     StartingSamples,
     encode,
     mask_missing_bits,
-    rate_table,
-    sample_rates,
 )
 from dmzrep.networks._defaults import paper_recipe
-from dmzrep.networks._model import DiffusionAutoencoder, place
+from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import CodePrior
 from dmzrep.training import Checkpoints, Hooks, Trainer
 
@@ -67,7 +62,14 @@ from dmzrep.training import Checkpoints, Hooks, Trainer
 REPRESENTATIVE_CHUNK = 1000
 
 
-class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DMZEncoder(
+    PersistenceMixin,
+    LikelihoodMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     """Binary codes of images (or vectors) from a diffusion autoencoder.
 
     An encoder maps a sample to bits, and a diffusion model that is conditioned on these bits learns to
@@ -360,6 +362,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     # -- training ------------------------------------------------------------------------------
 
     @with_callbacks
+    @isolated
     def fit(self, X: Any, y: object = None) -> Self:
         """Learn codes from unlabelled samples.
 
@@ -434,6 +437,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
         return fitted, trainer.step
 
+    @isolated
     def partial_fit(self, X: Any, y: object = None) -> Self:
         """Train for one pass over a further chunk of samples.
 
@@ -494,6 +498,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             raise AttributeError(f"This {type(self).__name__} has no decoder_: call fit first.")
         return Decoder(self.model_, self.objective_, self.data_format_, self.device_, self.code_dropout_)
 
+    @isolated
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
         """Encode samples. Deterministic, and batch-invariant up to rounding.
 
@@ -546,6 +551,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         bits = encode(self.decoder_, samples, "bits")
         return bits if n_bits is None else mask_missing_bits(bits[:, :n_bits], bits.shape[1])
 
+    @isolated
     def inverse_transform(
         self,
         Z: Any,
@@ -627,6 +633,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         seeds = row_seeds(random_state, len(codes))
         return self.decoder_.decode(mask_missing_bits(codes, latent_dim), seeds, options, start=start)
 
+    @isolated
     def reconstruct(
         self,
         X: Any,
@@ -670,6 +677,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         start = StartingSamples(rows, True, codes) if noise == "inverted" else None
         return self.decoder_.decode(codes, row_seeds(random_state, len(rows)), options, start=start)
 
+    @isolated
     def sample(
         self,
         n_samples: int = 1,
@@ -708,200 +716,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             codes = prior_to_sample(self, prior).sample(n_samples, random_state=seed)
         return self.decoder_.decode(codes, row_seeds(seed, n_samples), options)
 
-    # -- likelihood ----------------------------------------------------------------------------
-
-    def score_samples(self, X: Any, *, n_terms: int | None = None) -> np.ndarray:
-        """Return minus the variational bound of each sample, in bits per dimension; higher is better.
-
-        The bound is the rate of the sample given its bits plus the rate of the bits under `prior_`.
-
-        Parameters
-        ----------
-        X : array-like, table or map-style dataset
-            Samples in the fitted layout.
-        n_terms : int or None, default=None
-            Network evaluations per sample, from 2 to the number of timesteps: fewer give a stratified,
-            unbiased estimate. None is 32, or all timesteps where there are fewer.
-
-        Returns
-        -------
-        ndarray of shape (n,), float64
-            Deterministic and batch-invariant. A log-probability for integer images, a log-density in model
-            units for other data.
-        """
-        data_rate, code_rate = self._rates(X, n_terms)
-        return -(data_rate + code_rate) / (math.log(2.0) * math.prod(self.data_format_.shape))
-
-    def bits_per_dim(self, X: Any, *, n_terms: int | None = None) -> pd.DataFrame:
-        """Return the mean variational bound in bits per dimension, with its parts; lower is better.
-
-        Parameters
-        ----------
-        X : array-like, table or map-style dataset
-            Samples in the fitted layout.
-        n_terms : int or None, default=None
-            As in `score_samples`; the number of timesteps gives the whole sum.
-
-        Returns
-        -------
-        DataFrame
-            Rows "image" (a sample given its bits), "code" (the bits, under `prior_`) and "total", with the
-            columns
-
-            bits_per_dim : mean over the samples
-            standard_error : of that mean, over the samples; NaN for a single sample. It covers the choice
-                of samples, timesteps and noise, not another training.
-            bits : mean bits of a whole sample
-
-        See Also
-        --------
-        score_samples : Minus the total of each sample.
-
-        Examples
-        --------
-        >>> from dmzrep import DMZEncoder, Network
-        >>> from dmzrep.datasets import load_digits_images
-        >>> X = load_digits_images().images[:64]
-        >>> encoder = DMZEncoder(16, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
-        >>> table = encoder.bits_per_dim(X, n_terms=4)
-        >>> list(table.index), list(table.columns)
-        (['image', 'code', 'total'], ['bits_per_dim', 'standard_error', 'bits'])
-        """
-        return rate_table(*self._rates(X, n_terms), math.prod(self.data_format_.shape))
-
-    def _rates(self, X: Any, n_terms: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rates of each sample given its bits, and of the bits, in nats."""
-        check_is_fitted(self)
-        n_timesteps = self.objective_.schedule.n_timesteps
-        n_terms = min(32, n_timesteps) if n_terms is None else n_terms
-        n_terms = check_int(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
-        rows = check_rows_to_transform(self, X)
-        return sample_rates(self.decoder_, rows, self._bits(rows), self.prior_, n_terms)
-
-    def score(self, X: Any, y: object = None) -> float:
-        """Return the mean of `score_samples`: minus bits per dimension; higher is better.
-
-        Parameters
-        ----------
-        X : array-like, table or map-style dataset
-            Samples in the fitted layout.
-        y : ignored
-
-        Returns
-        -------
-        float
-        """
-        return float(self.score_samples(X).mean())
-
-    # -- files and copies ----------------------------------------------------------------------
-
-    def save(self, path: str | os.PathLike, *, model_card: bool | str | os.PathLike = False) -> None:
-        """Write the fitted estimator to one file: safetensors and JSON, no pickle.
-
-        Parameters
-        ----------
-        path : path-like
-            The file, by convention with the extension ``.safetensors``. Written completely or not at all.
-        model_card : bool or path-like, default=False
-            True also writes a model card in Markdown next to the file, with the extension ``.md``; a path
-            says where. It describes data, training, code, limits and versions, as model hubs expect it, and
-            replaces a file of that name.
-        """
-        check_is_fitted(self)
-        write_file(path, *fitted_state(self))
-        if model_card is not False:
-            write_card(self, path, model_card)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike,
-        *,
-        device: str | torch.device = "auto",
-        backbone: torch.nn.Module | None = None,
-    ) -> Self:
-        """Read what `save` wrote. Runs no code from the file.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-        device : str or torch.device, default="auto"
-            Where the networks go; becomes the parameter `device`.
-        backbone : torch.nn.Module or None, default=None
-            For a fit with a custom backbone, a module built in the same way; the weights of the file are
-            loaded into a copy.
-
-        Returns
-        -------
-        DMZEncoder
-            Fitted.
-
-        Raises
-        ------
-        PersistenceError
-            The file is foreign, damaged, truncated, or of an unknown version; or `backbone` is missing, not
-            expected, or of another shape. The message names the file.
-        """
-        return restore_fitted(cls, *read_file(path), device, path, backbone)
-
-    def export_encoder(self, path: str | os.PathLike) -> None:
-        """Write the encoder to an ONNX file, which runs without torch and dmzrep.
-
-        The model takes samples as `transform` does, in the fitted layout, dtype and value range, any number
-        of them, and returns what `transform` returns by `output`. It does not check values.
-
-        Parameters
-        ----------
-        path : path-like
-            The file, by convention with the extension ``.onnx``. Written completely or not at all.
-
-        Raises
-        ------
-        NotFittedError
-            `fit` was not called.
-        ImportError
-            The packages of the extra ``onnx`` are missing.
-        OSError
-            The file cannot be written.
-
-        Notes
-        -----
-        The metadata of the file hold `input_name`, `input_layout`, `input_shape`, `input_dtype`,
-        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Other runtimes sum in another order than
-        torch: logits agree to about 1e-5, and a bit whose probability is 0.5 can differ.
-
-        Examples
-        --------
-        >>> from dmzrep import DMZEncoder
-        >>> from dmzrep.datasets import load_digits_images
-        >>> X = load_digits_images().images
-        >>> encoder = DMZEncoder(64, max_time=60).fit(X)  # doctest: +SKIP
-        >>> encoder.export_encoder("digits.onnx")  # doctest: +SKIP
-        >>> import onnxruntime  # doctest: +SKIP
-        >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
-        >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
-        """
-        self._check_encodes()
-        write_encoder(path, self.model_, self.data_format_, self.output)
+    # -- conventions of scikit-learn ------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "model_" in state:
-            state["model_"] = on_cpu(self.model_)
-            state["device_"] = torch.device("cpu")
-        if isinstance(state["backbone"], torch.nn.Module):
-            state["backbone"] = on_cpu(state["backbone"])
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "model_" in state:
-            self.device_ = available_device(self.device)
-            self.model_ = place(self.model_, self.device_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

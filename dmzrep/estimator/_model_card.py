@@ -80,11 +80,11 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep import DMZEncoder, Network
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.estimator._model_card import model_card
     >>> X = load_digits_images().images[:64]
-    >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
+    >>> encoder = DMZEncoder(16, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
     >>> print(model_card(encoder).splitlines()[1])
     library_name: dmzrep
     """
