@@ -2,9 +2,9 @@
 
     python -m benchmarks.latency
 
-For images of 28 and 64 pixels, an untrained default network: milliseconds of `transform` of one image and of
-`sample(1, n_steps=10)`, medians of several calls, and of the encoder and of ten evaluations of the denoiser on
-one image. The ratio is what the toolkit adds.
+For images of 28 and 64 pixels and an untrained default network: milliseconds of `transform` of one image and
+of `sample(1, n_steps=10)`, medians of several calls, and those of the encoder and of ten evaluations of the
+denoiser on one image.
 """
 
 from __future__ import annotations

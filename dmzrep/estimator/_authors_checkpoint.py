@@ -16,7 +16,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.estimator._attributes import described_codes
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._inputs import check_rows
-from dmzrep.estimator._parameters import all_parameters, nested_names
+from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
 from dmzrep.inference import Decoder
 from dmzrep.networks._model import DiffusionAutoencoder, place
@@ -74,7 +74,7 @@ def load_authors_checkpoint(
     known = {key: about[key] for key in ("latent_dim", "learn_variance")}
     settings = nested_names(known | {"encoder_width": len(state["encoder.layers.0.0.weight"])})
     encoder = DMZEncoder.paper(name, backbone=backbone, **(settings | params))
-    encoder._validate()
+    validate_parameters(encoder)
     rows, data_format, attributes = check_rows(encoder, X)
     wanted = (about["n_channels"], about["side"], about["side"])
     if data_format.shape != wanted:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self, Unpack
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -17,13 +16,11 @@ from dmzrep._base._device import give_back_memory, import_optimizers
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed, row_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
-from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows
-from dmzrep.diffusion._objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
-from dmzrep.estimator._fit import begin_run, build_trainer, train
+from dmzrep.estimator._fit import begin_run, build_trainer, open_checkpoints, train
 from dmzrep.estimator._inputs import (
     NOISES,
     check_codes,
@@ -38,10 +35,10 @@ from dmzrep.estimator._parameters import (
     GROUPS,
     OUTPUTS,
     PARAMETER_CONSTRAINTS,
-    all_parameters,
     group_of,
     point_to_groups,
     split_parameters,
+    validate_parameters,
 )
 from dmzrep.estimator._persistence import PersistenceMixin
 from dmzrep.estimator._priors import prior_to_sample
@@ -54,9 +51,8 @@ from dmzrep.inference import (
     mask_missing_bits,
 )
 from dmzrep.networks._defaults import paper_recipe
-from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import CodePrior
-from dmzrep.training import Checkpoints, Hooks, Trainer
+from dmzrep.training import Hooks, Trainer
 
 #: Samples from which a later chunk of `partial_fit` is taken to represent the data.
 REPRESENTATIVE_CHUNK = 1000
@@ -208,9 +204,8 @@ class DMZEncoder(
 
     Notes
     -----
-    Codes are deterministic, and batch-invariant up to rounding: probabilities of a sample agree within 1e-5
-    whatever other samples are encoded with it. A bit whose probability is within that distance of 0.5 can
-    differ.
+    Codes are deterministic, and batch-invariant up to rounding: probabilities agree within 1e-5 whatever
+    other samples are encoded in the same call, so a bit whose probability is that close to 0.5 can differ.
 
     References
     ----------
@@ -231,22 +226,6 @@ class DMZEncoder(
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
-
-    model_: DiffusionAutoencoder
-    prior_: CodePrior | None
-    code_report_: pd.DataFrame | None
-    code_summary_: pd.Series | None
-    history_: pd.DataFrame
-    objective_: Objective
-    data_format_: ImageFormat | VectorFormat
-    device_: torch.device
-    precision_: str
-    n_iter_: int
-    stopped_: str
-    init_: str
-    encoder_augment_: str | None
-    code_dropout_: float
-    ordered_: bool
 
     @point_to_groups
     def __init__(
@@ -389,7 +368,7 @@ class DMZEncoder(
             The loss or the weights became non-finite. The encoder is fitted all the same, with the averaged
             weights of the last step before that, unless there was none.
         """
-        self._validate()
+        validate_parameters(self)
         try:
             fitted, n_steps = self._fit(X, y)
         finally:
@@ -398,28 +377,13 @@ class DMZEncoder(
         warn_of_training(fitted, n_steps, stacklevel=3)
         return self
 
-    def _validate(self) -> None:
-        self._validate_params()
-        for name in GROUPS:
-            if getattr(self, name) is not None:
-                getattr(self, name).validate()
-
     def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
         """Fit; return the fitted attributes and the number of steps."""
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()
         processes, seed = begin_run(self, continued)
-        checkpoints = None
-        if self.checkpoint_dir is not None:
-            checkpoints = Checkpoints(
-                self.checkpoint_dir,
-                every=self.checkpoint_every,
-                keep=all_parameters(self)["checkpoint_keep"],
-                processes=processes,
-            )
-            if self.random_state is None and checkpoints.seed is not None:
-                seed = checkpoints.seed
+        checkpoints, seed = open_checkpoints(self, processes, seed)
         trainer, start = build_trainer(
             self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
         )
@@ -457,7 +421,7 @@ class DMZEncoder(
         -------
         self
         """
-        self._validate()
+        validate_parameters(self)
         continued = hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()

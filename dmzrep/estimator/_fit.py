@@ -83,6 +83,21 @@ def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
     return processes, processes.from_first(draw_seed(estimator.random_state))
 
 
+def open_checkpoints(estimator: Any, processes: Processes, seed: int) -> tuple[Checkpoints | None, int]:
+    """Return the checkpoints of a fit, or None, and the seed: that of the run to resume if there is one."""
+    if estimator.checkpoint_dir is None:
+        return None, seed
+    checkpoints = Checkpoints(
+        estimator.checkpoint_dir,
+        every=estimator.checkpoint_every,
+        keep=all_parameters(estimator)["checkpoint_keep"],
+        processes=processes,
+    )
+    if estimator.random_state is None and checkpoints.seed is not None:
+        seed = checkpoints.seed
+    return checkpoints, seed
+
+
 def build_trainer(
     estimator: Any,
     rows: Rows,

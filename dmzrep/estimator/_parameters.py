@@ -58,6 +58,15 @@ PARAMETER_CONSTRAINTS: dict = {
 }
 
 
+def validate_parameters(estimator: Any) -> None:
+    """Check each parameter of an estimator and of its groups by itself."""
+    estimator._validate_params()
+    for name in GROUPS:
+        group = getattr(estimator, name)
+        if group is not None:
+            group.validate()
+
+
 def all_parameters(estimator: Any) -> dict[str, Any]:
     """Return the parameters of an estimator and of its groups as one dictionary, without the groups."""
     params = estimator.get_params(deep=False)

@@ -302,6 +302,44 @@ def test_a_callback_can_stop_training(digits):
     assert encoder.stopped_ == "callback"
 
 
+class UsesTheModel(RecordingCallback):
+    """Uses every method of the estimator as fitted so far, at each epoch."""
+
+    def __init__(self, X, folder):
+        super().__init__()
+        self.X, self.folder, self.used = X, folder, []
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name != "epoch":
+            return False
+        path = self.folder / f"{len(self.used)}.safetensors"
+        fitted_estimator.save(path)
+        options = {"n_steps": 2, "random_state": 0}
+        bits = fitted_estimator.transform(self.X) > 0.5
+        self.used.append(
+            {
+                "inverse_transform": fitted_estimator.inverse_transform(bits[:, :8], guidance=2.0, **options),
+                "sample": fitted_estimator.sample(2, **options),
+                "score": fitted_estimator.score(self.X),
+                "history": len(fitted_estimator.history_),
+                "ordered": fitted_estimator.ordered_,
+                "loaded": DMZEncoder.load(path).transform(self.X),
+            }
+        )
+        return False
+
+
+def test_callbacks_get_a_whole_estimator_as_fitted_so_far(digits, tmp_path):
+    callback = UsesTheModel(digits[:4], tmp_path)
+    params = TINY | {"max_iter": 2, "ordered": True, "code_dropout": 0.2}
+    # An earlier fit with other parameters must not be visible.
+    encoder = make_encoder(**params).set_callbacks(callback)
+    encoder.set_params(ordered=False, code_dropout=0.0).partial_fit(digits[:64])
+    encoder.set_params(ordered=True, code_dropout=0.2).fit(digits[:64])
+    assert [used["history"] for used in callback.used] == [1, 2]
+    assert all(used["ordered"] and np.isfinite(used["score"]) for used in callback.used)
+
+
 def test_the_progress_bar_of_scikit_learn_runs(digits, capsys):
     pytest.importorskip("rich")
     make_encoder(**TINY).set_callbacks(ProgressBar()).fit(digits[:64])
