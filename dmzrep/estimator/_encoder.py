@@ -37,8 +37,9 @@ from dmzrep.estimator._inputs import (
 from dmzrep.estimator._model_card import write_card
 from dmzrep.estimator._onnx import write_encoder
 from dmzrep.estimator._parameters import OUTPUTS, PARAMETER_CONSTRAINTS
-from dmzrep.estimator._state import fitted_state, restore_fitted
-from dmzrep.files._container import read_file, write_file
+from dmzrep.estimator._run_identity import run_identity
+from dmzrep.estimator._state import CLASSES, KIND, fitted_state, restore_fitted
+from dmzrep.files._state import read_state, write_state
 from dmzrep.inference import (
     StartingRows,
     TrainedModel,
@@ -202,8 +203,13 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     warm_start : bool, default=False
         `fit` goes on from the last fit's state.
     checkpoint_dir : path-like or None, default=None
-        Folder for checkpoints of `fit`, of one run. `fit` with the same folder, settings and data goes on
-        from the newest; on the CPU it ends with the weights, to the bit, of a run that never stopped.
+        Folder for checkpoints of `fit`. Each run has a sub-folder, named by a hash of its parameters, seed
+        and data, so that cross-validation can share one folder. `fit` with the same parameters and data
+        resumes the run from its newest checkpoint, and a finished run at its end; on the CPU it ends with
+        the weights, to the bit, of a run that never stopped. `max_iter`, `max_time`, `device`, `prior`,
+        `output` and the `checkpoint_*` parameters may change. With ``random_state=None`` the seed of the run
+        is kept. Arrays in memory of up to 4 GiB are hashed whole; of larger ones, memmaps and data sets
+        4,096 samples spread over all.
     checkpoint_every : {"epoch"} or float, default="epoch"
         ``"epoch"`` writes a checkpoint at the end of each epoch; a number writes one whenever as many
         seconds have passed, in the midst of an epoch too.
@@ -483,7 +489,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         ValueError
             A parameter or X is not as it should be; the message says what and what to do.
         CheckpointMismatchError
-            `checkpoint_dir` holds a run of other settings or data.
+            The checkpoints of this run in `checkpoint_dir` were replaced by those of another.
         TrainingDivergedError
             The loss or the weights became infinite or not a number. The encoder is fitted all the same,
             with the averaged weights of the last step at which all was well, unless there was none.
@@ -505,8 +511,10 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         processes, seed = begin_run(self, continued)
         checkpoints = None
         if self.checkpoint_dir is not None:
+            known_seed = None if self.random_state is None else seed
             checkpoints = Checkpoints(
                 self.checkpoint_dir,
+                run_identity(self.get_params(deep=False), rows, data_format, known_seed),
                 every=self.checkpoint_every,
                 keep=self.checkpoint_keep,
                 processes=processes,
@@ -1042,7 +1050,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             and replaces a file of that name.
         """
         check_is_fitted(self)
-        write_file(path, *fitted_state(self))
+        write_state(path, KIND, fitted_state(self), CLASSES)
         if model_card is not False:
             write_card(self, path, model_card)
 
@@ -1077,7 +1085,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             The file is foreign, damaged, cut off, or of an unknown version; or `backbone` is missing, not
             called for, or of another shape. The message names the file.
         """
-        return restore_fitted(cls, *read_file(path), device, path, backbone)
+        return restore_fitted(cls, read_state(path, KIND, CLASSES), device, path, backbone)
 
     def export_encoder(self, path: str | os.PathLike) -> None:
         """Write the encoder to an ONNX file, which runs without torch and dmzrep.

@@ -24,8 +24,8 @@ from dmzrep.estimator._resolve import (
     resolve_objective,
     resolve_start,
     resolve_training,
-    run_identity,
 )
+from dmzrep.estimator._run_identity import run_identity
 from dmzrep.networks._custom_backbone import check_backbone, copy_backbone, keep_frozen
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
@@ -123,8 +123,8 @@ def build_trainer(
     ------
     ValueError
         Parameters do not go together, with the data, with the fitted model, or with the number of processes.
-    CheckpointMismatchError
-        The checkpoints are of another run.
+    PersistenceError
+        The state of the checkpoint does not fit the run.
     """
     begun = time.perf_counter()
     params = estimator.get_params(deep=False) | (overrides or {})
@@ -170,7 +170,7 @@ def build_trainer(
     trainer = Trainer(model, objective, config, seed, processes)
     _check_shares(trainer, rows, data_format, params, seed)
     if checkpoints is not None:
-        checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
+        checkpoints.begin(seed, settled)
     state = getattr(estimator, "_training_state", None)
     if checkpoints is not None and resumed:
         # Its encoder has long left its start, which is not computed again.
@@ -202,7 +202,7 @@ def _check_shares(
             f"device={params['device']!r} puts this process on {trainer.device}, but its launcher wants it "
             f"on {processes.device}. Use device='auto', by which each process has a device of its own."
         )
-    _check_alike(processes, run_identity(trainer, rows, data_format, params, seed))
+    _check_alike(processes, run_identity(params, rows, data_format, seed))
 
 
 def _check_alike(processes: Processes, wanted: dict[str, Any]) -> None:

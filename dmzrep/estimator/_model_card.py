@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from dmzrep.data._formats import ImageFormat
-from dmzrep.files._container import library_versions, replace_file
+from dmzrep.files._atomic import replace_file
+from dmzrep.files._container import library_versions
 
 #: Losses of the last epoch that a card tells, with what they are.
 _LOSSES = {
