@@ -45,6 +45,8 @@ RESULTS = (
 )
 #: Those that not every estimator has.
 OPTIONAL = ("feature_names_in_", "_sklearn_output_config")
+#: What `set_output` may ask of `transform`.
+OUTPUTS = ("default", "pandas", "polars")
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def _restore_optional(estimator: Any, optional: dict[str, Any]) -> None:
         estimator.feature_names_in_ = names.astype(object)
     if "_sklearn_output_config" in optional:
         output = optional["_sklearn_output_config"]
-        require(output.keys() <= {"transform"}, "set_output was called for other methods")
+        require(output.get("transform") in OUTPUTS and len(output) == 1, "set_output knows no such output")
         estimator.set_output(**output)
 
 
