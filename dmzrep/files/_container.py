@@ -23,10 +23,11 @@ from dmzrep.version import __version__
 FORMAT = "dmzrep"
 FORMAT_VERSION = 3
 
-#: Limits that keep a small file from costing much: bytes of the header, and lists, objects and items in the
-#: JSON values. Large values belong into arrays.
-MAX_HEADER_BYTES = 16 * 2**20
-MAX_JSON_ITEMS = 1_000_000
+#: Limits that keep a small file from costing much: bytes of the header, arrays, and lists, objects and items
+#: in the JSON values. Large values belong into arrays.
+MAX_HEADER_BYTES, MAX_ARRAYS, MAX_JSON_ITEMS = 4 * 2**20, 20_000, 200_000
+#: Bytes of the header that an array takes beside its name, at most.
+_ENTRY_BYTES = 120
 
 #: Types of NumPy that safetensors files hold.
 _DTYPES = {"bool", "float16", "float32", "float64"}
@@ -76,8 +77,12 @@ def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarra
         "values": json.dumps(values),
     }
     n_items = _n_items(metadata["values"])
-    if n_items > MAX_JSON_ITEMS or len(metadata["values"]) > MAX_HEADER_BYTES // 2:
-        raise ValueError(f"{path} cannot be written: {n_items} values are too many for the file's header.")
+    # Quotation marks in the values are escaped once more.
+    length = len(json.dumps(metadata)) + sum(len(json.dumps(name)) + _ENTRY_BYTES for name in arrays)
+    if n_items > MAX_JSON_ITEMS or len(arrays) > MAX_ARRAYS or length > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"{path} cannot be written: {n_items} values and {len(arrays)} arrays are too many for one file."
+        )
     metadata["checksum"] = _checksum(metadata, arrays)
     with replacing(path) as part:
         save_file(arrays, part, metadata)
@@ -113,13 +118,13 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
             metadata = dict(file.metadata() or {})
             _check_metadata(path, metadata)
             names = file.keys()
+            if len(names) > MAX_ARRAYS or _n_items(metadata["values"]) > MAX_JSON_ITEMS:
+                raise _not_whole(path, "its header holds too much")
             arrays = {name: file.get_tensor(name) for name in names}
         if metadata.get("checksum") != _checksum(metadata, arrays):
             raise PersistenceError(
                 f"{path} is damaged: its checksum does not match its content. Restore a copy."
             )
-        if _n_items(metadata["values"]) > MAX_JSON_ITEMS:
-            raise PersistenceError(f"{path} is not a whole dmzrep file: its header holds too many values.")
         values = json.loads(metadata["values"])
     except (PersistenceError, OSError):
         raise

@@ -8,6 +8,7 @@ import os
 import warnings
 from typing import Any
 
+import pandas as pd
 from torch import Tensor
 
 from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
@@ -171,6 +172,7 @@ class Checkpoints(Hooks):
         """Write a checkpoint; return whether that went well, and warn of a disk that fails."""
         state = trainer.state()
         state["timesteps"] = {name: getattr(state["timesteps"], name) for name in ("history", "counts")}
+        state["history"] = pd.DataFrame(state["history"])
         try:
             folder.write(trainer.step, {"identity": self._identity, "trainer": state} | self._begun)
         except OSError as error:

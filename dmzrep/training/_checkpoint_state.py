@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -38,9 +39,6 @@ def checked_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
         )
         counts = zip(state[name], wanted, strict=True)
         require(all(is_int(number) for number, one in counts if is_int(one)), f"{name} must be whole numbers")
-    for row in state["history"]:
-        require(all(isinstance(name, str) for name in row), "history must have names")
-        require(all(isinstance(number, (int, float)) for number in row.values()), "history must be numbers")
     for generator_state in (state["order"], *state["torch_states"].values()):
         require(generator_state.dtype == torch.uint8, "states of generators must be bytes")
     _check_generator(state["order"])
@@ -53,7 +51,18 @@ def checked_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
     require(
         state["decorrelation"] is None or is_finite(state["decorrelation"]), "decorrelation must be finite"
     )
-    return state | {"timesteps": _timesteps(state["timesteps"], trainer)}
+    return state | {
+        "timesteps": _timesteps(state["timesteps"], trainer),
+        "history": _history(state["history"]),
+    }
+
+
+def _history(table: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the rows of a history, without the numbers that an epoch does not have."""
+    require(isinstance(table, pd.DataFrame), "history must be a table")
+    require(all(dtype.kind in "iuf" for dtype in table.dtypes), "history must be numbers")
+    rows = table.to_dict("records")
+    return [{str(name): number for name, number in row.items() if number == number} for row in rows]
 
 
 def _check_optimizer(slots_of: dict[int, dict[str, Tensor]], trainer: Trainer) -> None:

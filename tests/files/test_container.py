@@ -217,6 +217,6 @@ def test_a_new_file_has_the_permissions_of_new_files(written):
 
 def test_too_many_values_are_refused_before_the_file_is_touched(written):
     before = written.read_bytes()
-    with pytest.raises(ValueError, match="values are too many"):
+    with pytest.raises(ValueError, match="values and 0 arrays are too many"):
         write_file(written, {"numbers": [0] * 1_100_000}, {})
     assert written.read_bytes() == before
