@@ -22,7 +22,7 @@ from dmzrep.networks._model import NetworkConfig
 from dmzrep.networks._relaxation import CODE_INPUTS
 from dmzrep.priors import CodePrior
 
-STOPPED = ("max_iter", "max_time", "early_stopping", "callback", "interrupted", "diverged")
+STOPPED = ("max_iter", "max_time", "early_stopping", "callback", "interrupted", "diverged", "loaded")
 #: Legal values of the network's settings that are choices, and the least of those that are counts.
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "backbone": ("unet", "mlp", OWN),

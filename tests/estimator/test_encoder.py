@@ -523,7 +523,7 @@ def test_runs_of_other_parameters_or_data_share_a_checkpoint_folder(digits, tmp_
         DMZEncoder(**params | other).fit(digits[:64])
     for data in (
         digits[64:128],
-        digits[:64].astype(np.float32),
+        digits[:64] / 255.0,
         digits[:64] * (np.arange(64) < 63)[:, None, None],
     ):
         DMZEncoder(**params).fit(data)
@@ -649,7 +649,7 @@ def test_a_prior_of_the_users_own_is_refused_at_save_not_at_load(digits, tmp_pat
         name = "own"
 
     encoder = DMZEncoder(**TINY, prior=OwnPrior()).fit(digits[:64])
-    with pytest.raises(TypeError, match="files hold dmzrep's own priors"):
+    with pytest.raises(TypeError, match=r"params\.prior is a OwnPrior, which a file cannot hold: .*MixturePrior"):
         encoder.save(tmp_path / "e")
     assert not (tmp_path / "e").exists()
 
