@@ -649,7 +649,9 @@ def test_a_prior_of_the_users_own_is_refused_at_save_not_at_load(digits, tmp_pat
         name = "own"
 
     encoder = DMZEncoder(**TINY, prior=OwnPrior()).fit(digits[:64])
-    with pytest.raises(TypeError, match=r"params\.prior is a OwnPrior, which a file cannot hold: .*MixturePrior"):
+    with pytest.raises(
+        TypeError, match=r"params\.prior is a OwnPrior, which a file cannot hold: .*MixturePrior"
+    ):
         encoder.save(tmp_path / "e")
     assert not (tmp_path / "e").exists()
 
