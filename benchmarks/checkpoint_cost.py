@@ -83,8 +83,8 @@ def alone(size: str, repeats: int, folder: Path) -> dict[str, Any]:
     trainer.guard.begin(trainer)
     # The optimiser has its moments from the first step on.
     trainer.train_step(data.batch(torch.arange(2)), len(X))
-    checkpoints = Checkpoints(folder, every=EVERY)
-    checkpoints.begin({"seed": 0}, {})
+    checkpoints = Checkpoints(folder, {"size": size}, every=EVERY)
+    checkpoints.begin(0, {})
     seconds, core_seconds = [], []
     for _ in range(repeats):
         trainer.step += 1
@@ -92,7 +92,7 @@ def alone(size: str, repeats: int, folder: Path) -> dict[str, Any]:
         checkpoints._write(trainer)
         seconds.append(time.perf_counter() - begun)
         core_seconds.append(time.process_time() - core_begun)
-    (*_, path) = sorted(folder.glob("checkpoint-*"))
+    (*_, path) = sorted(folder.glob("run-*/checkpoint-*"))
     return {
         "parameters": sum(trainer.model.parameter_counts().values()),
         "bytes": path.stat().st_size,

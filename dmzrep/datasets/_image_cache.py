@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from dmzrep._base._batching import batches
 from dmzrep.datasets._pictures import MODES, read_picture
-from dmzrep.files._container import replace_file
+from dmzrep.files._atomic import replace_file
 
 #: Pictures that a worker reads before it reports; what is done is kept chunk by chunk.
 CHUNK = 64

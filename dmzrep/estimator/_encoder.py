@@ -137,8 +137,12 @@ class DMZEncoder(
     warm_start : bool, default=False
         `fit` continues from the state of the last fit.
     checkpoint_dir : path-like or None, default=None
-        Folder for checkpoints of `fit`. A fit with the same parameters and data resumes from the newest
-        checkpoint; on the CPU it ends with the same weights, bit for bit, as an uninterrupted one.
+        Folder for checkpoints of `fit`. Each run has a sub-folder, named by a hash of its parameters, seed
+        and data, so that cross-validation can share one folder. A fit with the same parameters and data
+        resumes its run from the newest checkpoint; on the CPU it ends with the same weights, bit for bit, as
+        an uninterrupted one. `max_iter`, `max_time`, `device`, `prior`, `output` and parameters of
+        checkpoints may change. Arrays in memory of at most 4 GiB are hashed completely; of other data, 4,096
+        samples spread over all.
     checkpoint_every : {"epoch"} or float, default="epoch"
         Write a checkpoint at the end of each epoch, or whenever that many seconds have passed.
     network : Network or None, default=None
@@ -363,7 +367,7 @@ class DMZEncoder(
         ValueError
             A parameter or X is invalid; the message says what was expected and what to do.
         CheckpointMismatchError
-            `checkpoint_dir` holds a run of other settings or data.
+            The checkpoints of this run in `checkpoint_dir` were replaced by those of another.
         TrainingDivergedError
             The loss or the weights became non-finite. The encoder is fitted all the same, with the averaged
             weights of the last step before that, unless there was none.
@@ -383,7 +387,7 @@ class DMZEncoder(
         rows, data_format, attributes = check_rows(self, X, first=not continued)
         import_optimizers()
         processes, seed = begin_run(self, continued)
-        checkpoints, seed = open_checkpoints(self, processes, seed)
+        checkpoints, seed = open_checkpoints(self, rows, data_format, processes, seed)
         trainer, start = build_trainer(
             self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
         )

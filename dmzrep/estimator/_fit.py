@@ -25,8 +25,8 @@ from dmzrep.estimator._resolve import (
     resolve_objective,
     resolve_start,
     resolve_training,
-    run_identity,
 )
+from dmzrep.estimator._run_identity import run_identity
 from dmzrep.networks._custom_backbone import check_backbone, copy_backbone, keep_frozen
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
@@ -83,14 +83,19 @@ def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
     return processes, processes.from_first(draw_seed(estimator.random_state))
 
 
-def open_checkpoints(estimator: Any, processes: Processes, seed: int) -> tuple[Checkpoints | None, int]:
+def open_checkpoints(
+    estimator: Any, rows: Rows, data_format: ImageFormat | VectorFormat, processes: Processes, seed: int
+) -> tuple[Checkpoints | None, int]:
     """Return the checkpoints of a fit, or None, and the seed: that of the run to resume if there is one."""
     if estimator.checkpoint_dir is None:
         return None, seed
+    params = all_parameters(estimator)
+    known_seed = None if estimator.random_state is None else seed
     checkpoints = Checkpoints(
         estimator.checkpoint_dir,
+        run_identity(params, rows, data_format, known_seed),
         every=estimator.checkpoint_every,
-        keep=all_parameters(estimator)["checkpoint_keep"],
+        keep=params["checkpoint_keep"],
         processes=processes,
     )
     if estimator.random_state is None and checkpoints.seed is not None:
@@ -139,8 +144,8 @@ def build_trainer(
     ------
     ValueError
         Parameters do not go together, with the data, with the fitted model, or with the number of processes.
-    CheckpointMismatchError
-        The checkpoints are of another run.
+    PersistenceError
+        The state of the checkpoint does not fit the run.
     """
     begun = time.perf_counter()
     params = all_parameters(estimator) | (overrides or {})
@@ -186,7 +191,7 @@ def build_trainer(
     trainer = Trainer(model, objective, config, seed, processes)
     _check_shares(trainer, rows, data_format, params, seed)
     if checkpoints is not None:
-        checkpoints.begin(run_identity(trainer, rows, data_format, params, seed), settled)
+        checkpoints.begin(seed, settled)
     state = getattr(estimator, "_training_state", None)
     if checkpoints is not None and resumed:
         # Its encoder has long left its start, which is not computed again.
@@ -218,7 +223,7 @@ def _check_shares(
             f"device={params['device']!r} puts this process on {trainer.device}, but its launcher wants it "
             f"on {processes.device}. Use device='auto', by which each process has a device of its own."
         )
-    _check_alike(processes, run_identity(trainer, rows, data_format, params, seed))
+    _check_alike(processes, run_identity(params, rows, data_format, seed))
 
 
 def _check_alike(processes: Processes, wanted: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from dmzrep.data._formats import ImageFormat
 from dmzrep.estimator._parameters import all_parameters
-from dmzrep.files._container import library_versions, replace_file
+from dmzrep.files._atomic import replace_file
+from dmzrep.files._container import library_versions
 
 #: Losses of the last epoch that a card tells, with what they are.
 _LOSSES = {

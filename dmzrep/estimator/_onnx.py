@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.files._container import replace_file
+from dmzrep.files._atomic import replace_file
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.version import __version__
 

@@ -13,8 +13,8 @@ from dmzrep._base._device import available_device, on_cpu
 from dmzrep._base._isolation import isolated
 from dmzrep.estimator._model_card import write_card
 from dmzrep.estimator._onnx import write_encoder
-from dmzrep.estimator._state import fitted_state, restore_fitted
-from dmzrep.files._container import read_file, write_file
+from dmzrep.estimator._state import CLASSES, KIND, fitted_state, restore_fitted
+from dmzrep.files._state import read_state, write_state
 from dmzrep.networks._model import DiffusionAutoencoder, place
 
 
@@ -37,7 +37,7 @@ class PersistenceMixin(BaseEstimator):
             replaces a file of that name.
         """
         check_is_fitted(self)
-        write_file(path, *fitted_state(self))
+        write_state(path, KIND, fitted_state(self), CLASSES)
         if model_card is not False:
             write_card(self, path, model_card)
 
@@ -73,7 +73,7 @@ class PersistenceMixin(BaseEstimator):
             The file is foreign, damaged, truncated, or of an unknown version; or `backbone` is missing, not
             expected, or of another shape. The message names the file.
         """
-        return restore_fitted(cls, *read_file(path), device, path, backbone)
+        return restore_fitted(cls, read_state(path, KIND, CLASSES), device, path, backbone)
 
     @isolated
     def export_encoder(self, path: str | os.PathLike) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
-from dataclasses import fields
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-
 from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._custom_denoiser import denoiser_settings, has_own_denoiser, pretrained_objective
@@ -24,7 +18,7 @@ from dmzrep.networks._defaults import (
     default_widths,
 )
 from dmzrep.networks._model import NetworkConfig
-from dmzrep.training import RandomAffine, Trainer, Training, TrainingConfig
+from dmzrep.training import RandomAffine, Training, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
@@ -272,35 +266,6 @@ def _check_code_demands(params: dict[str, Any]) -> None:
             raise ValueError(
                 f"{name}={value!r} compares the rows of a batch, but batch_size=1 gives it one. Use more."
             )
-
-
-def run_identity(
-    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
-) -> dict[str, Any]:
-    """Plain values that two training runs share if one can go on where the other stopped.
-
-    Epochs and time are left out: a longer run may go on from a shorter one. So is how a batch is divided.
-    """
-    settings = {f.name: getattr(trainer.config, f.name) for f in fields(trainer.config)}
-    settings |= settings.pop("options").get_params()
-    settings["encoder_view"] = repr(settings["encoder_view"])
-    for name in ("max_epochs", "max_time", "micro_batch_size", "checkpoint_keep", "distributed"):
-        settings.pop(name)
-    objective = trainer.objective
-    some = np.ascontiguousarray(rows[np.linspace(0, len(rows) - 1, min(64, len(rows))).astype(int)])
-    identity = {
-        **trainer.model.config.to_dict(),
-        **settings,
-        "objective": objective.kind,
-        "input_perturbation": objective.input_perturbation,
-        "noise_schedule": hashlib.sha256(objective.schedule.betas.tobytes()).hexdigest()[:16],
-        "data": f"{tuple(rows.shape)} {rows.dtype} {hashlib.sha256(some.tobytes()).hexdigest()[:16]}",
-        "data_format": repr(data_format),
-        "validation_fraction": params["validation_fraction"],
-        "init": params["init"],
-        "seed": seed,
-    }
-    return json.loads(json.dumps(identity))
 
 
 def _encoder_rate(params: dict[str, Any]) -> float:

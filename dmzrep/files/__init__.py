@@ -1,1 +1,1 @@
-"""Files: one container for arrays and plain values."""
+"""Files: one codec of nested state, one container for arrays and JSON values, written whole or not at all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from typing import Any, ClassVar, Self
 
@@ -17,15 +18,17 @@ from torch import Tensor
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import available_device, on_cpu, resolve_device
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import as_array, check_int, check_learning_rate
+from dmzrep._base._validation import as_array, check_choice, check_int, check_learning_rate, is_finite, is_int
 from dmzrep.data._formats import ImageFormat
-from dmzrep.errors import PersistenceError
-from dmzrep.files._container import read_file, write_file
-from dmzrep.metrics._small_network import make_network, train_network
+from dmzrep.files._modules import build_module
+from dmzrep.files._state import read_state, require, restoring, take, write_state
+from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
 from dmzrep.metrics._unit_images import read_format, unit_tensor
 
 #: Rows of a batch; a row's features do not depend on the others of its batch.
 ROWS = 256
+#: Numbers of an image, at most, in a file.
+MAX_PIXELS = 2**31
 
 
 class ClassifierFeatures(TransformerMixin, BaseEstimator):
@@ -130,9 +133,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         ValueError
             Images or labels are not as they should be.
         """
-        for name in ("n_features", "width", "max_iter", "batch_size"):
-            check_int(getattr(self, name), name)
-        learning_rate = check_learning_rate(self.learning_rate)
+        learning_rate = self._check_parameters()
         images, image_format = read_format(X, self.channels, self.value_range, "X")
         target, classes = _read_target(y, len(images))
         seed, device = draw_seed(self.random_state), resolve_device(self.device)
@@ -159,6 +160,13 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         )
         self.network_, self.classes_, self.data_shape_ = network, classes, image_format.shape
         return self
+
+    def _check_parameters(self) -> float:
+        """Raise unless the parameters are legal; return the learning rate."""
+        for name in ("n_features", "width", "max_iter", "batch_size"):
+            check_int(getattr(self, name), name)
+        check_choice("channels", self.channels, ("auto", "first", "last"))
+        return check_learning_rate(self.learning_rate)
 
     @property
     def sha256(self) -> str:
@@ -222,16 +230,14 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted classifier to one file, so that later distances use the same features."""
         check_is_fitted(self, "network_")
-        arrays = {f"network.{k}": w.cpu().numpy() for k, w in self.network_.state_dict().items()}
-        settings = {k: getattr(self, k) for k in ("n_features", "width", "channels", "value_range")}
-        values: dict[str, Any] = {
-            "kind": "ClassifierFeatures",
-            "settings": settings,
+        state = {
+            "params": self.get_params(deep=False),
+            "weights": dict(self.network_.state_dict()),
+            "n_outputs": self.network_.head.out_features,
             "data_shape": self.data_shape_,
+            "classes": self.classes_,
         }
-        values["n_outputs"] = self.network_.head.out_features
-        values["classes"] = None if self.classes_ is None else self.classes_.tolist()
-        write_file(path, values, arrays)
+        write_state(path, "ClassifierFeatures", state)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
@@ -242,25 +248,31 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         PersistenceError
             The file is damaged, or holds something else.
         """
-        values, arrays = read_file(path)
-        if values.get("kind") != "ClassifierFeatures":
-            raise PersistenceError(
-                f"{path} does not hold ClassifierFeatures; it was saved by something else."
+        placed_on, state = available_device(device), read_state(path, "ClassifierFeatures")
+        with restoring(path, "ClassifierFeatures"):
+            params, weights, n_outputs, shape, classes = take(
+                state, "params", "weights", "n_outputs", "data_shape", "classes"
             )
-        features = cls(**values["settings"], device=device)
-        features.data_shape_ = tuple(values["data_shape"])
-        features.classes_ = None if values["classes"] is None else np.asarray(values["classes"])
-        features.network_ = make_network(
-            features.data_shape_,
-            features.n_features,
-            values["n_outputs"],
-            width=features.width,
-            seed=0,
-            device=available_device(device),
-        )
-        weights = {k.removeprefix("network."): torch.from_numpy(w.copy()) for k, w in arrays.items()}
-        features.network_.load_state_dict(weights)
-        features.network_.eval()
+            features = cls(**(params | {"device": device}))
+            features._check_parameters()
+            limits = features.value_range
+            finite = limits == "auto" or (
+                len(limits) == 2 and all(map(is_finite, limits)) and limits[0] < limits[1]
+            )
+            require(finite, "value_range must be two finite numbers")
+            sides = isinstance(shape, tuple) and len(shape) == 3 and all(is_int(n) and n > 0 for n in shape)
+            require(sides and math.prod(shape) < MAX_PIXELS, "data_shape must be that of images")
+            check_int(n_outputs, "n_outputs")
+            if classes is not None:
+                require(
+                    isinstance(classes, np.ndarray) and classes.shape == (n_outputs,), "classes are missing"
+                )
+                require(len(np.unique(classes)) == n_outputs, "classes must differ")
+            network: Any = build_module(
+                lambda: SmallNetwork(shape, features.n_features, n_outputs, features.width), weights
+            )
+            features.network_ = network.to(placed_on).eval()
+            features.data_shape_, features.classes_ = shape, classes
         return features
 
 

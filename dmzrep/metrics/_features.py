@@ -10,9 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from dmzrep._base._validation import as_array, short_repr
-from dmzrep.errors import PersistenceError
-from dmzrep.files._container import read_file, write_file
+from dmzrep._base._validation import as_array, is_int, short_repr
+from dmzrep.files._state import read_state, require, restoring, take, write_state
 from dmzrep.metrics._results import FeatureSource
 
 #: Features that are handed over as such have no extractor.
@@ -57,8 +56,7 @@ class FeatureStatistics:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the statistics to one file, for use as a reference later."""
-        values = {"kind": "FeatureStatistics", "n_samples": self.n_samples, "source": asdict(self.source)}
-        write_file(path, values, {"mean": self.mean, "covariance": self.covariance})
+        write_state(path, "FeatureStatistics", vars(self) | {"source": asdict(self.source)})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -69,11 +67,18 @@ class FeatureStatistics:
         PersistenceError
             The file is damaged, or holds something else.
         """
-        values, arrays = read_file(path)
-        if values.get("kind") != "FeatureStatistics":
-            raise PersistenceError(f"{path} does not hold FeatureStatistics; it was saved by something else.")
-        source = FeatureSource(**values["source"])
-        return cls(arrays["mean"], arrays["covariance"], values["n_samples"], source)
+        state = read_state(path, "FeatureStatistics")
+        with restoring(path, "FeatureStatistics"):
+            mean, covariance, n_samples, source = take(state, "mean", "covariance", "n_samples", "source")
+            for array, shape in ((mean, (len(mean),)), (covariance, (len(mean), len(mean)))):
+                require(array.dtype == np.float64 and array.shape == shape, "arrays differ in shape or dtype")
+                require(np.isfinite(array).all(), "arrays must be finite")
+            require(len(mean) > 0 and (covariance.diagonal() >= 0).all(), "variances must not be negative")
+            require(is_int(n_samples) and n_samples >= 2, "n_samples must be at least 2")
+            name, *others = take(source, "name", "sha256", "resize")
+            require(isinstance(name, str), "the source must have a name")
+            require(all(one is None or isinstance(one, str) for one in others), "the source must be text")
+            return cls(mean, covariance, n_samples, FeatureSource(**source))
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,10 +61,13 @@ class BinaryIndex(StoredIndex):
         if options.kind == "hnsw":
             return self._graph()
         n_lists = options.lists(len(rows))
-        index = faiss.index_binary_factory(8 * self.n_bytes, f"BIVF{n_lists}")
+        index = self._lists(n_lists)
         prepare_clustering(index.cp, options.seed)
         index.train(sample_rows(rows, n_lists, options.seed))
         return index
+
+    def _lists(self, n_lists: int) -> Any:
+        return load_faiss().index_binary_factory(8 * self.n_bytes, f"BIVF{n_lists}")
 
     def _graph(self) -> Any:
         index = load_faiss().index_binary_factory(8 * self.n_bytes, f"BHNSW{self.options.n_links}")
@@ -104,12 +107,3 @@ class BinaryIndex(StoredIndex):
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_codes": None}
-
-    def serialize(self) -> np.ndarray:
-        return load_faiss().serialize_index_binary(self.faiss_index)
-
-    def deserialize(self, content: np.ndarray) -> None:
-        index = load_faiss().deserialize_index_binary(content)
-        if index.d != 8 * self.n_bytes:
-            raise ValueError(f"the index has {index.d} bits a code, expected {8 * self.n_bytes}")
-        self.faiss_index = index

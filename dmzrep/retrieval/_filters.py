@@ -1,4 +1,4 @@
-"""Conditions on metadata."""
+"""Metadata of images, and conditions on them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 from dmzrep._base._validation import as_array
+
+#: Columns of an answer; metadata must have others.
+COLUMNS = ("query", "rank", "id", "distance")
 
 
 def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
@@ -67,3 +70,21 @@ def _evaluate(table: pd.DataFrame, where: str) -> Any:
         raise ValueError(f"where={where!r}: {error}.{hint} The columns are {names}.") from error
     except Exception as error:  # Python's, numexpr's and pandas' own, by what the text says.
         raise ValueError(f"where={where!r} is no condition that pandas can evaluate: {error}") from error
+
+
+def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
+    """Return metadata with text as column names and a new index; raise unless they fit the images."""
+    if metadata is None:
+        return None
+    if not isinstance(metadata, pd.DataFrame):
+        raise TypeError(f"metadata must be a pandas DataFrame, got {type(metadata).__name__}.")
+    if len(metadata) != n_images:
+        raise ValueError(
+            f"metadata must have one row for each image: got {len(metadata)} rows for {n_images} images."
+        )
+    names = [str(name) for name in metadata.columns]
+    if clash := [name for name in names if name in COLUMNS]:
+        raise ValueError(f"metadata must not have columns named {clash}, which an answer has. Rename them.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"metadata must have columns with different names, got {names}.")
+    return metadata.set_axis(names, axis=1).reset_index(drop=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
+from dmzrep.retrieval._index_state import PQ_CENTROIDS
 from dmzrep.retrieval._stored_index import (
-    PQ_CENTROIDS,
     IndexOptions,
     StoredIndex,
     prepare_clustering,
@@ -63,9 +63,7 @@ class FloatIndex(StoredIndex):
         if options.kind == "hnsw":
             return self._graph()
         n_lists = options.lists(len(rows))
-        # "np": no polysemous codes, which take long to learn and serve another search.
-        store = "Flat" if options.kind == "ivf" else f"PQ{self.n_parts}np"
-        index = faiss.index_factory(self.width, f"IVF{n_lists},{store}", self._faiss_metric)
+        index = self._lists(n_lists)
         prepare_clustering(index.cp, options.seed)
         least = 0
         if options.kind == "pq":
@@ -78,6 +76,11 @@ class FloatIndex(StoredIndex):
             least = ROWS_FOR_PQ
         index.train(sample_rows(rows, n_lists, options.seed, least))
         return index
+
+    def _lists(self, n_lists: int) -> Any:
+        # "np": no polysemous codes, which take long to learn and serve another search.
+        store = "Flat" if self.options.kind == "ivf" else f"PQ{self.n_parts}np"
+        return load_faiss().index_factory(self.width, f"IVF{n_lists},{store}", self._faiss_metric)
 
     def _graph(self) -> Any:
         name = f"HNSW{self.options.n_links},Flat"
@@ -168,15 +171,6 @@ class FloatIndex(StoredIndex):
         if not size:
             return np.empty((0, self.width), dtype=np.float32)
         return load_faiss().rev_swig_ptr(storage.get_xb(), size).reshape(-1, self.width)
-
-    def serialize(self) -> np.ndarray:
-        return load_faiss().serialize_index(self.faiss_index)
-
-    def deserialize(self, content: np.ndarray) -> None:
-        index = load_faiss().deserialize_index(content)
-        if index.d != self.width:
-            raise ValueError(f"the index has {index.d} numbers a row, expected {self.width}")
-        self.faiss_index = index
 
 
 def _sorted(distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

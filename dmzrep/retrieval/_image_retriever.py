@@ -11,13 +11,12 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import check_int, short_repr
+from dmzrep.estimator._state import CLASSES
+from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval._encoded import encoded
-from dmzrep.retrieval._filters import matching_rows
+from dmzrep.retrieval._filters import check_metadata, matching_rows
 from dmzrep.retrieval._neighbors import FaissNeighbors
-from dmzrep.retrieval._retriever_folder import read_retriever, write_retriever
-
-#: Columns of an answer; metadata must have others.
-COLUMNS = ("query", "rank", "id", "distance")
+from dmzrep.retrieval._retriever_file import KIND, restore_retriever, retriever_state
 
 
 class ImageRetriever(BaseEstimator):
@@ -87,7 +86,7 @@ class ImageRetriever(BaseEstimator):
         if neighbors.packed:
             raise ValueError("ImageRetriever packs codes itself; give FaissNeighbors with packed=False.")
         codes = encoded(self.encoder, X, neighbors.metric)
-        table = _table(metadata, len(codes))
+        table = check_metadata(metadata, len(codes))
         neighbors.fit(codes, ids=ids)
         self.neighbors_, self.metadata_ = neighbors, table
         return self
@@ -118,7 +117,7 @@ class ImageRetriever(BaseEstimator):
         if (metadata is None) != (self.metadata_ is None):
             had = "no metadata" if self.metadata_ is None else f"columns {list(self.metadata_.columns)}"
             raise ValueError(f"metadata must be given with fit and with add, or with neither; fit had {had}.")
-        table = _table(metadata, len(codes))
+        table = check_metadata(metadata, len(codes))
         if self.metadata_ is not None and table is not None:
             names = list(self.metadata_.columns)
             if set(table.columns) != set(names):
@@ -201,64 +200,49 @@ class ImageRetriever(BaseEstimator):
         return pd.concat([answer, self.metadata_.take(rows).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a folder: the index, metadata as Parquet, and the encoder if it is a `DMZEncoder`.
+        """Write one file: the index, the metadata, and the encoder if it is a `DMZEncoder`; no pickle.
 
         Parameters
         ----------
         path : path-like
-            The folder. An earlier save there is replaced, once the new one is complete.
+            The file, by custom with the ending ``.safetensors``. An earlier one is replaced once the new one
+            is complete.
 
         Raises
         ------
-        ImportError
-            There is metadata and pyarrow is not installed.
-        FileExistsError
-            There is something else at that path.
+        TypeError
+            A column of the metadata has a dtype, or an object, that a file cannot hold. Numbers, text, times,
+            categories, nullable and Arrow types can be held, and objects that are text, numbers, paths,
+            dates, or lists and dictionaries of these.
         """
         check_is_fitted(self)
-        write_retriever(self, path)
+        write_state(path, KIND, retriever_state(self), CLASSES)
 
     @classmethod
     def load(cls, path: str | os.PathLike, encoder: Any = None) -> Self:
-        """Read what `save` wrote.
+        """Read what `save` wrote. Runs no code from the file and opens no other.
 
         Parameters
         ----------
         path : path-like
-            The folder.
+            The file.
         encoder : object with `transform` or None, default=None
-            The encoder that the index was made with. None reads the `DMZEncoder` in the folder.
+            The encoder that the retriever was fitted with. None takes the one in the file.
 
         Returns
         -------
         ImageRetriever
+            Fitted.
 
         Raises
         ------
         PersistenceError
-            A file is missing, foreign, damaged, or from another save.
+            The file is foreign, damaged, cut off, or of an unknown version.
         ValueError
             No encoder was saved and none is given.
         """
-        return read_retriever(cls, path, encoder)
+        return restore_retriever(cls, read_state(path, KIND, CLASSES), encoder, path)
 
     @property
     def _metric(self) -> str:
         return self.neighbors_.effective_metric_
-
-
-def _table(metadata: Any, n_images: int) -> pd.DataFrame | None:
-    if metadata is None:
-        return None
-    if not isinstance(metadata, pd.DataFrame):
-        raise TypeError(f"metadata must be a pandas DataFrame, got {type(metadata).__name__}.")
-    if len(metadata) != n_images:
-        raise ValueError(
-            f"metadata must have one row for each image: got {len(metadata)} rows for {n_images} images."
-        )
-    names = [str(name) for name in metadata.columns]
-    if clash := [name for name in names if name in COLUMNS]:
-        raise ValueError(f"metadata must not have columns named {clash}, which an answer has. Rename them.")
-    if len(set(names)) < len(names):
-        raise ValueError(f"metadata must have columns with different names, got {names}.")
-    return metadata.set_axis(names, axis=1).reset_index(drop=True)

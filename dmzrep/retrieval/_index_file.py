@@ -1,4 +1,4 @@
-"""A fitted `FaissNeighbors` as a file."""
+"""A fitted `FaissNeighbors` as nested state, and back."""
 
 from __future__ import annotations
 
@@ -7,80 +7,91 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep.errors import PersistenceError
-from dmzrep.files._container import read_file, write_file
+from dmzrep._base._validation import is_int
+from dmzrep.files._state import require, restoring, take
 from dmzrep.retrieval._faiss import load_faiss
-from dmzrep.retrieval._ids import RowIds
+from dmzrep.retrieval._ids import RowIds, check_ids
+from dmzrep.retrieval._index_state import index_state, restore_index
 from dmzrep.retrieval._stored_index import IndexOptions
 from dmzrep.retrieval._vectors import IndexedRows
 
-ESTIMATOR = "FaissNeighbors"
+#: What files say that they hold.
+KIND = "FaissNeighbors"
 
 
-def write_index(neighbors: Any, path: str | os.PathLike) -> None:
-    """Write a fitted estimator: parameters as JSON, ids and the FAISS index as arrays.
-
-    Parameters
-    ----------
-    neighbors : FaissNeighbors
-        Fitted.
-    path : path-like
-        The file.
-    """
-    rows, ids, options = neighbors._rows, neighbors._ids, neighbors.index_.options
-    values = {
-        "estimator": ESTIMATOR,
-        "versions": {"faiss": load_faiss().__version__},
-        "params": {name: _plain(value) for name, value in neighbors.get_params(deep=False).items()},
-        "options": {name: _plain(value) for name, value in vars(options).items()},
-        "rows": {"metric": rows.metric, "n_features": rows.n_features, "packed": rows.packed},
-        "n_rows": ids.n_rows,
+def neighbors_state(neighbors: Any) -> dict[str, Any]:
+    """Return a fitted `FaissNeighbors` as nested state: parameters, ids and the content of the index."""
+    rows, ids = neighbors._rows, neighbors._ids
+    return {
+        "params": neighbors.get_params(deep=False),
+        "options": vars(neighbors.index_.options),
+        "metric": rows.metric,
+        "packed": rows.packed,
+        "n_features": rows.n_features,
+        "offset": rows.offset,
+        "ids": ids.ids,
         "next_id": ids.next_id,
+        "index": index_state(neighbors.index_),
+        "feature_names_in": getattr(neighbors, "feature_names_in_", None),
     }
-    if hasattr(neighbors, "feature_names_in_"):
-        values["feature_names_in_"] = list(map(str, neighbors.feature_names_in_))
-    arrays = {"index": neighbors.index_.serialize()}
-    if ids.ids is not None:
-        arrays["ids"] = ids.ids
-    if rows.offset is not None:
-        arrays["offset"] = rows.offset
-    write_file(path, values, arrays)
 
 
-def read_index(make: Any, path: str | os.PathLike) -> Any:
-    """Read what `write_index` wrote.
+def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLike) -> Any:
+    """Return the fitted estimator of which `neighbors_state` made the state, after checking all of it.
 
     Parameters
     ----------
     make : callable
         The estimator's class.
-    path : path-like
-        The file.
+    state : dict
+        From `neighbors_state`, by way of a file.
+    source : path-like
+        The file, for errors.
 
     Raises
     ------
     PersistenceError
-        The file is foreign, damaged, or holds something else.
+        Something is missing, is not what it should be, or does not go together.
     """
-    values, arrays = read_file(path)
-    if values.get("estimator") != ESTIMATOR:
-        raise PersistenceError(f"{path} holds a {values.get('estimator')}, not a {ESTIMATOR}.")
-    try:
-        neighbors = make(**values["params"])
-        rows = IndexedRows(**values["rows"], offset=arrays.get("offset"))
-        index = rows.new_index(IndexOptions(**values["options"]))
-        index.deserialize(np.ascontiguousarray(arrays["index"]))
-        ids = RowIds(arrays.get("ids"), values["n_rows"], values["next_id"])
-        if len(index) != ids.n_rows or (ids.ids is not None and len(ids.ids) != ids.n_rows):
-            raise ValueError(f"{len(index)} rows in the index, {ids.n_rows} expected")
-        neighbors.index_, neighbors._rows, neighbors._ids = index, rows, ids
-        neighbors.n_features_in_ = rows.n_features
-        if "feature_names_in_" in values:
-            neighbors.feature_names_in_ = np.array(values["feature_names_in_"], dtype=object)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise PersistenceError(f"{path} does not hold a whole {ESTIMATOR}: {error!r}.") from error
+    load_faiss()
+    with restoring(source, KIND):
+        params, options, metric, packed, n_features, offset, ids, next_id, content, names = take(
+            state,
+            *("params", "options", "metric", "packed", "n_features", "offset", "ids", "next_id", "index"),
+            "feature_names_in",
+        )
+        neighbors = make(**params)
+        neighbors._validate_params()
+        options = IndexOptions(**options)
+        made = {"index": options.kind, "metric": metric, "packed": packed, "random_state": options.seed}
+        made |= {
+            name: getattr(options, name) for name in ("n_lists", "n_links", "ef_construction", "pq_bytes")
+        }
+        make(**made)._validate_params()
+        require(is_int(n_features) and n_features > 0, "n_features must be a count")
+        require(not packed or metric == "hamming", "packed codes are for metric 'hamming'")
+        require((offset is not None) == (metric == "l2"), "an offset is for metric 'l2'")
+        if offset is not None:
+            is_array = isinstance(offset, np.ndarray) and offset.dtype == np.float64
+            require(is_array and offset.shape == (n_features,), "offset must be one number for each feature")
+            require(np.isfinite(offset).all(), "offset must be finite")
+        rows = IndexedRows(metric, n_features, packed, offset)
+        index = rows.new_index(options)
+        restore_index(index, content)
+        neighbors.index_, neighbors._rows = index, rows
+        neighbors._ids = _ids(ids, len(index), next_id)
+        neighbors.n_features_in_ = n_features
+        if names is not None:
+            text = isinstance(names, np.ndarray) and all(isinstance(name, str) for name in names)
+            require(text and names.shape == (n_features,), "feature names must be one for each feature")
+            neighbors.feature_names_in_ = names.astype(object)
     return neighbors
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _ids(ids: Any, n: int, next_id: Any) -> RowIds:
+    if ids is None:
+        require(next_id == n, "the next id must be the number of samples")
+        return RowIds(None, n, next_id)
+    require(isinstance(ids, np.ndarray) and ids.dtype == np.int64, "ids must be int64")
+    require(next_id is None or (is_int(next_id) and next_id > ids.max(initial=-1)), "the next id is taken")
+    return RowIds(check_ids(ids, n), n, next_id)

@@ -13,10 +13,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import Interval, check_bool, integers_from
+from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval._faiss import faiss_threads
 from dmzrep.retrieval._graphs import check_mode, graph, ragged
 from dmzrep.retrieval._ids import RowIds
-from dmzrep.retrieval._index_file import read_index, write_index
+from dmzrep.retrieval._index_file import KIND, neighbors_state, restore_neighbors
 from dmzrep.retrieval._searching import check_count, check_radius, nearest, within, without_self
 from dmzrep.retrieval._stored_index import INDEXES, IndexOptions, StoredIndex
 from dmzrep.retrieval._vectors import METRICS, IndexedRows, check_query, check_training
@@ -421,7 +422,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self.kneighbors_graph(X, self.n_neighbors + extra, self.mode)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the index to one file: parameters, ids and what FAISS makes of its index, no pickle.
+        """Write parameters, ids and the content of the index to one file; no pickle.
 
         Parameters
         ----------
@@ -429,7 +430,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             The file; replaced only once the new one is complete.
         """
         check_is_fitted(self)
-        write_index(self, path)
+        write_state(path, KIND, neighbors_state(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -451,7 +452,7 @@ class FaissNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         FileNotFoundError
             There is no such file.
         """
-        return read_index(cls, path)
+        return restore_neighbors(cls, read_state(path, KIND), path)
 
     def _nearest(self, X: Any, n_neighbors: Any, among: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Give float distances and row numbers."""

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
+from dmzrep.retrieval._index_state import index_state, restore_index
 
 INDEXES = ("flat", "hnsw", "ivf", "pq")
 #: Training rows for each list of an inverted file; more changes little.
 ROWS_PER_LIST = 64
-#: Centroids of a one-byte code of product quantisation, and rows needed to learn them.
-PQ_CENTROIDS = 256
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,8 @@ class StoredIndex(ABC):
         """Give the vectors of a storage without a copy; valid while the index does not change."""
 
     @abstractmethod
-    def serialize(self) -> np.ndarray:
-        """Give the FAISS index as bytes."""
-
-    @abstractmethod
-    def deserialize(self, content: np.ndarray) -> None:
-        """Take the FAISS index from bytes."""
+    def _lists(self, n_lists: int) -> Any:
+        """Build an index of inverted lists that is not trained."""
 
     def build(self, rows: np.ndarray) -> None:
         """Train on rows and add them."""
@@ -143,14 +138,12 @@ class StoredIndex(ABC):
                 numbers[:] = np.searchsorted(kept, numbers)
 
     def __getstate__(self) -> dict[str, Any]:
-        content = None if self.faiss_index is None else self.serialize()
-        return self.__dict__ | {"faiss_index": content}
+        return self.__dict__ | {"faiss_index": None if self.faiss_index is None else index_state(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        content = state["faiss_index"]
         self.__dict__.update(state | {"faiss_index": None})
-        if content is not None:
-            self.deserialize(content)
+        if state["faiss_index"] is not None:
+            restore_index(self, state["faiss_index"])
 
 
 def sample_rows(rows: np.ndarray, n_lists: int, seed: int, least: int = 0) -> np.ndarray:

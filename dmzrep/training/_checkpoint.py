@@ -1,29 +1,34 @@
-"""Checkpoints: a training run written to files now and then, and taken up again."""
+"""Checkpoints: a training run written to files now and then, and resumed."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import warnings
 from typing import Any
 
-import numpy as np
-import torch
+import pandas as pd
 from torch import Tensor
 
 from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
-from dmzrep.training._checkpoint_folder import CheckpointFolder
+from dmzrep.files._state import restoring, take
+from dmzrep.training._checkpoint_folder import KIND, CheckpointFolder
+from dmzrep.training._checkpoint_state import checked_state
 from dmzrep.training._hooks import Hooks
 from dmzrep.training._loop import Trainer
 from dmzrep.training.distributed._processes import Processes
 
 
 class Checkpoints(Hooks):
-    """Takes up the run that a folder holds, if any, and writes checkpoints of the run that follows.
+    """Finds the checkpoints of a run, if there are any, and writes more of them.
 
     Parameters
     ----------
     folder : path-like
-        Made if missing. It belongs to one run.
+        Made if missing. Each run has a folder of its own in it, named by a hash of its identity.
+    identity : dict
+        JSON values that a run must share to be resumed.
     every : {"epoch"} or float, default="epoch"
         Write at the end of each epoch, or whenever as many seconds have passed, in the midst of an epoch
         too. Either way there is one of the run's end.
@@ -32,87 +37,100 @@ class Checkpoints(Hooks):
     processes : Processes, optional
         Those that train together, of which the first reads and writes; by default this one alone.
 
+    Raises
+    ------
+    CheckpointMismatchError
+        The run's own folder holds checkpoints of another run.
+    PersistenceError
+        There are checkpoints of the run, but none of them is whole.
+
     Attributes
     ----------
-    found : tuple of (dict, dict of ndarray) or None
-        The newest whole checkpoint of the folder, until `resume` has taken it.
+    found : dict or None
+        The newest whole checkpoint of the run, until `resume` has taken it.
     """
 
     def __init__(
         self,
         folder: str | os.PathLike,
+        identity: dict[str, Any],
         *,
         every: str | float = "epoch",
         keep: int = 2,
         processes: Processes | None = None,
     ):
         self.every = every
+        self._identity = identity
+        self._begun: dict[str, Any] = {"seed": None, "settled": {}}
+        self._path = ""
         processes = processes or Processes()
         self.folder: CheckpointFolder | None = None
         found, error = None, None
         if processes.is_first:
             try:
-                self.folder = CheckpointFolder(folder, keep)
-                found = self.folder.newest()
+                self.folder = CheckpointFolder(folder, run_name(identity), keep)
+                found = self._newest(self.folder)
             except (ValueError, PersistenceError) as raised:
                 error = raised
         self.found, error = processes.from_first((found, error))
         if error is not None:
             raise error
-        self._identity: dict[str, Any] = {}
-        self._settled: dict[str, Any] = {}
         self._written: tuple[int, bool] | None = None
         self._written_at = 0.0
         self._fails = False
 
+    def _newest(self, folder: CheckpointFolder) -> dict[str, Any] | None:
+        newest = folder.newest()
+        if newest is None:
+            return None
+        self._path, state = os.fspath(newest[0]), newest[1]
+        with restoring(self._path, KIND):
+            identity, *_ = take(state, "identity", "seed", "settled", "trainer")
+        differing = sorted(
+            name
+            for name in identity.keys() | self._identity
+            if identity.get(name) != self._identity.get(name)
+        )
+        if differing:
+            raise CheckpointMismatchError(
+                f"{folder.path} holds checkpoints of another run, which differs in {', '.join(differing)}. "
+                "They were moved there. Delete them, or use another checkpoint_dir."
+            )
+        return state
+
     @property
     def seed(self) -> int | None:
         """The seed of the run that was found."""
-        return None if self.found is None else self.found[0]["identity"]["seed"]
+        return None if self.found is None else self.found["seed"]
 
     @property
     def settled(self) -> dict[str, Any]:
-        """What the run that was found had settled; empty without one."""
-        return {} if self.found is None else self.found[0]["settled"]
+        """What the run that was found had settled at its start; empty without one."""
+        return {} if self.found is None else self.found["settled"]
 
-    def begin(self, identity: dict[str, Any], settled: dict[str, Any]) -> None:
-        """Say which run it is that checkpoints are of.
+    def begin(self, seed: int, settled: dict[str, Any]) -> None:
+        """Set what all checkpoints of the run hold.
 
         Parameters
         ----------
-        identity : dict
-            Plain values that a run must share to go on from a checkpoint; ``"seed"`` is one of them.
+        seed : int
+            The seed of the run.
         settled : dict
             Plain values that a run finds out at its start, and that it need not find out again.
+        """
+        self._begun = {"seed": seed, "settled": settled}
+
+    def resume(self, trainer: Trainer) -> None:
+        """Bring a new trainer of the same configuration to where the run that was found stood.
 
         Raises
         ------
-        CheckpointMismatchError
-            The folder holds another run. The message lists the differences.
-        """
-        stored = identity if self.found is None else self.found[0]["identity"]
-        differences = [
-            f"{name}: checkpoint {stored.get(name)!r}, now {identity.get(name)!r}"
-            for name in sorted(set(stored) | set(identity))
-            if stored.get(name) != identity.get(name)
-        ]
-        if differences:
-            raise CheckpointMismatchError(
-                "checkpoint_dir holds a run of another configuration: " + "; ".join(differences) + ". "
-                "Use another folder, or delete the checkpoints."
-            )
-        self._identity, self._settled = identity, settled
-
-    def resume(self, trainer: Trainer) -> None:
-        """Bring a trainer to where the run that was found stood.
-
-        Parameters
-        ----------
-        trainer : Trainer
-            New, of the same configuration.
+        PersistenceError
+            The checkpoint is not one of such a trainer.
         """
         if self.found is not None:
-            trainer.load_state(_unflatten(trainer.state(), *self.found))
+            with restoring(self._path, KIND):
+                trainer.load_state(checked_state(self.found["trainer"], trainer))
             self.found, self._written = None, _place(trainer)
 
     # -- hooks ---------------------------------------------------------------------------------
@@ -144,18 +162,19 @@ class Checkpoints(Hooks):
         place = _place(trainer)
         if place == self._written:
             return
-        # What is written is gone on from, so it has to be sound.
+        # What is written is resumed from, so it has to be sound.
         trainer.guard.look(trainer)
         if self.folder is None or self._write_file(self.folder, trainer):
             self._written = place
         self._written_at = trainer.processes.time()
 
     def _write_file(self, folder: CheckpointFolder, trainer: Trainer) -> bool:
-        """Write a checkpoint, and tell whether that went well; a disk that fails is warned of."""
-        values, arrays = _flatten(trainer.state())
-        values |= {"identity": self._identity, "settled": self._settled}
+        """Write a checkpoint; return whether that went well, and warn of a disk that fails."""
+        state = trainer.state()
+        state["timesteps"] = {name: getattr(state["timesteps"], name) for name in ("history", "counts")}
+        state["history"] = pd.DataFrame(state["history"])
         try:
-            folder.write(trainer.step, values, arrays)
+            folder.write(trainer.step, {"identity": self._identity, "trainer": state} | self._begun)
         except OSError as error:
             self._warn(folder, error)
             return False
@@ -175,52 +194,12 @@ class Checkpoints(Hooks):
         self._fails = True
 
 
+def run_name(identity: dict[str, Any]) -> str:
+    """Return the name of a run's folder."""
+    text = json.dumps(identity, sort_keys=True)
+    return f"run-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
 def _place(trainer: Trainer) -> tuple[int, bool]:
     """Where a run stands: its step, and whether the epoch is over."""
     return trainer.step, trainer.current is None
-
-
-#: Parts of `Trainer.state` that are plain values, and those that are tensors.
-_VALUES = ("counters", "start", "history", "scaler", "noise_device", "decorrelation")
-_TENSORS = ("order", "noise")
-
-
-def _flatten(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Turn the state of a trainer into plain values and arrays."""
-    values = {name: state[name] for name in _VALUES}
-    tensors: dict[str, Tensor] = {name: state[name] for name in _TENSORS}
-    for part in ("model", "average", "torch_states"):
-        tensors.update({f"{part}.{name}": tensor for name, tensor in state[part].items()})
-    for index, slots in state["optimizer"].items():
-        tensors.update({f"optimizer.{index}.{name}": tensor for name, tensor in slots.items()})
-    values["current"] = None
-    if state["current"] is not None:
-        values["current"] = {name: state["current"][name] for name in ("seconds", "images")}
-        tensors.update({f"current.{name}": state["current"][name] for name in ("order", "losses")})
-    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    arrays["timesteps.history"] = state["timesteps"].history
-    arrays["timesteps.counts"] = state["timesteps"].counts
-    return values, arrays
-
-
-def _unflatten(
-    state: dict[str, Any], values: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """Undo `_flatten`; `state` is that of a new trainer, and is filled."""
-    groups: dict[str, dict[str, Tensor]] = {"current": {}}
-    for name, array in arrays.items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = torch.from_numpy(np.array(array))
-    state |= {name: values[name] for name in _VALUES}
-    state |= {name: groups[name][""] for name in _TENSORS}
-    state |= {name: groups[name] for name in ("model", "average", "torch_states")}
-    state["optimizer"] = {}
-    for name, tensor in groups.get("optimizer", {}).items():
-        index, slot = name.split(".")
-        state["optimizer"].setdefault(int(index), {})[slot] = tensor
-    timesteps = groups["timesteps"]
-    state["timesteps"].history, state["timesteps"].counts = (
-        timesteps[name].numpy() for name in ("history", "counts")
-    )
-    state["current"] = values["current"] and values["current"] | groups["current"]
-    return state

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dmzrep._base._validation import as_path
 from dmzrep.errors import CheckpointWarning, PersistenceError
-from dmzrep.files._container import read_file, write_file
+from dmzrep.files._state import read_state, write_state
 
+#: What files say that they hold.
+KIND = "checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 
@@ -24,7 +25,9 @@ class CheckpointFolder:
     Parameters
     ----------
     path : path-like
-        The folder; made if missing.
+        The folder of all runs.
+    run : str
+        Name of the run's own folder in it; made if missing.
     keep : int, default=2
         How many checkpoints are kept.
 
@@ -34,8 +37,8 @@ class CheckpointFolder:
         The folder is missing and cannot be made.
     """
 
-    def __init__(self, path: str | os.PathLike, keep: int = 2):
-        self.path = as_path(path, "checkpoint_dir")
+    def __init__(self, path: str | os.PathLike, run: str, keep: int = 2):
+        self.path = as_path(path, "checkpoint_dir") / run
         self.keep = keep
         self._damaged: list[Path] = []
         try:
@@ -45,18 +48,12 @@ class CheckpointFolder:
                 f"checkpoint_dir={os.fspath(path)!r} must be a folder, or one that can be made: {error}. "
                 "Name another, or use None."
             ) from error
-        with contextlib.suppress(OSError):
-            # A process that was killed while it wrote leaves the part that it had written.
-            for part in self.path.glob(".checkpoint-*.part"):
-                part.unlink()
+        # A process that was killed while it wrote leaves the part that it had written.
+        for part in self.path.glob(".checkpoint-*.part"):
+            shutil.rmtree(part, ignore_errors=True)
 
-    def newest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """Read the newest whole checkpoint, or give None where there is none at all.
-
-        Returns
-        -------
-        values : dict
-        arrays : dict of str to ndarray
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest whole checkpoint and its path, or None where there is none at all.
 
         Raises
         ------
@@ -71,7 +68,7 @@ class CheckpointFolder:
         errors = []
         for _, path in reversed(self._files()):
             try:
-                content = read_file(path)
+                content = read_state(path, KIND)
             except PersistenceError as error:
                 self._damaged.append(path)
                 errors.append(error)
@@ -83,7 +80,7 @@ class CheckpointFolder:
                     CheckpointWarning,
                     stacklevel=3,
                 )
-            return content
+            return path, content
         if errors:
             raise PersistenceError(
                 f"None of the {len(errors)} checkpoints in {self.path} is whole. {errors[0]} "
@@ -91,15 +88,15 @@ class CheckpointFolder:
             )
         return None
 
-    def write(self, step: int, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Path:
+    def write(self, step: int, state: dict[str, Any]) -> Path:
         """Write a checkpoint, whole or not at all, and then delete those that are no longer kept.
 
         Parameters
         ----------
         step : int
             The step that it is of.
-        values, arrays
-            What it holds.
+        state : dict
+            Its content.
 
         Returns
         -------
@@ -112,7 +109,7 @@ class CheckpointFolder:
             It cannot be written; those before are as they were.
         """
         path = self.path / f"checkpoint-{step:09d}.safetensors"
-        write_file(path, values, arrays)
+        write_state(path, KIND, state)
         files = self._files()
         # Later steps than this are of a run that was left for an earlier checkpoint.
         old = [file for of_step, file in files if of_step > step or file in self._damaged]

@@ -1,7 +1,8 @@
-"""A fitted `DomainTransfer` as plain values and arrays, and back."""
+"""A fitted `DomainTransfer` as nested state, and back."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,124 +10,121 @@ import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
-from dmzrep.errors import PersistenceError
+from dmzrep._base._validation import is_finite, is_int
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._state import fitted_state, restore_fitted
+from dmzrep.files._state import require, restoring, take
 from dmzrep.transfer._calibration import Calibration
-from dmzrep.transfer._features import CodeFeatures
+from dmzrep.transfer._checks import check_parameters
+from dmzrep.transfer._features import FEATURES, CodeFeatures
 from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap
 
-NAME = "DomainTransfer"
+#: What files say that they hold.
+KIND = "DomainTransfer"
 MAPS: dict[str, Any] = {one.name: one for one in (KernelRidgeMap, NetworkMap)}
-PLAIN_ATTRIBUTES = ("n_pairs_", "source_dim_", "target_dim_")
+COUNTS = ("n_pairs_", "source_dim_", "target_dim_")
 
 
-def transfer_state(transfer: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Take a fitted transfer apart.
-
-    Parameters
-    ----------
-    transfer : DomainTransfer
-        Fitted.
-
-    Returns
-    -------
-    values : dict
-        JSON values.
-    arrays : dict of str to ndarray
-    """
+def transfer_state(transfer: Any) -> dict[str, Any]:
+    """Return a fitted transfer as nested state, with those of its encoders that are `DMZEncoder`."""
     params = {name: getattr(transfer, name) for name in transfer._get_param_names()}
-    values: dict[str, Any] = {
-        "estimator": NAME,
-        "params": {name: _plain(value) for name, value in params.items() if name not in ("source", "target")},
-        "encoders": {},
-        "features": {"kind": transfer.features_.kind, "spread": transfer.features_.spread},
-        "mapping": transfer.mapping_.name,
-        "calibrated": transfer.calibration_ is not None,
-        "validation": {name: column.tolist() for name, column in transfer.validation_.items()},
-        **{name: getattr(transfer, name) for name in PLAIN_ATTRIBUTES},
+    encoders = {name: params.pop(name) for name in ("source", "target")}
+    for name, encoder in encoders.items():
+        encoder = encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
+        encoders[name] = fitted_state(encoder) if isinstance(encoder, DMZEncoder) else None
+    return {
+        "params": params,
+        "encoders": encoders,
+        "features": vars(transfer.features_),
+        "mapping": {"name": transfer.mapping_.name, "arrays": transfer.mapping_.state()},
+        "calibration": None if transfer.calibration_ is None else vars(transfer.calibration_),
+        "validation": transfer.validation_,
+        "counts": {name: getattr(transfer, name) for name in COUNTS},
     }
-    arrays = {"features.mean": transfer.features_.mean} | _named("mapping", transfer.mapping_.state())
-    if transfer.calibration_ is not None:
-        arrays["calibration.slopes"] = transfer.calibration_.slopes
-        arrays["calibration.intercepts"] = transfer.calibration_.intercepts
-    for name in ("source", "target"):
-        encoder = params[name].estimator if isinstance(params[name], FrozenEstimator) else params[name]
-        if isinstance(encoder, DMZEncoder):
-            values["encoders"][name], of_encoder = fitted_state(encoder)
-            arrays |= _named(name, of_encoder)
-    return values, arrays
 
 
 def restore_transfer(
     make: Callable[..., Any],
-    values: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    given: dict[str, Any],
+    state: dict[str, Any],
+    encoders: dict[str, Any],
     device: Any,
+    source: str | os.PathLike,
 ) -> Any:
-    """Put a fitted transfer together from what `transfer_state` gave.
+    """Return the fitted transfer of which `transfer_state` made the state, after checking all of it.
 
     Parameters
     ----------
     make : callable
         The estimator's class.
-    values, arrays
-        As from `transfer_state`.
-    given : dict
+    state : dict
+        From `transfer_state`, by way of a file.
+    encoders : dict
         Encoders by parameter; None takes the one that is stored.
     device : str or torch.device
         Where networks of stored encoders go.
+    source : path-like
+        The file, for errors.
 
     Raises
     ------
     PersistenceError
-        Something is missing or does not fit together.
+        Something is missing, is not what it should be, or does not go together.
     ValueError
         An encoder is neither stored nor given.
     """
-    if values.get("estimator") != NAME:
-        raise PersistenceError(f"The file holds a {values.get('estimator')}, not a DomainTransfer.")
-    try:
-        encoders = dict(given)
-        for name in encoders:
-            if encoders[name] is None and name in values["encoders"]:
-                state = values["encoders"][name], _under(name, arrays)
-                encoders[name] = restore_fitted(DMZEncoder, *state, device)
-        params = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values["params"].items()
-        }
-        transfer = make(**encoders, **params)
-        transfer.features_ = CodeFeatures(mean=arrays["features.mean"], **values["features"])
-        transfer.mapping_ = MAPS[values["mapping"]].restored(_under("mapping", arrays))
-        transfer.calibration_ = None
-        if values["calibrated"]:
-            transfer.calibration_ = Calibration(**_under("calibration", arrays))
-        transfer.validation_ = pd.DataFrame(values["validation"])
-        transfer.validation_.index.name = "bit"
-        for name in PLAIN_ATTRIBUTES:
-            setattr(transfer, name, values[name])
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise PersistenceError(f"The file does not hold a whole DomainTransfer: {error!r}.") from error
+    with restoring(source, KIND):
+        params, stored, features, mapping, calibration, validation, counts = take(
+            state, "params", "encoders", "features", "mapping", "calibration", "validation", "counts"
+        )
+        take(stored, "source", "target")
+    encoders = dict(encoders)
     for name, encoder in encoders.items():
         if encoder is None:
-            raise ValueError(f"The file holds no {name}, as only a DMZEncoder is saved; give {name}=.")
+            if stored[name] is None:
+                raise ValueError(f"{source} holds no {name}, as only a DMZEncoder is saved; pass {name}=.")
+            encoders[name] = restore_fitted(DMZEncoder, stored[name], device, source)
+    with restoring(source, KIND):
+        transfer = make(**encoders, **params)
+        check_parameters(transfer)
+        require(all(is_int(n) and n > 0 for n in take(counts, *COUNTS)), "counts must be positive")
+        n_source, n_target = counts["source_dim_"], counts["target_dim_"]
+        transfer.features_ = _features(features, n_source)
+        transfer.mapping_ = _mapping(mapping, n_source, n_target)
+        transfer.calibration_ = None
+        if calibration is not None:
+            for array in take(calibration, "slopes", "intercepts"):
+                _check_numbers(array, (n_target,))
+            transfer.calibration_ = Calibration(**calibration)
+        require(
+            isinstance(validation, pd.DataFrame) and len(validation) == n_target,
+            "validation has no row a bit",
+        )
+        transfer.validation_ = validation
+        for name, count in counts.items():
+            setattr(transfer, name, count)
     return transfer
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.random.RandomState):
-        return None
-    if isinstance(value, (tuple, list)):
-        return [int(part) for part in value]
-    return value.item() if isinstance(value, np.generic) else value
+def _features(values: dict[str, Any], n_source: int) -> CodeFeatures:
+    kind, mean, spread = take(values, "kind", "mean", "spread")
+    require(isinstance(kind, str) and kind in FEATURES, "unknown kind of features")
+    _check_numbers(mean, (n_source,))
+    require(is_finite(spread) and spread > 0, "the spread of features must be positive")
+    return CodeFeatures(kind, mean, spread)
 
 
-def _named(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+def _mapping(values: dict[str, Any], n_source: int, n_target: int) -> Any:
+    name, arrays = take(values, "name", "arrays")
+    for array in arrays.values():
+        _check_numbers(array)
+    mapping = MAPS[name].restored(arrays)
+    with np.errstate(all="ignore"):
+        scores = mapping.scores(np.zeros((1, n_source)))
+    require(scores.shape == (1, n_target) and np.isfinite(scores).all(), "the mapping makes no scores")
+    return mapping
 
 
-def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+def _check_numbers(array: Any, shape: tuple[int, ...] | None = None) -> None:
+    require(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array must be of floats")
+    require(shape is None or array.shape == shape, f"an array should have shape {shape}, has {array.shape}")
+    require(np.isfinite(array).all(), "an array must be finite")

@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_bool, check_choice, check_int
 from dmzrep.codes._protocol import decode_codes
-from dmzrep.files._container import read_file, write_file
+from dmzrep.estimator._state import CLASSES
+from dmzrep.files._state import read_state, write_state
 from dmzrep.transfer._calibration import Calibration, fit_calibration, probabilities_of
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
 from dmzrep.transfer._features import CodeFeatures
 from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_network
 from dmzrep.transfer._ranks import METRICS, right_ranks
-from dmzrep.transfer._state import restore_transfer, transfer_state
+from dmzrep.transfer._state import KIND, restore_transfer, transfer_state
 from dmzrep.transfer._validation import (
     cross_entropy,
     folds,
@@ -369,11 +370,10 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Parameters
         ----------
         path : path-like
-            The file, by custom with the ending ``.safetensors``. Written whole or not at all. A
-            `random_state` that is a RandomState is left out.
+            The file, by custom with the ending ``.safetensors``. Written whole or not at all.
         """
         check_is_fitted(self, "mapping_")
-        write_file(path, *transfer_state(self))
+        write_state(path, KIND, transfer_state(self), CLASSES)
 
     @classmethod
     def load(
@@ -407,7 +407,8 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         ValueError
             An encoder is neither in the file nor given.
         """
-        return restore_transfer(cls, *read_file(path), {"source": source, "target": target}, device)
+        encoders = {"source": source, "target": target}
+        return restore_transfer(cls, read_state(path, KIND, CLASSES), encoders, device, path)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")

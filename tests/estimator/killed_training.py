@@ -68,6 +68,11 @@ def finish(child: int) -> None:
         sys.exit(f"an attempt ended with {status}")
 
 
+def names(checkpoints: Path) -> set[str]:
+    """Names of the files in the folder of the run."""
+    return {path.name for path in checkpoints.glob("run-*/*")}
+
+
 def main(folder: Path, n_kills: int, n_epochs: int) -> None:
     draw = random.Random(n_kills)
     finish(start(None, n_epochs, folder / "whole.npz"))
@@ -75,19 +80,19 @@ def main(folder: Path, n_kills: int, n_epochs: int) -> None:
     checkpoints.mkdir()
     steps = []
     for attempt in range(n_kills):
-        child, seen, wanted = start(checkpoints, n_epochs, result), set(os.listdir(checkpoints)), 0
+        child, seen, wanted = start(checkpoints, n_epochs, result), names(checkpoints), 0
         # After some files, of which half are the parts of checkpoints that are being written; or before any.
         if attempt % 4 != 1:
             wanted = len(seen) + draw.randint(1, max(8, n_epochs))
         while len(seen) < wanted:
-            seen |= set(os.listdir(checkpoints))
+            seen |= names(checkpoints)
             time.sleep(0.0005)
         time.sleep(draw.uniform(0.0, 0.015 if wanted else 0.3))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if status != signal.SIGKILL:
             sys.exit(f"attempt {attempt} ended with {status} before it was killed")
-        steps.append(max([name for name in os.listdir(checkpoints) if not name.startswith(".")], default=""))
+        steps.append(max([name for name in names(checkpoints) if not name.startswith(".")], default=""))
     print(f"killed {n_kills} times, after checkpoints {steps}")
     finish(start(checkpoints, n_epochs, result))
     whole, killed = np.load(folder / "whole.npz"), np.load(result)

@@ -14,6 +14,7 @@ from dmzrep import DMZEncoder, Network, Sampling, Training
 from dmzrep._base._random import row_seeds
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, all_parameters, group_of
 from dmzrep.inference import SamplingOptions
+from tests.encoders import make_encoder
 
 TINY = Network(width=(8,), encoder_width=8)
 
@@ -59,7 +60,7 @@ def test_a_parameter_of_a_group_given_directly_is_named(name):
     with pytest.raises(
         TypeError, match=rf"{name}.*belongs to `{group}`.*{group}={GROUPS[group].__name__}\({name}"
     ):
-        DMZEncoder(**{name: 1})
+        make_encoder(**{name: 1})
     with pytest.raises(ValueError, match=f"Use {group}__{name}"):
         DMZEncoder().set_params(**{name: 1})
 
@@ -74,7 +75,7 @@ def test_a_parameter_of_a_group_given_directly_is_named(name):
 )
 def test_groups_are_validated(digits, params, message):
     with pytest.raises(ValueError, match=message):
-        DMZEncoder(**params).fit(digits[:20])
+        make_encoder(**params).fit(digits[:20])
 
 
 def test_groups_change_what_is_trained(digits):

@@ -98,11 +98,11 @@ def test_a_run_that_goes_on_does_not_compute_its_start_again(digits, tmp_path, m
 
 def test_fit_keeps_as_many_checkpoints_as_it_is_told(digits, tmp_path):
     make_encoder(**TINY | {"max_iter": 4}, checkpoint_dir=tmp_path, checkpoint_keep=3).fit(digits[:64])
-    assert len(os.listdir(tmp_path)) == 3
+    assert len(list(tmp_path.glob("run-*/checkpoint-*"))) == 3
     make_encoder(**TINY | {"max_iter": 4}, checkpoint_dir=tmp_path / "b", checkpoint_every=1e6).fit(
         digits[:64]
     )
-    assert len(os.listdir(tmp_path / "b")) == 1
+    assert len(list(tmp_path.glob("b/run-*/checkpoint-*"))) == 1
 
 
 def test_how_often_and_how_many_may_change_from_run_to_run(digits, tmp_path):
@@ -134,7 +134,7 @@ def test_a_full_disk_stops_no_fit(digits, tmp_path, monkeypatch):
         warnings.simplefilter("always")
         trained = make_encoder(**TINY | {"max_iter": 3}, checkpoint_dir=tmp_path).fit(digits[:64])
     assert len([w for w in caught if w.category is CheckpointWarning]) == 1
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.glob("run-*/*")) == []
     whole = make_encoder(**TINY | {"max_iter": 3}).fit(digits[:64])
     assert np.array_equal(trained.transform(digits[:9]), whole.transform(digits[:9]))
 

@@ -2,6 +2,7 @@ import json
 import os
 import random
 import struct
+import threading
 import tracemalloc
 
 import numpy as np
@@ -62,15 +63,11 @@ def test_paths_may_be_strings_and_arrays_of_any_order(tmp_path):
     np.testing.assert_array_equal(arrays["every_other"], rows[:, ::2])
 
 
-@pytest.mark.parametrize(
-    "name", ["bool", "float16", "float32", "float64", *map("int{}".format, (8, 16, 32, 64))]
-)
 @pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", sorted(persistence._DTYPES))
 def test_safetensors_reads_every_kind_of_number(name, order, tmp_path):
     array = np.arange(6).reshape(2, 3).astype(np.dtype(name).newbyteorder(order))
     arrays = {"array": array, "bytes": np.arange(3, dtype=np.uint8), "none": array[:0], "one": array[1, 2]}
-    if name.startswith("int"):
-        arrays["unsigned"] = array.astype(f"u{name}")
     write_file(tmp_path / "file", {}, arrays)
     for read in (safetensors.numpy.load_file, lambda path: read_file(path)[1]):
         found = read(tmp_path / "file")
@@ -86,16 +83,16 @@ def test_numbers_that_a_file_cannot_hold_are_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_copies_an_array_or_two_at_a_time(tmp_path):
-    # Laid out otherwise than in a file, so that each is copied.
-    arrays = {str(i): np.zeros((512, 1024)).T for i in range(8)}
-    tracemalloc.start()
-    try:
-        write_file(tmp_path / "file", {}, arrays)
-        assert tracemalloc.get_traced_memory()[1] < 2.5 * arrays["0"].nbytes
-    finally:
-        tracemalloc.stop()
-    assert (tmp_path / "file").stat().st_size > 8 * arrays["0"].nbytes
+def test_reading_takes_the_memory_of_the_arrays_once(tmp_path):
+    arrays = {str(i): np.zeros((512, 1024)) for i in range(8)}
+    write_file(tmp_path / "file", {}, arrays)
+    for act in (lambda: write_file(tmp_path / "file", {}, arrays), lambda: read_file(tmp_path / "file")):
+        tracemalloc.start()
+        try:
+            act()
+            assert tracemalloc.get_traced_memory()[1] < 1.2 * 8 * arrays["0"].nbytes
+        finally:
+            tracemalloc.stop()
 
 
 def test_values_that_are_not_numbers_come_back(tmp_path):
@@ -146,38 +143,6 @@ def test_an_exchanged_array_is_noticed(written):
         read_file(written)
 
 
-@pytest.mark.parametrize("metadata", [{"format": "pt"}, {}, None], ids=["other format", "empty", "none"])
-def test_a_foreign_safetensors_file_is_refused(tmp_path, metadata):
-    path = tmp_path / "foreign.safetensors"
-    safetensors.numpy.save_file({"weight": np.zeros(3)}, path, metadata)
-    with pytest.raises(PersistenceError, match=r"not written by (DMZEncoder\.)?save\(\)"):
-        read_file(path)
-
-
-def test_a_foreign_safetensors_file_with_null_metadata_is_refused(tmp_path):
-    header = b'{"__metadata__":null}   '
-    (tmp_path / "foreign").write_bytes(struct.pack("<Q", len(header)) + header)
-    with pytest.raises(PersistenceError):
-        read_file(tmp_path / "foreign")
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"hello", b"a longer text that is no safetensors file\n" * 20, b"\0" * 64]
-)
-def test_a_file_of_another_kind_is_refused(tmp_path, content):
-    (tmp_path / "text").write_bytes(content)
-    with pytest.raises(PersistenceError, match="not a whole dmzrep file"):
-        read_file(tmp_path / "text")
-
-
-def test_a_file_of_another_version_is_refused_with_both_versions(tmp_path, monkeypatch):
-    monkeypatch.setattr(persistence, "FORMAT_VERSION", 3)
-    write_file(tmp_path / "model", VALUES, draw_arrays())
-    monkeypatch.undo()
-    with pytest.raises(PersistenceError, match="has format version 3; this dmzrep reads versions 1 and 2"):
-        read_file(tmp_path / "model")
-
-
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_file(tmp_path / "nothing")
@@ -224,10 +189,34 @@ def test_a_folder_that_does_not_exist_raises(tmp_path):
         write_file(tmp_path / "no" / "model", {}, {})
 
 
-def test_arrays_of_foreign_byte_order_come_back_or_are_refused_at_once(tmp_path):
-    numbers = np.arange(3, dtype=">f4")
-    try:
-        write_file(tmp_path / "model", {}, {"numbers": numbers})
-    except (TypeError, ValueError):
-        return
-    np.testing.assert_array_equal(read_file(tmp_path / "model")[1]["numbers"], numbers)
+def test_many_writers_of_one_path_leave_one_whole_file(tmp_path):
+    path, errors = tmp_path / "model", []
+
+    def write(number):
+        try:
+            for _ in range(20):
+                write_file(path, {"number": number}, {"x": np.full(10_000, number)})
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if path.exists():
+            values, arrays = read_file(path)
+            assert (arrays["x"] == values["number"]).all()
+    assert errors == [] and os.listdir(tmp_path) == ["model"]
+
+
+def test_a_new_file_has_the_permissions_of_new_files(written):
+    other = written.with_name("other")
+    other.touch()
+    assert written.stat().st_mode == other.stat().st_mode
+
+
+def test_too_many_values_are_refused_before_the_file_is_touched(written):
+    before = written.read_bytes()
+    with pytest.raises(ValueError, match="values and 0 arrays are too many"):
+        write_file(written, {"numbers": [0] * 1_100_000}, {})
+    assert written.read_bytes() == before

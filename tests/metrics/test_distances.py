@@ -8,6 +8,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from dmzrep.errors import PersistenceError
+from dmzrep.files._state import write_state
 from dmzrep.metrics import (
     DistanceResult,
     FeatureSet,
@@ -121,10 +122,8 @@ def test_statistics_can_be_kept_and_used_again(tmp_path):
     assert kept.source == named.source and kept.n_samples == 50
     with pytest.raises(ValueError, match="distances between different features mean nothing"):
         frechet_distance(kept, features)
-    from dmzrep.files._container import write_file
-
-    write_file(tmp_path / "other.safetensors", {"kind": "something"}, {"a": np.zeros(1)})
-    with pytest.raises(PersistenceError, match="does not hold FeatureStatistics"):
+    write_state(tmp_path / "other.safetensors", "something", {})
+    with pytest.raises(PersistenceError, match="holds a something, not a FeatureStatistics"):
         FeatureStatistics.load(tmp_path / "other.safetensors")
 
 

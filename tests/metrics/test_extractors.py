@@ -9,6 +9,7 @@ import torch
 
 from dmzrep.datasets import load_digits_images
 from dmzrep.errors import PersistenceError
+from dmzrep.files._state import write_state
 from dmzrep.metrics import ClassifierFeatures, InceptionFeatures, frechet_distance
 from dmzrep.metrics import _inception as inception
 from dmzrep.metrics._unit_images import read_format, unit_tensor
@@ -60,10 +61,8 @@ def test_one_seed_one_classifier_and_files_keep_it(digits, classifier, tmp_path)
     kept = ClassifierFeatures.load(tmp_path / "classifier.safetensors")
     assert kept.sha256 == classifier.sha256 and np.array_equal(kept(images[:20]), classifier(images[:20]))
     assert np.array_equal(kept.predict(images[:20]), classifier.predict(images[:20]))
-    from dmzrep.files._container import write_file
-
-    write_file(tmp_path / "other.safetensors", {"kind": "something"}, {"a": np.zeros(1)})
-    with pytest.raises(PersistenceError, match="does not hold ClassifierFeatures"):
+    write_state(tmp_path / "other.safetensors", "something", {})
+    with pytest.raises(PersistenceError, match="holds a something, not a ClassifierFeatures"):
         ClassifierFeatures.load(tmp_path / "other.safetensors")
 
 

@@ -1,6 +1,4 @@
-"""ImageRetriever: answers, conditions on metadata, folders."""
-
-import json
+"""ImageRetriever: answers, conditions on metadata, files."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +6,6 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.decomposition import PCA
 
-from dmzrep.errors import PersistenceError
 from dmzrep.retrieval import FaissNeighbors, ImageRetriever
 
 
@@ -153,58 +150,37 @@ def test_too_many_neighbours(retriever, digits):
         retriever.query(digits[:1], 601)
 
 
-def test_a_folder_with_metadata(retriever, digits, tmp_path):
-    pytest.importorskip("pyarrow")
+def test_a_file_with_metadata(retriever, digits, tmp_path):
     retriever.save(tmp_path / "shop")
     retriever.save(tmp_path / "shop")  # Takes the place of the first.
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["shop"]
+    assert [file.name for file in tmp_path.iterdir()] == ["shop"]
     back = ImageRetriever.load(tmp_path / "shop", encoder=Threshold())
     pd.testing.assert_frame_equal(
         back.query(digits[:5], 3, where="digit > 4"), retriever.query(digits[:5], 3, where="digit > 4")
     )
-    (tmp_path / "shop" / "metadata.parquet").unlink()
-    with pytest.raises(PersistenceError, match=r"metadata\.parquet is missing"):
-        ImageRetriever.load(tmp_path / "shop", encoder=Threshold())
+    with pytest.raises(ValueError, match="holds no encoder"):
+        ImageRetriever.load(tmp_path / "shop")
 
 
-def test_metadata_without_pyarrow(retriever, tmp_path, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"pip install 'dmzrep\[parquet\]'"):
-        retriever.save(tmp_path / "shop")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_with_its_encoder(encoder, digits, tmp_path):
-    retriever = ImageRetriever(encoder).fit(digits)
+def test_a_file_with_its_encoder(encoder, digits, tmp_path):
+    retriever = ImageRetriever(encoder).fit(digits, pd.DataFrame(index=range(len(digits))))
     retriever.save(tmp_path / "shop")
     back = ImageRetriever.load(tmp_path / "shop")
     pd.testing.assert_frame_equal(back.query(digits[:5], 3), retriever.query(digits[:5], 3))
+    back.add(digits[:2], pd.DataFrame(index=range(2)))
 
 
-def test_folders_that_are_not_whole(digits, tmp_path):
-    folder = tmp_path / "shop"
-    ImageRetriever(Threshold()).fit(digits).save(folder)
-    with pytest.raises(ValueError, match="holds no encoder"):
-        ImageRetriever.load(folder)
-    index = folder / "index.safetensors"
-    index.write_bytes(index.read_bytes()[:-1])
-    with pytest.raises(PersistenceError, match=r"index\.safetensors is damaged or from another save"):
-        ImageRetriever.load(folder, Threshold())
-    manifest = json.loads((folder / "retriever.json").read_text())
-    for changed, message in [
-        ({"version": 99}, "format version 99"),
-        ({"format": "other"}, "was not written by"),
-        ({"files": {"../secret": ""}}, "was not written by"),
-        ({"files": None}, "is damaged"),
-    ]:
-        (folder / "retriever.json").write_text(json.dumps(manifest | changed))
-        with pytest.raises(PersistenceError, match=message):
-            ImageRetriever.load(folder, Threshold())
-    with pytest.raises(PersistenceError, match=r"it has no retriever\.json"):
-        ImageRetriever.load(tmp_path, Threshold())
-    with pytest.raises(FileExistsError, match="holds no saved ImageRetriever"):
-        ImageRetriever(Threshold()).fit(digits).save(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        ImageRetriever.load(tmp_path / "nowhere", Threshold())
+def test_metadata_that_a_file_cannot_hold_is_named_and_leaves_the_old_file(digits, tmp_path):
+    retriever = ImageRetriever(Threshold()).fit(digits)
+    retriever.save(tmp_path / "shop")
+    before = (tmp_path / "shop").read_bytes()
+    for column in ([object()] * len(digits), pd.period_range("2020", periods=len(digits), freq="D")):
+        retriever = ImageRetriever(Threshold()).fit(digits, pd.DataFrame({"file": column}))
+        with pytest.raises(TypeError, match=r"Column 'file' of metadata: .*cannot hold"):
+            retriever.save(tmp_path / "shop")
+        assert (tmp_path / "shop").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_is_not_replaced(retriever, tmp_path):
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
+        retriever.save(tmp_path)

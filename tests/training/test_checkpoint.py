@@ -15,7 +15,6 @@ from dmzrep.errors import (
     PersistenceError,
     TrainingDivergedError,
 )
-from dmzrep.files import _container as persistence
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, memory_format
 from dmzrep.training import (
     Checkpoints,
@@ -24,6 +23,7 @@ from dmzrep.training import (
     Trainer,
     TrainingData,
 )
+from dmzrep.training._checkpoint import run_name
 from dmzrep.training.distributed import _processes as processes
 from tests.encoders import make_config
 
@@ -51,9 +51,13 @@ def data():
 
 
 def checkpoints(folder, identity=IDENTITY, **options):
-    hooks = Checkpoints(folder, **options)
-    hooks.begin(identity, {"init_": "itq"})
+    hooks = Checkpoints(folder, identity, **options)
+    hooks.begin(0, {"init_": "itq"})
     return hooks
+
+
+def run_folder(folder, identity=IDENTITY):
+    return folder / run_name(identity)
 
 
 def run(trainer, data, folder, *others, **options):
@@ -65,7 +69,8 @@ def run(trainer, data, folder, *others, **options):
 
 
 def names(folder):
-    return sorted(os.listdir(folder))
+    """Names of the files of the run."""
+    return sorted(os.listdir(run_folder(folder)))
 
 
 class DieAt(Hooks):
@@ -182,9 +187,9 @@ def test_the_end_of_a_run_is_kept_and_a_longer_one_goes_on_from_it(tmp_path, dat
     resumed = run(make_trainer(seed=4, **steady), data, tmp_path, every=1e6)
     assert_same_run(resumed, whole)
     again = make_trainer(seed=4, **steady)
-    written = [(tmp_path / name).stat().st_mtime_ns for name in names(tmp_path)]
+    written = [(run_folder(tmp_path) / name).stat().st_mtime_ns for name in names(tmp_path)]
     assert_same_run(run(again, data, tmp_path, every=1e6), whole)
-    assert written == [(tmp_path / name).stat().st_mtime_ns for name in names(tmp_path)]
+    assert written == [(run_folder(tmp_path) / name).stat().st_mtime_ns for name in names(tmp_path)]
 
 
 def test_seconds_before_a_stop_count(tmp_path, data, monkeypatch):
@@ -220,8 +225,10 @@ def test_a_run_after_a_run_is_taken_up_where_it_stood(tmp_path, data):
 
 @pytest.mark.parametrize("keep", [1, 2, 5])
 def test_the_last_checkpoints_are_kept_and_nothing_else_is(tmp_path, data, keep):
-    (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / ".checkpoint-000000001.safetensors.123.part").write_text("half of one")
+    folder = run_folder(tmp_path)
+    (folder / ".checkpoint-000000001.safetensors.123.part").mkdir(parents=True)
+    (folder / ".checkpoint-000000001.safetensors.123.part" / "new").write_text("half of one")
+    (folder / "notes.txt").write_text("mine")
     run(make_trainer(max_epochs=3), data, tmp_path, keep=keep)
     kept = [f"checkpoint-{step:09d}.safetensors" for step in (3, 6, 9)][-keep:]
     assert names(tmp_path) == [*kept, "notes.txt"]
@@ -244,7 +251,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_it(tmp_pa
     whole = run(make_trainer(), data, tmp_path / "other")
     folder = tmp_path / "run"
     die(make_trainer(), data, folder, 7)
-    damage(folder / "checkpoint-000000006.safetensors")
+    damage(run_folder(folder) / "checkpoint-000000006.safetensors")
     with pytest.warns(CheckpointWarning, match=r"checkpoint-000000006\.safetensors is damaged.*000000003"):
         resumed = run(make_trainer(seed=3), data, folder)
     assert_same_run(resumed, whole)
@@ -253,7 +260,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_it(tmp_pa
 
 def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path, data):
     die(make_trainer(), data, tmp_path, 7)
-    damage(tmp_path / "checkpoint-000000006.safetensors")
+    damage(run_folder(tmp_path) / "checkpoint-000000006.safetensors")
     with pytest.warns(CheckpointWarning):
         die(make_trainer(), data, tmp_path, 5, every=1e-9)
     assert names(tmp_path) == [f"checkpoint-{step:09d}.safetensors" for step in (4, 5)]
@@ -262,22 +269,31 @@ def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path, data):
 def test_checkpoints_none_of_which_is_whole_raise(tmp_path, data):
     run(make_trainer(), data, tmp_path)
     for name in names(tmp_path):
-        damage(tmp_path / name)
+        damage(run_folder(tmp_path) / name)
     with pytest.raises(PersistenceError, match=r"None of the 2 checkpoints .* is whole.*delete them"):
-        Checkpoints(tmp_path)
+        checkpoints(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"checkpoint_dir='.*file' must be a folder.*Name another"):
-        Checkpoints(str(tmp_path / "file"))
+        checkpoints(str(tmp_path / "file"))
 
 
-def test_a_checkpoint_of_another_run_is_refused_with_the_differences(tmp_path, data):
+def test_runs_share_a_folder_and_leave_each_other_alone(tmp_path, data):
+    other = {"learning_rate": 0.1, "seed": 3}
     run(make_trainer(max_epochs=1), data, tmp_path)
-    message = r"learning_rate: checkpoint 0.001, now 0.1; seed: .* now 3\. Use another folder"
-    with pytest.raises(CheckpointMismatchError, match=message):
-        checkpoints(tmp_path, {"learning_rate": 0.1, "seed": 3})
+    assert checkpoints(tmp_path, other).found is None
+    assert names(tmp_path) == ["checkpoint-000000003.safetensors"]
+    assert checkpoints(tmp_path).found is not None
+
+
+def test_checkpoints_that_were_moved_to_another_run_are_refused_with_the_differences(tmp_path, data):
+    run(make_trainer(max_epochs=1), data, tmp_path)
+    other = {"learning_rate": 0.1, "seed": 3}
+    run_folder(tmp_path).rename(run_folder(tmp_path, other))
+    with pytest.raises(CheckpointMismatchError, match="another run, which differs in learning_rate, seed"):
+        checkpoints(tmp_path, other)
 
 
 # -- disks that fail ---------------------------------------------------------------------------------
@@ -287,7 +303,7 @@ def full_disk(*args, **kwargs):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("where", ["fsync", "open", "replace"])
+@pytest.mark.parametrize("where", ["fsync", "mkdir", "replace"])
 @pytest.mark.parametrize("lasting", [True, False], ids=["lasting", "once"])
 def test_a_full_disk_is_warned_of_once_and_training_goes_on(tmp_path, data, monkeypatch, where, lasting):
     whole = run(make_trainer(max_epochs=5), data, tmp_path / "other")
@@ -296,8 +312,7 @@ def test_a_full_disk_is_warned_of_once_and_training_goes_on(tmp_path, data, monk
     class FillsUp(Hooks):
         def step_end(self, trainer, loss):
             if trainer.step == 4:
-                owner = persistence if where == "open" else os
-                monkeypatch.setattr(owner, where, full_disk, raising=False)
+                monkeypatch.setattr(os, where, full_disk)
             if trainer.step == 7 and not lasting:
                 monkeypatch.undo()
 
@@ -320,7 +335,7 @@ def test_a_folder_that_cannot_be_written_to_is_warned_of(tmp_path, data, monkeyp
     def read_only(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(persistence, "open", read_only, raising=False)
+    monkeypatch.setattr(os, "replace", read_only)
     with pytest.warns(CheckpointWarning, match=r"Permission denied.*There is none so far.*writable"):
         trained = run(make_trainer(), data, tmp_path)
     assert trained.stopped == "max_iter" and names(tmp_path) == []
@@ -330,12 +345,12 @@ def test_a_folder_that_cannot_be_written_to_is_warned_of(tmp_path, data, monkeyp
 def test_a_read_only_folder_is_warned_of(tmp_path, data):
     folder = tmp_path / "run"
     run(make_trainer(max_epochs=1), data, folder)
-    folder.chmod(0o500)
+    run_folder(folder).chmod(0o500)
     try:
         with pytest.warns(CheckpointWarning, match="Permission denied"):
             assert run(make_trainer(), data, folder).epoch == 3
     finally:
-        folder.chmod(0o700)
+        run_folder(folder).chmod(0o700)
     assert names(folder) == ["checkpoint-000000003.safetensors"]
 
 

@@ -118,7 +118,7 @@ def test_ctrl_c_in_one_process_ends_all_between_two_steps(folder):
 
 def test_only_the_first_process_writes_checkpoints(folder):
     assert not (folder / "checkpoints 1").exists()
-    assert len(list((folder / "checkpoints 0").iterdir())) == 2
+    assert len(list((folder / "checkpoints 0").glob("run-*/*"))) == 2
 
 
 def test_two_processes_go_on_where_one_has_stopped(folder):

@@ -1,0 +1,91 @@
+"""What tells one training run from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data._sources import Rows
+from dmzrep.networks._custom_backbone import describe_backbone
+
+#: Parameters that a run may change when it is resumed. Epochs and time are among them: a longer run may go on
+#: from a shorter one.
+CHANGEABLE = {"max_iter", "max_time", "micro_batch_size", "output", "prior", "device", "compile", "verbose"}
+CHANGEABLE |= {
+    "distributed",
+    "warm_start",
+    "checkpoint_dir",
+    "checkpoint_every",
+    "checkpoint_keep",
+    "random_state",
+}
+#: Arrays of up to so many bytes are hashed whole. Of others, and of memmaps and data sets, so many samples
+#: are read, spread evenly over all.
+HASHED_BYTES, HASHED_SAMPLES = 4 * 2**30, 4096
+_BLOCK_BYTES = 2**26
+
+
+def run_identity(
+    params: dict[str, Any], samples: Rows, data_format: ImageFormat | VectorFormat, seed: int | None
+) -> dict[str, Any]:
+    """Return JSON values that two training runs share if one can go on where the other stopped.
+
+    Parameters
+    ----------
+    params : dict
+        The estimator's parameters.
+    samples : ndarray or other source
+        The training samples.
+    data_format : ImageFormat or VectorFormat
+        Their format.
+    seed : int or None
+        The seed; None where any will do.
+    """
+    identity = {name: _plain(value) for name, value in params.items() if name not in CHANGEABLE}
+    identity |= {
+        "data": data_digest(samples),
+        "data_format": {
+            field.name: _plain(getattr(data_format, field.name)) for field in fields(data_format)
+        },
+        "seed": seed,
+    }
+    return json.loads(json.dumps(identity))
+
+
+def data_digest(samples: Rows) -> str:
+    """Return a hash of samples with their shape and dtype.
+
+    Arrays in memory of at most `HASHED_BYTES` are hashed whole; of other sources, `HASHED_SAMPLES` samples.
+    """
+    n, size = len(samples), math.prod(samples.shape[1:]) * samples.dtype.itemsize
+    in_memory = isinstance(samples, np.ndarray) and not isinstance(samples, np.memmap)
+    whole = in_memory and n * size <= HASHED_BYTES
+    chosen = np.arange(n) if whole else np.unique(np.linspace(0, n - 1, HASHED_SAMPLES).astype(np.int64))
+    digest = hashlib.blake2b(f"{tuple(samples.shape)} {samples.dtype.str}".encode(), digest_size=16)
+    step = max(1, _BLOCK_BYTES // max(1, size))
+    for start in range(0, len(chosen), step):
+        block = samples[start : start + step] if whole else samples[chosen[start : start + step]]
+        digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return describe_backbone(value)
+    if isinstance(value, np.ndarray):
+        return data_digest(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (tuple, list)):
+        return [_plain(part) for part in value]
+    if hasattr(value, "get_params"):
+        params = value.get_params(deep=False)
+        return {name: _plain(part) for name, part in params.items() if name not in CHANGEABLE}
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

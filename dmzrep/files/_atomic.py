@@ -1,0 +1,71 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield the path of a new file that takes the place of `path` once it is complete and on the disk.
+
+    Whatever happens, there is the old file or the whole new one. The name of the new file is drawn at random,
+    so that several threads, processes or containers can write to one path at once.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its folder must exist.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; an earlier one stays as it was.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder. Choose another path.")
+    # A folder, since what writes the file may write aside too.
+    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    try:
+        part.mkdir()
+        new = part / "new"
+        new.touch()
+        mode = new.stat().st_mode
+        yield new
+        with open(new, "rb+") as file:
+            os.fsync(file.fileno())
+        new.chmod(mode)  # What the process gives to new files.
+        os.replace(new, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
+def replace_file(path: str | os.PathLike, *parts: bytes) -> None:
+    """Write bytes to a file, whole or not at all; see `replacing`."""
+    with replacing(path) as part, open(part, "wb") as file:
+        file.writelines(parts)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a renamed file survives a power cut."""
+    if os.name == "nt":
+        return  # Windows opens no folders.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do this.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

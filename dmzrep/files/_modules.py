@@ -1,0 +1,95 @@
+"""Networks built around stored weights, within the memory that the weights need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+#: Numbers that building a network may need beside its weights.
+SPARE_NUMBERS = 2**23
+#: Functions of torch that fill a tensor of given sides.
+_CREATORS = {"empty", "zeros", "ones", "full", "rand", "randn", "randint", "randperm", "eye", "arange"}
+#: Methods that draw initial weights, which stored ones replace.
+_INITIALISERS = {
+    "uniform_",
+    "normal_",
+    "trunc_normal_",
+    "kaiming_uniform_",
+    "kaiming_normal_",
+    "xavier_uniform_",
+}
+
+
+class _Budget(TorchFunctionMode):
+    """Refuses, before it is made, a tensor with which all would hold more than so many numbers."""
+
+    def __init__(self, numbers: int):
+        super().__init__()
+        self.left = numbers
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in _INITIALISERS:
+            return args[0] if args else next(iter(kwargs.values()))
+        if name in _CREATORS:
+            sides = args[0] if args and isinstance(args[0], (tuple, list)) else args
+            if name == "eye" and len(sides) == 1:
+                sides = (*sides, *sides)
+            self.left -= math.prod(side for side in sides if isinstance(side, int))
+            if self.left < 0:
+                raise ValueError("the networks need more memory than their weights have")
+        return func(*args, **(kwargs or {}))
+
+
+def build_module(
+    make: Callable[[], nn.Module], weights: Mapping[str, Tensor], *, custom: str | None = None
+) -> nn.Module:
+    """Build a network for stored weights and load them.
+
+    The meta device would allocate nothing either, but importing what it needs takes a second.
+
+    Parameters
+    ----------
+    make : callable
+        Builds the network; what it draws is replaced.
+    weights : mapping of str to Tensor
+        All of its weights and buffers.
+    custom : str, optional
+        Beginning of the names of weights of a custom module, which may be infinite.
+
+    Raises
+    ------
+    ValueError
+        The network needs much more memory than the weights, or the weights are not those of the network:
+        names, shapes, dtypes, or numbers that are not finite.
+    """
+    with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + SPARE_NUMBERS):
+        module = make()
+    check_weights(module, weights, custom)
+    module.load_state_dict(dict(weights))
+    return module
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: str | None = None) -> None:
+    """Raise unless weights have the names, shapes and dtypes of a module's, and are finite."""
+    needed = module.state_dict()
+    for name in sorted(needed.keys() | weights.keys()):
+        stored, wanted = _described(weights.get(name)), _described(needed.get(name))
+        if stored != wanted:
+            raise ValueError(f"{name[:100]} should be {wanted}, is {stored}")
+        tensor = weights[name]
+        if custom is not None and name.startswith(custom):
+            continue
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} has values that are not finite")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise ValueError(f"{name} has negative variances")
+
+
+def _described(tensor: Tensor | None) -> str:
+    return "absent" if tensor is None else f"{tensor.dtype} of shape {tuple(tensor.shape)}"

@@ -1,0 +1,177 @@
+"""FAISS indexes as plain arrays, and back.
+
+FAISS's own format may name any file of the disk, which is then mapped for writing, and its sizes are
+believed. Arrays are checked here before FAISS sees them, and make an index without training or search.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dmzrep.retrieval._faiss import load_faiss
+
+#: Centroids of a one-byte code of product quantisation, and the largest number in a vector.
+PQ_CENTROIDS, LARGEST = 256, 2e18
+
+
+def index_state(stored: Any) -> dict[str, np.ndarray]:
+    """Return the content of a `StoredIndex`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``"vectors"`` for "flat" and "hnsw", the latter with its graph; ``"centroids"`` and inverted lists for
+        "ivf" and "pq".
+    """
+    faiss, index, kind = load_faiss(), stored.faiss_index, stored.options.kind
+    if kind in ("flat", "hnsw"):
+        state = {"vectors": stored.vectors().copy()}
+        if kind == "hnsw":
+            graph = index.hnsw
+            state |= {name: faiss.vector_to_array(getattr(graph, name)) for name in ("levels", "neighbors")}
+            state["entry"] = np.array(graph.entry_point, dtype=np.int64)
+        return state
+    lists, width = index.invlists, index.code_size
+    sizes = np.array([lists.list_size(i) for i in range(index.nlist)], dtype=np.int64)
+    rows, codes = [np.empty(0, np.int64)], [np.empty((0, width), np.uint8)]
+    for i in np.flatnonzero(sizes).tolist():
+        size = int(sizes[i])
+        rows.append(faiss.rev_swig_ptr(lists.get_ids(i), size))
+        codes.append(faiss.rev_swig_ptr(lists.get_codes(i), size * width).reshape(size, width))
+    state = {"centroids": stored._view(_part(stored, index.quantizer)).copy(), "sizes": sizes}
+    state |= {"rows": np.concatenate(rows), "codes": np.concatenate(codes)}
+    if kind == "pq":
+        state["pq_centroids"] = faiss.vector_to_array(index.pq.centroids)
+    return state
+
+
+def restore_index(stored: Any, state: dict[str, np.ndarray]) -> None:
+    """Fill a new `StoredIndex` with what `index_state` returned.
+
+    Raises
+    ------
+    ValueError
+        The arrays are not those of such an index.
+    TypeError
+        One is missing, or unknown.
+    """
+    if stored.options.kind == "flat":
+        _restore_flat(stored, **state)
+    elif stored.options.kind == "hnsw":
+        _restore_graph(stored, **state)
+    else:
+        _restore_lists(stored, **state)
+
+
+def _restore_flat(stored: Any, *, vectors: np.ndarray) -> None:
+    vectors = _checked_vectors(stored, vectors)
+    index = stored._empty(vectors)
+    index.add(vectors)
+    stored.faiss_index = index
+
+
+def _restore_graph(
+    stored: Any, *, vectors: np.ndarray, levels: np.ndarray, neighbors: np.ndarray, entry: np.ndarray
+) -> None:
+    vectors = _checked_vectors(stored, vectors)
+    index, n = stored._graph(), len(vectors)
+    slots = load_faiss().vector_to_array(index.hnsw.cum_nneighbor_per_level).astype(np.int64)
+    _check("levels", levels, np.int32, (n,), 1, len(slots) - 1)
+    offsets = np.concatenate([[0], np.cumsum(slots[levels])])
+    _check("neighbors", neighbors, np.int32, (int(offsets[-1]),), -1, n - 1)
+    _check("entry", entry, np.int64, (), -1, n - 1)
+    # A link of a level must lead to a node that is on that level.
+    places = np.arange(len(neighbors)) - np.repeat(offsets[:-1], np.diff(offsets))
+    level = np.searchsorted(slots, places, side="right") - 1
+    linked = neighbors >= 0
+    if (levels[neighbors[linked]] <= level[linked]).any():
+        raise ValueError("links lead to nodes that are not on their level")
+    top = int(levels.max(initial=0))
+    if (n > 0) != (entry >= 0) or (n > 0 and levels[entry] != top):
+        raise ValueError("the graph does not begin on its top level")
+    _part(stored, index.storage).add(vectors)
+    index.ntotal = n
+    _fill(index.hnsw.levels, levels)
+    _fill(index.hnsw.offsets, offsets.astype(np.uint64))
+    _fill(index.hnsw.neighbors, neighbors)
+    index.hnsw.entry_point, index.hnsw.max_level = int(entry), top - 1
+    stored.faiss_index = index
+
+
+def _restore_lists(
+    stored: Any,
+    *,
+    centroids: np.ndarray,
+    sizes: np.ndarray,
+    rows: np.ndarray,
+    codes: np.ndarray,
+    pq_centroids: np.ndarray | None = None,
+) -> None:
+    faiss, has_pq = load_faiss(), stored.options.kind == "pq"
+    centroids = _checked_vectors(stored, centroids)
+    n_lists, n = len(centroids), len(rows)
+    if not n_lists or has_pq != (pq_centroids is not None):
+        raise ValueError("there are no centroids, or some too many")
+    if pq_centroids is not None:
+        _check("pq_centroids", pq_centroids, np.float32, (PQ_CENTROIDS * stored.width,))
+    index = stored._lists(n_lists)
+    _check("sizes", sizes, np.int64, (n_lists,), 0, n)
+    _check("rows", rows, np.int64, (n,), 0, n - 1)
+    _check("codes", codes, np.uint8, (n, index.code_size))
+    if sizes.sum() != n or (np.bincount(rows, minlength=n) != 1).any():
+        raise ValueError("the lists do not hold each row once")
+    rows, codes = np.ascontiguousarray(rows), np.ascontiguousarray(codes)
+    if not has_pq and centroids.dtype == np.float32:
+        _checked_vectors(stored, codes.view(np.float32))
+    _part(stored, index.quantizer).add(centroids)
+    index.is_trained = True
+    if pq_centroids is not None:
+        _fill(index.pq.centroids, pq_centroids)
+        index.precompute_table()
+    end = np.cumsum(sizes)
+    for i in np.flatnonzero(sizes).tolist():
+        part = slice(int(end[i] - sizes[i]), int(end[i]))
+        index.invlists.add_entries(i, int(sizes[i]), faiss.swig_ptr(rows[part]), faiss.swig_ptr(codes[part]))
+    index.ntotal = n
+    stored.faiss_index = index
+
+
+def _part(stored: Any, index: Any) -> Any:
+    """Return a part of a FAISS index as what it is."""
+    faiss = load_faiss()
+    return (faiss.downcast_IndexBinary if hasattr(stored, "n_bytes") else faiss.downcast_index)(index)
+
+
+def _fill(vector: Any, array: np.ndarray) -> None:
+    """Copy an array into a vector of FAISS."""
+    faiss, array = load_faiss(), np.ascontiguousarray(array)
+    vector.resize(len(array))
+    if len(array):
+        faiss.memcpy(vector.data(), faiss.swig_ptr(array), array.nbytes)
+
+
+def _checked_vectors(stored: Any, vectors: np.ndarray) -> np.ndarray:
+    """Return vectors as FAISS takes them; raise unless they are those of an index."""
+    binary = hasattr(stored, "n_bytes")
+    width = stored.n_bytes if binary else stored.width
+    _check("vectors", vectors, np.uint8 if binary else np.float32, (len(vectors), width))
+    # Squared distances must be float32 too.
+    if not binary and not (np.abs(vectors) <= LARGEST).all():
+        raise ValueError("vectors are not finite, or too large")
+    return np.ascontiguousarray(vectors)
+
+
+def _check(
+    name: str,
+    array: Any,
+    dtype: Any,
+    shape: tuple[int, ...],
+    least: int | None = None,
+    most: int | None = None,
+) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name} should be {np.dtype(dtype)} of shape {shape}")
+    if least is not None and array.size and not (least <= array.min() and array.max() <= most):
+        raise ValueError(f"{name} should be from {least} to {most}")

@@ -1,0 +1,65 @@
+"""A file of each kind, and how it is loaded."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dmzrep import DMZEncoder, DomainTransfer, FaissNeighbors, ImageRetriever
+from dmzrep.errors import PersistenceError
+from dmzrep.metrics import ClassifierFeatures, FeatureStatistics, extract_features
+from tests.encoders import make_encoder
+
+LOADERS = {
+    "encoder": (DMZEncoder.load, "DMZEncoder"),
+    "vectors": (DMZEncoder.load, "DMZEncoder"),
+    "flat": (FaissNeighbors.load, "FaissNeighbors"),
+    "hnsw": (FaissNeighbors.load, "FaissNeighbors"),
+    "ivf": (FaissNeighbors.load, "FaissNeighbors"),
+    "pq": (FaissNeighbors.load, "FaissNeighbors"),
+    "retriever": (ImageRetriever.load, "ImageRetriever"),
+    "transfer": (DomainTransfer.load, "DomainTransfer"),
+    "classifier": (ClassifierFeatures.load, "ClassifierFeatures"),
+    "statistics": (FeatureStatistics.load, "FeatureStatistics"),
+}
+
+
+@pytest.fixture(scope="session")
+def loaders():
+    """The `load` that reads each file of `honest`, and the kind that the file says it is of."""
+    return LOADERS
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory, digits, digit_labels):
+    """A folder with a file of each kind."""
+    folder, images, labels = tmp_path_factory.mktemp("honest"), digits[:300], digit_labels[:300]
+    small = {"latent_dim": 8, "max_iter": 1, "random_state": 0, "n_timesteps": 20}
+    encoder = make_encoder(**small, width=(8,), encoder_width=8, prior="chow_liu").fit(images)
+    encoder.save(folder / "encoder")
+    make_encoder(**small, width=16, encoder_width=16).fit(images.reshape(300, -1)[:, 16:32] / 16.0).save(
+        folder / "vectors"
+    )
+    numbers = np.random.default_rng(0).normal(size=(300, 8))
+    FaissNeighbors().fit(numbers > 0, ids=np.arange(300) + 7).save(folder / "flat")
+    for index in ("hnsw", "ivf", "pq"):
+        FaissNeighbors(metric="l2", index=index, n_jobs=1).fit(numbers).save(folder / index)
+    metadata = pd.DataFrame({"label": labels, "name": [f"{i}.png" for i in range(300)]})
+    ImageRetriever(encoder).fit(images, metadata=metadata).save(folder / "retriever")
+    DomainTransfer(encoder, encoder, n_folds=2, mapping="kernel_ridge").fit(images, images).save(
+        folder / "transfer"
+    )
+    ClassifierFeatures(n_features=8, width=8, max_iter=1).fit(images, labels).save(folder / "classifier")
+    extract_features(numbers).statistics.save(folder / "statistics")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """Assert that a crafted file is refused by name."""
+
+    def check(kind, path, match=None):
+        with pytest.raises(PersistenceError, match=match) as caught:
+            LOADERS[kind][0](path)
+        assert path.name in str(caught.value) and len(str(caught.value)) < 700
+
+    return check
