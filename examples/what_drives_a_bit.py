@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 from dmzrep import DMZEncoder
 from dmzrep.attribution import attribute_bits, bit_effects, bit_table
 from dmzrep.plotting import BitDisplay, BitTableDisplay, ImageGridDisplay
-from dmzrep.plotting._overlays import overlay
+from dmzrep.plotting._bits import overlay
 from dmzrep.probing import LinearProbe
 
 N_CODES = 2000

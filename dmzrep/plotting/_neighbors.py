@@ -72,18 +72,13 @@ class NeighborsDisplay(ImageGridDisplay):
         encoder : DMZEncoder
             Fitted on images.
         X_query : array-like, table or map-style dataset
-            Images to search for, in the fitted layout. One that is also in `X_index` is not drawn as its
-            own neighbour, unless `k` is the number of images in `X_index`.
+            Images to search for, in the fitted layout.
         X_index : array-like, table or map-style dataset
             Images to search in, in the fitted layout.
-        k : int, default=8
-            Neighbours of each query.
+        k, max_queries, ax
+            As in `from_retriever`.
         names : array-like of shape (n_index,) or None, default=None
             Names of the images in `X_index`, such as their labels, to write below them.
-        max_queries : int, default=8
-            Number of queries to use, from the first.
-        ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
 
         Returns
         -------
@@ -114,8 +109,8 @@ class NeighborsDisplay(ImageGridDisplay):
         retriever : ImageRetriever
             Fitted, with a `DMZEncoder` of images.
         X_query : array-like, table or map-style dataset
-            Images to search for. One that is also in the index is not drawn as its own neighbour, where
-            there are others.
+            Images to search for. One that is also in the index is not drawn as its own neighbour, unless
+            there are only `k` images to draw.
         X_index : array-like, table or map-style dataset
             The images in the index, in the order of its `ids_`; a retriever keeps only their codes.
         k : int, default=8

@@ -15,7 +15,7 @@ from dmzrep.plotting import (
     ReconstructionDisplay,
     SampleDisplay,
 )
-from dmzrep.plotting._overlays import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
+from dmzrep.plotting._bits import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
 from dmzrep.retrieval import FaissNeighbors, ImageRetriever
 from tests.plotting._drawn import drawn, texts
 
