@@ -17,16 +17,16 @@ from benchmarks.generation import STEPS, Models
 from benchmarks.limits import add_limits, check_limits, limited_threads, training_clock
 from benchmarks.time_to_quality import SETS
 from dmzrep import interpolate
-from dmzrep.plotting._grid import draw_grid
+from dmzrep.plotting import ImageGridDisplay
 
 N_SHOWN, N_WALKS = 12, 4
 
 
 def save(path: Path, rows: list[np.ndarray], labels: list[str], title: str) -> None:
     """Save rows of uint8 pictures with their labels."""
-    ax, _ = draw_grid(np.stack(rows) / 255, None, caller="sample_pictures", title=title, row_labels=labels)
+    display = ImageGridDisplay(np.stack(rows) / 255, title=title, row_labels=labels).plot()
     path.parent.mkdir(parents=True, exist_ok=True)
-    ax.figure.savefig(path, dpi=100)
+    display.figure_.savefig(path, dpi=100)
     print(f"Saved {path}")
 
 

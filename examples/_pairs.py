@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 
 from dmzrep import DomainTransfer
 from dmzrep.datasets import make_sprites
-from dmzrep.plotting._grid import draw_grid
+from dmzrep.plotting import ImageGridDisplay
 
 LATENT_DIM, K, N_SHOWN, N_DRAWS = 128, 10, 8, 2
 
@@ -70,7 +70,7 @@ def draw(transfer: DomainTransfer, pairs: Bunch, options: argparse.Namespace, na
     rows = [pairs.test_a[shown], *np.moveaxis(drawn, 1, 0), pairs.test_b[shown]]
     colour = [np.repeat(row[..., None], 3, axis=-1) if row.ndim == 3 else row for row in rows]
     labels = ["source", *[f"draw {i + 1}" for i in range(N_DRAWS)], "right"]
-    ax, _ = draw_grid(np.stack(colour) / 255, None, caller=name, title="Transfer", row_labels=labels)
+    display = ImageGridDisplay(np.stack(colour) / 255, title="Transfer", row_labels=labels).plot()
     path = options.out / f"{name}.png"
-    ax.figure.savefig(path, dpi=120)
+    display.figure_.savefig(path, dpi=120)
     print(f"Saved {path}")

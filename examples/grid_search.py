@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 from dmzrep import DMZEncoder
 from dmzrep.errors import CodeWarning
-from dmzrep.model_selection._latent_dims import latent_dim_report
+from dmzrep.model_selection import latent_dim_report
 from dmzrep.plotting import LatentDimDisplay
 
 LATENT_DIMS = (8, 32, 128)
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"The best, fitted on all {len(data.X_train)} images: {score:.3f} on {len(data.X_test)} others.\n")
 
     report = latent_dim_report(
-        data.X_train, data.Y_train, latent_dims=LATENT_DIMS, encoder=encoder, max_rows=256, verbose=1
+        data.X_train, data.Y_train, latent_dims=LATENT_DIMS, encoder=encoder, max_samples=256, verbose=1
     )
     print(f"\nAll {data.Y_train.shape[1]} attributes, likelihood and reconstruction")
     print(report.to_string(index=False, float_format="{:.3f}".format), "\n")

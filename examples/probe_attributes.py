@@ -47,7 +47,7 @@ def main() -> None:
     bits = report[report["representation"] == "bits"].set_index("attribute")["roc_auc"].sort_values()
     print(f"\nBest by bits: {listed(bits[::-1][:5])}.")
     print(f"Worst: {listed(bits[:5])}.\n")
-    save_figures(options.out, probes=ProbeDisplay.from_report(report))
+    save_figures(options.out, probes=ProbeDisplay(report).plot())
 
 
 def flat(images: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from _data import fitted_encoder, load_faces, parse_options
 
-from dmzrep.plotting._grid import draw_grid
+from dmzrep.plotting import ImageGridDisplay
 from dmzrep.priors import prior_gap
 
 N_SHOWN, STEPS = 10, (1, 2, 5, 10, 20, 50, 100)
@@ -39,8 +39,7 @@ def main() -> None:
 
 def save(path, rows: list[np.ndarray], labels: list[str]) -> None:
     """Save rows of pictures with their labels."""
-    ax, _ = draw_grid(np.stack(rows) / 255, None, caller="sample_in_few_steps", title="", row_labels=labels)
-    ax.figure.savefig(path, dpi=120)
+    ImageGridDisplay(np.stack(rows) / 255, row_labels=labels).plot().figure_.savefig(path, dpi=120)
     print(f"Saved {path}")
 
 

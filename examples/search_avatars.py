@@ -42,11 +42,13 @@ def main() -> None:
 
     # The same search among the images that lack what the first query shows most rarely.
     rare = data.Y_train.mean()[wanted.iloc[0] == 1].idxmin()
-    narrowed = retriever.query(queries[:SHOWN], K, where=f"{rare} == 0")
+    drawn = {"k": K, "max_queries": SHOWN}
     save_figures(
         options.out,
-        neighbors=display(queries, data.X_train, answer, f"Nearest of {n} by {latent_dim} bits"),
-        neighbors_narrowed=display(queries, data.X_train, narrowed, f"Nearest without {rare}"),
+        neighbors=NeighborsDisplay.from_retriever(retriever, queries, data.X_train, **drawn),
+        neighbors_narrowed=NeighborsDisplay.from_retriever(
+            retriever, queries, data.X_train, where=f"{rare} == 0", **drawn
+        ),
     )
 
 
@@ -58,13 +60,6 @@ def agreement(answer: pd.DataFrame, wanted: pd.DataFrame, everyone: pd.DataFrame
     table = pd.DataFrame({"neighbours": share, "chance": everyone.mean()}, index=wanted.columns)
     table["times"] = table["neighbours"] / table["chance"]
     return table.sort_values("times", ascending=False).head(8)
-
-
-def display(queries: np.ndarray, images: np.ndarray, answer: pd.DataFrame, title: str) -> NeighborsDisplay:
-    answer = answer[answer["query"] < SHOWN]
-    ids, distances = (answer[name].to_numpy().reshape(-1, K) for name in ("id", "distance"))
-    shown = queries[: len(ids)]
-    return NeighborsDisplay(shown / 255, images[ids] / 255, distances, ids, title=title).plot()
 
 
 if __name__ == "__main__":

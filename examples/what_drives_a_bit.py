@@ -10,9 +10,8 @@ from sklearn.utils import Bunch
 
 from dmzrep import DMZEncoder
 from dmzrep.attribution import attribute_bits, bit_effects, bit_table
-from dmzrep.plotting import BitDisplay, BitTableDisplay
-from dmzrep.plotting._grid import draw_grid
-from dmzrep.plotting._overlays import overlay
+from dmzrep.plotting import BitDisplay, BitTableDisplay, ImageGridDisplay
+from dmzrep.plotting._bits import overlay
 from dmzrep.probing import LinearProbe
 
 N_CODES = 2000
@@ -50,7 +49,7 @@ def main() -> None:
     save_figures(
         options.out,
         bits=BitDisplay.from_estimator(encoder, image, baseline=mean, random_state=options.seed),
-        bits_and_attributes=BitTableDisplay.from_codes(Z, Y),
+        bits_and_attributes=BitTableDisplay(bit_table(Z, Y)).plot(),
         attribute=attribute_figure(encoder, data, probe, attribute, mean),
         distance=distance_figure(encoder, data.X_test, Z),
     )
@@ -58,7 +57,7 @@ def main() -> None:
 
 def attribute_figure(
     encoder: DMZEncoder, data: Bunch, probe: LinearProbe, attribute: str, mean: np.ndarray
-) -> Bunch:
+) -> ImageGridDisplay:
     """Pictures with the attribute: what speaks for it in red, against it in blue, by two methods."""
     X = data.X_test[np.flatnonzero(data.Y_test[attribute])[:N_SHOWN]]
     rows = [X / 255]
@@ -66,35 +65,29 @@ def attribute_figure(
         found = attribute_bits(encoder, X, probe, attribute=attribute, method=method, baseline=mean)
         rows.append(overlay(X / 255, found.maps.sum(axis=-1), signed=True))
     captions = [[""] * len(X), [f"{score:+.1f}" for score in found.scores], [""] * len(X)]
-    ax, _ = draw_grid(
+    return ImageGridDisplay(
         np.stack(rows),
-        None,
-        caller="this example",
         title=f"What speaks for {attribute}",
         row_labels=["picture", "integrated\ngradients", "occlusion"],
         captions=captions,
-    )
-    ax.set_xlabel("red: for, blue: against; below: log odds", fontsize=8)
-    return Bunch(figure_=ax.figure)
+        note="red: for, blue: against; below: log odds",
+    ).plot()
 
 
-def distance_figure(encoder: DMZEncoder, X: np.ndarray, Z: np.ndarray) -> Bunch:
+def distance_figure(encoder: DMZEncoder, X: np.ndarray, Z: np.ndarray) -> ImageGridDisplay:
     """Pairs of pictures: the pixels of the second that set its code apart from the first's."""
     pairs = X[:N_SHOWN], X[N_SHOWN : 2 * N_SHOWN]
     found = attribute_bits(encoder, pairs[1], "distance", reference=pairs[0])
     apart = ((Z[:N_SHOWN] > 0.5) != (Z[N_SHOWN : 2 * N_SHOWN] > 0.5)).sum(axis=1)
-    ax, _ = draw_grid(
+    return ImageGridDisplay(
         np.stack(
             [*(pair / 255 for pair in pairs), overlay(pairs[1] / 255, found.maps.sum(axis=-1), signed=True)]
         ),
-        None,
-        caller="this example",
         title="What sets two codes apart",
         row_labels=["first", "second", "pixels"],
         captions=[[""] * N_SHOWN, [f"{count} bits" for count in apart], [""] * N_SHOWN],
-    )
-    ax.set_xlabel("red: takes the second's code away from the first's", fontsize=8)
-    return Bunch(figure_=ax.figure)
+        note="red: takes the second's code away from the first's",
+    ).plot()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Features of a small classifier, trained on labelled images of the kind that is compared."""
+"""Features of a small classifier trained on labelled images like those to compare."""
 
 from __future__ import annotations
 
@@ -22,42 +22,43 @@ from dmzrep._base._validation import as_array, check_choice, check_int, check_le
 from dmzrep.data._formats import ImageFormat
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import read_state, require, restoring, take, write_state
+from dmzrep.metrics._inputs import read_images, unit_tensor
 from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
-from dmzrep.metrics._unit_images import read_format, unit_tensor
 
-#: Rows of a batch; a row's features do not depend on the others of its batch.
-ROWS = 256
-#: Numbers of an image, at most, in a file.
+#: Images per batch at inference; features are batch-invariant.
+BATCH_SIZE = 256
+#: Values of an image, at most, in a file.
 MAX_PIXELS = 2**31
 
 
 class ClassifierFeatures(TransformerMixin, BaseEstimator):
     """Features of images from the last hidden layer of a convolutional classifier.
 
-    For images that have labels and look like nothing that public networks have seen, such as digits or
-    drawings. Distances hold for one fitted classifier only; its hash goes with every result. Compare with
-    images that the classifier was not trained on: of those it is surer than of new ones, however real.
+    For labelled images that differ from the training data of public networks, such as digits or drawings.
+    Distances are comparable for one fitted classifier only; its hash is stored in every result. Use
+    reference images that the classifier was not trained on: it is more confident of its training images
+    than of new ones.
 
     Parameters
     ----------
     n_features : int, default=64
-        Width of the last hidden layer. A Frechet distance needs more images than features.
+        Width of the last hidden layer. A Fréchet distance needs more images than features.
     width : int, default=32
         Channels of the first convolution; they double twice.
     max_iter : int, default=5
         Passes over the images.
     batch_size : int, default=128
-        Images a step.
+        Images per step.
     learning_rate : float, default=4e-3
         Peak learning rate of AdamW.
     channels : {"auto", "first", "last"}, default="auto"
-        Where the channel axis of images stands.
+        Position of the channel axis of images.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel; ``"auto"`` is 0 to 255 for uint8, 0 to 1 for floats.
     device : str or torch.device, default="auto"
-        Where the network runs.
+        Device of the network.
     random_state : int, RandomState or None, default=0
-        Decides the weights' start and the order of the images.
+        Controls the initialisation of the weights and the order of the images.
 
     Attributes
     ----------
@@ -68,11 +69,11 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
     data_shape_ : tuple of int
         (channels, H, W) of the images.
     sha256 : str
-        Of the weights; kept with results.
+        Of the weights; stored in results.
 
     See Also
     --------
-    InceptionFeatures : A public network, for numbers that compare with the literature's.
+    InceptionFeatures : A public network, for scores comparable with the literature.
 
     Examples
     --------
@@ -122,7 +123,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images.
         y : array-like of shape (n,), or DataFrame or array of shape (n, n_attributes)
-            Classes; or attributes, each 0 or 1, learned all at once.
+            Classes; or attributes, each 0 or 1, learned together.
 
         Returns
         -------
@@ -131,10 +132,10 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Images or labels are not as they should be.
+            Images or labels have a wrong shape or range, or labels are missing.
         """
         learning_rate = self._check_parameters()
-        images, image_format = read_format(X, self.channels, self.value_range, "X")
+        images, image_format = read_images(X, self.channels, self.value_range, "X")
         target, classes = _read_target(y, len(images))
         seed, device = draw_seed(self.random_state), resolve_device(self.device)
         n_outputs = target.shape[1] if classes is None else len(classes)
@@ -142,9 +143,9 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             image_format.shape, self.n_features, n_outputs, width=self.width, seed=seed, device=device
         )
 
-        def loss_of(rows: Tensor, _: torch.Generator) -> Tensor:
-            x = _centred(images[rows.numpy()], image_format, device)
-            wanted = target[rows].to(device)
+        def loss_of(batch: Tensor, _: torch.Generator) -> Tensor:
+            x = _centred(images[batch.numpy()], image_format, device)
+            wanted = target[batch].to(device)
             if classes is None:
                 return F.binary_cross_entropy_with_logits(network(x), wanted)
             return F.cross_entropy(network(x), wanted)
@@ -181,7 +182,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
     @torch.inference_mode()
     def _outputs(self, X: Any, layer: str) -> np.ndarray:
         check_is_fitted(self, "network_")
-        images, image_format = read_format(X, self.channels, self.value_range, "X")
+        images, image_format = read_images(X, self.channels, self.value_range, "X")
         if image_format.shape != self.data_shape_:
             raise ValueError(
                 f"X must hold images of {self.data_shape_} (channels, height, width), as the classifier was "
@@ -189,27 +190,27 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             )
         device = next(self.network_.parameters()).device
         run = self.network_.features if layer == "features" else self.network_
-        parts = []
-        for rows in batches(len(images), ROWS):
-            x = _centred(images[rows], image_format, device)
-            parts.append(run_padded(run, ROWS, x).cpu().numpy())
-        return np.concatenate(parts)
+        outputs = []
+        for part in batches(len(images), BATCH_SIZE):
+            x = _centred(images[part], image_format, device)
+            outputs.append(run_padded(run, BATCH_SIZE, x).cpu().numpy())
+        return np.concatenate(outputs)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Give features of images, shape (n, n_features), float32."""
+        """Return features of images, shape (n, n_features), float32."""
         return self._outputs(X, "features")
 
     def __call__(self, X: Any) -> np.ndarray:
-        """Give features, as extractors do."""
+        """Return features, as extractors do."""
         return self.transform(X)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Give classes of shape (n,), or attributes of shape (n, n_attributes), 0 or 1."""
+        """Return classes of shape (n,), or attributes of shape (n, n_attributes), 0 or 1."""
         outputs = self._outputs(X, "outputs")
         return (outputs > 0.0).astype(np.int64) if self.classes_ is None else self.classes_[outputs.argmax(1)]
 
     def score(self, X: Any, y: Any) -> float:
-        """Share of right classes or, over all attributes, of right values."""
+        """Return the accuracy of classes or, over all attributes, of values."""
         predicted = self.predict(X)
         wanted = as_array(y, "y")
         if wanted.shape != predicted.shape:
@@ -280,13 +281,13 @@ def _centred(images: np.ndarray, image_format: ImageFormat, device: torch.device
     return unit_tensor(images, image_format, device) * 2.0 - 1.0
 
 
-def _read_target(y: Any, n_rows: int) -> tuple[Tensor, np.ndarray | None]:
-    """Give positions of classes and the classes; or attributes as float32, and None."""
+def _read_target(y: Any, n_samples: int) -> tuple[Tensor, np.ndarray | None]:
+    """Return positions of classes and the classes; or attributes as float32, and None."""
     labels = as_array(y, "y")
-    if labels.ndim not in (1, 2) or len(labels) != n_rows:
-        raise ValueError(f"y must have a row for each of the {n_rows} images, got shape {labels.shape}.")
+    if labels.ndim not in (1, 2) or len(labels) != n_samples:
+        raise ValueError(f"y must have a label for each of the {n_samples} images, got shape {labels.shape}.")
     if pd.isna(labels).any():
-        raise ValueError("y has labels that are not known (NaN); train on the images that have one.")
+        raise ValueError("y has missing labels (NaN); use only the images that have one.")
     if labels.ndim == 2:
         if not np.isin(labels, (0, 1)).all():
             raise ValueError(
@@ -296,5 +297,5 @@ def _read_target(y: Any, n_rows: int) -> tuple[Tensor, np.ndarray | None]:
         return torch.from_numpy(labels.astype(np.float32)), None
     classes, positions = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError("y shows a single class; a classifier needs at least two.")
+        raise ValueError("y has a single class; a classifier needs at least two.")
     return torch.from_numpy(positions.astype(np.int64)), classes

@@ -1,4 +1,4 @@
-"""Disentanglement, completeness and informativeness, from what models of factors pay attention to."""
+"""Disentanglement, completeness and informativeness, from models that predict factors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_n_jobs, is_finite
-from dmzrep.metrics._factors import Factor, read_codes, read_factors
+from dmzrep.codes._labels import Target
+from dmzrep.metrics._factors import read_codes_and_factors
 
 MODELS = ("gradient_boosting", "lasso")
 
@@ -27,16 +28,16 @@ class DCIScores:
     Parameters
     ----------
     disentanglement : float
-        In [0, 1]; 1 where each code goes with a single factor.
+        In [0, 1]; 1 where each code is important for a single factor.
     completeness : float
-        In [0, 1]; 1 where each factor is told by a single code.
+        In [0, 1]; 1 where a single code is important for each factor.
     informativeness : float
         Mean over factors of the held-out accuracy, or of R^2 for values.
     table : DataFrame
-        A row for each factor: "factor", "completeness", "informativeness", "chance" (accuracy of always
+        One line per factor: "factor", "completeness", "informativeness", "chance" (accuracy of always
         saying the most frequent class; 0 for values).
     importance : DataFrame of shape (latent_dim, n_factors)
-        How much the model of each factor heeds each code; columns sum to 1, or are 0 throughout.
+        Importance of each code for the model of each factor; columns sum to 1, or are all 0.
     """
 
     disentanglement: float
@@ -55,7 +56,7 @@ def dci(
     random_state: int | np.random.RandomState | None = 0,
     n_jobs: int | None = None,
 ) -> DCIScores:
-    """Fit a model of each factor on codes, and see which codes it heeds.
+    """Return the DCI scores: fit a model of each factor on codes, and compare which codes it uses.
 
     Parameters
     ----------
@@ -68,11 +69,11 @@ def dci(
         codes whose penalty is chosen by cross-validation (one for each class of a factor), and the size
         of their coefficients.
     test_size : float, default=0.25
-        Share of rows on which informativeness is measured.
+        Fraction of samples on which informativeness is measured.
     random_state : int, RandomState or None, default=0
-        Decides the split and the models.
+        Controls the split and the models.
     n_jobs : int or None, default=None
-        Factors that are fitted at a time, as joblib takes it.
+        Number of joblib workers, each with one factor at a time.
 
     Returns
     -------
@@ -81,14 +82,14 @@ def dci(
     Raises
     ------
     ValueError
-        Codes or factors are not as they should be, or there are less than two of either.
+        Codes or factors are not finite, differ in length or do not vary, or there are fewer than two.
 
     Notes
     -----
-    With R the importances, disentanglement of code j is 1 less the entropy of its row of R, scaled to sum
-    to 1, in units of log(n_factors); codes are averaged with the weights sum_k R_jk. Completeness of
+    With R the importances, the disentanglement of code j is 1 minus the entropy of its row of R, scaled to
+    sum to 1, in units of log(n_factors); codes are averaged with the weights sum_k R_jk. Completeness of
     factor k is the same of its column in units of log(latent_dim), averaged with equal weights; a
-    factor whose model heeds no code has 0.
+    factor whose model uses no code has 0.
 
     References
     ----------
@@ -105,23 +106,19 @@ def dci(
     >>> round(scores.disentanglement, 3), round(scores.completeness, 3), scores.informativeness
     (1.0, 1.0, 1.0)
     """
-    codes = read_codes(Z)
-    known = read_factors(factors, len(codes))
+    codes, known = read_codes_and_factors(Z, factors)
     check_choice("model", model, MODELS)
-    if codes.shape[1] < 2 or len(known) < 2:
-        raise ValueError(
-            f"dci needs at least two codes and two factors, got {codes.shape[1]} and {len(known)}: "
-            "with one of them there is nothing to disentangle."
-        )
+    if len(known) < 2:
+        raise ValueError("factors must have at least two columns to disentangle, got 1.")
     n_jobs = check_n_jobs(n_jobs)
     if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
+        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}.")
     seed = draw_seed(random_state) % 2**31
     train, test = train_test_split(np.arange(len(codes)), test_size=test_size, random_state=seed)
     fit = _boosted if model == "gradient_boosting" else _lasso
     fitted = Parallel(n_jobs=n_jobs)(delayed(fit)(codes, factor, train, test, seed) for factor in known)
     names = [factor.name for factor in known]
-    importance = np.column_stack([_shares(heeded) for heeded, _ in fitted])
+    importance = np.column_stack([_shares(values) for values, _ in fitted])
     weights = importance.sum(axis=1)
     total = max(weights.sum(), np.finfo(float).tiny)
     by_code = np.array([_concentration(row) for row in importance])
@@ -143,37 +140,36 @@ def dci(
 
 
 def _boosted(
-    codes: np.ndarray, factor: Factor, train: np.ndarray, test: np.ndarray, seed: int
+    codes: np.ndarray, factor: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float]:
-    """Importance of each code, and the held-out score."""
+    """Return the importance of each code, and the held-out score."""
     kind = GradientBoostingClassifier if factor.is_class else GradientBoostingRegressor
     if factor.is_class and len(np.unique(factor.values[train])) < 2:
         raise ValueError(
-            f"factors {factor.name!r} shows a single class among the rows to fit on; "
-            "give more rows, or drop it."
+            f"factors {factor.name!r} has a single class in the training part; use more samples, or drop it."
         )
     model = kind(random_state=seed).fit(codes[train], factor.values[train])
     return model.feature_importances_, float(model.score(codes[test], factor.values[test]))
 
 
 def _lasso(
-    codes: np.ndarray, factor: Factor, train: np.ndarray, test: np.ndarray, seed: int
+    codes: np.ndarray, factor: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float]:
     scaler = StandardScaler().fit(codes[train])
     seen, unseen = scaler.transform(codes[train]), scaler.transform(codes[test])
     if not factor.is_class:
         model = LassoCV(random_state=seed).fit(seen, factor.values[train])
         return np.abs(model.coef_), float(model.score(unseen, factor.values[test]))
-    heeded, outputs = np.zeros(codes.shape[1]), []
+    importance, outputs = np.zeros(codes.shape[1]), []
     for label in range(int(factor.values.max()) + 1):
         model = LassoCV(random_state=seed).fit(seen, (factor.values[train] == label).astype(float))
-        heeded += np.abs(model.coef_)
+        importance += np.abs(model.coef_)
         outputs.append(model.predict(unseen))
     predicted = np.argmax(outputs, axis=0)
-    return heeded, float((predicted == factor.values[test]).mean())
+    return importance, float((predicted == factor.values[test]).mean())
 
 
-def _chance(factor: Factor, train: np.ndarray, test: np.ndarray) -> float:
+def _chance(factor: Target, train: np.ndarray, test: np.ndarray) -> float:
     if not factor.is_class:
         return 0.0
     return float((factor.values[test] == np.bincount(factor.values[train]).argmax()).mean())
@@ -185,7 +181,7 @@ def _shares(values: np.ndarray) -> np.ndarray:
 
 
 def _concentration(values: np.ndarray) -> float:
-    """One less the entropy of shares, in units of the largest possible; 0 where all values are 0."""
+    """Return 1 minus the relative entropy of values, as shares of their sum; 0 where all are 0."""
     shares = _shares(values)
     positive = shares[shares > 0.0]
     if not len(positive):

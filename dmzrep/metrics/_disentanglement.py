@@ -1,4 +1,4 @@
-"""Disentanglement by gaps: how far the code that tells most of a factor is ahead of the next one."""
+"""Disentanglement measured by the gap between the best and the second best code of each factor."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from dmzrep.metrics._factors import (
     discretise,
     entropy_bits,
     mutual_information_bits,
-    read_codes,
-    read_factors,
+    read_codes_and_factors,
 )
 
 
 @dataclass(frozen=True)
-class GapScores:
-    """Gaps between the best and the second best code.
+class DisentanglementScore:
+    """A score made of the gaps between the best and the second best code of each factor.
 
     Parameters
     ----------
     score : float
-        MIG: their mean. TAD: the sum of those that count.
+        For MIG the mean of the gaps, for TAD the sum of those that count.
     table : DataFrame
-        A row for each factor or attribute.
+        One line per factor or attribute.
     """
 
     score: float
@@ -38,14 +37,14 @@ class GapScores:
         return self.score
 
 
-def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> GapScores:
-    """Mutual information gap: how far the best code of each factor is ahead of the second best.
+def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
+    """Return the mutual information gap (MIG): how far the best code of a factor is ahead of the next one.
 
     Parameters
     ----------
     Z : array-like of shape (n, latent_dim)
-        Codes, at least two columns. Bits and other whole numbers are taken as they are, which is exact;
-        a column with more than `n_bins` different fractions is put into `n_bins` bins of equal width.
+        Codes, at least two columns. Bits and other integers are used as they are, which is exact; a
+        column with more than `n_bins` different fractions is put into `n_bins` bins of equal width.
     factors : DataFrame, or array-like of shape (n,) or (n, n_factors)
         Generating factors: classes, or values, which are binned in the same way.
     n_bins : int, default=20
@@ -53,20 +52,21 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> GapScores:
 
     Returns
     -------
-    GapScores
+    DisentanglementScore
         `score` in [0, 1] is the mean of the column "gap". The table has the columns "factor",
-        "entropy" (bits), "code" (column of the code that tells most), "information" (what it tells, bits),
-        "second" (what the next one tells, bits) and "gap", (information - second) / entropy.
+        "entropy" (bits), "code" (column of the code with most information about the factor),
+        "information" (of that code, bits), "second" (of the next one, bits) and "gap",
+        (information - second) / entropy.
 
     Raises
     ------
     ValueError
-        Codes or factors are not as they should be.
+        Codes or factors are not finite, differ in length, have missing values or do not vary.
 
     Notes
     -----
-    Information is that of the observed counts, which is too high by about (classes of the code - 1) *
-    (classes of the factor - 1) / (2 n ln 2) bits.
+    Information is that of the observed frequencies, which is biased upwards by about (classes of the
+    code - 1) * (classes of the factor - 1) / (2 n ln 2) bits.
 
     References
     ----------
@@ -81,28 +81,26 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> GapScores:
     >>> float(mig(np.column_stack([red, [0, 1, 0, 1]]), red)), float(mig(np.column_stack([red, red]), red))
     (1.0, 0.0)
     """
-    codes = read_codes(Z)
-    if codes.shape[1] < 2:
-        raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
+    codes, targets = read_codes_and_factors(Z, factors)
     n_bins = check_int(n_bins, "n_bins", least=2)
     columns = [discretise(column, n_bins) for column in codes.T]
     rows = []
-    for factor in read_factors(factors, len(codes)):
+    for factor in targets:
         values = discretise(factor.values, len(codes) if factor.is_class else n_bins)
-        told = np.array([mutual_information_bits(column, values) for column in columns])
-        second, best = np.sort(told)[-2:]
+        information = np.array([mutual_information_bits(column, values) for column in columns])
+        second, best = np.sort(information)[-2:]
         entropy = entropy_bits(values)
         gap = (best - second) / entropy
-        rows.append((factor.name, entropy, int(told.argmax()), best, second, gap))
+        rows.append((factor.name, entropy, int(information.argmax()), best, second, gap))
     table = pd.DataFrame(rows, columns=["factor", "entropy", "code", "information", "second", "gap"])
-    return GapScores(float(table["gap"].mean()), table)
+    return DisentanglementScore(float(table["gap"].mean()), table)
 
 
-def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2) -> GapScores:
-    """Total AUROC difference: summed over attributes, how far the best code is ahead of the second best.
+def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2) -> DisentanglementScore:
+    """Return the total AUROC difference (TAD): the sum over attributes of the lead of the best code.
 
     For data that have attributes rather than independent factors. An attribute counts where some code
-    tells it, and no other attribute implies it.
+    predicts it, and no other attribute implies it.
 
     Parameters
     ----------
@@ -113,11 +111,11 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     min_auroc : float, default=0.75
         An attribute counts where a single code, or its negative, reaches this AUROC.
     max_redundancy : float, default=0.2
-        And where no other attribute tells more than this share of its entropy.
+        And where its mutual information with any other attribute is at most this fraction of its entropy.
 
     Returns
     -------
-    GapScores
+    DisentanglementScore
         `score` is the sum of "gap" over attributes with "counts". The table has the columns
         "attribute", "code" (column of the best code), "auroc" (its AUROC, or its negative's), "second"
         (the next best code's), "gap", "redundancy" and "counts".
@@ -125,11 +123,11 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     Raises
     ------
     ValueError
-        Codes or attributes are not as they should be.
+        Codes or attributes are not finite, differ in length, have missing values or do not vary.
 
     Notes
     -----
-    Papers average over the training parts of five folds of the first 10,000 rows.
+    Papers average over the training parts of five folds of the first 10,000 samples.
 
     References
     ----------
@@ -144,13 +142,10 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     >>> float(tad(np.column_stack([hat, [0, 1, 0, 1]]), hat))
     0.5
     """
-    codes = read_codes(Z)
-    if codes.shape[1] < 2:
-        raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
+    codes, attributes = read_codes_and_factors(Z, Y, "Y")
     for name, value in (("min_auroc", min_auroc), ("max_redundancy", max_redundancy)):
         if not is_finite(value):
             raise ValueError(f"{name} must be a number, such as 0.5, got {short_repr(value)}.")
-    attributes = read_factors(Y, len(codes), "Y")
     for attribute in attributes:
         if not attribute.is_class or attribute.values.max() > 1:
             raise ValueError(
@@ -173,11 +168,11 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
             "counts": (best >= min_auroc) & (redundancy <= max_redundancy),
         }
     )
-    return GapScores(float(table.loc[table["counts"], "gap"].sum()), table)
+    return DisentanglementScore(float(table.loc[table["counts"], "gap"].sum()), table)
 
 
 def _auroc(codes: np.ndarray, attributes: np.ndarray) -> np.ndarray:
-    """AUROC of every code for every attribute (0 or 1), shape (n_attributes, n_codes), from ranks."""
+    """Return the AUROC of every code for every attribute, shape (n_attributes, n_codes), from ranks."""
     ranks = rankdata(codes, axis=0)
     positives = attributes.sum(axis=0)[:, None].astype(np.float64)
     above = attributes.T @ ranks - positives * (positives + 1.0) / 2.0
@@ -185,10 +180,12 @@ def _auroc(codes: np.ndarray, attributes: np.ndarray) -> np.ndarray:
 
 
 def _redundancy(attributes: np.ndarray) -> np.ndarray:
-    """Share of each attribute's entropy that another one tells, at most; 0 for a single attribute."""
+    """Return the largest mutual information with another attribute as a fraction of the entropy of each."""
     n = attributes.shape[1]
-    told = np.zeros((n, n))
+    information = np.zeros((n, n))
     for i in range(n):
         for k in range(i):
-            told[i, k] = told[k, i] = mutual_information_bits(attributes[:, i], attributes[:, k])
-    return told.max(axis=1) / np.array([entropy_bits(column) for column in attributes.T])
+            information[i, k] = mutual_information_bits(attributes[:, i], attributes[:, k])
+    return np.maximum(information, information.T).max(axis=1) / np.array(
+        [entropy_bits(column) for column in attributes.T]
+    )

@@ -1,4 +1,4 @@
-"""Distances between sets of images: Frechet, and maximum mean discrepancy under a polynomial kernel."""
+"""Fréchet and kernel distances between sets of images."""
 
 from __future__ import annotations
 
@@ -21,20 +21,18 @@ def frechet_distance(
     *,
     about: Mapping[str, Any] | None = None,
 ) -> DistanceResult:
-    """Squared Frechet distance between Gaussians fitted to the features of two sets of images.
+    """Return the squared Fréchet distance between Gaussians fitted to the features of two sets of images.
 
-    With `InceptionFeatures` this is the Frechet inception distance (FID).
+    With `InceptionFeatures` this is the Fréchet inception distance (FID).
 
     Parameters
     ----------
-    reference : array-like, FeatureSet or FeatureStatistics
-        Images, or what was made of them: statistics can be kept for later.
-    generated : array-like, FeatureSet or FeatureStatistics
-        Images.
+    reference, generated : array-like, FeatureSet or FeatureStatistics
+        Images, their features, or statistics of these, which can be saved.
     extractor : callable or None, default=None
-        Images to features of shape (n, n_features); None takes the two sets as features.
+        Images to features of shape (n, n_features); None if the two sets are features.
     about : dict, optional
-        Kept with the result, such as sampler, steps and seed.
+        Stored in the result, such as sampler, steps and seed.
 
     Returns
     -------
@@ -44,25 +42,25 @@ def frechet_distance(
     Raises
     ------
     ValueError
-        Features are not finite, or of different kinds.
+        Features are not finite, or have different sources.
     TypeError
-        The extractor is no function.
+        The extractor is not a function.
 
     Warns
     -----
     UserWarning
-        A set has no more samples than features: its covariance is singular.
+        A set has no more samples than features, so that its covariance is singular.
 
     Notes
     -----
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), in float64. The last trace is the sum of the square
     roots of the eigenvalues of C1^(1/2) C2 C1^(1/2), a symmetric matrix, so that no complex square
-    root is taken. The estimate is biased upwards, the more the fewer samples there are: compare at equal
-    counts only.
+    root is taken. The estimate is biased upwards, the more the fewer samples there are: compare scores at
+    equal numbers of samples only.
 
     References
     ----------
-    Dowson, Landau, "The Frechet distance between multivariate normal distributions", 1982; Heusel et
+    Dowson, Landau, "The Fréchet distance between multivariate normal distributions", 1982; Heusel et
     al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", 2017.
 
     Examples
@@ -83,8 +81,8 @@ def frechet_distance(
         if n_samples <= n_features:
             warnings.warn(
                 f"{name} has {n_samples} samples for {n_features} features: their covariance is singular, "
-                f"and the distance biased upwards. Use more than {n_features} samples, or compare it only "
-                "with distances at the same count.",
+                f"and the distance biased upwards. Use more than {n_features} samples, or compare only with "
+                "distances at the same number of samples.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -99,7 +97,7 @@ def frechet_distance(
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """Symmetric square root of a positive semi-definite matrix."""
+    """Return the symmetric square root of a positive semi-definite matrix."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
@@ -114,9 +112,9 @@ def kernel_distance(
     random_state: int | np.random.RandomState | None = 0,
     about: Mapping[str, Any] | None = None,
 ) -> DistanceResult:
-    """Squared maximum mean discrepancy of the features of two sets of images, without bias.
+    """Return the unbiased squared maximum mean discrepancy between the features of two sets of images.
 
-    With `InceptionFeatures` this is the kernel inception distance (KID). Unlike the Frechet distance
+    With `InceptionFeatures` this is the kernel inception distance (KID). Unlike the Fréchet distance
     its expectation does not depend on the number of samples.
 
     Parameters
@@ -124,15 +122,15 @@ def kernel_distance(
     reference, generated : array-like or FeatureSet
         Images.
     extractor : callable or None, default=None
-        Images to features of shape (n, n_features); None takes the two sets as features.
+        Images to features of shape (n, n_features); None if the two sets are features.
     n_subsets : int, default=100
-        Pairs of random subsets, whose estimates are averaged.
+        Number of pairs of random subsets, whose estimates are averaged.
     subset_size : int, default=1000
-        Samples of a subset; fewer where a set has fewer.
+        Samples per subset; fewer where a set has fewer.
     random_state : int, RandomState or None, default=0
-        Draws the subsets.
+        Controls the subsets.
     about : dict, optional
-        Kept with the result.
+        Stored in the result.
 
     Returns
     -------
@@ -143,10 +141,10 @@ def kernel_distance(
     Raises
     ------
     ValueError
-        Features are not finite or of different kinds, a set has one sample only, or a setting is out of
-        its range.
+        Features are not finite or have different sources, a set has a single sample, or a parameter is
+        out of its range.
     TypeError
-        The extractor is no function.
+        The extractor is not a function.
 
     Notes
     -----
@@ -155,7 +153,7 @@ def kernel_distance(
     References
     ----------
     Binkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", 2018; Gretton et al., "A Kernel
-    Two-Sample Test", 2012, equation 3 (the estimate without bias).
+    Two-Sample Test", 2012, equation 3 (the unbiased estimate).
 
     Examples
     --------
@@ -187,10 +185,10 @@ def kernel_distance(
 
 
 def _squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:
-    """Estimate without bias from as many rows of x as of y."""
+    """Return the unbiased estimate from equal numbers of samples."""
     n, n_features = x.shape
     within = 0.0
-    for rows in (x, y):
-        kernel = (rows @ rows.T / n_features + 1.0) ** 3
+    for samples in (x, y):
+        kernel = (samples @ samples.T / n_features + 1.0) ** 3
         within += (kernel.sum() - np.trace(kernel)) / (n * (n - 1))
     return float(within - 2.0 * ((x @ y.T / n_features + 1.0) ** 3).mean())

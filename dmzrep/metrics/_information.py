@@ -1,4 +1,4 @@
-"""What noised rows still tell of their codes, over the timesteps of the diffusion."""
+"""Mutual information between codes and noised samples, over the timesteps of the diffusion."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._inputs import all_rows
 from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
 
-#: Rows of a batch through the probe, and rows that are held out at most.
-ROWS, HELD_OUT_ROWS = 256, 4096
-#: Powers to which the probe's likelihoods are raised, of which the best on training rows is taken.
+#: Samples per batch at inference, and most held-out samples.
+BATCH_SIZE, MAX_HELD_OUT = 256, 4096
+#: Powers of the critic, of which the best on training samples is used.
 POWERS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 N_FEATURES = 128
 
@@ -41,60 +41,60 @@ def mutual_information_over_time(
     learning_rate: float = 2e-3,
     random_state: int | np.random.RandomState | None = 0,
 ) -> pd.DataFrame:
-    """Bound from below what a noised row x_t tells of the row's code z, for timesteps t.
+    """Return lower bounds of the mutual information between a noised sample x_t and its code z.
 
-    Where x_t tells all of z the denoiser gains nothing from it; what z adds to x_t is the rest of its
-    entropy. A small network learns to tell the bits from x_t and t, and is scored on rows held out.
+    Where x_t determines z the denoiser gains nothing from the code; what z adds to x_t is the rest of its
+    entropy. A small network learns to predict the bits from x_t and t, and is scored on held-out samples.
 
     Parameters
     ----------
     encoder : DMZEncoder
-        Fitted. What is used of it: `transform`, `data_format_`, `objective_` (its noise schedule).
+        Fitted.
     X : array-like
-        Rows in the fitted layout, at least 40; the more, the tighter the bounds.
+        Samples in the fitted layout, at least 40; the more, the tighter the bounds.
     timesteps : sequence of int or None, default=None
         From 0 to ``n_timesteps - 1``; None takes 11, evenly spaced.
     test_size : float, default=0.25
-        Share of rows that the bounds are measured on, at most 4,096 rows.
+        Fraction of held-out samples, at most 4,096 of them.
     width : int, default=32
-        Channels of the network's first convolution (a quarter of its units, for vectors).
+        Channels of the first convolution of the network (a quarter of its units, for vectors).
     training_steps : int, default=1000
-        Steps of its training on the other rows, with new noise and timesteps each time.
+        Steps of its training, each with new noise and timesteps.
     batch_size : int, default=128
-        Rows a step.
+        Samples per step.
     learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
     random_state : int, RandomState or None, default=0
-        Decides split, network, timesteps and noise.
+        Controls split, network, timesteps and noise.
 
     Returns
     -------
     DataFrame
-        A row for each timestep, information in bits, with the columns
+        One line per timestep, information in bits, with the columns
 
         timestep : t
-        signal : sqrt(alpha_bar_t), 1 for clean rows
+        signal : sqrt(alpha_bar_t), 1 for clean samples
         lower_bound : of I(z; x_t)
-        limit : the largest value that `lower_bound` can take, log2 of the rows held out
+        limit : largest possible value of `lower_bound`, log2 of the number of held-out samples
         sum_of_bits : lower bound of the sum of I(z_i; x_t) over bits i
-        entropy_of_bits : sum of the bits' entropies over the rows held out, an upper bound of all others
+        entropy_of_bits : sum of the entropies of the bits in the held-out samples, an upper bound of all
 
     Raises
     ------
     ValueError
-        Timesteps or another argument are out of their range, or the rows are too few.
+        Timesteps or another parameter are out of their range, or there are too few samples.
     TypeError
         The encoder cannot encode.
 
     Notes
     -----
-    The network gives q(z | x_t), a product over bits. `lower_bound` is the InfoNCE bound with the critic
-    q(z | x_t)^p: the mean of log2 of q(z_i | x_i)^p over the mean of q(z_j | x_i)^p over all rows j that
-    are held out, with p chosen on training rows. It holds for any q, in expectation over the rows, and can
-    not exceed `limit`. `sum_of_bits` is the sum over bits of the entropy less the cross-entropy of q; it is
-    not capped, but counts what two bits tell in common twice. It bounds I(z; x_t) where bits are
-    independent, and may exceed it where they are not. A loose bound may mean a weak network; both can fall
-    below 0 by a little where nothing is told.
+    The network predicts q(z | x_t), a product over bits. `lower_bound` is the InfoNCE bound with the critic
+    q(z | x_t)^p: the mean of log2 of q(z_i | x_i)^p over the mean of q(z_j | x_i)^p over all held-out
+    samples j, with p chosen on training samples. It holds for any q, in expectation over the samples, and
+    cannot exceed `limit`. `sum_of_bits` is the sum over bits of the entropy minus the cross-entropy of q;
+    it is not capped, but counts information that two bits share twice: it bounds I(z; x_t) for independent
+    bits, and may exceed it for others. A loose bound may be due to a weak network; both can be slightly
+    below 0 where there is no information.
 
     References
     ----------
@@ -119,33 +119,33 @@ def mutual_information_over_time(
     schedule = encoder.objective_.schedule
     steps = _check_timesteps(timesteps, schedule.n_timesteps)
     if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
+        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}.")
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
         check_int(value, name)
     learning_rate = check_learning_rate(learning_rate)
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)
     seed = draw_seed(random_state)
     order = np.random.default_rng(seed).permutation(len(bits))
-    n_held_out = min(round(test_size * len(bits)), HELD_OUT_ROWS)
+    n_held_out = min(round(test_size * len(bits)), MAX_HELD_OUT)
     if n_held_out < 10 or len(bits) - n_held_out < 10:
         raise ValueError(
-            f"X must have at least 10 rows on either side of the split, got {len(bits)} rows with "
-            f"test_size={test_size!r}. Give more rows."
+            f"X must have at least 10 samples on either side of the split, got {len(bits)} with "
+            f"test_size={test_size!r}. Use more samples."
         )
     device = getattr(encoder, "device_", torch.device("cpu"))
-    rows = encoder.data_format_.to_model(to_tensor(all_rows(X)[order], device))
+    x = encoder.data_format_.to_model(to_tensor(all_rows(X)[order], device))
     codes = torch.from_numpy(bits[order])
     held_out, train = slice(0, n_held_out), slice(n_held_out, None)
     network = _train_probe(
-        rows[train], codes[train], schedule, width, training_steps, batch_size, learning_rate, seed
+        x[train], codes[train], schedule, width, training_steps, batch_size, learning_rate, seed
     )
     seen = slice(n_held_out, 2 * n_held_out)
     entropies = _entropies(codes[held_out].double())
     noises = image_seeds(seed, 2 * n_held_out)
     table = []
     for t in steps:
-        logits = _logits(network, rows[held_out], schedule, t, noises[:n_held_out])
-        known = _logits(network, rows[seen], schedule, t, noises[n_held_out:])
+        logits = _logits(network, x[held_out], schedule, t, noises[:n_held_out])
+        known = _logits(network, x[seen], schedule, t, noises[n_held_out:])
         power = max(POWERS, key=lambda p: contrastive_bound(known, codes[seen], p))
         loss = F.binary_cross_entropy_with_logits(logits, codes[held_out].double(), reduction="none")
         table.append(
@@ -173,7 +173,7 @@ def _check_timesteps(timesteps: Sequence[int] | None, n_timesteps: int) -> list[
 
 
 def _train_probe(
-    rows: Tensor,
+    x: Tensor,
     codes: Tensor,
     schedule: NoiseSchedule,
     width: int,
@@ -182,22 +182,22 @@ def _train_probe(
     learning_rate: float,
     seed: int,
 ) -> SmallNetwork:
-    """Train a network to tell the bits of rows from noised rows, at all timesteps at once."""
-    shape = (rows.shape[1] + 1, *rows.shape[2:])
-    network = make_network(shape, N_FEATURES, codes.shape[1], width=width, seed=seed, device=rows.device)
+    """Train a network to predict the bits of samples from noised ones, at all timesteps at once."""
+    shape = (x.shape[1] + 1, *x.shape[2:])
+    network = make_network(shape, N_FEATURES, codes.shape[1], width=width, seed=seed, device=x.device)
 
     def loss_of(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        x0 = rows[chosen]
-        t = torch.randint(schedule.n_timesteps, (len(x0),), generator=generator).to(rows.device)
-        x_t = schedule.add_noise(x0, torch.randn(x0.shape, generator=generator).to(rows.device), t)
+        x0 = x[chosen]
+        t = torch.randint(schedule.n_timesteps, (len(x0),), generator=generator).to(x.device)
+        x_t = schedule.add_noise(x0, torch.randn(x0.shape, generator=generator).to(x.device), t)
         return F.binary_cross_entropy_with_logits(
-            network(_with_time(x_t, schedule, t)), codes[chosen].to(rows.device)
+            network(_with_time(x_t, schedule, t)), codes[chosen].to(x.device)
         )
 
     train_network(
         network,
         loss_of,
-        len(rows),
+        len(x),
         steps=training_steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -207,45 +207,33 @@ def _train_probe(
 
 
 def _with_time(x_t: Tensor, schedule: NoiseSchedule, t: Tensor) -> Tensor:
-    """Add a channel (for vectors, a column) that holds the share of the signal."""
+    """Add a channel (for vectors, a column) with the signal rate."""
     signal, _ = schedule.signal_and_noise(t, x_t)
     return torch.cat([x_t, (2.0 * signal - 1.0).expand(-1, 1, *x_t.shape[2:])], dim=1)
 
 
 @torch.inference_mode()
-def _logits(network: SmallNetwork, rows: Tensor, schedule: NoiseSchedule, t: int, seeds: list[int]) -> Tensor:
-    """Logits of the bits from rows noised to one timestep, float64."""
+def _logits(network: SmallNetwork, x: Tensor, schedule: NoiseSchedule, t: int, seeds: list[int]) -> Tensor:
+    """Return the logits of the bits from samples noised to one timestep, float64."""
     parts = []
-    for part in batches(len(rows), ROWS):
-        x0 = rows[part]
+    for part in batches(len(x), BATCH_SIZE):
+        x0 = x[part]
         noise = ImageNoise(seeds[part][: len(x0)], tuple(x0.shape[1:]), x0.device).draw()
         steps = torch.full((len(x0),), t, dtype=torch.long, device=x0.device)
         x_t = _with_time(schedule.add_noise(x0, noise, steps), schedule, steps)
-        parts.append(run_padded(network, ROWS, x_t))
+        parts.append(run_padded(network, BATCH_SIZE, x_t))
     return torch.cat(parts).cpu().double()
 
 
 def contrastive_bound(logits: Tensor, codes: Tensor, power: float = 1.0) -> float:
-    """InfoNCE bound, in bits, whose critic is the product of the bits' likelihoods, to a power.
+    """Return the InfoNCE bound, in bits, with the likelihood of all bits to a power as critic.
 
-    Parameters
-    ----------
-    logits : Tensor of shape (n, latent_dim)
-        Of the bits, given what is compared with them.
-    codes : Tensor of shape (n, latent_dim)
-        Bits, 0 or 1; row i goes with row i.
-    power : float, default=1.0
-        Below 1 for likelihoods that are too sure, such as those of bits that say the same.
-
-    Returns
-    -------
-    float
-        At most log2(n).
+    Powers below 1 correct overconfident likelihoods, such as those of dependent bits.
     """
     logits, codes = logits.double(), codes.double()
     # log q(z_j | x_i), up to a constant of x_i: sum over bits of z log p + (1 - z) log(1 - p).
     own, others = torch.empty(len(codes)).double(), torch.empty(len(codes)).double()
-    for part in batches(len(codes), ROWS):
+    for part in batches(len(codes), BATCH_SIZE):
         scores = power * (logits[part] @ codes.T)
         own[part] = scores[torch.arange(len(scores)), torch.arange(part.start, part.stop)]
         others[part] = scores.logsumexp(dim=1)
@@ -253,6 +241,6 @@ def contrastive_bound(logits: Tensor, codes: Tensor, power: float = 1.0) -> floa
 
 
 def _entropies(codes: Tensor) -> Tensor:
-    """Entropy of each bit, in bits."""
+    """Return the entropy of each bit, in bits."""
     mean = codes.mean(dim=0)
     return -(torch.xlogy(mean, mean) + torch.xlogy(1.0 - mean, 1.0 - mean)) / math.log(2.0)

@@ -1,4 +1,4 @@
-"""Precision and recall of generated images by nearest neighbours of their features."""
+"""Precision, recall, density and coverage of generated images, by nearest neighbours of features."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dmzrep._base._validation import check_int
 from dmzrep.metrics._features import Extractor, check_comparable, extract_features
 from dmzrep.metrics._results import DistanceResult
 
-#: Rows whose distances to all others are held at a time.
-BLOCK_ROWS = 256
+#: Samples whose distances to all others are held in memory at a time.
+BLOCK_SIZE = 256
 
 
 def precision_recall(
@@ -25,44 +25,45 @@ def precision_recall(
     n_neighbors: int = 3,
     about: Mapping[str, Any] | None = None,
 ) -> DistanceResult:
-    """Tell how real generated images look, and how much of the real variety they show.
+    """Return precision, recall, density and coverage: the fidelity and diversity of generated images.
 
-    Each set is taken to fill balls around its samples, which reach as far as the `n_neighbors`-th
-    nearest other sample of the set.
+    The support of each set is estimated by balls around its samples, whose radius is the distance to the
+    `n_neighbors`-th nearest other sample of the set.
 
     Parameters
     ----------
     reference, generated : array-like or FeatureSet
-        Images; more than `n_neighbors` of each. Best as many of one as of the other.
+        Images; more than `n_neighbors` of each, best equally many.
     extractor : callable or None, default=None
-        Images to features of shape (n, n_features); None takes the two sets as features.
+        Images to features of shape (n, n_features); None if the two sets are features.
     n_neighbors : int, default=3
-        Reach of a ball. The papers have 3 (precision, recall) and 5 (density, coverage).
+        Neighbour that sets the radius of a ball. The papers use 3 (precision, recall) and 5 (density,
+        coverage).
     about : dict, optional
-        Kept with the result.
+        Stored in the result.
 
     Returns
     -------
     DistanceResult
         The scores
 
-        precision : share of generated images in some reference image's ball
-        recall : share of reference images in some generated image's ball
-        density : number of reference balls that a generated image lies in, over `n_neighbors`; about 1
-            where the sets are alike, and can be above
-        coverage : share of reference images whose own ball holds a generated image
+        precision : fraction of generated images in the ball of any reference image
+        recall : fraction of reference images in the ball of any generated image
+        density : mean number of reference balls that contain a generated image, over `n_neighbors`;
+            about 1 for equal distributions, and may be above
+        coverage : fraction of reference images whose ball contains a generated image
 
     Raises
     ------
     ValueError
-        Features are not finite or of different kinds, or a set has too few samples.
+        Features are not finite or have different sources, or a set has too few samples.
     TypeError
-        The extractor is no function.
+        The extractor is not a function.
 
     Notes
     -----
-    Distances are exact, in float64, and a ball holds its surface. Time grows with the product of the
-    counts and with the number of features.
+    Distances are exact, in float64, and balls are closed. Time grows with the product of the numbers of
+    samples and with the number of features.
 
     References
     ----------
@@ -72,7 +73,7 @@ def precision_recall(
 
     Examples
     --------
-    Two generated points among the real ones at one end, and nothing at the other:
+    Generated points cover one of two clusters of real ones:
 
     >>> import numpy as np
     >>> from dmzrep.metrics import precision_recall
@@ -86,16 +87,15 @@ def precision_recall(
     least = min(len(real), len(fake))
     also = f", less than the number of samples of either set ({len(real)} and {len(fake)})"
     n_neighbors = check_int(n_neighbors, "n_neighbors", 1, least - 1, also)
-    real_reach, fake_reach = (_reach(x.features, n_neighbors) for x in (real, fake))
-    covered = np.empty(len(real), dtype=bool)
-    recalled = np.empty(len(real), dtype=bool)
+    real_radii, fake_radii = (_radii(x.features, n_neighbors) for x in (real, fake))
+    covered, recalled = np.empty((2, len(real)), dtype=bool)
     balls = np.zeros(len(fake), dtype=np.int64)
-    for rows in batches(len(real), BLOCK_ROWS):
-        distances = cdist(real.features[rows], fake.features)
-        inside = distances <= real_reach[rows, None]
+    for part in batches(len(real), BLOCK_SIZE):
+        distances = cdist(real.features[part], fake.features)
+        inside = distances <= real_radii[part, None]
         balls += inside.sum(axis=0)
-        covered[rows] = inside.any(axis=1)
-        recalled[rows] = (distances <= fake_reach).any(axis=1)
+        covered[part] = inside.any(axis=1)
+        recalled[part] = (distances <= fake_radii).any(axis=1)
     scores = {
         "precision": float((balls > 0).mean()),
         "recall": float(recalled.mean()),
@@ -106,11 +106,11 @@ def precision_recall(
     return DistanceResult(scores, real.source, len(real), len(fake), settings, {} if about is None else about)
 
 
-def _reach(features: np.ndarray, n_neighbors: int) -> np.ndarray:
-    """Distance of each row to its `n_neighbors`-th nearest other row."""
-    reach = np.empty(len(features))
-    for rows in batches(len(features), BLOCK_ROWS):
-        distances = cdist(features[rows], features)
-        # A row is its own nearest, at distance zero, and takes the first place.
-        reach[rows] = np.partition(distances, n_neighbors, axis=1)[:, n_neighbors]
-    return reach
+def _radii(features: np.ndarray, n_neighbors: int) -> np.ndarray:
+    """Return the distance of each sample to its `n_neighbors`-th nearest other one."""
+    radii = np.empty(len(features))
+    for part in batches(len(features), BLOCK_SIZE):
+        distances = cdist(features[part], features)
+        # The first place is the sample itself, at distance 0.
+        radii[part] = np.partition(distances, n_neighbors, axis=1)[:, n_neighbors]
+    return radii

@@ -1,4 +1,4 @@
-"""What a comparison of image sets gives: numbers, and all that is needed to compare them with others."""
+"""Results of comparing sets of images, with what is needed to compare them with other results."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dmzrep._base._validation import short_repr
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """Where features come from; distances of features from different sources say nothing of each other.
+    """Origin of features; distances between features of different sources are not comparable.
 
     Parameters
     ----------
     name : str
         Name of the extractor.
     sha256 : str or None, default=None
-        Of its weights; None where it has none, or they are not known.
+        Of its weights; None where it has none, or they are unknown.
     resize : str or None, default=None
-        How images are brought to the extractor's size; None where they are taken as they are.
+        How images are resized for the extractor; None where they are not.
     """
 
     name: str
@@ -30,20 +30,20 @@ class FeatureSource:
 
 @dataclass(frozen=True)
 class DistanceResult:
-    """A comparison of two sets of images, with the circumstances that its numbers depend on.
+    """A comparison of two sets of images, with everything that its scores depend on.
 
     Parameters
     ----------
     scores : dict of str to float
-        The numbers by name, the most important one first.
+        Scores by name, the most important one first.
     source : FeatureSource
-        Which features were compared.
+        Origin of the features that were compared.
     n_reference, n_generated : int
-        Images in the two sets. Compare numbers at equal counts only.
+        Numbers of images. Compare scores at equal numbers only.
     settings : dict, default={}
         Settings of the measure, such as the number of neighbours.
     about : dict, default={}
-        Whatever else the user wants to keep, such as sampler, steps and seed.
+        Anything else to keep, such as sampler, steps and seed.
 
     Examples
     --------
@@ -69,9 +69,7 @@ class DistanceResult:
         taken = set(self._own())
         twice = sorted(taken.intersection(self.about))
         if twice:
-            raise ValueError(
-                f"about must not use the names {twice}, which the result has itself; rename them."
-            )
+            raise ValueError(f"about must not use the names {twice} of the result's own fields; rename them.")
 
     @property
     def value(self) -> float:
@@ -82,7 +80,7 @@ class DistanceResult:
         return self.value
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as one flat dictionary, for a line of JSON or a row of a table."""
+        """Return everything as one flat dictionary, for a line of JSON or of a table."""
         return self._own() | dict(self.about)
 
     def _own(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A small network with a layer of features, and its training: for the classifiers and probes of measures."""
+"""A small network with a layer of features, and its training: for classifiers and bounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dmzrep._base._random import seeded_torch
 
-#: Feature maps are averaged to this many positions a side, before the layer of features.
+#: Side of the feature maps after pooling, before the layer of features.
 POOLED_SIDE = 4
 
 
@@ -22,9 +22,9 @@ class SmallNetwork(nn.Module):
     data_shape : tuple of int
         (channels, H, W), or (n_inputs,).
     n_features : int
-        Outputs of the layer of features.
+        Width of the layer of features.
     n_outputs : int
-        Outputs.
+        Number of outputs.
     width : int
         Channels of the first convolution; they double twice. For vectors four times as many units.
     """
@@ -52,11 +52,11 @@ class SmallNetwork(nn.Module):
         self.head = nn.Linear(n_features, n_outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """Give the features, shape (n, n_features)."""
+        """Return the features, shape (n, n_features)."""
         return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the outputs, shape (n, n_outputs)."""
+        """Return the outputs, shape (n, n_outputs)."""
         return self.head(self.body(x))
 
 
@@ -69,7 +69,7 @@ def make_network(
     seed: int,
     device: torch.device,
 ) -> SmallNetwork:
-    """Make a network with weights from a seed; torch's own generator is left as it was."""
+    """Return a network initialised by a seed; the global generator of torch is left as it was."""
     with seeded_torch(seed):
         network = SmallNetwork(data_shape, n_features, n_outputs, width)
     return network.to(device)
@@ -78,43 +78,42 @@ def make_network(
 def train_network(
     network: SmallNetwork,
     loss_of: Callable[[Tensor, torch.Generator], Tensor],
-    n_rows: int,
+    n_samples: int,
     *,
     steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
 ) -> None:
-    """Train a network by AdamW with a learning rate that rises and falls once; leave it in eval mode.
+    """Train a network by AdamW with a one-cycle learning rate, and set it to evaluation mode.
 
     Parameters
     ----------
     network : SmallNetwork
         Trained in place.
     loss_of : callable
-        (positions of a batch's rows, CPU generator for what else is drawn) -> loss.
-    n_rows : int
-        Rows of training data, at least 2.
+        (positions of the samples of a batch, CPU generator for anything random) -> loss.
+    n_samples : int
+        Number of training samples, at least 2.
     steps : int
-        Steps, over as many passes as it takes.
+        Number of steps.
     batch_size : int
-        Rows of a step, all rows where they are fewer; a smaller rest is left out of its pass.
+        Samples per step; a smaller last batch of a pass is dropped.
     learning_rate : float
         Peak learning rate.
     seed : int
-        Decides the order and what is drawn.
+        Controls the order and anything random.
     """
     generator = torch.Generator().manual_seed(seed)
-    # torch's schedules take no integers of NumPy's.
-    steps, size = int(steps), int(min(batch_size, n_rows))
+    size = min(batch_size, n_samples)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1)
     network.train()
     positions: list[Tensor] = []
     for _ in range(steps):
         if not positions:
-            order = torch.randperm(n_rows, generator=generator)
-            positions = list(order[: n_rows // size * size].split(size))
+            order = torch.randperm(n_samples, generator=generator)
+            positions = list(order[: n_samples // size * size].split(size))
         loss = loss_of(positions.pop(), generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

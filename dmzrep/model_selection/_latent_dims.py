@@ -1,4 +1,4 @@
-"""How many bits? Codes of several lengths, side by side."""
+"""Comparison of code lengths."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ from dmzrep._base._validation import (
     check_int,
     check_verbose,
     is_finite,
-    short_repr,
 )
-from dmzrep.codes._labels import read_labels
+from dmzrep.codes._labels import Labels, read_labels
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.metrics._inversion import row_errors
+from dmzrep.metrics._reconstruction import squared_errors
 from dmzrep.probing import probe_report
 from dmzrep.probing._metrics import METRICS, check_metrics
 
-#: Columns that are better when larger, and when smaller.
-_LARGER = ("roc_auc", "average_precision", "accuracy", "balanced_accuracy", "r2", "pearson_r")
+#: Columns that are better when smaller; scores of probes are better when larger.
 _SMALLER = ("bits_per_dim", "reconstruction_error", "latent_dim", "code_bits", "seconds")
 
 
@@ -46,73 +44,73 @@ def latent_dim_report(
     scoring: str = "auto",
     objectives: Sequence[str] | None = None,
     test_size: float = 0.2,
-    max_rows: int = 1000,
+    max_samples: int = 1000,
     memory: str | joblib.Memory | None = None,
     random_state: int | np.random.RandomState | None = 0,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Train an encoder for each code length, and compare them on rows that none of them saw.
+    """Train an encoder for each code length, and compare them on held-out samples.
 
-    Longer codes tell a probe more and rebuild images better; shorter ones are cheaper to store, to
-    search and to model. The Pareto column marks lengths that no other one beats in all objectives.
+    Longer codes improve probes and reconstructions; shorter ones are cheaper to store, to search and to
+    model. The Pareto column marks lengths that no other one beats in all objectives.
 
     Parameters
     ----------
     X : ndarray
         Images or vectors, as `DMZEncoder.fit` takes them.
     Y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame, optional
-        Classes, attributes or values for the probe; NaN where not known. Without them the report has
-        no probe's score.
+        Classes, attributes or values for a linear probe; NaN where unknown. Without them the report has
+        no score of a probe.
     latent_dims : sequence of int, default=(8, 16, 32, 64, 128, 256)
         Lengths of codes.
     encoder : DMZEncoder or None, default=None
-        Settings other than `latent_dim`; it is not fitted itself. None is ``DMZEncoder()``.
+        Parameters other than `latent_dim`; it is cloned. None is ``DMZEncoder()``.
     max_time : float or None, default=None
-        Seconds of training for each; None leaves what `encoder` has.
+        Seconds of training for each; None uses that of `encoder`.
     scoring : str, default="auto"
-        What the probe is scored by, as in `probe_report`. ``"auto"`` is "roc_auc" where all labels
-        have two classes, "accuracy" for other classes, else "r2". Several attributes are averaged.
+        Score of the probe, as in `probe_report`. ``"auto"`` is "roc_auc" where all labels have two
+        classes, "accuracy" for other classes, else "r2". Scores are averaged over attributes.
     objectives : sequence of str or None, default=None
-        Columns for the Pareto flag, each known to be better when larger or smaller. None is the
-        probe's score and "bits_per_dim", or without Y "reconstruction_error" and "latent_dim".
+        Columns for the Pareto flag. None is the score of the probe and "bits_per_dim", or without Y
+        "reconstruction_error" and "latent_dim".
     test_size : float, default=0.2
-        Share of rows held out.
-    max_rows : int, default=1000
-        Held-out rows for the bound and the reconstructions, at most.
+        Fraction of held-out samples.
+    max_samples : int, default=1000
+        Most held-out samples for the bound and the reconstructions.
     memory : path-like, joblib.Memory or None, default=None
-        Where finished lengths are kept, by settings and data: a call that was cut off goes on from there
+        Cache of finished lengths, by parameters and data: a call that was interrupted continues from there
         when it is repeated.
     random_state : int, RandomState or None, default=0
-        Decides the held-out rows, the encoders' seeds where `encoder` has none, and the noise.
+        Controls the split, the seeds of the encoders where `encoder` has none, and the noise.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     DataFrame
-        A row for each length with the columns
+        One line per length with the columns
 
         latent_dim : bits of a code
-        the probe's score : such as "roc_auc", on held-out rows, from bits (0 or 1)
-        bits_per_dim : variational bound of held-out rows, `DMZEncoder.score` times -1
-        code_bits : bits that the codes carry: the sum of the bits' entropies
-        reconstruction_error : mean squared error of held-out rows from their bits and random noise,
-            pixels from -1 to 1 (standardised, for vectors)
+        score of the probe : such as "roc_auc", on held-out samples, from bits (0 or 1)
+        bits_per_dim : variational bound of held-out samples, minus `DMZEncoder.score`
+        code_bits : sum of the entropies of the bits
+        reconstruction_error : mean squared error of held-out samples decoded from their bits and random
+            noise, pixels from -1 to 1 (standardised, for vectors)
         seconds : of training
         pareto : whether no other length is better in one objective and as good in the others
 
     Raises
     ------
     ValueError
-        Lengths, objectives or labels are not as they should be.
+        Lengths, objectives, labels or another parameter are out of their range.
     TypeError
-        `encoder` is no DMZEncoder, `memory` no path, or `objectives` no list.
+        `encoder` is not a DMZEncoder, or `memory` not a path.
 
     Examples
     --------
     >>> from dmzrep import DMZEncoder
     >>> from dmzrep.datasets import make_sprites
-    >>> from dmzrep.model_selection._latent_dims import latent_dim_report
+    >>> from dmzrep.model_selection import latent_dim_report
     >>> X, Y = make_sprites(2000, return_X_y=True, random_state=0)
     >>> latent_dim_report(X, Y, latent_dims=(8, 32), max_time=60)  # doctest: +SKIP
     """
@@ -121,38 +119,31 @@ def latent_dim_report(
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"encoder must be a DMZEncoder, got a {type(encoder).__name__}.")
     if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
-    max_rows = check_int(max_rows, "max_rows")
+        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}.")
+    max_samples = check_int(max_samples, "max_samples")
     check_choice("scoring", scoring, ("auto", *METRICS))
     silent = not check_verbose(verbose)
     X = as_array(X, "X")
-    if X.ndim < 2:
-        raise ValueError(f"X must be rows of images or vectors, got shape {X.shape}.")
     score = None
-    if Y is not None:
-        Y = Y if isinstance(Y, (pd.DataFrame, pd.Series)) else as_array(Y, "Y")
-        if Y.ndim not in (1, 2):
-            raise ValueError(f"Y must have shape (n,) or (n, n_attributes), got {Y.shape}.")
-        Y = pd.DataFrame(Y)
-        if len(Y) != len(X):
-            raise ValueError(f"Y must have a row for each of the {len(X)} rows of X, got {len(Y)}.")
-        score = _score_name(Y) if scoring == "auto" else scoring
-        check_metrics(score, read_labels(Y, len(X)))  # Before anything is trained.
+    if Y is not None:  # Checked before anything is trained.
+        labels = read_labels(Y, len(X))
+        score = _score_name(labels) if scoring == "auto" else scoring
+        check_metrics(score, labels)
     wanted = _check_objectives(objectives, score)
     seed = draw_seed(random_state) % 2**31
     parts = train_test_split(np.arange(len(X)), test_size=test_size, random_state=seed)
     if isinstance(memory, (str, os.PathLike)):
         memory = os.fspath(as_path(memory, "memory"))
     compare = check_memory(memory).cache(_evaluate)
-    rows = []
+    lines = []
     for latent_dim in tqdm(lengths, desc="code lengths", disable=silent):
         one = clone(encoder).set_params(latent_dim=latent_dim)
         if max_time is not None:
             one.set_params(max_time=max_time)
         if one.random_state is None:
             one.set_params(random_state=seed)
-        rows.append({"latent_dim": latent_dim} | compare(one, X, Y, score, *parts, max_rows, seed))
-    table = pd.DataFrame(rows)
+        lines.append({"latent_dim": latent_dim} | compare(one, X, Y, score, *parts, max_samples, seed))
+    table = pd.DataFrame(lines)
     table["pareto"] = _undominated(table, wanted)
     return table
 
@@ -160,71 +151,60 @@ def latent_dim_report(
 def _check_lengths(latent_dims: Sequence[int]) -> list[int]:
     lengths = np.atleast_1d(as_array(latent_dims, "latent_dims"))
     if not len(lengths) or lengths.dtype.kind not in "iu" or lengths.min() < 1:
-        raise ValueError(f"latent_dims must be whole numbers of at least 1, got {latent_dims!r}.")
+        raise ValueError(f"latent_dims must be integers of at least 1, got {latent_dims!r}.")
     if len(np.unique(lengths)) < len(lengths):
         raise ValueError(f"latent_dims must differ from each other, got {latent_dims!r}.")
     return lengths.tolist()
 
 
-def _score_name(Y: pd.DataFrame) -> str:
-    columns = [Y[name].dropna() for name in Y]
-    if all(column.nunique() <= 2 for column in columns):
-        return "roc_auc"
-    whole = (not pd.api.types.is_float_dtype(column) or (column % 1 == 0).all() for column in columns)
-    return "accuracy" if all(whole) else "r2"
+def _score_name(labels: Labels) -> str:
+    kinds = {target.kind for target in labels.targets}
+    return "roc_auc" if kinds == {"binary"} else "r2" if "continuous" in kinds else "accuracy"
 
 
 def _check_objectives(objectives: Sequence[str] | None, score: str | None) -> list[str]:
     if objectives is None:
         return ["reconstruction_error", "latent_dim"] if score is None else [score, "bits_per_dim"]
     known = [*_SMALLER, *([] if score is None else [score])]
-    if isinstance(objectives, str) or not isinstance(objectives, Sequence):
-        raise TypeError(
-            f"objectives must be a list of columns among {known}, or None, got {short_repr(objectives)}."
-        )
+    objectives = list(objectives)
     for name in objectives:
-        if name not in known:
-            raise ValueError(f"objectives must be columns among {known}, got {name!r}.")
-    if len(objectives) == 0:
+        check_choice("objectives", name, known)
+    if not objectives:
         raise ValueError(f"objectives must be at least one column among {known}, or None.")
-    return list(objectives)
+    return objectives
 
 
 def _evaluate(
     encoder: DMZEncoder,
     X: np.ndarray,
-    Y: pd.DataFrame | None,
+    Y: Any,
     score: str | None,
     train: np.ndarray,
     test: np.ndarray,
-    max_rows: int,
+    max_samples: int,
     seed: int,
 ) -> dict[str, float]:
-    """Train on some rows, and measure on the others."""
+    """Train on some samples, and measure on the others."""
     started = time.perf_counter()
     encoder.fit(X[train])
     seconds = time.perf_counter() - started
-    row: dict[str, float] = {}
+    line: dict[str, float] = {}
     if Y is not None and score is not None:
         bits = encoder.set_params(output="bits").transform(X)
         split = np.full(len(X), "train", dtype=object)
         split[test] = "test"
-        row[score] = probe_report(bits, Y, protocol="holdout", split=split, scoring=score)[score].mean()
-    some = X[test[:max_rows]]
-    row["bits_per_dim"] = -encoder.score(some)
+        line[score] = probe_report(bits, Y, protocol="holdout", split=split, scoring=score)[score].mean()
+    some = X[test[:max_samples]]
+    line["bits_per_dim"] = -encoder.score(some)
     rebuilt = encoder.reconstruct(some, random_state=seed)
-    row["code_bits"] = _code_bits(encoder)
-    row["reconstruction_error"] = float(row_errors(encoder, some, rebuilt).mean())
-    return row | {"seconds": seconds}
-
-
-def _code_bits(encoder: DMZEncoder) -> float:
     report = encoder.code_report_
-    return 0.0 if report is None else float(report["entropy"].sum())
+    line["code_bits"] = 0.0 if report is None else float(report["entropy"].sum())
+    line["reconstruction_error"] = float(squared_errors(encoder, some, rebuilt).mean())
+    return line | {"seconds": seconds}
 
 
 def _undominated(table: pd.DataFrame, objectives: Sequence[str]) -> np.ndarray:
-    values = np.column_stack([table[name] * (1 if name in _LARGER else -1) for name in objectives])
+    values = np.column_stack([table[name] * (-1 if name in _SMALLER else 1) for name in objectives])
     as_good = (values[:, None] >= values[None]).all(axis=2)
     better = (values[:, None] > values[None]).any(axis=2)
     return np.logical_not((as_good & better).any(axis=0))

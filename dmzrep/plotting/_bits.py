@@ -1,4 +1,4 @@
-"""What bits of a picture see, and what they draw."""
+"""The pixels that drive bits, and the changes that bits make."""
 
 from __future__ import annotations
 
@@ -11,51 +11,29 @@ from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
 from dmzrep.data._formats import ImageFormat
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._grid import draw_grid
-from dmzrep.plotting._overlays import as_rgb, overlay
-from dmzrep.plotting._pictures import (
-    as_pictures,
-    as_rows,
-    check_numbers,
-    check_pictures,
-    code_name,
-    fitted_image_format,
-)
+from dmzrep.plotting._image_grid import ImageGridDisplay
+from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Colours of numbers above and below 0, and of magnitudes, that red-green blindness does not confuse.
+POSITIVE, NEGATIVE, MAGNITUDE = (0.80, 0.10, 0.10), (0.10, 0.25, 0.80), (0.85, 0.35, 0.0)
+#: Share of the image's own contrast that is kept below a map.
+_CONTRAST = 0.45
 
-class BitDisplay:
-    """A row for each bit: the pixels that drive it, the picture with it off and on, and the change.
 
-    Make one with `from_estimator`. In the second column red pixels push the bit to 1 and blue ones to
-    0, on a scale of its own in each row; in the last, orange is where the picture changes, on one scale
-    for all rows.
+class BitDisplay(ImageGridDisplay):
+    """A row for each bit: the pixels that drive it, the image decoded with it off and on, and the change.
 
-    Parameters
-    ----------
-    picture : ndarray of shape (H, W) or (H, W, channels)
-        With values in [0, 1].
-    bits : sequence of int
-        Numbers of the bits.
-    values : sequence of bool
-        Whether the picture has each of them.
-    drives : ndarray of shape (n_bits, H, W)
-        For each bit, what each pixel adds to its logit.
-    off, on : ndarray of shape (n_bits, H, W) or (n_bits, H, W, channels)
-        Pictures without and with the bit.
-    title : str, default="What bits see and draw"
-        Title of the axes.
+    An `ImageGridDisplay` to create with `from_estimator`. In the second column red pixels push the bit
+    to 1 and blue ones to 0, on a scale of its own in each row; in the last, orange marks where the image
+    changes, on one scale for all rows.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with the pictures.
-    figure_ : matplotlib Figure
-        Figure of the axes.
-    images_ : list of matplotlib AxesImage
-        The pictures, in reading order.
+    bits_ : list of int
+        The bits, a row each.
 
     See Also
     --------
@@ -72,24 +50,7 @@ class BitDisplay:
     >>> BitDisplay.from_estimator(encoder, X[0], baseline=X.mean(axis=0))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        picture: np.ndarray,
-        bits: Sequence[int],
-        values: Sequence[bool],
-        drives: np.ndarray,
-        off: np.ndarray,
-        on: np.ndarray,
-        *,
-        title: str = "What bits see and draw",
-    ):
-        self.picture = picture
-        self.bits = bits
-        self.values = values
-        self.drives = drives
-        self.off = off
-        self.on = on
-        self.title = title
+    bits_: list[int]
 
     @classmethod
     def from_estimator(
@@ -103,9 +64,9 @@ class BitDisplay:
         baseline: Any = None,
         random_state: int | np.random.RandomState | None = 0,
         ax: Axes | None = None,
-        **decoding: Any,
+        **sampling: Any,
     ) -> Self:
-        """Attribute bits of an image, and decode it with each of them off and on.
+        """Attribute bits of an image to its pixels, and decode it with each of them off and on.
 
         Parameters
         ----------
@@ -114,95 +75,95 @@ class BitDisplay:
         image : array-like
             One image in the fitted layout.
         bits : sequence of int or None, default=None
-            Which bits; None takes those whose change alters this picture most.
+            Bits to draw; None takes those whose change alters this image most.
         max_bits : int, default=6
-            How many are shown when `bits` is None.
+            Number of bits to draw where `bits` is None.
         method, baseline
-            As in `attribute_bits`; the mean picture ``X.mean(axis=0)`` is a good baseline.
+            As in `attribute_bits`; the mean image ``X.mean(axis=0)`` is a good baseline.
         random_state : int, RandomState or None, default=0
-            Decides the noise, which is the same in all pictures.
+            Controls the noise, which is the same in all images.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-        **decoding
-            Options of `DMZEncoder.inverse_transform`, such as `n_steps`, or ``noise="inverted"``,
-            which keeps what the bits do not tell.
+            Axes to draw on; None makes a figure.
+        **sampling
+            Further options of `DMZEncoder.inverse_transform`, such as `n_steps`, or ``noise="inverted"``,
+            which keeps what the bits do not hold.
 
         Returns
         -------
         BitDisplay
         """
-        image_format = fitted_image_format(encoder, cls.__name__)
-        rows = as_array(image, "image")
-        rows = np.asarray(
-            as_rows(encoder, rows[None] if rows.shape == image_format.row_shape else rows, "image")
-        )
-        if len(rows) != 1:
-            raise ValueError(f"{cls.__name__} shows one image, got {len(rows)}. Pass one, such as X[0].")
+        image_format = fitted_image_format(encoder, cls)
+        X = as_array(image, "image")
+        X = X[None] if X.shape == image_format.row_shape else X
+        codes = encoder.transform(X)
+        if len(X) != 1:
+            raise ValueError(f"{cls.__name__} draws one image, got {len(X)}. Pass one, such as X[0].")
         max_bits = check_int(max_bits, "max_bits")
-        like = rows if decoding.get("noise") == "inverted" or decoding.get("start", 1.0) < 1.0 else None
-        codes = encoder.transform(rows)
-        effects = bit_effects(encoder, codes, bits, like=like, random_state=random_state, **decoding)
-        chosen = effects.bits.tolist() if bits is not None else effects.table["bit"].tolist()[:max_bits]
-        places = [effects.bits.tolist().index(bit) for bit in chosen]
-        maps = [attribute_bits(encoder, rows, bit, method=method, baseline=baseline).maps for bit in chosen]
+        effects = bit_effects(encoder, codes, bits, like=X, random_state=random_state, **sampling)
+        positions = np.arange(len(effects.bits))
+        if bits is None:
+            ranked = effects.table["bit"].to_numpy()[:max_bits]
+            positions = np.array([np.flatnonzero(effects.bits == bit)[0] for bit in ranked])
+        chosen = effects.bits[positions].tolist()
+        maps = [attribute_bits(encoder, X, bit, method=method, baseline=baseline).maps for bit in chosen]
         is_on = codes[0, chosen] > (0.0 if encoder.output == "logits" else 0.5)
-        return cls(
-            as_pictures(rows, image_format)[0],
-            chosen,
-            is_on.tolist(),
-            _without_channels(np.concatenate(maps), image_format),
-            as_pictures(effects.off[places, 0], image_format),
-            as_pictures(effects.on[places, 0], image_format),
-            title=f"What bits see and draw ({len(chosen)} of {code_name(encoder)})",
-        ).plot(ax)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the pictures.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        BitDisplay
-        """
-        picture = check_pictures(self.picture, "picture")
-        n_bits = len(check_numbers(self.bits, "bits"))
-        off, on = (
-            check_pictures(part, name, n_bits, of=picture.shape)
-            for part, name in ((self.off, "off"), (self.on, "on"))
+        has_channels = image_format.shape[0] > 1
+        picture, off, on = (
+            as_rgb(as_pictures(images, image_format), has_channels)
+            for images in (X, effects.off[positions, 0], effects.on[positions, 0])
         )
-        values = check_numbers(self.values, "values", (n_bits,))
-        drives = check_numbers(self.drives, "drives", (n_bits, *picture.shape[:2]))
-        has_channels = picture.ndim == 3
-        picture, off, on = (as_rgb(part, has_channels) for part in (picture, off, on))
-        pictures = np.broadcast_to(picture, on.shape)
-        change = np.abs(on - off).mean(axis=-1)
-        columns = [
-            pictures,
-            overlay(pictures, drives, signed=True),
-            off,
-            on,
-            overlay((off + on) / 2, change, signed=False, largest=float(np.quantile(change, 0.995))),
-        ]
-        self.ax_, self.images_ = draw_grid(
-            np.stack(columns, axis=1),
-            ax,
-            caller=f"{type(self).__name__}.plot",
-            title=self.title,
-            row_labels=[f"bit {bit} ({int(value)})" for bit, value in zip(self.bits, values, strict=True)],
-            column_labels=["picture", "driven by", "bit off", "bit on", "change"],
+        pictures, change = np.broadcast_to(picture, on.shape), np.abs(on - off).mean(axis=-1)
+        drives = _sum_over_channels(np.concatenate(maps), image_format)
+        columns = {
+            "image": pictures,
+            "driven by": overlay(pictures, drives, signed=True),
+            "bit off": off,
+            "bit on": on,
+            "change": overlay(
+                (off + on) / 2, change, signed=False, largest=float(np.quantile(change, 0.995))
+            ),
+        }
+        display = cls(
+            np.stack(list(columns.values()), axis=1),
+            title=f"Bits of an image ({len(chosen)} of {code_name(encoder)})",
+            row_labels=[f"bit {bit} ({int(value)})" for bit, value in zip(chosen, is_on, strict=True)],
+            column_labels=list(columns),
+            note="driven by: red towards 1, blue towards 0",
         )
-        self.ax_.set_xlabel("driven by: red to 1, blue to 0", fontsize=8)
-        self.figure_ = self.ax_.figure
-        return self
+        display.bits_ = chosen
+        return display.plot(ax)
 
 
-def _without_channels(maps: np.ndarray, image_format: ImageFormat) -> np.ndarray:
-    """Sum maps in the user's layout over channels, shape (n, H, W)."""
+def _sum_over_channels(maps: np.ndarray, image_format: ImageFormat) -> np.ndarray:
+    """Sum maps in the layout of the samples over channels, shape (n, H, W)."""
     maps = maps.reshape(len(maps), *image_format.image_shape)
     if image_format.layout == "HW":
         return maps
     return maps.sum(axis=3 if image_format.layout == "HWC" else 1)
+
+
+def as_rgb(pictures: np.ndarray, has_channels: bool) -> np.ndarray:
+    """Return images with three channels: grey ones repeated, opacity blended with white."""
+    if not has_channels:
+        return np.repeat(pictures[..., None], 3, axis=-1)
+    if pictures.shape[-1] == 4:
+        opacity = pictures[..., 3:]
+        return pictures[..., :3] * opacity + 1.0 - opacity
+    return pictures
+
+
+def overlay(
+    pictures: np.ndarray, maps: np.ndarray, *, signed: bool, largest: float | None = None
+) -> np.ndarray:
+    """Colour faded grey images by maps: signed ones red above and blue below 0, magnitudes orange.
+
+    `largest` has the full colour; None takes the 99th percentile of each map.
+    """
+    grey = pictures @ np.array([0.299, 0.587, 0.114])
+    grey = 1.0 - _CONTRAST + _CONTRAST * grey
+    size = np.abs(maps)
+    full = np.quantile(size, 0.99, axis=(1, 2), keepdims=True) if largest is None else np.array(largest)
+    full = np.where(full > 0, full, np.maximum(size.max(axis=(1, 2), keepdims=True), 1e-30))
+    opacity = np.clip(size / full, 0.0, 1.0)[..., None]
+    colour = np.where((maps < 0)[..., None], NEGATIVE, POSITIVE if signed else MAGNITUDE)
+    return (1.0 - opacity) * grey[..., None] + opacity * colour

@@ -2,80 +2,56 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from dmzrep._base._validation import check_int, short_repr
-from dmzrep.codes._protocol import code_probabilities
+from dmzrep._base._validation import as_array, check_int, short_repr
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._grid import draw_grid
-from dmzrep.plotting._pictures import (
-    as_pictures,
-    as_rows,
-    check_numbers,
-    check_pictures,
-    code_name,
-    fitted_image_format,
-)
-from dmzrep.retrieval import ImageRetriever, hamming_neighbors
+from dmzrep.plotting._image_grid import ImageGridDisplay
+from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format, take
+from dmzrep.retrieval import ImageRetriever
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Names of the distances in titles; those over bits are followed by the number of bits.
+_DISTANCES = {
+    "hamming": "Hamming distance over {}",
+    "asymmetric": "expected Hamming distance over {}",
+    "l2": "Euclidean distance",
+    "cosine": "cosine distance",
+}
 
-class NeighborsDisplay:
-    """Query images, each followed by the images whose codes differ in the fewest bits.
 
-    Make one with `from_estimator` or `from_retriever`.
+class NeighborsDisplay(ImageGridDisplay):
+    """Query images, each followed by the images with the nearest codes.
 
-    Parameters
-    ----------
-    queries : ndarray of shape (n, H, W) or (n, H, W, channels)
-        Pictures with values in [0, 1].
-    neighbors : ndarray of shape (n, k, H, W) or (n, k, H, W, channels)
-        Pictures with values in [0, 1], the nearest first.
-    distances : ndarray of shape (n, k)
-        Differing bits if whole numbers, else any distance.
-    indices : ndarray of shape (n, k)
-        Row numbers of the neighbours.
-    title : str, default="Nearest neighbors"
-        Title of the axes.
+    An `ImageGridDisplay` to create with `from_estimator` or `from_retriever`.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with the pictures.
-    figure_ : matplotlib Figure
-        Figure of the axes.
-    images_ : list of matplotlib AxesImage
-        The pictures, in reading order.
+    distances_ : ndarray of shape (n, k)
+        Numbers of differing bits if integers, else other distances.
+    indices_ : ndarray of shape (n, k)
+        Positions of the neighbours among the images searched.
 
     Examples
     --------
     >>> from dmzrep import DMZEncoder
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import NeighborsDisplay
-    >>> X = load_digits_images().images
+    >>> digits = load_digits_images()
+    >>> X = digits.images
     >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
-    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X[5:])  # doctest: +SKIP
+    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X, names=digits.target)  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        queries: np.ndarray,
-        neighbors: np.ndarray,
-        distances: np.ndarray,
-        indices: np.ndarray,
-        *,
-        title: str = "Nearest neighbors",
-    ):
-        self.queries = queries
-        self.neighbors = neighbors
-        self.distances = distances
-        self.indices = indices
-        self.title = title
+    distances_: np.ndarray
+    indices_: np.ndarray
 
     @classmethod
     def from_estimator(
@@ -85,46 +61,33 @@ class NeighborsDisplay:
         X_index: Any,
         k: int = 8,
         *,
+        names: Sequence[Any] | None = None,
         max_queries: int = 8,
         ax: Axes | None = None,
     ) -> Self:
-        """Encode images, search by Hamming distance over bits, and draw what was found.
+        """Encode images, search by Hamming distance over bits, and draw the neighbours.
 
         Parameters
         ----------
         encoder : DMZEncoder
             Fitted on images.
         X_query : array-like, table or map-style dataset
-            Images to search for, in the fitted layout. One that is also in `X_index` finds itself.
+            Images to search for, in the fitted layout.
         X_index : array-like, table or map-style dataset
             Images to search in, in the fitted layout.
-        k : int, default=8
-            Neighbours of each query.
-        max_queries : int, default=8
-            How many of the queries are used, from the first.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
+        k, max_queries, ax
+            As in `from_retriever`.
+        names : array-like of shape (n_index,) or None, default=None
+            Names of the images in `X_index`, such as their labels, to write below them.
 
         Returns
         -------
         NeighborsDisplay
         """
-        image_format = fitted_image_format(encoder, cls.__name__)
-        max_queries = check_int(max_queries, "max_queries")
-        queries, rows = (
-            as_rows(encoder, X_query, "X_query")[:max_queries],
-            as_rows(encoder, X_index, "X_index"),
-        )
-        k = check_int(k, "k", 1, len(rows), ", the number of images in X_index")
-        distances, indices = hamming_neighbors(_bits(encoder, queries), _bits(encoder, rows), k)
-        neighbors = as_pictures(rows[indices.ravel()], image_format)
-        return cls(
-            as_pictures(queries, image_format),
-            neighbors.reshape(*indices.shape, *neighbors.shape[1:]),
-            distances,
-            indices,
-            title=f"Nearest neighbors by Hamming distance over {code_name(encoder)}",
-        ).plot(ax)
+        fitted_image_format(encoder, cls)
+        check_int(k, "k", 1, _num_samples(X_index), ", the number of images in X_index")
+        retriever = ImageRetriever(encoder).fit(X_index)
+        return cls.from_retriever(retriever, X_query, X_index, k, names=names, max_queries=max_queries, ax=ax)
 
     @classmethod
     def from_retriever(
@@ -135,96 +98,98 @@ class NeighborsDisplay:
         k: int = 8,
         *,
         where: Any = None,
+        names: Any = None,
         max_queries: int = 8,
         ax: Axes | None = None,
     ) -> Self:
-        """Ask a retriever and draw what it found.
+        """Query a retriever and draw the neighbours.
 
         Parameters
         ----------
         retriever : ImageRetriever
             Fitted, with a `DMZEncoder` of images.
         X_query : array-like, table or map-style dataset
-            Images to search for.
+            Images to search for. One that is also in the index is not drawn as its own neighbour, unless
+            there are only `k` images to draw.
         X_index : array-like, table or map-style dataset
             The images in the index, in the order of its `ids_`; a retriever keeps only their codes.
         k : int, default=8
             Neighbours of each query.
         where : str, callable, array-like of bool or None, default=None
             Condition, as in `ImageRetriever.query`.
+        names : str, array-like of shape (n_index,) or None, default=None
+            Column of the metadata, or names of the images in `X_index`, to write below them.
         max_queries : int, default=8
-            How many of the queries are used, from the first.
+            Number of queries to use, from the first.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None makes a figure.
 
         Returns
         -------
         NeighborsDisplay
-            Its `indices` are rows of `X_index`.
+            Its `indices_` are positions in `X_index`.
         """
         if not isinstance(retriever, ImageRetriever):
             raise TypeError(f"retriever must be a fitted ImageRetriever, got {short_repr(retriever)}.")
         check_is_fitted(retriever)
-        image_format = fitted_image_format(retriever.encoder, cls.__name__)
-        max_queries = check_int(max_queries, "max_queries")
-        encoder = retriever.encoder
-        queries, rows = (
-            as_rows(encoder, X_query, "X_query")[:max_queries],
-            as_rows(encoder, X_index, "X_index"),
-        )
-        index = retriever.neighbors_
-        if len(rows) != index.n_samples_fit_:
+        image_format = fitted_image_format(retriever.encoder, cls)
+        queries = take(X_query, slice(0, check_int(max_queries, "max_queries")))
+        index, n_index = retriever.neighbors_, _num_samples(X_index)
+        if n_index != index.n_samples_fit_:
             raise ValueError(
                 f"X_index must hold the {index.n_samples_fit_} images of the index, in the order of "
-                f"retriever.neighbors_.ids_, got {len(rows)}."
+                f"retriever.neighbors_.ids_, got {n_index}."
             )
-        k = check_int(k, "k")
-        answer = retriever.query(queries, k, where=where)
-        shape = (len(queries), k)
+        if isinstance(names, str):
+            table = retriever.metadata_
+            if table is None or names not in table:
+                known = [] if table is None else list(table.columns)
+                raise ValueError(f"names must be a column of the metadata, one of {known}, got {names!r}.")
+            names = table[names].to_numpy()
+        try:
+            answer = retriever.query(queries, check_int(k, "k") + 1, where=where)
+        except ValueError:  # There may be k images, but not k + 1.
+            answer = retriever.query(queries, k, where=where)
+        shape = (_num_samples(queries), -1)
         indices = index.rows_of(answer["id"].to_numpy()).reshape(shape)
-        neighbors = as_pictures(rows[indices.ravel()], image_format)
-        return cls(
-            as_pictures(queries, image_format),
-            neighbors.reshape(*shape, *neighbors.shape[1:]),
-            answer["distance"].to_numpy().reshape(shape),
-            indices,
-            title=f"Nearest neighbors among {len(rows):,} images by {code_name(retriever.encoder)}",
-        ).plot(ax)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the pictures, distances under the neighbours.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        NeighborsDisplay
-        """
-        neighbors = check_pictures(self.neighbors, "neighbors", None, None)
-        n, k = neighbors.shape[:2]
-        queries = check_pictures(self.queries, "queries", n, of=neighbors.shape[2:])
-        distances = check_numbers(self.distances, "distances", (n, k))
-        self.ax_, self.images_ = draw_grid(
-            np.concatenate([queries[:, None], neighbors], axis=1),
-            ax,
-            caller=f"{type(self).__name__}.plot",
-            title=self.title,
+        distances = answer["distance"].to_numpy().reshape(shape)
+        pictures, found = (as_pictures(X, image_format) for X in (queries, take(X_index, indices.ravel())))
+        found = found.reshape(*indices.shape, *found.shape[1:])
+        # Of k + 1 neighbours, the one with the query's own pixels is left out, or else the last.
+        kept = np.tile(np.arange(k), (len(pictures), 1))
+        if indices.shape[1] > k:
+            same = (found == pictures[:, None]).reshape(*indices.shape, -1).all(axis=2)
+            kept += kept >= np.where(same.any(axis=1), same.argmax(axis=1), k)[:, None]
+        found = np.take_along_axis(found, kept.reshape(*kept.shape, *[1] * (found.ndim - 2)), axis=1)
+        distances, indices = (np.take_along_axis(values, kept, axis=1) for values in (distances, indices))
+        captions = [[_distance_text(distance) for distance in row] for row in distances]
+        if names is not None:
+            names = as_array(names, "names")
+            if names.shape != (n_index,):
+                raise ValueError(
+                    f"names must have shape ({n_index},), one for each image in X_index, got {names.shape}."
+                )
+            captions = [
+                [f"{_short(name)}\n{text}" for name, text in zip(*row, strict=True)]
+                for row in zip(names[indices], captions, strict=True)
+            ]
+        distance = _DISTANCES[index.effective_metric_].format(code_name(retriever.encoder))
+        display = cls(
+            np.concatenate([pictures[:, None], found], axis=1),
+            title=f"Nearest neighbors among {n_index:,} images by {distance}",
             column_labels=["query", *(str(i + 1) for i in range(k))],
-            captions=[["", *map(_caption, row)] for row in distances],
+            captions=[["", *row] for row in captions],
         )
-        self.figure_ = self.ax_.figure
-        return self
+        display.distances_, display.indices_ = distances, indices
+        return display.plot(ax)
 
 
-def _bits(encoder: DMZEncoder, rows: Any) -> np.ndarray:
-    """Hard bits, whatever `output` the encoder gives."""
-    return code_probabilities(encoder, rows) > 0.5
-
-
-def _caption(distance: int | float) -> str:
+def _distance_text(distance: int | float) -> str:
     if isinstance(distance, (float, np.floating)):
         return f"{distance:.3g}"
     return "1 bit" if distance == 1 else f"{distance} bits"
+
+
+def _short(name: Any) -> str:
+    """Cut a name to the width of an image."""
+    return textwrap.shorten(str(name), 13, placeholder="…") if " " in str(name) else str(name)[:13]

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from dmzrep import AttributeEditor, DMZEncoder, interpolate, inversion_error
 from dmzrep.errors import CodeWarning
 from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises, invert
-from dmzrep.metrics._inversion import row_errors
+from dmzrep.metrics._reconstruction import squared_errors
 from tests.encoders import make_encoder
 
 TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "init": "pca"}
@@ -66,8 +66,8 @@ def test_the_error_is_that_of_the_round_trip(tiny, images):
 
 def test_errors_of_other_rows_are_in_model_units(tiny, images):
     black, white = np.zeros((2, 8, 8)), np.ones((2, 8, 8))
-    assert row_errors(tiny, black, white).tolist() == [4.0, 4.0]
-    assert row_errors(tiny, images[:2], images[:2]).tolist() == [0.0, 0.0]
+    assert squared_errors(tiny, black, white).tolist() == [4.0, 4.0]
+    assert squared_errors(tiny, images[:2], images[:2]).tolist() == [0.0, 0.0]
 
 
 def test_bad_round_trips_are_refused(tiny, images):

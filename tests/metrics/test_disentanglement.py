@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
-from dmzrep.metrics import dci, mig, tad
+from dmzrep.metrics import dci, frechet_distance, kernel_distance, mig, precision_recall, tad
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def grid():
 
 def test_mig_of_discrete_codes_is_exact(grid):
     a, b = grid["a"].to_numpy(), grid["b"].to_numpy()
-    # b as two bits: each tells 1 of 2 bits, so there is no gap; a has a code of its own.
+    # b as two bits: each has 1 of 2 bits of information, so there is no gap; a has its own code.
     scores = mig(np.column_stack([a, b % 2, b // 2]), grid)
     assert scores.table["gap"].tolist() == pytest.approx([1.0, 0.0], abs=1e-12)
     assert scores.table["entropy"].tolist() == pytest.approx([1.0, 2.0])
@@ -24,19 +24,19 @@ def test_mig_of_discrete_codes_is_exact(grid):
     assert float(scores) == pytest.approx(0.5) and scores.table["code"].tolist()[0] == 0
     # One code for b whole, and one for half of it: a gap of 1 of 2 bits.
     assert mig(np.column_stack([b, b % 2, a]), grid).table["gap"].tolist() == pytest.approx([1.0, 0.5])
-    # Many whole numbers are not binned.
+    # Integers are not binned.
     unique = np.column_stack([np.arange(len(a)), a])
     assert mig(unique, grid["b"]).table["information"].item() == pytest.approx(2.0)
 
 
-def test_mig_is_that_of_scikit_learns_information():
+def test_mig_agrees_with_the_information_of_scikit_learn():
     random = np.random.default_rng(0)
     Z = random.integers(0, 5, (300, 4))
     factor = (Z[:, 1] + random.integers(0, 2, 300)) % 5
-    told = np.sort([mutual_info_score(column, factor) for column in Z.T]) / np.log(2.0)
+    information = np.sort([mutual_info_score(column, factor) for column in Z.T]) / np.log(2.0)
     (row,) = mig(Z, factor).table.to_dict("records")
     assert row["code"] == 1
-    assert (row["information"], row["second"]) == pytest.approx((told[-1], told[-2]))
+    assert (row["information"], row["second"]) == pytest.approx((information[-1], information[-2]))
 
 
 def test_mig_bins_fractions(grid):
@@ -68,7 +68,7 @@ def test_dci_of_codes_that_are_the_factors(model):
 
 
 def test_dci_of_codes_that_mix_the_factors():
-    # Codes turned by 45 degrees: both tell both factors alike.
+    # Codes rotated by 45 degrees: both are equally important for both factors.
     random = np.random.default_rng(0)
     factors = pd.DataFrame({"x": random.random(300) - 0.5, "y": random.random(300) - 0.5})
     Z = np.column_stack([factors["x"] + factors["y"], factors["x"] - factors["y"]])
@@ -76,7 +76,7 @@ def test_dci_of_codes_that_mix_the_factors():
     assert scores.disentanglement < 0.05 and scores.completeness < 0.05 and scores.informativeness > 0.95
 
 
-def test_dci_is_that_of_its_formula():
+def test_dci_agrees_with_its_formula():
     random = np.random.default_rng(1)
     F = pd.DataFrame(random.integers(0, 3, (200, 3)), columns=list("abc"))
     Z = F.to_numpy() @ random.normal(size=(3, 4)) + 0.2 * random.normal(size=(200, 4))
@@ -104,7 +104,7 @@ def slow_tad(Z, Y, min_auroc=0.75, max_redundancy=0.2):
 
 
 @pytest.mark.parametrize("kind", ["bits", "floats"])
-def test_tad_is_that_of_the_definition(kind):
+def test_tad_agrees_with_its_definition(kind):
     random = np.random.default_rng(0)
     Y = random.integers(0, 2, (300, 5))
     Y[:, 4] = Y[:, 3] ^ (random.random(300) < 0.1)  # Two attributes that imply each other do not count.
@@ -121,23 +121,40 @@ def test_tad_is_that_of_the_definition(kind):
     )
 
 
-def test_bad_input_is_refused(grid):
+@pytest.mark.parametrize(
+    ("measure", "change", "message"),
+    [
+        (mig, lambda Z, F: (Z[:, :1], F), "Z must have at least two columns"),
+        (mig, lambda Z, F: (Z, F[1:]), "inconsistent numbers of samples: factors has 199"),
+        (tad, lambda Z, F: (Z, F[["a"]].where(F["b"] > 0)), "Y 'a' has missing values"),
+        (tad, lambda Z, F: (Z, F), "two values each, but 'b' has more"),
+        (mig, lambda Z, F: (Z, F.assign(b=1)), "'b' has the same value in all samples"),
+        (dci, lambda Z, F: (Z, F["a"]), "factors must have at least two columns to disentangle, got 1"),
+        (mig, lambda Z, F: (np.where(Z > 0.1, Z, np.nan), F), "Z has NaN or infinity in .* of 200 samples"),
+    ],
+)
+def test_bad_input_is_refused(grid, measure, change, message):
+    with pytest.raises(ValueError, match=message):
+        measure(*change(np.random.default_rng(0).random((200, 3)), grid))
+
+
+def test_bad_parameters_are_refused(grid):
     Z = np.random.default_rng(0).random((200, 3))
-    with pytest.raises(ValueError, match="at least two columns"):
-        mig(Z[:, :1], grid)
-    with pytest.raises(ValueError, match="a row for each of the 200 codes, got 199"):
-        mig(Z, grid[1:])
-    with pytest.raises(ValueError, match="'a' has rows that are not known"):
-        tad(Z, grid[["a"]].where(grid["b"] > 0))
-    with pytest.raises(ValueError, match="two values each, but 'b' has more"):
-        tad(Z, grid)
-    with pytest.raises(ValueError, match="'b' has the same value in all rows"):
-        mig(Z, grid.assign(b=1))
-    with pytest.raises(ValueError, match="at least two codes and two factors, got 3 and 1"):
-        dci(Z, grid["a"])
     with pytest.raises(ValueError, match="model must be one of"):
         dci(Z, grid, model="forest")
-    with pytest.raises(ValueError, match="Z contains NaN"):
-        mig(np.where(Z > 0.5, Z, np.nan), grid)
     with pytest.raises(ValueError, match="n_bins must be"):
         mig(Z, grid, n_bins=1)
+
+
+def test_arrow_backed_and_nullable_tables_are_read_like_arrays(grid):
+    pytest.importorskip("pyarrow")
+    random = np.random.default_rng(0)
+    Z = pd.DataFrame(random.random((200, 3)))
+    expected = mig(Z.to_numpy(), grid).score, frechet_distance(Z.to_numpy(), Z.to_numpy()[:100]).value
+    for dtype in ("double[pyarrow]", "Float64"):
+        table = Z.astype(dtype)
+        factors = grid.astype("int64[pyarrow]" if "arrow" in dtype else "Int64")
+        assert mig(table, factors).score == expected[0]
+        assert frechet_distance(table, table[:100]).value == expected[1]
+        assert kernel_distance(table, table[:100], n_subsets=2).n_generated == 100
+        assert precision_recall(table, table[:100]).scores["precision"] == 1.0

@@ -17,6 +17,7 @@ from dmzrep.metrics import (
     extract_features,
     frechet_distance,
     kernel_distance,
+    precision_recall,
 )
 
 
@@ -42,7 +43,7 @@ def test_frechet_distance_of_gaussians_that_do_not_commute():
     assert float(frechet_distance(gaussian([0, 0], one), gaussian([0, 0], two))) == pytest.approx(expected)
 
 
-def test_frechet_distance_of_samples_is_that_of_scipy_and_of_the_formula():
+def test_frechet_distance_of_samples_agrees_with_scipy():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(60, 5)) @ random.normal(size=(5, 5)), random.normal(size=(40, 5)) + 0.3
     one, two = np.cov(x.T), np.cov(y.T)
@@ -53,7 +54,7 @@ def test_frechet_distance_of_samples_is_that_of_scipy_and_of_the_formula():
     assert float(frechet_distance(x, x)) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_too_few_samples_are_warned_of_and_computed_all_the_same():
+def test_too_few_samples_warn():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(8, 12)), random.normal(size=(40, 12))
     with pytest.warns(UserWarning, match="reference has 8 samples for 12 features: their covariance is sing"):
@@ -65,7 +66,7 @@ def test_too_few_samples_are_warned_of_and_computed_all_the_same():
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_kernel_distance_is_that_of_a_loop():
+def test_kernel_distance_agrees_with_a_loop():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(7, 3)), random.normal(size=(7, 3)) + 1.0
 
@@ -81,7 +82,7 @@ def test_kernel_distance_is_that_of_a_loop():
     assert result.settings == {"n_subsets": 3, "subset_size": 7}
 
 
-def test_kernel_distance_has_no_bias():
+def test_kernel_distance_is_unbiased():
     random = np.random.default_rng(0)
     draws = [float(kernel_distance(*random.normal(size=(2, 20, 2)), n_subsets=1)) for _ in range(400)]
     assert abs(np.mean(draws)) < 3.0 * np.std(draws) / 20.0
@@ -90,7 +91,7 @@ def test_kernel_distance_has_no_bias():
     assert one == same and float(one) != float(other)
 
 
-def test_results_hold_what_they_depend_on():
+def test_results_record_extractor_and_settings():
     def corners(images):
         return images[:, ::7, ::7].reshape(len(images), -1)
 
@@ -111,7 +112,7 @@ def test_results_hold_what_they_depend_on():
         DistanceResult({"d": 1.0}, FeatureSource("x"), 1, 1, about={"resize": 3})
 
 
-def test_statistics_can_be_kept_and_used_again(tmp_path):
+def test_statistics_can_be_saved_and_loaded(tmp_path):
     random = np.random.default_rng(0)
     features = extract_features(random.normal(size=(50, 4)))
     named = FeatureSet(features.features, FeatureSource("net", "abc", "none"))
@@ -127,24 +128,36 @@ def test_statistics_can_be_kept_and_used_again(tmp_path):
         FeatureStatistics.load(tmp_path / "other.safetensors")
 
 
-def test_bad_features_are_refused():
-    good = np.random.default_rng(0).normal(size=(20, 3))
-    bad = good.copy()
-    bad[4, 1] = np.nan
-    for measure in (frechet_distance, kernel_distance):
-        with pytest.raises(ValueError, match=r"gave NaN or infinity for 1 of 20 rows \(first in row 4"):
-            measure(good, bad)
-        with pytest.raises(ValueError, match="reference has 3 features a row, generated 2"):
-            measure(good, good[:, :2])
-    with pytest.raises(
-        ValueError, match=r"must give numbers of shape \(n, n_features\), got shape \(20, 3, 1"
-    ):
-        frechet_distance(good[..., None], good)
-    with pytest.raises(ValueError, match="must give a row for each of 20 images, got 19"):
-        frechet_distance(good, good, lambda x: x[1:])
+GOOD = np.random.default_rng(0).normal(size=(20, 3))
+
+
+@pytest.mark.parametrize("measure", [frechet_distance, kernel_distance, precision_recall])
+@pytest.mark.parametrize(
+    ("reference", "generated", "message"),
+    [
+        (
+            GOOD,
+            np.where(np.arange(20)[:, None] == 4, np.nan, GOOD),
+            "generated has NaN or infinity in 1 of 20",
+        ),
+        (GOOD, GOOD[:, :2], "reference has 3 features per image, generated 2"),
+        (GOOD[..., None], GOOD, r"must have shape \(n_samples, n_columns\), got \(20, 3, 1\). Flatten"),
+        (GOOD, GOOD.astype(str), "generated must be numbers"),
+    ],
+)
+def test_bad_features_are_refused(measure, reference, generated, message):
+    with pytest.raises(ValueError, match=message):
+        measure(reference, generated)
+
+
+def test_bad_extractors_and_too_few_samples_are_refused():
+    with pytest.raises(ValueError, match="must have one line for each of 20 reference images, got 19"):
+        frechet_distance(GOOD, GOOD, lambda x: x[1:])
+    with pytest.raises(TypeError, match="extractor must be a function of images, or None, got 3"):
+        frechet_distance(GOOD, GOOD, 3)
     with pytest.raises(ValueError, match="at least 2 samples, got 1"):
-        frechet_distance(good, good[:1])
+        frechet_distance(GOOD, GOOD[:1])
     with pytest.raises(ValueError, match="at least 2 samples, got 20 and 1"):
-        kernel_distance(good, good[:1])
+        kernel_distance(GOOD, GOOD[:1])
     with pytest.raises(ValueError, match="subset_size must be an integer of at least 2, got 1"):
-        kernel_distance(good, good, subset_size=1)
+        kernel_distance(GOOD, GOOD, subset_size=1)

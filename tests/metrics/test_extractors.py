@@ -12,7 +12,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.files._state import write_state
 from dmzrep.metrics import ClassifierFeatures, InceptionFeatures, frechet_distance
 from dmzrep.metrics import _inception as inception
-from dmzrep.metrics._unit_images import read_format, unit_tensor
+from dmzrep.metrics._inputs import read_images, unit_tensor
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_classifier_learns_and_its_features_tell_changed_images(digits, clas
     assert near.source.resize is None
 
 
-def test_features_are_the_last_hidden_layer_whatever_the_batch(digits, classifier):
+def test_features_are_the_last_hidden_layer_and_batch_invariant(digits, classifier):
     images, _ = digits
     features = classifier.transform(images[:300])
     assert np.array_equal(features[290:], classifier(images[290:300])) and features.dtype == np.float32
@@ -66,7 +66,7 @@ def test_one_seed_one_classifier_and_files_keep_it(digits, classifier, tmp_path)
         ClassifierFeatures.load(tmp_path / "other.safetensors")
 
 
-def test_attributes_are_learned_all_at_once():
+def test_attributes_are_learned_together():
     random = np.random.default_rng(0)
     labels = pd.DataFrame(random.integers(0, 2, (400, 2)), columns=["up", "left"])
     images = random.integers(0, 60, (400, 12, 12, 3)).astype(np.uint8)
@@ -81,11 +81,11 @@ def test_attributes_are_learned_all_at_once():
 def test_bad_labels_are_refused(digits):
     images, labels = digits
     make = ClassifierFeatures
-    with pytest.raises(ValueError, match="a row for each of the 50 images"):
+    with pytest.raises(ValueError, match="a label for each of the 50 images"):
         make().fit(images[:50], labels[:49])
     with pytest.raises(ValueError, match="single class"):
         make().fit(images[:50], np.zeros(50))
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="missing labels"):
         make().fit(images[:2], np.array([0.0, np.nan]))
     with pytest.raises(ValueError, match="must be 0 or 1; turn classes into columns"):
         make().fit(images[:2], np.array([[0, 2], [1, 0]]))
@@ -118,7 +118,7 @@ def stand_in(tmp_path, monkeypatch):
     return path
 
 
-def test_the_network_sees_images_as_said(stand_in):
+def test_images_are_resized_and_scaled_as_documented(stand_in):
     images = np.zeros((3, 20, 20, 3), dtype=np.uint8)
     images[1], images[2, ..., 0] = 255, 51
     bilinear = InceptionFeatures(batch_size=2)(images)
@@ -177,12 +177,12 @@ def test_images_of_all_layouts_become_one():
     cpu = torch.device("cpu")
     for other in (images, np.moveaxis(images, 3, 1), images / 255.0, images / 255.0 * 4.0 - 1.0):
         known = {"value_range": (-1.0, 3.0)} if other.min() < 0.0 else {}
-        torch.testing.assert_close(unit_tensor(*read_format(other, **known), cpu), expected)
+        torch.testing.assert_close(unit_tensor(*read_images(other, **known), cpu), expected)
     # A generator that draws one thing only is no reason to stop.
-    assert unit_tensor(*read_format(np.zeros((2, 5, 6))), cpu).abs().max() == 0.0
-    with pytest.raises(ValueError, match="images must be images of shape"):
-        read_format(np.zeros((5, 6)))
+    assert unit_tensor(*read_images(np.zeros((2, 5, 6))), cpu).abs().max() == 0.0
+    with pytest.raises(ValueError, match=r"images must have shape \(n, H, W\)"):
+        read_images(np.zeros((5, 6)))
     with pytest.raises(ValueError, match="got dtype <U1"):
-        read_format(np.full((1, 5, 6), "a"))
+        read_images(np.full((1, 5, 6), "a"))
     with pytest.raises(ValueError, match="NaN"):
-        read_format(np.full((1, 5, 6), np.nan))
+        read_images(np.full((1, 5, 6), np.nan))

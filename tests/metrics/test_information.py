@@ -17,7 +17,7 @@ from dmzrep.metrics._information import contrastive_bound
 
 
 class Signs(BaseEstimator):
-    """An encoder of rows of -1 and +1 to a bit for each of some columns."""
+    """An encoder of vectors of -1 and +1 to a bit for each of some columns."""
 
     def __init__(self, columns, n_features):
         self.columns, self.n_features = columns, n_features
@@ -31,7 +31,7 @@ class Signs(BaseEstimator):
         return (X[:, self.columns] > 0).astype(np.uint8)
 
 
-def told_by_a_noisy_sign(alpha_bar):
+def information_of_a_noisy_sign(alpha_bar):
     """I(s; a s + b e) in bits, s = -1 or +1 and e Gaussian, by quadrature."""
     a, b = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
     y = np.linspace(-a - 9 * b, a + 9 * b, 20_001)
@@ -53,15 +53,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 OPTIONS = {"width": 8, "training_steps": 300, "timesteps": [10, 40, 60, 75, 99]}
 
 
-def test_bounds_of_independent_bits_come_near_the_information(signs):
+def test_bounds_of_independent_bits_are_near_the_information(signs):
     encoder = Signs([0, 1], 2)
     table = mutual_information_over_time(encoder, signs, **OPTIONS)
     true = 2.0 * np.array(
-        [told_by_a_noisy_sign(encoder.objective_.schedule.alpha_bar[t]) for t in table["timestep"]]
+        [information_of_a_noisy_sign(encoder.objective_.schedule.alpha_bar[t]) for t in table["timestep"]]
     )
     assert true[0] > 1.99 and 0.5 < true[2] < 1.6 and true[-1] < 0.01
     for name in ("lower_bound", "sum_of_bits"):
-        # Of 1,000 rows, whose mean has a deviation of about 0.03.
+        # Of 1,000 samples, whose mean has a deviation of about 0.03.
         assert (table[name] < true + 0.1).all() and (table[name] > true - 0.15).all()
     assert table["entropy_of_bits"].tolist() == pytest.approx([2.0] * 5, abs=0.01)
     assert table["signal"].tolist() == pytest.approx(
@@ -70,11 +70,11 @@ def test_bounds_of_independent_bits_come_near_the_information(signs):
     assert table["limit"].unique().tolist() == [math.log2(1000)]
 
 
-def test_bits_that_say_the_same_are_counted_once_by_the_bound(signs):
+def test_equal_bits_are_counted_once_by_the_bound(signs):
     encoder = Signs([0, 0, 0], 2)
     table = mutual_information_over_time(encoder, signs, **OPTIONS)
     true = np.array(
-        [told_by_a_noisy_sign(encoder.objective_.schedule.alpha_bar[t]) for t in table["timestep"]]
+        [information_of_a_noisy_sign(encoder.objective_.schedule.alpha_bar[t]) for t in table["timestep"]]
     )
     assert (table["lower_bound"] < true + 0.07).all() and (table["lower_bound"] > true - 0.12).all()
     assert table["sum_of_bits"].to_numpy()[:3] == pytest.approx(3.0 * true[:3], abs=0.25)
@@ -112,7 +112,7 @@ def test_one_seed_one_table_on_images(encoder, digits):
     options = {"timesteps": [0, 25, 49], "width": 8, "training_steps": 60}
     one, same = (mutual_information_over_time(encoder, digits, **options) for _ in range(2))
     assert one.equals(same)
-    # Clean rows tell more than noise does; noise tells nothing, within the error of 150 rows.
+    # Noise has no information about the code, within the error of 150 samples.
     assert one["lower_bound"][0] > 1.0 and abs(one["lower_bound"][2]) < 0.3
     assert (one["lower_bound"] <= one["limit"]).all() and (one["sum_of_bits"] <= one["entropy_of_bits"]).all()
 
@@ -122,7 +122,7 @@ def test_bad_arguments_are_refused(encoder, digits):
         mutual_information_over_time(encoder, digits, timesteps=[50])
     with pytest.raises(ValueError, match="timesteps must be whole numbers"):
         mutual_information_over_time(encoder, digits, timesteps=[0.5])
-    with pytest.raises(ValueError, match="at least 10 rows on either side of the split, got 30"):
+    with pytest.raises(ValueError, match="at least 10 samples on either side of the split, got 30"):
         mutual_information_over_time(encoder, digits[:30])
-    with pytest.raises(ValueError, match="test_size must be a share"):
+    with pytest.raises(ValueError, match="test_size must be a fraction"):
         mutual_information_over_time(encoder, digits, test_size=2)

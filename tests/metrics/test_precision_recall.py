@@ -13,19 +13,19 @@ def clusters(*centres, n=20, seed=0):
     return np.concatenate([centre + 0.1 * random.normal(size=(n, 2)) for centre in centres])
 
 
-def test_a_generator_that_drops_a_mode_is_precise_and_recalls_the_rest():
+def test_a_dropped_mode_lowers_recall_and_coverage():
     real = clusters((0, 0), (10, 0), n=200)
     scores = precision_recall(real, clusters((0, 0), n=400, seed=1)).scores
     assert scores["precision"] > 0.9 and scores["recall"] == pytest.approx(0.5, abs=0.05)
     assert scores["coverage"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_generator_of_something_else_has_nothing():
+def test_disjoint_sets_score_0():
     scores = precision_recall(clusters((0, 0)), clusters((10, 0))).scores
     assert scores == {"precision": 0.0, "recall": 0.0, "density": 0.0, "coverage": 0.0}
 
 
-def test_equal_sets_have_everything():
+def test_equal_sets_score_1():
     x = clusters((0, 0), (3, 1))
     scores = precision_recall(x, x).scores
     assert scores["precision"] == scores["recall"] == scores["coverage"] == 1.0
@@ -36,15 +36,15 @@ def test_equal_sets_have_everything():
 @pytest.mark.parametrize("k", [1, 4])
 def test_scores_are_those_of_loops(k):
     random = np.random.default_rng(3)
-    # More rows than a block of distances has.
+    # More samples than a block of distances has.
     real, fake = random.normal(size=(300, 2)), 1.2 * random.normal(size=(270, 2)) + 0.5
 
-    def reach(points):
+    def radii(points):
         return [sorted(math.dist(p, q) for q in points)[k] for p in points]
 
-    real_reach, fake_reach = reach(real), reach(fake)
-    in_real = [[math.dist(x, y) <= r for x, r in zip(real, real_reach, strict=True)] for y in fake]
-    in_fake = [[math.dist(x, y) <= r for x, r in zip(fake, fake_reach, strict=True)] for y in real]
+    real_radii, fake_radii = radii(real), radii(fake)
+    in_real = [[math.dist(x, y) <= r for x, r in zip(real, real_radii, strict=True)] for y in fake]
+    in_fake = [[math.dist(x, y) <= r for x, r in zip(fake, fake_radii, strict=True)] for y in real]
     result = precision_recall(real, fake, n_neighbors=k)
     assert result.scores == pytest.approx(
         {

@@ -65,7 +65,7 @@ def test_the_report_is_made_of_its_parts(encoder, digits):
         assert row["psnr"] == pytest.approx(psnr(X, rebuilt).mean(), rel=1e-4)
         assert row["ssim"] == pytest.approx(ssim(X, rebuilt, window_size=7).mean(), rel=1e-4)
         assert row["code_cycle_accuracy"] == ((encoder.transform(rebuilt) > 0.5) == bits).mean()
-        assert row["n_rows"] == 20
+        assert row["n_samples"] == 20
     assert report.loc["inverted", "mse"] < report.loc["random", "mse"]
     assert 0.4 < code_cycle_accuracy(encoder, bits, n_steps=10, random_state=3) <= 1.0
 
@@ -79,4 +79,4 @@ def test_the_report_of_vectors_is_standardised(vectors):
     rebuilt = encoder.reconstruct(X, n_steps=3)
     expected = np.mean(((X - rebuilt) / vectors.std(axis=0)) ** 2)
     assert report["mse"].item() == pytest.approx(expected, rel=1e-6)
-    assert report.columns.tolist() == ["noise", "n_rows", "mse", "code_cycle_accuracy"]
+    assert report.columns.tolist() == ["noise", "n_samples", "mse", "code_cycle_accuracy"]

@@ -9,9 +9,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep import DMZEncoder, Network, Training, model_selection
+from dmzrep import DMZEncoder, Network, Training
 from dmzrep.datasets import make_sprites
-from dmzrep.model_selection._latent_dims import latent_dim_report
+from dmzrep.model_selection import latent_dim_report
+from dmzrep.model_selection._latent_dims import _undominated
 from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -38,7 +39,7 @@ def report(sprites, small):
     return latent_dim_report(sprites.images, Y, latent_dims=(4, 16), encoder=small)
 
 
-def test_a_row_is_what_the_encoder_gives_on_rows_it_did_not_see(report, sprites, small):
+def test_a_line_is_measured_on_held_out_samples(report, sprites, small):
     assert report.columns.tolist() == [
         "latent_dim", "roc_auc", "bits_per_dim", "code_bits", "reconstruction_error", "seconds", "pareto",
     ]  # fmt: skip
@@ -72,7 +73,7 @@ def test_finished_lengths_are_read_from_memory(sprites, small, tmp_path, monkeyp
         return fit(self, X, y)
 
     monkeypatch.setattr(DMZEncoder, "fit", counted)
-    options = {"encoder": small, "memory": str(tmp_path), "max_rows": 5}
+    options = {"encoder": small, "memory": str(tmp_path), "max_samples": 5}
     first = latent_dim_report(sprites.images, latent_dims=(4,), **options)
     both = latent_dim_report(sprites.images, latent_dims=(4, 6), **options)
     assert fits == [4, 6]
@@ -83,13 +84,13 @@ def test_finished_lengths_are_read_from_memory(sprites, small, tmp_path, monkeyp
 
 
 def test_classes_are_scored_by_accuracy_and_values_by_r2(sprites, small):
-    options = {"latent_dims": [4], "encoder": small, "max_rows": 5}
+    options = {"latent_dims": [4], "encoder": small, "max_samples": 5}
     shapes = sprites.factors["shape"].cat.codes
     assert "accuracy" in latent_dim_report(sprites.images, shapes, **options)
     assert "r2" in latent_dim_report(sprites.images, sprites.factors[["x", "y"]], **options)
 
 
-def test_the_front_is_what_nothing_beats():
+def test_the_pareto_front_is_what_nothing_beats():
     table = pd.DataFrame(
         {
             "roc_auc": [0.7, 0.8, 0.8, 0.9, 0.6],
@@ -97,24 +98,24 @@ def test_the_front_is_what_nothing_beats():
             "latent_dim": range(5),
         }
     )
-    front = model_selection._undominated(table, ["roc_auc", "bits_per_dim"])
+    front = _undominated(table, ["roc_auc", "bits_per_dim"])
     assert front.tolist() == [True, True, False, True, False]
-    assert model_selection._undominated(table, ["latent_dim"]).tolist() == [True, False, False, False, False]
+    assert _undominated(table, ["latent_dim"]).tolist() == [True, False, False, False, False]
     twins = pd.DataFrame({"roc_auc": [0.5, 0.5]})
-    assert model_selection._undominated(twins, ["roc_auc"]).tolist() == [True, True]
+    assert _undominated(twins, ["roc_auc"]).tolist() == [True, True]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"latent_dims": (8, 8)}, "latent_dims must differ"),
-        ({"latent_dims": (0,)}, "latent_dims must be whole numbers of at least 1"),
-        ({"latent_dims": ()}, "latent_dims must be whole numbers of at least 1"),
-        ({"Y": np.zeros(3)}, "Y must have a row for each of the 150 rows of X, got 3"),
-        ({"objectives": ["roc_auc"]}, "objectives must be columns among .*got 'roc_auc'"),
+        ({"latent_dims": (0,)}, "latent_dims must be integers of at least 1"),
+        ({"latent_dims": ()}, "latent_dims must be integers of at least 1"),
+        ({"Y": np.zeros(3)}, "inconsistent numbers of samples: Y has 3 rows"),
+        ({"objectives": ["roc_auc"]}, "objectives must be one of .*got 'roc_auc'"),
         ({"objectives": []}, "objectives must be at least one column"),
-        ({"test_size": 1.5}, "test_size must be a share of the rows"),
-        ({"max_rows": 0}, "max_rows must be an integer of at least 1"),
+        ({"test_size": 1.5}, "test_size must be a fraction between 0 and 1"),
+        ({"max_samples": 0}, "max_samples must be an integer of at least 1"),
     ],
 )
 def test_bad_requests_are_named(sprites, options, message):

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from dmzrep.plotting import HistoryDisplay, SampleDisplay
+from dmzrep.plotting import HistoryDisplay, ImageGridDisplay
 
 CHECK = """
 import sys
@@ -20,7 +20,9 @@ def test_importing_the_package_and_its_displays_imports_no_plotting_or_search_li
 
 def test_drawing_without_matplotlib_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"SampleDisplay\.plot requires matplotlib.*pip install matplotlib"):
-        SampleDisplay(np.zeros((1, 8, 8))).plot()
+    with pytest.raises(
+        ImportError, match=r"ImageGridDisplay\.plot requires matplotlib.*pip install matplotlib"
+    ):
+        ImageGridDisplay(np.zeros((1, 1, 8, 8))).plot()
     with pytest.raises(ImportError, match=r"HistoryDisplay\.plot requires matplotlib"):
         HistoryDisplay(None).plot()

@@ -1,0 +1,131 @@
+"""A grid of images on one Matplotlib axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmzrep._base._validation import as_numbers
+from dmzrep.plotting._display import Display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+#: Width of an image in a new figure, in inches.
+_TILE = 0.8
+#: Space between images, from one to the next, and height of a line of text, in widths of an image.
+_GAP, _COLUMN_STEP, _LINE = 0.08, 1.08, 0.19
+
+
+class ImageGridDisplay(Display):
+    """Images in rows and columns, with labels; the base class of all Displays of images.
+
+    Parameters
+    ----------
+    images : array-like of shape (n_rows, n_columns, H, W) or (n_rows, n_columns, H, W, 3 or 4)
+        Pixel values in [0, 1]. Images of NaN are left blank.
+    title : str, default=""
+        Title of the axes.
+    row_labels : sequence of n_rows str, optional
+        Left of the rows.
+    column_labels : sequence of n_columns str, optional
+        Above the columns.
+    captions : sequence of n_rows sequences of n_columns str, optional
+        Under the images.
+    note : str, default=""
+        Under the grid.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the images.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    images_ : list of matplotlib AxesImage
+        The images drawn, in reading order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.plotting import ImageGridDisplay
+    >>> images = np.random.default_rng(0).random((2, 3, 8, 8))
+    >>> ImageGridDisplay(images, row_labels=["before", "after"]).plot()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        *,
+        title: str = "",
+        row_labels: Sequence[str] | None = None,
+        column_labels: Sequence[str] | None = None,
+        captions: Sequence[Sequence[str]] | None = None,
+        note: str = "",
+    ):
+        self.images = images
+        self.title = title
+        self.row_labels = row_labels
+        self.column_labels = column_labels
+        self.captions = captions
+        self.note = note
+
+    def _prepare(self) -> tuple[float, float]:
+        images = as_numbers(self.images, "images")
+        if images.ndim not in (4, 5) or 0 in images.shape or images.shape[4:] not in ((), (3,), (4,)):
+            raise ValueError(
+                "images must have shape (n_rows, n_columns, H, W) or (n_rows, n_columns, H, W, 3 or 4), got "
+                f"{images.shape}."
+            )
+        n_rows, n_columns, pixel_height, pixel_width = images.shape[:4]
+        n_lines = max((text.count("\n") + 1 for row in self.captions or [] for text in row), default=0)
+        self._height = pixel_height / pixel_width
+        self._row_step = self._height + _GAP + _LINE * n_lines
+        label_width = 0.09 * max((len(str(label)) for label in self.row_labels or []), default=0)
+        n_text_lines = 2 + (self.column_labels is not None) + bool(self.note)
+        width = max(_TILE * n_columns * _COLUMN_STEP + label_width + 0.2, 3.6)
+        return width, _TILE * n_rows * self._row_step + 0.2 * n_text_lines
+
+    def _draw(self, ax: Axes) -> None:
+        images, height, row_step = np.asarray(self.images, dtype=np.float64), self._height, self._row_step
+        n_rows, n_columns = images.shape[:2]
+        self.images_: list[AxesImage] = []
+        for row, column in np.ndindex(n_rows, n_columns):
+            if np.isnan(images[row, column]).all():
+                continue
+            left, top = column * _COLUMN_STEP, row * row_step
+            # Origin, aspect and ticks are given, as Matplotlib's settings may have other defaults.
+            drawn = ax.imshow(
+                images[row, column],
+                cmap="gray",
+                vmin=0.0,
+                vmax=1.0,
+                origin="upper",
+                aspect="equal",
+                extent=(left, left + 1.0, top + height, top),
+            )
+            self.images_.append(drawn)
+            if self.captions:
+                position = (left + 0.5, top + height + 0.02)
+                ax.text(
+                    *position, self.captions[row][column], ha="center", va="top", fontsize=8, parse_math=False
+                )
+        # `imshow` sets the limits to those of its own image.
+        ax.set_xlim(-_GAP, n_columns * _COLUMN_STEP)
+        ax.set_ylim(n_rows * row_step, -_GAP)
+        columns, rows = np.arange(n_columns) * _COLUMN_STEP + 0.5, np.arange(n_rows) * row_step + height / 2
+        ax.set_xticks(*_labelled(columns, self.column_labels), parse_math=False)
+        ax.set_yticks(*_labelled(rows, self.row_labels), parse_math=False)
+        ax.tick_params(length=0, labeltop=True, labelbottom=False, labelleft=True, labelright=False)
+        ax.minorticks_off()
+        ax.grid(False)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+        ax.set_title(self.title, wrap=True, parse_math=False)
+        ax.set_xlabel(self.note, fontsize=8)
+
+
+def _labelled(positions: np.ndarray, labels: Sequence[str] | None) -> tuple[Sequence[float], Sequence[str]]:
+    return ([], []) if labels is None else (positions.tolist(), [str(label) for label in labels])
