@@ -25,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.rates import flops_a_row, matmul_rate
 from benchmarks.results import append
 from dmzrep import DMZEncoder
-from dmzrep._base._device import autocast, keep_freed_memory
+from dmzrep._base._device import autocast
 from dmzrep.data._formats import learn_image_format
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.training import TrainingData, split_indices
@@ -167,8 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
             step = our_step(X, **same_shape, attention=attention, batch_size=64, compile=True)[0]
             contenders[name] = (step, 64)
         contenders["ours, default, compiled"] = (our_step(X, compile=True)[0], DMZEncoder().batch_size)
-    with keep_freed_memory(torch.device("cpu")):
-        rates = measure(contenders, parsed.rounds, parsed.steps)
+    rates = measure(contenders, parsed.rounds, parsed.steps)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     reference = max(value for name, value in medians.items() if name.startswith("authors"))
     cpu = torch.device("cpu")

@@ -15,7 +15,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._device import available_device, give_back_memory, import_optimizers, on_cpu
+from dmzrep._base._device import available_device, give_back_memory, on_cpu
 from dmzrep._base._random import draw_seed, row_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
 from dmzrep.data._formats import ImageFormat, VectorFormat
@@ -501,7 +501,6 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Fit; give the fitted attributes and the number of steps. What trained is gone afterwards."""
         continued = self.warm_start and hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
-        import_optimizers()
         processes, seed = begin_run(self, continued)
         checkpoints = None
         if self.checkpoint_dir is not None:
@@ -552,7 +551,6 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self._validate_params()
         continued = hasattr(self, "model_")
         rows, data_format, attributes = check_rows(self, X, first=not continued)
-        import_optimizers()
         processes, seed = begin_run(self, continued)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
         trainer, start = build_trainer(self, rows, data_format, seed, continued, once, processes=processes)

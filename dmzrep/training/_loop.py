@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmzrep._base._device import keep_freed_memory
 from dmzrep._base._random import set_torch_states, torch_states
 from dmzrep.diffusion._objective import Objective
 from dmzrep.errors import TrainingDivergedError
@@ -195,11 +194,7 @@ class Trainer(BatchLoss):
         try:
             shared = self._shared_batches(self.model)
             processes = self.processes
-            with (
-                keep_freed_memory(self.device),
-                processes.keeping_interrupts(),
-                shared,
-            ):
+            with processes.keeping_interrupts(), shared:
                 self._run_epochs(data, validation, hooks)
                 self.processes.meet()
             self.stopped = self.stopped or "max_iter"
