@@ -69,7 +69,6 @@ def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], objec
     trainer, _ = build_trainer(encoder, X, data_format, 0, continued=False)
     kept, held_out = split_indices(len(X), min(encoder.validation_fraction, 1024 / len(X)), 0)
     data, validation = (TrainingData(X, data_format.to_model, i, trainer.device) for i in (kept, held_out))
-    trainer._clock = time.perf_counter()
     trainer.model.train()
     positions = torch.randperm(len(data))
     size = encoder.batch_size

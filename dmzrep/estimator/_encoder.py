@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -169,10 +170,12 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     max_iter : int, default=200
         Epochs at most.
     max_time : float or None, default=None
-        Seconds of training at most, the encoder's start included; the learning rate follows whichever
-        limit is nearer. A run that time ends is not reproducible to the bit.
+        Seconds that `fit` may take: initialisation, training, running statistics, code report and prior.
+        The learning rate follows whichever limit is nearer. Where time is short, initialisation,
+        validation, statistics and report use fewer samples, and ``prior="auto"`` takes ``"chow_liu"``. At
+        least one step is made. A run that time ends is not reproducible to the bit.
     batch_size : int, default=64
-        Rows a step. Several processes share them; see `docs/scale.md`.
+        Samples per step, of all processes together; see `distributed`.
     micro_batch_size : "auto" or int, default="auto"
         Rows of a step, of each process, that the denoiser works on at a time, at most: fewer need less
         memory, and learn the same, unless a `backbone` of yours normalises batches. ``"auto"`` is all of
@@ -196,7 +199,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     validation_fraction : float, default=0.05
         Share of rows, at most 1,024, set aside to follow the loss; 0 sets none aside.
     early_stopping : bool, default=False
-        Stop when the validation loss has not fallen for `n_iter_no_change` epochs.
+        Stop when the validation loss (without `validation_fraction`, that of training) has not fallen for
+        `n_iter_no_change` epochs, and keep the weights of the epoch where it was lowest, however training
+        ended. With `encoder_augment`, some steps follow in which the encoder is frozen.
     n_iter_no_change : int, default=10
         See `early_stopping`.
     warm_start : bool, default=False
@@ -228,6 +233,9 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Seed of everything in `fit`. torch's and NumPy's global generators are left as they were.
     verbose : int, default=0
         1 shows a progress bar.
+    distributed : bool, default=False
+        Train in all processes of torch's process group, or of `torchrun` or `accelerate launch` where the
+        script has made no group. They learn what one process learns; see `docs/scale.md`.
 
     Attributes
     ----------
@@ -293,6 +301,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
+    #: Seconds, for `max_time`.
+    _clock: ClassVar[Callable[[], float]] = staticmethod(time.perf_counter)
 
     model_: DiffusionAutoencoder
     prior_: CodePrior | None
@@ -372,6 +382,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         compile=False,
         random_state=None,
         verbose=0,
+        distributed=False,
     ):
         self.latent_dim = latent_dim
         self.output = output
@@ -432,6 +443,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
+        self.distributed = distributed
 
     @classmethod
     def paper(cls, name: str, **params: Any) -> Self:
@@ -498,36 +510,39 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return self
 
     def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
-        """Fit; give the fitted attributes and the number of steps. What trained is gone afterwards."""
+        """Fit; return the fitted attributes and the number of steps. What trained is gone afterwards."""
         continued = self.warm_start and hasattr(self, "model_")
-        rows, data_format, attributes = check_rows(self, X, first=not continued)
-        processes, seed = begin_run(self, continued)
-        checkpoints = None
-        if self.checkpoint_dir is not None:
-            checkpoints = Checkpoints(
-                self.checkpoint_dir,
-                every=self.checkpoint_every,
-                keep=self.checkpoint_keep,
-                processes=processes,
+        with begin_run(self, continued) as (budget, seed):
+            is_first = budget.processes.is_first
+            rows, data_format, attributes = check_rows(self, X, first=not continued)
+            checkpoints = None
+            if self.checkpoint_dir is not None:
+                checkpoints = Checkpoints(
+                    self.checkpoint_dir,
+                    every=self.checkpoint_every,
+                    keep=self.checkpoint_keep,
+                    processes=budget.processes,
+                )
+                if self.random_state is None and checkpoints.seed is not None:
+                    seed = checkpoints.seed
+            trainer, start = build_trainer(
+                self, rows, data_format, seed, continued, checkpoints=checkpoints, budget=budget
             )
-            if self.random_state is None and checkpoints.seed is not None:
-                seed = checkpoints.seed
-        trainer, start = build_trainer(
-            self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
-        )
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        hooks: list[Hooks] = []
-        if processes.is_first:
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            hooks.append(CallbackHooks(self, context, X, y, data_format))
-        if checkpoints is not None:
-            hooks.append(checkpoints)
-        fitted = self._train(
-            attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
-        )
-        if processes.is_first:
-            context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
-        return fitted, trainer.step
+            context = self._init_callback_context(max_subtasks=self.max_iter)
+            hooks: list[Hooks] = []
+            if is_first:
+                context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                hooks.append(CallbackHooks(self, context, X, y, data_format))
+            if checkpoints is not None:
+                hooks.append(checkpoints)
+            fitted = self._train(
+                attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
+            )
+            if is_first:
+                context.call_on_fit_task_end(
+                    estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted
+                )
+            return fitted, trainer.step
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
         """Train for one pass over a further chunk of rows.
@@ -550,14 +565,14 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         self._validate_params()
         continued = hasattr(self, "model_")
-        rows, data_format, attributes = check_rows(self, X, first=not continued)
-        processes, seed = begin_run(self, continued)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
-        trainer, start = build_trainer(self, rows, data_format, seed, continued, once, processes=processes)
-        small = continued and len(rows) < CHUNK_ROWS
-        fitted = self._train(
-            attributes | start, trainer, rows, data_format, seed, [], keep_state=True, small_chunk=small
-        )
+        with begin_run(self, continued) as (budget, seed):
+            rows, data_format, attributes = check_rows(self, X, first=not continued)
+            trainer, start = build_trainer(self, rows, data_format, seed, continued, once, budget=budget)
+            small = continued and len(rows) < CHUNK_ROWS
+            # More chunks may follow, so the encoder is not frozen at the end of one.
+            options = {"keep_state": True, "small_chunk": small, "freeze": False}
+            fitted = self._train(attributes | start, trainer, rows, data_format, seed, [], **options)
         warn_of_training(fitted, trainer.step, stacklevel=2)
         return self
 

@@ -83,4 +83,5 @@ PARAMETER_CONSTRAINTS: dict = {
     "compile": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["boolean", integers_from(0)],
+    "distributed": ["boolean"],
 }

@@ -56,7 +56,7 @@ class Checkpoints(Hooks):
                 found = self.folder.newest()
             except (ValueError, PersistenceError) as raised:
                 error = raised
-        self.found, error = processes.from_first((found, error))
+        self.found, error = processes.broadcast_object((found, error))
         if error is not None:
             raise error
         self._identity: dict[str, Any] = {}
@@ -189,7 +189,7 @@ def _flatten(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarra
     """Turn the state of a trainer into plain values and arrays."""
     values = {name: state[name] for name in _VALUES}
     tensors: dict[str, Tensor] = {name: state[name] for name in _TENSORS}
-    for part in ("model", "average", "torch_states"):
+    for part in ("model", "average", "best", "torch_states"):
         tensors.update({f"{part}.{name}": tensor for name, tensor in state[part].items()})
     for index, slots in state["optimizer"].items():
         tensors.update({f"optimizer.{index}.{name}": tensor for name, tensor in slots.items()})
@@ -213,7 +213,7 @@ def _unflatten(
         groups.setdefault(group, {})[rest] = torch.from_numpy(np.array(array))
     state |= {name: values[name] for name in _VALUES}
     state |= {name: groups[name][""] for name in _TENSORS}
-    state |= {name: groups[name] for name in ("model", "average", "torch_states")}
+    state |= {name: groups.get(name, {}) for name in ("model", "average", "best", "torch_states")}
     state["optimizer"] = {}
     for name, tensor in groups.get("optimizer", {}).items():
         index, slot = name.split(".")

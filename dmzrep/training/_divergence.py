@@ -91,7 +91,7 @@ class DivergenceGuard:
         numbers = [*self._losses, *torch._foreach_norm(self._weights)]
         # One question, since each waits for the device.
         found = bool(torch.stack(numbers).isfinite().all())
-        if not all(trainer.processes.from_all(found)):
+        if not all(trainer.processes.all_gather_object(found)):
             raise TrainingDivergedError(f"{self._what(trainer)} {_remedies(trainer.config)}")
         self._keep(trainer)
         self._losses, self._looked = [], trainer.step

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ def set_invariant_start(
     view: RandomAffine,
     generator: torch.Generator,
     stages: Sequence[int] | None = None,
+    time_left: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Set filters and linear map so that the first codes agree between moved copies of an image.
 
@@ -46,6 +48,8 @@ def set_invariant_start(
         A CPU generator.
     stages : sequence of int, optional
         Lengths of the prefixes of an ordered code; see `staged_rotation`.
+    time_left : callable
+        Returns the seconds that are left; the fewer, the fewer images are used.
 
     References
     ----------
@@ -56,12 +60,15 @@ def set_invariant_start(
     assert start.responses is not None
     filters = start.responses.filters
     filters.weight.copy_(whitened_patches(start.averaged(x[:PATCH_IMAGES]), filters, generator))
-    own = torch.cat([start.features(part) for part in x.split(IMAGES_AT_A_TIME)])
+    features: list[list[Tensor]] = [[], [], []]
+    for part in x.split(IMAGES_AT_A_TIME):
+        for images, found in zip((part, view(part, generator), view(part, generator)), features, strict=True):
+            found.append(start.features(images))
+        if time_left() <= 0:
+            break
+    own, first, second = (torch.cat(found) for found in features)
     centre = own.mean(dim=0)
-    first, second = (
-        torch.cat([start.features(view(part, generator)) for part in x.split(IMAGES_AT_A_TIME)]) - centre
-        for _ in range(2)
-    )
+    first, second = first - centre, second - centre
     directions = common_directions(first, second, min(start.linear.out_features, own.shape[1]))
     projected = (own - centre).double() @ directions
     missing = start.linear.out_features - directions.shape[1]
@@ -70,7 +77,7 @@ def set_invariant_start(
         directions = torch.cat([directions, random], dim=1)
         projected = (own - centre).double() @ directions
         projected /= projected.std(dim=0).clamp(min=1e-12)
-    rotation = staged_rotation(projected, stages or [projected.shape[1]], generator)
+    rotation = staged_rotation(projected, stages or [projected.shape[1]], generator, time_left)
     set_linear_map(start, (directions @ rotation).T, centre.double(), projected @ rotation)
 
 
