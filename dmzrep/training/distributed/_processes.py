@@ -43,8 +43,8 @@ class Processes:
         Which process this is, from 0, and how many there are.
     device : torch.device, optional
         Where tensors are reduced over the processes; unused for one process.
-    clock : callable, default=time.perf_counter
-        Returns seconds.
+    clock : callable, optional
+        Returns seconds; by default `time.perf_counter`.
 
     Examples
     --------
@@ -60,10 +60,10 @@ class Processes:
         rank: int = 0,
         size: int = 1,
         device: torch.device | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] | None = None,
     ):
         self.rank, self.size, self.device = rank, size, device
-        self._clock = clock
+        self._clock = clock or _perf_counter
         self._time = 0.0
         self._interrupted = False
         #: Groups of their own, which can be left after an error, whoever made the default group.
@@ -193,9 +193,13 @@ class Processes:
             dist.destroy_process_group(groups[1])
 
 
+def _perf_counter() -> float:
+    return time.perf_counter()
+
+
 @contextmanager
 def find_processes(
-    device: str | torch.device, distributed: bool, clock: Callable[[], float] = time.perf_counter
+    device: str | torch.device, distributed: bool, clock: Callable[[], float] | None = None
 ) -> Iterator[Processes]:
     """Join the processes that train together, for as long as the context lasts.
 
@@ -208,8 +212,8 @@ def find_processes(
         The estimator's parameter.
     distributed : bool
         Whether to train in several processes; if False, nothing but this process matters.
-    clock : callable, default=time.perf_counter
-        Returns seconds.
+    clock : callable, optional
+        Returns seconds; by default `time.perf_counter`.
 
     Yields
     ------

@@ -15,6 +15,8 @@ from dmzrep.training.init._linear import set_linear_map, staged_rotation
 
 #: Images whose patches become filters, patches that their whitening is computed from, images at a time.
 PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME = 1000, 20_000, 500
+#: Images between two looks at the clock.
+IMAGES_BETWEEN_LOOKS = 64
 #: Added to the variance of patches before whitening, as a share of their mean variance.
 PATCH_REGULARISATION = 0.1
 #: Added to the variance of features before correlating, as a share of their mean variance.
@@ -61,7 +63,8 @@ def set_invariant_start(
     filters = start.responses.filters
     filters.weight.copy_(whitened_patches(start.averaged(x[:PATCH_IMAGES]), filters, generator))
     features: list[list[Tensor]] = [[], [], []]
-    for part in x.split(IMAGES_AT_A_TIME):
+    size = IMAGES_AT_A_TIME if math.isinf(time_left()) else IMAGES_BETWEEN_LOOKS
+    for part in x.split(size):
         for images, found in zip((part, view(part, generator), view(part, generator)), features, strict=True):
             found.append(start.features(images))
         if time_left() <= 0:
