@@ -71,7 +71,6 @@ HEAVY = (
     "captum",
     "faiss",
     "diffusers",
-    "accelerate",
     "onnx",
     "onnxscript",
     "onnxruntime",

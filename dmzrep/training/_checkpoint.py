@@ -145,7 +145,7 @@ class Checkpoints(Hooks):
         if place == self._written:
             return
         # What is written is gone on from, so it has to be sound.
-        trainer.guard.look(trainer)
+        trainer.guard.check(trainer)
         if self.folder is None or self._write_file(self.folder, trainer):
             self._written = place
         self._written_at = trainer.processes.time()

@@ -188,7 +188,7 @@ class Trainer(BatchLoss):
             self.stopped = self.stopped or ended
         except KeyboardInterrupt:
             self.stopped = "interrupted"
-        self.guard.look(self)
+        self.guard.check(self)
         self._end_epoch()
         if self.early_stopping.weights and self.early_stopping.restore(self.average.model):
             self._restart_from_average()
@@ -224,7 +224,7 @@ class Trainer(BatchLoss):
                 self._plan(data)
             if self.budget.training_is_over() or self._freeze_is_over():
                 break
-        self.guard.look(self)
+        self.guard.check(self)
         self._end_epoch()
 
     def _end_epoch(self) -> None:

@@ -11,7 +11,7 @@ from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.training import HookList, Hooks, Trainer, TrainingConfig, TrainingData
-from dmzrep.training._divergence import LOOK_STEPS
+from dmzrep.training._divergence import CHECK_STEPS
 
 NETWORK = NetworkConfig((6,), 3, "mlp", (32,), (2,), encoder_width=16)
 SETTINGS = TrainingConfig(max_epochs=2, batch_size=4, warmup_steps=2, ema_half_life=100.0)
@@ -65,7 +65,7 @@ def diverge(trainer, data, *hooks, match=None):
 def test_weights_go_back_to_the_last_look_and_the_average_is_not_poisoned(step, clip, value):
     trainer, snapshots = make_trainer(gradient_clip=clip), Snapshots()
     error = diverge(trainer, make_data(), SpoilGradients(step, value), snapshots)
-    assert trainer.step < step <= trainer.step + LOOK_STEPS
+    assert trainer.step < step <= trainer.step + CHECK_STEPS
     kept = snapshots.weights[trainer.step]
     for model in (trainer.average.model, trainer.model):
         assert all(torch.equal(a, b) for a, b in zip(kept, model.parameters(), strict=True))
@@ -75,7 +75,7 @@ def test_weights_go_back_to_the_last_look_and_the_average_is_not_poisoned(step, 
         assert f"(step {step + 1})" in str(error)
 
 
-def test_early_steps_are_looked_at_more_often():
+def test_early_steps_are_checked_more_often():
     for step in (2, 3, 5, 9):
         trainer = make_trainer()
         diverge(trainer, make_data(), SpoilGradients(step))
@@ -136,19 +136,19 @@ def test_training_goes_on_from_what_was_kept():
 
 def test_looks_are_few(monkeypatch):
     trainer, looks = make_trainer(), []
-    look = trainer.guard.look
-    monkeypatch.setattr(trainer.guard, "look", lambda t: looks.append(t.step) or look(t))
+    look = trainer.guard.check
+    monkeypatch.setattr(trainer.guard, "check", lambda t: looks.append(t.step) or look(t))
     trainer.fit(make_data(400))
     within_first_epoch = [step for step in looks if step < 400]
     assert within_first_epoch[:7] == [1, 2, 4, 8, 16, 32, 64]
-    assert all(b - a <= LOOK_STEPS for a, b in itertools.pairwise(within_first_epoch))
+    assert all(b - a <= CHECK_STEPS for a, b in itertools.pairwise(within_first_epoch))
     assert len(looks) < 25
 
 
 def test_a_sound_run_is_as_it_was_without_the_guard(monkeypatch):
     guarded = make_trainer().fit(make_data())
     bare = make_trainer()
-    for name in ("look", "step_end"):
+    for name in ("check", "step_end"):
         monkeypatch.setattr(bare.guard, name, lambda *args: None)
     bare.fit(make_data())
     for part in ("model", "average"):

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import processes, results
 from dmzrep import DMZEncoder
 from dmzrep.training import Processes, find_processes
 from tests.training.distributed.fitted_together import (
@@ -193,17 +192,3 @@ def test_one_process_is_all_processes():
     assert torch.equal(alone.shard(x), x) and torch.equal(alone.all_gather(x), x)
     assert alone.broadcast_object("it") == "it" and alone.all_gather_object("it") == ["it"]
     assert alone.reduce_gradients([], x[1]) == 1.0
-
-
-@pytest.mark.slow
-def test_the_benchmark_compares_numbers_of_processes(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (256, 28, 28), dtype=np.uint8)
-    labels = np.zeros(256, dtype=np.int64)
-    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    arguments = ["--data", str(tmp_path), "--results", str(tmp_path), "--batch-sizes", "32"]
-    arguments += ["--seconds", "1", "--rounds", "1", "--images", "128"]
-    processes.main(arguments)
-    processes.main(arguments)
-    rows = results.read("processes", tmp_path)
-    assert [(row["processes"], row["apart"]) for row in rows] == [(1, False), (2, False), (2, True)]
-    assert all(row["images_per_second"] > 10 for row in rows)
