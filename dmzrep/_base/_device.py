@@ -109,7 +109,7 @@ def available_device(device: str | torch.device) -> torch.device:
 
 
 def on_cpu(module: Module) -> Module:
-    """Give a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+    """Return a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
 
     The module stays where it is, and its device need not have room for a second one.
 
@@ -138,7 +138,7 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
 
 
 def give_back_memory(device: str | torch.device) -> None:
-    """Give memory that torch keeps for later on a GPU back, so that other processes can have it.
+    """Free memory that torch caches on a GPU, so that other processes can have it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Learning: the loop, its data, the average of weights, the encoder's start."""
+"""Training: the loop, its data, the average of weights, and the encoder's initialisation."""
 
 from dmzrep.training._augmentation import RandomAffine
 from dmzrep.training._budget import Budget
@@ -9,7 +9,8 @@ from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 from dmzrep.training._loop import REPORT_SAMPLES, Trainer
 from dmzrep.training._masking import prefix_lengths
 from dmzrep.training._validation import VALIDATION_SAMPLES
-from dmzrep.training.distributed._processes import Processes, find_processes
+from dmzrep.training.distributed._join import find_processes
+from dmzrep.training.distributed._processes import Processes
 from dmzrep.training.init._alignment import are_aligned
 from dmzrep.training.init._cca import set_invariant_start
 from dmzrep.training.init._linear import set_layout_start, set_linear_start

@@ -1,4 +1,4 @@
-"""A data-dependent start of the encoder: PCA or ITQ, of values or of contrast."""
+"""Data-dependent initialisation of the encoder: PCA or ITQ, of values or of contrast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dmzrep.networks._linear_init import LinearStart
 
-#: Mean absolute logit after the start: bits that are mostly sure, yet free to move.
+#: Mean absolute initial logit: most bits are certain, yet free to change.
 MEAN_LOGIT = 3.0
 #: Features up to which principal directions are computed exactly; beyond, by randomised SVD.
 EXACT_FEATURES = 1024
@@ -131,7 +131,7 @@ def set_linear_start(
 
 @torch.no_grad()
 def set_layout_start(start: LinearStart, x: Tensor, generator: torch.Generator) -> None:
-    """Set the linear branch to the principal components of the contrast of images that share a frame.
+    """Set the linear branch to the principal components of the contrast of spatially aligned images.
 
     Parameters
     ----------
@@ -156,11 +156,11 @@ def set_linear_map(start: LinearStart, directions: Tensor, centre: Tensor, proje
     start : LinearStart
         The branch.
     directions : Tensor of shape (latent_dim, n_features)
-        One direction a bit.
+        One direction per bit.
     centre : Tensor of shape (n_features,)
         Features whose logits are zero.
     projected : Tensor of shape (n, latent_dim)
-        Projections of some rows.
+        Projections of some samples.
     """
     scale = MEAN_LOGIT / projected.abs().mean(dim=0).clamp(min=1e-12)
     weight = directions * scale[:, None]
