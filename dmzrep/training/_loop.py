@@ -146,7 +146,7 @@ class Trainer(BatchLoss):
                 "samples, a smaller validation_fraction, or fewer processes."
             )
         hooks = hooks or Hooks()
-        self.freezes = freeze and self.config.encoder_view is not None
+        self.freezes = freeze
         for model in (self.model, self.average.model):
             self.processes.broadcast([*model.parameters(), *model.buffers()])
         self.processes.synchronize()
@@ -221,7 +221,7 @@ class Trainer(BatchLoss):
             self.guard.step_end(self, loss)
             hooks.step_end(self, loss)
             if not self._is_planned:
-                self._plan(data)
+                self._plan(data, loss)
             if self.budget.training_is_over() or self._freeze_is_over():
                 break
         self.guard.check(self)
@@ -287,7 +287,8 @@ class Trainer(BatchLoss):
         if self.freeze_step is not None:
             self.stopped = "early_stopping" if self._freeze_is_over() else ""
         elif self.early_stopping.is_due(self.history[self.start_epoch :]):
-            if self.freezes and not self._is_frozen(n_samples) and self._n_frozen_steps():
+            freezes = self.freezes and self.config.encoder_view is not None
+            if freezes and not self._is_frozen(n_samples) and self._n_frozen_steps():
                 self.freeze_step = self.step
                 if self.early_stopping.restore(self.average.model):
                     self._restart_from_average()
@@ -330,12 +331,13 @@ class Trainer(BatchLoss):
     # -- after a step, an epoch, the run -------------------------------------------------------
 
     @torch.no_grad()
-    def _plan(self, data: TrainingData) -> None:
+    def _plan(self, data: TrainingData, loss: Tensor) -> None:
         """Keep time for what follows training, by the measured speed of the encoder and of the first step."""
         self._is_planned = True
         if self.budget.limit is None:
             return
         size = min(len(data), max(1, self.config.batch_size // self.processes.size))
+        loss.item()  # Waits for the device.
         begun = self.budget.left()
         per_step = self.budget.elapsed() - self._begun
         x = data.batch(torch.arange(size))

@@ -320,6 +320,18 @@ def test_a_dataset_that_raises_in_transform_names_the_item(digits, encoder):
     assert caught.value.__notes__ == ["The dataset raised this for item 21."]
 
 
+def test_the_encoder_is_frozen_at_the_end_of_a_fit_and_never_in_a_chunk(digits, monkeypatch):
+    made, found = Trainer._is_frozen, []
+    monkeypatch.setattr(Trainer, "_is_frozen", lambda self, n: found.append(made(self, n)) or found[-1])
+    DMZEncoder(**TINY | {"max_iter": 4}).fit(digits[:128])
+    assert any(found) and not found[0]
+    found.clear()
+    encoder = DMZEncoder(**TINY)
+    for chunk in (digits[:128], digits[128:256]):
+        encoder.partial_fit(chunk)
+    assert found and not any(found)
+
+
 class Clock:
     """Seconds that pass only where a test says so."""
 

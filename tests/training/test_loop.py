@@ -32,7 +32,7 @@ SETTINGS = TrainingConfig(
 
 
 def draw_rows(network, n=64, seed=0):
-    """Rows around one of two centres, in model units."""
+    """Samples around one of two centres, in model units."""
     rng = np.random.default_rng(seed)
     centres = np.sign(rng.normal(size=(2, *network.data_shape)))
     rows = centres[rng.integers(2, size=n)] * 0.8 + 0.1 * rng.normal(size=(n, *network.data_shape))
@@ -98,10 +98,10 @@ def test_the_loss_falls(network, seed):
     assert trainer.stopped == "max_iter"
 
 
-def test_the_history_has_a_row_an_epoch_with_counts_that_add_up():
+def test_the_history_has_counts_that_add_up():
     trainer = make_trainer(max_epochs=3, batch_size=20).fit(make_data(VECTORS, 64), make_data(VECTORS, 30, 1))
     assert [row["epoch"] for row in trainer.history] == [1, 2, 3]
-    # Three whole batches of 20 rows an epoch.
+    # Three whole batches of 20 samples per epoch.
     assert [row["images"] for row in trainer.history] == [60, 120, 180]
     assert (trainer.epoch, trainer.step, trainer.images_seen) == (3, 9, 180)
     seconds = [row["seconds"] for row in trainer.history]
@@ -113,7 +113,7 @@ def test_the_history_has_a_row_an_epoch_with_counts_that_add_up():
         assert all(math.isfinite(value) for value in row.values())
 
 
-def test_without_validation_rows_no_validation_loss_is_told():
+def test_without_validation_samples_there_is_no_validation_loss():
     empty = TrainingData(draw_rows(VECTORS), lambda raw: raw, np.arange(0), CPU)
     for validation in (None, empty):
         trainer = make_trainer(max_epochs=1).fit(make_data(VECTORS), validation)
@@ -199,7 +199,7 @@ def test_input_perturbation_and_a_learned_variance_train():
 
 
 def seen_batches(trainer, data, **options):
-    """Rows that the encoder sees, a batch at a time, in training."""
+    """Batches that the encoder sees in training."""
     seen = []
 
     def record(module, args):
@@ -212,7 +212,7 @@ def seen_batches(trainer, data, **options):
     return seen
 
 
-def test_each_epoch_sees_every_row_once_in_a_new_order():
+def test_each_epoch_sees_every_sample_once_in_a_new_order():
     rows = draw_rows(VECTORS, 48)
     seen = seen_batches(make_trainer(), make_data(VECTORS, rows=rows))
     epochs = torch.cat(seen[:3]), torch.cat(seen[3:])
@@ -402,8 +402,9 @@ def test_gradients_are_clipped_to_their_largest_norm():
         (replace(IMAGES, conditioning="adagn", start="values"), {}),
         (replace(IMAGES, conditioning="spatial_bias"), {"encoder_view": RandomAffine()}),
         (VECTORS, {"decorrelation": "auto", "code_dropout": 0.2, "ordered": True}),
+        (IMAGES, {"encoder_view": RandomAffine(), "n_iter_no_change": 1, "max_epochs": 9}),
     ],
-    ids=["vectors", "images", "flips", "second-moment", "adagn", "views", "code"],
+    ids=["vectors", "images", "flips", "second-moment", "adagn", "views", "code", "early stopping"],
 )
 def test_a_run_taken_up_from_its_state_is_the_run_that_never_stopped(network, settings):
     whole, stopped, resumed = (make_trainer(network, seed, **settings) for seed in (0, 0, 9))
@@ -491,7 +492,7 @@ def test_a_hook_that_returns_true_stops_training():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_data_that_are_not_numbers_raise_and_say_where(value):
+def test_non_finite_data_raise_and_say_where(value):
     rows = draw_rows(VECTORS)
     rows[5, 2] = value
     trainer, ends = make_trainer(), Ends()
@@ -507,7 +508,7 @@ def test_a_learning_rate_beyond_reason_raises():
         make_trainer(max_epochs=5, learning_rate=1e20, warmup_steps=0).fit(make_data(VECTORS))
 
 
-def test_weights_that_end_as_no_numbers_raise_though_the_last_loss_was_finite():
+def test_weights_that_end_non_finite_raise_though_the_last_loss_was_finite():
     def spoil(trainer):
         with torch.no_grad():
             for model in (trainer.model, trainer.average.model):
@@ -592,7 +593,7 @@ def test_validation_is_the_same_every_time_and_leaves_training_alone():
     assert all(torch.equal(before["average"][name], after["average"][name]) for name in before["average"])
 
 
-def test_validation_losses_are_means_over_rows_of_the_averaged_model():
+def test_validation_losses_are_means_over_samples_of_the_averaged_model():
     trainer = make_trainer(max_epochs=1).fit(make_data(VECTORS))
     data = make_data(VECTORS, 40, 1)
 
@@ -607,7 +608,7 @@ def test_validation_losses_are_means_over_rows_of_the_averaged_model():
         assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_validation_tells_right_codes_from_those_of_other_rows():
+def test_validation_tells_right_codes_from_those_of_other_samples():
     trainer = make_trainer(max_epochs=25, learning_rate=5e-3, timestep_sampling="high_noise")
     trainer.fit(make_data(VECTORS, 128), make_data(VECTORS, 64, 0))
     last = trainer.history[-1]
