@@ -87,7 +87,7 @@ def test_what_the_parts_before_have_left_is_forgotten(batch):
     assert torch.equal(loss, expected) and all(torch.equal(gradients[name], right[name]) for name in right)
 
 
-def test_memory_that_does_not_hold_one_row_is_an_error(batch):
+def test_memory_that_does_not_hold_one_sample_is_an_error(batch):
     trainer = make_trainer(micro_batch_size=2)
     trainer.model.denoiser.register_forward_hook(full_above(0, []))
     with pytest.warns(MemoryWarning), pytest.raises(torch.OutOfMemoryError):

@@ -23,14 +23,14 @@ def faces():
     return x
 
 
-def test_images_with_fixed_parts_share_a_frame_and_moved_ones_do_not(faces):
+def test_images_with_fixed_parts_are_aligned_and_moved_ones_are_not(faces):
     assert are_aligned(faces, VIEW, generator())
     moved = VIEW(faces, generator(1))
     assert misfit_of_views(moved, VIEW, generator()) < 2.0
     assert not are_aligned(moved, VIEW, generator())
 
 
-def test_smooth_noise_shares_no_frame():
+def test_smooth_noise_is_not_aligned():
     noise = F.avg_pool2d(torch.randn(1000, 3, 40, 36, generator=generator()), 5, stride=1)
     assert misfit_of_views(noise, VIEW, generator()) < 1.5
 
