@@ -32,6 +32,9 @@ MARK = "images per second:"
 def train(folder: Path, batch_size: int, seconds: float, images: int | None) -> None:
     """Train, in one of the processes that were started; the first prints how fast."""
     warnings.simplefilter("ignore")
+    X = load_mnist(folder).train[:images]
+    # The first fit of a process imports what optimisers need.
+    DMZEncoder(max_iter=1, init="random", prior="uniform").fit(X[:64])
     encoder = DMZEncoder(
         batch_size=batch_size,
         max_time=seconds,
@@ -42,7 +45,7 @@ def train(folder: Path, batch_size: int, seconds: float, images: int | None) -> 
         prior="uniform",
         random_state=0,
         distributed="RANK" in os.environ,
-    ).fit(load_mnist(folder).train[:images])
+    ).fit(X)
     last = encoder.history_.iloc[-1]
     if os.environ.get("RANK", "0") == "0":
         print(MARK, last["images"] / last["seconds"], encoder.precision_)
