@@ -27,7 +27,7 @@ from dmzrep.estimator._fit import build_trainer, train
 from dmzrep.estimator._inputs import check_rows
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.inference import Sampling, encode
-from dmzrep.training import VALIDATION_ROWS, Trainer, TrainingData
+from dmzrep.training import VALIDATION_SAMPLES, Trainer, TrainingData
 from dmzrep.training.init._linear import MEAN_LOGIT
 
 #: Denoising steps of reconstructions: the default of `DMZEncoder.reconstruct`.
@@ -105,7 +105,7 @@ class RealValuedTrainer(Trainer):
         noise = torch.Generator(self.device).manual_seed(self.validation_seed)
         order = torch.Generator().manual_seed(self.validation_seed)
         sampler = TimestepSampler(self.objective.schedule.n_timesteps)
-        parts = torch.randperm(len(data), generator=order)[:VALIDATION_ROWS].split(self.config.batch_size)
+        parts = torch.randperm(len(data), generator=order)[:VALIDATION_SAMPLES].split(self.config.batch_size)
         totals = {"validation_loss": 0.0, "validation_loss_shuffled": 0.0}
         with autocast(self.config.precision, self.device):
             outputs = torch.cat([model.encode(data.batch(part)) for part in parts]).float()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,7 +137,6 @@ class Reference:
         config = dataclasses.replace(self.start.config, precision=precision, compile=False)
         trainer = SharedNoiseTrainer(copy.deepcopy(model), self.start.objective, config, 0)
         data = TrainingData(self.X, self.data_format.to_model, np.arange(len(self.X)), trainer.device)
-        trainer._clock = time.perf_counter()
         trainer.model.train()
         batches = torch.arange(len(self.X)).split(self.n_rows)
         losses = [trainer.train_step(data.batch(rows), len(self.X)).item() for rows in batches]

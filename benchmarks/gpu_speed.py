@@ -132,7 +132,6 @@ def _step(encoder: DMZEncoder, batch_size: int) -> tuple[Callable[[], Any], Trai
     encoder._validate_params()
     trainer, _ = build_trainer(encoder, X, data_format, 0, False)
     data = TrainingData(X, data_format.to_model, np.arange(len(X)), trainer.device)
-    trainer._clock = time.perf_counter()
     trainer.model.train()
     positions = torch.arange(len(X)).split(batch_size)
     count = 0

@@ -140,36 +140,22 @@ def checkpoint_section() -> str:
 
 
 def processes_section() -> str:
-    """Speed of several processes beside one."""
-    rows = {(r["patch_size"], r["batch_size"], r["processes"], r["apart"]): r for r in read("processes")}
+    """Speed of several processes beside one with all threads."""
+    rows = {(r["batch_size"], r["processes"]): r for r in read("processes")}
     lines = []
-    for (patch_size, batch_size, n, apart), r in rows.items():
-        alone = rows.get((patch_size, batch_size, 1, False))
-        if alone is None or n == 1 or apart:
-            continue
-        side_by_side = rows.get((patch_size, batch_size, n, True))
-        speeds = [alone["images_per_second"], r["images_per_second"]]
-        times = [speeds[1] / speeds[0]]
-        if side_by_side:
-            times.append(side_by_side["images_per_second"] / speeds[0])
-        cells = [f"{speed:.0f}" for speed in speeds] + [f"{one:.2f}x" for one in times]
-        lines.append([patch_size, batch_size, n, f"{r['rounds']} of {r['seconds']:g} s", *cells])
+    for (batch_size, n), r in rows.items():
+        alone = rows.get((batch_size, 1))
+        if n > 1 and alone is not None:
+            speeds = [alone["images_per_second"], r["images_per_second"]]
+            runs = f"{r['rounds']} of {r['seconds']:g} s"
+            cells = [f"{speeds[0]:.0f}", f"{speeds[1]:.0f}", f"{speeds[1] / speeds[0]:.2f}x"]
+            lines.append([batch_size, n, runs, *cells])
     last = next(reversed(rows.values()))
-    header = [
-        "patch size",
-        "batch size",
-        "processes",
-        "runs",
-        "images/s, one",
-        "images/s, all",
-        "times",
-        "apart",
-    ]
+    header = ["batch size", "processes", "runs", "images/s, one process", "images/s, all", "ratio"]
     return (
-        "## Several processes, one core each\n\n"
-        f"Training on MNIST in {last['precision']}, the batch shared by processes of one thread, and "
-        "one process on one core beside them; medians of runs that follow each other in turn. Apart: as many "
-        "independent runs at once, which share memory's bandwidth and nothing else.\n\n"
+        "## Several processes\n\n"
+        f"Training on MNIST in {last['precision']}: one process with all threads, and as many processes of "
+        "one thread that share each batch; medians of runs that follow each other in turn.\n\n"
         f"{table(header, lines)}\n\n{machine(list(rows.values()))} "
         "Made by `python -m benchmarks.processes`.\n"
     )

@@ -27,7 +27,7 @@ from dmzrep.data._formats import learn_image_format
 from dmzrep.networks._init_features import PLAIN_WEIGHT, Contrast
 from dmzrep.networks._linear_init import LinearStart
 from dmzrep.training import RandomAffine, set_linear_start
-from dmzrep.training.init._alignment import misfit_of_moved_copies
+from dmzrep.training.init._alignment import misfit_of_views
 
 #: Images that maps and probes are fitted on, images that are scored, and bits.
 FITTED, SCORED, BITS = 6000, 4000, 64
@@ -89,7 +89,7 @@ def measure_alignment(folder: str) -> None:
         for n in (10_000, 1_000, 200):
             some = images[np.random.default_rng(0).permutation(len(images))[:n]]
             x = learn_image_format(some).to_model(torch.from_numpy(some))
-            misfit = misfit_of_moved_copies(x, RandomAffine(), torch.Generator().manual_seed(0))
+            misfit = misfit_of_views(x, RandomAffine(), torch.Generator().manual_seed(0))
             row = {"what": "misfit of moved copies", "set": name, "images": n, "ratio": round(misfit, 3)}
             results.append("starts", row)
             print(row, flush=True)

@@ -70,10 +70,10 @@ class LogitNormalTimesteps(Trainer):
 
 
 class UniformEnd(Trainer):
-    """Timesteps are uniform in the last part of the run, in which the encoder may rest."""
+    """Timesteps are uniform in the last part of the run, in which the encoder may be frozen."""
 
     def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
-        if self._encoder_rests(n_rows) and self.timesteps.kind != "uniform":
+        if self._is_frozen(n_rows) and self.timesteps.kind != "uniform":
             self.timesteps = TimestepSampler(self.objective.schedule.n_timesteps, "uniform")
         return super()._batch_loss(x0, n_rows)
 
@@ -166,13 +166,13 @@ class MovedImages(Trainer):
 
 
 class EncoderRest(Trainer):
-    """The encoder rests for another share of the run."""
+    """The encoder is frozen for another share of the run."""
 
     def __init__(self, *arguments: Any, share: float):
         super().__init__(*arguments)
         self.share = share
 
-    def _encoder_rests(self, n_rows: int) -> bool:
+    def _is_frozen(self, n_rows: int) -> bool:
         # Never for a share of zero, not even at the very end.
         return self.progress(n_rows) > 1.0 - self.share
 

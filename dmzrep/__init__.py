@@ -6,7 +6,6 @@ import importlib
 from typing import Any
 
 from dmzrep.estimator import DMZEncoder
-from dmzrep.forking import compute_on_one_thread_after_forks
 from dmzrep.version import __version__
 
 #: Public names and the packages that hold them, imported on first use: `import dmzrep` loads no FAISS,
@@ -38,9 +37,6 @@ _PACKAGES = {
 _SUBPACKAGES = ("datasets", "editing", "errors", "metrics", "plotting", "priors", "probing", "retrieval")
 
 __all__ = ["DMZEncoder", "__version__", *_PACKAGES]
-
-
-compute_on_one_thread_after_forks()
 
 
 def __getattr__(name: str) -> Any:

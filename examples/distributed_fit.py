@@ -1,11 +1,10 @@
 """Fit one encoder in several processes, each on its share of every batch.
 
-Nothing in the script says so: it is how it is started that does. Batches are as large as ever, so the codes
-are those of one process, up to rounding.
+Batches are as large as in one process, so the codes are the same up to rounding.
 
-    python examples/distributed_fit.py
     torchrun --nproc-per-node 2 examples/distributed_fit.py
     accelerate launch --multi_gpu --num_processes 2 examples/distributed_fit.py
+    python examples/distributed_fit.py  # alone
 """
 
 import os
@@ -13,7 +12,7 @@ import os
 from _data import load_faces, parse_options
 from sklearn.linear_model import LogisticRegression
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Training
 
 #: What to predict from codes, where the data have it.
 TARGETS = {"faces": "eyeglasses", "sprites": "warm"}
@@ -29,6 +28,7 @@ def main() -> None:
         max_time=options.seconds,
         max_iter=10_000,
         random_state=options.seed,
+        training=Training(distributed="RANK" in os.environ),  # Set by launchers.
         verbose=1,
         checkpoint_dir=options.out / "distributed_checkpoints",
         checkpoint_every=60.0,
@@ -36,7 +36,7 @@ def main() -> None:
     if int(os.environ.get("RANK", "0")) > 0:
         return
     last = encoder.history_.iloc[-1]
-    print(f"{os.environ.get('WORLD_SIZE', '1')} processes, {last['images_per_second']:.0f} images a second")
+    print(f"{os.environ.get('WORLD_SIZE', '1')} processes, {last['images_per_second']:.0f} images per second")
     target = TARGETS[data.name]
     probe = LogisticRegression(max_iter=1000).fit(encoder.transform(data.X_train), data.Y_train[target])
     score = probe.score(encoder.transform(data.X_test), data.Y_test[target])

@@ -127,11 +127,12 @@ def test_an_example_says_where_it_looked_for_data(tmp_path):
     ids=["torchrun", "accelerate"],
 )
 def test_the_same_script_fits_in_two_processes(launcher, tmp_path):
+    pytest.importorskip(launcher[0].partition(".")[0])
     script = str(ROOT / "examples" / "distributed_fit.py")
     arguments = ["--seconds", "2", "--images", "600", "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", *launcher, script, *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("2 processes,") == 1 and "DMZEncoder.fit" in done.stderr
     assert (tmp_path / "out" / "distributed.safetensors").exists()

@@ -120,7 +120,7 @@ def test_speed_is_that_of_whole_steps():
 def test_the_suite_needs_no_optional_packages():
     code = (
         "import sys\n"
-        "for name in ('captum', 'faiss', 'matplotlib', 'diffusers', 'PIL', 'accelerate', 'pyarrow'):\n"
+        "for name in ('captum', 'faiss', 'matplotlib', 'diffusers', 'PIL', 'pyarrow'):\n"
         "    sys.modules[name] = None\n"
         "from benchmarks import gpu_suite\n"
         "print(gpu_suite.RESULTS)"

@@ -77,19 +77,6 @@ def test_with_the_usual_trainer_a_trial_is_the_default(images, by_default):
     assert trial.reconstruct(images[:2]).shape == (2, 8, 8) and trial.decoded_from == "bits"
 
 
-def test_the_start_counts_as_training_time_of_a_trial(images, monkeypatch):
-    begun = []
-
-    class Watched(Trainer):
-        def fit(self, *arguments, **options):
-            begun.append(self.seconds)
-            return super().fit(*arguments, **options)
-
-    Trial(BITS, 0, trainer=Watched, **SMALL).fit(images)
-    Trial(BITS, 0, trainer=Watched, **SMALL | {"init": "random"}).fit(images)
-    assert begun[0] > 0.0 == begun[1]
-
-
 def test_the_results_page_counts_trials_as_ours():
     assert label([{"name": "ordered code", "parameters": {}}]) == "DMZEncoder, ordered code"
     assert label([{"name": "convolutional VAE", "parameters": {}}]) == "convolutional VAE"
@@ -212,7 +199,7 @@ def test_the_denoiser_sees_the_image_that_the_encoder_sees(make, batch, monkeypa
         assert not torch.equal(seen["encoder"], batch)
 
 
-def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
+def test_the_encoder_is_frozen_from_the_middle_or_never(make, batch, monkeypatch):
     for name, rests in (
         ("encoder rests from the middle", [False, False, True, True, True]),
         ("encoder never rests", [False] * 5),
@@ -220,7 +207,7 @@ def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
         trainer, found, moves = make(name), [], []
         for progress in (0.0, 0.4, 0.6, 0.9, 1.0):
             monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
-            found.append(trainer._encoder_rests(96))
+            found.append(trainer._is_frozen(96))
             moves.append(trainer._logits(batch, 96).requires_grad)
         assert found == rests and moves == [not rest for rest in rests]
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import ctypes
-import functools
-import importlib
-import sys
-import threading
 import warnings
-from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -115,7 +109,7 @@ def available_device(device: str | torch.device) -> torch.device:
 
 
 def on_cpu(module: Module) -> Module:
-    """Give a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+    """Return a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
 
     The module stays where it is, and its device need not have room for a second one.
 
@@ -143,60 +137,8 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
-#: `mallopt`'s settings in glibc's malloc.h, the largest value, and what glibc itself goes up to.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_NEVER, _USUAL = 2**31 - 1, 32 * 2**20
-
-
-@contextlib.contextmanager
-def keep_freed_memory(device: torch.device) -> Iterator[None]:
-    """Let the process keep the memory that it frees, for as long as the context lasts.
-
-    glibc gives large blocks back to the system when they are freed and gets them anew, cleared page by
-    page, a moment later: on CPUs a tenth of a training step on large feature maps. Other C libraries, and
-    other devices, are left alone.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where networks run.
-    """
-    library = ctypes.CDLL(None) if device.type == "cpu" and sys.platform == "linux" else None
-    if library is None or not hasattr(library, "mallopt") or not hasattr(library, "gnu_get_libc_version"):
-        yield
-        return
-    # Some versions of glibc refuse a higher value than the usual one.
-    if not library.mallopt(_MMAP_THRESHOLD, _NEVER):
-        library.mallopt(_MMAP_THRESHOLD, _USUAL)
-    library.mallopt(_TRIM_THRESHOLD, _NEVER)
-    try:
-        yield
-    finally:
-        library.mallopt(_MMAP_THRESHOLD, _USUAL)
-        library.mallopt(_TRIM_THRESHOLD, 2 * _USUAL)
-        library.malloc_trim(0)
-
-
-@functools.cache
-def import_optimizers() -> None:
-    """Import what torch's first optimiser would import.
-
-    That import leaves frames behind in a cycle, and they hold everything on the stack: the model, its
-    optimiser and the data, until Python next looks for cycles. A thread's stack holds nothing of ours.
-    """
-    thread = threading.Thread(target=_import_if_present, args=("torch._dynamo",), daemon=True)
-    thread.start()
-    thread.join()
-
-
-def _import_if_present(name: str) -> None:
-    # What is amiss is for torch to say, when it needs the module.
-    with contextlib.suppress(Exception):
-        importlib.import_module(name)
-
-
 def give_back_memory(device: str | torch.device) -> None:
-    """Give memory that torch keeps for later on a GPU back, so that other processes can have it.
+    """Free memory that torch caches on a GPU, so that other processes can have it.
 
     Parameters
     ----------

@@ -14,10 +14,12 @@ from dmzrep.data._sources import Rows, RowSubset
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.inference import Decoder, encode
 from dmzrep.priors import CodePrior, fit_prior
-from dmzrep.training import Trainer
+from dmzrep.training import REPORT_SAMPLES, Budget, Trainer
 
-#: Rows from which the prior and the code's report are computed, at most.
-REPORT_ROWS = 20_000
+#: Samples that are encoded at a time where time is limited.
+BLOCK = 256
+#: Seconds that a prior of 64 bits takes, the choice of one included; the cheapest take no time.
+PRIOR_SECONDS, CHEAP_PRIORS = 5.0, ("uniform", "independent", "chow_liu", "dataset")
 
 
 def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def fitted_attributes(
     seed: int,
     small_chunk: bool,
 ) -> dict[str, Any]:
-    """Give what a trainer has learned, its codes described.
+    """Return what a trainer has learned, its codes described.
 
     Parameters
     ----------
@@ -97,14 +99,24 @@ def fitted_attributes(
         fitted |= {name: getattr(estimator, name) for name in kept_names}
     elif network.config.conditioning != "none":
         decoder = Decoder(network, trainer.objective, data_format, trainer.device)
-        fitted |= described_codes(estimator.prior, decoder, rows, fitted["history_"], seed)
+        fitted |= described_codes(estimator.prior, decoder, rows, fitted["history_"], seed, trainer.budget)
     return fitted
 
 
+def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
+    """About how long it takes to fit a prior, on one core."""
+    return 0.0 if prior in CHEAP_PRIORS else PRIOR_SECONDS * max(1.0, latent_dim / 64)
+
+
 def described_codes(
-    prior: str | CodePrior, decoder: Decoder, rows: Rows, history: pd.DataFrame, seed: int
+    prior: str | CodePrior,
+    decoder: Decoder,
+    rows: Rows,
+    history: pd.DataFrame,
+    seed: int,
+    budget: Budget | None = None,
 ) -> dict[str, Any]:
-    """Give the attributes that describe a model's codes of (at most `REPORT_ROWS`) rows.
+    """Return the attributes that describe a model's codes of (at most `REPORT_SAMPLES`) samples.
 
     Parameters
     ----------
@@ -113,19 +125,33 @@ def described_codes(
     decoder : Decoder
         The fitted model.
     rows : ndarray or other row source
-        The training rows, or others of their kind.
+        The training samples, or others of their kind.
     history : DataFrame
         Of the training.
     seed : int
-        Decides which rows, and the prior.
+        Decides which samples, and the prior.
+    budget : Budget, optional
+        Where its time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` takes the
+        place of ``"auto"``.
 
     Returns
     -------
     dict
         ``code_report_``, ``code_summary_`` and ``prior_``.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
-    probabilities = encode(decoder, RowSubset(rows, chosen), "probabilities")
+    budget = budget or Budget(None)
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:REPORT_SAMPLES]
+    parts = []
+    keep = min(prior_seconds(prior, decoder.latent_dim), budget.left() / 2)
+    size = len(chosen) if budget.limit is None else BLOCK
+    for start in range(0, len(chosen), size):
+        block = np.sort(chosen[start : start + size])
+        parts.append(encode(decoder, RowSubset(rows, block), "probabilities"))
+        if budget.left(keep) <= 0:
+            break
+    probabilities = np.concatenate(parts)
+    if prior == "auto" and budget.left() < prior_seconds(prior, decoder.latent_dim):
+        prior = "chow_liu"
     return {
         "code_report_": code_report(probabilities),
         "code_summary_": code_summary(probabilities, history),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self, Unpack
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._device import give_back_memory, import_optimizers
+from dmzrep._base._device import give_back_memory
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed, row_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
@@ -121,8 +122,10 @@ class DMZEncoder(
     max_iter : int, default=200
         Maximum number of epochs.
     max_time : float or None, default=None
-        Maximum duration of `fit` in seconds; the learning rate follows whichever limit is nearer. A run that
-        ends by time is not reproducible bit for bit.
+        Maximum duration of `fit` in seconds, from the initialisation to the report and the prior; the
+        learning rate follows whichever limit is nearer. When time is short, these phases use fewer samples,
+        and ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A run that ends by time is not
+        reproducible bit for bit.
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3
@@ -130,8 +133,8 @@ class DMZEncoder(
     validation_fraction : float, default=0.05
         Fraction of the samples, at most 1,024, held out to monitor the loss; 0 holds out none.
     early_stopping : bool, default=False
-        Stop when the validation loss has not improved for `n_iter_no_change` epochs, and keep the best
-        weights.
+        Stop when the validation loss (the training loss without `validation_fraction`) has not improved for
+        `n_iter_no_change` epochs, and keep the weights of the best epoch, however training ended.
     n_iter_no_change : int, default=10
         See `early_stopping`.
     warm_start : bool, default=False
@@ -230,6 +233,8 @@ class DMZEncoder(
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
+    #: Seconds, for `max_time`.
+    _clock: ClassVar[Callable[[], float]] = staticmethod(time.perf_counter)
 
     @point_to_groups
     def __init__(
@@ -384,26 +389,27 @@ class DMZEncoder(
     def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
         """Fit; return the fitted attributes and the number of steps."""
         continued = self.warm_start and hasattr(self, "model_")
-        rows, data_format, attributes = check_rows(self, X, first=not continued)
-        import_optimizers()
-        processes, seed = begin_run(self, continued)
-        checkpoints, seed = open_checkpoints(self, rows, data_format, processes, seed)
-        trainer, start = build_trainer(
-            self, rows, data_format, seed, continued, checkpoints=checkpoints, processes=processes
-        )
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        hooks: list[Hooks] = []
-        if processes.is_first:
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            hooks.append(CallbackHooks(context, X, y, self, data_format, attributes | start))
-        if checkpoints is not None:
-            hooks.append(checkpoints)
-        fitted = self._train(
-            attributes | start, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
-        )
-        if processes.is_first:
-            context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted)
-        return fitted, trainer.step
+        with begin_run(self, continued) as (budget, seed):
+            processes = budget.processes
+            rows, data_format, attributes = check_rows(self, X, first=not continued)
+            checkpoints, seed = open_checkpoints(self, rows, data_format, processes, seed)
+            trainer, start = build_trainer(
+                self, rows, data_format, seed, continued, checkpoints=checkpoints, budget=budget
+            )
+            attributes |= start
+            context = self._init_callback_context(max_subtasks=self.max_iter)
+            hooks: list[Hooks] = [] if checkpoints is None else [checkpoints]
+            if processes.is_first:
+                context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                hooks.insert(0, CallbackHooks(context, X, y, self, data_format, attributes))
+            fitted = self._train(
+                attributes, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
+            )
+            if processes.is_first:
+                context.call_on_fit_task_end(
+                    estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted
+                )
+            return fitted, trainer.step
 
     @isolated
     def partial_fit(self, X: Any, y: object = None) -> Self:
@@ -427,15 +433,14 @@ class DMZEncoder(
         """
         validate_parameters(self)
         continued = hasattr(self, "model_")
-        rows, data_format, attributes = check_rows(self, X, first=not continued)
-        import_optimizers()
-        processes, seed = begin_run(self, continued)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
-        trainer, start = build_trainer(self, rows, data_format, seed, continued, once, processes=processes)
-        small = continued and len(rows) < REPRESENTATIVE_CHUNK
-        fitted = self._train(
-            attributes | start, trainer, rows, data_format, seed, [], keep_state=True, small_chunk=small
-        )
+        with begin_run(self, continued) as (budget, seed):
+            rows, data_format, attributes = check_rows(self, X, first=not continued)
+            trainer, start = build_trainer(self, rows, data_format, seed, continued, once, budget=budget)
+            small = continued and len(rows) < REPRESENTATIVE_CHUNK
+            # More chunks may follow, so the encoder is not frozen at the end of one.
+            options = {"keep_state": True, "small_chunk": small, "freeze": False}
+            fitted = self._train(attributes | start, trainer, rows, data_format, seed, [], **options)
         warn_of_training(fitted, trainer.step, stacklevel=2)
         return self
 

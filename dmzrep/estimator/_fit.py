@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import math
-import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,7 +17,7 @@ from dmzrep._base._random import draw_seed, seeded_torch
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows, to_tensor
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.estimator._attributes import fitted_attributes
+from dmzrep.estimator._attributes import fitted_attributes, prior_seconds
 from dmzrep.estimator._custom_denoiser import has_own_denoiser
 from dmzrep.estimator._parameters import all_parameters
 from dmzrep.estimator._resolve import (
@@ -30,7 +30,8 @@ from dmzrep.estimator._run_identity import run_identity
 from dmzrep.networks._custom_backbone import check_backbone, copy_backbone, keep_frozen
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
-    VALIDATION_ROWS,
+    VALIDATION_SAMPLES,
+    Budget,
     Checkpoints,
     HookList,
     Hooks,
@@ -49,38 +50,44 @@ from dmzrep.training import (
     split_indices,
 )
 
-#: Rows from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
-START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
+#: Samples from which the encoder is initialised, at most, and fewer of large images: numbers in all.
+INITIAL_SAMPLES, INITIAL_NUMBERS, INITIAL_SAMPLES_LEAST = 10_000, 2**26, 512
+#: Samples that are read at a time where time is limited.
+READ_SAMPLES = 256
 
 
-def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
-    """Find the processes that train together, and the seed of their run.
+@contextlib.contextmanager
+def begin_run(estimator: Any, continued: bool) -> Iterator[tuple[Budget, int]]:
+    """Join the processes that train together for as long as the context lasts, and start the clock.
 
     Parameters
     ----------
     estimator : DMZEncoder
-        Gives its parameters.
+        Its parameters are used.
     continued : bool
         Whether training goes on from the fitted model.
 
-    Returns
-    -------
-    processes : Processes
+    Yields
+    ------
+    budget : Budget
     seed : int
 
     Raises
     ------
     ValueError
-        Processes want runs that end at different places.
+        Processes want runs that end at different places; or see `find_processes`.
     """
-    processes = find_processes(resolve_device(estimator.device))
-    names = ("max_iter", "checkpoint_every", "early_stopping", "n_iter_no_change", "warm_start")
-    wanted: dict[str, Any] = {name: repr(getattr(estimator, name)) for name in names}
-    wanted["checkpoint_dir"] = estimator.checkpoint_dir is not None
-    state = getattr(estimator, "_training_state", None) if continued else None
-    wanted["the fitted model's training"] = (continued, None if state is None else state["counters"][:3])
-    _check_alike(processes, wanted)
-    return processes, processes.from_first(draw_seed(estimator.random_state))
+    distributed = all_parameters(estimator)["distributed"]
+    with find_processes(estimator.device, distributed, estimator._clock) as processes:
+        names = ("max_iter", "checkpoint_every", "early_stopping", "n_iter_no_change", "warm_start")
+        wanted: dict[str, Any] = {name: repr(getattr(estimator, name)) for name in names}
+        wanted["checkpoint_dir"] = estimator.checkpoint_dir is not None
+        state = getattr(estimator, "_training_state", None) if continued else None
+        wanted["the fitted model's training"] = (continued, None if state is None else state["counters"][:3])
+        _check_alike(processes, wanted)
+        seed = processes.broadcast_object(draw_seed(estimator.random_state))
+        max_time = processes.broadcast_object(estimator.max_time)
+        yield Budget(None if max_time is None else float(max_time), processes), seed
 
 
 def open_checkpoints(
@@ -111,7 +118,7 @@ def build_trainer(
     continued: bool,
     overrides: dict[str, Any] | None = None,
     checkpoints: Checkpoints | None = None,
-    processes: Processes | None = None,
+    budget: Budget | None = None,
 ) -> tuple[Trainer, dict[str, str | None]]:
     """Build the networks, or take the fitted ones or a checkpoint's, and what trains them.
 
@@ -131,8 +138,8 @@ def build_trainer(
         Parameters that differ from the estimator's.
     checkpoints : Checkpoints, optional
         Their run is taken up where there is one and training does not go on from the fitted model.
-    processes : Processes, optional
-        Those that train together; by default this one alone.
+    budget : Budget, optional
+        From `begin_run`; by default `max_time` from here on, in this process alone.
 
     Returns
     -------
@@ -147,14 +154,14 @@ def build_trainer(
     PersistenceError
         The state of the checkpoint does not fit the run.
     """
-    begun = time.perf_counter()
     params = all_parameters(estimator) | (overrides or {})
-    processes = processes or Processes()
-    device = resolve_device(params["device"])
+    budget = budget or Budget(params["max_time"], Processes(clock=estimator._clock))
+    budget.fixed = prior_seconds(params["prior"], params["latent_dim"])
+    device = budget.processes.device or resolve_device(params["device"])
 
     @functools.cache
     def sample() -> torch.Tensor:
-        return _some_rows(rows, data_format, seed)
+        return _initial_samples(rows, data_format, seed, budget)
 
     @functools.cache
     def aligned() -> bool:
@@ -164,7 +171,7 @@ def build_trainer(
     known = vars(estimator) if continued else checkpoints.settled if checkpoints is not None else {}
     names = ("init", "encoder_augment")
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
-    params["max_time"] = processes.from_first(params["max_time"])
+    params["max_time"] = budget.limit
     params |= resolve_start(params, data_format, aligned)
     settled = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format)
@@ -188,8 +195,8 @@ def build_trainer(
         keep_frozen(model.denoiser, params["backbone"])
         shape = network.data_shape, network.latent_dim, network.learn_variance
         check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
-    trainer = Trainer(model, objective, config, seed, processes)
-    _check_shares(trainer, rows, data_format, params, seed)
+    trainer = Trainer(model, objective, config, seed, budget)
+    _check_shards(trainer, rows, data_format, params, seed)
     if checkpoints is not None:
         checkpoints.begin(seed, settled)
     state = getattr(estimator, "_training_state", None)
@@ -199,14 +206,12 @@ def build_trainer(
     elif continued and state is not None:
         trainer.load_state(state, new_run=True)
     elif not continued and model.encoder.start is not None:
-        _set_start(model, params["init"], sample(), config, seed)
+        _set_start(model, params["init"], sample(), config, seed, budget)
         trainer.average.restart(model)
-        # The start counts as training: it is a part of what `max_time` allows.
-        trainer.seconds = time.perf_counter() - begun
     return trainer, settled
 
 
-def _check_shares(
+def _check_shards(
     trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
 ) -> None:
     """Check that several processes can share each batch, and train one model on one data set."""
@@ -218,45 +223,55 @@ def _check_shares(
             f"{processes.size} processes share each batch evenly, so batch_size must be a multiple of "
             f"{processes.size}. Got batch_size={batch_size}."
         )
-    if trainer.device != processes.device:
-        raise ValueError(
-            f"device={params['device']!r} puts this process on {trainer.device}, but its launcher wants it "
-            f"on {processes.device}. Use device='auto', by which each process has a device of its own."
-        )
     _check_alike(processes, run_identity(params, rows, data_format, seed))
 
 
 def _check_alike(processes: Processes, wanted: dict[str, Any]) -> None:
     """Check that all processes want the same; names are those of parameters, or "data"."""
-    first, *others = processes.from_all(wanted)
+    first, *others = processes.all_gather_object(wanted)
     differences = {name for other in others for name in first if other.get(name) != first[name]}
     if differences:
         raise ValueError(
             "All processes must fit the same parameters to the same data, but they differ in "
-            f"{', '.join(sorted(differences))}. Give each of them all of X; they share its rows."
+            f"{', '.join(sorted(differences))}. Give each of them all of X; they share its samples."
         )
 
 
 def _set_start(
-    model: DiffusionAutoencoder, init: str, sample: torch.Tensor, config: TrainingConfig, seed: int
+    model: DiffusionAutoencoder,
+    init: str,
+    sample: torch.Tensor,
+    config: TrainingConfig,
+    seed: int,
+    budget: Budget,
 ) -> None:
-    """Set the encoder's linear branch from some rows, in model units."""
+    """Initialise the encoder's linear branch from samples in model units."""
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
     start: Any = model.encoder.start
     if init == "cca":
-        set_invariant_start(start, sample, config.encoder_view or RandomAffine(), generator, stages)
+        view = config.encoder_view or RandomAffine()
+        set_invariant_start(start, sample, view, generator, stages, budget.left_to_initialise)
     elif init == "contrast_pca":
         set_layout_start(start, sample, generator)
     else:
-        set_linear_start(start, sample, init, generator, stages)
+        set_linear_start(start, sample, init, generator, stages, budget.left_to_initialise)
 
 
-def _some_rows(rows: Rows, data_format: ImageFormat | VectorFormat, seed: int) -> torch.Tensor:
-    """Rows from which the encoder's start is computed, in model units, on the CPU."""
-    n_rows = max(START_ROWS_LEAST, min(START_ROWS, START_NUMBERS // math.prod(data_format.shape)))
-    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:n_rows]
-    return data_format.to_model(to_tensor(rows[chosen.sort().values.numpy()], torch.device("cpu")))
+def _initial_samples(
+    rows: Rows, data_format: ImageFormat | VectorFormat, seed: int, budget: Budget
+) -> torch.Tensor:
+    """Samples from which the encoder is initialised, in model units, on the CPU; fewer if time is short."""
+    n_samples = INITIAL_NUMBERS // math.prod(data_format.shape)
+    n_samples = max(INITIAL_SAMPLES_LEAST, min(INITIAL_SAMPLES, n_samples))
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:n_samples]
+    parts = []
+    for part in chosen.split(n_samples if budget.limit is None else READ_SAMPLES):
+        parts.append(to_tensor(rows[part.sort().values.numpy()], torch.device("cpu")))
+        # Two thirds are for what is computed from them.
+        if budget.left_to_initialise(2 / 3) <= 0:
+            break
+    return data_format.to_model(torch.cat(parts))
 
 
 def train(
@@ -268,6 +283,7 @@ def train(
     hooks: list[Hooks],
     *,
     small_chunk: bool = False,
+    freeze: bool = True,
 ) -> dict[str, Any]:
     """Run the trainer and describe its codes; nothing of the estimator changes.
 
@@ -284,6 +300,8 @@ def train(
     small_chunk : bool, default=False
         The rows are too few to stand for all: the statistics of batch normalisation, the prior and the
         report stay as they are.
+    freeze : bool, default=True
+        End with steps in which the encoder is frozen, where it trains on augmented views.
 
     Returns
     -------
@@ -295,7 +313,7 @@ def train(
     TrainingDivergedError
         The run went wrong. Its `fitted` has the attributes with the last weights that were numbers.
     """
-    fraction = min(estimator.validation_fraction, VALIDATION_ROWS / len(rows))
+    fraction = min(estimator.validation_fraction, VALIDATION_SAMPLES / len(rows))
     kept, held_out = split_indices(len(rows), fraction, seed)
     data, validation = (
         TrainingData(rows, data_format.to_model, part, trainer.device) for part in (kept, held_out)
@@ -309,7 +327,7 @@ def train(
     seed_of_rank = seed + trainer.processes.rank
     with seeded_torch(seed_of_rank, devices) if trainer.draws_from_torch else nullcontext():
         try:
-            trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk)
+            trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk, freeze=freeze)
         except TrainingDivergedError as error:
             outcome = "The estimator is as it was before."
             if trainer.step > begun:

@@ -170,7 +170,7 @@ def _training(estimator: Any) -> dict[str, object]:
 def _changed_parameters(estimator: Any) -> dict[str, object]:
     defaults, present = all_parameters(type(estimator)()), all_parameters(estimator)
     # Cards are passed on: what tells of the machine and not of the model is left out.
-    names = [name for name in present if name not in ("checkpoint_dir", "device", "verbose")]
+    names = [name for name in present if name not in ("checkpoint_dir", "device", "verbose", "distributed")]
     return {f"`{name}`": repr(present[name]) for name in names if repr(present[name]) != repr(defaults[name])}
 
 

@@ -55,6 +55,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "precision": [StrOptions(set(PRECISIONS))],
     "random_state": ["random_state"],
     "verbose": ["boolean", integers_from(0)],
+    "distributed": ["boolean"],
 }
 
 

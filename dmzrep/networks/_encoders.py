@@ -69,7 +69,7 @@ class LogitNorm(BatchNorm):
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits of shape (n, latent_dim) to normalised ones."""
         logits = logits.float()
-        if self.training and len(logits) == 1 and self.total is None:
+        if self.training and len(logits) == 1 and self.all_reduce is None:
             return self.SCALE * F.batch_norm(logits, self.running_mean, self.running_var, eps=self.eps)
         return self.SCALE * super().forward(logits)
 

@@ -23,13 +23,14 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation of rows, or of every position of their feature maps.
+    """Batch normalisation of vectors, or of every position of feature maps.
 
-    In training, statistics may be those of a batch of which this process has a share.
+    In training, statistics may be those of a batch of which this process has a shard.
+    (`torch.nn.SyncBatchNorm` does not run on CPUs.)
 
     Attributes
     ----------
-    total : callable or None
+    all_reduce : callable or None
         Sums a tensor over the processes that share the batch, in place; None for one process.
 
     References
@@ -45,88 +46,52 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     True
     """
 
-    total: Callable[[Tensor], Any] | None = None
+    all_reduce: Callable[[Tensor], Any] | None = None
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Rows of numbers, or of feature maps of any dimension."""
+        """Vectors, or feature maps of any dimension."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, ...) to the same shape."""
-        if self.total is None or not self.training:
+        if self.all_reduce is None or not self.training:
             return super().forward(x)
-        h, statistics = _SharedBatchNorm.apply(
-            x, self.weight, self.bias, self.running_mean, self.eps, self.total
-        )
-        mean, variance, count = statistics
+        # Near the mean, where a variance from sums of squares loses no digits.
+        centred = x.movedim(1, -1).float() - self.running_mean
+        positions = centred.reshape(-1, centred.shape[-1])
+        count = torch.full_like(self.running_mean, len(positions))
+        sums = torch.stack([positions.sum(0), positions.square().sum(0), count])
+        total, squares, count = _AllReduce.apply(sums, self.all_reduce)
+        mean = total / count
+        variance = (squares / count - mean * mean).clamp(min=0.0)
+        h = (centred - mean) * (variance + self.eps).rsqrt()
+        if self.weight is not None:
+            h = h * self.weight + self.bias
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             share = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum
-            self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * count / (count - 1.0), share)
-        return h
+            self.running_mean.lerp_(self.running_mean + mean, share)
+        return h.movedim(-1, 1).to(x.dtype)
 
 
-class _SharedBatchNorm(torch.autograd.Function):
-    """Batch normalisation by statistics of the rows of several processes; gives these statistics too.
-
-    Each way there is one sum over processes: of the rows, their squares and their number, and of the
-    gradients and their products with the normalised rows.
-    """
+class _AllReduce(torch.autograd.Function):
+    """A sum over processes, whose gradient is the sum of the gradients of all processes."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        centre: Tensor,
-        eps: float,
-        total: Callable[[Tensor], Any],
-    ) -> tuple[Tensor, Tensor]:
-        rows = _positions(x)
-        # Near the mean, where a variance from sums of squares loses no digits.
-        centred = rows - centre
-        sums = torch.stack([centred.sum(0), (centred * centred).sum(0), torch.full_like(centre, len(rows))])
-        total(sums)
-        mean, squares, count = sums[0] / sums[2], sums[1] / sums[2], sums[2]
-        variance = (squares - mean * mean).clamp_(min=0.0)
-        inverse = (variance + eps).rsqrt()
-        scale = inverse if weight is None else inverse * weight
-        shift = -mean * scale if bias is None else torch.addcmul(bias, mean, scale, value=-1.0)
-        mean = mean + centre
-        result = torch.addcmul(shift, centred, scale, out=centred).to(x.dtype)
-        statistics = torch.stack([mean, variance, count])
-        ctx.save_for_backward(x, mean, inverse, scale, count)
-        ctx.total, ctx.affine = total, weight is not None
-        ctx.mark_non_differentiable(statistics)
-        return _like(result, x), statistics
+    def forward(ctx: Any, x: Tensor, all_reduce: Callable[[Tensor], Any]) -> Tensor:
+        ctx.all_reduce = all_reduce
+        total = x.clone()
+        all_reduce(total)
+        return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, inverse, scale, count = ctx.saved_tensors
-        centred, gradient = _positions(x) - mean, _positions(gradients[0]).float()
-        sums = torch.stack([gradient.sum(0), (gradient * centred).sum(0).mul_(inverse)])
-        # Those of weight and bias are summed over processes with all others.
-        own = sums.clone() if ctx.affine else None
-        ctx.total(sums)
-        sums.mul_(scale / count).neg_()
-        slope = sums[1] * inverse
-        result = torch.addcmul(sums[0], centred, slope, out=centred).addcmul_(gradient, scale)
-        of_bias, of_weight = (None, None) if own is None else own
-        return _like(result.to(x.dtype), x), of_weight, of_bias, None, None, None
-
-
-def _positions(x: Tensor) -> Tensor:
-    """View rows of numbers, or channels-last maps, as (positions of all rows, channels)."""
-    return x.movedim(1, -1).reshape(-1, x.shape[1])
-
-
-def _like(positions: Tensor, x: Tensor) -> Tensor:
-    """Undo `_positions`."""
-    return positions.view(len(x), *x.shape[2:], x.shape[1]).movedim(-1, 1)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].contiguous().clone()
+        ctx.all_reduce(total)
+        return total, None
 
 
 def normalise(

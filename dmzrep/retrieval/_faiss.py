@@ -2,7 +2,6 @@
 
 FAISS and torch bring an OpenMP runtime each. On Linux and Windows both run side by side. On macOS two
 of them with several threads can end the process, so FAISS gets one thread there unless asked for more.
-In forked processes it always gets one; see `dmzrep.forking`.
 It is imported here only, inside functions and after torch, which every import of `dmzrep` brings in first.
 """
 
@@ -14,8 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from joblib import effective_n_jobs
-
-from dmzrep.forking import in_forked_process
 
 
 def load_faiss() -> Any:
@@ -37,15 +34,14 @@ def faiss_threads(n_jobs: int | None) -> Iterator[Any]:
     ----------
     n_jobs : int or None
         Threads; -1 is all processors, -2 all but one. None leaves FAISS's own number (all processors,
-        or what ``OMP_NUM_THREADS`` says), and is 1 on macOS. Forked processes have one in any case.
+        or what ``OMP_NUM_THREADS`` says), and is 1 on macOS.
     """
     faiss = load_faiss()
     if n_jobs is None and sys.platform != "darwin":
         yield faiss
         return
     before = faiss.omp_get_max_threads()
-    single = n_jobs is None or in_forked_process()
-    faiss.omp_set_num_threads(1 if single else int(effective_n_jobs(n_jobs)))
+    faiss.omp_set_num_threads(1 if n_jobs is None else int(effective_n_jobs(n_jobs)))
     try:
         yield faiss
     finally:

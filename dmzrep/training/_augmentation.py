@@ -1,4 +1,4 @@
-"""Random changes of training images: mirroring, and other views for the encoder."""
+"""Augmentation of training images: mirroring, and augmented views for the encoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def flip(x: Tensor, mirrored: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RandomAffine:
-    """Move, scale, turn and shear each image at random; what comes in from outside repeats the border.
+    """Shift, scale, rotate and shear each image at random; positions outside repeat the border.
 
     All amounts are drawn uniformly between their limit and its opposite.
 
@@ -38,7 +38,7 @@ class RandomAffine:
     rotation : float
         Largest angle, in degrees.
     shear : float
-        Largest shear, in pixels a pixel.
+        Largest shear, in pixels per pixel.
     mirror : bool
         Whether half of the images are mirrored left to right too.
 

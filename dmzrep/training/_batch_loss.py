@@ -19,8 +19,9 @@ from dmzrep.training._masking import drop_codes, keep_prefixes
 from dmzrep.training._micro_batches import MicroBatches
 from dmzrep.training.distributed._processes import Processes
 
-#: Share of a run, at its end, in which an encoder that was shown other views is kept as it is.
-RESTING_SHARE = 0.15
+#: Share of a run, at its end, in which an encoder that trains on augmented views is frozen, so that the
+#: denoiser learns from codes of images as they are.
+FREEZE_FRACTION = 0.15
 
 
 class BatchLoss(ABC):
@@ -38,7 +39,14 @@ class BatchLoss(ABC):
         Decides the order of the data, the timesteps and all noise.
     processes : Processes
         Those that share each batch.
+
+    Attributes
+    ----------
+    freezes : bool
+        Whether the encoder is frozen at the end of the run.
     """
+
+    freezes = True
 
     def __init__(
         self,
@@ -67,57 +75,57 @@ class BatchLoss(ABC):
             self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
 
     @abstractmethod
-    def progress(self, n_rows: int) -> float:
+    def progress(self, n_samples: int) -> float:
         """Share of the run that is done, in [0, 1]."""
 
-    def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Leave the gradients of a batch's mean loss in the weights; give this process's part of the loss.
+    def _batch_loss(self, x0: Tensor, n_samples: int) -> Tensor:
+        """Leave the gradients of a batch's mean loss in the weights; return this process's part of the loss.
 
-        The code is made of the whole batch, whose rows its normalisation and terms compare. The denoiser,
-        which needs most of the memory, then takes a part of the rows at a time, and what the code is to
-        learn from all parts goes back to the encoder at once.
+        The code is computed for the whole batch, whose samples its normalisation and terms compare. The
+        denoiser, which needs most of the memory, then takes some samples at a time; the gradients of the
+        code are accumulated, and go back to the encoder at once.
         """
         n = len(x0) * self.processes.size
-        t, weights = (self.processes.mine(drawn) for drawn in self.timesteps.sample(n, self.order))
+        t, weights = (self.processes.shard(drawn) for drawn in self.timesteps.sample(n, self.order))
         t, weights = t.to(self.device), weights.to(self.device)
         with autocast(self.config.precision, self.device):
-            code = shown = None
+            code = masked = None
             if self.model.config.conditioning != "none":
-                code = self._code(x0, n_rows)
-                shown = self.processes.mine(self._shown(code[1]))
-        leaf = None if shown is None else shown.detach().requires_grad_(shown.requires_grad)
+                code = self._code(x0, n_samples)
+                masked = self.processes.shard(self._masked(code[1]))
+        leaf = None if masked is None else masked.detach().requires_grad_(masked.requires_grad)
         losses = self._denoising_losses(x0, t, weights * (1.0 / n), leaf)
         if self.timesteps.learns:
-            self.timesteps.update(*(self.processes.whole(values) for values in (t, losses)))
+            self.timesteps.update(*(self.processes.all_gather(values) for values in (t, losses)))
         loss = (losses * weights).sum() / n
         if leaf is not None and leaf.requires_grad and leaf.grad is None and self.processes.size > 1:
-            # A module of the user's may heed the code in another process, which then goes to the encoder.
+            # A custom denoiser may use the code in another process, which waits for this backward pass.
             leaf.grad = torch.zeros_like(leaf)
         roots: list[Tensor] = []
         gradients: list[Tensor | None] = []
-        if shown is not None and leaf is not None and leaf.grad is not None:
-            roots, gradients = [shown], [leaf.grad]
+        if masked is not None and leaf is not None and leaf.grad is not None:
+            roots, gradients = [masked], [leaf.grad]
         if code is not None and self.code_terms.present:
-            terms = self.code_terms(*code, self.processes.whole(loss[None]).sum())
+            terms = self.code_terms(*code, self.processes.all_gather(loss[None]).sum())
             if terms.requires_grad:
                 roots, gradients = [*roots, self.scaler.scale(terms)], [*gradients, None]
-            # Every process has the terms of all rows.
+            # Every process has the terms of the whole batch.
             loss = loss + terms.detach() / self.processes.size
         if roots:
             torch.autograd.backward(roots, gradients)
         return loss
 
     def _denoising_losses(self, x0: Tensor, t: Tensor, shares: Tensor, z: Tensor | None) -> Tensor:
-        """Losses of rows, detached; gradients of their sum, each by its share, are left in weights and z."""
+        """Losses of samples, detached; gradients of their weighted sum are left in weights and z."""
         noise, perturbation = self._randn(x0), self._perturbation(x0)
         losses = torch.zeros(len(x0), device=self.device)
         leaves = [*self.model.denoiser.parameters(), *([] if z is None else [z])]
 
         def denoise(part: slice) -> None:
             codes, extra = (None if values is None else values[part] for values in (z, perturbation))
-            rows = x0[part], t[part], codes, noise[part], extra
+            samples = x0[part], t[part], codes, noise[part], extra
             with autocast(self.config.precision, self.device):
-                of_part = self.objective.losses(self._denoiser, *rows)
+                of_part = self.objective.losses(self._denoiser, *samples)
             losses[part] = of_part.detach()
             self.scaler.scale((of_part * shares[part]).sum()).backward()
 
@@ -128,46 +136,46 @@ class BatchLoss(ABC):
         self.micro_batches.run(len(x0), denoise, forget)
         return losses
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Logits of the rows of all processes, if a term compares them, and relaxed bits drawn from them."""
-        logits = self.processes.whole(self._logits(x0, n_rows), others=self.code_terms.present)
+    def _code(self, x0: Tensor, n_samples: int) -> tuple[Tensor, Tensor]:
+        """Logits of the whole batch and relaxed bits drawn from them."""
+        logits = self.processes.all_gather(self._logits(x0, n_samples))
         z = relaxed_bernoulli(
             logits,
-            self._temperature(n_rows),
+            self._temperature(n_samples),
             straight_through=self.config.options.straight_through,
             generator=self.noise,
         )
         return logits, z
 
-    def _shown(self, z: Tensor) -> Tensor:
-        """What the denoiser is shown of the relaxed bits."""
+    def _masked(self, z: Tensor) -> Tensor:
+        """The relaxed bits as the denoiser gets them, some of them masked."""
         if self.config.ordered:
             z = keep_prefixes(z, self.noise)
         if self.config.code_dropout:
             z = drop_codes(z, self.config.code_dropout, self.noise)
         return z
 
-    def _logits(self, x0: Tensor, n_rows: int) -> Tensor:
+    def _logits(self, x0: Tensor, n_samples: int) -> Tensor:
         view = self.config.encoder_view
         if view is None:
             return self._encoder(x0).float()
-        if not self._encoder_rests(n_rows):
+        if not self._is_frozen(n_samples):
             maps = view.draw(len(x0) * self.processes.size, self.order)
-            return self._encoder(view.move(x0, self.processes.mine(maps))).float()
-        # The encoder rests, and the denoiser gets to know its codes of images as they are.
+            return self._encoder(view.move(x0, self.processes.shard(maps))).float()
         with torch.no_grad():
             return self._encoder(x0).float()
 
-    def _encoder_rests(self, n_rows: int) -> bool:
-        return self.progress(n_rows) >= 1.0 - RESTING_SHARE
+    def _is_frozen(self, n_samples: int) -> bool:
+        """Whether the encoder is frozen, and sees images as they are."""
+        return self.freezes and self.progress(n_samples) >= 1.0 - FREEZE_FRACTION
 
-    def _temperature(self, n_rows: int) -> float:
+    def _temperature(self, n_samples: int) -> float:
         return self.config.options.temperature
 
     def _randn(self, like: Tensor) -> Tensor:
         n = len(like) * self.processes.size
         noise = torch.randn((n, *like.shape[1:]), generator=self.noise, device=like.device)
-        return self.processes.mine(noise).contiguous(memory_format=memory_format(self.model.config))
+        return self.processes.shard(noise).contiguous(memory_format=memory_format(self.model.config))
 
     def _perturbation(self, x0: Tensor) -> Tensor | None:
         return self._randn(x0) if self.objective.input_perturbation else None

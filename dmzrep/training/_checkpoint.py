@@ -72,7 +72,7 @@ class Checkpoints(Hooks):
                 found = self._newest(self.folder)
             except (ValueError, PersistenceError) as raised:
                 error = raised
-        self.found, error = processes.from_first((found, error))
+        self.found, error = processes.broadcast_object((found, error))
         if error is not None:
             raise error
         self._written: tuple[int, bool] | None = None
@@ -163,7 +163,7 @@ class Checkpoints(Hooks):
         if place == self._written:
             return
         # What is written is resumed from, so it has to be sound.
-        trainer.guard.look(trainer)
+        trainer.guard.check(trainer)
         if self.folder is None or self._write_file(self.folder, trainer):
             self._written = place
         self._written_at = trainer.processes.time()

@@ -29,6 +29,8 @@ def checked_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
     custom = "denoiser." if trainer.model.config.module is not None else None
     check_weights(trainer.model, state["model"], custom)
     check_weights(trainer.average.model, state["average"], custom)
+    if state["best"]:
+        check_weights(trainer.average.model, state["best"], custom)
     _check_optimizer(state["optimizer"], trainer)
     for name in ("counters", "start"):
         wanted = template[name]

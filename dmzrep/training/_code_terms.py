@@ -110,7 +110,7 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
     Parameters
     ----------
     z : Tensor of shape (n, latent_dim)
-        Bits or relaxed bits in [0, 1]; at least two rows.
+        Bits or relaxed bits in [0, 1]; at least two samples.
 
     Returns
     -------
@@ -131,12 +131,12 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
     >>> bool(mmd_to_uniform(varied) < 0.1 < mmd_to_uniform(constant))
     True
     """
-    n_rows, n_bits = z.shape
+    n_samples, n_bits = z.shape
     signed = 2.0 * z - 1.0
     norms = signed.square().sum(dim=1)
     squares = (norms[:, None] + norms[None, :] - 2.0 * signed @ signed.T).clamp(min=0.0)
     kernel = torch.exp(-squares / (2.0 * n_bits))
-    within = (kernel.sum() - kernel.diagonal().sum()) / max(n_rows * (n_rows - 1), 1)
+    within = (kernel.sum() - kernel.diagonal().sum()) / max(n_samples * (n_samples - 1), 1)
     # The mean of exp(-(s - u)^2 / 2d) over u = -1, +1 is exp(-(s^2 + 1) / 2d) cosh(s / d), bit by bit.
     log_cosh = torch.log(torch.cosh(signed / n_bits)).sum(dim=1)
     between = torch.exp(log_cosh - (norms + n_bits) / (2.0 * n_bits)).mean()

@@ -1,4 +1,4 @@
-"""Training that goes wrong: losses or weights that are no numbers, and the last weights that were."""
+"""Divergence: non-finite losses or weights, and the last finite ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dmzrep.training._config import TrainingConfig
 from dmzrep.training._progress import Epoch
 from dmzrep.training.distributed._processes import Processes
 
-#: Steps from one look to the next, at most: a look waits for the device and copies the averaged weights.
-LOOK_STEPS = 50
+#: Steps between two checks, at most: a check waits for the device and copies the averaged weights.
+CHECK_STEPS = 50
 
 
 class Run(Protocol):
-    """What is looked at of a training run; `Trainer` has it."""
+    """What is checked of a training run; `Trainer` has it."""
 
     config: TrainingConfig
     processes: Processes
@@ -32,7 +32,7 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a run stood at a look."""
+    """Where a run stood at a check."""
 
     step: int
     images_seen: int
@@ -42,11 +42,10 @@ class _Place:
 
 
 class DivergenceGuard:
-    """Looks now and then whether a run is still all numbers, and keeps the averaged weights that were.
+    """Checks now and then that a run is finite, and keeps the last averaged weights that were.
 
-    Looked at are the losses of all steps and the averaged weights, which a gradient that is no number
-    reaches with its step. The first looks come after 1, 2, 4, 8, ... steps: most runs that go wrong do so
-    early.
+    Checked are the losses of all steps and the averaged weights, which a non-finite gradient reaches with
+    its step. The first checks come after 1, 2, 4, 8, ... steps: most runs that diverge do so early.
 
     Parameters
     ----------
@@ -59,24 +58,24 @@ class DivergenceGuard:
         self._weights = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
         self._kept = [torch.empty_like(weight) for weight in self._weights]
         self._losses: list[Tensor] = []
-        self._begun = self._looked = 0
+        self._begun = self._checked = 0
 
     def begin(self, trainer: Run) -> None:
         """Start a run with the weights that it has."""
         self._losses = []
-        self._begun = self._looked = trainer.step
+        self._begun = self._checked = trainer.step
         self._keep(trainer)
 
     def step_end(self, trainer: Run, loss: Tensor) -> None:
-        """Take note of the loss of a step, and look if it is time to; raises as `look` does."""
+        """Record the loss of a step, and check if it is time to; raises as `check` does."""
         self._losses.append(loss)
-        since_begin = self._looked - self._begun
-        if len(self._losses) >= min(max(since_begin, 1), LOOK_STEPS):
-            self.look(trainer)
+        since_begin = self._checked - self._begun
+        if len(self._losses) >= min(max(since_begin, 1), CHECK_STEPS):
+            self.check(trainer)
 
     @torch.no_grad()
-    def look(self, trainer: Run) -> None:
-        """Raise unless the losses since the last look, and the averaged weights, are numbers.
+    def check(self, trainer: Run) -> None:
+        """Raise unless the losses since the last check, and the averaged weights, are finite.
 
         Parameters
         ----------
@@ -91,10 +90,10 @@ class DivergenceGuard:
         numbers = [*self._losses, *torch._foreach_norm(self._weights)]
         # One question, since each waits for the device.
         found = bool(torch.stack(numbers).isfinite().all())
-        if not all(trainer.processes.from_all(found)):
+        if not all(trainer.processes.all_gather_object(found)):
             raise TrainingDivergedError(f"{self._what(trainer)} {_remedies(trainer.config)}")
         self._keep(trainer)
-        self._losses, self._looked = [], trainer.step
+        self._losses, self._checked = [], trainer.step
 
     @torch.no_grad()
     def _keep(self, trainer: Run) -> None:
@@ -112,7 +111,7 @@ class DivergenceGuard:
         epoch = trainer.epoch + (trainer.current is not None)
         for i, loss in enumerate(torch.stack(self._losses).tolist() if self._losses else []):
             if not math.isfinite(loss):
-                return f"The training loss became {loss} in epoch {epoch} (step {self._looked + i + 1})."
+                return f"The training loss became {loss} in epoch {epoch} (step {self._checked + i + 1})."
         return (
             f"The weights became infinite or not a number in epoch {epoch}, by step {trainer.step}, "
             "though the loss was finite."
@@ -120,7 +119,7 @@ class DivergenceGuard:
 
     @torch.no_grad()
     def restore(self, trainer: Run) -> bool:
-        """Put the averaged weights, the counters and the history back to the last good look of the run.
+        """Put the averaged weights, the counters and the history back to the last good check of the run.
 
         Returns
         -------

@@ -45,7 +45,7 @@ class WeightAverage(Generic[Model]):
         return floats, [t for t in tensors if not t.is_floating_point()]
 
     def decay(self, images_seen: int, batch_size: int) -> float:
-        """Share of the average that is kept at a step."""
+        """Share of the average that is kept in a step."""
         half_life = min(self.half_life, self.ramp * images_seen)
         return 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
 

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 class Hooks:
     """Called by the training loop with its `Trainer`; does nothing. Override what is needed."""
 
-    def fit_begin(self, trainer: Any, n_rows: int) -> None:
+    def fit_begin(self, trainer: Any, n_samples: int) -> None:
         """Called once, before the first epoch."""
 
     def epoch_begin(self, trainer: Any) -> None:
@@ -20,7 +20,7 @@ class Hooks:
         """Called after a step with its loss, a tensor."""
 
     def epoch_end(self, trainer: Any) -> bool:
-        """Called after an epoch, once its row of the history is written; True stops training."""
+        """Called after an epoch, once it is in the history; True stops training."""
         return False
 
     def fit_end(self, trainer: Any) -> None:
@@ -38,9 +38,9 @@ class HookList(Hooks):
     def __init__(self, hooks: list[Hooks]):
         self.hooks = hooks
 
-    def fit_begin(self, trainer: Any, n_rows: int) -> None:
+    def fit_begin(self, trainer: Any, n_samples: int) -> None:
         for hook in self.hooks:
-            hook.fit_begin(trainer, n_rows)
+            hook.fit_begin(trainer, n_samples)
 
     def epoch_begin(self, trainer: Any) -> None:
         for hook in self.hooks:
@@ -63,10 +63,10 @@ class ProgressBar(Hooks):
     """A progress bar over the whole run, by epochs or by time, whichever is further."""
 
     def __init__(self) -> None:
-        self._n_rows = 1
+        self._n_samples = 1
 
-    def fit_begin(self, trainer: Any, n_rows: int) -> None:
-        self._n_rows = n_rows
+    def fit_begin(self, trainer: Any, n_samples: int) -> None:
+        self._n_samples = n_samples
         self._bar = tqdm(
             total=100.0,
             desc="DMZEncoder.fit",
@@ -74,14 +74,14 @@ class ProgressBar(Hooks):
         )
 
     def step_end(self, trainer: Any, loss: Any) -> None:
-        self._bar.update(100.0 * trainer.progress(self._n_rows) - self._bar.n)
+        self._bar.update(100.0 * trainer.progress(self._n_samples) - self._bar.n)
 
     def epoch_end(self, trainer: Any) -> bool:
         row = trainer.history[-1]
-        shown = {"epoch": trainer.epoch, "loss": f"{row['loss']:.4f}"}
+        postfix = {"epoch": trainer.epoch, "loss": f"{row['loss']:.4f}"}
         if "validation_loss" in row:
-            shown["val"] = f"{row['validation_loss']:.4f}"
-        self._bar.set_postfix({**shown, "img/s": round(row["images_per_second"])}, refresh=False)
+            postfix["val"] = f"{row['validation_loss']:.4f}"
+        self._bar.set_postfix({**postfix, "img/s": round(row["images_per_second"])}, refresh=False)
         return False
 
     def fit_end(self, trainer: Any) -> None:

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dmzrep._base._device import keep_freed_memory
-from dmzrep._base._random import set_torch_states, torch_states
+from dmzrep._base._random import set_torch_states
 from dmzrep.diffusion._objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks._model import DiffusionAutoencoder
-from dmzrep.networks._normalization import BatchNorm
 from dmzrep.training._augmentation import flip
-from dmzrep.training._batch_loss import BatchLoss
+from dmzrep.training._batch_loss import FREEZE_FRACTION, BatchLoss
+from dmzrep.training._batch_statistics import STATISTICS_SAMPLES, refresh_statistics, synchronized_batch_norm
+from dmzrep.training._budget import VALIDATION_SHARE, Budget
 from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData
 from dmzrep.training._divergence import DivergenceGuard
+from dmzrep.training._early_stopping import EarlyStopping
 from dmzrep.training._ema import WeightAverage
 from dmzrep.training._hooks import Hooks
+from dmzrep.training._optimization import make_optimizer, set_learning_rates
 from dmzrep.training._progress import Epoch
-from dmzrep.training._validation import validation_losses
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._state import load_trainer_state, trainer_state
+from dmzrep.training._validation import VALIDATION_SAMPLES, validation_losses
 
-#: Rows that re-estimate the statistics of batch normalisation after training, at most.
-STATISTICS_ROWS = 8192
-
-
-def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
-    """Split parameters by network and kind: matrices and kernels decay, biases and normalisation do not.
-
-    A group's "rate" is its learning rate as a share of the denoiser's.
-    """
-    groups = []
-    for network, rate in ((model.denoiser, 1.0), (model.encoder, encoder_rate)):
-        parameters = list(network.parameters())
-        for decayed in (True, False):
-            chosen = [p for p in parameters if (p.dim() > 1) == decayed]
-            decay = weight_decay if decayed else 0.0
-            groups.append({"params": chosen, "weight_decay": decay, "rate": rate})
-    return groups
+#: Samples that are described after training, at most: those of the code report and the prior.
+REPORT_SAMPLES = 20_000
 
 
 class Trainer(BatchLoss):
@@ -60,15 +43,16 @@ class Trainer(BatchLoss):
         Settings.
     seed : int
         Decides the order of the data, the timesteps and all noise.
-    processes : Processes, optional
-        Those that train the same model together; by default this one alone.
+    budget : Budget, optional
+        The time of the fit and the processes that train together; by default `config.max_time` from here
+        on, in this process alone.
 
     Attributes
     ----------
     average : WeightAverage
         The weights to use afterwards.
     history : list of dict
-        A row an epoch: epoch, seconds, images, images_per_second, loss, learning_rate and, with
+        One for each epoch: epoch, seconds, images, images_per_second, loss, learning_rate and, with
         validation data, the losses of `validation_losses`. The loss includes the code's terms.
     stopped : str
         Why training ended: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or
@@ -76,7 +60,11 @@ class Trainer(BatchLoss):
     current : Epoch or None
         The epoch in progress.
     guard : DivergenceGuard
-        Ends a run whose losses or weights are no numbers.
+        Ends a run whose losses or weights are non-finite.
+    early_stopping : EarlyStopping
+        Keeps the best weights.
+    freeze_step : int or None
+        Step at which early stopping froze the encoder.
     """
 
     def __init__(
@@ -85,31 +73,34 @@ class Trainer(BatchLoss):
         objective: Objective,
         config: TrainingConfig,
         seed: int,
-        processes: Processes | None = None,
+        budget: Budget | None = None,
     ):
-        super().__init__(model, objective, config, seed, processes or Processes())
+        self.budget = budget or Budget(config.max_time)
+        super().__init__(model, objective, config, seed, self.budget.processes)
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.options.ema_half_life)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, config.options.weight_decay, config.encoder_rate),
-            lr=config.learning_rate,
-            betas=(0.9, 0.99),
-            fused=True,
-        )
+        self.optimizer = make_optimizer(model, config)
         self.validation_seed = seed + 2
         self.epoch = self.step = self.images_seen = 0
-        self.seconds = 0.0
-        self._start_epoch = self._start_step = 0
-        self._start_seconds = 0.0
+        self.start_epoch = self.start_step = 0
+        self.start_seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.stopped = ""
         self.current: Epoch | None = None
         self.guard = DivergenceGuard(self.average.model)
-        self._clock: float | None = None
-        self._torch_states: dict[str, Tensor] = {}
+        self.early_stopping = EarlyStopping(config.n_iter_no_change)
+        self.freeze_step: int | None = None
+        self.torch_states: dict[str, Tensor] = {}
+        self._n_validation = VALIDATION_SAMPLES
+        self._is_planned, self._begun, self._validates = False, 0.0, False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those of earlier runs included."""
+        return self.start_seconds + self.budget.elapsed()
 
     @property
     def draws_from_torch(self) -> bool:
-        """Whether steps may draw from torch's own generators: by dropout, or in a module of the user's."""
+        """Whether steps may draw from torch's own generators: by dropout, or in a custom module."""
         return self.model.config.dropout > 0.0 or self.model.config.module is not None
 
     # -- the ladder: fit, epoch, step ----------------------------------------------------------
@@ -121,18 +112,21 @@ class Trainer(BatchLoss):
         *,
         hooks: Hooks | None = None,
         refresh: bool = True,
+        freeze: bool = True,
     ) -> Trainer:
         """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends it.
 
         Parameters
         ----------
         data, validation : TrainingData
-            Rows to learn from, and rows to score.
+            Samples to learn from, and samples to score.
         hooks : Hooks, optional
             Called around steps and epochs.
         refresh : bool, default=True
             Re-estimate batch normalisation from `data` at the end; wrong for a chunk too small to
-            stand for all rows.
+            stand for all samples.
+        freeze : bool, default=True
+            End with steps in which an encoder of augmented views is frozen; see `FREEZE_FRACTION`.
 
         Returns
         -------
@@ -142,34 +136,29 @@ class Trainer(BatchLoss):
         Raises
         ------
         TrainingDivergedError
-            Losses or weights became infinite or not a number; weights, counters and history are put back
-            to where they were last found to be numbers.
+            Losses or weights became non-finite; weights, counters and history are put back to where they
+            were last found to be finite.
         """
-        if not self._batch_rows(len(data)):
+        if not self._batch_size(len(data)):
             raise ValueError(
-                f"Training has {len(data)} rows, too few for {self.processes.size} processes. Use more rows, "
-                "a smaller validation_fraction, or fewer processes."
+                f"Training has {len(data)} samples, too few for {self.processes.size} processes. Use more "
+                "samples, a smaller validation_fraction, or fewer processes."
             )
-        try:
-            return self._fit(data, validation, hooks or Hooks(), refresh)
-        except TrainingDivergedError:
-            raise
-        except BaseException:
-            self.processes.part()
-            raise
-
-    def _fit(
-        self, data: TrainingData, validation: TrainingData | None, hooks: Hooks, refresh: bool
-    ) -> Trainer:
-        self._come_together()
-        self._clock = self.processes.time() - self.seconds
-        # A run that has just begun makes a step at least, however long its start took.
-        out_of_time = self.step > 0 and self._time_is_up()
-        self.stopped = "max_time" if out_of_time else "early_stopping" if self._is_stale() else ""
+        hooks = hooks or Hooks()
+        self.freezes = freeze
+        for model in (self.model, self.average.model):
+            self.processes.broadcast([*model.parameters(), *model.buffers()])
+        self.processes.synchronize()
+        self._is_planned, self._begun = False, self.budget.elapsed()
+        self._validates = validation is not None and len(validation) > 0
+        # A run that has just begun makes a step at least, however long its initialisation took.
+        self.stopped = "max_time" if self.step > self.start_step and self.budget.training_is_over() else ""
+        if not self.stopped and self.current is None:
+            self._stop_early_if_due(len(data))
         if self.draws_from_torch:
-            set_torch_states(self._torch_states, self.device)
-            if self._torch_states and not self.processes.is_first:
-                # The states are the first process's; other rows want other draws.
+            set_torch_states(self.torch_states, self.device)
+            if self.torch_states and not self.processes.is_first:
+                # The states are the first process's; other samples want other draws.
                 torch.manual_seed(self.validation_seed + self.step + self.processes.rank)
         self.guard.begin(self)
         hooks.fit_begin(self, len(data))
@@ -179,13 +168,10 @@ class Trainer(BatchLoss):
             self.stopped = "diverged"
             self.guard.restore(self)
             self._end_epoch()
-            # What goes on from here goes on from the averaged weights.
-            self.model.load_state_dict(self.average.model.state_dict())
-            self.optimizer.state.clear()
+            self._restart_from_average()
             raise
         finally:
             hooks.fit_end(self)
-            self._clock = None
         if refresh:
             self.refresh_statistics(data)
         return self
@@ -193,62 +179,62 @@ class Trainer(BatchLoss):
     def _run(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
         """Run epochs; `stopped` says what ended them."""
         try:
-            shared = self._shared_batches(self.model)
-            processes = self.processes
-            with (
-                keep_freed_memory(self.device),
-                processes.keeping_interrupts(),
-                shared,
-            ):
+            shared = synchronized_batch_norm(self.model, self.budget)
+            with self.processes.deferred_interrupts(), shared:
                 self._run_epochs(data, validation, hooks)
-                self.processes.meet()
-            self.stopped = self.stopped or "max_iter"
+                self.processes.barrier()
+            ended = "max_iter" if self.freeze_step is None else "early_stopping"
+            self.stopped = self.stopped or ended
         except KeyboardInterrupt:
             self.stopped = "interrupted"
-        self.guard.look(self)
+        self.guard.check(self)
         self._end_epoch()
+        if self.early_stopping.weights and self.early_stopping.restore(self.average.model):
+            self._restart_from_average()
 
     def _run_epochs(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
         """Train and validate until something stops the run; `stopped` says what, if not the last epoch."""
-        while not self.stopped and self.epoch - self._start_epoch < self.config.max_epochs:
+        while not self.stopped and self.epoch - self.start_epoch < self.config.max_epochs:
             hooks.epoch_begin(self)
             self.run_epoch(data, hooks)
-            if validation is not None and len(validation):
-                self.history[-1].update(self.processes.from_first(self.validate(validation)))
-            if any(self.processes.from_all(hooks.epoch_end(self))):
+            if validation is not None and self._validates:
+                self.history[-1].update(self.processes.broadcast_object(self.validate(validation)))
+            self.early_stopping.update(self.history[self.start_epoch :], self.average.model)
+            if any(self.processes.all_gather_object(hooks.epoch_end(self))):
                 self.stopped = "callback"
-            elif self._time_is_up():
+            elif self.budget.training_is_over():
                 self.stopped = "max_time"
-            elif self._is_stale():
-                self.stopped = "early_stopping"
+            else:
+                self._stop_early_if_due(len(data))
 
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
-        """Train on each row once, or until the time is up; an epoch in progress is gone on with."""
+        """Train on each sample once, or until the time is up; an epoch in progress is continued."""
         self.model.train()
-        self.processes.agree_on_time()
+        self.processes.synchronize()
         if self.current is None:
-            self.current = Epoch.begin(self.order, len(data), self._now(), self.images_seen)
-        for positions in self.current.batches(len(data), self._batch_rows(len(data))):
-            self.processes.meet()
-            loss = self.train_step(data.batch(self.processes.mine(positions)), len(data))
+            self.current = Epoch.begin(self.order, len(data), self.seconds, self.images_seen)
+        for positions in self.current.batches(len(data), self._batch_size(len(data))):
+            self.processes.barrier()
+            loss = self.train_step(data.batch(self.processes.shard(positions)), len(data))
             self.current.losses.append(loss)
             self.guard.step_end(self, loss)
             hooks.step_end(self, loss)
-            if self._time_is_up():
+            if not self._is_planned:
+                self._plan(data, loss)
+            if self.budget.training_is_over() or self._freeze_is_over():
                 break
-        self.guard.look(self)
+        self.guard.check(self)
         self._end_epoch()
 
     def _end_epoch(self) -> None:
-        """Count the epoch in progress, if it has a step, and write its row of the history."""
+        """Count the epoch in progress, if it has a step, and append it to the history."""
         epoch, self.current = self.current, None
         if epoch is None or not epoch.losses:
             return
         self.epoch += 1
-        self.processes.agree_on_time()
-        # Those of a module of the user's are of its own rows.
-        self.processes.copy_from_first([*self.model.buffers(), *self.average.model.buffers()])
-        self.seconds = self._now()
+        self.processes.synchronize()
+        # Those of a custom module are of its own samples.
+        self.processes.broadcast([*self.model.buffers(), *self.average.model.buffers()])
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
             "epoch": self.epoch,
@@ -260,27 +246,15 @@ class Trainer(BatchLoss):
         }
         self.history.append(row)
 
-    def _is_stale(self) -> bool:
-        """Whether the score has not improved for as many epochs of this run as are allowed."""
-        rows = self.history[self._start_epoch :]
-        # An epoch that was interrupted has no validation loss, and no say.
-        scores = [row["validation_loss"] for row in rows if "validation_loss" in row]
-        scores = scores or [row["loss"] for row in rows]
-        patience = self.config.n_iter_no_change
-        return (
-            bool(scores) and patience is not None and len(scores) - 1 - scores.index(min(scores)) >= patience
-        )
-
-    def train_step(self, x0: Tensor, n_rows: int) -> Tensor:
-        """Make one step on this process's share of a batch, in model units; give the batch's mean loss."""
+    def train_step(self, x0: Tensor, n_samples: int) -> Tensor:
+        """Make one step on this process's shard of a batch, in model units; return the batch's mean loss."""
         n = len(x0) * self.processes.size
         if self.config.flip:
-            x0 = flip(x0, self.processes.mine(torch.rand(n, generator=self.order) < 0.5))
-        self._set_learning_rates(n_rows)
+            x0 = flip(x0, self.processes.shard(torch.rand(n, generator=self.order) < 0.5))
+        set_learning_rates(self.optimizer, self.config, self.step, self.progress(n_samples))
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._batch_loss(x0, n_rows)
-        own = self.model.config.module is not None
-        loss = self.processes.sum_gradients(self.model.parameters(), loss, uneven=own)
+        loss = self._batch_loss(x0, n_samples)
+        loss = self.processes.reduce_gradients(self.model.parameters(), loss)
         self.scaler.unscale_(self.optimizer)
         if self.config.options.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.options.gradient_clip)
@@ -291,83 +265,56 @@ class Trainer(BatchLoss):
         self.average.update(self.images_seen, n)
         return loss
 
-    # -- several processes ---------------------------------------------------------------------
-
-    def _come_together(self) -> None:
-        """Begin with the weights and the clock of the first process."""
-        self.seconds = self.processes.from_first(self.seconds)
-        for model in (self.model, self.average.model):
-            self.processes.copy_from_first([*model.parameters(), *model.buffers()])
-        self.processes.agree_on_time()
-
-    @contextmanager
-    def _shared_batches(self, module: nn.Module) -> Iterator[None]:
-        """Normalise batches by the rows of all processes, for as long as the context lasts."""
-        norms = _batch_norms(module)
-        for norm in norms:
-            norm.total = self.processes.total
-        try:
-            yield
-        finally:
-            for norm in norms:
-                norm.total = None
-
-    def _batch_rows(self, n_rows: int) -> int:
-        """Rows of a batch, of all processes."""
-        size = min(self.config.batch_size, n_rows)
+    def _batch_size(self, n_samples: int) -> int:
+        """Samples of a batch, of all processes."""
+        size = min(self.config.batch_size, n_samples)
         return size - size % self.processes.size
 
-    # -- time and schedule ---------------------------------------------------------------------
+    # -- how far the run is --------------------------------------------------------------------
 
-    def _now(self) -> float:
-        return self.seconds if self._clock is None else self.processes.time() - self._clock
-
-    def _time_is_up(self) -> bool:
-        limit = self.config.max_time
-        return limit is not None and self._now() - self._start_seconds >= limit
-
-    def progress(self, n_rows: int) -> float:
+    def progress(self, n_samples: int) -> float:
         """Share of the run that is done, in [0, 1], by epochs or by time, whichever is further."""
-        steps_per_epoch = max(1, n_rows // self._batch_rows(n_rows))
-        done = (self.step - self._start_step) / (self.config.max_epochs * steps_per_epoch)
-        if self.config.max_time is not None:
-            done = max(done, (self._now() - self._start_seconds) / self.config.max_time)
-        return min(max(done, 0.0), 1.0)
+        if self.freeze_step is not None:
+            done = (self.step - self.freeze_step) / max(1, self._n_frozen_steps())
+            return min(1.0 - FREEZE_FRACTION * (1.0 - done), 1.0)
+        steps_per_epoch = max(1, n_samples // self._batch_size(n_samples))
+        done = (self.step - self.start_step) / (self.config.max_epochs * steps_per_epoch)
+        return min(max(done, self.budget.progress(), 0.0), 1.0)
 
-    def _set_learning_rates(self, n_rows: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * group["rate"] * self._rate(n_rows)
+    def _stop_early_if_due(self, n_samples: int) -> None:
+        """End the run once the score no longer improves: at once, or after steps with a frozen encoder."""
+        if self.freeze_step is not None:
+            self.stopped = "early_stopping" if self._freeze_is_over() else ""
+        elif self.early_stopping.is_due(self.history[self.start_epoch :]):
+            freezes = self.freezes and self.config.encoder_view is not None
+            if freezes and not self._is_frozen(n_samples) and self._n_frozen_steps():
+                self.freeze_step = self.step
+                if self.early_stopping.restore(self.average.model):
+                    self._restart_from_average()
+            else:
+                self.stopped = "early_stopping"
 
-    def _rate(self, n_rows: int) -> float:
-        """Share of the peak learning rate at this step: linear warm-up, then cosine decay."""
-        final = self.config.options.final_learning_rate
-        decayed = final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * self.progress(n_rows)))
-        return min(1.0, (self.step + 1) / max(1, self.config.options.warmup_steps)) * decayed
+    def _n_frozen_steps(self) -> int:
+        """Steps with a frozen encoder that follow early stopping."""
+        last = self.step if self.freeze_step is None else self.freeze_step
+        return int(FREEZE_FRACTION * (last - self.start_step))
+
+    def _freeze_is_over(self) -> bool:
+        return self.freeze_step is not None and self.step - self.freeze_step >= self._n_frozen_steps()
+
+    def _restart_from_average(self) -> None:
+        """Let training continue from the averaged weights."""
+        self.model.load_state_dict(self.average.model.state_dict())
+        self.optimizer.state.clear()
 
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """A copy of everything that going on needs, on the CPU."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average.model.state_dict(),
-            "optimizer": self.optimizer.state_dict()["state"],
-            "order": self.order.get_state(),
-            "noise": self.noise.get_state(),
-            "noise_device": self.device.type,
-            "torch_states": torch_states(self.device),
-            "timesteps": self.timesteps,
-            "decorrelation": self.code_terms.decorrelation,
-            "counters": (self.epoch, self.step, self.images_seen, self._now()),
-            "start": (self._start_epoch, self._start_step, self._start_seconds),
-            "current": None if self.current is None else self.current.state(),
-            "history": self.history,
-            "scaler": self.scaler.state_dict(),
-        }
-        return _on_cpu(state)
+        """A copy of everything that resuming needs, on the CPU."""
+        return trainer_state(self)
 
     def load_state(self, state: dict[str, Any], *, new_run: bool = False) -> None:
-        """Go on from what `state` gave.
+        """Continue from what `state` returned.
 
         Settings stay this trainer's own; what has been learned and drawn is taken over.
 
@@ -376,90 +323,48 @@ class Trainer(BatchLoss):
         state : dict
             From `state`.
         new_run : bool, default=False
-            Count epochs, time and the learning rate's schedule from here, instead of going on with
-            the run that was left.
+            Count epochs, time and the learning rate's schedule from here, instead of resuming the run.
         """
-        self.model.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": _on_cpu(state["optimizer"]), "param_groups": groups})
-        self._align_moments()
-        self.order.set_state(state["order"])
-        self.epoch, self.step, self.images_seen, self.seconds = state["counters"]
-        if state["noise_device"] == self.device.type:
-            self.noise.set_state(state["noise"])
-        else:
-            # Generators of two kinds of device share no state; the step keeps noise from repeating.
-            self.noise.manual_seed(self.validation_seed + self.step)
-        self._torch_states = state["torch_states"]
-        old = state["timesteps"]
-        if (old.kind, old.n_timesteps) == (self.timesteps.kind, self.timesteps.n_timesteps):
-            self.timesteps = copy.deepcopy(old)
-        if self.code_terms.decorrelation is None:
-            self.code_terms.decorrelation = state["decorrelation"]
-        self.history = copy.deepcopy(state["history"])
-        if self.scaler.is_enabled() and state["scaler"]:
-            self.scaler.load_state_dict(state["scaler"])
-        if new_run:
-            self._start_epoch, self._start_step, self._start_seconds = self.epoch, self.step, self.seconds
-        else:
-            self._start_epoch, self._start_step, self._start_seconds = state["start"]
-        self.current = None
-        if state["current"] is not None and not new_run:
-            self.current = Epoch.from_state(_on_cpu(state["current"]), self.device)
+        load_trainer_state(self, state, new_run)
 
-    def _align_moments(self) -> None:
-        """Lay the optimiser's moments out as their weights are.
-
-        The fused optimiser walks memory, not indices: moments in another memory format than their
-        weight would silently be applied to the wrong elements.
-        """
-        for weight, slots in self.optimizer.state.items():
-            for name, value in slots.items():
-                if value.shape == weight.shape and value.stride() != weight.stride():
-                    slots[name] = torch.empty_like(weight).copy_(value)
-
-    # -- after an epoch ------------------------------------------------------------------------
-
-    def validate(self, data: TrainingData) -> dict[str, float]:
-        """Losses of the averaged weights on validation rows; see `validation_losses`."""
-        share = max(1, self.config.batch_size // self.processes.size)
-        at_a_time = self.micro_batches.size or (share if self.processes.size > 1 else None)
-        return validation_losses(
-            self.average.model, self.objective, self.config, data, self.validation_seed, at_a_time
-        )
+    # -- after a step, an epoch, the run -------------------------------------------------------
 
     @torch.no_grad()
+    def _plan(self, data: TrainingData, loss: Tensor) -> None:
+        """Keep time for what follows training, by the measured speed of the encoder and of the first step."""
+        self._is_planned = True
+        if self.budget.limit is None:
+            return
+        size = min(len(data), max(1, self.config.batch_size // self.processes.size))
+        loss.item()  # Waits for the device.
+        begun = self.budget.left()
+        per_step = self.budget.elapsed() - self._begun
+        x = data.batch(torch.arange(size))
+        self.average.model.encode(x).sum().item()
+        per_sample = (begun - self.budget.left()) / size
+        n_encoded = min(len(data), STATISTICS_SAMPLES) + min(len(data), REPORT_SAMPLES)
+        # A validation loss takes some three passes through the denoiser, about as long as a step.
+        per_validated = max(per_step / self._batch_size(len(data)), per_sample)
+        affordable = VALIDATION_SHARE * self.budget.limit / max(per_validated, 1e-9)
+        self._n_validation = int(min(max(affordable, 1), VALIDATION_SAMPLES))
+        validating = per_validated * self._n_validation if self._validates else 0.0
+        self.budget.plan(per_sample * n_encoded + validating + self.budget.fixed)
+
+    def validate(self, data: TrainingData) -> dict[str, float]:
+        """Losses of the averaged weights on validation samples; see `validation_losses`."""
+        shard = max(1, self.config.batch_size // self.processes.size)
+        at_a_time = self.micro_batches.size or (shard if self.processes.size > 1 else None)
+        return validation_losses(
+            self.average.model,
+            self.objective,
+            self.config,
+            data,
+            self.validation_seed,
+            at_a_time,
+            self._n_validation,
+        )
+
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""
-        encoder = self.average.model.encoder
-        norms = _batch_norms(encoder)
-        if not norms or not self.step:
-            return
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-            norm.train()
-        positions = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:STATISTICS_ROWS]
-        size = self._batch_rows(len(data))
-        with self._shared_batches(encoder):
-            for start in range(0, len(positions) - size + 1, size):
-                encoder(data.batch(self.processes.mine(positions[start : start + size])))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-            norm.eval()
-
-
-def _batch_norms(module: nn.Module) -> list[BatchNorm]:
-    return [part for part in module.modules() if isinstance(part, BatchNorm)]
-
-
-def _on_cpu(value: Any) -> Any:
-    """Copy nested dictionaries, lists and tensors, tensors to the CPU."""
-    if isinstance(value, Tensor):
-        # The memory format is kept: a fused optimiser's moments are laid out as their weights.
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _on_cpu(part) for key, part in value.items()}
-    return copy.deepcopy(value)
+        if self.step:
+            refresh_statistics(self.average.model.encoder, data, self._batch_size(len(data)), self.budget)

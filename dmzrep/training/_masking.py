@@ -1,4 +1,4 @@
-"""Bits that training hides from the denoiser: whole codes, and the ends of ordered codes."""
+"""Bits that training masks: whole codes, and the ends of ordered codes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from dmzrep.networks._relaxation import UNKNOWN_BIT
 
-#: Bits of the shortest prefix that training shows, for longer codes.
+#: Bits of the shortest prefix in training, for longer codes.
 SHORTEST_PREFIX = 8
-#: Share of rows whose prefix length is drawn; the others keep all bits.
+#: Share of samples whose prefix length is drawn; the others keep all bits.
 SHORTENED_SHARE = 0.5
 
 
@@ -33,21 +33,21 @@ def prefix_lengths(latent_dim: int) -> list[int]:
 
 
 def drop_codes(z: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Hide the whole code of each row with a probability, so that the denoiser learns to do without.
+    """Mask the whole code of each sample with a probability: the denoiser learns to do without.
 
     Parameters
     ----------
     z : Tensor of shape (n, latent_dim)
         Relaxed bits.
     probability : float
-        That a row's code is hidden.
+        That a sample's code is masked.
     generator : torch.Generator
         On the device of `z`.
 
     Returns
     -------
     Tensor of shape (n, latent_dim)
-        0.5 in every bit of a hidden code, which the signed input shows the denoiser as zeros.
+        0.5 in every bit of a masked code, which is zero in the signed encoding.
 
     References
     ----------
@@ -58,9 +58,9 @@ def drop_codes(z: Tensor, probability: float, generator: torch.Generator) -> Ten
 
 
 def keep_prefixes(z: Tensor, generator: torch.Generator) -> Tensor:
-    """Nested dropout: hide the bits after a prefix, whose length is drawn for each row.
+    """Nested dropout: mask the bits after a prefix whose length is drawn for each sample.
 
-    Half of the rows keep all bits; of the others, each length of `prefix_lengths` is as likely. With
+    Half of the samples keep all bits; of the others, each length of `prefix_lengths` is as likely. With
     lengths that double, each stage of the order gets its share of the training, however long the code.
 
     Parameters
@@ -73,7 +73,7 @@ def keep_prefixes(z: Tensor, generator: torch.Generator) -> Tensor:
     Returns
     -------
     Tensor of shape (n, latent_dim)
-        0.5 in every bit after a row's prefix.
+        0.5 in every bit after a sample's prefix.
 
     References
     ----------

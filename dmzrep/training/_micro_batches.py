@@ -30,12 +30,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class MicroBatches:
-    """Goes through batches in parts, of fewer rows when memory runs out.
+    """Goes through batches in parts, of fewer samples when memory runs out.
 
     Parameters
     ----------
     size : int or None
-        Rows of a part at most; None for whole batches.
+        Samples of a part at most; None for whole batches.
 
     Attributes
     ----------
@@ -54,22 +54,22 @@ class MicroBatches:
     def __init__(self, size: int | None = None):
         self.size = size
 
-    def run(self, n_rows: int, work: Callable[[slice], None], undo: Callable[[], None]) -> None:
-        """Work on all rows of a batch; when memory runs out, undo that and begin again with smaller parts.
+    def run(self, n_samples: int, work: Callable[[slice], None], undo: Callable[[], None]) -> None:
+        """Work on all samples of a batch; when memory runs out, undo that and begin again with smaller parts.
 
         Parameters
         ----------
-        n_rows : int
-            Rows of the batch.
+        n_samples : int
+            Samples of the batch.
         work : callable
-            Called with each part, a slice of the rows.
+            Called with each part, a slice of the samples.
         undo : callable
             Called before a new beginning.
 
         Raises
         ------
         RuntimeError
-            Memory runs out for a single row.
+            Memory runs out for a single sample.
 
         Warns
         -----
@@ -77,8 +77,8 @@ class MicroBatches:
             Parts become smaller.
         """
         while True:
-            size = min(self.size or n_rows, n_rows)
-            error = self._try(n_rows, size, work)
+            size = min(self.size or n_samples, n_samples)
+            error = self._try(n_samples, size, work)
             if error is None:
                 return
             undo()
@@ -88,7 +88,7 @@ class MicroBatches:
             error = error.with_traceback(None)
             self.size = math.ceil(size / 2)
             warnings.warn(
-                f"Memory ran out for {size} rows at a time. Training goes on with {self.size} at a time, "
+                f"Memory ran out for {size} samples at a time. Training goes on with {self.size} at a time, "
                 f"and batches as large as before. micro_batch_size={self.size} does so from the start.",
                 MemoryWarning,
                 stacklevel=2,
@@ -97,11 +97,11 @@ class MicroBatches:
             give_back_memory("auto")
 
     @staticmethod
-    def _try(n_rows: int, size: int, work: Callable[[slice], None]) -> BaseException | None:
-        """Work on all rows; give the error that says that memory ran out, if any."""
+    def _try(n_samples: int, size: int, work: Callable[[slice], None]) -> BaseException | None:
+        """Work on all samples; return the error that says that memory ran out, if any."""
         try:
-            for start in range(0, n_rows, size):
-                work(slice(start, min(start + size, n_rows)))
+            for start in range(0, n_samples, size):
+                work(slice(start, min(start + size, n_samples)))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

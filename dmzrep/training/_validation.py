@@ -1,4 +1,4 @@
-"""Losses on rows that training does not see."""
+"""Losses on samples that training does not see."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dmzrep.networks._relaxation import UNKNOWN_BIT, hard_bits, relaxed_bernoull
 from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData
 
-#: Rows that are set aside for validation, and scored at the end of an epoch, at most.
-VALIDATION_ROWS = 1024
+#: Samples that are set aside for validation, and scored at the end of an epoch, at most.
+VALIDATION_SAMPLES = 1024
 
 
 @torch.no_grad()
@@ -25,8 +25,9 @@ def validation_losses(
     data: TrainingData,
     seed: int,
     at_a_time: int | None = None,
+    n_samples: int = VALIDATION_SAMPLES,
 ) -> dict[str, float]:
-    """Losses on validation rows, with timesteps and noise that are the same at every call.
+    """Losses on validation samples, with timesteps and noise that are the same at every call.
 
     Parameters
     ----------
@@ -37,26 +38,28 @@ def validation_losses(
     config : TrainingConfig
         Batch size, kind of code and precision.
     data : TrainingData
-        Validation rows; at most `VALIDATION_ROWS` of them are used.
+        Validation samples.
     seed : int
         Decides everything that is drawn.
     at_a_time : int, optional
-        Rows that the denoiser works on at a time, at most; all of a batch otherwise.
+        Samples that the denoiser works on at a time, at most; all of a batch otherwise.
+    n_samples : int
+        Samples that are scored, at most.
 
     Returns
     -------
     dict of str to float
         ``validation_loss`` with codes as in training and, with a code, ``validation_loss_hard`` with
-        bits as in use and ``validation_loss_shuffled`` with the bits of another row, which tells
-        whether the denoiser heeds the code. Where code dropout has taught it to do without a code,
+        bits as at inference and ``validation_loss_shuffled`` with the bits of another sample,
+        which tells whether the denoiser uses the code. After training with code dropout,
         ``validation_loss_no_code`` too.
     """
     device = data.device
     generator = torch.Generator(device).manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     sampler = TimestepSampler(objective.schedule.n_timesteps)
-    n_rows = min(len(data), VALIDATION_ROWS)
-    parts = torch.randperm(len(data), generator=order)[:n_rows].split(config.batch_size)
+    n_samples = min(len(data), n_samples)
+    parts = torch.randperm(len(data), generator=order)[:n_samples].split(config.batch_size)
     conditional = model.config.conditioning != "none"
     codes: dict[str, Tensor] = {}
     with autocast(config.precision, device):
@@ -69,8 +72,8 @@ def validation_losses(
                 generator=generator,
             )
             codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
-            if n_rows > 1:
-                # The rows stand in random order, so a neighbour is any other row.
+            if n_samples > 1:
+                # Samples are in random order, so a neighbour is any other one.
                 codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
             if config.code_dropout:
                 codes["validation_loss_no_code"] = torch.full_like(bits, UNKNOWN_BIT)
@@ -85,5 +88,5 @@ def validation_losses(
                 for name in totals:
                     z = codes[name][first : first + len(x0)][here] if conditional else None
                     losses = objective.losses(model.denoiser, x0[here], t[here], z, noise[here])
-                    totals[name] += losses.sum().item() / n_rows
+                    totals[name] += losses.sum().item() / n_samples
     return totals

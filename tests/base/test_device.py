@@ -1,13 +1,9 @@
-import platform
-from pathlib import Path
-
 import pytest
 import torch
 
 from dmzrep._base._device import (
     available_device,
     cpu_has_bf16_units,
-    keep_freed_memory,
     resolve_device,
     resolve_precision,
 )
@@ -113,25 +109,3 @@ def test_bf16_units_are_not_claimed_where_torch_cannot_tell(monkeypatch):
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
     assert cpu_has_bf16_units() is False
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept where glibc is the C library")
-def test_freed_memory_is_kept_in_the_context_and_given_back_after_it():
-    page, blocks = 4096, 64
-
-    def held() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * page / 2**20
-
-    with keep_freed_memory(torch.device("cpu")):
-        before = held()
-        parts = [torch.ones(2**20) for _ in range(blocks)]  # 4 MiB each.
-        assert held() > before + 3 * blocks
-        del parts
-        assert held() > before + 3 * blocks
-    assert held() < before + blocks
-
-
-def test_memory_of_other_devices_is_left_alone(monkeypatch):
-    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("the C library was loaded"))
-    with keep_freed_memory(torch.device("meta")):
-        pass

@@ -1,8 +1,5 @@
-"""Threads, worker processes and forks give what one thread alone gives."""
+"""Threads and worker processes give what one thread alone gives."""
 
-import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,9 +8,8 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 
-from dmzrep import FaissNeighbors, forking
+from dmzrep import FaissNeighbors
 from dmzrep._base._random import seeded_torch
-from dmzrep.retrieval._faiss import faiss_threads
 from tests.encoders import make_encoder
 
 THREADS = 8
@@ -89,7 +85,7 @@ def test_seeds_of_torchs_own_generator_do_not_meet():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+@pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_joblibs_workers_give_what_one_process_gives(backend, encoder, digits, bits):
     parts = [digits[:100], digits[100:150]]
     index = FaissNeighbors(3).fit(bits)
@@ -101,78 +97,3 @@ def test_joblibs_workers_give_what_one_process_gives(backend, encoder, digits, b
         found = parallel(delayed(index.kneighbors)(part) for part in (bits[:9], bits[9:40]))
         for one, part in zip(found, (bits[:9], bits[9:40]), strict=True):
             assert_same(one, index.kneighbors(part))
-
-
-#: OpenMP's threads must have run in the parent, so on two threads, or nothing could hang.
-FORK = """
-import multiprocessing, os, sys
-import numpy as np
-import torch
-from dmzrep import DMZEncoder, FaissNeighbors
-
-encoder, digits = DMZEncoder.load("encoder.safetensors"), np.load("digits.npy")
-
-
-def work():
-    codes = encoder.transform(digits)
-    rows = encoder.sample(2, n_steps=3, random_state=0)
-    distances = [index.set_params(n_jobs=n).kneighbors(codes > 0.5)[0] for n in (None, 2)]
-    return codes, rows, *distances
-
-
-index = FaissNeighbors(3).fit(encoder.transform(digits) > 0.5)
-expected = work()
-print("threads of the parent:", torch.get_num_threads())
-
-
-def check():
-    for one, other in zip(work(), expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-    print("threads of the child:", torch.get_num_threads(), flush=True)
-
-
-child = os.fork()
-if child == 0:
-    check()
-    os._exit(0)
-print("fork:", os.waitpid(child, 0)[1])
-process = multiprocessing.get_context("fork").Process(target=check)
-process.start()
-process.join()
-print("multiprocessing:", process.exitcode)
-for one, other in zip(work(), expected, strict=True):
-    np.testing.assert_array_equal(one, other)
-print("threads of the parent:", torch.get_num_threads())
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
-@pytest.mark.skipif(sys.platform == "darwin", reason="Apple's frameworks cannot be used after a fork")
-def test_forked_processes_do_not_wait_for_threads_that_are_not_there(encoder, digits, tmp_path):
-    encoder.save(tmp_path / "encoder.safetensors")
-    np.save(tmp_path / "digits.npy", digits)
-    done = subprocess.run(
-        [sys.executable, "-u", "-c", FORK],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "threads of the parent: 2",
-        "threads of the child: 1",
-        "fork: 0",
-        "threads of the child: 1",
-        "multiprocessing: 0",
-        "threads of the parent: 2",
-    ]
-
-
-def test_faiss_gets_one_thread_in_forked_processes_whatever_is_asked(monkeypatch):
-    with faiss_threads(2) as faiss:
-        assert faiss.omp_get_max_threads() == 2
-    monkeypatch.setitem(forking._STATE, "forked", True)
-    with faiss_threads(2) as faiss:
-        assert faiss.omp_get_max_threads() == 1

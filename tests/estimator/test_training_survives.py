@@ -13,11 +13,14 @@ import pytest
 import torch
 
 import dmzrep
+from dmzrep import DMZEncoder
 from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
+from dmzrep.networks._encoders import ConvEncoder
+from dmzrep.networks._linear_init import LinearStart
 from dmzrep.training._loop import Trainer
-from dmzrep.training.distributed import _processes as processes
+from dmzrep.training.init._linear import itq_rotation
 from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -76,14 +79,20 @@ def kill_at(monkeypatch, step):
 def test_a_run_that_goes_on_does_not_compute_its_start_again(digits, tmp_path, monkeypatch, random_state):
     params = TINY | {"max_iter": 2, "random_state": random_state, "checkpoint_dir": tmp_path}
     starts = []
-    for name in ("are_aligned", "set_invariant_start", "set_linear_start", "set_layout_start", "_some_rows"):
+    for name in (
+        "are_aligned",
+        "set_invariant_start",
+        "set_linear_start",
+        "set_layout_start",
+        "_initial_samples",
+    ):
         made = getattr(fitting, name)
         counted = lambda *args, made=made, name=name: starts.append(name) or made(*args)  # noqa: E731
         monkeypatch.setattr(fitting, name, counted)
     with monkeypatch.context() as context, pytest.raises(Killed):
         kill_at(context, 4)
         make_encoder(**params, checkpoint_every=1e-9).fit(digits[:128])
-    assert {"are_aligned", "set_invariant_start", "_some_rows"} <= set(starts)
+    assert {"are_aligned", "set_invariant_start", "_initial_samples"} <= set(starts)
     starts.clear()
     resumed = make_encoder(**params).fit(digits[:128])
     assert starts == []
@@ -314,27 +323,44 @@ def test_a_dataset_that_raises_in_transform_names_the_item(digits, encoder):
     assert caught.value.__notes__ == ["The dataset raised this for item 21."]
 
 
+def test_the_encoder_is_frozen_at_the_end_of_a_fit_and_never_in_a_chunk(digits, monkeypatch):
+    made, found = Trainer._is_frozen, []
+    monkeypatch.setattr(Trainer, "_is_frozen", lambda self, n: found.append(made(self, n)) or found[-1])
+    make_encoder(**TINY | {"max_iter": 4}).fit(digits[:128])
+    assert any(found) and not found[0]
+    found.clear()
+    encoder = make_encoder(**TINY)
+    for chunk in (digits[:128], digits[128:256]):
+        encoder.partial_fit(chunk)
+    assert found and not any(found)
+
+
 class Clock:
-    """Seconds that pass only when they are told to."""
+    """Seconds that pass only where a test says so."""
 
-    def __init__(self):
+    def __init__(self, monkeypatch):
         self.seconds = 100.0
+        monkeypatch.setattr(DMZEncoder, "_clock", self)
 
-    def perf_counter(self):
+    def __call__(self):
         return self.seconds
+
+    def slow(self, monkeypatch, owner, name, seconds):
+        """Let a method take some seconds, or so many for each sample of its first argument."""
+        made = getattr(owner, name)
+
+        def slowed(instance, *args, **options):
+            self.seconds += seconds(args[0]) if callable(seconds) else seconds
+            return made(instance, *args, **options)
+
+        monkeypatch.setattr(owner, name, slowed)
 
 
 def test_max_time_counts_the_seconds_before_a_stop(digits, tmp_path, monkeypatch):
-    clock, made = Clock(), Trainer.train_step
-
-    def one_second(self, *args):
-        clock.seconds += 1.0
-        return made(self, *args)
-
-    for module in (fitting, processes):
-        monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(Trainer, "train_step", one_second)
-    params = TINY | {"max_iter": 99, "max_time": 10.0, "checkpoint_dir": tmp_path, "checkpoint_every": 2.0}
+    clock = Clock(monkeypatch)
+    clock.slow(monkeypatch, Trainer, "train_step", 1.0)
+    params = TINY | {"max_iter": 99, "max_time": 10.0, "prior": "uniform", "validation_fraction": 0.0}
+    params |= {"checkpoint_dir": tmp_path, "checkpoint_every": 2.0}
     with monkeypatch.context() as context, pytest.raises(Killed):
         kill_at(context, 7)
         make_encoder(**params).fit(digits[:128])
@@ -343,3 +369,29 @@ def test_max_time_counts_the_seconds_before_a_stop(digits, tmp_path, monkeypatch
     resumed = make_encoder(**params).fit(digits[:128])
     assert resumed.stopped_ == "max_time"
     assert (resumed.history_["images"].iloc[-1], resumed.history_["seconds"].iloc[-1]) == (320, 10.0)
+
+
+@pytest.mark.parametrize("init", ["cca", "itq"])
+@pytest.mark.parametrize("seconds", [20.0, 200.0])
+def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
+    clock = Clock(monkeypatch)
+    clock.slow(monkeypatch, Trainer, "train_step", 0.5)
+    # All of it would take minutes: 1,000 images in the initialisation, statistics, validation and report.
+    clock.slow(monkeypatch, ConvEncoder, "forward", lambda x: 0.05 * len(x))
+    clock.slow(monkeypatch, LinearStart, "features", lambda x: 0.02 * len(x))
+    begun = clock.seconds
+    params = TINY | {"max_iter": 10_000, "max_time": seconds, "init": init}
+    encoder = make_encoder(**params).fit(digits[:1000])
+    assert encoder.stopped_ == "max_time"
+    # A batch more of each phase, at most.
+    assert 0.7 * seconds < clock.seconds - begun < 1.1 * seconds + 0.05 * (256 + 32 + 32)
+    assert len(encoder.code_report_) == 16 and encoder.prior_ is not None
+
+
+def test_iterations_of_the_initialisation_end_when_their_time_is_up(monkeypatch):
+    data = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
+    seconds, calls = iter(range(3, -100, -1)), []
+    svd = torch.linalg.svd
+    monkeypatch.setattr(torch.linalg, "svd", lambda x: calls.append(x) or svd(x))
+    itq_rotation(data, torch.Generator().manual_seed(0), time_left=lambda: next(seconds))
+    assert len(calls) == 3

@@ -39,14 +39,14 @@ def test_hooks_are_called_in_order_with_what_they_need():
 
 
 @pytest.mark.parametrize("stops", [(False, False), (True, False), (False, True)])
-def test_one_hook_is_enough_to_stop_and_all_are_told(stops):
+def test_one_hook_is_enough_to_stop_and_all_are_called(stops):
     log = []
     hooks = HookList([Recorder(name, log, stop) for name, stop in zip("ab", stops, strict=True)])
     assert hooks.epoch_end(None) is any(stops)
     assert log == [("a", "epoch_end"), ("b", "epoch_end")]
 
 
-def test_hooks_do_nothing_unless_told_to():
+def test_hooks_do_nothing_by_default():
     hooks = Hooks()
     assert hooks.epoch_end(None) is False
     assert hooks.fit_begin(None, 1) is hooks.epoch_begin(None) is None

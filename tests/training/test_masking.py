@@ -88,7 +88,7 @@ def test_the_denoiser_sees_prefixes_and_no_codes():
     np.testing.assert_allclose(counts / len(z), [0.25, 0.125, 0.125, 0.5], atol=0.03)
 
 
-def test_hidden_bits_tell_the_denoiser_nothing_and_get_no_gradient():
+def test_masked_bits_carry_no_information_and_get_no_gradient():
     torch.manual_seed(0)
     model = DiffusionAutoencoder(NETWORK)
     x0, t = torch.randn(4, 6), torch.full((4,), 9)

@@ -57,7 +57,7 @@ def test_parts_of_a_batch_give_its_gradients(batch, size):
 def test_when_memory_runs_out_parts_are_halved_and_the_step_is_the_same(batch):
     trainer, seen = make_trainer(), []
     trainer.model.denoiser.register_forward_hook(full_above(5, seen))
-    with pytest.warns(MemoryWarning, match="ran out for 8 rows.*with 4 at a time.*micro_batch_size=4"):
+    with pytest.warns(MemoryWarning, match="ran out for 8 samples.*with 4 at a time.*micro_batch_size=4"):
         loss, gradients = step(trainer, batch)
     assert seen == [16, 8, 4, 4, 4, 4]
     expected, gradients_of_parts = step(make_trainer(micro_batch_size=4), batch)
@@ -85,7 +85,7 @@ def test_what_the_parts_before_have_left_is_forgotten(batch):
     assert torch.equal(loss, expected) and all(torch.equal(gradients[name], right[name]) for name in right)
 
 
-def test_memory_that_does_not_hold_one_row_is_an_error(batch):
+def test_memory_that_does_not_hold_one_sample_is_an_error(batch):
     trainer = make_trainer(micro_batch_size=2)
     trainer.model.denoiser.register_forward_hook(full_above(0, []))
     with pytest.warns(MemoryWarning), pytest.raises(torch.OutOfMemoryError):

@@ -1,4 +1,4 @@
-"""Whether images share a frame, as centred faces do: then place tells, and codes should keep it."""
+"""Whether images are spatially aligned, as centred faces are: then codes should keep positions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dmzrep.training._augmentation import RandomAffine
 ALIGNMENT_SIDE, ALIGNMENT_IMAGES = 16, 4000
 #: Share of the variance that the principal subspace holds.
 EXPLAINED = 0.9
-#: Images are aligned where moved copies leave as many times more outside that subspace.
+#: Images are aligned where augmented views leave as many times more outside that subspace.
 ALIGNED_RATIO = 3.0
 
 
-def misfit_of_moved_copies(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
-    """Tell how much worse the principal subspace of images holds moved copies of them.
+def misfit_of_views(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
+    """Return how much worse the principal subspace of images explains augmented views of them.
 
     The subspace with 90 % of the variance of one half of the images is measured on the other half: the
-    mean squared distance from it of moved copies, divided by that of the images as they are. It is near
-    1 where images show things anywhere (photographs), and large where all share a frame.
+    mean squared distance from it of augmented views, divided by that of the images as they are. It is near
+    1 where objects may be anywhere (photographs), and large where all images are spatially aligned.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ def misfit_of_moved_copies(x: Tensor, view: RandomAffine, generator: torch.Gener
     Examples
     --------
     >>> import torch
-    >>> from dmzrep.training.init._alignment import misfit_of_moved_copies
+    >>> from dmzrep.training.init._alignment import misfit_of_views
     >>> from dmzrep.training._augmentation import RandomAffine
     >>> noise = torch.randn(100, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    >>> ratio = misfit_of_moved_copies(noise, RandomAffine(), torch.Generator().manual_seed(0))
+    >>> ratio = misfit_of_views(noise, RandomAffine(), torch.Generator().manual_seed(0))
     >>> 0.3 < ratio < 1.5
     True
     """
@@ -62,11 +62,11 @@ def misfit_of_moved_copies(x: Tensor, view: RandomAffine, generator: torch.Gener
 
 
 def are_aligned(x: Tensor, view: RandomAffine, generator: torch.Generator) -> bool:
-    """Tell whether moved copies of the images are unlike the images; see `misfit_of_moved_copies`."""
-    return misfit_of_moved_copies(x, view, generator) >= ALIGNED_RATIO
+    """Whether images are spatially aligned; see `misfit_of_views`."""
+    return misfit_of_views(x, view, generator) >= ALIGNED_RATIO
 
 
 def _averaged(x: Tensor) -> Tensor:
-    """Average images to at most 16 pixels a side, as rows."""
+    """Average images to at most 16 pixels per side, flattened."""
     factor = math.ceil(max(x.shape[2:]) / ALIGNMENT_SIDE)
     return (F.avg_pool2d(x, factor, ceil_mode=True) if factor > 1 else x).flatten(1)

@@ -1,9 +1,10 @@
-"""A data-dependent start of the encoder: PCA or ITQ, of values or of contrast."""
+"""Data-dependent initialisation of the encoder: PCA or ITQ, of values or of contrast."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from sklearn.utils.extmath import randomized_svd
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from dmzrep.networks._linear_init import LinearStart
 
-#: Mean absolute logit after the start: bits that are mostly sure, yet free to move.
+#: Mean absolute initial logit: most bits are certain, yet free to change.
 MEAN_LOGIT = 3.0
 #: Features up to which principal directions are computed exactly; beyond, by randomised SVD.
 EXACT_FEATURES = 1024
@@ -40,8 +41,13 @@ def principal_directions(features: Tensor, n_directions: int, generator: torch.G
     return directions
 
 
-def itq_rotation(projected: Tensor, generator: torch.Generator, n_iterations: int = 50) -> Tensor:
-    """Rotation of PCA projections that brings them closest to their signs.
+def itq_rotation(
+    projected: Tensor,
+    generator: torch.Generator,
+    n_iterations: int = 50,
+    time_left: Callable[[], float] = lambda: math.inf,
+) -> Tensor:
+    """Rotation of PCA projections that brings them closest to their signs, iterated while time is left.
 
     References
     ----------
@@ -51,13 +57,20 @@ def itq_rotation(projected: Tensor, generator: torch.Generator, n_iterations: in
     size = projected.shape[1]
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
     for _ in range(n_iterations):
+        if time_left() <= 0:
+            break
         signs = torch.sign(projected @ rotation)
         left, _, right = torch.linalg.svd(projected.T @ signs)
         rotation = left @ right
     return rotation
 
 
-def staged_rotation(projected: Tensor, stages: Sequence[int], generator: torch.Generator) -> Tensor:
+def staged_rotation(
+    projected: Tensor,
+    stages: Sequence[int],
+    generator: torch.Generator,
+    time_left: Callable[[], float] = lambda: math.inf,
+) -> Tensor:
     """Rotation by ITQ within each stage of an ordered code, so that every prefix keeps its directions.
 
     Parameters
@@ -68,9 +81,12 @@ def staged_rotation(projected: Tensor, stages: Sequence[int], generator: torch.G
         Ascending lengths of prefixes, the last latent_dim; a single one rotates all bits together.
     generator : torch.Generator
         A CPU generator.
+    time_left : callable
+        Returns the seconds that are left; iterations end when there are none.
     """
     blocks = [
-        itq_rotation(projected[:, begin:end], generator) for begin, end in itertools.pairwise([0, *stages])
+        itq_rotation(projected[:, begin:end], generator, time_left=time_left)
+        for begin, end in itertools.pairwise([0, *stages])
     ]
     return torch.block_diag(*blocks)
 
@@ -82,6 +98,7 @@ def set_linear_start(
     kind: str,
     generator: torch.Generator,
     stages: Sequence[int] | None = None,
+    time_left: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Set the encoder's linear branch from data.
 
@@ -97,20 +114,24 @@ def set_linear_start(
         A CPU generator.
     stages : sequence of int, optional
         Lengths of the prefixes of an ordered code; see `staged_rotation`.
+    time_left : callable
+        See `staged_rotation`.
     """
     features = start.features(x).cpu().float()
     directions = principal_directions(features, start.linear.out_features, generator)
     centre = features.double().mean(dim=0)
     projected = (features.double() - centre) @ directions.T
     if kind == "itq":
-        directions = staged_rotation(projected, stages or [len(directions)], generator).T @ directions
+        directions = (
+            staged_rotation(projected, stages or [len(directions)], generator, time_left).T @ directions
+        )
         projected = (features.double() - centre) @ directions.T
     set_linear_map(start, directions, centre, projected)
 
 
 @torch.no_grad()
 def set_layout_start(start: LinearStart, x: Tensor, generator: torch.Generator) -> None:
-    """Set the linear branch to the principal components of the contrast of images that share a frame.
+    """Set the linear branch to the principal components of the contrast of spatially aligned images.
 
     Parameters
     ----------
@@ -135,11 +156,11 @@ def set_linear_map(start: LinearStart, directions: Tensor, centre: Tensor, proje
     start : LinearStart
         The branch.
     directions : Tensor of shape (latent_dim, n_features)
-        One direction a bit.
+        One direction per bit.
     centre : Tensor of shape (n_features,)
         Features whose logits are zero.
     projected : Tensor of shape (n, latent_dim)
-        Projections of some rows.
+        Projections of some samples.
     """
     scale = MEAN_LOGIT / projected.abs().mean(dim=0).clamp(min=1e-12)
     weight = directions * scale[:, None]

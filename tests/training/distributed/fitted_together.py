@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from sklearn.model_selection import GridSearchCV
+from torch import distributed as dist
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
@@ -39,8 +41,10 @@ CASES: dict[str, dict[str, Any]] = {
         "kl_free_bits": 0.3,
         "mmd_weight": 0.1,
         "timestep_sampling": "loss_second_moment",
+        "micro_batch_size": 3,
+        "learn_variance": True,
+        "objective": "epsilon",
     },
-    "micro-batches": {"micro_batch_size": 3, "learn_variance": True, "objective": "epsilon"},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 30, "learning_rate": 0.02},
 }
 TINY = {
@@ -54,6 +58,8 @@ TINY = {
     "device": "cpu",
     "random_state": 0,
 }
+#: By the tests in one process, and here in several.
+TOGETHER = TINY | {"distributed": True}
 
 
 def images() -> np.ndarray:
@@ -72,17 +78,17 @@ def ends_with(encoder: DMZEncoder, X: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def fit_by_and_by(X: np.ndarray) -> DMZEncoder:
+def fit_by_and_by(X: np.ndarray, params: dict[str, Any]) -> DMZEncoder:
     """Two chunks, and a fit that goes on from them."""
-    encoder = make_encoder(**TINY)
+    encoder = make_encoder(**params)
     for part in np.array_split(X, 2):
         encoder.partial_fit(part)
     return encoder.set_params(warm_start=True, max_iter=1).fit(X)
 
 
-def grid_search(X: np.ndarray) -> list[float]:
+def grid_search(X: np.ndarray, params: dict[str, Any]) -> list[float]:
     """Scores of a grid search, one fit after the other."""
-    search = GridSearchCV(make_encoder(**TINY), {"latent_dim": [8, 16]}, cv=2, refit=False)
+    search = GridSearchCV(make_encoder(**params), {"latent_dim": [8, 16]}, cv=2, refit=False)
     return search.fit(X).cv_results_["mean_test_score"].tolist()
 
 
@@ -90,13 +96,13 @@ def fit_watched(X: np.ndarray, **params: Any) -> tuple[DMZEncoder, list[list[str
     """Fit; give what `ends_with` gives, and the images of each step, by their content."""
     made, seen = Trainer.train_step, []
 
-    def train_step(self, x0, n_rows):
-        seen.append([row.numpy().tobytes().hex() for row in x0])
-        return made(self, x0, n_rows)
+    def train_step(self, x0, n_samples):
+        seen.append([sample.numpy().tobytes().hex() for sample in x0])
+        return made(self, x0, n_samples)
 
     Trainer.train_step = train_step
     try:
-        return make_encoder(**TINY | params).fit(X), seen
+        return make_encoder(**TOGETHER | params).fit(X), seen
     finally:
         Trainer.train_step = made
 
@@ -105,15 +111,15 @@ def interrupted(X: np.ndarray, rank: int) -> DMZEncoder:
     """Fit, and press Ctrl-C in the last process in the midst of the seventh step."""
     made, steps = Trainer.train_step, []
 
-    def train_step(self, x0, n_rows):
+    def train_step(self, x0, n_samples):
         steps.append(len(x0))
         if len(steps) == 7 and rank == 1:
             os.kill(os.getpid(), signal.SIGINT)
-        return made(self, x0, n_rows)
+        return made(self, x0, n_samples)
 
     Trainer.train_step = train_step
     try:
-        return make_encoder(**TINY | {"max_iter": 500}).fit(X)
+        return make_encoder(**TOGETHER | {"max_iter": 500}).fit(X)
     finally:
         Trainer.train_step = made
 
@@ -121,7 +127,7 @@ def interrupted(X: np.ndarray, rank: int) -> DMZEncoder:
 def refused(X: np.ndarray, **params: Any) -> str:
     """Message of the error of a fit that should fail."""
     try:
-        make_encoder(**TINY | params).fit(X)
+        make_encoder(**TOGETHER | params).fit(X)
     except ValueError as error:
         return str(error)
     return "no error"
@@ -164,7 +170,7 @@ class Damaged:
 def failure(X: Any) -> str:
     """What a fit of many epochs fails with."""
     try:
-        make_encoder(**TINY | {"max_iter": 1000}).fit(X)
+        make_encoder(**TOGETHER | {"max_iter": 1000}).fit(X)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "no error"
@@ -177,32 +183,57 @@ def main(folder: Path) -> None:
     def write(name: str, encoder: DMZEncoder) -> None:
         np.savez(folder / f"{name} {rank}.npz", **ends_with(encoder, X))
 
+    def dump(name: str, value: Any) -> None:
+        (folder / f"{name} {rank}.json").write_text(json.dumps(value))
+
+    # A fit that does not ask for the other processes trains alone, in one of them too.
+    if rank == 1:
+        write("alone", make_encoder(**TINY).fit(X))
+    environment = dict(os.environ)
     for name, params in CASES.items():
-        write(name, make_encoder(**TINY | params).fit(X))
+        write(name, make_encoder(**TOGETHER | params).fit(X))
+    dump("left", [dist.is_initialized(), dict(os.environ) == environment])
     _, seen = fit_watched(X, validation_fraction=0.0)
-    (folder / f"rows {rank}.json").write_text(json.dumps(seen))
-    write("by and by", fit_by_and_by(X))
-    (folder / f"scores {rank}.json").write_text(json.dumps(grid_search(X)))
-    write("no seed", make_encoder(**TINY | {"random_state": None}).fit(X))
-    write("time", make_encoder(**TINY | {"max_iter": 10_000, "max_time": 1.0}).fit(X))
+    dump("samples", seen)
+    write("by and by", fit_by_and_by(X, TOGETHER))
+    dump("scores", grid_search(X, TOGETHER))
+    dump("in worker", in_worker(X))
+    write("no seed", make_encoder(**TOGETHER | {"random_state": None}).fit(X))
+    write("time", make_encoder(**TOGETHER | {"max_iter": 10_000, "max_time": 1.0}).fit(X))
     write("interrupted", interrupted(X, rank))
     # A folder of its own for each process, as on machines that share no disk; only the first is used.
     ended = {"checkpoint_dir": folder / f"checkpoints {rank}", "checkpoint_every": 1e-9}
-    write("resumed", make_encoder(**TINY | ended | {"max_iter": 5}).fit(X))
+    write("resumed", make_encoder(**TOGETHER | ended | {"max_iter": 5}).fit(X))
     messages = {
         "epochs": refused(X, max_iter=2 + rank),
         "checkpoints": refused(X, checkpoint_dir=None if rank else folder / "another"),
-        "rows": refused(X[:8], validation_fraction=0.9),
-        "folder": refused(X, checkpoint_dir=folder / "rows 0.json"),
+        "too few": refused(X[:8], validation_fraction=0.9),
+        "folder": refused(X, checkpoint_dir=folder / "samples 0.json"),
         "data": refused(X[rank:]),
         "parameters": refused(X, temperature=1.0 + rank),
         "batch size": refused(X, batch_size=15),
     }
-    (folder / f"messages {rank}.json").write_text(json.dumps(messages))
-    write("own backbone", make_encoder(**TINY | {"backbone": Uneven(), "width": "auto"}).fit(X))
-    # Last, for the processes part.
-    told = [failure(Damaged(X, at=500 if rank else None)), failure(X)]
-    (folder / f"parted {rank}.json").write_text(json.dumps(told))
+    dump("messages", messages)
+    write("custom", make_encoder(**TOGETHER | {"backbone": Uneven(), "width": "auto"}).fit(X))
+    dump("failed", [failure(Damaged(X, at=250 if rank else None)), dist.is_initialized()])
+    # A group that the script has made is used, and survives an error.
+    dist.init_process_group("gloo")
+    group = dist.group.WORLD
+    failed = failure(Damaged(X, at=250 if rank else None))
+    write("own group", make_encoder(**TOGETHER).fit(X))
+    total = torch.ones(1)
+    dist.all_reduce(total)
+    dump("own group", [failed, dist.group.WORLD is group, total.item()])
+    dist.destroy_process_group()
+
+
+def in_worker(X: np.ndarray) -> str:
+    """Message of the error of a fit in a worker of this process."""
+    try:
+        Parallel(2)(delayed(make_encoder(**TOGETHER).fit)(X) for _ in range(2))
+    except ValueError as error:
+        return str(error)
+    return "no error"
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ def test_projections_of_the_views_have_unit_variance():
     torch.testing.assert_close(both.var(dim=0), torch.ones(4), atol=0.05, rtol=0)
 
 
-@pytest.mark.parametrize("n_rows", [5, 30])
-def test_fewer_rows_than_features_still_give_finite_directions(n_rows):
-    first, second = torch.randn(n_rows, 40), torch.randn(n_rows, 40)
+@pytest.mark.parametrize("n_samples", [5, 30])
+def test_fewer_samples_than_features_still_give_finite_directions(n_samples):
+    first, second = torch.randn(n_samples, 40), torch.randn(n_samples, 40)
     directions = common_directions(first - first.mean(0), second - second.mean(0), 10)
     assert directions.shape == (40, 10) and torch.isfinite(directions).all()
 
@@ -65,7 +65,7 @@ def agreement(start, images):
     return (first == second).double().mean().item()
 
 
-def test_first_codes_of_moved_copies_agree_more_than_those_of_itq(images):
+def test_initial_codes_of_augmented_views_agree_more_than_those_of_itq(images):
     views, itq = LinearStart((3, 32, 32), 16, "responses", n_filters=32), LinearStart((3, 32, 32), 16)
     set_invariant_start(views, images[:2000], VIEW, generator())
     set_linear_start(itq, images[:2000], "itq", generator())
@@ -75,7 +75,7 @@ def test_first_codes_of_moved_copies_agree_more_than_those_of_itq(images):
     assert ((logits > 0).double().mean(dim=0) - 0.5).abs().max() < 0.35
 
 
-def test_the_first_bits_of_an_ordered_start_agree_most_between_moved_copies(images):
+def test_the_first_bits_of_an_ordered_initialisation_agree_most_between_views(images):
     start = LinearStart((3, 32, 32), 16, "responses", n_filters=32)
     set_invariant_start(start, images[:2000], VIEW, generator(), stages=[4, 16])
     first, second = (start(VIEW(images[2000:], generator(seed))).detach() for seed in (1, 2))

@@ -1,0 +1,58 @@
+"""The optimiser: which parameters decay, and how the learning rate goes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from dmzrep.networks._model import DiffusionAutoencoder
+from dmzrep.training._config import TrainingConfig
+
+
+def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
+    """Split parameters by network and kind: matrices and kernels decay, biases and normalisation do not.
+
+    A group's "rate" is its learning rate as a share of the denoiser's.
+    """
+    groups = []
+    for network, rate in ((model.denoiser, 1.0), (model.encoder, encoder_rate)):
+        parameters = list(network.parameters())
+        for decayed in (True, False):
+            chosen = [p for p in parameters if (p.dim() > 1) == decayed]
+            decay = weight_decay if decayed else 0.0
+            groups.append({"params": chosen, "weight_decay": decay, "rate": rate})
+    return groups
+
+
+def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW on the parameters of a model."""
+    return torch.optim.AdamW(
+        parameter_groups(model, config.options.weight_decay, config.encoder_rate),
+        lr=config.learning_rate,
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+
+
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int, progress: float
+) -> None:
+    """Set the rates of a step, counted from 0: linear warm-up, then cosine decay over the run."""
+    final = config.options.final_learning_rate
+    decayed = final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    share = min(1.0, (step + 1) / max(1, config.options.warmup_steps)) * decayed
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * group["rate"] * share
+
+
+def align_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the optimiser's moments out as their weights are.
+
+    The fused optimiser walks memory, not indices: moments in another memory format than their
+    weight would silently be applied to the wrong elements.
+    """
+    for weight, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if value.shape == weight.shape and value.stride() != weight.stride():
+                slots[name] = torch.empty_like(weight).copy_(value)
