@@ -71,7 +71,7 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Arithmetics that are compared on a device."""
+    """Arithmetic that are compared on a device."""
     return list(TOLERANCES) if device.type == "cuda" else ["float32", "bf16"]
 
 
