@@ -167,9 +167,10 @@ def transfer_section() -> str:
         "## Domain transfer\n\n"
         "Test images of one domain; the code that is predicted for each is looked up among those of all test "
         f"images of the other ({n_test}) by Hamming distance. Seconds: training "
-        "of each domain's encoder, on its images alone. Every pair's rank is kept in "
-        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n{pictures}\n"
-        f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`.\n"
+        "of each domain's encoder, on its images alone.\n\n"
+        f"{table(header, lines)}\n{pictures}\n"
+        f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`, which also writes the "
+        "rank of every pair to `benchmarks/results/domain_transfer_ranks/`.\n"
     )
 
 
