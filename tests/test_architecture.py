@@ -14,7 +14,7 @@ PACKAGE = Path(dmzrep.__file__).parent
 
 #: The packages by layer, the lowest first. A module imports lower layers and its own package only.
 LAYERS = [
-    {"_base", "errors", "forking", "version"},
+    {"_base", "errors", "version"},
     {"codes", "data", "diffusion", "files", "networks", "priors"},
     {"datasets", "inference", "training"},
     {"estimator"},
@@ -62,9 +62,14 @@ def test_every_layer_names_packages_that_exist():
 
 def test_internal_modules_begin_with_an_underscore():
     public = {"__init__.py", "version.py"}
-    assert [path for path in FILES if not (path.name.startswith("_") or path.name in public)] == [
-        PACKAGE / "forking.py"
-    ]
+    assert [path for path in FILES if not (path.name.startswith("_") or path.name in public)] == []
+
+
+def test_the_documentation_shows_the_layers():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    table = page.partition("<!-- layers -->")[2].partition("<!-- /layers -->")[0]
+    documented = [set(re.findall(r"`(\w+)`", line)) for line in table.splitlines() if "`" in line]
+    assert documented == LAYERS[::-1]
 
 
 #: Packages that are imported when something needs them.
