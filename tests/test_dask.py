@@ -73,9 +73,7 @@ def test_codes_of_chunks_equal_those_of_the_whole_array(output, size, client, en
     np.testing.assert_array_equal(found, expected)
 
 
-def test_an_encoder_survives_the_transfer_to_a_worker_and_back(
-    client, encoder, vector_encoder, digits, vectors
-):
+def test_an_encoder_is_unchanged_by_a_worker(client, encoder, vector_encoder, digits, vectors):
     for sent, X in ((encoder, digits), (vector_encoder, vectors)):
         received = client.submit(copy.copy, sent).result(timeout=TIMEOUT)
         np.testing.assert_array_equal(received.transform(X), sent.transform(X))
