@@ -1,4 +1,4 @@
-"""A diffusion model that is told the cluster of an image: could k-means labels do as well as learned bits?"""
+"""A diffusion model of images and their cluster: could k-means labels do as well as learned bits?"""
 
 from __future__ import annotations
 

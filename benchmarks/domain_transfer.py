@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--codes", nargs="+", default=[ENCODER], help="an encoder's name, or rivals'")
     parser.add_argument("--only", nargs="+", choices=[*CHOICES, NEAREST], default=["default", NEAREST])
     parser.add_argument("--seconds", type=float, default=600.0, help="training of each encoder")
-    parser.add_argument("--side", type=int, default=32, help="pixels a side")
+    parser.add_argument("--side", type=int, default=32, help="pixels per side")
     parser.add_argument("--latent-dim", type=int, default=128)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")

@@ -70,7 +70,7 @@ def training_speed(
     *,
     autotuned: bool = False,
 ) -> dict[str, Any]:
-    """Images a second of the whole training step, its memory, and its share of the matrix product's rate.
+    """Images per second of the whole training step, its memory, and its share of the matrix product's rate.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _rate(step: Callable[[], Any], batch_size: int, device: torch.device, second
 
 
 def use_speed(name: str, device: torch.device, scale: Scale) -> dict[str, Any]:
-    """Images a second of `transform`, and of `sample` at numbers of steps, of a hardly trained model."""
+    """Images per second of `transform`, and of `sample` at numbers of steps, of a hardly trained model."""
     free_memory(device)
     encoder = contender(name, scale, scale.batch_sizes[0], device, False)
     encoder.set_params(max_iter=1, validation_fraction=0.0, prior="uniform")

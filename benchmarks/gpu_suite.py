@@ -6,7 +6,7 @@ Parts, in order; each appends a row to `DIR/gpu_suite.jsonl` as it ends:
 
 machine      the device, versions, and the measured rate of matrix products
 correctness  logits, outputs of the denoiser and the losses of a short training against the CPU in float32
-speed        training images a second of the paper's CIFAR-10 recipe with our network and with the authors'
+speed        training images per second of the paper's CIFAR-10 recipe with our network and with the authors'
              network type (equal channels, depth and attention), and of our defaults; share of the measured
              bf16 rate; batches of 128 and 512; cuDNN tuned
 use          images encoded and drawn a second

@@ -108,7 +108,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder that holds avatars64.npz")
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of the encoder")
     parser.add_argument("--images", choices=("posed", "aligned"), default="posed")
-    parser.add_argument("--side", type=int, default=32, help="pixels a side")
+    parser.add_argument("--side", type=int, default=32, help="pixels per side")
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")

@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--images", nargs="+", choices=("mnist", "posed", "aligned"), default=["mnist", "posed"]
     )
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of the encoder")
-    parser.add_argument("--side", type=int, default=32, help="pixels a side of the avatars")
+    parser.add_argument("--side", type=int, default=32, help="pixels per side of the avatars")
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")

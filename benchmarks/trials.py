@@ -184,8 +184,8 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "timesteps about the middle": partial(LogitNormalTimesteps, mean=0.0),
     "timesteps past the middle": partial(LogitNormalTimesteps, mean=0.75),
     "uniform timesteps at the end": UniformEnd,
-    "two timesteps an encoding": SeveralTimesteps,
-    "four timesteps an encoding": partial(SeveralTimesteps, n=4),
+    "two timesteps per encoding": SeveralTimesteps,
+    "four timesteps per encoding": partial(SeveralTimesteps, n=4),
     "min-SNR weights": MinSNR,
     # The code.
     "temperature falls from 4 to 1": FallingTemperature,
@@ -195,6 +195,6 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "weaker views": partial(ScaledViews, factor=0.5),
     "stronger views": partial(ScaledViews, factor=1.5),
     "the denoiser sees the moved image too": MovedImages,
-    "encoder rests from the middle": partial(EncoderRest, share=0.5),
-    "encoder never rests": partial(EncoderRest, share=0.0),
+    "encoder frozen from the middle": partial(EncoderRest, share=0.5),
+    "encoder never frozen": partial(EncoderRest, share=0.0),
 }

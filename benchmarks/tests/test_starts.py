@@ -24,7 +24,7 @@ def test_rows_make_the_page(monkeypatch, tmp_path):
     monkeypatch.setattr(starts.results.append, "__defaults__", (tmp_path,))
     starts.main(["--data", str(tmp_path)])
     rows = results.read("starts", tmp_path)
-    assert [row["what"] for row in rows] == ["misfit of moved copies"] * 3 + ["start"] * 6
+    assert [row["what"] for row in rows] == ["misfit of augmented views"] * 3 + ["start"] * 6
     assert all(0.0 <= row["auroc_bits"] <= 1.0 for row in rows[3:]) and 0.3 < rows[0]["ratio"] < 3.0
     monkeypatch.setattr(report_choices, "read", lambda name: rows)
     page = report_choices.starts_section()

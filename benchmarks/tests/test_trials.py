@@ -76,7 +76,7 @@ def test_with_the_usual_trainer_a_trial_is_the_default(images, by_default):
 # -- timesteps -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, n", [("two timesteps an encoding", 2), ("four timesteps an encoding", 4)])
+@pytest.mark.parametrize("name, n", [("two timesteps per encoding", 2), ("four timesteps per encoding", 4)])
 def test_an_image_is_encoded_once_and_denoised_n_times(make, batch, name, n):
     trainer, seen = make(name), {}
     for network in ("encoder", "denoiser"):
@@ -133,8 +133,8 @@ def test_the_denoiser_sees_the_image_that_the_encoder_sees(make, batch, monkeypa
 
 def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
     for name, rests in (
-        ("encoder rests from the middle", [False, False, True, True, True]),
-        ("encoder never rests", [False] * 5),
+        ("encoder frozen from the middle", [False, False, True, True, True]),
+        ("encoder never frozen", [False] * 5),
     ):
         trainer, found, moves = make(name), [], []
         for progress in (0.0, 0.4, 0.6, 0.9, 1.0):
