@@ -185,7 +185,8 @@ def perturbation_section() -> str:
         "## Input perturbation and deterministic samplers\n\n"
         f"MNIST, {one['seconds']:g} seconds of training; Fréchet distance of {one['images']:,} reconstructed "
         "test images in 64 principal components (not comparable with the distances above), and the mean "
-        f"squared error with {steps[-1]} steps.{clock([r | {'seconds_asked': r['seconds']} for r in rows])}\n\n"
+        f"squared error with {steps[-1]} steps."
+        f"{clock([r | {'seconds_asked': r['seconds']} for r in rows])}\n\n"
         f"{table([*header, f'MSE, {steps[-1]} steps'], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.input_perturbation --data DATA`.\n"
     )
