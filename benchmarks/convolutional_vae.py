@@ -173,7 +173,7 @@ class ConvolutionalVAE:
         return np.concatenate([self.model.encode(x)[0].cpu().numpy() for x in parts])
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats", "bits"}."""
+        """Return {"floats", "bits"}."""
         floats = self.floats(X)
         return {"floats": floats, "bits": signs(floats - self.medians)}
 

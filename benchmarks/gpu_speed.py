@@ -25,7 +25,7 @@ CONTENDERS = ("ours, the paper's recipe", "authors' network type, the paper's re
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what earlier parts held, compiled code included."""
+    """Release what earlier parts held, compiled code included."""
     if "torch._dynamo" in sys.modules:
         torch.compiler.reset()
     gc.collect()

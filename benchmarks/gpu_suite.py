@@ -15,7 +15,7 @@ codes        probe accuracy or AUROC of logits, probabilities and bits; reconstr
 samples      Frechet distance to test images, under a classifier's features, against denoising steps
 speed        the same with compiled networks, where there is time left
 
-Rows that are there already are not measured again, parts for which there is no time left are skipped,
+Rows that exist already are not measured again, parts for which there is no time left are skipped,
 and a part that fails says so in its row and does not end the run. Figures are drawn at the end. Models are
 kept in `DIR/models`. Without `--data`, or without a set's file there, its training is skipped. diffusers,
 for the authors' network type, Pillow, for CIFAR-10, and matplotlib are used where they are installed.

@@ -4,7 +4,7 @@
 
 Trains a 64-bit DMZEncoder on the 20,000 train faces at 32 px, fits the rivals on the same faces, and
 scores linear probes of every representation. One row is appended for each representation and protocol;
-rows that are there already are skipped, so that a run that was cut short goes on.
+rows that exist already are skipped, so that an interrupted run resumes.
 
 "dmz" and "infodiffusion" fold rows that trained the encoder; in "holdout" and "diti" the encoder never
 saw the test faces. "diti" chooses its epoch on the last 2,000 train faces. Raw pixels, 3,072 columns,

@@ -146,7 +146,7 @@ def choices_section(rows: Rows) -> str:
 
 
 def starts_section() -> str:
-    """Whether images are spatially aligned, and starts for those that do."""
+    """Whether images are spatially aligned, and initialisations for those that are."""
     rows = read("starts")
     misfits = groups_of([row for row in rows if row["what"] != "start"], "set", "images")
     starts = groups_of([row for row in rows if row["what"] == "start"], "features", "map")

@@ -15,7 +15,7 @@ FIGURE = Path(__file__).parent.parent / "docs" / "images" / "bits_per_dim.png"
 
 
 def priors_section() -> str:
-    """How well priors fit codes of images that they have not seen."""
+    """How well priors fit codes of unseen images."""
     rows = read("priors")
     lines = [
         [

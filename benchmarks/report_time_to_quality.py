@@ -1,4 +1,4 @@
-"""Sections of the results page on quality after a time of training, test images."""
+"""Sections of the results page on quality after a given time of training, test images."""
 
 from __future__ import annotations
 

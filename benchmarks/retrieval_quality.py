@@ -7,7 +7,7 @@ the rivals are fitted to it. Test images are looked up among the train images' c
 mAP@100 of the class; avatars by how often the 100 nearest faces agree with the query in each of 47
 attributes and 14 factors. "above chance" is 0 for random faces and 1 for equal ones, averaged over
 attributes, so that rare attributes count as much as common ones. One row is appended for each
-contender and kind of search; rows that are there already are skipped.
+contender and kind of search; rows that exist already are skipped.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class FaissLSH:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"bits"}."""
+        """Return {"bits"}."""
         return {"bits": np.unpackbits(self.index.sa_encode(flat(X)), axis=1)[:, : self.n_bits]}
 
 
@@ -81,7 +81,7 @@ def measure(data: ImageData, train: np.ndarray, test: np.ndarray, metric: str) -
 
 
 def load(images: str, parsed: argparse.Namespace) -> ImageData:
-    """Images of one kind, fewer of them where that is asked for."""
+    """Images of one kind, fewer of them where that is requested."""
     if images == "mnist":
         data = load_mnist(parsed.data)
     else:
@@ -93,7 +93,7 @@ def load(images: str, parsed: argparse.Namespace) -> ImageData:
 
 
 def train_encoder(data: ImageData, parsed: argparse.Namespace) -> tuple[DMZEncoder, float]:
-    """Give a trained encoder with logits as output, and the seconds that training took."""
+    """Return a trained encoder with logits as output, and the seconds that training took."""
     if parsed.encoder:
         encoder = DMZEncoder.load(parsed.encoder)
         return encoder.set_params(output="logits"), float(encoder.history_["seconds"].iloc[-1])

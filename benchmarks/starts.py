@@ -83,7 +83,7 @@ def measure_starts(folder: str) -> None:
 
 
 def measure_alignment(folder: str) -> None:
-    """Tell how much worse augmented views lie, for every set of images."""
+    """Measure how much farther augmented views lie from the subspace, for every set of images."""
     for name, chosen in SETS.items():
         images = chosen.load(folder).train
         for n in (10_000, 1_000, 200):

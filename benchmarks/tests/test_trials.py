@@ -124,15 +124,15 @@ def test_the_denoiser_sees_the_image_that_the_encoder_sees(make, batch, monkeypa
         return losses(self, network, x0, *others)
 
     monkeypatch.setattr(Objective, "losses", watched)
-    for trainer, same in ((make(Trainer), False), (make("the denoiser sees the moved image too"), True)):
+    for trainer, same in ((make(Trainer), False), (make("the denoiser sees the augmented image too"), True)):
         trainer.model.encoder.register_forward_pre_hook(lambda _, given: seen.update(encoder=given[0]))
         trainer.train_step(batch, 96)
         assert torch.equal(seen["encoder"], seen["denoiser"]) is same
         assert not torch.equal(seen["encoder"], batch)
 
 
-def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
-    for name, rests in (
+def test_the_encoder_is_frozen_from_the_middle_or_never(make, batch, monkeypatch):
+    for name, frozen in (
         ("encoder frozen from the middle", [False, False, True, True, True]),
         ("encoder never frozen", [False] * 5),
     ):
@@ -141,4 +141,4 @@ def test_the_encoder_rests_from_the_middle_or_never(make, batch, monkeypatch):
             monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
             found.append(trainer._encoder_rests(96))
             moves.append(trainer._logits(batch, 96).requires_grad)
-        assert found == rests and moves == [not rest for rest in rests]
+        assert found == frozen and moves == [not value for value in frozen]
