@@ -31,6 +31,7 @@ from benchmarks.limits import add_limits, check_limits, limited_threads, limits_
 from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
 from dmzrep.estimator._fit import build_trainer
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.training import Checkpoints, TrainingData
 
 RESULTS = "checkpoint_cost"
@@ -48,7 +49,7 @@ def make_encoder(size: str, **params: Any) -> DMZEncoder:
     """An encoder whose networks are those of a size."""
     recipe = SIZES[size][1]
     params = {"init": "random", "prior": "uniform", "random_state": 0, "device": "cpu"} | params
-    return DMZEncoder(**params) if recipe is None else DMZEncoder.paper(recipe, **params)
+    return (DMZEncoder() if recipe is None else DMZEncoder.paper(recipe)).set_params(**nested_names(params))
 
 
 def make_images(size: str, n_rows: int) -> np.ndarray:

@@ -22,11 +22,11 @@ from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep._base._device import autocast
 from dmzrep._base._random import draw_seed, image_seeds
-from dmzrep.diffusion._grids import timestep_grid
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.estimator._fit import build_trainer, train
 from dmzrep.estimator._inputs import check_rows
-from dmzrep.inference import TrainedModel, decode, encode
+from dmzrep.estimator._parameters import nested_names
+from dmzrep.inference import Sampling, encode
 from dmzrep.training import VALIDATION_ROWS, Trainer, TrainingData
 from dmzrep.training.init._linear import MEAN_LOGIT
 
@@ -42,7 +42,7 @@ class BinaryCode:
     def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
         # Nothing is drawn from the prior here, and choosing one takes a while.
         chosen = {"prior": "uniform", **params, "output": "logits", "random_state": seed}
-        self.encoder = DMZEncoder(latent_dim, **chosen)
+        self.encoder = DMZEncoder(latent_dim).set_params(**nested_names(chosen))
 
     def fit(self, X: np.ndarray) -> Self:
         """Train."""
@@ -138,13 +138,14 @@ class RealValuedCode:
 
     def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
         chosen = {"normalize_logits": False, **params}
-        self.encoder = DMZEncoder(latent_dim, random_state=seed, prior="uniform", **chosen)
+        self.encoder = DMZEncoder(latent_dim, random_state=seed, prior="uniform")
+        self.encoder.set_params(**nested_names(chosen))
 
     def fit(self, X: np.ndarray) -> Self:
         """Train, and learn the medians."""
         ours = fit_with(RealValuedTrainer, self.encoder, X)
         self.history_ = ours.history_
-        self.model = TrainedModel(ours.model_, ours.objective_, ours.data_format_, ours.device_)
+        self.model = ours.decoder_
         self.medians = np.median(self.floats(X), axis=0)
         return self
 
@@ -160,8 +161,7 @@ class RealValuedCode:
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """Decode the real-valued codes from random noise."""
         codes = (1.0 + self.floats(X)) / 2.0
-        steps = timestep_grid(self.model.objective.schedule.n_timesteps, STEPS)
-        return decode(self.model, codes, image_seeds(0, len(X)), steps)
+        return self.model.decode(codes, image_seeds(0, len(X)), Sampling(n_steps=STEPS))
 
 
 #: Contenders that are no configurations of DMZEncoder, by name, and trials; each takes the number of bits and

@@ -29,6 +29,7 @@ from benchmarks.paired_images import PAIRS, PairedImages
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder, DomainTransfer
 from dmzrep.codes._protocol import code_probabilities
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.transfer._ranks import right_ranks
 
 RESULTS = "domain_transfer"
@@ -79,7 +80,7 @@ def train_encoder(images: np.ndarray, path: Path | None, parsed: argparse.Namesp
         return DMZEncoder.load(path)
     params = {"max_time": parsed.seconds, "max_iter": 100_000, "random_state": seed, "verbose": 1}
     with training_clock(parsed):
-        encoder = DMZEncoder(parsed.latent_dim, **(params | parsed.params)).fit(images)
+        encoder = DMZEncoder(parsed.latent_dim).set_params(**nested_names(params | parsed.params)).fit(images)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         encoder.save(path)

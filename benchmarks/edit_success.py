@@ -23,6 +23,7 @@ from benchmarks.pixel_judge import PixelJudge
 from benchmarks.results import FOLDER, append
 from dmzrep import DMZEncoder
 from dmzrep.editing import AttributeEditor
+from dmzrep.estimator._parameters import nested_names
 
 ATTRIBUTES = ("smiling", "eyeglasses", "beard", "hat", "dark_clothes")
 LATENT_DIM = 128
@@ -98,7 +99,7 @@ def trained_encoder(parsed: argparse.Namespace, data: ImageData) -> DMZEncoder:
     if parsed.encoder is not None and parsed.encoder.exists():
         return DMZEncoder.load(parsed.encoder)
     params = {"max_time": parsed.seconds, "max_iter": 10_000, "random_state": parsed.seed, "verbose": 1}
-    encoder = DMZEncoder(LATENT_DIM, **(params | parsed.params))
+    encoder = DMZEncoder(LATENT_DIM).set_params(**nested_names(params | parsed.params))
     encoder.fit(data.train[:-N_HELD_OUT])
     if parsed.encoder is not None:
         encoder.save(parsed.encoder)

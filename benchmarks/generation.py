@@ -42,6 +42,7 @@ from benchmarks.limits import add_limits, check_limits, limited_threads, limits_
 from benchmarks.time_to_quality import NO_LIMIT, SETS
 from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.metrics import (
     ClassifierFeatures,
     FeatureSet,
@@ -122,7 +123,7 @@ class Models:
     def _train(self, path: Path, key: dict[str, Any]) -> Any:
         given = {"max_time": key["seconds_asked"], "max_iter": NO_LIMIT, "random_state": key["seed"]}
         given |= {"conditioning": "none"} if key["kind"] == "none" else {}
-        encoder = DMZEncoder(key["latent_dim"], **(given | key["parameters"]))
+        encoder = DMZEncoder(key["latent_dim"]).set_params(**nested_names(given | key["parameters"]))
         if key["kind"] == "clusters":
             prior = fit_clusters(encoder, self.data.train)[1]
             np.save(_shares_file(path), prior.shares_)

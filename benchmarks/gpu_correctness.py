@@ -19,6 +19,7 @@ from dmzrep._base._device import autocast
 from dmzrep.data._formats import learn_image_format
 from dmzrep.datasets import make_sprites
 from dmzrep.estimator._fit import build_trainer
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._relaxation import relaxed_bernoulli
 from dmzrep.training import Trainer, TrainingData
@@ -65,8 +66,8 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
     narrow = dict(scale.narrow)
     paper = narrow | {"dropout": 0.0, "attention": (16,)}
     return {
-        "default": DMZEncoder(init="itq", **common),
-        "paper": DMZEncoder.paper("cifar10", **(common | paper)),
+        "default": DMZEncoder(init="itq").set_params(**nested_names(common)),
+        "paper": DMZEncoder.paper("cifar10", **nested_names(common | paper)),
     }
 
 

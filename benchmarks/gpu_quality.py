@@ -16,6 +16,7 @@ from benchmarks.datasets import ImageData
 from benchmarks.gpu_scale import Scale
 from benchmarks.scoring import score_training
 from dmzrep import DMZEncoder
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.metrics import ClassifierFeatures, FeatureSet, extract_features, frechet_distance
 
 #: Epochs that no time reaches, and points of a curve that is kept.
@@ -55,7 +56,11 @@ class QualitySet:
         """Train a model for a time, keep it, and tell of its training."""
         params = {"max_time": seconds, "max_iter": NO_LIMIT, "random_state": 0, "device": self.device}
         params |= self.scale.configurations[config]
-        encoder = DMZEncoder(self.scale.latent_dims[self.name], **params).fit(self.data.train)
+        encoder = (
+            DMZEncoder(self.scale.latent_dims[self.name])
+            .set_params(**nested_names(params))
+            .fit(self.data.train)
+        )
         path = self.path(config, seconds)
         encoder.save(path)
         self._latest = path, encoder

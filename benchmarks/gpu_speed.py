@@ -18,6 +18,7 @@ from dmzrep import DMZEncoder, paper_backbone
 from dmzrep._base._device import resolve_precision
 from dmzrep.data._formats import learn_image_format
 from dmzrep.estimator._fit import build_trainer
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.training import Trainer, TrainingData
 
 #: Whose training is timed; the first two have equal channels, depth and attention, and one recipe.
@@ -53,11 +54,13 @@ def contender(name: str, scale: Scale, batch_size: int, device: torch.device, co
     """An estimator whose training step is timed."""
     common = {"batch_size": batch_size, "device": str(device), "random_state": 0, "compile": compiled}
     if name == "ours, default":
-        return DMZEncoder(init="random", **common)
+        return DMZEncoder(init="random").set_params(**nested_names(common))
     if name.startswith("ours"):
-        return DMZEncoder.paper("cifar10", **(dict(scale.speed) | common))
+        return DMZEncoder.paper("cifar10", **nested_names(dict(scale.speed) | common))
     backbone = paper_backbone("cifar10", heads=scale.heads, **scale.speed)
-    return DMZEncoder.paper("cifar10", backbone=backbone, latent_dim=backbone.latent_dim, **common)
+    return DMZEncoder.paper(
+        "cifar10", backbone=backbone, latent_dim=backbone.latent_dim, **nested_names(common)
+    )
 
 
 def training_speed(

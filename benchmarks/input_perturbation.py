@@ -35,11 +35,10 @@ from torch import Tensor
 from benchmarks import results
 from benchmarks.datasets import load_mnist
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Training
 from dmzrep._base._random import image_seeds
-from dmzrep.diffusion._grids import timestep_grid
 from dmzrep.diffusion._objective import Denoised, Network, Objective
-from dmzrep.inference import TrainedModel, decode, encode
+from dmzrep.inference import Decoder, Sampling, encode
 
 RESULTS = "input_perturbation"
 N_COMPONENTS = 64
@@ -90,7 +89,7 @@ def flat(images: np.ndarray) -> np.ndarray:
 
 
 def rebuilt(
-    model: TrainedModel,
+    model: Decoder,
     bits: np.ndarray,
     sampler: str,
     n_steps: int,
@@ -102,9 +101,9 @@ def rebuilt(
     objective = model.objective
     if factor != 1.0:
         objective = ScaledObjective(**vars(objective), factor=factor)
-    changed = TrainedModel(model.network, objective, model.data_format, model.device)
-    grid = timestep_grid(objective.schedule.n_timesteps, n_steps)
-    return decode(changed, bits, image_seeds(seed, len(bits)), grid, sampler=sampler, **options)
+    changed = Decoder(model.network, objective, model.data_format, model.device)
+    sampling = Sampling(n_steps=n_steps, sampler=sampler, **options)
+    return changed.decode(bits, image_seeds(seed, len(bits)), sampling)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -148,16 +147,13 @@ def compare(parsed: argparse.Namespace) -> None:
                 encoder = DMZEncoder(
                     max_iter=1_000_000,
                     max_time=parsed.seconds,
-                    objective=objective,
-                    input_perturbation=strength,
+                    training=Training(objective=objective, input_perturbation=strength),
                     random_state=seed,
                     prior="uniform",
                 )
                 with training_clock(parsed):
                     encoder.fit(data.train)
-                model = TrainedModel(
-                    encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_
-                )
+                model = encoder.decoder_
                 bits = encode(model, test, "bits")
                 for key, factor, options in missing:
                     images = rebuilt(model, bits, key["sampler"], key["steps"], seed, factor, options)

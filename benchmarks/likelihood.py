@@ -22,6 +22,7 @@ from benchmarks.datasets import ImageData
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.time_to_quality import NO_LIMIT, SETS
 from dmzrep import DMZEncoder
+from dmzrep.estimator._parameters import nested_names
 
 RESULTS = "likelihood"
 
@@ -44,7 +45,11 @@ def train(n_bits: int, seconds: float, seed: int, data: ImageData) -> DMZEncoder
     """Train a model with so many bits, or none."""
     options = {"conditioning": "none"} if n_bits == 0 else {}
     budget = {"max_time": seconds, "max_iter": NO_LIMIT}
-    return DMZEncoder(n_bits or 1, random_state=seed, **budget, **options).fit(data.train)
+    return (
+        DMZEncoder(n_bits or 1, random_state=seed)
+        .set_params(**nested_names(budget | options))
+        .fit(data.train)
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

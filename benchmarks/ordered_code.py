@@ -28,6 +28,7 @@ from benchmarks.rivals import encoded
 from benchmarks.scoring import REBUILT, score_codes
 from benchmarks.time_to_quality import NO_LIMIT, SETS
 from dmzrep import DMZEncoder
+from dmzrep.estimator._parameters import nested_names
 
 RESULTS = "ordered_code"
 PREFIXES = (8, 16, 32)
@@ -37,7 +38,7 @@ def train(latent_dim: int, ordered: bool, seconds: float, seed: int, X: np.ndarr
     """Train one model for a time."""
     budget = {"max_time": seconds, "max_iter": NO_LIMIT}
     options = {"prior": "uniform", "output": "logits", "random_state": seed}
-    return DMZEncoder(latent_dim, ordered=ordered, **budget, **options).fit(X)
+    return DMZEncoder(latent_dim, ordered=ordered).set_params(**nested_names(budget | options)).fit(X)
 
 
 def score(

@@ -29,6 +29,7 @@ from benchmarks import results
 from benchmarks.datasets import ImageData, load_avatars
 from benchmarks.rivals import RIVALS, encoded
 from dmzrep import DMZEncoder
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.probing import average_folds, probe_scores, probe_summary
 from dmzrep.probing._protocols import PROTOCOLS
 
@@ -74,7 +75,7 @@ def measure(codes: np.ndarray, labels: pd.DataFrame, protocol: str, split: Any, 
 def train_encoder(data: ImageData, parsed: argparse.Namespace) -> dict[str, np.ndarray]:
     """Train on the train faces; logits, probabilities and bits of all."""
     params = {"max_time": parsed.seconds, "random_state": parsed.seed, "verbose": 1, "output": "logits"}
-    encoder = DMZEncoder(parsed.latent_dim, **(params | parsed.params)).fit(data.train)
+    encoder = DMZEncoder(parsed.latent_dim).set_params(**nested_names(params | parsed.params)).fit(data.train)
     if parsed.save:
         encoder.save(parsed.save)
     codes = encoded(encoder, data.pooled[0])

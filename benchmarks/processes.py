@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.datasets import load_mnist
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network
 
 RESULTS = "processes"
 #: What a run writes before its speed.
@@ -36,7 +36,7 @@ def train(folder: Path, batch_size: int, patch_size: Any, seconds: float, images
     warnings.simplefilter("ignore")
     encoder = DMZEncoder(
         batch_size=batch_size,
-        patch_size=patch_size,
+        network=Network(patch_size=patch_size),
         max_time=seconds,
         max_iter=10_000,
         validation_fraction=0.0,

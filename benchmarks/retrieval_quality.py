@@ -27,6 +27,7 @@ from benchmarks.code_quality import agreement, average_precision, mean_average_p
 from benchmarks.datasets import ImageData, load_avatars, load_mnist
 from benchmarks.rivals import RIVALS, encoded, flat
 from dmzrep import DMZEncoder
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.retrieval import FaissNeighbors
 
 RESULTS = "retrieval_quality"
@@ -99,7 +100,7 @@ def train_encoder(data: ImageData, parsed: argparse.Namespace) -> tuple[DMZEncod
         return encoder.set_params(output="logits"), float(encoder.history_["seconds"].iloc[-1])
     params = {"max_time": parsed.seconds, "random_state": parsed.seed, "verbose": 1, "output": "logits"}
     begun = time.perf_counter()
-    encoder = DMZEncoder(parsed.latent_dim, **(params | parsed.params)).fit(data.train)
+    encoder = DMZEncoder(parsed.latent_dim).set_params(**nested_names(params | parsed.params)).fit(data.train)
     return encoder, time.perf_counter() - begun
 
 

@@ -25,6 +25,7 @@ from benchmarks import results
 from benchmarks.rates import synchronize
 from dmzrep import DMZEncoder
 from dmzrep.diffusion._sampling import SAMPLERS
+from dmzrep.estimator._parameters import nested_names
 
 RESULTS = "sampling_overhead"
 
@@ -62,7 +63,7 @@ def untrained_encoder(random_state: int = 0) -> DMZEncoder:
     """An encoder whose networks are those of images of 28 x 28, after a moment of training."""
     X = np.random.default_rng(random_state).integers(0, 256, (64, 28, 28), dtype=np.uint8)
     settings = {"init": "random", "prior": "uniform", "validation_fraction": 0.0}
-    return DMZEncoder(max_iter=1, random_state=random_state, **settings).fit(X)
+    return DMZEncoder(max_iter=1, random_state=random_state).set_params(**nested_names(settings)).fit(X)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -167,7 +167,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
     parser.add_argument("--params", type=json.loads, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--name", help="what to call runs with --params")
-    starts = ("random", "pca", "itq", "layout", "views")
+    starts = ("random", "pca", "itq", "contrast_pca", "cca")
     parser.add_argument("--init", choices=starts, help="start of all configurations; part of their names")
     parser.add_argument("--plain-logits", action="store_true", help="no normalised logits, as the paper")
     add_limits(parser)

@@ -28,6 +28,7 @@ from dmzrep import DMZEncoder
 from dmzrep._base._device import autocast, keep_freed_memory
 from dmzrep.data._formats import learn_image_format
 from dmzrep.estimator._fit import build_trainer
+from dmzrep.estimator._parameters import nested_names
 from dmzrep.training import TrainingData, split_indices
 
 
@@ -63,7 +64,7 @@ def authors_step(batch_size: int, precision: str = "float32") -> Callable[[], No
 
 def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], object]:
     """A training step of `DMZEncoder` with everything in it."""
-    encoder = DMZEncoder(random_state=0, **params)
+    encoder = DMZEncoder(random_state=0).set_params(**nested_names(params))
     encoder._validate_params()
     data_format = learn_image_format(X)
     trainer, _ = build_trainer(encoder, X, data_format, 0, continued=False)

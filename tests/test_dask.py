@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from dmzrep import DMZEncoder
+from tests.encoders import make_encoder
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("dask.distributed")
@@ -90,7 +90,7 @@ def accuracy_and_process(pipeline, X, y):
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_grid_search_on_workers_equals_grid_search_in_one_process(client, digits, digit_labels):
     small = {"width": (8, 16), "encoder_width": 8, "init": "random", "prior": "uniform"}
-    encoder = DMZEncoder(max_iter=1, random_state=0, **small)
+    encoder = make_encoder(max_iter=1, random_state=0, **small)
     pipeline = make_pipeline(encoder, LogisticRegression(max_iter=1000))
     grid = {"dmzencoder__latent_dim": [8, 16]}
     local = GridSearchCV(pipeline, grid, cv=2, scoring=accuracy_and_process, refit="accuracy")

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import generation, inversion, likelihood, ordered_code, sample_pictures, time_to_quality
 from benchmarks.generation import Models
 from benchmarks.results import read
-from dmzrep import DMZEncoder
+from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
@@ -29,7 +29,7 @@ def tiny(monkeypatch):
 
     def make(latent_dim, **options):
         made.append((latent_dim, options))
-        return DMZEncoder(latent_dim, **TINY, **options)
+        return make_encoder(latent_dim, **TINY, **options)
 
     monkeypatch.setattr(ordered_code, "DMZEncoder", make)
     monkeypatch.setattr(likelihood, "DMZEncoder", make)
@@ -91,4 +91,4 @@ def test_pictures_of_samples_are_saved(tmp_path, monkeypatch):
 
 
 def tiny_encoder(images):
-    return DMZEncoder(16, **TINY, max_iter=1, random_state=0).fit(images)
+    return make_encoder(16, **TINY, max_iter=1, random_state=0).fit(images)

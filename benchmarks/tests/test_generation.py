@@ -14,6 +14,7 @@ from benchmarks.generation import RESULTS, main
 from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
+from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
@@ -84,7 +85,7 @@ def test_the_denoiser_receives_the_clusters(digits, monkeypatch):
             return logits, code
 
     monkeypatch.setattr(cluster_code, "ClusterTrainer", Watched)
-    encoder, prior = fit_clusters(DMZEncoder(6, **TINY, max_iter=1, random_state=0), digits.train)
+    encoder, prior = fit_clusters(make_encoder(6, **TINY, max_iter=1, random_state=0), digits.train)
     kmeans = MiniBatchKMeans(6, random_state=0, n_init=3, batch_size=2048).fit(flat_units(digits.train))
     assert len(seen) == 7
     for samples, codes in seen:

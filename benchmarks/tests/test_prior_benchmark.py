@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import priors
 from benchmarks.results import read
-from dmzrep import DMZEncoder
+from tests.encoders import make_encoder
 
 
 def test_a_row_is_appended_for_each_prior_once(folder, digits):
@@ -16,7 +16,7 @@ def test_a_row_is_appended_for_each_prior_once(folder, digits):
     assert rows["uniform"]["cross_entropy"] == pytest.approx(8.0)
     assert rows["mixture"]["cross_entropy"] < rows["independent"]["cross_entropy"] < 8.1
     assert all(0.3 < row["auc"] <= 1.0 for row in rows.values())
-    encoder = DMZEncoder(16, width=(8, 16), encoder_width=8, max_iter=1, random_state=0)
+    encoder = make_encoder(16, width=(8, 16), encoder_width=8, max_iter=1, random_state=0)
     encoder.fit(digits.train[:100]).save(folder / "encoder")
     own = ["--encoder", str(folder / "encoder"), "--name", "own", "--priors", "uniform"]
     priors.main([*arguments, *own, "--rows", "100"])

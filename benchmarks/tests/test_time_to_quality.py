@@ -18,7 +18,7 @@ from benchmarks.datasets import ImageData
 from benchmarks.report_time_to_quality import time_to_quality_sections
 from benchmarks.results import is_done
 from benchmarks.time_to_quality import RESULTS, SETS, divide, main
-from dmzrep import DMZEncoder
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -155,7 +155,7 @@ def test_seconds_of_a_core_are_those_of_one_thread(closed_sets, tmp_path, capsys
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_configurations_are_parameters_of_the_encoder(name):
-    DMZEncoder(**CONFIGURATIONS[name])._validate_params()
+    make_encoder(**CONFIGURATIONS[name])._validate_params()
 
 
 def test_a_row_is_done_where_all_values_of_its_key_are_there():

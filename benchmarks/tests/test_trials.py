@@ -7,12 +7,12 @@ import torch
 from benchmarks.contenders import CONTENDERS, BinaryCode, Trial
 from benchmarks.time_to_quality import arguments_of
 from benchmarks.trials import TRIALS, min_snr_weights
-from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.training import Trainer
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -44,7 +44,7 @@ def make(images):
     """Make a trainer, by a trial's name or itself, as fitting would."""
 
     def made(trainer, **params):
-        encoder = DMZEncoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
+        encoder = make_encoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
         own, _ = build_trainer(encoder, images, learn_image_format(images), 0, False)
         trainer = TRIALS[trainer] if isinstance(trainer, str) else trainer
         return trainer(own.model, own.objective, own.config, 0)

@@ -1,4 +1,4 @@
-"""Batches of one fixed shape, so that a row's result cannot depend on its company."""
+"""Batches of a few fixed shapes."""
 
 from __future__ import annotations
 
@@ -8,37 +8,62 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-#: Rows of one batch through the encoder, and through the denoiser, at most.
-ENCODER_ROWS = 256
-DENOISER_ROWS = 64
+#: Largest batches through the encoder and through the denoiser.
+ENCODER_BATCH = 256
+DENOISER_BATCH = 64
+#: Batch of few samples.
+SMALL_BATCH = 8
 
 
-def batch_rows(data_shape: tuple[int, ...], most: int) -> int:
-    """Rows of a batch, a power of two from 8 to `most`, fixed by the shape of the data alone.
+def batch_size_for(data_shape: tuple[int, ...], largest: int) -> int:
+    """Return a batch size, a power of two from 8 to `largest`, that depends on the shape of the data only.
 
-    `most` rows up to 32 x 32 pixels, fewer of larger images.
+    It is `largest` up to 32 x 32 pixels, and smaller for larger images.
     """
     pixels = math.prod(data_shape[1:]) if len(data_shape) == 3 else data_shape[0]
-    return min(most, max(8, 2 ** int(math.log2(max(1.0, most * 32 * 32 / pixels)))))
+    return min(largest, max(SMALL_BATCH, 2 ** int(math.log2(max(1.0, largest * 32 * 32 / pixels)))))
 
 
-def batches(n_rows: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` rows that cover n_rows."""
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
+def batches(n_samples: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` samples that cover n_samples."""
+    for start in range(0, n_samples, size):
+        yield slice(start, min(start + size, n_samples))
 
 
-def pad_rows(tensor: Tensor, size: int) -> Tensor:
-    """Repeat the last row until there are `size` rows."""
+def padded_batches(n_samples: int, data_shape: tuple[int, ...], largest: int) -> Iterator[tuple[slice, int]]:
+    """Slices that cover n_samples, each with the batch size to which it is padded.
+
+    Batches have `largest` samples, and what is left over is cut into batches of 8 where it is at most a
+    quarter of that. A single image is a batch of its own, so that its latency is that of the network.
+
+    Examples
+    --------
+    >>> from dmzrep._base._batching import padded_batches
+    >>> [(part.start, part.stop, size) for part, size in padded_batches(70, (1, 28, 28), 64)]
+    [(0, 64, 64), (64, 70, 8)]
+    """
+    for part in batches(n_samples, largest):
+        left = part.stop - part.start
+        if left == 1 and len(data_shape) == 3:
+            yield part, 1
+        elif 4 * left > largest:
+            yield part, largest
+        else:
+            for few in batches(left, SMALL_BATCH):
+                yield slice(part.start + few.start, part.start + few.stop), SMALL_BATCH
+
+
+def pad_samples(tensor: Tensor, size: int) -> Tensor:
+    """Repeat the last sample until there are `size` samples."""
     if len(tensor) == size:
         return tensor
     return torch.cat([tensor, tensor[-1:].expand(size - len(tensor), *tensor.shape[1:])])
 
 
 def run_padded(function: Callable[..., Tensor], size: int, *tensors: Tensor) -> Tensor:
-    """Apply a row-wise function to tensors padded to exactly `size` rows, and cut the padding off.
+    """Apply a function of samples to tensors padded to `size` samples, and remove the padding.
 
-    Matrix products and convolutions choose their kernels, and so their order of summation, by the
-    shape of the batch. At one shape a row's result is the same to the last bit in any company.
+    Matrix products and convolutions choose their kernels, and so their order of summation, by the shape of
+    the batch. With few shapes results are reproducible, and equal up to rounding in any batch.
     """
-    return function(*(pad_rows(tensor, size) for tensor in tensors))[: len(tensors[0])]
+    return function(*(pad_samples(tensor, size) for tensor in tensors))[: len(tensors[0])]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.attribution._targets import Score
-from dmzrep.inference import TrainedModel
+from dmzrep.inference import Decoder
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
 METHODS = ("integrated_gradients", "occlusion", "grad_cam")
@@ -72,10 +72,10 @@ class MethodOptions:
 
 
 def check_options(
-    model: TrainedModel, batch_size: Any, n_steps: Any, window: Any, stride: Any, layer: Any
+    model: Decoder, batch_size: Any, n_steps: Any, window: Any, stride: Any, layer: Any
 ) -> MethodOptions:
     """Settle the options of all methods; raise where one cannot be."""
-    size = check_int(model.encoder_rows if batch_size is None else batch_size, "batch_size")
+    size = check_int(model.encoder_batch if batch_size is None else batch_size, "batch_size")
     side = min(model.data_shape[1:], default=1)
     window = check_int(max(1, side // 8) if window is None else window, "window", 1, side)
     stride = check_int(max(1, window // 2) if stride is None else stride, "stride", 1, window)

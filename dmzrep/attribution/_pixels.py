@@ -20,7 +20,7 @@ from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._inputs import check_rows_to_transform, is_dataset
-from dmzrep.inference import TrainedModel
+from dmzrep.inference import Decoder
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
 
@@ -173,7 +173,7 @@ def _joined(blocks: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(present) if present else None
 
 
-def _trained_model(encoder: Any, method: str) -> TrainedModel:
+def _trained_model(encoder: Any, method: str) -> Decoder:
     check_method(method)
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(
@@ -188,10 +188,10 @@ def _trained_model(encoder: Any, method: str) -> TrainedModel:
             f"method={method!r} needs images, but the encoder was fitted on vectors. "
             "Use method='integrated_gradients'."
         )
-    return TrainedModel(encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_)
+    return encoder.decoder_
 
 
-def _score(encoder: Any, model: TrainedModel, target: Any, attribute: Any, reference: Any) -> Score:
+def _score(encoder: Any, model: Decoder, target: Any, attribute: Any, reference: Any) -> Score:
     if isinstance(target, str):
         if target != "distance":
             raise ValueError(
@@ -226,7 +226,7 @@ def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Rows:
     return rows
 
 
-def _part(model: TrainedModel, rows: Rows, part: slice) -> Tensor:
+def _part(model: Decoder, rows: Rows, part: slice) -> Tensor:
     return model.model_units(rows[part] if len(rows) > 1 else rows[:1])
 
 

@@ -21,17 +21,17 @@ Grid = Sequence[tuple[int, int]]
 LOWEST_LOG_SNR = -10.2
 
 
-def check_start(start: Any) -> None:
+def check_strength(strength: Any) -> None:
     """Raise unless a value can say where in the noise denoising starts: a number in (0, 1]."""
-    if not is_finite(start) or not 0.0 < start <= 1.0:
+    if not is_finite(strength) or not 0.0 < strength <= 1.0:
         raise ValueError(
-            f"start must be a number in (0, 1], got {short_repr(start)}: 1 begins at noise, less keeps more "
-            "of the row."
+            f"strength must be a number in (0, 1], got {short_repr(strength)}: 1 begins from noise, less "
+            "keeps more of the sample."
         )
 
 
-def timesteps_from(n_timesteps: int, start: float) -> int:
-    """Give how many timesteps lie below a start in (0, 1], round(start * T); raise where none does.
+def timesteps_from(n_timesteps: int, strength: float) -> int:
+    """Return the number of timesteps that are visited with a strength in (0, 1], round(strength * T).
 
     Examples
     --------
@@ -39,11 +39,12 @@ def timesteps_from(n_timesteps: int, start: float) -> int:
     >>> timesteps_from(1000, 0.9)
     900
     """
-    check_start(start)
-    count = round(float(start) * n_timesteps)
+    check_strength(strength)
+    count = round(float(strength) * n_timesteps)
     if count < 1:
         raise ValueError(
-            f"start={start!r} leaves none of the {n_timesteps} timesteps. Use at least {1 / n_timesteps:g}."
+            f"strength={strength!r} leaves none of the {n_timesteps} timesteps. Use at least "
+            f"{1 / n_timesteps:g}."
         )
     return count
 
@@ -53,12 +54,12 @@ def timestep_grid(
     n_steps: int,
     spacing: str = "trailing",
     *,
-    start: float = 1.0,
+    strength: float = 1.0,
     schedule: NoiseSchedule | None = None,
 ) -> list[tuple[int, int]]:
     """Timesteps to visit, as pairs (t, t_prev).
 
-    The first t is round(start * T) - 1 and the last t_prev is -1 (clean data), whatever the number of
+    The first t is round(strength * T) - 1 and the last t_prev is -1 (clean data), whatever the number of
     steps. Timesteps are whole numbers that only fall: where a spacing would name one twice, its neighbours
     make room.
 
@@ -67,15 +68,15 @@ def timestep_grid(
     n_timesteps : int
         T.
     n_steps : int
-        Steps, from 1 to round(start * T).
+        Steps, from 1 to round(strength * T).
     spacing : {"trailing", "uniform", "quadratic", "log_snr"}, default="trailing"
         ``"trailing"``: equal strides counted from the first t, so that the last step is as long as
         the others. ``"uniform"``: equal strides from the first t to 0, so that the last step is a
         single timestep. ``"quadratic"``: equal strides of sqrt(t) from the first t to 0, dense near clean
         data. ``"log_snr"``: equal strides of the log signal-to-noise ratio from the first t, or from -10.2
         where the first t has less, to t = 0.
-    start : float, default=1.0
-        Where to begin, in (0, 1]; 1 is noise without a picture in it.
+    strength : float, default=1.0
+        Share of the timesteps that are visited, in (0, 1]; 1 begins from noise.
     schedule : NoiseSchedule, optional
         Needed by ``"log_snr"``, which reads the ratios from it.
 
@@ -86,8 +87,8 @@ def timestep_grid(
     Raises
     ------
     ValueError
-        `n_steps` is not from 1 to round(start * T), `start` leaves no timestep, `spacing` is unknown, or
-        ``"log_snr"`` got no schedule of T timesteps.
+        `n_steps` is not from 1 to round(strength * T), `strength` leaves no timestep, `spacing` is unknown,
+        or ``"log_snr"`` got no schedule of T timesteps.
 
     References
     ----------
@@ -100,14 +101,14 @@ def timestep_grid(
     >>> from dmzrep.diffusion._grids import timestep_grid
     >>> timestep_grid(1000, 4)
     [(999, 749), (749, 499), (499, 249), (249, -1)]
-    >>> timestep_grid(1000, 3, start=0.9)
+    >>> timestep_grid(1000, 3, strength=0.9)
     [(899, 599), (599, 299), (299, -1)]
     >>> timestep_grid(1000, 4, "quadratic")
     [(999, 444), (444, 111), (111, 0), (0, -1)]
     """
-    n_visited = timesteps_from(n_timesteps, start)
+    n_visited = timesteps_from(n_timesteps, strength)
     if not 1 <= n_steps <= n_visited:
-        limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
+        limit = "n_timesteps" if n_visited == n_timesteps else "round(strength * n_timesteps)"
         raise ValueError(f"n_steps must be from 1 to {limit}={n_visited}, got {n_steps}.")
     share = np.linspace(1.0, 0.0, n_steps)
     if spacing == "trailing":

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import as_numbers, check_bool, check_choice
 from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
-from dmzrep.diffusion._grids import check_start
+from dmzrep.diffusion._grids import check_strength
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_parameters, check_sweep, finite_strengths
 from dmzrep.editing._directions import AttributeProbes, attribute_table, fit_probes
@@ -338,7 +338,7 @@ class AttributeEditor(BaseEstimator):
         check_choice("noise", decoding["noise"], (*NOISES, None))
         start = decoding["start"]
         if start is not None:
-            check_start(start)
+            check_strength(start)
         places = [self._places(list(strengths), hold) for strengths in edits]
         probabilities = self._encode(X)
         codes = np.stack(

@@ -11,11 +11,10 @@ import numpy as np
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities, decode_codes
-from dmzrep.diffusion._grids import check_start
+from dmzrep.diffusion._grids import check_strength
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._inputs import NOISES, all_rows, check_rows_to_transform
-from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
-from dmzrep.inference._sampling import check_sampling
+from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
 
 PATHS = ("ordered", "random", "smooth", "soft")
 
@@ -124,7 +123,7 @@ def interpolate(
         return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
     options: dict[str, Any] = {"n_steps": denoising_steps}
     if start != 1.0:
-        options |= {"start": start, "like": _blends(x0, x1, progress)}
+        options |= {"strength": start, "like": _blends(x0, x1, progress)}
     seeds = np.repeat(block_seeds(seed, len(codes)), n_steps).tolist()
     with _steps_by_name(denoising_steps):
         images = decode_codes(encoder, flat, random_state=seeds, **options)
@@ -202,15 +201,13 @@ def _between(
     """Decode codes, walk after walk, from noise between those that the ends come from."""
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
-    options = check_sampling(encoder, n_steps=denoising_steps, sampler="ddim", noise="inverted", start=start)
-    grid, matches = options["grid"], options["match_perturbation"]
-    model = TrainedModel(encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_)
+    sampling, decoder = Sampling(n_steps=denoising_steps, sampler="ddim"), encoder.decoder_
     first, last = (
-        invert(model, check_rows_to_transform(encoder, x), of_end, grid, match_perturbation=matches)
+        invert(decoder, check_rows_to_transform(encoder, x), of_end, sampling, start)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
-    return decode(model, codes, [0] * len(codes), start=StartingNoise(noise), **options)
+    return decoder.decode(codes, [0] * len(codes), sampling, start=StartingNoise(noise, start))
 
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
@@ -238,7 +235,7 @@ def _steps_by_name(denoising_steps: int | None) -> Iterator[None]:
 
 def _check(encoder: Any, n_steps: int, path: str, noise: str, start: float, denoising_steps: Any) -> None:
     check_codec(encoder)
-    check_start(start)
+    check_strength(start)
     if denoising_steps is not None:
         check_int(denoising_steps, "denoising_steps", also=", or None")
     check_int(n_steps, "n_steps", 2, also=", both ends included")

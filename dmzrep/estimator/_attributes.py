@@ -12,12 +12,47 @@ from dmzrep.codes import code_report, code_summary, warn_of_poor_code
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows, RowSubset
 from dmzrep.errors import TrainingInterruptedWarning
-from dmzrep.inference import TrainedModel, encode
+from dmzrep.inference import Decoder, encode
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.training import Trainer
 
 #: Rows from which the prior and the code's report are computed, at most.
 REPORT_ROWS = 20_000
+
+
+def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
+    """Return the fitted attributes of a trainer, without a prior and a report of its codes.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        During or after its run.
+    data_format : ImageFormat or VectorFormat
+        Format of the data.
+
+    Returns
+    -------
+    dict
+        By name.
+    """
+    network = trainer.average.model
+    return {
+        "model_": network,
+        "objective_": trainer.objective,
+        "data_format_": data_format,
+        "device_": trainer.device,
+        "precision_": trainer.config.precision,
+        "history_": pd.DataFrame(trainer.history),
+        "n_iter_": trainer.epoch,
+        "stopped_": trainer.stopped,
+        "prior_": None,
+        "code_report_": None,
+        "code_summary_": None,
+        "code_dropout_": trainer.config.code_dropout,
+        "ordered_": trainer.config.ordered,
+        "_n_features_out": network.config.latent_dim,
+        "_training_state": None,
+    }
 
 
 def fitted_attributes(
@@ -55,34 +90,19 @@ def fitted_attributes(
     ValueError
         The codes of some rows are no numbers.
     """
+    fitted = model_attributes(trainer, data_format)
     network = trainer.average.model
-    fitted = {
-        "model_": network,
-        "objective_": trainer.objective,
-        "data_format_": data_format,
-        "device_": trainer.device,
-        "precision_": trainer.config.precision,
-        "history_": pd.DataFrame(trainer.history),
-        "n_iter_": trainer.epoch,
-        "stopped_": trainer.stopped,
-        "prior_": None,
-        "code_report_": None,
-        "code_summary_": None,
-        "code_dropout_": trainer.config.code_dropout,
-        "ordered_": trainer.config.ordered,
-        "_n_features_out": network.config.latent_dim,
-    }
     if small_chunk:
         kept_names = ("prior_", "code_report_", "code_summary_")
         fitted |= {name: getattr(estimator, name) for name in kept_names}
     elif network.config.conditioning != "none":
-        model = TrainedModel(network, trainer.objective, data_format, trainer.device)
-        fitted |= described_codes(estimator.prior, model, rows, fitted["history_"], seed)
+        decoder = Decoder(network, trainer.objective, data_format, trainer.device)
+        fitted |= described_codes(estimator.prior, decoder, rows, fitted["history_"], seed)
     return fitted
 
 
 def described_codes(
-    prior: str | CodePrior, model: TrainedModel, rows: Rows, history: pd.DataFrame, seed: int
+    prior: str | CodePrior, decoder: Decoder, rows: Rows, history: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
     """Give the attributes that describe a model's codes of (at most `REPORT_ROWS`) rows.
 
@@ -90,8 +110,8 @@ def described_codes(
     ----------
     prior : str or CodePrior
         The estimator's parameter.
-    model : TrainedModel
-        The model.
+    decoder : Decoder
+        The fitted model.
     rows : ndarray or other row source
         The training rows, or others of their kind.
     history : DataFrame
@@ -105,7 +125,7 @@ def described_codes(
         ``code_report_``, ``code_summary_`` and ``prior_``.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
-    probabilities = encode(model, RowSubset(rows, chosen), "probabilities")
+    probabilities = encode(decoder, RowSubset(rows, chosen), "probabilities")
     return {
         "code_report_": code_report(probabilities),
         "code_summary_": code_summary(probabilities, history),

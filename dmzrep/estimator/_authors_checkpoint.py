@@ -16,8 +16,9 @@ from dmzrep.errors import PersistenceError
 from dmzrep.estimator._attributes import described_codes
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._inputs import check_rows
+from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
-from dmzrep.inference import TrainedModel
+from dmzrep.inference import Decoder
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._paper_backbone import paper_backbone
 
@@ -71,9 +72,9 @@ def load_authors_checkpoint(
     name = RECIPES[about["side"]]
     backbone = paper_backbone(name, heads=heads, dropout=0.0, **about)
     known = {key: about[key] for key in ("latent_dim", "learn_variance")}
-    settings = known | {"encoder_width": len(state["encoder.layers.0.0.weight"])} | params
-    encoder = DMZEncoder.paper(name, backbone=backbone, **settings)
-    encoder._validate_params()
+    settings = nested_names(known | {"encoder_width": len(state["encoder.layers.0.0.weight"])})
+    encoder = DMZEncoder.paper(name, backbone=backbone, **(settings | params))
+    validate_parameters(encoder)
     rows, data_format, attributes = check_rows(encoder, X)
     wanted = (about["n_channels"], about["side"], about["side"])
     if data_format.shape != wanted:
@@ -81,7 +82,7 @@ def load_authors_checkpoint(
             f"X must hold images of {wanted} (channels, height, width), as {path} is for such, got "
             f"{data_format.shape}."
         )
-    values = encoder.get_params(deep=False)
+    values = all_parameters(encoder)
     network = resolve_network(values, data_format)
     model = DiffusionAutoencoder(network, backbone)
     _load(model, _converted(state), path)
@@ -91,7 +92,7 @@ def load_authors_checkpoint(
     place(model.eval().requires_grad_(False), device)
     objective = resolve_objective(values, data_format, network)
     history = pd.DataFrame()
-    trained = TrainedModel(model, objective, data_format, device)
+    trained = Decoder(model, objective, data_format, device)
     fitted = {
         "model_": model,
         "objective_": objective,

@@ -1,4 +1,4 @@
-"""From the training loop's hooks to scikit-learn's callbacks."""
+"""From the hooks of the training loop to scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.estimator._attributes import model_attributes
 from dmzrep.priors import fit_prior
 from dmzrep.training import Hooks, Trainer
 
@@ -17,46 +18,47 @@ if TYPE_CHECKING:
 
 
 class CallbackHooks(Hooks):
-    """Tells `sklearn.callback` of every epoch, each a subtask of fit.
+    """Calls `sklearn.callback` at every epoch, each a subtask of fit.
 
     Parameters
     ----------
+    context : CallbackContext
+        Root context of the fit.
+    X, y : object
+        Arguments of fit.
     estimator : DMZEncoder
         The estimator in training.
-    context : CallbackContext
-        Its root context.
-    X, y : object
-        What was given to fit.
     data_format : ImageFormat or VectorFormat
         Format of X.
+    attributes : dict
+        Fitted attributes that are known before training.
     """
 
     def __init__(
         self,
-        estimator: BaseEstimator,
         context: CallbackContext,
         X: Any,
         y: Any,
+        estimator: BaseEstimator,
         data_format: ImageFormat | VectorFormat,
+        attributes: dict[str, Any],
     ):
-        self.estimator = estimator
         self.context = context
-        self.data = {"X": X, "y": y}
+        self.arguments = {"estimator": estimator, "X": X, "y": y}
         self.data_format = data_format
+        self.attributes = attributes
         self._epoch: CallbackContext | None = None
 
     def epoch_begin(self, trainer: Trainer) -> None:
         self._epoch = self.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        self._epoch.call_on_fit_task_begin(**self.arguments)
 
     def epoch_end(self, trainer: Trainer) -> bool:
         if self._epoch is None:
             return False
         epoch, self._epoch = self._epoch, None
         return epoch.call_on_fit_task_end(
-            estimator=self.estimator,
-            reconstruction_attributes=lambda: self._fitted_so_far(trainer),
-            **self.data,
+            reconstruction_attributes=lambda: self._fitted_so_far(trainer), **self.arguments
         )
 
     def fit_end(self, trainer: Trainer) -> None:
@@ -64,13 +66,14 @@ class CallbackHooks(Hooks):
         self.epoch_end(trainer)
 
     def _fitted_so_far(self, trainer: Trainer) -> dict[str, Any]:
-        """Attributes of an estimator that can encode and score now; its prior is uniform."""
-        return {
-            "model_": copy.deepcopy(trainer.average.model),
-            "objective_": trainer.objective,
-            "data_format_": self.data_format,
-            "device_": trainer.device,
-            "prior_": fit_prior("uniform", np.zeros((1, trainer.model.config.latent_dim))),
-            "n_features_in_": int(np.prod(self.data_format.shape)),
-            "_n_features_out": trainer.model.config.latent_dim,
-        }
+        """Return all fitted attributes as of now; the prior is uniform."""
+        latent_dim = trainer.model.config.latent_dim
+        return (
+            model_attributes(trainer, self.data_format)
+            | {
+                "model_": copy.deepcopy(trainer.average.model),
+                "prior_": fit_prior("uniform", np.zeros((1, latent_dim))),
+                "n_features_in_": int(np.prod(self.data_format.shape)),
+            }
+            | self.attributes
+        )

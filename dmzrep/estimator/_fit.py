@@ -19,6 +19,7 @@ from dmzrep.data._sources import Rows, to_tensor
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import fitted_attributes
 from dmzrep.estimator._custom_denoiser import has_own_denoiser
+from dmzrep.estimator._parameters import all_parameters
 from dmzrep.estimator._resolve import (
     resolve_network,
     resolve_objective,
@@ -82,6 +83,21 @@ def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
     return processes, processes.from_first(draw_seed(estimator.random_state))
 
 
+def open_checkpoints(estimator: Any, processes: Processes, seed: int) -> tuple[Checkpoints | None, int]:
+    """Return the checkpoints of a fit, or None, and the seed: that of the run to resume if there is one."""
+    if estimator.checkpoint_dir is None:
+        return None, seed
+    checkpoints = Checkpoints(
+        estimator.checkpoint_dir,
+        every=estimator.checkpoint_every,
+        keep=all_parameters(estimator)["checkpoint_keep"],
+        processes=processes,
+    )
+    if estimator.random_state is None and checkpoints.seed is not None:
+        seed = checkpoints.seed
+    return checkpoints, seed
+
+
 def build_trainer(
     estimator: Any,
     rows: Rows,
@@ -127,7 +143,7 @@ def build_trainer(
         The checkpoints are of another run.
     """
     begun = time.perf_counter()
-    params = estimator.get_params(deep=False) | (overrides or {})
+    params = all_parameters(estimator) | (overrides or {})
     processes = processes or Processes()
     device = resolve_device(params["device"])
 
@@ -223,9 +239,9 @@ def _set_start(
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
     start: Any = model.encoder.start
-    if init == "views":
+    if init == "cca":
         set_invariant_start(start, sample, config.encoder_view or RandomAffine(), generator, stages)
-    elif init == "layout":
+    elif init == "contrast_pca":
         set_layout_start(start, sample, generator)
     else:
         set_linear_start(start, sample, init, generator, stages)

@@ -197,10 +197,10 @@ def check_start(
     needed = noise == "inverted" or start < 1.0
     if like is None:
         if needed:
-            cause = "noise='inverted'" if noise == "inverted" else f"start={start!r}"
+            cause = "noise='inverted'" if noise == "inverted" else f"strength={start!r}"
             raise ValueError(
                 f"{cause} needs `like`: the rows to begin from, one for each code. "
-                "Pass the rows that the codes were made from, or use noise='random' and start=1.0."
+                "Pass the rows that the codes were made from, or use noise='random' and strength=1.0."
             )
         return None
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dmzrep.data._formats import ImageFormat
+from dmzrep.estimator._parameters import all_parameters
 from dmzrep.files._container import library_versions, replace_file
 
 #: Losses of the last epoch that a card tells, with what they are.
@@ -79,11 +80,11 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep import DMZEncoder, Network
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.estimator._model_card import model_card
     >>> X = load_digits_images().images[:64]
-    >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
+    >>> encoder = DMZEncoder(16, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
     >>> print(model_card(encoder).splitlines()[1])
     library_name: dmzrep
     """
@@ -166,8 +167,7 @@ def _training(estimator: Any) -> dict[str, object]:
 
 
 def _changed_parameters(estimator: Any) -> dict[str, object]:
-    defaults = type(estimator)().get_params(deep=False)
-    present = estimator.get_params(deep=False)
+    defaults, present = all_parameters(type(estimator)()), all_parameters(estimator)
     # Cards are passed on: what tells of the machine and not of the model is left out.
     names = [name for name in present if name not in ("checkpoint_dir", "device", "verbose")]
     return {f"`{name}`": repr(present[name]) for name in names if repr(present[name]) != repr(defaults[name])}

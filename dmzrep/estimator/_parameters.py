@@ -1,86 +1,115 @@
-"""Legal values of `DMZEncoder`'s parameters."""
+"""The constructor's parameters: constraints, groups and where former ones are now."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import torch
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from dmzrep._base._device import PRECISIONS
+from dmzrep._base._parameters import ParameterGroup
 from dmzrep._base._validation import Interval, integers_from
-from dmzrep.diffusion._objective import OBJECTIVES
-from dmzrep.diffusion._schedule import NOISE_SCHEDULES
-from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
-from dmzrep.networks._conditioning import CONDITIONINGS
-from dmzrep.networks._relaxation import CODE_INPUTS
+from dmzrep.networks import Network
 from dmzrep.priors import PRIORS, CodePrior
+from dmzrep.training import Training
 
 OUTPUTS = ("probabilities", "logits", "bits")
+#: Parameters of the estimator that are groups.
+GROUPS: dict[str, type[ParameterGroup]] = {"network": Network, "training": Training}
 
 _POSITIVE_INT = integers_from(1)
 _POSITIVE = Interval(Real, 0, None, closed="neither")
-_WEIGHT = Interval(Real, 0, None, closed="left")
 
-#: What scikit-learn's parameter validation needs, in the order of the constructor.
+#: Constraints for scikit-learn's parameter validation, in the order of the constructor.
 PARAMETER_CONSTRAINTS: dict = {
     "latent_dim": [_POSITIVE_INT],
     "output": [StrOptions(set(OUTPUTS))],
     "image_shape": [tuple, list, None],
     "channels": [StrOptions({"auto", "first", "last"})],
     "value_range": [StrOptions({"auto"}), tuple, list],
-    "backbone": [StrOptions({"auto", "unet", "mlp"}), torch.nn.Module],
-    "width": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
-    "depth": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
-    "attention": [StrOptions({"auto"}), tuple, list],
-    "patch_size": [StrOptions({"auto"}), _POSITIVE_INT],
-    "conditioning": [StrOptions({"auto", *CONDITIONINGS})],
-    "code_input": [StrOptions(set(CODE_INPUTS))],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
     "encoder": [StrOptions({"auto", "paper"})],
-    "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
-    "encoder_depth": [StrOptions({"auto"}), integers_from(0)],
-    "normalize_logits": ["boolean"],
-    "objective": [StrOptions({"auto", *OBJECTIVES})],
-    "learn_variance": ["boolean"],
-    "noise_schedule": [StrOptions({"auto", *NOISE_SCHEDULES})],
-    "n_timesteps": [integers_from(2)],
-    "input_perturbation": [Interval(Real, 0, None, closed="left")],
-    "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
-    "temperature": [_POSITIVE],
-    "straight_through": ["boolean"],
-    "marginal_entropy": [_WEIGHT],
-    "decorrelation": [StrOptions({"auto"}), _WEIGHT],
-    "kl_weight": [_WEIGHT],
-    "kl_free_bits": [Interval(Real, 0, 1, closed="left")],
-    "mmd_weight": [_WEIGHT],
+    "backbone": [StrOptions({"auto", "unet", "mlp"}), torch.nn.Module],
+    "init": [StrOptions({"auto", "cca", "contrast_pca", "itq", "pca", "random"})],
+    "augment": [StrOptions({"flip"}), None],
+    "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), None],
     "code_dropout": [Interval(Real, 0, 1, closed="left")],
     "ordered": ["boolean"],
-    "init": [StrOptions({"auto", "views", "layout", "itq", "pca", "random"})],
     "prior": [StrOptions({"auto", *PRIORS}), CodePrior],
     "max_iter": [_POSITIVE_INT],
     "max_time": [_POSITIVE, None],
     "batch_size": [_POSITIVE_INT],
-    "micro_batch_size": [StrOptions({"auto"}), _POSITIVE_INT],
     "learning_rate": [_POSITIVE],
-    "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
-    "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
-    "warmup_steps": [integers_from(0)],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "gradient_clip": [_POSITIVE, None],
-    "ema_half_life": [Interval(Real, 0, None, closed="left")],
     "validation_fraction": [Interval(Real, 0, 1, closed="left")],
     "early_stopping": ["boolean"],
     "n_iter_no_change": [_POSITIVE_INT],
     "warm_start": ["boolean"],
     "checkpoint_dir": [str, HasMethods("__fspath__"), None],
     "checkpoint_every": [StrOptions({"epoch"}), _POSITIVE],
-    "checkpoint_keep": [_POSITIVE_INT],
-    "augment": [StrOptions({"flip"}), None],
-    "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), None],
+    "network": [Network, None],
+    "training": [Training, None],
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],
-    "compile": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["boolean", integers_from(0)],
 }
+
+
+def validate_parameters(estimator: Any) -> None:
+    """Check each parameter of an estimator and of its groups by itself."""
+    estimator._validate_params()
+    for name in GROUPS:
+        group = getattr(estimator, name)
+        if group is not None:
+            group.validate()
+
+
+def all_parameters(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator and of its groups as one dictionary, without the groups."""
+    params = estimator.get_params(deep=False)
+    for name, kind in GROUPS.items():
+        group = params.pop(name)
+        params |= (kind() if group is None else group).get_params(deep=False)
+    return params
+
+
+def split_parameters(params: dict[str, Any]) -> dict[str, Any]:
+    """Undo `all_parameters`: put the parameters of groups into groups."""
+    rest = dict(params)
+    for name, kind in GROUPS.items():
+        own = {key: rest.pop(key) for key in kind._parameter_constraints if key in rest}
+        if own:
+            rest[name] = kind(**own)
+    return rest
+
+
+def nested_names(params: dict[str, Any]) -> dict[str, Any]:
+    """Rename the parameters of groups to the nested names that `set_params` takes."""
+    groups = {name: group_of(name) for name in params}
+    return {f"{groups[name]}__{name}" if groups[name] else name: value for name, value in params.items()}
+
+
+def group_of(name: str) -> str | None:
+    """Return the group that holds a parameter, or None."""
+    return next((group for group, kind in GROUPS.items() if name in kind._parameter_constraints), None)
+
+
+def point_to_groups(init: Callable[..., None]) -> Callable[..., None]:
+    """Make a constructor say which group a parameter belongs to, where it is given directly."""
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            group = group_of(name)
+            if group is not None:
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}: it belongs to `{group}`. Use "
+                    f"{group}={GROUPS[group].__name__}({name}=...), or {group}__{name} in set_params and "
+                    "in parameter grids."
+                )
+        init(self, *args, **kwargs)
+
+    return checked

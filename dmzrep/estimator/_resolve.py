@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from numbers import Integral
 from typing import Any
 
@@ -24,7 +24,7 @@ from dmzrep.networks._defaults import (
     default_widths,
 )
 from dmzrep.networks._model import NetworkConfig
-from dmzrep.training import RandomAffine, Trainer, TrainingConfig
+from dmzrep.training import RandomAffine, Trainer, Training, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
@@ -36,8 +36,8 @@ START_FEATURES = {
     "random": None,
     "pca": "values",
     "itq": "values",
-    "layout": "contrast",
-    "views": "responses",
+    "contrast_pca": "contrast",
+    "cca": "responses",
 }
 #: Parameters that ask something of the code, with the values that ask nothing.
 CODE_DEMANDS: dict[str, Any] = {
@@ -99,7 +99,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
                 f"encoder_augment={params['encoder_augment']!r} needs images, but X holds vectors. "
                 "Use 'auto' or None."
             )
-        if params["init"] in ("views", "layout"):
+        if params["init"] in ("cca", "contrast_pca"):
             raise ValueError(
                 f"init={params['init']!r} needs images, but X holds vectors. Use 'auto' or 'itq'."
             )
@@ -203,9 +203,9 @@ def resolve_start(
         elif not is_image:
             init = "itq"
         elif augment is not None:
-            init = "views"
+            init = "cca"
         else:
-            init = "layout" if aligned() else "itq"
+            init = "contrast_pca" if aligned() else "itq"
     return {"init": init, "encoder_augment": augment}
 
 
@@ -241,35 +241,20 @@ def resolve_training(
         A parameter asks something of a code that there is not, or of rows that a batch does not have.
     """
     _check_code_demands(params)
-    decorrelation = params["decorrelation"]
     view = params["encoder_augment"] is not None and isinstance(data_format, ImageFormat)
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
-        max_time=None if params["max_time"] is None else float(params["max_time"]),
         batch_size=int(params["batch_size"]),
-        micro_batch_size=None if params["micro_batch_size"] == "auto" else int(params["micro_batch_size"]),
         learning_rate=float(params["learning_rate"]),
+        max_time=None if params["max_time"] is None else float(params["max_time"]),
         encoder_rate=_encoder_rate(params),
-        final_learning_rate=float(params["final_learning_rate"]),
-        warmup_steps=int(params["warmup_steps"]),
-        weight_decay=float(params["weight_decay"]),
-        gradient_clip=math.inf if params["gradient_clip"] is None else float(params["gradient_clip"]),
-        ema_half_life=float(params["ema_half_life"]),
-        temperature=float(params["temperature"]),
-        straight_through=bool(params["straight_through"]),
-        marginal_entropy=float(params["marginal_entropy"]),
-        decorrelation=decorrelation if isinstance(decorrelation, str) else float(decorrelation),
-        kl_weight=float(params["kl_weight"]),
-        kl_free_bits=float(params["kl_free_bits"]),
-        mmd_weight=float(params["mmd_weight"]),
         code_dropout=float(params["code_dropout"]),
         ordered=bool(params["ordered"]),
-        timestep_sampling=params["timestep_sampling"],
         flip=params["augment"] == "flip",
         encoder_view=RandomAffine(mirror=params["encoder_augment"] == "affine_flip") if view else None,
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
-        compile=bool(params["compile"]),
+        options=Training(**{name: params[name] for name in Training._parameter_constraints}),
     )
 
 
@@ -296,8 +281,10 @@ def run_identity(
 
     Epochs and time are left out: a longer run may go on from a shorter one. So is how a batch is divided.
     """
-    settings = asdict(trainer.config)
-    for name in ("max_epochs", "max_time", "micro_batch_size"):
+    settings = {f.name: getattr(trainer.config, f.name) for f in fields(trainer.config)}
+    settings |= settings.pop("options").get_params()
+    settings["encoder_view"] = repr(settings["encoder_view"])
+    for name in ("max_epochs", "max_time", "micro_batch_size", "checkpoint_keep", "distributed"):
         settings.pop(name)
     objective = trainer.objective
     some = np.ascontiguousarray(rows[np.linspace(0, len(rows) - 1, min(64, len(rows))).astype(int)])
@@ -321,7 +308,7 @@ def _encoder_rate(params: dict[str, Any]) -> float:
     rate = params["encoder_learning_rate"]
     if rate != "auto":
         return float(rate) / float(params["learning_rate"])
-    return FEATURES_ENCODER_RATE if params["init"] in ("views", "layout") else 1.0
+    return FEATURES_ENCODER_RATE if params["init"] in ("cca", "contrast_pca") else 1.0
 
 
 def _number(value: Any, name: str, default: int) -> int:

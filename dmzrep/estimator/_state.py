@@ -12,15 +12,18 @@ import pandas as pd
 import torch
 
 from dmzrep._base._device import available_device
+from dmzrep._base._parameters import ParameterGroup
 from dmzrep._base._random import seeded_torch
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import PersistenceError
+from dmzrep.estimator._parameters import GROUPS
 from dmzrep.networks._custom_backbone import copy_backbone, describe_backbone
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS, CodePrior
 
+_GROUPS = {kind.__name__: kind for kind in GROUPS.values()}
 #: What files say that they hold.
 NAME = "DMZEncoder"
 #: Fitted attributes that are JSON values.
@@ -233,6 +236,9 @@ def _plain(name: str, value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, torch.nn.Module):
         return None  # Its weights are the model's; its code is the user's to give when loading.
+    if isinstance(value, ParameterGroup):
+        params = {k: _plain(k, v) for k, v in value.get_params(deep=False).items()}
+        return {"group": type(value).__name__, "params": params}
     if isinstance(value, CodePrior):
         if PRIORS.get(value.name) is not type(value):
             raise TypeError(
@@ -252,6 +258,8 @@ def _restored(value: Any) -> Any:
         return value
     if "tuple" in value:
         return tuple(_restored(part) for part in value["tuple"])
+    if "group" in value:
+        return _GROUPS[value["group"]](**{k: _restored(v) for k, v in value["params"].items()})
     if "prior" in value:
         return PRIORS[value["prior"]](**{k: _restored(v) for k, v in value["params"].items()})
     random_state = np.random.RandomState()

@@ -1,23 +1,26 @@
-"""What a trained model does with rows: encode, decode, bound. Streams in batches of one shape."""
+"""Inference with a fitted model: encode, decode, invert, likelihood."""
 
 from dmzrep.inference._bounds import variational_bound
-from dmzrep.inference._decoding import StartingRows, decode, whole_codes
+from dmzrep.inference._decoder import Decoder
+from dmzrep.inference._decoding import StartingSamples, mask_missing_bits
 from dmzrep.inference._encoding import CODE_DTYPES, encode
 from dmzrep.inference._inversion import StartingNoise, between_noises, invert
-from dmzrep.inference._rates import rate_table, row_rates
-from dmzrep.inference._trained import TrainedModel
+from dmzrep.inference._rates import rate_table, sample_rates
+from dmzrep.inference._sampling import Sampling, SamplingOptions, SamplingPlan
 
 __all__ = [
     "CODE_DTYPES",
+    "Decoder",
+    "Sampling",
+    "SamplingOptions",
+    "SamplingPlan",
     "StartingNoise",
-    "StartingRows",
-    "TrainedModel",
+    "StartingSamples",
     "between_noises",
-    "decode",
     "encode",
     "invert",
+    "mask_missing_bits",
     "rate_table",
-    "row_rates",
+    "sample_rates",
     "variational_bound",
-    "whole_codes",
 ]

@@ -1,46 +1,49 @@
-"""Rows to codes."""
+"""Data to codes."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.special import expit
 
-from dmzrep._base._batching import batches, run_padded
+from dmzrep._base._batching import padded_batches, run_padded
 from dmzrep.data._sources import Rows
-from dmzrep.inference._trained import TrainedModel
 
-#: Type of what is given, by `output`.
+if TYPE_CHECKING:
+    from dmzrep.inference._decoder import Decoder
+
+#: Dtype of codes by `output`.
 CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uint8}
 
 
 @torch.inference_mode()
-def encode(model: TrainedModel, rows: Rows, output: str, out: np.ndarray | None = None) -> np.ndarray:
-    """Encode every row, a batch at a time.
+def encode(decoder: Decoder, samples: Rows, output: str, out: np.ndarray | None = None) -> np.ndarray:
+    """Encode samples, a batch at a time.
 
     Parameters
     ----------
-    model : TrainedModel
-        The model.
-    rows : ndarray or other row source of length n
-        Rows in the user's layout.
+    decoder : Decoder
+        The fitted model.
+    samples : ndarray or other source of n samples
+        In the user's layout.
     output : {"probabilities", "logits", "bits"}
-        What is given; a bit is one where the probability is above 0.5.
+        Kind of codes; a bit is one where the probability is above 0.5.
     out : ndarray of shape (n, latent_dim), optional
         Where codes are written, of the dtype in `CODE_DTYPES`; a new array by default.
 
     Returns
     -------
     ndarray of shape (n, latent_dim), float32 or uint8
-        A row's code does not depend on the other rows, to the last bit.
+        Batch-invariant up to rounding of float32.
     """
     if out is None:
-        out = np.empty((len(rows), model.latent_dim), dtype=CODE_DTYPES[output])
-    size = model.encoder_rows
-    for part in batches(len(rows), size):
-        x = model.model_units(rows[part])
-        logits = run_padded(model.network.encode, size, x).float().cpu().numpy()
-        # Bits by the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
+        out = np.empty((len(samples), decoder.latent_dim), dtype=CODE_DTYPES[output])
+    for part, size in padded_batches(len(samples), decoder.data_shape, decoder.encoder_batch):
+        x = decoder.model_units(samples[part])
+        logits = run_padded(decoder.network.encode, size, x).float().cpu().numpy()
+        # Bits from the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
         codes = logits if output == "logits" else expit(logits)
         out[part] = codes > 0.5 if output == "bits" else codes
     return out

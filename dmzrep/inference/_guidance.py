@@ -1,31 +1,34 @@
-"""The denoiser of a trained model under codes, with or without guidance."""
+"""The denoiser of a fitted model under codes, with or without guidance."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dmzrep.diffusion._objective import Denoised
 from dmzrep.diffusion._samplers import Denoiser
-from dmzrep.inference._trained import TrainedModel
 from dmzrep.networks._relaxation import UNKNOWN_BIT
+
+if TYPE_CHECKING:
+    from dmzrep.inference._decoder import Decoder
 
 
 def code_denoiser(
-    model: TrainedModel, z: Tensor | None, *, guidance: float = 1.0, match_perturbation: bool = False
+    decoder: Decoder, z: Tensor | None, *, guidance: float = 1.0, match_perturbation: bool = False
 ) -> Denoiser:
-    """Make a denoiser (x_t, t) -> `Denoised` under given codes.
+    """Return a denoiser (x_t, t) -> `Denoised` under given codes.
 
     Parameters
     ----------
-    model : TrainedModel
-        The model.
+    decoder : Decoder
+        The fitted model.
     z : Tensor of shape (n, latent_dim) or None
         Bits or probabilities; None for an unconditional model.
     guidance : float, default=1.0
         Weight g of classifier-free guidance: estimates are those with the code plus (g - 1) times their
-        difference from those without. 1 runs the network once, other values twice, in two batches of the same
-        shape, so that a row's result does not depend on its company.
+        difference from those without. 1 evaluates the network once, other values twice.
     match_perturbation : bool, default=False
         See `Objective.denoise`.
 
@@ -39,7 +42,7 @@ def code_denoiser(
     """
 
     def denoise(x: Tensor, t: Tensor, code: Tensor | None = z) -> Denoised:
-        return model.objective.denoise(model.network, x, t, code, match_perturbation=match_perturbation)
+        return decoder.objective.denoise(decoder.network, x, t, code, match_perturbation=match_perturbation)
 
     if guidance == 1.0 or z is None:
         return denoise

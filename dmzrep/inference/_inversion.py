@@ -1,72 +1,65 @@
-"""Rows to the noise that they come from, and back."""
+"""Data to the noise from which deterministic DDIM reconstructs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep._base._batching import batches
+from dmzrep._base._batching import padded_batches
 from dmzrep.data._sources import Rows
 from dmzrep.diffusion._grids import Grid
-from dmzrep.inference._decoding import StartingRows
-from dmzrep.inference._trained import TrainedModel
+from dmzrep.inference._decoding import StartingSamples
+from dmzrep.inference._sampling import Sampling
+
+if TYPE_CHECKING:
+    from dmzrep.inference._decoder import Decoder
 
 
 @dataclass(frozen=True)
 class StartingNoise:
-    """What sampling begins from, given as it is.
+    """Noise that sampling begins from.
 
     Parameters
     ----------
     values : ndarray of shape (n, *data_shape), float32
-        x at the grid's first timestep, in model units.
+        At the first timestep of the grid, in model units.
+    strength : float, default=1.0
+        Share of the timesteps that are denoised, in (0, 1].
+    noise : str, default="inverted"
+        Where the noise comes from.
     """
 
     values: np.ndarray
+    strength: float = 1.0
+    noise: str = "inverted"
 
-    def at(self, model: TrainedModel, grid: Grid, part: slice, noise: Tensor, **options: Any) -> Tensor:
-        """Give some of the rows, filled up to the rows of `noise`."""
-        return model.padded(self.values[part], len(noise))
+    def at(self, decoder: Decoder, grid: Grid, part: slice, noise: Tensor, **options: Any) -> Tensor:
+        """Return the noise of some of the samples, padded to the size of `noise`."""
+        return decoder.padded(self.values[part], len(noise))
 
 
 @torch.inference_mode()
 def invert(
-    model: TrainedModel,
-    rows: Rows,
-    codes: np.ndarray | None,
-    grid: Grid,
-    *,
-    match_perturbation: bool = False,
+    decoder: Decoder, samples: Rows, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
 ) -> np.ndarray:
-    """Find x at the grid's first timestep from which deterministic DDIM gives the rows back, nearly.
-
-    Parameters
-    ----------
-    model : TrainedModel
-        The model.
-    rows : ndarray or other row source, shape (n, *row_shape)
-        In the user's layout.
-    codes : ndarray of shape (n, latent_dim) or None
-        Their bits; None for an unconditional model.
-    grid : sequence of (t, t_prev)
-        Timesteps of the sampler.
-    match_perturbation : bool, default=False
-        See `Objective.denoise`.
-
-    Returns
-    -------
-    ndarray of shape (n, *data_shape), float32
-        In model units. A row's does not depend on the other rows.
-    """
-    start, size = StartingRows(rows, True, codes), model.denoiser_rows
-    found = np.empty((len(rows), *model.data_shape), dtype=np.float32)
-    unused = torch.empty(size, *model.data_shape)
-    for part in batches(len(rows), size):
-        noise = start.at(model, grid, part, unused, match_perturbation=match_perturbation)
+    """Find noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
+    plan = sampling.plan(decoder, noise="inverted", strength=strength)
+    start = StartingSamples(samples, True, codes)
+    found = np.empty((len(samples), *decoder.data_shape), dtype=np.float32)
+    for part, size in padded_batches(len(samples), decoder.data_shape, decoder.denoiser_batch):
+        unused = torch.empty(size, *decoder.data_shape)
+        noise = start.at(
+            decoder,
+            plan.grid,
+            part,
+            unused,
+            guidance=float(sampling.guidance),
+            match_perturbation=plan.match_perturbation,
+        )
         found[part] = noise[: part.stop - part.start].cpu().numpy()
     return found
 

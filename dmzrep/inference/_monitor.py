@@ -1,10 +1,9 @@
-"""Who follows sampling step by step: a progress bar, a callback, a record of all estimates."""
+"""What follows sampling step by step: a progress bar, a callback, the trajectory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from torch import Tensor
@@ -13,49 +12,44 @@ from tqdm.auto import tqdm
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.diffusion._samplers import Observer
 
-#: (steps done in this batch, steps in all, estimates of the clean rows of this batch in the user's layout).
-StepCallback = Callable[[int, int, np.ndarray], object]
+if TYPE_CHECKING:
+    from dmzrep.inference._sampling import Sampling
 
 
 class SamplingMonitor:
-    """Hands the clean estimates of each step to those who follow; a context manager around all batches.
+    """Progress bar, callback and trajectory of sampling; a context manager around all batches.
 
     Parameters
     ----------
     data_format : ImageFormat or VectorFormat
-        Turns estimates into the user's layout.
-    n_rows, n_batches, n_steps : int
-        Rows in all, batches, and steps of each batch.
-    progress : bool
-        Show a bar of steps.
-    callback : callable or None
-        Called at each step of each batch.
-    keep : bool
-        Record the estimates of all steps.
+        Converts estimates to the user's layout.
+    n_samples, n_batches, n_steps : int
+        Samples in all, batches, and steps of each batch.
+    sampling : Sampling
+        Says what is wanted.
 
     Attributes
     ----------
-    trajectory : ndarray of shape (n_steps, n_rows, *row_shape) or None
-        The record.
+    trajectory : ndarray of shape (n_steps, n_samples, *sample_shape) or None
+        Estimates of the clean samples at all steps.
     """
 
     def __init__(
         self,
         data_format: ImageFormat | VectorFormat,
-        n_rows: int,
+        n_samples: int,
         n_batches: int,
         n_steps: int,
-        *,
-        progress: bool,
-        callback: StepCallback | None,
-        keep: bool,
+        sampling: Sampling,
     ):
-        self.data_format, self.n_steps, self.callback = data_format, n_steps, callback
+        self.data_format, self.n_steps, self.callback = data_format, n_steps, sampling.callback
         self.trajectory: np.ndarray | None = None
-        if keep:
-            self.trajectory = np.empty((n_steps, n_rows, *data_format.row_shape), dtype=data_format.dtype)
-        self._silent = not progress and callback is None and not keep
-        self._bar = tqdm(total=n_steps * n_batches, desc="sampling", unit="step", disable=not progress)
+        if sampling.return_trajectory:
+            self.trajectory = np.empty((n_steps, n_samples, *data_format.row_shape), dtype=data_format.dtype)
+        self._silent = not (sampling.progress or sampling.callback or sampling.return_trajectory)
+        self._bar = tqdm(
+            total=n_steps * n_batches, desc="sampling", unit="step", disable=not sampling.progress
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -65,16 +59,16 @@ class SamplingMonitor:
     ) -> None:
         self._bar.close()
 
-    def observer(self, rows: slice) -> Observer | None:
-        """Give what a sampler calls at each step of the batch of `rows`; None where nobody follows."""
+    def observer(self, part: slice) -> Observer | None:
+        """Return what a sampler calls at each step of a batch, or None."""
         if self._silent:
             return None
 
         def observe(step: int, x0: Tensor) -> None:
             if self.callback is not None or self.trajectory is not None:
-                estimates = self.data_format.from_model(x0[: rows.stop - rows.start])
+                estimates = self.data_format.from_model(x0[: part.stop - part.start])
                 if self.trajectory is not None:
-                    self.trajectory[step, rows] = estimates
+                    self.trajectory[step, part] = estimates
                 if self.callback is not None:
                     self.callback(step + 1, self.n_steps, estimates)
             self._bar.update()

@@ -1,56 +1,58 @@
-"""What it costs to tell a row: the row given its bits, and the bits."""
+"""Rates: bits of a sample given its code, and bits of the code."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from dmzrep.data._sources import Rows
-from dmzrep.inference._bounds import variational_bound
-from dmzrep.inference._trained import TrainedModel
 from dmzrep.priors import CodePrior
 
+if TYPE_CHECKING:
+    from dmzrep.inference._decoder import Decoder
 
-def row_rates(
-    model: TrainedModel, rows: Rows, codes: np.ndarray | None, prior: CodePrior | None, n_terms: int
+
+def sample_rates(
+    decoder: Decoder, samples: Rows, codes: np.ndarray | None, prior: CodePrior | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the two rates of each row.
+    """Return the rate of each sample given its bits, and that of the bits.
 
     Parameters
     ----------
-    model : TrainedModel
-        The model.
-    rows : ndarray of shape (n, *row_shape)
-        Rows in the user's layout.
+    decoder : Decoder
+        The fitted model.
+    samples : ndarray or other source of n samples
+        In the user's layout.
     codes : ndarray of shape (n, latent_dim) or None
         Their bits; None for an unconditional model.
     prior : CodePrior or None
         Fitted model of the bits; None for an unconditional model.
     n_terms : int
-        As in `variational_bound`.
+        Network evaluations per sample.
 
     Returns
     -------
-    image_rate, code_rate : ndarray of shape (n,), float64
-        In nats for the whole row: the bound given the bits, and minus the log-probability of the bits.
+    data_rate, code_rate : ndarray of shape (n,), float64
+        In nats per sample: the bound given the bits, and minus the log-probability of the bits.
     """
-    image_rate = variational_bound(model, rows, codes, n_terms)
+    data_rate = decoder.bound(samples, codes, n_terms)
     if codes is None or prior is None:
-        return image_rate, np.zeros(len(rows))
-    return image_rate, -prior.log_prob(codes)
+        return data_rate, np.zeros(len(samples))
+    return data_rate, -prior.log_prob(codes)
 
 
-def rate_table(image_rate: np.ndarray, code_rate: np.ndarray, dimensions: int) -> pd.DataFrame:
-    """Sum up rates over rows.
+def rate_table(data_rate: np.ndarray, code_rate: np.ndarray, dimensions: int) -> pd.DataFrame:
+    """Average rates over samples.
 
     Parameters
     ----------
-    image_rate, code_rate : ndarray of shape (n,)
+    data_rate, code_rate : ndarray of shape (n,)
         In nats.
     dimensions : int
-        Numbers in a row.
+        Values of a sample.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def rate_table(image_rate: np.ndarray, code_rate: np.ndarray, dimensions: int) -
     code            1.0             0.0   2.0
     total           2.0             0.5   4.0
     """
-    rates = {"image": image_rate, "code": code_rate, "total": image_rate + code_rate}
+    rates = {"image": data_rate, "code": code_rate, "total": data_rate + code_rate}
     bits = pd.DataFrame(rates) / math.log(2.0)
     table = pd.DataFrame(
         {

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmzrep._base._batching import batches, pad_rows
+from dmzrep._base._batching import batches, pad_samples
 from dmzrep._base._device import resolve_device
 from dmzrep._base._validation import check_int
 from dmzrep.metrics._unit_images import read_format, unit_tensor
@@ -143,7 +143,7 @@ class InceptionFeatures:
         parts = []
         for part in batches(len(rows), self.batch_size):
             x = self._prepare(unit_tensor(rows[part], image_format, device))
-            features = network(pad_rows(x, self.batch_size))[: len(x)]
+            features = network(pad_samples(x, self.batch_size))[: len(x)]
             parts.append(features.flatten(1).float().cpu().numpy())
         return np.concatenate(parts)
 

@@ -105,11 +105,11 @@ def mutual_information_over_time(
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep import DMZEncoder, Network
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.metrics import mutual_information_over_time
     >>> X = load_digits_images().images[:200]
-    >>> encoder = DMZEncoder(8, width=(8, 16), encoder_width=8, max_iter=1, random_state=0).fit(X)
+    >>> encoder = DMZEncoder(8, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
     >>> table = mutual_information_over_time(encoder, X, timesteps=[0, 999], width=8, training_steps=5)
     >>> table["timestep"].tolist(), table["limit"].round(2).tolist()
     ([0, 999], [5.64, 5.64])

@@ -54,10 +54,10 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder, inversion_error
+    >>> from dmzrep import DMZEncoder, Network, inversion_error
     >>> from dmzrep.datasets import load_digits_images
     >>> X = load_digits_images().images[:64]
-    >>> encoder = DMZEncoder(latent_dim=16, width=(8, 16), max_iter=1, random_state=0).fit(X)
+    >>> encoder = DMZEncoder(16, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
     >>> inversion_error(encoder, X[:2], n_steps=10).shape
     (2,)
     """

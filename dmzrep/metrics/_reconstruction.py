@@ -58,11 +58,11 @@ def code_cycle_accuracy(
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep import DMZEncoder, Network
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.metrics import code_cycle_accuracy
     >>> X = load_digits_images().images[:64]
-    >>> encoder = DMZEncoder(8, width=(8, 16), encoder_width=8, max_iter=1, random_state=0).fit(X)
+    >>> encoder = DMZEncoder(8, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
     >>> 0.0 <= code_cycle_accuracy(encoder, encoder.transform(X), n_steps=2) <= 1.0
     True
     """
@@ -123,11 +123,11 @@ def reconstruction_report(
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep import DMZEncoder, Network
     >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.metrics import reconstruction_report
     >>> X = load_digits_images().images[:64]
-    >>> encoder = DMZEncoder(8, width=(8, 16), encoder_width=8, max_iter=1, random_state=0).fit(X)
+    >>> encoder = DMZEncoder(8, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
     >>> reconstruction_report(encoder, X[:8], n_steps=2).columns.tolist()
     ['noise', 'n_rows', 'mse', 'psnr', 'ssim', 'code_cycle_accuracy']
     """

@@ -1,6 +1,7 @@
 """Networks: the encoder to binary codes and the denoisers. They know no noise schedule."""
 
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
+from dmzrep.networks._options import Network
 from dmzrep.networks._paper_backbone import paper_backbone
 
-__all__ = ["DiffusersBackbone", "paper_backbone"]
+__all__ = ["DiffusersBackbone", "Network", "paper_backbone"]

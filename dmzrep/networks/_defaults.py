@@ -74,7 +74,7 @@ DENOISER_PARAMETERS: dict[str, Any] = {
 }
 
 
-def paper_recipe(name: str, *, own_backbone: bool = False) -> dict[str, Any]:
+def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
     """Give a recipe of the paper, for a denoiser of the user's without what shapes the package's own.
 
     Raises
@@ -87,7 +87,7 @@ def paper_recipe(name: str, *, own_backbone: bool = False) -> dict[str, Any]:
             f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. Give one of "
             "these as name."
         )
-    dropped = ("backbone", *DENOISER_PARAMETERS) if own_backbone else ()
+    dropped = ("backbone", *DENOISER_PARAMETERS) if custom_backbone else ()
     return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
 
 

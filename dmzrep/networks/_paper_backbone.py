@@ -60,7 +60,7 @@ def paper_backbone(
     >>> from dmzrep import DMZEncoder, paper_backbone
     >>> backbone = paper_backbone("cifar10", width=(32, 32), depth=1, latent_dim=8, heads=4)
     >>> encoder = DMZEncoder.paper("cifar10", backbone=backbone, latent_dim=8)
-    >>> encoder.learn_variance, backbone.learns_variance
+    >>> encoder.training.learn_variance, backbone.learns_variance
     (True, True)
     """
     recipe = paper_recipe(name) | params

@@ -1,4 +1,4 @@
-"""Learning: the loop, its data, the average of weights, the encoder's start."""
+"""Training: the loop, its data, its parameters, and the initialisation of the encoder."""
 
 from dmzrep.training._augmentation import RandomAffine
 from dmzrep.training._checkpoint import Checkpoints
@@ -7,6 +7,7 @@ from dmzrep.training._data import TrainingData, split_indices
 from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 from dmzrep.training._loop import Trainer
 from dmzrep.training._masking import prefix_lengths
+from dmzrep.training._options import Training
 from dmzrep.training._validation import VALIDATION_ROWS
 from dmzrep.training.distributed._processes import Processes, find_processes
 from dmzrep.training.init._alignment import are_aligned
@@ -22,6 +23,7 @@ __all__ = [
     "ProgressBar",
     "RandomAffine",
     "Trainer",
+    "Training",
     "TrainingConfig",
     "TrainingData",
     "are_aligned",

@@ -54,15 +54,16 @@ class BatchLoss(ABC):
         self.processes = processes
         self.device = next(model.parameters()).device
         self.code_terms = CodeTerms(config)
-        self.micro_batches = MicroBatches(config.micro_batch_size)
-        self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.timestep_sampling)
+        size = config.options.micro_batch_size
+        self.micro_batches = MicroBatches(None if size == "auto" else size)
+        self.timesteps = TimestepSampler(objective.schedule.n_timesteps, config.options.timestep_sampling)
         # Order and timesteps come from a CPU generator, noise from one on the device.
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(self.device).manual_seed(seed + 1)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self._denoiser: Callable[..., Tensor] = model.denoiser
         self._encoder: Callable[..., Tensor] = model.encoder
-        if config.compile:
+        if config.options.compile:
             self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
 
     @abstractmethod
@@ -133,7 +134,7 @@ class BatchLoss(ABC):
         z = relaxed_bernoulli(
             logits,
             self._temperature(n_rows),
-            straight_through=self.config.straight_through,
+            straight_through=self.config.options.straight_through,
             generator=self.noise,
         )
         return logits, z
@@ -161,7 +162,7 @@ class BatchLoss(ABC):
         return self.progress(n_rows) >= 1.0 - RESTING_SHARE
 
     def _temperature(self, n_rows: int) -> float:
-        return self.config.temperature
+        return self.config.options.temperature
 
     def _randn(self, like: Tensor) -> Tensor:
         n = len(like) * self.processes.size

@@ -160,8 +160,14 @@ class CodeTerms:
 
     def __init__(self, config: TrainingConfig):
         self.config = config
-        self.decorrelation = None if isinstance(config.decorrelation, str) else config.decorrelation
-        weights = (config.marginal_entropy, config.decorrelation, config.kl_weight, config.mmd_weight)
+        options = config.options
+        self.decorrelation = None if isinstance(options.decorrelation, str) else options.decorrelation
+        weights = (
+            config.options.marginal_entropy,
+            config.options.decorrelation,
+            config.options.kl_weight,
+            config.options.mmd_weight,
+        )
         #: Whether there is a term at all.
         self.present = any(weight != 0.0 for weight in weights)
 
@@ -183,15 +189,15 @@ class CodeTerms:
         """
         config, total = self.config, torch.zeros((), device=logits.device)
         probabilities = torch.sigmoid(logits)
-        if config.marginal_entropy:
-            total = total + config.marginal_entropy * missing_entropy(probabilities)
+        if config.options.marginal_entropy:
+            total = total + config.options.marginal_entropy * missing_entropy(probabilities)
         if self.decorrelation != 0.0:
             term = squared_correlation(probabilities)
             if self.decorrelation is None:
                 self.decorrelation = START_SHARE * loss.item() / max(term.item(), 1e-6)
             total = total + self.decorrelation * term
-        if config.kl_weight:
-            total = total + config.kl_weight * kl_to_uniform(logits, config.kl_free_bits)
-        if config.mmd_weight:
-            total = total + config.mmd_weight * mmd_to_uniform(z)
+        if config.options.kl_weight:
+            total = total + config.options.kl_weight * kl_to_uniform(logits, config.options.kl_free_bits)
+        if config.options.mmd_weight:
+            total = total + config.options.mmd_weight * mmd_to_uniform(z)
         return total

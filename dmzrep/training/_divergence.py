@@ -143,7 +143,7 @@ class DivergenceGuard:
 
 def _remedies(config: TrainingConfig) -> str:
     found = [f"lower learning_rate (it was {config.learning_rate:g})"]
-    if not math.isfinite(config.gradient_clip):
+    if config.options.gradient_clip is None:
         found.append("set gradient_clip=1.0")
     if config.precision != "float32":
         found.append("use precision='float32'")

@@ -88,9 +88,9 @@ class Trainer(BatchLoss):
         processes: Processes | None = None,
     ):
         super().__init__(model, objective, config, seed, processes or Processes())
-        self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.ema_half_life)
+        self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.options.ema_half_life)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, config.weight_decay, config.encoder_rate),
+            parameter_groups(model, config.options.weight_decay, config.encoder_rate),
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             fused=True,
@@ -282,8 +282,8 @@ class Trainer(BatchLoss):
         own = self.model.config.module is not None
         loss = self.processes.sum_gradients(self.model.parameters(), loss, uneven=own)
         self.scaler.unscale_(self.optimizer)
-        if math.isfinite(self.config.gradient_clip):
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        if self.config.options.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.options.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
@@ -340,9 +340,9 @@ class Trainer(BatchLoss):
 
     def _rate(self, n_rows: int) -> float:
         """Share of the peak learning rate at this step: linear warm-up, then cosine decay."""
-        final = self.config.final_learning_rate
+        final = self.config.options.final_learning_rate
         decayed = final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * self.progress(n_rows)))
-        return min(1.0, (self.step + 1) / max(1, self.config.warmup_steps)) * decayed
+        return min(1.0, (self.step + 1) / max(1, self.config.options.warmup_steps)) * decayed
 
     # -- state ---------------------------------------------------------------------------------
 

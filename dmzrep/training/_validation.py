@@ -63,7 +63,10 @@ def validation_losses(
         if conditional:
             logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
             codes["validation_loss"] = relaxed_bernoulli(
-                logits, config.temperature, straight_through=config.straight_through, generator=generator
+                logits,
+                config.options.temperature,
+                straight_through=config.options.straight_through,
+                generator=generator,
             )
             codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
             if n_rows > 1:

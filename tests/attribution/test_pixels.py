@@ -14,10 +14,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network
 from dmzrep.attribution import attribute_bits
 from dmzrep.datasets import make_sprites
 from dmzrep.networks._encoders import ConvEncoder
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -32,12 +33,14 @@ def colour_encoder(sprites):
     # Plain logits, so that they are linear in the pixels where the convolutions are put out.
     params = {"width": (8,), "encoder_width": 8, "init": "itq", "max_iter": 2, "batch_size": 32}
     params |= {"normalize_logits": False}
-    return DMZEncoder(6, **params, random_state=0).fit(sprites.images)
+    return make_encoder(6, **params, random_state=0).fit(sprites.images)
 
 
 @pytest.fixture(scope="module")
 def gray_encoder(digits):
-    return DMZEncoder(6, width=(8,), encoder_width=8, max_iter=2, random_state=0).fit(digits[:128])
+    return DMZEncoder(6, network=Network(width=(8,), encoder_width=8), max_iter=2, random_state=0).fit(
+        digits[:128]
+    )
 
 
 def logits(encoder, X):

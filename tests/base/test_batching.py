@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep._base._batching import DENOISER_ROWS, ENCODER_ROWS, batch_rows, batches, run_padded
+from dmzrep._base._batching import DENOISER_BATCH, ENCODER_BATCH, batch_size_for, batches, run_padded
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._mlp import ResidualMLP
 from dmzrep.networks._unet import UNet
@@ -28,10 +28,10 @@ def test_batches_cover_all_rows_once_and_in_order(n_rows, size):
         st.tuples(st.integers(1, 4), st.integers(8, 256), st.integers(8, 256)),
         st.tuples(st.integers(1, 5000)),
     ),
-    most=st.sampled_from([ENCODER_ROWS, DENOISER_ROWS]),
+    most=st.sampled_from([ENCODER_BATCH, DENOISER_BATCH]),
 )
 def test_a_batch_has_a_power_of_two_of_rows_that_falls_as_rows_grow(shape, most):
-    rows = batch_rows(shape, most)
+    rows = batch_size_for(shape, most)
     pixels = math.prod(shape[1:]) if len(shape) == 3 else shape[0]
     assert 8 <= rows <= most and rows & (rows - 1) == 0
     assert rows == 8 or rows * pixels <= most * 32 * 32

@@ -9,6 +9,7 @@ import pytest
 from dmzrep import DMZEncoder
 from dmzrep.data._sources import DatasetRows
 from dmzrep.datasets import ImageColumn
+from tests.encoders import make_encoder
 
 datasets = pytest.importorskip("datasets")
 Image = pytest.importorskip("PIL.Image")
@@ -117,8 +118,8 @@ def test_an_empty_data_set_is_refused(pictures):
 def test_an_encoder_learns_from_a_data_set_what_it_learns_from_the_array(pictures):
     params = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}
     dataset = of_pictures(pictures)
-    expected = DMZEncoder(8, **params).fit(pictures).transform(pictures)
-    encoder = DMZEncoder(8, **params).fit(dataset)
+    expected = make_encoder(8, **params).fit(pictures).transform(pictures)
+    encoder = make_encoder(8, **params).fit(dataset)
     np.testing.assert_array_equal(encoder.transform(dataset), expected)
     np.testing.assert_array_equal(encoder.transform(ImageColumn(dataset, "portrait")), expected)
 

@@ -60,7 +60,7 @@ def test_impossible_numbers_of_steps_are_refused(n_steps):
 @quick
 @given(
     sizes=grid_sizes(),
-    start=st.floats(0.0, 1.0, exclude_min=True),
+    strength=st.floats(0.0, 1.0, exclude_min=True),
     spacing=st.sampled_from(("trailing", "uniform", "quadratic")),
 )
 def test_a_grid_with_a_start_is_that_of_the_timesteps_below_it(sizes, start, spacing):
@@ -68,20 +68,20 @@ def test_a_grid_with_a_start_is_that_of_the_timesteps_below_it(sizes, start, spa
     below = round(start * n_timesteps)
     if below == 0:
         with pytest.raises(ValueError, match=f"leaves none of the {n_timesteps} timesteps"):
-            timestep_grid(n_timesteps, n_steps, spacing, start=start)
+            timestep_grid(n_timesteps, n_steps, spacing, strength=start)
     elif n_steps > below:
         with pytest.raises(ValueError, match=f"n_steps must be from 1 to .*={below}"):
-            timestep_grid(n_timesteps, n_steps, spacing, start=start)
+            timestep_grid(n_timesteps, n_steps, spacing, strength=start)
     else:
-        grid = timestep_grid(n_timesteps, n_steps, spacing, start=start)
+        grid = timestep_grid(n_timesteps, n_steps, spacing, strength=start)
         assert grid == timestep_grid(below, n_steps, spacing)
         assert grid[0][0] == below - 1
 
 
 @pytest.mark.parametrize("start", [0.0, -0.5, 1.01, float("nan"), float("inf"), None])
 def test_impossible_starts_are_refused(start):
-    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\]"):
-        timestep_grid(10, 1, start=start)
+    with pytest.raises(ValueError, match=r"strength must be a number in \(0, 1\]"):
+        timestep_grid(10, 1, strength=start)
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -103,7 +103,7 @@ def test_quadratic_steps_are_even_in_the_root_of_time():
 @pytest.mark.parametrize("start", [1.0, 0.5])
 def test_log_snr_steps_are_even_in_it_down_to_where_there_is_noise_alone(name, start):
     schedule = NoiseSchedule.named(name, 10_000)
-    grid = timestep_grid(10_000, 12, "log_snr", start=start, schedule=schedule)
+    grid = timestep_grid(10_000, 12, "log_snr", strength=start, schedule=schedule)
     times = np.array([t for t, _ in grid])
     log_snr = np.log(schedule.alpha_bar[times] / (1 - schedule.alpha_bar[times]))
     assert times[0] == 10_000 * start - 1 and times[-1] == 0

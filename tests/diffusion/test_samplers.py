@@ -259,7 +259,7 @@ def test_ddim_from_inverted_noise_gives_the_data_back(name, n_steps):
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)
 def test_inversion_becomes_exact_with_more_refinements(name, share):
     schedule = NoiseSchedule.named(name, 1000)
-    grid = timestep_grid(1000, 50, start=share)
+    grid = timestep_grid(1000, 50, strength=share)
     x0, denoise = start().clamp(-1, 1), dummy_denoiser(schedule, "v")
     noise = invert_ddim(denoise, x0, grid, schedule, n_refinements=20)
     back = sample_ddim(denoise, noise, grid, schedule, clip=None)

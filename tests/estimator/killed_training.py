@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch._dynamo  # Optimisers import it, which takes a second that no attempt should spend.
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network, Training
 from dmzrep.datasets import load_digits_images
 
 
@@ -30,17 +30,14 @@ def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
     images = load_digits_images().images[:256]
     encoder = DMZEncoder(
         latent_dim=8,
-        width=(8,),
-        encoder_width=8,
+        network=Network(width=(8,), encoder_width=8, dropout=0.1),
         batch_size=16,
         max_iter=n_epochs,
         init="itq",
         encoder_augment=None,
         # Each has a state that has to be taken up again.
-        dropout=0.1,
         augment="flip",
-        timestep_sampling="loss_second_moment",
-        decorrelation="auto",
+        training=Training(timestep_sampling="loss_second_moment", decorrelation="auto"),
         prior="independent",
         device="cpu",
         random_state=0,

@@ -11,9 +11,10 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 
-from dmzrep import DMZEncoder, FaissNeighbors, forking
+from dmzrep import FaissNeighbors, forking
 from dmzrep._base._random import seeded_torch
 from dmzrep.retrieval._faiss import faiss_threads
+from tests.encoders import make_encoder
 
 THREADS = 8
 
@@ -69,7 +70,7 @@ def test_threads_search_as_one_does(neighbors, bits):
 def test_threads_learn_what_one_does(dropout, digits):
     def learned(seed):
         params = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "init": "random"}
-        encoder = DMZEncoder(8, dropout=dropout, prior="uniform", random_state=seed, **params)
+        encoder = make_encoder(8, dropout=dropout, prior="uniform", random_state=seed, **params)
         return encoder.fit(digits[:64]).transform(digits[:9])
 
     seeds = [0, 1] * (THREADS // 2)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from dmzrep import DMZEncoder
 from dmzrep._base import _device as device
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._ema import WeightAverage
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -85,7 +85,7 @@ def fits(tmp_path):
     return {
         "plain": {},
         "dropout": {"dropout": 0.1},
-        "moved copies": {"init": "views"},
+        "moved copies": {"init": "cca"},
         "a term for codes": {"decorrelation": "auto"},
         "a bar": {"verbose": 1},
         "checkpoints": {"checkpoint_dir": tmp_path / "run", "checkpoint_every": 1e-9},
@@ -97,7 +97,7 @@ def fits(tmp_path):
 def test_nothing_that_trained_is_left_after_fit(name, made, rows, tmp_path):
     options = fits(tmp_path)[name]
     before = live_tensors()
-    encoder = DMZEncoder(**SMALL | options).fit(rows)
+    encoder = make_encoder(**SMALL | options).fit(rows)
     assert len(made.references) >= 5 and made.alive() == []
     tables = encoder.objective_.schedule._tables.values()
     own = {id(t) for t in (*encoder.model_.parameters(), *encoder.model_.buffers(), *tables)}
@@ -107,7 +107,7 @@ def test_nothing_that_trained_is_left_after_fit(name, made, rows, tmp_path):
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_fits_that_go_on_leave_one_state(method, made, rows):
-    encoder = DMZEncoder(**SMALL, warm_start=True)
+    encoder = make_encoder(**SMALL, warm_start=True)
     for _ in range(2):
         getattr(encoder, method)(rows)
     assert len(made.references) >= 10 and made.alive() == []
@@ -117,14 +117,14 @@ def test_fits_that_go_on_leave_one_state(method, made, rows):
 def test_data_are_not_kept(digits, no_search):
     rows = digits[:60].copy()
     reference = weakref.ref(rows)
-    encoder = DMZEncoder(**SMALL).fit(rows)
+    encoder = make_encoder(**SMALL).fit(rows)
     del rows
     assert reference() is None
     assert encoder.transform(digits[:2]).shape == (2, 4)
 
 
 def test_networks_go_with_the_encoder(rows, no_search):
-    encoder = DMZEncoder(**SMALL).fit(rows)
+    encoder = make_encoder(**SMALL).fit(rows)
     weights = [weakref.ref(tensor) for tensor in encoder.model_.state_dict(keep_vars=True).values()]
     assert all(weight() is not None for weight in weights)
     del encoder
@@ -152,7 +152,7 @@ def test_nothing_that_trained_is_left_after_a_fit_that_raises(what, made, rows):
     options = {"init": "random"} | ({"learning_rate": 1e30} if what == "diverged" else {})
     raised = ""
     try:
-        DMZEncoder(**SMALL | options).fit(X)
+        make_encoder(**SMALL | options).fit(X)
     except (TrainingDivergedError, OSError, ValueError) as error:
         raised = f"{type(error).__name__}: {error}"
     assert ("no such picture" if what == "unreadable" else "TrainingDivergedError") in raised
@@ -165,7 +165,7 @@ def networks():
 
 def test_a_grid_search_keeps_the_best_networks_alone(made, rows):
     before = networks()
-    search = GridSearchCV(DMZEncoder(**SMALL), {"max_iter": [1, 2]}, cv=2).fit(rows)
+    search = GridSearchCV(make_encoder(**SMALL), {"max_iter": [1, 2]}, cv=2).fit(rows)
     # Four fits and the best one's: a trainer, an optimiser, an average and two sets of rows each.
     assert len(made.references) == 5 * 5 and made.alive() == []
     assert networks().keys() - before.keys() == {id(search.best_estimator_.model_)}
@@ -204,7 +204,7 @@ def test_memory_is_given_back_once_what_trained_is_gone(outcome, made, monkeypat
     monkeypatch.setattr(
         "dmzrep.estimator._encoder.give_back_memory", lambda asked: calls.append((asked, made.kinds()))
     )
-    encoder = DMZEncoder(**SMALL)
+    encoder = make_encoder(**SMALL)
     if outcome == "well":
         encoder.fit(rows)
         assert calls == [("cpu", set())]

@@ -3,10 +3,11 @@ import re
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network
 from dmzrep.estimator._model_card import model_card
 from dmzrep.files._container import library_versions
 from dmzrep.version import __version__
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -54,14 +55,16 @@ def test_a_card_of_vectors(vector_encoder):
 
 
 def test_a_card_of_a_model_without_codes(digits):
-    encoder = DMZEncoder(conditioning="none", width=8, max_iter=1, random_state=0).fit(digits[:64])
+    encoder = DMZEncoder(network=Network(conditioning="none", width=8), max_iter=1, random_state=0).fit(
+        digits[:64]
+    )
     card = model_card(encoder)
     assert "a diffusion model without codes" in card and "## Code" not in card
 
 
 def test_a_card_says_nothing_of_the_machine(digits, tmp_path):
     params = {"width": 8, "encoder_width": 8, "max_iter": 1, "checkpoint_dir": tmp_path / "secret"}
-    card = model_card(DMZEncoder(8, **params, random_state=0).fit(digits[:64]))
+    card = model_card(make_encoder(8, **params, random_state=0).fit(digits[:64]))
     assert "secret" not in card
 
 

@@ -15,6 +15,7 @@ from dmzrep import DMZEncoder, hamming_neighbors
 from dmzrep.data._formats import ImageFormat
 from dmzrep.datasets import make_sprites
 from dmzrep.estimator._onnx import describe_input
+from tests.encoders import make_encoder
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")  # One epoch teaches little.
@@ -28,7 +29,7 @@ def sprites():
 
 def fitted(X, **params):
     small = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}
-    return DMZEncoder(16, **(small | params)).fit(X)
+    return make_encoder(16, **(small | params)).fit(X)
 
 
 def exported(encoder, folder):
@@ -51,8 +52,8 @@ def assert_gives_what_transform_gives(encoder, session, X):
 @pytest.mark.parametrize(
     ("layout", "init", "output"),
     [
-        ("gray", "views", "probabilities"),
-        ("last", "layout", "logits"),
+        ("gray", "cca", "probabilities"),
+        ("last", "contrast_pca", "logits"),
         ("first", "itq", "logits"),
         ("flat", "random", "logits"),
     ],
@@ -102,7 +103,7 @@ def test_images_of_other_dtypes_are_taken_too(dtype, sprites, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("init", ["views", "layout", "itq", "pca"])
+@pytest.mark.parametrize("init", ["cca", "contrast_pca", "itq", "pca"])
 def test_large_images_that_are_averaged_to_an_uneven_grid_are_taken_too(init, tmp_path):
     X = np.random.default_rng(0).integers(0, 256, (60, 50, 70, 3), dtype=np.uint8)
     encoder = fitted(X, init=init, output="logits")

@@ -18,7 +18,8 @@ from dmzrep.errors import DeviceWarning
 from dmzrep.metrics import ClassifierFeatures, InceptionFeatures
 from dmzrep.networks._model import place
 from dmzrep.priors import fit_prior
-from dmzrep.training import Trainer, TrainingConfig
+from dmzrep.training import Trainer
+from tests.encoders import make_config, make_encoder
 from tests.pretend_devices import OnDevice, pretended
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -35,12 +36,12 @@ def rows(digits):
 
 @pytest.fixture(scope="module")
 def fitted(rows):
-    return DMZEncoder(**SMALL, device="cpu").fit(rows)
+    return make_encoder(**SMALL, device="cpu").fit(rows)
 
 
 @pytest.fixture(scope="module")
 def fitted_to_vectors(rows):
-    return DMZEncoder(**SMALL | {"width": 8}, device="cpu").fit(rows.reshape(60, 64) / 16.0)
+    return make_encoder(**SMALL | {"width": 8}, device="cpu").fit(rows.reshape(60, 64) / 16.0)
 
 
 def put(encoder, device):
@@ -48,7 +49,7 @@ def put(encoder, device):
     encoder = copy.deepcopy(encoder)
     encoder.device, encoder.device_ = device, resolve_device(device)
     place(encoder.model_, encoder.device_)
-    encoder.inverse_transform(np.ones((1, 4)), n_steps=2)
+    encoder.inverse_transform(np.ones((1, 4)), n_steps=2, random_state=0)
     return encoder
 
 
@@ -191,7 +192,7 @@ class Denoiser(torch.nn.Module):
 def with_own_denoiser(encoder, rows, device):
     module = Denoiser().to(device)
     module.scale = module.scale.to(device)
-    encoder = DMZEncoder(**SMALL | {"width": "auto", "backbone": Denoiser(), "device": "cpu"}).fit(rows)
+    encoder = make_encoder(**SMALL | {"width": "auto", "backbone": Denoiser(), "device": "cpu"}).fit(rows)
     encoder = put(encoder, device)
     encoder.backbone = module
     return encoder
@@ -281,7 +282,7 @@ def test_a_loaded_inception_network_stays_out_of_the_pickle():
 
 
 def test_the_state_of_a_run_is_on_the_cpu(fitted, monkeypatch):
-    config = TrainingConfig(batch_size=8, max_epochs=1)
+    config = make_config(batch_size=8, max_epochs=1)
     trainer = Trainer(copy.deepcopy(fitted.model_).requires_grad_(True), fitted.objective_, config, 0)
     trainer.train_step(torch.zeros(8, 1, 8, 8), 8)
     with pretended(monkeypatch, **EVERYTHING):

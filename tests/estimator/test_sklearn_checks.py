@@ -4,11 +4,13 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network
 
 
 def small():
-    return DMZEncoder(latent_dim=8, width=16, depth=1, encoder_width=16, max_iter=2, random_state=0)
+    return DMZEncoder(
+        latent_dim=8, network=Network(width=16, depth=1, encoder_width=16), max_iter=2, random_state=0
+    )
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")

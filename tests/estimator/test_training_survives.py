@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import dmzrep
-from dmzrep import DMZEncoder
 from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
 from dmzrep.training._loop import Trainer
 from dmzrep.training.distributed import _processes as processes
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 # Of 128 rows, 7 are for validation: three steps an epoch.
@@ -82,14 +82,14 @@ def test_a_run_that_goes_on_does_not_compute_its_start_again(digits, tmp_path, m
         monkeypatch.setattr(fitting, name, counted)
     with monkeypatch.context() as context, pytest.raises(Killed):
         kill_at(context, 4)
-        DMZEncoder(**params, checkpoint_every=1e-9).fit(digits[:128])
+        make_encoder(**params, checkpoint_every=1e-9).fit(digits[:128])
     assert {"are_aligned", "set_invariant_start", "_some_rows"} <= set(starts)
     starts.clear()
-    resumed = DMZEncoder(**params).fit(digits[:128])
+    resumed = make_encoder(**params).fit(digits[:128])
     assert starts == []
-    assert (resumed.init_, resumed.encoder_augment_, resumed.n_iter_) == ("views", "affine", 2)
+    assert (resumed.init_, resumed.encoder_augment_, resumed.n_iter_) == ("cca", "affine", 2)
     if random_state is not None:
-        whole = DMZEncoder(**params | {"checkpoint_dir": None}).fit(digits[:128])
+        whole = make_encoder(**params | {"checkpoint_dir": None}).fit(digits[:128])
         assert np.array_equal(resumed.transform(digits), whole.transform(digits))
         assert np.array_equal(
             resumed.sample(2, n_steps=3, random_state=0), whole.sample(2, n_steps=3, random_state=0)
@@ -97,16 +97,18 @@ def test_a_run_that_goes_on_does_not_compute_its_start_again(digits, tmp_path, m
 
 
 def test_fit_keeps_as_many_checkpoints_as_it_is_told(digits, tmp_path):
-    DMZEncoder(**TINY | {"max_iter": 4}, checkpoint_dir=tmp_path, checkpoint_keep=3).fit(digits[:64])
+    make_encoder(**TINY | {"max_iter": 4}, checkpoint_dir=tmp_path, checkpoint_keep=3).fit(digits[:64])
     assert len(os.listdir(tmp_path)) == 3
-    DMZEncoder(**TINY | {"max_iter": 4}, checkpoint_dir=tmp_path / "b", checkpoint_every=1e6).fit(digits[:64])
+    make_encoder(**TINY | {"max_iter": 4}, checkpoint_dir=tmp_path / "b", checkpoint_every=1e6).fit(
+        digits[:64]
+    )
     assert len(os.listdir(tmp_path / "b")) == 1
 
 
 def test_how_often_and_how_many_may_change_from_run_to_run(digits, tmp_path):
-    DMZEncoder(**TINY, checkpoint_dir=tmp_path).fit(digits[:64])
+    make_encoder(**TINY, checkpoint_dir=tmp_path).fit(digits[:64])
     longer = {"max_iter": 2, "checkpoint_dir": tmp_path, "checkpoint_every": 5.0, "checkpoint_keep": 1}
-    assert DMZEncoder(**TINY | longer).fit(digits[:64]).n_iter_ == 2
+    assert make_encoder(**TINY | longer).fit(digits[:64]).n_iter_ == 2
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_how_often_and_how_many_may_change_from_run_to_run(digits, tmp_path):
 )
 def test_bad_parameters_are_named(digits, tmp_path, params, message):
     with pytest.raises(ValueError, match=message):
-        DMZEncoder(**TINY, checkpoint_dir=tmp_path, **params).fit(digits[:64])
+        make_encoder(**TINY, checkpoint_dir=tmp_path, **params).fit(digits[:64])
 
 
 def test_a_full_disk_stops_no_fit(digits, tmp_path, monkeypatch):
@@ -130,10 +132,10 @@ def test_a_full_disk_stops_no_fit(digits, tmp_path, monkeypatch):
     with monkeypatch.context() as context, warnings.catch_warnings(record=True) as caught:
         context.setattr(os, "fsync", full)
         warnings.simplefilter("always")
-        trained = DMZEncoder(**TINY | {"max_iter": 3}, checkpoint_dir=tmp_path).fit(digits[:64])
+        trained = make_encoder(**TINY | {"max_iter": 3}, checkpoint_dir=tmp_path).fit(digits[:64])
     assert len([w for w in caught if w.category is CheckpointWarning]) == 1
     assert os.listdir(tmp_path) == []
-    whole = DMZEncoder(**TINY | {"max_iter": 3}).fit(digits[:64])
+    whole = make_encoder(**TINY | {"max_iter": 3}).fit(digits[:64])
     assert np.array_equal(trained.transform(digits[:9]), whole.transform(digits[:9]))
 
 
@@ -141,13 +143,13 @@ def test_a_warm_start_goes_on_from_the_encoder_and_its_checkpoints_go_on_from_th
     digits, tmp_path, monkeypatch
 ):
     params = TINY | {"max_iter": 2, "warm_start": True}
-    whole = DMZEncoder(**params).fit(digits[:128]).fit(digits[:128])
+    whole = make_encoder(**params).fit(digits[:128]).fit(digits[:128])
     params["checkpoint_dir"] = tmp_path
-    first = DMZEncoder(**params).fit(digits[:128])
+    first = make_encoder(**params).fit(digits[:128])
     with monkeypatch.context() as context, pytest.raises(Killed):
         kill_at(context, 10)
         first.fit(digits[:128])
-    resumed = DMZEncoder(**params).fit(digits[:128])
+    resumed = make_encoder(**params).fit(digits[:128])
     assert (resumed.n_iter_, whole.n_iter_) == (4, 4)
     assert np.array_equal(resumed.transform(digits), whole.transform(digits))
 
@@ -185,7 +187,7 @@ def spoil_at(monkeypatch, step):
 
 
 def test_a_fit_that_diverges_leaves_the_last_good_weights(digits, monkeypatch):
-    encoder = DMZEncoder(**TINY | {"max_iter": 5, "warm_start": True})
+    encoder = make_encoder(**TINY | {"max_iter": 5, "warm_start": True})
     with monkeypatch.context() as context:
         spoil_at(context, 7)
         message = (
@@ -205,8 +207,8 @@ def test_a_fit_that_diverges_leaves_the_last_good_weights(digits, monkeypatch):
 
 def test_the_good_weights_are_those_of_a_run_that_ended_there(digits, monkeypatch):
     steady = TINY | {"final_learning_rate": 1.0, "encoder_augment": None}
-    whole = DMZEncoder(**steady | {"max_iter": 2}).fit(digits[:128])
-    encoder = DMZEncoder(**steady | {"max_iter": 5})
+    whole = make_encoder(**steady | {"max_iter": 2}).fit(digits[:128])
+    encoder = make_encoder(**steady | {"max_iter": 5})
     spoil_at(monkeypatch, 7)
     with pytest.raises(TrainingDivergedError):
         encoder.fit(digits[:128])
@@ -214,7 +216,7 @@ def test_the_good_weights_are_those_of_a_run_that_ended_there(digits, monkeypatc
 
 
 def test_a_fit_that_diverges_at_once_leaves_the_encoder_as_it_was(digits, monkeypatch):
-    encoder, fitted = DMZEncoder(**TINY), DMZEncoder(**TINY).fit(digits[:64])
+    encoder, fitted = make_encoder(**TINY), make_encoder(**TINY).fit(digits[:64])
     before = fitted.transform(digits[:9])
     spoil_at(monkeypatch, 1)
     for tried in (encoder, fitted):
@@ -225,7 +227,7 @@ def test_a_fit_that_diverges_at_once_leaves_the_encoder_as_it_was(digits, monkey
 
 
 def test_a_chunk_that_diverges_leaves_the_last_good_weights_and_the_next_goes_on(digits, monkeypatch):
-    encoder = DMZEncoder(**TINY).partial_fit(digits[:128])
+    encoder = make_encoder(**TINY).partial_fit(digits[:128])
     with monkeypatch.context() as context:
         spoil_at(context, 6)
         with pytest.raises(TrainingDivergedError, match="keeps the averaged weights of step 5"):
@@ -237,11 +239,11 @@ def test_a_chunk_that_diverges_leaves_the_last_good_weights_and_the_next_goes_on
 
 def test_a_diverged_run_is_not_gone_on_with_from_a_spoilt_checkpoint(digits, tmp_path, monkeypatch):
     params = TINY | {"max_iter": 5, "checkpoint_dir": tmp_path, "checkpoint_every": 1e-9}
-    whole = DMZEncoder(**params | {"checkpoint_dir": None}).fit(digits[:128])
+    whole = make_encoder(**params | {"checkpoint_dir": None}).fit(digits[:128])
     with monkeypatch.context() as context, pytest.raises(TrainingDivergedError):
         spoil_at(context, 6)
-        DMZEncoder(**params).fit(digits[:128])
-    resumed = DMZEncoder(**params).fit(digits[:128])
+        make_encoder(**params).fit(digits[:128])
+    resumed = make_encoder(**params).fit(digits[:128])
     assert np.array_equal(resumed.transform(digits), whole.transform(digits))
 
 
@@ -259,7 +261,7 @@ def test_an_interruption_counts_the_epochs_that_have_begun(digits, monkeypatch, 
 
     monkeypatch.setattr(Trainer, "train_step", train_step)
     with pytest.warns(TrainingInterruptedWarning, match=f"in epoch {n_epochs}, after {step} steps"):
-        encoder = DMZEncoder(**TINY | {"max_iter": 100, "validation_fraction": 0}).fit(digits[:128])
+        encoder = make_encoder(**TINY | {"max_iter": 100, "validation_fraction": 0}).fit(digits[:128])
     assert (encoder.n_iter_, len(encoder.history_)) == (n_epochs, n_epochs)
     assert encoder.history_["images"].iloc[-1] == 32 * step
     assert np.isfinite(encoder.transform(digits)).all()
@@ -267,7 +269,7 @@ def test_an_interruption_counts_the_epochs_that_have_begun(digits, monkeypatch, 
 
 def test_an_interrupted_fit_goes_on_from_its_last_checkpoint(digits, tmp_path, monkeypatch):
     params = TINY | {"max_iter": 3}
-    whole = DMZEncoder(**params).fit(digits[:128])
+    whole = make_encoder(**params).fit(digits[:128])
     made = Trainer.train_step
 
     def train_step(self, *args):
@@ -277,8 +279,8 @@ def test_an_interrupted_fit_goes_on_from_its_last_checkpoint(digits, tmp_path, m
 
     with monkeypatch.context() as context, pytest.warns(TrainingInterruptedWarning):
         context.setattr(Trainer, "train_step", train_step)
-        DMZEncoder(**params, checkpoint_dir=tmp_path, checkpoint_every=1e-9).fit(digits[:128])
-    resumed = DMZEncoder(**params, checkpoint_dir=tmp_path).fit(digits[:128])
+        make_encoder(**params, checkpoint_dir=tmp_path, checkpoint_every=1e-9).fit(digits[:128])
+    resumed = make_encoder(**params, checkpoint_dir=tmp_path).fit(digits[:128])
     assert np.array_equal(resumed.transform(digits), whole.transform(digits))
 
 
@@ -302,7 +304,7 @@ class Broken:
 @pytest.mark.parametrize("readings", [0, 1, 2])
 def test_a_dataset_that_raises_in_fit_names_the_item(digits, readings):
     with pytest.raises(OSError, match="cannot read the image") as caught:
-        DMZEncoder(**TINY | {"max_iter": 9}).fit(Broken(digits[:64], 37, readings))
+        make_encoder(**TINY | {"max_iter": 9}).fit(Broken(digits[:64], 37, readings))
     assert caught.value.__notes__ == ["The dataset raised this for item 37."]
 
 
@@ -335,9 +337,9 @@ def test_max_time_counts_the_seconds_before_a_stop(digits, tmp_path, monkeypatch
     params = TINY | {"max_iter": 99, "max_time": 10.0, "checkpoint_dir": tmp_path, "checkpoint_every": 2.0}
     with monkeypatch.context() as context, pytest.raises(Killed):
         kill_at(context, 7)
-        DMZEncoder(**params).fit(digits[:128])
+        make_encoder(**params).fit(digits[:128])
     # What came after the checkpoint of the sixth step is lost, with its seconds.
     clock.seconds += 50.0
-    resumed = DMZEncoder(**params).fit(digits[:128])
+    resumed = make_encoder(**params).fit(digits[:128])
     assert resumed.stopped_ == "max_time"
     assert (resumed.history_["images"].iloc[-1], resumed.history_["seconds"].iloc[-1]) == (320, 10.0)

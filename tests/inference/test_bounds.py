@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 
-from dmzrep import DMZEncoder
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.inference import TrainedModel, rate_table, row_rates, variational_bound
+from dmzrep.inference import Decoder, rate_table, sample_rates, variational_bound
 from dmzrep.priors import fit_prior
+from tests.encoders import make_encoder
 
 DIMENSIONS = 4
 TINY = {
@@ -60,7 +60,7 @@ def exact_model(mean, covariance, n_timesteps, data_format=None):
     data_format = data_format or plain
     objective = Objective(schedule, kind="sample", data_bin=data_format.data_bin)
     network = ExactDenoiser(np.asarray(mean, dtype=float), covariance, schedule)
-    return TrainedModel(network, objective, data_format, torch.device("cpu"))
+    return Decoder(network, objective, data_format, torch.device("cpu"))
 
 
 def expected_bound(model, rows):
@@ -138,7 +138,7 @@ def test_code_and_row_together_cost_what_a_mixture_costs():
     prior = fit_prior("independent", bits)
     share = prior.probabilities_[0]
     few = exact_model(mean, covariance, 40)
-    image, code = row_rates(few, rows, bits, prior, 40)
+    image, code = sample_rates(few, rows, bits, prior, 40)
     np.testing.assert_allclose(code, -np.log(np.where(bits[:, 0] == 1, share, 1.0 - share)))
     turned = rows * (2.0 * bits - 1.0)  # The other Gaussian, turned round, is the first.
     difference = image - expected_bound(few, turned)
@@ -157,14 +157,14 @@ def test_code_rates_of_all_codes_are_those_of_probabilities_that_sum_to_one(gaus
     every = np.array(list(itertools.product([0, 1], repeat=5)), dtype=np.uint8)
     mean, covariance, rows = gaussian
     model = exact_model(mean, covariance, 8)
-    code = row_rates(model, rows[:32], every, fit_prior(name, seen), 2)[1]
+    code = sample_rates(model, rows[:32], every, fit_prior(name, seen), 2)[1]
     assert np.exp(-code).sum() == pytest.approx(1.0)
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_the_table_is_that_of_the_rows(digits):
     X = digits[:40]
-    encoder = DMZEncoder(8, **TINY).fit(digits[:64])
+    encoder = make_encoder(8, **TINY).fit(digits[:64])
     table = encoder.bits_per_dim(X, n_terms=6)
     scores = encoder.score_samples(X, n_terms=6)
     assert table.loc["total", "bits_per_dim"] == pytest.approx(-scores.mean())
@@ -186,6 +186,6 @@ def test_a_single_row_has_no_standard_error():
 
 
 def test_a_model_without_codes_has_no_code_rate(digits):
-    table = DMZEncoder(**TINY, conditioning="none").fit(digits[:64]).bits_per_dim(digits[:8])
+    table = make_encoder(**TINY, conditioning="none").fit(digits[:64]).bits_per_dim(digits[:8])
     assert table.loc["code", "bits"] == 0.0
     assert table.loc["image", "bits_per_dim"] == table.loc["total", "bits_per_dim"]

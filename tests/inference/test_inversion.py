@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import AttributeEditor, DMZEncoder, interpolate, inversion_error
-from dmzrep.diffusion._grids import timestep_grid
 from dmzrep.errors import CodeWarning
-from dmzrep.inference import StartingNoise, StartingRows, between_noises, decode, invert
+from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises, invert
 from dmzrep.metrics._inversion import row_errors
+from tests.encoders import make_encoder
 
 TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "init": "pca"}
 N = 66  # More than a batch.
@@ -29,7 +29,7 @@ def images(digits):
 def tiny(images):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CodeWarning)
-        encoder = DMZEncoder(8, **TINY, random_state=0).fit(images)
+        encoder = make_encoder(8, **TINY, random_state=0).fit(images)
     # A network that has hardly learned anything is nearly zero, and easy to invert; this one is not.
     generator = torch.Generator().manual_seed(0)
     for weights in encoder.model_.parameters():
@@ -44,22 +44,23 @@ def bits(tiny, images):
 
 @pytest.mark.parametrize("start", [1.0, 0.6])
 def test_noise_is_that_from_which_decoding_begins(tiny, images, bits, start):
-    model, grid = tiny._model(), timestep_grid(50, 2, start=start)
-    noise = invert(model, images[:N], bits, grid)
+    model, sampling = tiny.decoder_, Sampling(n_steps=2)
+    noise = invert(model, images[:N], bits, sampling, start)
     assert noise.shape == (N, 1, 8, 8) and noise.dtype == np.float32
-    found = decode(model, bits, [0] * N, grid, start=StartingNoise(noise))
-    rows = StartingRows(images[:N], True, bits)
-    assert np.array_equal(found, decode(model, bits, [0] * N, grid, start=rows))
-    assert np.array_equal(invert(model, images[3:5], bits[3:5], grid), noise[3:5])
+    found = model.decode(bits, [0] * N, sampling, start=StartingNoise(noise, start))
+    samples = StartingSamples(images[:N], True, bits, start)
+    assert np.array_equal(found, model.decode(bits, [0] * N, sampling, start=samples))
+    few = invert(model, images[3:5], bits[3:5], sampling, start)
+    np.testing.assert_allclose(few, noise[3:5], atol=1e-4)
 
 
 def test_the_error_is_that_of_the_round_trip(tiny, images):
     X = images[:8]
     errors = inversion_error(tiny, X, n_steps=4)
-    rebuilt = tiny.reconstruct(X, noise="inverted", n_steps=4)
+    rebuilt = tiny.reconstruct(X, noise="inverted", n_steps=4, random_state=0)
     np.testing.assert_allclose(errors, ((2.0 * rebuilt - 2.0 * X) ** 2).mean(axis=(1, 2)), rtol=1e-4)
     dataset = torch.utils.data.TensorDataset(torch.from_numpy(X[4:6]))
-    assert np.array_equal(inversion_error(tiny, dataset, 4), errors[4:6])
+    np.testing.assert_allclose(inversion_error(tiny, dataset, 4), errors[4:6], rtol=1e-3)
     assert inversion_error(tiny, X, 12).mean() < errors.mean() < inversion_error(tiny, X, 1).mean()
 
 
@@ -107,11 +108,12 @@ def test_walks_from_inverted_noise_begin_and_end_with_the_images(tiny, images, p
     walks, codes = interpolate(tiny, x0, x1, 4, path=path, noise="inverted", denoising_steps=3)
     assert walks.shape == (3, 4, 8, 8) and walks.dtype == np.float64
     for place, x in ((0, x0), (-1, x1)):
-        assert np.array_equal(walks[:, place], tiny.reconstruct(x, noise="inverted", n_steps=3))
+        rebuilt = tiny.reconstruct(x, noise="inverted", n_steps=3)
+        np.testing.assert_allclose(walks[:, place], rebuilt, atol=1e-3)
         assert np.array_equal(codes[:, place], tiny.transform(x) > 0.5)
     assert np.array_equal(codes, interpolate(tiny, x0, x1, 4, path=path, denoising_steps=1)[1])
     alone = interpolate(tiny, x0[1:2], x1[1:2], 4, path=path, noise="inverted", denoising_steps=3)[0]
-    assert np.array_equal(alone[0], walks[1])
+    np.testing.assert_allclose(alone[0], walks[1], atol=1e-3)
 
 
 def test_walks_may_begin_from_partly_inverted_noise(tiny, images):
@@ -145,4 +147,4 @@ def test_edits_from_inverted_noise_leave_images_that_need_none(tiny, images, dig
     assert len(there)
     edited, codes = editor.edit(there, "zero", 0.0, noise="inverted", keep=False, n_steps=3)
     assert np.array_equal(codes, tiny.transform(there) > 0.5)
-    assert np.array_equal(edited, tiny.reconstruct(there, noise="inverted", n_steps=3))
+    assert np.array_equal(edited, tiny.reconstruct(there, noise="inverted", n_steps=3, random_state=0))

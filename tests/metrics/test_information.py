@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network, Training
 from dmzrep.data._formats import VectorFormat
 from dmzrep.datasets import load_digits_images
 from dmzrep.diffusion._objective import Objective
@@ -99,9 +99,13 @@ def digits():
 
 @pytest.fixture(scope="module")
 def encoder(digits):
-    return DMZEncoder(8, width=(8, 16), encoder_width=8, max_iter=1, n_timesteps=50, random_state=0).fit(
-        digits
-    )
+    return DMZEncoder(
+        8,
+        network=Network(width=(8, 16), encoder_width=8),
+        max_iter=1,
+        training=Training(n_timesteps=50),
+        random_state=0,
+    ).fit(digits)
 
 
 def test_one_seed_one_table_on_images(encoder, digits):

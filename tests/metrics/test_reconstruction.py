@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network
 from dmzrep.datasets import load_digits_images
 from dmzrep.metrics import code_cycle_accuracy, mse, psnr, reconstruction_report, ssim
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -50,7 +51,7 @@ def digits():
 @pytest.fixture(scope="module")
 def encoder(digits):
     small = {"width": (8, 16), "encoder_width": 8, "max_iter": 2, "n_timesteps": 50}
-    return DMZEncoder(8, **small, random_state=0).fit(digits)
+    return make_encoder(8, **small, random_state=0).fit(digits)
 
 
 def test_the_report_is_made_of_its_parts(encoder, digits):
@@ -70,7 +71,9 @@ def test_the_report_is_made_of_its_parts(encoder, digits):
 
 
 def test_the_report_of_vectors_is_standardised(vectors):
-    encoder = DMZEncoder(8, width=16, encoder_width=16, max_iter=1, random_state=0).fit(vectors)
+    encoder = DMZEncoder(8, network=Network(width=16, encoder_width=16), max_iter=1, random_state=0).fit(
+        vectors
+    )
     X = vectors[:30]
     report = reconstruction_report(encoder, X, noises=["random"], n_steps=3)
     rebuilt = encoder.reconstruct(X, n_steps=3)

@@ -9,9 +9,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep import DMZEncoder, model_selection
+from dmzrep import DMZEncoder, Network, Training, model_selection
 from dmzrep.datasets import make_sprites
 from dmzrep.model_selection._latent_dims import latent_dim_report
+from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -23,7 +24,12 @@ def sprites():
 
 @pytest.fixture(scope="module")
 def small():
-    return DMZEncoder(width=(8,), encoder_width=8, n_timesteps=50, max_iter=2, prior="independent")
+    return DMZEncoder(
+        network=Network(width=(8,), encoder_width=8),
+        training=Training(n_timesteps=50),
+        max_iter=2,
+        prior="independent",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def test_a_row_is_what_the_encoder_gives_on_rows_it_did_not_see(report, sprites,
     assert report["latent_dim"].tolist() == [4, 16]
     X = sprites.images
     train, test = train_test_split(np.arange(150), test_size=0.2, random_state=0)
-    encoder = DMZEncoder(**small.get_params() | {"latent_dim": 16, "random_state": 0}).fit(X[train])
+    encoder = make_encoder(**small.get_params() | {"latent_dim": 16, "random_state": 0}).fit(X[train])
     Z, row = encoder.transform(X) > 0.5, report.iloc[1]
     assert row["bits_per_dim"] == pytest.approx(-encoder.score(X[test]))
     assert row["code_bits"] == pytest.approx(encoder.code_report_["entropy"].sum())

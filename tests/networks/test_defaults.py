@@ -7,6 +7,7 @@ from dmzrep.networks._defaults import (
     default_patch_size,
     default_widths,
 )
+from tests.encoders import make_encoder
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,6 @@ def test_the_papers_recipes_are_parameters_of_the_estimator():
     from dmzrep import DMZEncoder
 
     for name, recipe in PAPER_RECIPES.items():
-        encoder = DMZEncoder(**recipe)
+        encoder = make_encoder(**recipe)
         encoder._validate_params()
         assert DMZEncoder.paper(name).get_params() == encoder.get_params()

@@ -10,6 +10,7 @@ import torch
 
 from dmzrep import DiffusersBackbone, DMZEncoder
 from dmzrep.diffusion._schedule import NoiseSchedule
+from tests.encoders import make_encoder
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -62,7 +63,7 @@ def batch(n=3):
 
 def encoder(backbone, **params):
     given = {"encoder_width": 8, "max_iter": 1, "random_state": 0, "init": "random", "encoder_augment": None}
-    return DMZEncoder(LATENT_DIM, backbone=backbone, **(given | params))
+    return make_encoder(LATENT_DIM, backbone=backbone, **(given | params))
 
 
 @pytest.mark.parametrize(

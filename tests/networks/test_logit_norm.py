@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network
 from dmzrep.datasets import load_digits_images
 from dmzrep.networks._encoders import ConvEncoder, LogitNorm, MLPEncoder
+from tests.encoders import make_encoder
 
 
 def test_logits_of_a_batch_have_mean_zero_and_one_deviation():
@@ -60,12 +61,14 @@ def test_a_fitted_encoder_keeps_every_bit_alive(n):
         "random_state": 0,
         "validation_fraction": 0.0,
     }
-    logits = DMZEncoder(16, output="logits", prior="uniform", **options).fit(images).transform(images)
+    logits = make_encoder(16, output="logits", prior="uniform", **options).fit(images).transform(images)
     assert np.isfinite(logits).all()
     assert np.abs(logits.mean(axis=0)).max() < 0.5 * LogitNorm.SCALE
 
 
 def test_batches_of_one_row_train():
     images = load_digits_images().images[:4]
-    encoder = DMZEncoder(8, max_iter=1, width=(8,), random_state=0, prior="uniform", batch_size=1)
+    encoder = DMZEncoder(
+        8, max_iter=1, network=Network(width=(8,)), random_state=0, prior="uniform", batch_size=1
+    )
     assert np.isfinite(encoder.fit(images).transform(images)).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Network, Training
 from dmzrep.priors import PRIORS, AutoregressivePrior, DatasetPrior, fit_prior
 from dmzrep.retrieval import hamming_neighbors
 
@@ -11,7 +11,12 @@ from dmzrep.retrieval import hamming_neighbors
 @pytest.fixture(scope="module")
 def small(digits):
     return DMZEncoder(
-        8, width=(8,), encoder_width=8, max_iter=1, n_timesteps=50, prior="uniform", random_state=0
+        8,
+        network=Network(width=(8,), encoder_width=8),
+        max_iter=1,
+        training=Training(n_timesteps=50),
+        prior="uniform",
+        random_state=0,
     ).fit(digits[:200])
 
 

@@ -22,13 +22,13 @@ from dmzrep.training import (
     HookList,
     Hooks,
     Trainer,
-    TrainingConfig,
     TrainingData,
 )
 from dmzrep.training.distributed import _processes as processes
+from tests.encoders import make_config
 
 NETWORK = NetworkConfig((2, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, dropout=0.1)
-SETTINGS = TrainingConfig(max_epochs=3, batch_size=16, warmup_steps=2, ema_half_life=100.0)
+SETTINGS = make_config(max_epochs=3, batch_size=16, warmup_steps=2, ema_half_life=100.0)
 IDENTITY = {"learning_rate": 1e-3, "seed": 0}
 # Three steps an epoch.
 N_ROWS = 48

@@ -12,7 +12,7 @@ from torch.distributions import Bernoulli, kl_divergence
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
-from dmzrep.training import Trainer, TrainingConfig, TrainingData
+from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._code_terms import (
     CodeTerms,
     kl_to_uniform,
@@ -20,9 +20,10 @@ from dmzrep.training._code_terms import (
     mmd_to_uniform,
     squared_correlation,
 )
+from tests.encoders import make_config
 
 VECTORS = NetworkConfig((6,), 5, "mlp", (32,), (2,), encoder_width=16)
-SETTINGS = TrainingConfig(max_epochs=2, batch_size=16, warmup_steps=2, ema_half_life=100.0)
+SETTINGS = make_config(max_epochs=2, batch_size=16, warmup_steps=2, ema_half_life=100.0)
 TERMS = {
     "marginal_entropy": lambda logits, z: missing_entropy(torch.sigmoid(logits)),
     "decorrelation": lambda logits, z: squared_correlation(torch.sigmoid(logits)),

@@ -10,11 +10,12 @@ from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
-from dmzrep.training import HookList, Hooks, Trainer, TrainingConfig, TrainingData
+from dmzrep.training import HookList, Hooks, Trainer, TrainingData
 from dmzrep.training._divergence import LOOK_STEPS
+from tests.encoders import make_config
 
 NETWORK = NetworkConfig((6,), 3, "mlp", (32,), (2,), encoder_width=16)
-SETTINGS = TrainingConfig(max_epochs=2, batch_size=4, warmup_steps=2, ema_half_life=100.0)
+SETTINGS = make_config(max_epochs=2, batch_size=4, warmup_steps=2, ema_half_life=100.0)
 
 
 def make_trainer(**settings):

@@ -10,11 +10,12 @@ from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.networks._relaxation import code_features
-from dmzrep.training import Trainer, TrainingConfig, TrainingData, prefix_lengths
+from dmzrep.training import Trainer, TrainingData, prefix_lengths
 from dmzrep.training._masking import drop_codes, keep_prefixes
+from tests.encoders import make_config
 
 NETWORK = NetworkConfig((6,), 32, "mlp", (32,), (2,), encoder_width=16)
-SETTINGS = TrainingConfig(max_epochs=1, batch_size=64, warmup_steps=2, ema_half_life=100.0)
+SETTINGS = make_config(max_epochs=1, batch_size=64, warmup_steps=2, ema_half_life=100.0)
 
 
 def generator(seed=0):

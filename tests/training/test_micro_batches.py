@@ -5,18 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep import DMZEncoder
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import MemoryWarning
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
-from dmzrep.training import Trainer, TrainingConfig
+from dmzrep.training import Trainer
 from dmzrep.training._micro_batches import MicroBatches, is_out_of_memory
+from tests.encoders import make_config, make_encoder
 
 NETWORK = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, normalize_logits=True)
-SETTINGS = TrainingConfig(
-    max_epochs=1, batch_size=16, marginal_entropy=0.1, mmd_weight=0.1, gradient_clip=1e9
-)
+SETTINGS = make_config(max_epochs=1, batch_size=16, marginal_entropy=0.1, mmd_weight=0.1, gradient_clip=1e9)
 
 
 def make_trainer(**settings):
@@ -119,6 +117,6 @@ def test_an_encoder_learns_the_same_in_parts():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         whole, in_parts = (
-            DMZEncoder(**params, micro_batch_size=size).fit(X).transform(X) for size in ("auto", 5)
+            make_encoder(**params, micro_batch_size=size).fit(X).transform(X) for size in ("auto", 5)
         )
     np.testing.assert_allclose(in_parts, whole, atol=1e-5)

@@ -7,8 +7,9 @@ import pytest
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
-from dmzrep import DMZEncoder, DomainTransfer
+from dmzrep import DomainTransfer
 from dmzrep.errors import CodeWarning
+from tests.encoders import make_encoder
 
 N_BITS = 6
 
@@ -74,8 +75,8 @@ def encoders(digits, negatives):
     tiny = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CodeWarning)
-        source = DMZEncoder(16, **tiny).fit(digits)
-        target = DMZEncoder(12, **tiny, init="itq").fit(negatives)
+        source = make_encoder(16, **tiny).fit(digits)
+        target = make_encoder(12, **tiny, init="itq").fit(negatives)
     return source, target
 
 

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import cross_val_score
 
-from dmzrep import DMZEncoder, DomainTransfer
+from dmzrep import DMZEncoder, DomainTransfer, Network, Training
 from dmzrep.errors import CodeWarning, PersistenceError
 
 from .conftest import Pixels, draw_pairs, true_probabilities
@@ -286,7 +286,9 @@ def test_encoders_that_are_not_ready_are_refused_by_name(encoders, digits, negat
         DomainTransfer(FrozenEstimator(DMZEncoder()), target).fit(digits, negatives)
     with pytest.raises(TypeError, match=r"source must be a fitted DMZEncoder.*no transform"):
         DomainTransfer(None, target).fit(digits, negatives)
-    plain = DMZEncoder(width=(8, 16), max_iter=1, n_timesteps=50, conditioning="none").fit(digits[:64])
+    plain = DMZEncoder(
+        network=Network(width=(8, 16), conditioning="none"), max_iter=1, training=Training(n_timesteps=50)
+    ).fit(digits[:64])
     with pytest.raises(ValueError, match="has no code") as caught:
         DomainTransfer(source, plain).fit(digits, negatives)
     assert "about target" in caught.value.__notes__[0]

@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
 from dmzrep.training import Trainer
+from tests.encoders import make_encoder
 
 #: Every kind of draw and of statistics that a batch has is in one of them.
 CASES: dict[str, dict[str, Any]] = {
@@ -28,7 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "views and terms": {
         "encoder_augment": "affine_flip",
         "augment": "flip",
-        "init": "views",
+        "init": "cca",
         "ordered": True,
         "code_dropout": 0.2,
         "input_perturbation": 0.1,
@@ -73,7 +74,7 @@ def ends_with(encoder: DMZEncoder, X: np.ndarray) -> dict[str, np.ndarray]:
 
 def fit_by_and_by(X: np.ndarray) -> DMZEncoder:
     """Two chunks, and a fit that goes on from them."""
-    encoder = DMZEncoder(**TINY)
+    encoder = make_encoder(**TINY)
     for part in np.array_split(X, 2):
         encoder.partial_fit(part)
     return encoder.set_params(warm_start=True, max_iter=1).fit(X)
@@ -81,7 +82,7 @@ def fit_by_and_by(X: np.ndarray) -> DMZEncoder:
 
 def grid_search(X: np.ndarray) -> list[float]:
     """Scores of a grid search, one fit after the other."""
-    search = GridSearchCV(DMZEncoder(**TINY), {"latent_dim": [8, 16]}, cv=2, refit=False)
+    search = GridSearchCV(make_encoder(**TINY), {"latent_dim": [8, 16]}, cv=2, refit=False)
     return search.fit(X).cv_results_["mean_test_score"].tolist()
 
 
@@ -95,7 +96,7 @@ def fit_watched(X: np.ndarray, **params: Any) -> tuple[DMZEncoder, list[list[str
 
     Trainer.train_step = train_step
     try:
-        return DMZEncoder(**TINY | params).fit(X), seen
+        return make_encoder(**TINY | params).fit(X), seen
     finally:
         Trainer.train_step = made
 
@@ -112,7 +113,7 @@ def interrupted(X: np.ndarray, rank: int) -> DMZEncoder:
 
     Trainer.train_step = train_step
     try:
-        return DMZEncoder(**TINY | {"max_iter": 500}).fit(X)
+        return make_encoder(**TINY | {"max_iter": 500}).fit(X)
     finally:
         Trainer.train_step = made
 
@@ -120,7 +121,7 @@ def interrupted(X: np.ndarray, rank: int) -> DMZEncoder:
 def refused(X: np.ndarray, **params: Any) -> str:
     """Message of the error of a fit that should fail."""
     try:
-        DMZEncoder(**TINY | params).fit(X)
+        make_encoder(**TINY | params).fit(X)
     except ValueError as error:
         return str(error)
     return "no error"
@@ -163,7 +164,7 @@ class Damaged:
 def failure(X: Any) -> str:
     """What a fit of many epochs fails with."""
     try:
-        DMZEncoder(**TINY | {"max_iter": 1000}).fit(X)
+        make_encoder(**TINY | {"max_iter": 1000}).fit(X)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "no error"
@@ -177,17 +178,17 @@ def main(folder: Path) -> None:
         np.savez(folder / f"{name} {rank}.npz", **ends_with(encoder, X))
 
     for name, params in CASES.items():
-        write(name, DMZEncoder(**TINY | params).fit(X))
+        write(name, make_encoder(**TINY | params).fit(X))
     _, seen = fit_watched(X, validation_fraction=0.0)
     (folder / f"rows {rank}.json").write_text(json.dumps(seen))
     write("by and by", fit_by_and_by(X))
     (folder / f"scores {rank}.json").write_text(json.dumps(grid_search(X)))
-    write("no seed", DMZEncoder(**TINY | {"random_state": None}).fit(X))
-    write("time", DMZEncoder(**TINY | {"max_iter": 10_000, "max_time": 1.0}).fit(X))
+    write("no seed", make_encoder(**TINY | {"random_state": None}).fit(X))
+    write("time", make_encoder(**TINY | {"max_iter": 10_000, "max_time": 1.0}).fit(X))
     write("interrupted", interrupted(X, rank))
     # A folder of its own for each process, as on machines that share no disk; only the first is used.
     ended = {"checkpoint_dir": folder / f"checkpoints {rank}", "checkpoint_every": 1e-9}
-    write("resumed", DMZEncoder(**TINY | ended | {"max_iter": 5}).fit(X))
+    write("resumed", make_encoder(**TINY | ended | {"max_iter": 5}).fit(X))
     messages = {
         "epochs": refused(X, max_iter=2 + rank),
         "checkpoints": refused(X, checkpoint_dir=None if rank else folder / "another"),
@@ -198,7 +199,7 @@ def main(folder: Path) -> None:
         "batch size": refused(X, batch_size=15),
     }
     (folder / f"messages {rank}.json").write_text(json.dumps(messages))
-    write("own backbone", DMZEncoder(**TINY | {"backbone": Uneven(), "width": "auto"}).fit(X))
+    write("own backbone", make_encoder(**TINY | {"backbone": Uneven(), "width": "auto"}).fit(X))
     # Last, for the processes part.
     told = [failure(Damaged(X, at=500 if rank else None)), failure(X)]
     (folder / f"parted {rank}.json").write_text(json.dumps(told))

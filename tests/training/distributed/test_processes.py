@@ -14,9 +14,9 @@ import torch
 from joblib import Parallel, delayed
 
 from benchmarks import processes, results
-from dmzrep import DMZEncoder
 from dmzrep.training import Processes, find_processes
 from dmzrep.training.distributed._processes import LAUNCHED, LAUNCHER, _is_launched
+from tests.encoders import make_encoder
 from tests.training.distributed.fitted_together import (
     CASES,
     TINY,
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
     """What two processes have written; both have gone on from a checkpoint that one process has left."""
     folder = tmp_path_factory.mktemp("together")
     params = TINY | {"max_iter": 2, "checkpoint_every": 1e-9, "checkpoint_keep": 1}
-    DMZEncoder(**params, checkpoint_dir=folder / "checkpoints 0").fit(images())
+    make_encoder(**params, checkpoint_dir=folder / "checkpoints 0").fit(images())
     shutil.copytree(folder / "checkpoints 0", folder / "checkpoints alone")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -76,7 +76,7 @@ def assert_close(found, expected):
 def test_two_processes_end_alike_and_as_one_does(folder, name):
     first, second = both(folder, name)
     assert_equal(first, second)
-    alone = ends_with(DMZEncoder(**TINY | CASES[name]).fit(images()), images())
+    alone = ends_with(make_encoder(**TINY | CASES[name]).fit(images()), images())
     assert_close(first, alone)
 
 
@@ -123,7 +123,7 @@ def test_only_the_first_process_writes_checkpoints(folder):
 
 def test_two_processes_go_on_where_one_has_stopped(folder):
     params = TINY | {"max_iter": 5, "checkpoint_every": 1e-9}
-    alone = DMZEncoder(**params, checkpoint_dir=folder / "checkpoints alone").fit(images())
+    alone = make_encoder(**params, checkpoint_dir=folder / "checkpoints alone").fit(images())
     assert alone.n_iter_ == 5
     assert_close(both(folder, "resumed")[0], ends_with(alone, images()))
 

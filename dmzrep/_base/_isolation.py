@@ -1,0 +1,49 @@
+"""Computation that does not depend on the state that others have left torch and NumPy in."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def isolated_state() -> Iterator[None]:
+    """Compute as in a fresh process; what was set before is restored at the end.
+
+    It covers what would change results or make them fail: torch's default dtype and device, gradients that
+    are switched off, inference mode and autocast, and NumPy's handling of floating-point errors. Only the
+    default dtype is global to the process; it is touched where it is not float32 only.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            # A mode slows each operation down, so it is used where it is needed only.
+            stack.enter_context(torch.device("cpu"))
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        yield
+
+
+def isolated(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a public function or method compute in `isolated_state`."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with isolated_state():
+            return function(*args, **kwargs)
+
+    return wrapped

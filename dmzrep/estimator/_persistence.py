@@ -1,0 +1,132 @@
+"""Files and copies of a fitted estimator."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep._base._device import available_device, on_cpu
+from dmzrep._base._isolation import isolated
+from dmzrep.estimator._model_card import write_card
+from dmzrep.estimator._onnx import write_encoder
+from dmzrep.estimator._state import fitted_state, restore_fitted
+from dmzrep.files._container import read_file, write_file
+from dmzrep.networks._model import DiffusionAutoencoder, place
+
+
+class PersistenceMixin(BaseEstimator):
+    """Methods of `DMZEncoder` that read, write and copy it."""
+
+    model_: DiffusionAutoencoder
+
+    @isolated
+    def save(self, path: str | os.PathLike, *, model_card: bool | str | os.PathLike = False) -> None:
+        """Write the fitted estimator to one file: safetensors and JSON, no pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by convention with the extension ``.safetensors``. Written completely or not at all.
+        model_card : bool or path-like, default=False
+            True also writes a model card in Markdown next to the file, with the extension ``.md``; a path
+            says where. It describes data, training, code, limits and versions, as model hubs expect it, and
+            replaces a file of that name.
+        """
+        check_is_fitted(self)
+        write_file(path, *fitted_state(self))
+        if model_card is not False:
+            write_card(self, path, model_card)
+
+    @classmethod
+    @isolated
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        device: str | torch.device = "auto",
+        backbone: torch.nn.Module | None = None,
+    ) -> Self:
+        """Read what `save` wrote. Runs no code from the file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        device : str or torch.device, default="auto"
+            Where the networks go; becomes the parameter `device`.
+        backbone : torch.nn.Module or None, default=None
+            For a fit with a custom backbone, a module built in the same way; the weights of the file are
+            loaded into a copy.
+
+        Returns
+        -------
+        DMZEncoder
+            Fitted.
+
+        Raises
+        ------
+        PersistenceError
+            The file is foreign, damaged, truncated, or of an unknown version; or `backbone` is missing, not
+            expected, or of another shape. The message names the file.
+        """
+        return restore_fitted(cls, *read_file(path), device, path, backbone)
+
+    @isolated
+    def export_encoder(self, path: str | os.PathLike) -> None:
+        """Write the encoder to an ONNX file, which runs without torch and dmzrep.
+
+        The model takes samples as `transform` does, in the fitted layout, dtype and value range, any number
+        of them, and returns what `transform` returns by `output`. It does not check values.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by convention with the extension ``.onnx``. Written completely or not at all.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` was not called.
+        ImportError
+            The packages of the extra ``onnx`` are missing.
+        OSError
+            The file cannot be written.
+
+        Notes
+        -----
+        The metadata of the file hold `input_name`, `input_layout`, `input_shape`, `input_dtype`,
+        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Other runtimes sum in another order than
+        torch: logits agree to about 1e-5, and a bit whose probability is 0.5 can differ.
+
+        Examples
+        --------
+        >>> from dmzrep import DMZEncoder
+        >>> from dmzrep.datasets import load_digits_images
+        >>> X = load_digits_images().images
+        >>> encoder = DMZEncoder(64, max_time=60).fit(X)  # doctest: +SKIP
+        >>> encoder.export_encoder("digits.onnx")  # doctest: +SKIP
+        >>> import onnxruntime  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
+        >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
+        """
+        self._check_encodes()
+        write_encoder(path, self.model_, self.data_format_, self.output)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            state["model_"] = on_cpu(self.model_)
+            state["device_"] = torch.device("cpu")
+        if isinstance(state["backbone"], torch.nn.Module):
+            state["backbone"] = on_cpu(state["backbone"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self.device_ = available_device(self.device)
+            self.model_ = place(self.model_, self.device_)

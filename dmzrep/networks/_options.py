@@ -1,0 +1,107 @@
+"""Parameters that shape the networks."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import ClassVar
+
+from sklearn.utils._param_validation import StrOptions
+
+from dmzrep._base._parameters import ParameterGroup
+from dmzrep._base._validation import Interval, integers_from
+from dmzrep.networks._conditioning import CONDITIONINGS
+from dmzrep.networks._relaxation import CODE_INPUTS
+
+_POSITIVE_INT = integers_from(1)
+
+
+class Network(ParameterGroup):
+    """Parameters that shape the encoder and the denoiser of a `DMZEncoder`.
+
+    Parameters
+    ----------
+    width : "auto", int or tuple of int, default="auto"
+        Channels at each level of the UNet, from the finest (a single number sets the finest only), multiples
+        of 8; or hidden features of the MLP (256).
+    depth : "auto", int or (int, int), default="auto"
+        Residual blocks at each level of the UNet, (down, up); a single number d is (d, d + 1), as in DDPM;
+        ``"auto"`` is (1, 1). Or blocks of the MLP (3).
+    attention : "auto" or tuple of int, default="auto"
+        Sides of the feature maps with self-attention. ``"auto"``: none, or, with
+        ``conditioning="cross_attention"``, which needs it, the coarsest.
+    patch_size : "auto" or int, default="auto"
+        Patch size, in pixels a side, of the space-to-depth stem of the UNet. ``"auto"``: 1 up to 16 pixels,
+        2 up to 40, 4 up to 96, then 8.
+    conditioning : str, default="auto"
+        How the code conditions the denoiser; one of
+
+        - ``"bias"``: the paper's cross-attention to one token, computed as the bias that it is;
+        - ``"spatial_bias"``: the same, and a bias for each position of the coarsest feature maps;
+        - ``"cross_attention"``: cross-attention to one token per bit (at most 64 tokens);
+        - ``"adagn"``: scale and shift of each normalisation;
+        - ``"timestep"``: added to the embedding of the timestep;
+        - ``"none"``: not at all, which gives an unconditional diffusion model without codes.
+
+        ``"auto"`` is ``"spatial_bias"`` for images, ``"bias"`` for vectors.
+    code_input : {"signed", "one_hot"}, default="signed"
+        Encoding of each bit fed to the denoiser: one input of -1 or +1, or two.
+    dropout : float, default=0.0
+        Dropout rate of the denoiser, in [0, 1).
+    encoder_width : "auto" or int, default="auto"
+        Channels after the first convolution of the encoder (32), or hidden features for vectors (256).
+    encoder_depth : "auto" or int, default="auto"
+        Residual convolutions after each strided convolution of the encoder. ``"auto"`` is none, as in
+        the paper.
+    normalize_logits : bool, default=True
+        Batch normalise the logits of the encoder to mean 0 and standard deviation 5 over the samples, so
+        that no bit is constant. The paper does not.
+
+    See Also
+    --------
+    DMZEncoder : Takes it as `network`.
+    Training : Parameters of training.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder, Network
+    >>> DMZEncoder(64, network=Network(width=(64, 128))).get_params()["network__width"]
+    (64, 128)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "width": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
+        "depth": [StrOptions({"auto"}), _POSITIVE_INT, tuple, list],
+        "attention": [StrOptions({"auto"}), tuple, list],
+        "patch_size": [StrOptions({"auto"}), _POSITIVE_INT],
+        "conditioning": [StrOptions({"auto", *CONDITIONINGS})],
+        "code_input": [StrOptions(set(CODE_INPUTS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
+        "encoder_depth": [StrOptions({"auto"}), integers_from(0)],
+        "normalize_logits": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        width="auto",
+        depth="auto",
+        attention="auto",
+        patch_size="auto",
+        conditioning="auto",
+        code_input="signed",
+        dropout=0.0,
+        encoder_width="auto",
+        encoder_depth="auto",
+        normalize_logits=True,
+    ):
+        self.width = width
+        self.depth = depth
+        self.attention = attention
+        self.patch_size = patch_size
+        self.conditioning = conditioning
+        self.code_input = code_input
+        self.dropout = dropout
+        self.encoder_width = encoder_width
+        self.encoder_depth = encoder_depth
+        self.normalize_logits = normalize_logits

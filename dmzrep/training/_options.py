@@ -1,0 +1,175 @@
+"""Parameters of training and of the diffusion process."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import ClassVar
+
+from sklearn.utils._param_validation import StrOptions
+
+from dmzrep._base._parameters import ParameterGroup
+from dmzrep._base._validation import Interval, integers_from
+from dmzrep.diffusion._objective import OBJECTIVES
+from dmzrep.diffusion._schedule import NOISE_SCHEDULES
+from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
+
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_WEIGHT = Interval(Real, 0, None, closed="left")
+
+
+class Training(ParameterGroup):
+    """Parameters of the training of a `DMZEncoder` and of its diffusion process.
+
+    Parameters
+    ----------
+    objective : {"auto", "v", "epsilon", "sample"}, default="auto"
+        What the denoiser predicts: velocity, noise or clean data. ``"auto"`` is velocity, or clean data
+        where a patch has more values than a quarter of the channels.
+    learn_variance : bool, default=False
+        Learn the reverse variance by the variational bound.
+    noise_schedule : {"auto", "cosine", "linear"}, default="auto"
+        Variances of the forward process. ``"auto"`` is cosine, or that of a pretrained `backbone`.
+    n_timesteps : int, default=1000
+        Steps of the forward process, at least 2.
+    input_perturbation : float, default=0.0
+        Standard deviation of extra noise in the input of the denoiser (DDPM-IP); the paper uses 0.1 and 0.15.
+    timestep_sampling : {"uniform", "high_noise", "loss_second_moment"}, default="high_noise"
+        Distribution of the timesteps in training. ``"high_noise"`` favours those where the code matters most.
+    temperature : float, default=2.0
+        Temperature of the relaxed bits, above 0. The paper uses 1.
+    straight_through : bool, default=False
+        Hard bits forward and relaxed gradients backward.
+    marginal_entropy : float, default=0.0
+        Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
+        batch, summed over the bits. 0.01 is a start.
+    decorrelation : float or "auto", default=0.0
+        Weight of the mean squared correlation between the probabilities of two bits over the batch.
+        ``"auto"`` sets it so that the term is a tenth of the first loss.
+    kl_weight : float, default=0.0
+        Weight of the Kullback-Leibler divergence, in bits, of the bits of a sample from fair coins, summed
+        over the bits. The denoising loss is a mean over pixels, so useful weights are small (0.001).
+    kl_free_bits : float, default=0.0
+        Divergence of each bit, as a mean over the batch, that costs nothing; in bits, in [0, 1).
+    mmd_weight : float, default=0.0
+        Weight of the squared maximum mean discrepancy between the relaxed bits of the batch and uniform bits,
+        with a Gaussian kernel.
+    micro_batch_size : "auto" or int, default="auto"
+        Largest number of samples, per process, that the denoiser processes at a time: smaller numbers need
+        less memory and learn the same, unless a custom `backbone` normalises batches. ``"auto"`` is the whole
+        batch. It is halved, with a warning, when the denoiser runs out of memory.
+    encoder_learning_rate : "auto" or float, default="auto"
+        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, or 0.15 times that
+        after an initialisation by ``"cca"`` or ``"contrast_pca"``.
+    final_learning_rate : float, default=0.02
+        Learning rate at the end of the cosine decay as a fraction of the peak, in [0, 1]; 1 is constant.
+    warmup_steps : int, default=50
+        Steps of linear warm-up.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of matrices and kernels.
+    gradient_clip : float or None, default=1.0
+        Largest norm of the gradient.
+    ema_half_life : float, default=500_000
+        Half-life, in samples, of the exponential moving average of the weights, which is what the fitted
+        model holds; at most a twentieth of the samples seen so far. 0 keeps the last weights.
+    checkpoint_keep : int, default=2
+        Number of checkpoints to keep. Where the newest is damaged, the one before is used.
+    distributed : bool, default=False
+        Train in all processes that `torchrun` or `accelerate launch` has started; each gets an equal share of
+        every batch. See the page on scale.
+    compile : bool, default=False
+        Compile the networks for training with `torch.compile`.
+
+    See Also
+    --------
+    DMZEncoder : Takes it as `training`.
+    Network : Parameters that shape the networks.
+
+    References
+    ----------
+    Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016, equation 15 (free
+    bits). Zhao, Song, Ermon, "InfoVAE", 2017 (maximum mean discrepancy). Ning et al., "Input Perturbation
+    Reduces Exposure Bias in Diffusion Models", 2023.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder, Training
+    >>> DMZEncoder(64, training=Training(temperature=1.0)).get_params()["training__temperature"]
+    1.0
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "objective": [StrOptions({"auto", *OBJECTIVES})],
+        "learn_variance": ["boolean"],
+        "noise_schedule": [StrOptions({"auto", *NOISE_SCHEDULES})],
+        "n_timesteps": [integers_from(2)],
+        "input_perturbation": [_WEIGHT],
+        "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
+        "temperature": [_POSITIVE],
+        "straight_through": ["boolean"],
+        "marginal_entropy": [_WEIGHT],
+        "decorrelation": [StrOptions({"auto"}), _WEIGHT],
+        "kl_weight": [_WEIGHT],
+        "kl_free_bits": [Interval(Real, 0, 1, closed="left")],
+        "mmd_weight": [_WEIGHT],
+        "micro_batch_size": [StrOptions({"auto"}), integers_from(1)],
+        "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
+        "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
+        "warmup_steps": [integers_from(0)],
+        "weight_decay": [_WEIGHT],
+        "gradient_clip": [_POSITIVE, None],
+        "ema_half_life": [_WEIGHT],
+        "checkpoint_keep": [integers_from(1)],
+        "distributed": ["boolean"],
+        "compile": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        objective="auto",
+        learn_variance=False,
+        noise_schedule="auto",
+        n_timesteps=1000,
+        input_perturbation=0.0,
+        timestep_sampling="high_noise",
+        temperature=2.0,
+        straight_through=False,
+        marginal_entropy=0.0,
+        decorrelation=0.0,
+        kl_weight=0.0,
+        kl_free_bits=0.0,
+        mmd_weight=0.0,
+        micro_batch_size="auto",
+        encoder_learning_rate="auto",
+        final_learning_rate=0.02,
+        warmup_steps=50,
+        weight_decay=0.01,
+        gradient_clip=1.0,
+        ema_half_life=500_000,
+        checkpoint_keep=2,
+        distributed=False,
+        compile=False,
+    ):
+        self.objective = objective
+        self.learn_variance = learn_variance
+        self.noise_schedule = noise_schedule
+        self.n_timesteps = n_timesteps
+        self.input_perturbation = input_perturbation
+        self.timestep_sampling = timestep_sampling
+        self.temperature = temperature
+        self.straight_through = straight_through
+        self.marginal_entropy = marginal_entropy
+        self.decorrelation = decorrelation
+        self.kl_weight = kl_weight
+        self.kl_free_bits = kl_free_bits
+        self.mmd_weight = mmd_weight
+        self.micro_batch_size = micro_batch_size
+        self.encoder_learning_rate = encoder_learning_rate
+        self.final_learning_rate = final_learning_rate
+        self.warmup_steps = warmup_steps
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.ema_half_life = ema_half_life
+        self.checkpoint_keep = checkpoint_keep
+        self.distributed = distributed
+        self.compile = compile

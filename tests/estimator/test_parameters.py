@@ -1,0 +1,103 @@
+"""Parameter groups and the options of sampling."""
+
+import inspect
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from dmzrep import DMZEncoder, Network, Sampling, Training
+from dmzrep._base._random import row_seeds
+from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, all_parameters, group_of
+from dmzrep.inference import SamplingOptions
+
+TINY = Network(width=(8,), encoder_width=8)
+
+
+def test_the_constructor_has_few_parameters_and_each_has_one_place():
+    flat = list(inspect.signature(DMZEncoder).parameters)
+    assert len(flat) <= 30 and flat == list(PARAMETER_CONSTRAINTS)
+    nested = [name for group in GROUPS.values() for name in inspect.signature(group).parameters]
+    assert len(set(flat) | set(nested)) == len(flat) + len(nested)
+    for group in GROUPS.values():
+        assert set(inspect.signature(group).parameters) == set(group._parameter_constraints)
+
+
+def test_grid_search_reaches_flat_and_nested_parameters(digits, digit_labels):
+    pipeline = make_pipeline(
+        DMZEncoder(8, network=TINY, max_iter=1, random_state=0), LogisticRegression(max_iter=500)
+    )
+    grid = {"dmzencoder__latent_dim": [4, 8], "dmzencoder__training__temperature": [1.0, 2.0]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(digits[:80], digit_labels[:80])
+    assert len(search.cv_results_["params"]) == 4
+    fitted = search.best_estimator_[0]
+    assert fitted.training.temperature == search.best_params_["dmzencoder__training__temperature"]
+    assert fitted.network == TINY and fitted.network is not TINY
+
+
+def test_nested_names_make_a_group_where_there_is_none():
+    encoder = DMZEncoder().set_params(training__temperature=1.0, network__width=(8, 16))
+    assert encoder.training == Training(temperature=1.0)
+    assert encoder.get_params()["network__width"] == (8, 16)
+    assert clone(encoder).training == encoder.training
+    assert DMZEncoder().training is None
+
+
+def test_a_given_group_is_not_modified_by_a_clone():
+    training = Training(temperature=1.0)
+    clone(DMZEncoder(training=training)).set_params(training__temperature=3.0)
+    assert training.temperature == 1.0
+
+
+@pytest.mark.parametrize("name", [name for group in GROUPS.values() for name in group._parameter_constraints])
+def test_a_parameter_of_a_group_given_directly_is_named(name):
+    group = group_of(name)
+    with pytest.raises(
+        TypeError, match=rf"{name}.*belongs to `{group}`.*{group}={GROUPS[group].__name__}\({name}"
+    ):
+        DMZEncoder(**{name: 1})
+    with pytest.raises(ValueError, match=f"Use {group}__{name}"):
+        DMZEncoder().set_params(**{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"training": Training(temperature=-1.0)}, "'temperature' parameter of Training must be a float"),
+        ({"network": Network(dropout=2.0)}, "'dropout' parameter of Network must be a float"),
+        ({"training": {"temperature": 1.0}}, "'training' parameter of DMZEncoder must be an instance of"),
+    ],
+)
+def test_groups_are_validated(digits, params, message):
+    with pytest.raises(ValueError, match=message):
+        DMZEncoder(**params).fit(digits[:20])
+
+
+def test_groups_change_what_is_trained(digits):
+    first, second = (
+        DMZEncoder(8, network=TINY, training=training, max_iter=1, random_state=0).fit(digits[:64])
+        for training in (None, Training(timestep_sampling="uniform"))
+    )
+    assert all_parameters(second)["timestep_sampling"] == "uniform"
+    assert first.history_["loss"][0] != second.history_["loss"][0]
+
+
+def test_sampling_options_have_one_set_of_names_and_defaults():
+    assert list(SamplingOptions.__annotations__) == [field.name for field in fields(Sampling)]
+
+
+def test_an_unknown_sampling_option_is_named(encoder):
+    with pytest.raises(TypeError, match=r"Unknown sampling option 'guidence'.*Did you mean 'guidance'"):
+        encoder.sample(2, guidence=2.0)
+
+
+def test_the_decoder_is_public(encoder, digits):
+    bits = encoder.transform(digits[:3]) > 0.5
+    images = encoder.decoder_.decode(bits, row_seeds(0, 3), Sampling(n_steps=2))
+    assert images.shape == (3, 8, 8)
+    assert np.array_equal(images, encoder.inverse_transform(bits, n_steps=2, random_state=0))
+    assert not hasattr(DMZEncoder(), "decoder_")
