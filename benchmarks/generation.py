@@ -137,7 +137,8 @@ class Models:
 
     def _load(self, path: Path, key: dict[str, Any]) -> Any:
         encoder, prior = DMZEncoder.load(path), None
-        differing = {k: v for k, v in key["parameters"].items() if _plain(getattr(encoder, k)) != _plain(v)}
+        found, asked = encoder.get_params(), nested_names(key["parameters"])
+        differing = {name: value for name, value in asked.items() if _plain(found[name]) != _plain(value)}
         if differing:
             raise ValueError(
                 f"{path} was trained with other parameters than {differing}. "

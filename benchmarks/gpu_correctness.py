@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
 from benchmarks.gpu_scale import Scale, random_images
@@ -135,7 +136,8 @@ class Reference:
 
     def _train(self, model: DiffusionAutoencoder, precision: str) -> tuple[np.ndarray, DiffusionAutoencoder]:
         """Make the first steps with a copy of a model; give their losses, and the copy."""
-        config = dataclasses.replace(self.start.config, precision=precision, compile=False)
+        options = clone(self.start.config.options).set_params(compile=False)
+        config = dataclasses.replace(self.start.config, precision=precision, options=options)
         trainer = SharedNoiseTrainer(copy.deepcopy(model), self.start.objective, config, 0)
         data = TrainingData(self.X, self.data_format.to_model, np.arange(len(self.X)), trainer.device)
         trainer._clock = time.perf_counter()
