@@ -50,7 +50,7 @@ class SharedNoiseTrainer(Trainer):
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
         logits = self._logits(x0, n_rows)
-        z = relaxed_bernoulli(logits.cpu(), self.config.temperature, generator=self.noise)
+        z = relaxed_bernoulli(logits.cpu(), self.config.options.temperature, generator=self.noise)
         return logits, z.to(logits.device)
 
 
