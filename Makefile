@@ -8,8 +8,8 @@ TORCH_INDEX ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-INSTALL := $(RUN) pip install --disable-pip-version-check -c constraints.txt \
-	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+TORCH_SOURCE := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+INSTALL := $(RUN) pip install --disable-pip-version-check -c constraints.txt $(TORCH_SOURCE)
 PACKAGING := pyproject.toml setup.py constraints.txt
 
 # Stamps: what is installed already is not installed again until the packaging changes.
@@ -17,16 +17,23 @@ MADE := $(VENV)/.made
 PLOT := $(VENV)/.installed-plot
 DEV := $(VENV)/.installed-dev
 
+# The lower bounds of pyproject.toml, in an environment of their own. torch is the exception: PyPI's older builds for
+# Linux come with gigabytes of CUDA. LOWEST_TORCH=2.6.0 with TORCH_INDEX set tests its bound too.
+LOWEST := .venv-lowest
+LOWEST_TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+LOWEST_DEV := $(LOWEST)/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all test-lowest lint format clean
 
 help:
 	@echo "make demo      train on handwritten digits, print a table, save pictures into out/ (two minutes)"
-	@echo "make test      ruff, mypy and all tests but the slow ones"
-	@echo "make test-all  ruff, mypy and all tests"
-	@echo "make lint      ruff and mypy"
+	@echo "make test      lint, and all tests but the slow ones"
+	@echo "make test-all  lint, and all tests"
+	@echo "make test-lowest  all tests but the slow ones, with the lowest versions that pyproject.toml admits"
+	@echo "make lint      ruff, mypy and numpydoc"
 	@echo "make format    rewrite the code in ruff's format, with its safe fixes"
-	@echo "make clean     remove the virtual environment, caches and built files"
+	@echo "make clean     remove the virtual environments, caches and built files"
 
 demo: $(PLOT)
 	$(VENV)/bin/python examples/quickstart.py
@@ -37,23 +44,28 @@ test: lint
 test-all: lint
 	$(RUN) pytest
 
+test-lowest: $(LOWEST_DEV)
+	$(LOWEST)/bin/python -m pytest -m "not slow"
+
 lint: $(DEV)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(RUN) pytest -q tests/test_docstrings.py
 
 format: $(DEV)
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
 	"dmzrep needs Python 3.11 or later; $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 ..." % v[:2])'
 	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --upgrade pip
 	@touch $@
 
 $(PLOT): $(PACKAGING) | $(MADE)
@@ -61,5 +73,15 @@ $(PLOT): $(PACKAGING) | $(MADE)
 	@touch $@
 
 $(DEV): $(PACKAGING) | $(MADE)
-	$(INSTALL) -e ".[dev]"
+	$(INSTALL) -e ".[all]" --group dev
+	@touch $@
+
+$(LOWEST_DEV): $(PACKAGING)
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check -c constraints.txt --upgrade pip uv
+	echo "torch==$(LOWEST_TORCH)" > $(LOWEST)/torch.txt
+	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/bin/python \
+		--override $(LOWEST)/torch.txt --extra all --group pyproject.toml:test \
+		--output-file $(LOWEST)/constraints.txt pyproject.toml
+	$(LOWEST)/bin/python -m pip install -c $(LOWEST)/constraints.txt $(TORCH_SOURCE) -e ".[all]" --group test
 	@touch $@

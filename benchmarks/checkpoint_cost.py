@@ -104,7 +104,7 @@ def alone(size: str, repeats: int, folder: Path) -> dict[str, Any]:
 
 
 def step_seconds(size: str, n_steps: int, every: float | None, folder: Path | None) -> dict[str, Any]:
-    """Run a fit of some steps; give its seconds a step and what its checkpoints took."""
+    """Run a fit of some steps; give its seconds per step and what its checkpoints took."""
     params: dict[str, Any] = {"batch_size": 32, "max_iter": 1, "validation_fraction": 0.0}
     if folder is not None:
         params |= {"checkpoint_dir": folder, "checkpoint_every": every}

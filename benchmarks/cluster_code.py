@@ -1,4 +1,4 @@
-"""A diffusion model that is told the cluster of an image: could k-means labels do as well as learned bits?"""
+"""A diffusion model of images and their cluster: could k-means labels do as well as learned bits?"""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class ClusterTrainer(Trainer):
 
 
 def nearest(x0: Tensor, centres: Tensor) -> Tensor:
-    """Give the number of the nearest centre of each row, shape (n,)."""
+    """Return the number of the nearest centre of each row, shape (n,)."""
     return torch.cdist(x0.flatten(1), centres).argmin(dim=1)
 
 
 def one_hot(labels: Tensor, n_labels: int) -> Tensor:
-    """Give labels as float32 columns of zeros and ones."""
+    """Return labels as float32 columns of zeros and ones."""
     return torch.nn.functional.one_hot(labels, n_labels).float()
 
 
@@ -131,6 +131,6 @@ def fit_clusters(encoder: DMZEncoder, X: np.ndarray) -> tuple[DMZEncoder, Cluste
 
 
 def flat_units(X: np.ndarray) -> np.ndarray:
-    """Give uint8 images as flat float32 rows in model units, in the order of (channels, height, width)."""
+    """Return uint8 images as flat float32 rows in model units, in the order of (channels, height, width)."""
     first = np.moveaxis(X, 3, 1) if X.ndim == 4 else X
     return first.reshape(len(X), -1).astype(np.float32) / 127.5 - 1.0

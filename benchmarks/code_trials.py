@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sklearn.base import clone
+
 from dmzrep.diffusion._objective import Objective
 from dmzrep.networks._encoders import LogitNorm
 from dmzrep.networks._model import DiffusionAutoencoder
@@ -23,8 +25,9 @@ class FallingTemperature(Trainer):
         first: float = 4.0,
         last: float = 1.0,
     ):
-        # Validation takes relaxed bits as they are in the end.
-        super().__init__(model, objective, replace(config, temperature=last), seed)
+        # Validation uses the final temperature.
+        options = clone(config.options).set_params(temperature=last)
+        super().__init__(model, objective, replace(config, options=options), seed)
         self.first, self.last = first, last
 
     def _temperature(self, n_rows: int) -> float:

@@ -14,7 +14,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "cross-attention": {"conditioning": "cross_attention"},
     # What the encoder and the denoiser are shown.
     "the encoder sees images as they are": {"encoder_augment": None},
-    "the encoder sees moved images": {"encoder_augment": "affine"},
+    "the encoder sees augmented images": {"encoder_augment": "affine"},
     "the encoder sees mirrored images too": {"encoder_augment": "affine_flip"},
     "augment flip": {"augment": "flip"},
     "augment flip, the encoder sees images as they are": {"augment": "flip", "encoder_augment": None},

@@ -50,7 +50,7 @@ class BinaryCode:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"logits", "probabilities", "bits"}."""
+        """Return {"logits", "probabilities", "bits"}."""
         codes = encoded(self.encoder, X)
         return {"logits": codes["logits"], "probabilities": expit(codes["logits"]), "bits": codes["bits"]}
 
@@ -94,7 +94,7 @@ class RealValuedTrainer(Trainer):
     """Trains with the encoder's output itself as the code: no noise, no bits."""
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        # The loop decides what the encoder is shown and when it rests; only what it draws is put aside.
+        # The loop decides what the encoder sees and when it is frozen; only its draws are discarded.
         logits, _ = super()._code(x0, n_rows)
         return logits, as_relaxed_bits(logits / MEAN_LOGIT)
 
@@ -150,11 +150,11 @@ class RealValuedCode:
         return self
 
     def floats(self, X: np.ndarray) -> np.ndarray:
-        """Give codes of shape (n, latent_dim)."""
+        """Return codes of shape (n, latent_dim)."""
         return encode(self.model, X, "logits") / np.float32(MEAN_LOGIT)
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats", "bits"}."""
+        """Return {"floats", "bits"}."""
         floats = self.floats(X)
         return {"floats": floats, "bits": signs(floats - self.medians)}
 

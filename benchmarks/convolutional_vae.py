@@ -71,7 +71,7 @@ class Autoencoder(nn.Module):
 
 
 def evidence_loss(model: Autoencoder, x: Tensor, likelihood: str, generator: torch.Generator) -> Tensor:
-    """Minus the evidence lower bound in nats a dimension, up to a constant.
+    """Minus the evidence lower bound in nats per dimension, up to a constant.
 
     The Gaussian likelihood has one variance for all pixels, the best one for the batch, so that no
     weight between the two terms has to be chosen.
@@ -104,7 +104,7 @@ class ConvolutionalVAE:
     likelihood : {"gaussian", "bernoulli"}
         Of pixels.
     width, batch_size, learning_rate : int, int, float
-        Channels after the first convolution, images a step, peak learning rate of Adam.
+        Channels after the first convolution, images per step, peak learning rate of Adam.
     """
 
     decoded_from = "floats"
@@ -173,7 +173,7 @@ class ConvolutionalVAE:
         return np.concatenate([self.model.encode(x)[0].cpu().numpy() for x in parts])
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats", "bits"}."""
+        """Return {"floats", "bits"}."""
         floats = self.floats(X)
         return {"floats": floats, "bits": signs(floats - self.medians)}
 

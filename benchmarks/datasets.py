@@ -73,7 +73,7 @@ def load_avatars(folder: str | Path, side: int = 32, posed: bool = False) -> Ima
     folder : path-like
         Holds the file.
     side : int, default=32
-        Pixels a side, a divisor of 64; pixels are averaged.
+        Pixels per side, a divisor of 64; pixels are averaged.
     posed : bool, default=False
         Whether each face is moved, scaled, turned and perhaps mirrored at random. Aligned faces are
         linear in their pixels; posed ones tell a representation from a projection.

@@ -1,4 +1,4 @@
-"""How near the right partner's code is to the one that a transfer predicts, among all test images' codes.
+"""How close the true partner's code is to the one that a transfer predicts, among all test images' codes.
 
     python -m benchmarks.domain_transfer --data DATA [--pairs emoji edges] [--seconds 600] [--seeds 0 1 2]
 
@@ -7,7 +7,7 @@ from `--encoders`), transfers with several settings are fitted to the train pair
 partner is ranked. "within 10" is the share of test pairs whose right partner is among the 10 nearest codes;
 "times chance" is how many times as often as by a blind choice. "five nearest pairs" predicts the mean code of
 the five train pairs with the nearest source codes. The codes of "ITQ" and of the encoder's starts need no
-training. Rows that are there already are skipped; every test pair's rank goes to a CSV file beside the rows.
+training. Rows that exist already are skipped; every test pair's rank goes to a CSV file beside the rows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class RivalCodes:
         return forms["logits"] if "logits" in forms else forms["floats"]
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Give logits."""
+        """Return logits."""
         return self._floats(X) * self.scale
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def fit_encoders(
 
 
 def shares(ranks: np.ndarray, prefix: str = "") -> dict[str, float]:
-    """Sum up ranks of the right partners."""
+    """Sum up ranks of the true partners."""
     within, chance = float((ranks <= K).mean()), K / len(ranks)
     return {
         f"{prefix}within_{K}": within,
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--codes", nargs="+", default=[ENCODER], help="an encoder's name, or rivals'")
     parser.add_argument("--only", nargs="+", choices=[*CHOICES, NEAREST], default=["default", NEAREST])
     parser.add_argument("--seconds", type=float, default=600.0, help="training of each encoder")
-    parser.add_argument("--side", type=int, default=32, help="pixels a side")
+    parser.add_argument("--side", type=int, default=32, help="pixels per side")
     parser.add_argument("--latent-dim", type=int, default=128)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")

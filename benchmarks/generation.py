@@ -10,7 +10,7 @@ bits      DMZEncoder; codes from its fitted prior and, a row of its own, from fa
           `--priors` takes one of them
 none      the unconditional model, ``conditioning="none"``
 uniform end
-          bits; timesteps are uniform in the last part of training (only where it is asked for)
+          bits; timesteps are uniform in the last part of training (only where it is requested)
 clusters  the label of one of `latent_dim` k-means clusters, one-hot, in place of learned bits; drawn by the
           clusters' shares
 real      no model: train images in the place of samples, which is as near as a distance comes to 0
@@ -19,7 +19,7 @@ Distances are between `--samples` generated images and the test images (`--refer
 train images). Features are those of a classifier trained on the train images (digits, or all attributes of
 avatars at once), and of the Inception network where its weights are installed. The classifier and the models
 are kept in `--models` and used again. One row for each extractor is appended to `results/generation.jsonl`;
-rows that are there already are skipped. Precision, recall, density and coverage take equally many images of
+rows that exist already are skipped. Precision, recall, density and coverage take equally many images of
 both sides, "n_manifold".
 """
 
@@ -56,7 +56,7 @@ from dmzrep.metrics._features import Extractor
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")
-#: Bits trained with a trial of `benchmarks.trials`; measured where it is asked for.
+#: Bits trained with a trial of `benchmarks.trials`; measured where it is requested.
 TRIED = {"uniform end": "uniform timesteps at the end"}
 #: Where codes come from, for each kind of model.
 PRIORS: dict[str, tuple[str | None, ...]] = {
@@ -71,7 +71,7 @@ STEPS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Key of every set of samples that is asked for."""
+    """Key of every set of samples that is requested."""
     about = {"set": parsed.set, "reference": parsed.reference, "n_samples": parsed.samples}
     for seed in parsed.seeds:
         for kind in parsed.kinds:
@@ -104,7 +104,7 @@ class Models:
         self._latest: tuple[Path, Any] | None = None
 
     def extractor(self, name: str) -> Extractor:
-        """Give an extractor of features by name."""
+        """Return an extractor of features by name."""
         if name == "inception":
             return InceptionFeatures()
         path = self.folder / f"{self.name}-classifier.safetensors"
@@ -113,7 +113,7 @@ class Models:
         return ClassifierFeatures.load(path)
 
     def model(self, key: dict[str, Any]) -> tuple[DMZEncoder, ClusterPrior | None, dict[str, Any]]:
-        """Give the model of a row, the prior of its clusters, and what its training was."""
+        """Return the model of a row, the prior of its clusters, and what its training was."""
         short = f"{key['latent_dim']}-{key['seconds_asked']:g}s-{key['seed']}"
         path = self.folder / f"{self.name}-{key['kind'].replace(' ', '-')}-{short}.safetensors"
         if self._latest is None or self._latest[0] != path:
@@ -132,12 +132,13 @@ class Models:
         else:
             encoder.fit(self.data.train)
         encoder.save(path)
-        # Always as it comes from its file, so that a run that was cut off goes on with the same model.
+        # Always as it comes from its file, so that an interrupted run resumes with the same model.
         return self._load(path, key)
 
     def _load(self, path: Path, key: dict[str, Any]) -> Any:
         encoder, prior = DMZEncoder.load(path), None
-        differing = {k: v for k, v in key["parameters"].items() if _plain(getattr(encoder, k)) != _plain(v)}
+        found, asked = encoder.get_params(), nested_names(key["parameters"])
+        differing = {name: value for name, value in asked.items() if _plain(found[name]) != _plain(value)}
         if differing:
             raise ValueError(
                 f"{path} was trained with other parameters than {differing}. "
@@ -160,7 +161,7 @@ def _plain(value: Any) -> Any:
 
 
 def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-    """Give the samples of a row, and what else there is to say of them."""
+    """Return the samples of a row, and what else there is to say of them."""
     if key["kind"] == "real":
         chosen = np.random.default_rng(key["seed"]).permutation(len(models.data.train))[: key["n_samples"]]
         return models.data.train[np.sort(chosen)], {}
@@ -243,7 +244,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _reference(
     models: Models, name: str, parsed: argparse.Namespace
 ) -> tuple[Extractor, FeatureSet, dict[str, Any]]:
-    """Give an extractor, the features of the real images, and how good the extractor is."""
+    """Return an extractor, the features of the real images, and how good the extractor is."""
     extractor, data = models.extractor(name), models.data
     images = data.test if parsed.reference == "test" else data.train[: parsed.samples]
     said = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
 from benchmarks.gpu_scale import Scale, random_images
@@ -48,7 +49,7 @@ class SharedNoiseTrainer(Trainer):
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
         logits = self._logits(x0, n_rows)
-        z = relaxed_bernoulli(logits.cpu(), self.config.temperature, generator=self.noise)
+        z = relaxed_bernoulli(logits.cpu(), self.config.options.temperature, generator=self.noise)
         return logits, z.to(logits.device)
 
 
@@ -71,7 +72,7 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Arithmetics that are compared on a device."""
+    """Arithmetic that are compared on a device."""
     return list(TOLERANCES) if device.type == "cuda" else ["float32", "bf16"]
 
 
@@ -134,7 +135,8 @@ class Reference:
 
     def _train(self, model: DiffusionAutoencoder, precision: str) -> tuple[np.ndarray, DiffusionAutoencoder]:
         """Make the first steps with a copy of a model; give their losses, and the copy."""
-        config = dataclasses.replace(self.start.config, precision=precision, compile=False)
+        options = clone(self.start.config.options).set_params(compile=False)
+        config = dataclasses.replace(self.start.config, precision=precision, options=options)
         trainer = SharedNoiseTrainer(copy.deepcopy(model), self.start.objective, config, 0)
         data = TrainingData(self.X, self.data_format.to_model, np.arange(len(self.X)), trainer.device)
         trainer.model.train()

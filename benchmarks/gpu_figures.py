@@ -47,7 +47,7 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, np.ndar
 
 
 def draw_speed(rows: Rows) -> Any:
-    """Training images a second of every contender."""
+    """Training images per second of every contender."""
     rows = [row for row in rows if row["part"] == "speed" and "images_per_second" in row]
     if not rows:
         return None
@@ -61,7 +61,7 @@ def draw_speed(rows: Rows) -> Any:
     shares = [f" {row['share_of_bf16_matmul']:.0%} of bf16 matmul" for row in rows[::-1]]
     ax.bar_label(bars, shares, fontsize=8)
     ax.margins(x=0.35)
-    ax.set(xlabel="training images a second")
+    ax.set(xlabel="training images per second")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What a model is worth after a time of training on a device: probes of its codes, and its samples."""
+"""What a model is worth after a given time of training on a device: probes of its codes, and its samples."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class QualitySet:
         return score_training(history) | about | {"epochs": len(history), "curve": curve}
 
     def model(self, config: str, seconds: float) -> DMZEncoder:
-        """Give a model that was trained, from its file unless it is at hand."""
+        """Return a model that was trained, from its file unless it is at hand."""
         path = self.path(config, seconds)
         if self._latest is None or self._latest[0] != path:
             self._latest = path, DMZEncoder.load(path, device=self.device)
@@ -119,7 +119,7 @@ class QualitySet:
         return row | {"extractor_accuracy": extractor.score(self.data.test, self.data.test_labels)}
 
     def reference(self) -> tuple[ClassifierFeatures, FeatureSet]:
-        """Give the classifier and the test images' features."""
+        """Return the classifier and the test images' features."""
         if self._reference is None:
             path = self.folder / f"{self.name}-classifier.safetensors"
             if not path.exists():

@@ -89,7 +89,7 @@ class Scale:
 
 
 def smoke_scale() -> Scale:
-    """Give the sizes of a try on a CPU, on drawn shapes in place of both sets."""
+    """Return the sizes of a try on a CPU, on drawn shapes in place of both sets."""
     return Scale(
         matmul_side=256,
         speed={"width": (32, 32), "depth": 1, "attention": (16,), "latent_dim": 8},

@@ -26,7 +26,7 @@ CONTENDERS = ("ours, the paper's recipe", "authors' network type, the paper's re
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what earlier parts held, compiled code included."""
+    """Release what earlier parts held, compiled code included."""
     if "torch._dynamo" in sys.modules:
         torch.compiler.reset()
     gc.collect()
@@ -73,7 +73,7 @@ def training_speed(
     *,
     autotuned: bool = False,
 ) -> dict[str, Any]:
-    """Images a second of the whole training step, its memory, and its share of the matrix product's rate.
+    """Images per second of the whole training step, its memory, and its share of the matrix product's rate.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _rate(step: Callable[[], Any], batch_size: int, device: torch.device, second
 
 
 def use_speed(name: str, device: torch.device, scale: Scale) -> dict[str, Any]:
-    """Images a second of `transform`, and of `sample` at numbers of steps, of a hardly trained model."""
+    """Images per second of `transform`, and of `sample` at numbers of steps, of a hardly trained model."""
     free_memory(device)
     encoder = contender(name, scale, scale.batch_sizes[0], device, False)
     encoder.set_params(max_iter=1, validation_fraction=0.0, prior="uniform")

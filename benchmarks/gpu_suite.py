@@ -6,7 +6,7 @@ Parts, in order; each appends a row to `DIR/gpu_suite.jsonl` as it ends:
 
 machine      the device, versions, and the measured rate of matrix products
 correctness  logits, outputs of the denoiser and the losses of a short training against the CPU in float32
-speed        training images a second of the paper's CIFAR-10 recipe with our network and with the authors'
+speed        training images per second of the paper's CIFAR-10 recipe with our network and with the authors'
              network type (equal channels, depth and attention), and of our defaults; share of the measured
              bf16 rate; batches of 128 and 512; cuDNN tuned
 use          images encoded and drawn a second
@@ -15,7 +15,7 @@ codes        probe accuracy or AUROC of logits, probabilities and bits; reconstr
 samples      Frechet distance to test images, under a classifier's features, against denoising steps
 speed        the same with compiled networks, where there is time left
 
-Rows that are there already are not measured again, parts for which there is no time left are skipped,
+Rows that exist already are not measured again, parts for which there is no time left are skipped,
 and a part that fails says so in its row and does not end the run. Figures are drawn at the end. Models are
 kept in `DIR/models`. Without `--data`, or without a set's file there, its training is skipped. diffusers,
 for the authors' network type, Pillow, for CIFAR-10, and matplotlib are used where they are installed.

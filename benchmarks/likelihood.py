@@ -1,4 +1,4 @@
-"""Bits a dimension against the length of the code: what the image costs, what the code does, and both.
+"""Bits per dimension against the length of the code: what the image costs, what the code does, and both.
 
     python -m benchmarks.likelihood --data DATA [--set mnist] [--bits 0 8 16 32 64 128] [--seconds 60]
 
@@ -28,7 +28,7 @@ RESULTS = "likelihood"
 
 
 def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
-    """Rates of test images, in bits a dimension."""
+    """Rates of test images, in bits per dimension."""
     table = encoder.bits_per_dim(X, n_terms=n_terms)
     last = encoder.history_.iloc[-1]
     row: dict[str, Any] = {"seconds": float(last["seconds"]), "images_seen": int(last["images"])}

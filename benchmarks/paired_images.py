@@ -38,7 +38,7 @@ class PairedImages:
 
 
 def averaged(images: np.ndarray, side: int) -> np.ndarray:
-    """Average blocks of pixels until images have `side` pixels a side."""
+    """Average blocks of pixels until images have `side` pixels per side."""
     n, whole = images.shape[:2]
     if side < 1 or whole % side:
         raise ValueError(f"side must divide {whole}, got {side}.")

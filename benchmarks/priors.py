@@ -1,11 +1,11 @@
-"""How well priors model codes of images that they did not see, and what they cost.
+"""How well priors model codes of unseen images, and what they cost.
 
     python -m benchmarks.priors --data DATA [--images mnist posed aligned cifar10] [--threads 2]
     python -m benchmarks.priors --data DATA --images posed --encoder FILE --name "DMZEncoder, 600 s"
 
 Codes are those of ITQ of the pixels, which needs no training, or of a saved encoder of the same images.
 Each prior is fitted to the codes of the train images; the codes of the test images are held out. One row
-is appended for each kind of images and prior; rows that are there already are skipped.
+is appended for each kind of images and prior; rows that exist already are skipped.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Trains a 64-bit DMZEncoder on the 20,000 train faces at 32 px, fits the rivals on the same faces, and
 scores linear probes of every representation. One row is appended for each representation and protocol;
-rows that are there already are skipped, so that a run that was cut short goes on.
+rows that exist already are skipped, so that an interrupted run resumes.
 
 "dmz" and "infodiffusion" fold rows that trained the encoder; in "holdout" and "diti" the encoder never
 saw the test faces. "diti" chooses its epoch on the last 2,000 train faces. Raw pixels, 3,072 columns,
@@ -109,7 +109,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder that holds avatars64.npz")
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of the encoder")
     parser.add_argument("--images", choices=("posed", "aligned"), default="posed")
-    parser.add_argument("--side", type=int, default=32, help="pixels a side")
+    parser.add_argument("--side", type=int, default=32, help="pixels per side")
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")

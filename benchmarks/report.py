@@ -57,7 +57,7 @@ def speed_section() -> str:
         "UNet2DConditionModel`, forward, backward and optimiser only; ratios are to its fastest "
         "form.\n\n"
         f"{table(['network', 'images/s', 'range', 'ratio'], lines)}\n\n"
-        f"A training step takes {share['gflop_an_image']:.3f} GFLOP an image. Ours reaches "
+        f"A training step takes {share['gflop_an_image']:.3f} GFLOP per image. Ours reaches "
         f"{share['gflops_achieved']} GFLOP/s: {100 * share['share_of_float32_matmul']:.0f} % of this "
         f"machine's float32 matrix product ({share['gflops_float32_matmul']} GFLOP/s) and "
         f"{100 * share['share_of_bf16_matmul']:.0f} % of its bf16 one "

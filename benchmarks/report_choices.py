@@ -1,4 +1,4 @@
-"""Sections of the results page on choices, measured on held-out train images: the paper's and our own."""
+"""Sections of the results page on choices, measured on held-out training images: the paper's and our own."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def design_section(rows: Rows, figure: str | None = None) -> str:
     picture = f"\n![Design choices]({figure})\n" if figure else ""
     return (
         "## The paper's design choices\n\n"
-        f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; the encoder "
-        f"starts at random and its logits are plain, as in the paper. {protocol(used)} All else is as "
-        f"by default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
+        f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; random "
+        f"initialisation of the encoder and plain logits, as in the paper. {protocol(used)} Everything else "
+        f"has its default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
         f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --seconds {used[0]['seconds_asked']:g} "
         "--init random --plain-logits`.\n"
     )
@@ -134,9 +134,9 @@ def choices_section(rows: Rows) -> str:
             for (choice, bits), same in sorted(choices, key=lambda item: item[0][0] != "default")
         ]
         header = ["choice", "bits", "seeds", "images seen", *measures(name), *COMMON]
-        budget = f"{seconds:g} seconds of training" if seconds else f"{images:,} train images"
+        budget = f"{seconds:g} seconds of training" if seconds else f"{images:,} training images"
         option = f"--seconds {seconds:g}" if seconds else f"--images {images}"
-        earlier = " The rows were measured by an earlier command." if "converted_from" in group[-1] else ""
+        earlier = " They were measured by an earlier command." if "converted_from" in group[-1] else ""
         parts.append(
             f"{TITLES[name]}: one change at a time, {budget}. {protocol(group)}\n\n"
             f"{table(header, lines)}\n\n{machines(group)} "
@@ -146,7 +146,7 @@ def choices_section(rows: Rows) -> str:
 
 
 def starts_section() -> str:
-    """Whether images share a frame, and starts for those that do."""
+    """Whether images are spatially aligned, and initialisations for those that are."""
     rows = read("starts")
     misfits = groups_of([row for row in rows if row["what"] != "start"], "set", "images")
     starts = groups_of([row for row in rows if row["what"] == "start"], "features", "map")
@@ -156,11 +156,11 @@ def starts_section() -> str:
         for (features, kind), group in starts.items()
     ]
     return (
-        "## What the encoder starts from\n\n"
-        "How many times as far from the principal subspace of train images moved copies of others lie as "
-        f"these do themselves:\n\n{table(['images', 'number', 'ratio'], ratios)}\n\n"
+        "## Initialisation of the encoder\n\n"
+        "Distance of augmented views from the principal subspace of other training images, relative to that "
+        f"of the images themselves:\n\n{table(['images', 'number', 'ratio'], ratios)}\n\n"
         "Linear maps to 64 bits without any training, aligned avatars: mean AUROC over attributes of "
-        f"{starts[next(iter(starts))][-1]['scored_rows']:,} held-out train images.\n\n"
+        f"{starts[next(iter(starts))][-1]['scored_rows']:,} held-out training images.\n\n"
         f"{table(['features', 'map', 'AUROC, logits', 'AUROC, bits'], scores)}\n\n"
         f"{machine(rows)} Made by `python -m benchmarks.starts --data DATA`.\n"
     )

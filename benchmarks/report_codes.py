@@ -15,7 +15,7 @@ FIGURE = Path(__file__).parent.parent / "docs" / "images" / "bits_per_dim.png"
 
 
 def priors_section() -> str:
-    """How well priors fit codes of images that they have not seen."""
+    """How well priors fit codes of unseen images."""
     rows = read("priors")
     lines = [
         [
@@ -35,7 +35,7 @@ def priors_section() -> str:
         "codes",
         "prior",
         "runs",
-        "bits a code",
+        "bits per code",
         "two-sample AUC",
         "fit, s",
         "10,000 draws, s",
@@ -43,15 +43,15 @@ def priors_section() -> str:
     one = rows[-1]
     return (
         "## Priors over codes\n\n"
-        f"Fitted to {one['n_train']:,} train codes. Bits a code: mean cross-entropy of test codes "
+        f"Fitted to {one['n_train']:,} training codes. Bits per code: mean cross-entropy of test codes "
         "(a code of fair coins costs its length). AUC: of a classifier that tells test codes from draws; 0.5 "
-        f"is the best there is.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        f"is ideal.\n\n{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.priors --data DATA [--encoder FILE --name NAME]`.\n"
     )
 
 
 def likelihood_section() -> str:
-    """Bits a dimension against the length of the code."""
+    """Bits per dimension against the length of the code."""
     rows = read("likelihood")
     lines = []
     for (name, bits, seconds), group in groups_of(rows, "set", "bits", "seconds_asked").items():
@@ -60,12 +60,12 @@ def likelihood_section() -> str:
         lines.append([TITLES[name], bits or "none", f"{seconds:g}", len(group), *cells, priors])
     header = ["images", "bits", "seconds", "seeds", "image", "code", "code of fair coins", "total"]
     one = rows[-1]
-    picture = f"\n![Bits a dimension](images/{FIGURE.name})\n"
+    picture = f"\n![Bits per dimension](images/{FIGURE.name})\n"
     return (
-        "## Bits a dimension against the length of the code\n\n"
-        f"Variational bound of {one['n_images']:,} test images, {one['n_terms']} of its terms for each. The "
-        "image given its code, the code under the fitted prior (and what fair coins would cost), and both in "
-        f"all; lower is better.{clock(rows)} After so short a training the image's part is far from what the "
+        "## Bits per dimension against the length of the code\n\n"
+        f"Variational bound of {one['n_images']:,} test images, {one['n_terms']} of its terms for each: "
+        "the image given its code, the code under the fitted prior (and under fair coins), and their sum; "
+        f"lower is better.{clock(rows)} After such short training the rate of the image is far from what the "
         f"network can reach.\n\n{table([*header, 'fitted prior'], lines)}\n"
         f"{picture if draw_rates(rows, FIGURE) else ''}\n{machine(rows)} "
         "Made by `python -m benchmarks.likelihood --data DATA`.\n"
@@ -93,7 +93,7 @@ def draw_rates(rows: Rows, path: Path) -> bool:
         deviation = [float(np.std([row["total"] for row in same])) for same in lengths.values()]
         ax.errorbar(names, total, deviation, fmt="o-", capsize=3, label="in all")
         ax.plot(names, image, "o-", label="image, given its code")
-        ax.set(xlabel="bits", ylabel="bits a dimension", title=f"{TITLES[name]}, {seconds:g} s of training")
+        ax.set(xlabel="bits", ylabel="bits per dimension", title=f"{TITLES[name]}, {seconds:g} s of training")
         ax.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def ordered_section() -> str:
     return (
         "## Prefixes of an ordered code\n\n"
         f'{one["seconds_asked"]:g} seconds of training for every model: "ordered" and "plain" of all bits, '
-        '"separate" of so many bits by itself. Time: of training on as many images, in times that of plain.'
+        '"separate" of that length alone. Time: of training on the same number of images, relative to plain.'
         f"{clock(rows)}\n\n{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.ordered_code --data DATA`.\n"
     )
@@ -133,13 +133,13 @@ def ordered_section() -> str:
 TRANSFERS = {
     "transfer_emoji": (
         "Emoji of one style in the other",
-        "Test emoji of one style drawn in the other, twice, beside the right ones (encoders of 128 bits, 120 "
+        "Test emoji of one style drawn in the other, twice, next to the true ones (encoders of 128 bits, 120 "
         "seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY 4.0; right: Noto Emoji, "
         "Apache License 2.0.",
     ),
     "transfer_edges": (
         "Faces drawn from their edges",
-        "Faces drawn from edges of test faces, twice, beside the right ones (encoders of 128 bits, 180 "
+        "Faces drawn from edges of test faces, twice, next to the true ones (encoders of 128 bits, 180 "
         'seconds of training; `examples/transfer_edges.py`). Art: "Avataaars" by Pablo Stanley.',
     ),
 }
@@ -167,9 +167,10 @@ def transfer_section() -> str:
         "## Domain transfer\n\n"
         "Test images of one domain; the code that is predicted for each is looked up among those of all test "
         f"images of the other ({n_test}) by Hamming distance. Seconds: training "
-        "of each domain's encoder, on its images alone. Every pair's rank is kept in "
-        f"`benchmarks/results/domain_transfer_ranks/`.\n\n{table(header, lines)}\n{pictures}\n"
-        f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`.\n"
+        "of each domain's encoder, on its images alone.\n\n"
+        f"{table(header, lines)}\n{pictures}\n"
+        f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`, which also writes the "
+        "rank of every pair to `benchmarks/results/domain_transfer_ranks/`.\n"
     )
 
 

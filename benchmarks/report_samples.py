@@ -64,9 +64,9 @@ def generation_section() -> str:
         else ""
     )
     pictures = {
-        "steps_mnist.png": "One code and one noise a column, by denoising steps",
+        "steps_mnist.png": "One code and one noise per column, by denoising steps",
         "priors_mnist.png": "The same noise with codes from the fitted and from a uniform prior",
-        "walk_mnist.png": "Walks from the code of one test image to that of another",
+        "walk_mnist.png": "Interpolations from the code of one test image to that of another",
     }
     drawn += "".join(
         f"\n{words} (MNIST, a model of the table above; `python -m benchmarks.sample_pictures`):\n\n"
@@ -91,8 +91,8 @@ def _distances(name: str, rows: Rows, real: list[float]) -> str:
             every.append([words, sampler, len({r["seed"] for r in same}), *at])
     features = f"features of a {row['features']}"
     if "extractor_accuracy" in row:
-        features += f" (right on {100 * row['extractor_accuracy']:.1f} % of test images)"
-    floor = f" Train images in place of samples: {spread(real, 2)}." if real else ""
+        features += f" ({100 * row['extractor_accuracy']:.1f} % accurate on test images)"
+    floor = f" Training images in place of samples: {spread(real, 2)}." if real else ""
     header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
     return (
         f"{TITLES[name]}: {row['seconds_asked']:g} seconds of training for every model, one network. Fréchet "
@@ -135,7 +135,7 @@ def draw_generation(rows: Rows, path: Path) -> bool:
             ax.errorbar(steps, [np.mean(v) for v in values], [np.std(v) for v in values], **style)
         real = [r[DISTANCE] for r in rows if r["kind"] == "real" and r["set"] == name]
         if real:
-            ax.axhline(float(np.mean(real)), linestyle="--", color="0.5", label="train images")
+            ax.axhline(float(np.mean(real)), linestyle="--", color="0.5", label="training images")
         ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance")
         ax.set_xticks(ticks, [str(n) for n in ticks])
         ax.minorticks_off()
@@ -183,9 +183,10 @@ def perturbation_section() -> str:
     one = rows[-1]
     return (
         "## Input perturbation and deterministic samplers\n\n"
-        f"MNIST, {one['seconds']:g} seconds of training; Fréchet distance of {one['images']:,} rebuilt test "
-        "images in 64 principal components (not comparable with the distances above), and the mean squared "
-        f"error with {steps[-1]} steps.{clock([r | {'seconds_asked': r['seconds']} for r in rows])}\n\n"
+        f"MNIST, {one['seconds']:g} seconds of training; Fréchet distance of {one['images']:,} reconstructed "
+        "test images in 64 principal components (not comparable with the distances above), and the mean "
+        f"squared error with {steps[-1]} steps."
+        f"{clock([r | {'seconds_asked': r['seconds']} for r in rows])}\n\n"
         f"{table([*header, f'MSE, {steps[-1]} steps'], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.input_perturbation --data DATA`.\n"
     )

@@ -1,4 +1,4 @@
-"""Sections of the results page on quality after a time of training, test images."""
+"""Sections of the results page on quality after a given time of training, test images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TITLES = {
     "cifar10": "CIFAR-10, 32 x 32",
 }
 ATTRIBUTE_SETS = ("avatars", "posed")
-PARTS = {"test": "test images", "validation": "held-out train images"}
+PARTS = {"test": "test images", "validation": "held-out training images"}
 COMMAND = "`python -m benchmarks.time_to_quality --data DATA --set {set} --part {part}`"
 #: Rows that no mean is taken across.
 SAME = ("name", "latent_dim", "seconds_asked", "threads")
@@ -58,7 +58,7 @@ def common_cells(group: Rows, name: str) -> list[Any]:
     return [*cells, f"{rebuilt}, from floats" if source == {"floats"} else rebuilt]
 
 
-COMMON = ["entropy a bit", "dead bits", "reconstruction MSE"]
+COMMON = ["entropy per bit", "dead bits", "reconstruction MSE"]
 
 
 def label(group: Rows) -> str:
@@ -88,13 +88,13 @@ def clock(rows: Rows) -> str:
     counted = [row.get("clock") == "cpu" for row in rows if row["seconds_asked"] is not None]
     if not any(counted):
         return ""
-    which = "Seconds of training are" if all(counted) else "Of later rows, seconds of training are"
-    return f" {which} those that one thread had a core for (`--threads 1 --cpu-time`)."
+    which = "Training times are" if all(counted) else "Training times of later runs are"
+    return f" {which} CPU seconds of one thread (`--threads 1 --cpu-time`)."
 
 
 def _scores(rows: Rows) -> str:
     row = rows[-1]
-    probes = f"on {row['probe_rows']:,} train codes"
+    probes = f"on {row['probe_rows']:,} training codes"
     if row.get("converted_from") == "ablations":
         probes = f"on {row['probe_rows']:,} other held-out codes, which are also searched"
     scored = f"scored on {row['scored_rows']:,} {PARTS[row['part']]}"
@@ -103,13 +103,13 @@ def _scores(rows: Rows) -> str:
         fewer = f" (those of pixels on {max(wide):,})" if wide else ""
         return (
             f"Mean AUROC over the attributes of logistic regression of standardised codes, fitted {probes}"
-            f"{fewer}, {scored}. Alike: how far the 100 nearest by Hamming distance agree with the query in "
-            "attributes and generating factors, from 0 (as random faces do) to 1 (entirely)."
+            f"{fewer}, {scored}. Alike: agreement of the 100 nearest neighbours by Hamming distance with the "
+            "query in attributes and generating factors, from 0 (chance) to 1 (full)."
         )
     return (
         f"Accuracy of logistic regression fitted {probes}, {scored}; mAP@100 and 10-NN of Hamming search in "
         f"{row['index_rows']:,} codes. Average precision sums the precisions at the ranks of neighbours of "
-        'the query\'s class and divides by 100, or ("of found", as some of the hashing literature has it) by '
+        'the query\'s class and divides by 100, or ("of found", as in part of the hashing literature) by '
         "the number of such neighbours."
     )
 

@@ -46,9 +46,9 @@ def retrieval_quality_section() -> str:
     header += ["attributes alike", "factors alike"]
     return (
         "## What search finds\n\n"
-        "Test images looked up among the train images. mAP@100 of the class, divided by 100; for avatars, "
-        "how far the 100 nearest agree with the query in each of 47 attributes and 14 factors, from 0 (as "
-        "random faces do) to 1 (entirely).\n\n"
+        "Test images looked up among the training images. mAP@100 of the class, divided by 100; for avatars, "
+        "agreement of the 100 nearest with the query in 47 attributes and 14 factors, from 0 (chance) to 1 "
+        "(full).\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.retrieval_quality --data DATA`.\n"
     )

@@ -7,7 +7,7 @@ the rivals are fitted to it. Test images are looked up among the train images' c
 mAP@100 of the class; avatars by how often the 100 nearest faces agree with the query in each of 47
 attributes and 14 factors. "above chance" is 0 for random faces and 1 for equal ones, averaged over
 attributes, so that rare attributes count as much as common ones. One row is appended for each
-contender and kind of search; rows that are there already are skipped.
+contender and kind of search; rows that exist already are skipped.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FaissLSH:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"bits"}."""
+        """Return {"bits"}."""
         return {"bits": np.unpackbits(self.index.sa_encode(flat(X)), axis=1)[:, : self.n_bits]}
 
 
@@ -82,7 +82,7 @@ def measure(data: ImageData, train: np.ndarray, test: np.ndarray, metric: str) -
 
 
 def load(images: str, parsed: argparse.Namespace) -> ImageData:
-    """Images of one kind, fewer of them where that is asked for."""
+    """Images of one kind, fewer of them where that is requested."""
     if images == "mnist":
         data = load_mnist(parsed.data)
     else:
@@ -94,7 +94,7 @@ def load(images: str, parsed: argparse.Namespace) -> ImageData:
 
 
 def train_encoder(data: ImageData, parsed: argparse.Namespace) -> tuple[DMZEncoder, float]:
-    """Give a trained encoder with logits as output, and the seconds that training took."""
+    """Return a trained encoder with logits as output, and the seconds that training took."""
     if parsed.encoder:
         encoder = DMZEncoder.load(parsed.encoder)
         return encoder.set_params(output="logits"), float(encoder.history_["seconds"].iloc[-1])
@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--images", nargs="+", choices=("mnist", "posed", "aligned"), default=["mnist", "posed"]
     )
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of the encoder")
-    parser.add_argument("--side", type=int, default=32, help="pixels a side of the avatars")
+    parser.add_argument("--side", type=int, default=32, help="pixels per side of the avatars")
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")

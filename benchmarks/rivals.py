@@ -55,7 +55,7 @@ class Pixels:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats"}."""
+        """Return {"floats"}."""
         return {"floats": flat(X)}
 
 
@@ -71,7 +71,7 @@ class PCA:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats", "bits"}."""
+        """Return {"floats", "bits"}."""
         floats = self.model.transform(flat(X)).astype(np.float32)
         return {"floats": floats, "bits": signs(floats)}
 
@@ -93,7 +93,7 @@ class ITQ:
 
     @torch.no_grad()
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats", "bits"}: signed distances to the bits' hyperplanes, and their signs."""
+        """Return {"floats", "bits"}: signed distances to the bits' hyperplanes, and their signs."""
         floats = self.start(torch.from_numpy(flat(X))).numpy()
         return {"floats": floats, "bits": signs(floats)}
 
@@ -122,7 +122,7 @@ class Start:
 
     @torch.no_grad()
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"logits", "bits"}."""
+        """Return {"logits", "bits"}."""
         parts = [self.start(self._units(X[i : i + 1000])) for i in range(0, len(X), 1000)]
         logits = torch.cat(parts).numpy()
         return {"logits": logits, "bits": signs(logits)}
@@ -142,7 +142,7 @@ class LSH:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"floats", "bits"}."""
+        """Return {"floats", "bits"}."""
         floats = (flat(X) - self.mean) @ self.directions.astype(np.float32)
         return {"floats": floats, "bits": signs(floats)}
 
@@ -180,7 +180,7 @@ class BernoulliRBM:
         return SklearnBernoulliRBM(self.n_bits, learning_rate=learning_rate, random_state=self.seed)
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"probabilities", "bits"}."""
+        """Return {"probabilities", "bits"}."""
         rows = 1.0 - flat(X) if self.bright else flat(X)
         probabilities = self.model.transform(rows).astype(np.float32)
         return {"probabilities": probabilities, "bits": signs(probabilities, 0.5)}
@@ -199,7 +199,7 @@ class KMeansLabel:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"bits"}."""
+        """Return {"bits"}."""
         return {"bits": np.eye(self.n_bits, dtype=np.float32)[self.model.predict(flat(X))]}
 
 
@@ -226,7 +226,7 @@ class UntrainedEncoder:
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """Give {"logits", "bits"}."""
+        """Return {"logits", "bits"}."""
         return encoded(self.encoder, X)
 
 

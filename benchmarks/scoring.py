@@ -97,7 +97,7 @@ def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
 
 
 def score_training(history: pd.DataFrame) -> dict[str, Any]:
-    """Images, speed and seconds of training; losses on rows set aside, and the gaps between them."""
+    """Images, speed and seconds of training; losses on held-out samples, and the gaps between them."""
     last = history.iloc[-1].to_dict()
     row: dict[str, Any] = {"seconds": last["seconds"], "images_seen": int(last["images"])}
     row["images_per_second"] = last["images"] / max(last["seconds"], 1e-9)

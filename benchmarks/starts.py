@@ -1,8 +1,8 @@
-"""What the encoder starts from: whether images share a frame, and linear maps of which features.
+"""Initialisation of the encoder: whether images are spatially aligned, and linear maps of which features.
 
     python -m benchmarks.starts --data DATA
 
-For every set of images, how much worse the principal subspace of train images holds moved copies of them
+For every set of images, how much worse the principal subspace of train images holds augmented views of them
 (`dmzrep.training.init._alignment`); for aligned avatars, how well starts without any training serve linear
 probes. Maps, probes and scores use train images only. Rows go to `results/starts.jsonl`.
 """
@@ -83,14 +83,14 @@ def measure_starts(folder: str) -> None:
 
 
 def measure_alignment(folder: str) -> None:
-    """Tell how much worse moved copies lie, for every set of images."""
+    """Measure how much farther augmented views lie from the subspace, for every set of images."""
     for name, chosen in SETS.items():
         images = chosen.load(folder).train
         for n in (10_000, 1_000, 200):
             some = images[np.random.default_rng(0).permutation(len(images))[:n]]
             x = learn_image_format(some).to_model(torch.from_numpy(some))
             misfit = misfit_of_views(x, RandomAffine(), torch.Generator().manual_seed(0))
-            row = {"what": "misfit of moved copies", "set": name, "images": n, "ratio": round(misfit, 3)}
+            row = {"what": "misfit of augmented views", "set": name, "images": n, "ratio": round(misfit, 3)}
             results.append("starts", row)
             print(row, flush=True)
 

@@ -1,4 +1,4 @@
-"""How good codes are after a time of training, or after so many images, beside rivals.
+"""How good codes are after a given time of training, or after so many images, beside rivals.
 
     python -m benchmarks.time_to_quality --data DATA --set mnist --seconds 60 420 --seeds 0 1 2 \\
         --configs default "convolutional VAE" --rivals PCA ITQ [--part test] [--threads 1]
@@ -13,9 +13,9 @@ configuration equally many images: a random part of the train images once, or wh
 them. `--cpu-time` counts the seconds that one thread had a core for, which other work on the machine
 changes little. Names of `--configs` stand in `benchmarks.configurations` and `benchmarks.contenders`;
 `--params` with `--name` is for others. One row is appended for each run to
-`results/time_to_quality.jsonl`; runs that are there already are skipped.
+`results/time_to_quality.jsonl`; runs that exist already are skipped.
 
-Rows with "converted_from" were measured by two earlier commands, `mnist_codes` (a time of training, test
+Rows with "converted_from" were measured by two earlier commands, `mnist_codes` (given times of training, test
 images) and `ablations` (12,000 images once; probes fitted on 10,000 held-out codes and scored on 10,000
 others, which searched the first), in the package's state of their date. Names and keys were changed to
 those used here; their entropy and dead bits are those of train codes. Nothing is skipped for their sake, and
@@ -127,7 +127,7 @@ def training_images(X: np.ndarray, about: dict[str, Any]) -> tuple[np.ndarray, d
 
 
 def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and key of every run that is asked for."""
+    """Name and key of every run that is requested."""
     latent_dim = parsed.latent_dim or SETS[parsed.set].latent_dim
     budgets = [(None, n) for n in parsed.images] if parsed.images else [(s, None) for s in parsed.seconds]
     known = {**CONFIGURATIONS, parsed.name: parsed.params or {}}

@@ -89,7 +89,7 @@ def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], objec
 
 
 def rate(step: Callable[[], None], batch_size: int, n_steps: int) -> float:
-    """Rows a second over n_steps, the share of validation included."""
+    """Rows per second over n_steps, the share of validation included."""
     begun = time.perf_counter()
     for _ in range(n_steps):
         step()

@@ -1,4 +1,4 @@
-"""Trials: ideas for training that are tried beside the defaults and are no parameters of the package.
+"""Trials: ideas for training compared with the defaults that are no parameters of the package.
 
 Each is a trainer that overrides one small method. `TRIALS` holds all by name, also those with the code of
 `benchmarks.code_trials`; `benchmarks.contenders.Trial` trains with one and is used as binary codes are.
@@ -154,7 +154,7 @@ class ScaledViews(Trainer):
         super().__init__(model, objective, replace(config, encoder_view=view), seed)
 
 
-class MovedImages(Trainer):
+class AugmentedImages(Trainer):
     """The denoiser's image is moved as the encoder's is, up to the end: augmentation of the data."""
 
     def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
@@ -165,8 +165,8 @@ class MovedImages(Trainer):
         return super()._batch_loss(self.view(x0, self.order), n_rows)
 
 
-class EncoderRest(Trainer):
-    """The encoder is frozen for another share of the run."""
+class FrozenEncoder(Trainer):
+    """The encoder is frozen for another fraction of training."""
 
     def __init__(self, *arguments: Any, share: float):
         super().__init__(*arguments)
@@ -184,8 +184,8 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     "timesteps about the middle": partial(LogitNormalTimesteps, mean=0.0),
     "timesteps past the middle": partial(LogitNormalTimesteps, mean=0.75),
     "uniform timesteps at the end": UniformEnd,
-    "two timesteps an encoding": SeveralTimesteps,
-    "four timesteps an encoding": partial(SeveralTimesteps, n=4),
+    "two timesteps per encoding": SeveralTimesteps,
+    "four timesteps per encoding": partial(SeveralTimesteps, n=4),
     "min-SNR weights": MinSNR,
     # The code.
     "temperature falls from 4 to 1": FallingTemperature,
@@ -194,7 +194,7 @@ TRIALS: dict[str, Callable[..., Trainer]] = {
     # What the encoder and the denoiser are shown.
     "weaker views": partial(ScaledViews, factor=0.5),
     "stronger views": partial(ScaledViews, factor=1.5),
-    "the denoiser sees the moved image too": MovedImages,
-    "encoder rests from the middle": partial(EncoderRest, share=0.5),
-    "encoder never rests": partial(EncoderRest, share=0.0),
+    "the denoiser sees the augmented image too": AugmentedImages,
+    "encoder frozen from the middle": partial(FrozenEncoder, share=0.5),
+    "encoder never frozen": partial(FrozenEncoder, share=0.0),
 }

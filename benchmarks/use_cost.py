@@ -1,4 +1,4 @@
-"""What use costs: images a second and memory of `transform`, seconds of `import dmzrep`.
+"""What use costs: images per second and memory of `transform`, seconds of `import dmzrep`.
 
     python -m benchmarks.use_cost [--rounds 5]
 

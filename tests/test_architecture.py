@@ -65,6 +65,13 @@ def test_internal_modules_begin_with_an_underscore():
     assert [path for path in FILES if not (path.name.startswith("_") or path.name in public)] == []
 
 
+def test_the_documentation_shows_the_layers():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    table = page.partition("<!-- layers -->")[2].partition("<!-- /layers -->")[0]
+    documented = [set(re.findall(r"`(\w+)`", line)) for line in table.splitlines() if "`" in line]
+    assert documented == LAYERS[::-1]
+
+
 #: Packages that are imported when something needs them.
 HEAVY = (
     "matplotlib",

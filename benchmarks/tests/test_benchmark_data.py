@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks import probe_table
-from benchmarks.datasets import ROTATION, SCALE, load_avatars, load_mnist, random_poses
-from benchmarks.rivals import RIVALS, BernoulliRBM
+from benchmarks.datasets import ROTATION, SCALE, load_avatars, random_poses
+from benchmarks.rivals import RIVALS
 
 N_TRAIN, N_TEST = 240, 60
 
@@ -75,11 +75,6 @@ def test_poses_stay_within_their_ranges():
     assert (turns[:, 0] * turns[:, 1]).sum(dim=1).abs().max() < 1e-6
 
 
-def test_mnist_is_read(folder):
-    data = load_mnist(folder)
-    assert data.train.shape == (N_TRAIN, 28, 28) and data.test_labels.shape == (9,)
-
-
 @pytest.mark.parametrize("name", [n for n in RIVALS if n != "untrained encoder"])
 def test_rivals_give_named_representations_of_new_rows(folder, name):
     data = load_avatars(folder, side=16)
@@ -93,12 +88,7 @@ def test_rivals_give_named_representations_of_new_rows(folder, name):
     assert all(np.array_equal(forms[form], again[form]) for form in forms)
 
 
-def test_the_boltzmann_machine_keeps_its_units_alive_on_bright_images(folder):
-    X = 255 - load_avatars(folder, side=16).train
-    rival = BernoulliRBM(8, 0).fit(X)
-    assert rival.bright and rival.learning_rate in rival.learning_rates
-
-
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_the_table_is_made_by_one_command_and_goes_on_where_it_stopped(folder, tmp_path, capsys):
     arguments = ["--data", str(folder), "--side", "16", "--latent-dim", "8", "--rivals", "PCA"]

@@ -49,16 +49,6 @@ def test_rows_are_appended_with_their_environment_and_read_back(tmp_path):
     assert results.read("none", tmp_path) == []
 
 
-def test_a_checkpoints_share_is_of_training_and_checkpoint_together():
-    row = {"seconds": 60.0, "core_seconds": 0.6, "fit_longer_seconds": 20.0, "fit_inside_seconds": 0.0}
-    assert checkpoint_cost.shares(row) == {
-        "share": 0.5,
-        "core_share": 0.0099,
-        "fit_longer_share": 0.25,
-        "fit_inside_share": 0.0,
-    }
-
-
 @pytest.mark.slow
 def test_the_checkpoint_benchmark_writes_a_row_once(tmp_path, monkeypatch):
     monkeypatch.setitem(checkpoint_cost.SIZES, "mnist", ((8, 8), None))

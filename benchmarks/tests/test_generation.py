@@ -9,13 +9,11 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks import cluster_code, generation, results
-from benchmarks.cluster_code import ClusterPrior, ClusterTrainer, fit_clusters, flat_units
-from benchmarks.datasets import ImageData
+from benchmarks.cluster_code import ClusterTrainer, fit_clusters, flat_units
 from benchmarks.generation import RESULTS, main
 from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
-from dmzrep.datasets import load_digits_images
 from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
@@ -26,16 +24,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def data():
-    digits = load_digits_images()
-    images = np.rint(digits.images * 255).astype(np.uint8)
-    return ImageData(images[:500], images[500:600], digits.target[:500], digits.target[500:600])
-
-
 @pytest.fixture
-def call(monkeypatch, tmp_path, data):
-    small = dataclasses.replace(SETS["mnist"], load=lambda folder: data, latent_dim=8)
+def call(monkeypatch, tmp_path, digits):
+    small = dataclasses.replace(SETS["mnist"], load=lambda folder: digits, latent_dim=8)
     monkeypatch.setitem(generation.SETS, "mnist", small)
 
     def run(*arguments):
@@ -84,15 +75,7 @@ def test_every_kind_of_model_is_measured_and_runs_go_on(call, tmp_path, monkeypa
         call(*asked, "--kinds", "none", "--params", json.dumps(TINY | {"batch_size": 32}))
 
 
-def test_bits_of_a_trial_are_measured_where_they_are_asked_for(call, tmp_path):
-    asked = ["--seeds", "0", "--steps", "2", "--samplers", "ddim", "--kinds", "uniform end"]
-    rows = call(*asked)
-    assert [(row["kind"], row["prior"]) for row in rows] == [("uniform end", "fitted")]
-    assert (tmp_path / "models" / "mnist-uniform-end-8-0.3s-0.safetensors").exists()
-    assert call(*asked) == rows
-
-
-def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
+def test_the_denoiser_receives_the_clusters(digits, monkeypatch):
     seen = []
 
     class Watched(ClusterTrainer):
@@ -102,12 +85,12 @@ def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
             return logits, code
 
     monkeypatch.setattr(cluster_code, "ClusterTrainer", Watched)
-    encoder, prior = fit_clusters(make_encoder(6, **TINY, max_iter=1, random_state=0), data.train)
-    kmeans = MiniBatchKMeans(6, random_state=0, n_init=3, batch_size=2048).fit(flat_units(data.train))
+    encoder, prior = fit_clusters(make_encoder(6, **TINY, max_iter=1, random_state=0), digits.train)
+    kmeans = MiniBatchKMeans(6, random_state=0, n_init=3, batch_size=2048).fit(flat_units(digits.train))
     assert len(seen) == 7
-    for rows, codes in seen:
-        assert np.array_equal(codes.numpy(), np.eye(6)[kmeans.predict(rows)])
-    labels = kmeans.predict(flat_units(data.train))
+    for samples, codes in seen:
+        assert np.array_equal(codes.numpy(), np.eye(6)[kmeans.predict(samples)])
+    labels = kmeans.predict(flat_units(digits.train))
     assert prior.shares_ == pytest.approx(np.bincount(labels) / 500)
     # The code reaches the denoiser: its layers, which start at zero, have moved.
     drawn = prior.sample(4000, random_state=0)
@@ -119,12 +102,3 @@ def test_the_denoiser_is_told_the_clusters(data, monkeypatch):
     rgb = np.random.default_rng(0).integers(0, 256, (3, 8, 9, 3)).astype(np.uint8)
     units = learn_image_format(rgb).to_model(torch.from_numpy(rgb)).flatten(1)
     np.testing.assert_allclose(flat_units(rgb), units.numpy(), atol=1e-6)
-
-
-def test_the_prior_of_clusters_is_categorical():
-    prior = ClusterPrior().fit(np.eye(3)[[0, 0, 1, 0]])
-    assert prior.shares_.tolist() == [0.75, 0.25, 0.0]
-    assert np.exp(prior.log_prob(np.eye(3))).tolist() == pytest.approx([0.75, 0.25, 0.0])
-    assert prior.log_prob([[1, 1, 0]]).tolist() == [-np.inf]
-    with pytest.raises(ValueError, match="one-hot"):
-        ClusterPrior().fit([[1, 1, 0]])

@@ -12,15 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import results, time_to_quality
-from benchmarks.code_quality import attribute_auroc, bit_use
+from benchmarks.code_quality import attribute_auroc
 from benchmarks.configurations import CONFIGURATIONS
 from benchmarks.datasets import ImageData
-from benchmarks.figures import draw_time_to_quality
-from benchmarks.report_choices import choices_section, design_groups, design_section, draw_design_choices
-from benchmarks.report_time_to_quality import current, time_to_quality_sections
+from benchmarks.report_time_to_quality import time_to_quality_sections
 from benchmarks.results import is_done
-from benchmarks.scoring import score_training
-from benchmarks.time_to_quality import RESULTS, SETS, arguments_of, divide, main, planned
+from benchmarks.time_to_quality import RESULTS, SETS, divide, main
 from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -146,11 +143,6 @@ def test_attribute_auroc_is_that_of_scikit_learn():
         assert found[name] == pytest.approx(expected, abs=1e-9)
 
 
-def test_use_of_bits():
-    bits = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
-    assert bit_use(bits) == {"entropy": pytest.approx(0.5), "dead_bits": 1}
-
-
 def test_seconds_of_a_core_are_those_of_one_thread(closed_sets, tmp_path, capsys):
     options = ["--set", "mnist", "--seconds", "0.2", "--cpu-time"]
     with pytest.raises(SystemExit):
@@ -161,92 +153,9 @@ def test_seconds_of_a_core_are_those_of_one_thread(closed_sets, tmp_path, capsys
     assert row["clock"] == "cpu" and 0.2 <= row["seconds"] <= time.process_time() - begun
 
 
-def test_gaps_of_the_validation_losses():
-    history = pd.DataFrame({"seconds": [1.0, 2.0], "images": [10, 40], "validation_loss": [0.5, 0.25]})
-    history["validation_loss_hard"], history["validation_loss_shuffled"] = 0.5, 0.75
-    row = score_training(history)
-    assert (row["soft_hard_gap"], row["shuffled_code_gap"], row["images_per_second"]) == (0.25, 0.25, 20.0)
-
-
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_configurations_are_parameters_of_the_encoder(name):
     make_encoder(**CONFIGURATIONS[name])._validate_params()
-
-
-def row_of(**changes):
-    environment = {
-        "processor": "p",
-        "threads": 1,
-        "device": "cpu",
-        "torch": "2",
-        "scikit-learn": "1",
-        "date": "d",
-    }
-    row = {"name": "default", "set": "mnist", "part": "test", "latent_dim": 64, "seed": 0, "parameters": {}}
-    row |= {"seconds_asked": 60.0, "images_asked": None, "seconds": 60.0, "threads": 1, "probe_bits": 0.9}
-    row |= {"probe_rows": 15_000, "index_rows": 60_000, "scored_rows": 10_000, "environment": environment}
-    return row | changes
-
-
-def test_rows_of_earlier_commands_give_way_to_new_ones():
-    old = row_of(converted_from="mnist_codes", probe_bits=0.8)
-    other = row_of(converted_from="mnist_codes", name="ITQ")
-    assert current([old, other]) == [old, other]
-    assert current([old, other, row_of()]) == [other, row_of()]
-
-
-def test_the_page_keeps_every_contender_and_the_figure_needs_two_budgets(tmp_path):
-    rows = [row_of(seed=seed, probe_bits=0.9 + seed / 100) for seed in (0, 1)]
-    rows += [row_of(name="PCA", seconds_asked=None, parameters=None, probe_bits=0.7)]
-    page = time_to_quality_sections(rows)
-    assert "| DMZEncoder, default | 64 | 60 ± 0 | 1 | 2 |  |  | 0.905 ± 0.007 |" in page
-    assert "| PCA | 64 |" in page
-    assert "Quality against seconds" not in page
-    path = tmp_path / "images" / "figure.png"
-    assert not draw_time_to_quality(rows, path)
-    rows += [row_of(seconds_asked=420.0, probe_bits=0.95, probe_logits=0.97)]
-    assert draw_time_to_quality(rows, path) and path.stat().st_size > 1000
-    page = time_to_quality_sections(rows, "images/figure.png")
-    assert "| 64 | 1 | 2 | 0.905 ± 0.007 | 0.950 |  |" in page and "](images/figure.png)" in page
-
-
-def test_choices_stand_apart_by_budget_and_the_papers_in_a_table_of_their_own(tmp_path):
-    held_out = {"part": "validation", "images_seen": 30_000}
-    rows = [
-        row_of(**held_out, name="init pca", seconds_asked=None, images_asked=24_000),
-        row_of(**held_out, name="weaker views", probe_bits=0.8),
-        row_of(**held_out, probe_bits=0.91),
-        row_of(probe_bits=0.99),
-    ]
-    assert design_section(rows) == "" and not draw_design_choices(rows, tmp_path / "x.png")
-    design = [
-        row_of(**held_out, name=name + ", init random, plain logits", seed=seed, probe_bits=0.8 + seed / 100)
-        for name in ("default", "conditioning bias")
-        for seed in (0, 1)
-    ]
-    page = choices_section(rows + design)
-    assert "24,000 train images" in page and "| init pca | 64 | 1 | 30000 |" in page
-    # The default comes first, and neither test rows nor the paper's choices are among them.
-    assert page.index("| default | 64 | 1 | 30000 |") < page.index("| weaker views |")
-    assert "0.990" not in page and "init random" not in page
-    section = design_section(rows + design, "images/x.png")
-    assert "| bias (one-token cross-attention) | 2 | 30000 ± 0 |  |  | 0.805 ± 0.007 |" in section
-    assert "images/x.png" in section
-    # A choice of which one option was measured is not shown.
-    assert {choice for choice, _, _ in design_groups(rows + design)} == {"conditioning"}
-    assert draw_design_choices(rows + design, tmp_path / "x.png")
-    assert (tmp_path / "x.png").stat().st_size > 1000
-
-
-def test_options_for_all_configurations_are_part_of_their_names():
-    options = ["--init", "random", "--plain-logits", "--configs", "default", "8 bits", "--seeds", "0"]
-    parsed = arguments_of(["--data", ".", "--set", "mnist", "--seconds", "30", *options])
-    found = {name: (about["latent_dim"], about["parameters"]) for name, about in planned(parsed)}
-    changed = {"init": "random", "normalize_logits": False}
-    assert found == {
-        "default, init random, plain logits": (64, changed),
-        "8 bits, init random, plain logits": (8, changed),
-    }
 
 
 def test_a_row_is_done_where_all_values_of_its_key_are_there():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import domain_transfer
-from benchmarks.paired_images import averaged, load_edges, load_emoji
+from benchmarks.paired_images import load_edges, load_emoji
 from benchmarks.results import read
 
 N_TRAIN, N_TEST = 120, 40
@@ -41,14 +41,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_blocks_are_averaged():
-    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
-    expected = [[images[2, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean() for j in (0, 1)] for i in (0, 1)]
-    np.testing.assert_allclose(averaged(images, 2)[2], expected, atol=0.5)
-    with pytest.raises(ValueError, match="side must divide 8, got 3"):
-        averaged(images, 3)
-
-
 def test_pairs_stay_together_and_tests_apart(folder):
     emoji = load_emoji(folder, side=16)
     assert len(emoji.source) == N_TRAIN and len(emoji.test_source) == N_TEST == len(emoji.test_names)
@@ -74,8 +66,3 @@ def test_the_command_ranks_every_test_pair_and_goes_on_where_it_stopped(folder, 
     assert len(table) == N_TEST and table["name"][0] == "blot 3"
     assert (table["hamming"] <= 10).mean() == pytest.approx(rows[0]["within_10"])
     assert "five nearest pairs" in capsys.readouterr().out
-
-
-def test_runs_with_other_parameters_need_a_name(folder):
-    with pytest.raises(SystemExit):
-        domain_transfer.main(["--data", str(folder), "--params", '{"width": 8}'])

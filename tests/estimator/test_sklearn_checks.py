@@ -20,6 +20,7 @@ def test_scikit_learns_checks(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 @pytest.mark.parametrize(
     "name",
     [

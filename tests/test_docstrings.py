@@ -1,0 +1,52 @@
+"""Public docstrings follow the numpydoc standard; `[tool.numpydoc_validation]` lists the checks."""
+
+import importlib
+import inspect
+import pkgutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import ERROR_MSGS, validate
+
+import dmzrep
+
+SETTINGS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["tool"]
+LISTED = set(SETTINGS["numpydoc_validation"]["checks"])
+#: As in `numpydoc lint`: with "all", the other entries are the checks that are left out.
+CHECKS = set(ERROR_MSGS) - LISTED if "all" in LISTED else LISTED
+
+#: Packages for work on dmzrep itself; what users need of them is exported by `dmzrep`.
+INNER = {"_base", "data", "diffusion", "files", "inference", "networks", "training"}
+PACKAGES = ["dmzrep"]
+PACKAGES += [f"dmzrep.{m.name}" for m in pkgutil.iter_modules(dmzrep.__path__) if m.name not in INNER]
+
+
+def inherits_its_docstring(owner, name):
+    return any(inspect.getdoc(vars(base)[name]) for base in owner.__mro__[1:] if name in vars(base))
+
+
+def public_names():
+    """Each public class, function, method and property, under the first name that leads to it."""
+    seen = set()
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", ()):
+            public = getattr(module, name)
+            if not (inspect.isclass(public) or inspect.isfunction(public)) or public in seen:
+                continue
+            seen.add(public)
+            yield f"{package}.{name}"
+            if inspect.isclass(public):
+                for attribute, value in vars(public).items():
+                    documented = callable(value) or isinstance(value, (property, classmethod, staticmethod))
+                    if attribute.startswith("_") or not documented:
+                        continue
+                    if value.__doc__ or not inherits_its_docstring(public, attribute):
+                        yield f"{package}.{name}.{attribute}"
+
+
+@pytest.mark.parametrize("name", list(public_names()))
+def test_docstring_follows_numpydoc(name):
+    errors = [f"{code}: {message}" for code, message in validate(name)["errors"] if code in CHECKS]
+    assert not errors, "\n".join(errors)
