@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep._base._validation import is_finite, short_repr
+from dmzrep._base._validation import check_number
 from dmzrep.diffusion._schedule import NoiseSchedule
 
 SPACINGS = ("trailing", "uniform", "quadratic", "log_snr")
@@ -23,11 +23,7 @@ LOWEST_LOG_SNR = -10.2
 
 def check_start(start: Any) -> None:
     """Raise unless a value can say where in the noise denoising starts: a number in (0, 1]."""
-    if not is_finite(start) or not 0.0 < start <= 1.0:
-        raise ValueError(
-            f"start must be a number in (0, 1], got {short_repr(start)}: 1 begins at noise, less keeps more "
-            "of the row."
-        )
+    check_number(start, "start", 0, 1, "right", " (1 begins at noise, less keeps more of the image)")
 
 
 def timesteps_from(n_timesteps: int, start: float) -> int:

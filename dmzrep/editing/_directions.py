@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from dmzrep._base._validation import as_array, is_iterable, short_repr
+from dmzrep._base._validation import as_array, short_repr
 
 #: Penalty of the scale; keeps it finite where the classes are wholly apart.
 SCALE_C = 1.0
@@ -55,7 +55,7 @@ class AttributeProbes:
     def places(self, names: Iterable[Any], parameter: str) -> np.ndarray:
         """Places of attributes by name; raise where one is unknown, with the nearest match."""
         found = []
-        if not is_iterable(names):
+        if not isinstance(names, Iterable):
             raise TypeError(f"{parameter} must be a name or a list of names, got {short_repr(names)}.")
         for name in names:
             if not isinstance(name, Hashable) or name not in self.names:

@@ -16,7 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._device import available_device, give_back_memory, import_optimizers, on_cpu
-from dmzrep._base._random import draw_seed, row_seeds
+from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows
@@ -784,7 +784,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_bits: int | None = None,
     ) -> np.ndarray:
         settled = check_sampling(self, noise=noise, start=start, **options)
-        seeds = row_seeds(random_state, n_rows)
+        seeds = sample_seeds(random_state, n_rows)
         begin = None
         if like is not None:
             inverted = noise == "inverted"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.validation import validate_data
 
-from dmzrep._base._validation import as_array, as_numbers, check_choice, check_int, validated
+from dmzrep._base._validation import as_array, as_numbers, check_choice, check_int
 from dmzrep.data._formats import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
 from dmzrep.data._hugging_face import is_hugging_face
 from dmzrep.data._sources import DatasetRows, Rows
@@ -71,7 +72,7 @@ def check_rows(
     if _holds_vectors(estimator, X):
         X = DatasetRows(X)[:] if is_dataset(X) else X
         stand_in = clone(estimator)  # It takes what scikit-learn sets, in case training fails.
-        rows = validated(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        rows = validate_data(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         if np.ptp(rows, axis=0).max() == 0.0:
             raise ValueError(
                 "All rows of X are equal (every feature is constant); there is nothing to learn from them."
@@ -121,7 +122,7 @@ def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
     if isinstance(data_format, VectorFormat):
         if is_dataset(X):
             X = DatasetRows(X)[:]
-        vectors = validated(estimator, X, dtype=(np.float64, np.float32), reset=False)
+        vectors = validate_data(estimator, X, dtype=(np.float64, np.float32), reset=False)
         data_format.check(vectors)
         return vectors
     rows = _as_images(X)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from dmzrep._base._device import PRECISIONS
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.diffusion._objective import OBJECTIVES
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES
 from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
@@ -18,7 +17,7 @@ from dmzrep.priors import PRIORS, CodePrior
 
 OUTPUTS = ("probabilities", "logits", "bits")
 
-_POSITIVE_INT = integers_from(1)
+_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WEIGHT = Interval(Real, 0, None, closed="left")
 
@@ -39,12 +38,12 @@ PARAMETER_CONSTRAINTS: dict = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "encoder": [StrOptions({"auto", "paper"})],
     "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
-    "encoder_depth": [StrOptions({"auto"}), integers_from(0)],
+    "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "normalize_logits": ["boolean"],
     "objective": [StrOptions({"auto", *OBJECTIVES})],
     "learn_variance": ["boolean"],
     "noise_schedule": [StrOptions({"auto", *NOISE_SCHEDULES})],
-    "n_timesteps": [integers_from(2)],
+    "n_timesteps": [Interval(Integral, 2, None, closed="left")],
     "input_perturbation": [Interval(Real, 0, None, closed="left")],
     "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
     "temperature": [_POSITIVE],
@@ -65,7 +64,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "learning_rate": [_POSITIVE],
     "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
     "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
-    "warmup_steps": [integers_from(0)],
+    "warmup_steps": [Interval(Integral, 0, None, closed="left")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "gradient_clip": [_POSITIVE, None],
     "ema_half_life": [Interval(Real, 0, None, closed="left")],
@@ -82,5 +81,5 @@ PARAMETER_CONSTRAINTS: dict = {
     "precision": [StrOptions(set(PRECISIONS))],
     "compile": ["boolean"],
     "random_state": ["random_state"],
-    "verbose": ["boolean", integers_from(0)],
+    "verbose": ["boolean", Interval(Integral, 0, None, closed="left")],
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep._base._validation import check_bool, check_choice, check_int, is_finite, short_repr
+from dmzrep._base._validation import check_bool, check_choice, check_int, check_number, short_repr
 from dmzrep.diffusion._grids import SPACINGS, timestep_grid, timesteps_from
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise
@@ -52,8 +52,7 @@ def check_sampling(
         n_steps = min(50 if noise == "inverted" else 20, n_visited)
     limit = "n_timesteps" if n_visited == n_timesteps else "round(start * n_timesteps)"
     n_steps = check_int(n_steps, "n_steps", 1, n_visited, limit=limit)
-    if not (is_finite(eta) and 0.0 <= eta <= 1.0):
-        raise ValueError(f"eta must be in [0, 1], got {short_repr(eta)}.")
+    check_number(eta, "eta", 0, 1, "both")
     check_choice("spacing", spacing, ("auto", *SPACINGS))
     _check_guidance(estimator, guidance)
     if callback is not None and not callable(callback):
@@ -98,12 +97,7 @@ def check_sampling(
 
 
 def _check_guidance(estimator: Any, guidance: Any) -> None:
-    if not is_finite(guidance) or guidance < 0.0:
-        raise ValueError(
-            f"guidance must be a finite number of at least 0, got {short_repr(guidance)}: 1 is "
-            "without guidance, "
-            "more stresses the code."
-        )
+    check_number(guidance, "guidance", 0, None, "left", " (1 is without guidance, more stresses the code)")
     if guidance == 1.0:
         return
     if estimator.model_.config.conditioning == "none":

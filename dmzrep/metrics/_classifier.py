@@ -17,7 +17,7 @@ from torch import Tensor
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import available_device, on_cpu, resolve_device
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import as_array, check_int, check_learning_rate
+from dmzrep._base._validation import as_array, check_int, check_number
 from dmzrep.data._formats import ImageFormat
 from dmzrep.errors import PersistenceError
 from dmzrep.files._container import read_file, write_file
@@ -132,7 +132,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         """
         for name in ("n_features", "width", "max_iter", "batch_size"):
             check_int(getattr(self, name), name)
-        learning_rate = check_learning_rate(self.learning_rate)
+        learning_rate = check_number(self.learning_rate, "learning_rate", 0)
         images, image_format = read_format(X, self.channels, self.value_range, "X")
         target, classes = _read_target(y, len(images))
         seed, device = draw_seed(self.random_state), resolve_device(self.device)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from dmzrep._base._validation import check_int, is_finite, short_repr
+from dmzrep._base._validation import check_int, check_number
 from dmzrep.metrics._factors import (
     discretise,
     entropy_bits,
@@ -148,8 +148,7 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     if codes.shape[1] < 2:
         raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
     for name, value in (("min_auroc", min_auroc), ("max_redundancy", max_redundancy)):
-        if not is_finite(value):
-            raise ValueError(f"{name} must be a number, such as 0.5, got {short_repr(value)}.")
+        check_number(value, name)
     attributes = read_factors(Y, len(codes), "Y")
     for attribute in attributes:
         if not attribute.is_class or attribute.values.max() > 1:

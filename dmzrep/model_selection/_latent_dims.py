@@ -21,8 +21,7 @@ from dmzrep._base._validation import (
     as_path,
     check_choice,
     check_int,
-    check_verbose,
-    is_finite,
+    check_number,
     short_repr,
 )
 from dmzrep.codes._labels import read_labels
@@ -120,11 +119,10 @@ def latent_dim_report(
     encoder = DMZEncoder() if encoder is None else encoder
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"encoder must be a DMZEncoder, got a {type(encoder).__name__}.")
-    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a share of the rows, between 0 and 1, got {test_size!r}.")
+    test_size = check_number(test_size, "test_size", 0, 1)
     max_rows = check_int(max_rows, "max_rows")
     check_choice("scoring", scoring, ("auto", *METRICS))
-    silent = not check_verbose(verbose)
+    silent = not verbose
     X = as_array(X, "X")
     if X.ndim < 2:
         raise ValueError(f"X must be rows of images or vectors, got shape {X.shape}.")

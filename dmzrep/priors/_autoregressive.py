@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.special import expit, logit
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import Interval, check_learning_rate, integers_from
 from dmzrep.priors._base import CodePrior, in_blocks, smoothed_mean
 from dmzrep.priors._masked_network import MaskedNetwork, train, unit_places
 
@@ -87,11 +86,11 @@ class AutoregressivePrior(CodePrior):
         "bound_",
     )
     _parameter_constraints: ClassVar[dict] = {
-        "n_hidden": [StrOptions({"auto"}), integers_from(0)],
-        "n_layers": [integers_from(1)],
-        "max_iter": [integers_from(1)],
+        "n_hidden": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [integers_from(1)],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -139,7 +138,7 @@ class AutoregressivePrior(CodePrior):
                 kept,
                 held_out,
                 max_iter=self.max_iter,
-                learning_rate=check_learning_rate(self.learning_rate),
+                learning_rate=self.learning_rate,
                 n_iter_no_change=self.n_iter_no_change,
                 bound=float(self.bound_),
                 generator=generator,

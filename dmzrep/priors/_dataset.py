@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._components import mixture_log_prob, pick
 from dmzrep.priors._flip_rates import fit_flip_rates, noisy
@@ -79,9 +78,9 @@ class DatasetPrior(CodePrior):
     state_names = ("codes_", "log_weights_", "neighbors_", "swap_", "flip_rates_")
     _parameter_constraints: ClassVar[dict] = {
         "swap": [Interval(Real, 0, 1, closed="both")],
-        "n_neighbors": [integers_from(1)],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "flip_rate": [StrOptions({"auto"}), Interval(Real, 1e-9, 0.5, closed="both")],
-        "max_codes": [integers_from(1)],
+        "max_codes": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import is_finite, is_iterable, short_repr
+from dmzrep._base._validation import check_number, short_repr
 from dmzrep.priors._base import CodePrior, check_bits
 from dmzrep.priors._selection import PRIORS, fit_prior
 
@@ -75,8 +75,7 @@ def prior_gap(
     chow_liu            4.0                    0.5  0.5
     """
     codes = check_bits(codes)
-    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a share of the codes, between 0 and 1, got {test_size!r}.")
+    test_size = check_number(test_size, "test_size", 0, 1)
     n_test = round(test_size * len(codes))
     if len(codes) < 20 or not FEWEST_CODES <= n_test < len(codes):
         raise ValueError(
@@ -166,7 +165,7 @@ def _named(priors: Any) -> dict[str, str | CodePrior]:
     if isinstance(priors, Mapping):
         chosen = {str(name): prior for name, prior in priors.items()}
     else:
-        if not is_iterable(priors):
+        if not isinstance(priors, Iterable):
             raise TypeError(
                 f"priors must be names or CodePriors, or a mapping of them, got {short_repr(priors)}."
             )

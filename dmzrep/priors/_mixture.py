@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.utils._param_validation import Interval
 
 from dmzrep._base._random import numpy_generator
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.priors._base import CodePrior, smoothed_mean
 from dmzrep.priors._components import log_joint, mixture_log_prob, pick
 
@@ -52,8 +52,8 @@ class MixturePrior(CodePrior):
     name = "mixture"
     state_names = ("log_weights_", "probabilities_")
     _parameter_constraints: ClassVar[dict] = {
-        "n_components": [integers_from(1)],
-        "max_iter": [integers_from(1)],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from tqdm.auto import tqdm
 
-from dmzrep._base._validation import as_numbers, check_magnitude, check_n_jobs, check_verbose, short_repr
+from dmzrep._base._validation import as_numbers, check_magnitude, short_repr
 from dmzrep.codes._labels import Target
 from dmzrep.probing._linear_probe import LinearProbe
 from dmzrep.probing._metrics import score_classes, score_values
@@ -113,10 +113,9 @@ def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequ
 
 def run_jobs(jobs: Sequence[Job], metrics: Sequence[str], n_jobs: int | None, verbose: int) -> pd.DataFrame:
     """Run jobs through joblib; a row each, in their order."""
-    silent = not check_verbose(verbose)
-    parallel = Parallel(n_jobs=check_n_jobs(n_jobs), return_as="generator")
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     rows = parallel(delayed(score_attribute)(job, metrics) for job in jobs)
-    return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=silent)))
+    return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=not verbose)))
 
 
 def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:

@@ -13,9 +13,6 @@ from dmzrep._base._validation import (
     as_array,
     check_bool,
     check_int,
-    is_finite,
-    is_int,
-    is_iterable,
     short_repr,
 )
 from dmzrep.codes._labels import read_labels
@@ -203,29 +200,26 @@ def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> Any:
 
 
 def _draws(
-    fractions: Sequence[float], n_rows: int, n_repeats: int, random_state: Any
+    fractions: Sequence[float], n_samples: int, n_repeats: int, random_state: Any
 ) -> list[tuple[Any, int, np.ndarray]]:
-    """Rows of each fraction and repeat."""
-    is_sequence = isinstance(fractions, (Sequence, np.ndarray)) and is_iterable(fractions)
-    if not is_sequence or isinstance(fractions, (str, bytes)):
+    """Samples of each fraction and repeat."""
+    if not isinstance(fractions, (Sequence, np.ndarray)) or np.ndim(fractions) != 1 or not len(fractions):
         raise ValueError(
             f"fractions must be a sequence such as (0.01, 0.1, 1.0), got {short_repr(fractions)}."
         )
-    if len(fractions) == 0:
-        raise ValueError("fractions must hold at least one number, such as (0.01, 0.1, 1.0), got none.")
-    counts = {}
+    counts: dict[float, int] = {}
     for fraction in fractions:
-        whole = is_int(fraction)
-        if not is_finite(fraction) or not (2 <= fraction <= n_rows if whole else 0.0 < fraction <= 1.0):
+        whole = isinstance(fraction, (int, np.integer))
+        if not (2 <= fraction <= n_samples if whole else 0.0 < fraction <= 1.0):
             raise ValueError(
-                f"fractions must be floats in (0, 1], or integers from 2 to the number of training rows, "
-                f"{n_rows}; got {short_repr(fraction)}."
+                f"fractions must be floats in (0, 1], or integers from 2 to the number of training samples, "
+                f"{n_samples}; got {short_repr(fraction)}."
             )
-        counts[fraction] = int(fraction) if whole else max(2, round(fraction * n_rows))
+        counts[fraction] = int(fraction) if whole else max(2, round(fraction * n_samples))
     seeds = image_seeds(draw_seed(random_state), n_repeats)
-    orders = [np.random.default_rng(seed).permutation(n_rows) for seed in seeds]
+    orders = [np.random.default_rng(seed).permutation(n_samples) for seed in seeds]
     return [
         (fraction, repeat, np.sort(orders[repeat][:count]))
         for fraction, count in counts.items()
-        for repeat in range(1 if count == n_rows else n_repeats)
+        for repeat in range(1 if count == n_samples else n_repeats)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,17 +13,11 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dmzrep._base._validation import (
-    Interval,
-    check_magnitude,
-    check_n_jobs,
-    integers_from,
-    validated,
-)
+from dmzrep._base._validation import check_magnitude
 from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
 from dmzrep.probing._linear_map import LinearMap, fit_linear_map
 from dmzrep.probing._outputs import join_columns, named_table
@@ -113,12 +107,11 @@ class LinearProbe(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "task": [StrOptions(set(TASKS))],
-        "C": [Interval(Real, 1e-300, None, closed="left")],
+        "C": [Interval(Real, 0, None, closed="neither")],
         "scale": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "max_iter": [integers_from(1)],
-        # Checked by fit itself.
-        "n_jobs": "no_validation",
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
     }
 
     classes_: np.ndarray | list[np.ndarray | None] | None
@@ -163,7 +156,7 @@ class LinearProbe(BaseEstimator):
             values that do not suit `task`.
         """
         self._validate_params()
-        Z = validated(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        Z = validate_data(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
         check_magnitude(Z, "Z")
         labels = read_labels(y, len(Z), self.task, "y")
         for target in labels.targets:
@@ -174,7 +167,7 @@ class LinearProbe(BaseEstimator):
             "class_weight": self.class_weight,
             "max_iter": self.max_iter,
         }
-        maps = Parallel(n_jobs=check_n_jobs(self.n_jobs))(
+        maps = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
         )
         slow = [name for name, one in zip(labels.names, maps, strict=True) if not one.converged]
@@ -364,7 +357,7 @@ class LinearProbe(BaseEstimator):
 
     def _check_codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
-        return validated(self, Z, dtype=(np.float64, np.float32), reset=False)
+        return validate_data(self, Z, dtype=(np.float64, np.float32), reset=False)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "attributes_")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from dmzrep._base._validation import check_choice, is_iterable, short_repr
+from dmzrep._base._validation import check_choice, short_repr
 from dmzrep.codes._labels import Labels
 
 #: Scores of classes and of continuous values.
@@ -23,7 +23,7 @@ def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[
     suiting = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
     if scoring is None:
         return suiting
-    if not is_iterable(scoring):
+    if not isinstance(scoring, Iterable):
         raise TypeError(
             f"scoring must be a name or a list of names, some of {METRICS}, got {short_repr(scoring)}."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep._base._validation import as_array, check_choice, is_int, short_repr
+from dmzrep._base._validation import as_array, check_choice, short_repr
 from dmzrep.codes._labels import Target
 from dmzrep.probing._evaluation import Fold
 
@@ -93,7 +94,7 @@ def pooled_folds(n_rows: int) -> list[Fold]:
 
 def read_folds(cv: Any, n_rows: int) -> Any:
     """Give a number of folds or a splitter as it is, and pairs of positions among all rows as folds."""
-    if is_int(cv):
+    if isinstance(cv, Integral):
         return int(cv)
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
         return cv

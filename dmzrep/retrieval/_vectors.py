@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import validate_data
 
-from dmzrep._base._validation import as_array, validated
+from dmzrep._base._validation import as_array
 from dmzrep.codes._bits import check_bits, check_probabilities, pack
 from dmzrep.retrieval._binary_index import BinaryIndex
 from dmzrep.retrieval._float_index import FloatIndex
@@ -98,7 +99,7 @@ def check_training(estimator: Any, X: Any) -> tuple[IndexedRows, np.ndarray]:
             f"packed=True is for metric='hamming', got metric={metric!r}. "
             "Unpack codes with numpy.unpackbits first."
         )
-    X = validated(estimator, X, dtype=_dtype(metric))
+    X = validate_data(estimator, X, dtype=_dtype(metric))
     offset = X.mean(axis=0, dtype=np.float64) if metric == "l2" else None
     rows = IndexedRows(metric, X.shape[1], packed, offset)
     return rows, rows.stored(_checked(rows, X))
@@ -115,7 +116,7 @@ def check_query(estimator: Any, X: Any) -> np.ndarray:
     rows = estimator._rows
     if rows.binary and (width := _shape(X)[1:]) != (rows.n_features,) and len(width) == 1:
         _explain_width(rows, width[0])
-    return _checked(rows, validated(estimator, X, dtype=_dtype(rows.metric), reset=False))
+    return _checked(rows, validate_data(estimator, X, dtype=_dtype(rows.metric), reset=False))
 
 
 def _shape(X: Any) -> tuple[int, ...]:

@@ -8,14 +8,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import as_array, check_choice, check_int, is_finite, is_int, short_repr
+from dmzrep._base._validation import as_array, check_choice, check_int, check_number, short_repr
 from dmzrep.codes._protocol import check_codec, code_probabilities
 from dmzrep.transfer._calibration import CALIBRATIONS
 from dmzrep.transfer._features import FEATURES
 from dmzrep.transfer._mappings import MAPPINGS
-
-#: Networks are trained by squares of what the penalty gives.
-_LARGEST_ALPHA = 1e100
 
 
 def check_parameters(transfer: Any) -> None:
@@ -32,15 +29,12 @@ def check_parameters(transfer: Any) -> None:
     check_choice("mapping", transfer.mapping, ("auto", *MAPPINGS))
     check_choice("features", transfer.features, FEATURES)
     check_choice("calibration", transfer.calibration, (*CALIBRATIONS, None))
-    alpha = transfer.alpha
-    if not is_finite(alpha) or not 0.0 < float(alpha) <= _LARGEST_ALPHA:
-        raise ValueError(
-            f"alpha must be a finite number above 0, got {short_repr(alpha)}. The largest is "
-            f"{_LARGEST_ALPHA:g}."
-        )
+    check_number(transfer.alpha, "alpha", 0)
     check_int(transfer.n_folds, "n_folds", 2)
     sizes = transfer.hidden_layer_sizes
-    if not isinstance(sizes, (tuple, list)) or not all(is_int(size) and size >= 1 for size in sizes):
+    if not isinstance(sizes, (tuple, list)) or not all(
+        isinstance(size, (int, np.integer)) and size >= 1 for size in sizes
+    ):
         raise ValueError(
             f"hidden_layer_sizes must be a tuple of integers of at least 1, got {short_repr(sizes)}."
         )

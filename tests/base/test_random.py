@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep._base._random import ImageNoise, content_seeds, draw_seed, image_seeds, row_seeds
+from dmzrep._base._random import ImageNoise, content_seeds, draw_seed, image_seeds, sample_seeds
 
 quick = settings(deadline=None, max_examples=20)
 any_seed = st.integers(0, 2**31 - 1)
@@ -97,12 +97,12 @@ def test_successive_noise_is_new_and_unit_gaussian(seed):
 
 
 def test_a_row_with_a_seed_of_its_own_gets_what_it_would_get_alone():
-    assert row_seeds([4, 9, 4], 3) == [image_seeds(seed, 1)[0] for seed in (4, 9, 4)]
-    assert row_seeds(np.array([2]), 1) == image_seeds(2, 3)[:1]
-    assert row_seeds(np.random.RandomState(0), 2) == row_seeds(np.random.RandomState(0), 5)[:2]
+    assert sample_seeds([4, 9, 4], 3) == [image_seeds(seed, 1)[0] for seed in (4, 9, 4)]
+    assert sample_seeds(np.array([2]), 1) == image_seeds(2, 3)[:1]
+    assert sample_seeds(np.random.RandomState(0), 2) == sample_seeds(np.random.RandomState(0), 5)[:2]
 
 
 @pytest.mark.parametrize("seeds", [[1], [1, 2, 3], [[1, 2]], [0.5, 1.0], [-1, 2], []])
 def test_seeds_that_are_not_one_integer_a_row_are_refused(seeds):
-    with pytest.raises(ValueError, match="one integer of at least 0 for each of 2 rows"):
-        row_seeds(seeds, 2)
+    with pytest.raises(ValueError, match="one integer of at least 0 for each of 2 samples"):
+        sample_seeds(seeds, 2)

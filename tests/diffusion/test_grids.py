@@ -80,7 +80,7 @@ def test_a_grid_with_a_start_is_that_of_the_timesteps_below_it(sizes, start, spa
 
 @pytest.mark.parametrize("start", [0.0, -0.5, 1.01, float("nan"), float("inf"), None])
 def test_impossible_starts_are_refused(start):
-    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\]"):
+    with pytest.raises(ValueError, match=r"start must be a float in the range \(0.0, 1.0\].*"):
         timestep_grid(10, 1, start=start)
 
 

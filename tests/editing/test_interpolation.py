@@ -138,7 +138,7 @@ def test_encoders_that_cannot_do_both_and_bad_codes_are_refused(encoder, digits)
         interpolate(Probabilities(), np.full((1, 3), 7.0) * [0, 1, 1], np.ones((1, 3)))
     with pytest.raises(ValueError, match="NaN or infinity"):
         interpolate(Probabilities(), np.full((1, 3), np.nan), np.ones((1, 3)))
-    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\], got 2"):
+    with pytest.raises(ValueError, match=r"start must be a float in the range \(0.0, 1.0\].*, got 2"):
         interpolate(encoder, digits[:1], digits[:1], start=2)
     with pytest.raises(ValueError, match="expected"):
         interpolate(encoder, digits[:1], np.zeros((1, 9, 9), dtype=np.uint8))

@@ -120,5 +120,5 @@ def test_bad_arguments_are_refused(encoder, digits):
         mutual_information_over_time(encoder, digits, timesteps=[0.5])
     with pytest.raises(ValueError, match="at least 10 rows on either side of the split, got 30"):
         mutual_information_over_time(encoder, digits[:30])
-    with pytest.raises(ValueError, match="test_size must be a share"):
+    with pytest.raises(ValueError, match="test_size must be a float in the range"):
         mutual_information_over_time(encoder, digits, test_size=2)

@@ -107,7 +107,7 @@ def test_the_front_is_what_nothing_beats():
         ({"Y": np.zeros(3)}, "Y must have a row for each of the 150 rows of X, got 3"),
         ({"objectives": ["roc_auc"]}, "objectives must be columns among .*got 'roc_auc'"),
         ({"objectives": []}, "objectives must be at least one column"),
-        ({"test_size": 1.5}, "test_size must be a share of the rows"),
+        ({"test_size": 1.5}, "test_size must be a float in the range"),
         ({"max_rows": 0}, "max_rows must be an integer of at least 1"),
     ],
 )

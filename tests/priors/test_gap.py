@@ -74,7 +74,7 @@ def test_priors_may_be_instances_that_are_left_alone_and_named():
         ({"codes": np.full((50, 2), 0.5)}, "zeros and ones"),
         ({"codes": uniform(0, 19, 2)}, "at least 20 codes.* got 19"),
         ({"test_size": 0.01}, "at least 4 are held out"),
-        ({"test_size": 1.0}, "test_size must be a share"),
+        ({"test_size": 1.0}, "test_size must be a float in the range"),
         ({"priors": ["gaussian"]}, "prior must be one of .* or a CodePrior, got 'gaussian'"),
         ({"priors": [MixturePrior(2), MixturePrior(3)]}, "must differ in name.*mapping"),
         ({"priors": []}, "at least one of"),

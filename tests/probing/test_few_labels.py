@@ -61,7 +61,7 @@ def test_draws_with_one_class_are_counted_and_said(parts):
         ({"fractions": 0.1}, "fractions must be a sequence"),
         ({"fractions": (1.5,)}, r"floats in \(0, 1\].*200; got 1.5"),
         ({"fractions": (201,)}, "got 201"),
-        ({"fractions": ()}, "fractions must hold at least one number"),
+        ({"fractions": ()}, "fractions must be a sequence"),
         ({"n_repeats": 0}, "n_repeats must be an integer of at least 1, got 0"),
         ({"baselines": {"other": np.zeros((200, 2))}}, r"must be a pair of arrays"),
         (

@@ -71,7 +71,7 @@ def test_unpacked_queries_of_a_packed_index():
 
 @pytest.mark.parametrize("radius", [-1, np.nan, np.inf, "far"])
 def test_radius(radius):
-    with pytest.raises(ValueError, match="radius must be a finite number of at least 0"):
+    with pytest.raises(ValueError, match="radius must be a float in the range"):
         FaissNeighbors().fit(BITS).radius_neighbors(BITS, radius)
 
 
