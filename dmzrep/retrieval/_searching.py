@@ -29,7 +29,7 @@ def check_count(k: Any, n_rows: int, self_search: bool, filtered: bool) -> int:
     filtered : bool
         Whether the rows are those that `among` names.
     """
-    if not isinstance(k, Integral):
+    if isinstance(k, bool) or not isinstance(k, Integral):
         raise TypeError(f"n_neighbors must be an integer, got {short_repr(k)}.")
     if not n_rows:
         raise ValueError("among names no rows; give at least one id." if filtered else _EMPTY)

@@ -298,7 +298,7 @@ def test_the_wrong_number_of_names_is_refused(pixel_codec, pixels, labels):
         ({"mode": "flips"}, r"mode must be one of .*got 'flips'. Did you mean 'flip'"),
         ({"features": "logits"}, r"features must be one of \('bits', 'probabilities'\), got 'logits'"),
         ({"C": 0.0}, "C must be a float in the range .*, got 0.0"),
-        ({"reach": 1.5}, r"reach must be in \[0, 1\] or None, got 1.5"),
+        ({"reach": 1.5}, "reach must be a float in the range .* or None, got 1.5"),
         ({"hold_weight": -1}, "hold_weight must be a float in the range .*, got -1"),
     ],
 )
@@ -331,7 +331,7 @@ def test_bad_edits_are_refused(editor, pixels, arguments, options, message):
 def test_bad_sweeps_and_reports_are_refused(editor, pixels):
     with pytest.raises(ValueError, match=r"strengths must be a list of at least one number, got \[\]"):
         editor.sweep(pixels, "first", [])
-    with pytest.raises(ValueError, match="finite number, got nan"):
+    with pytest.raises(ValueError, match="got nan"):
         editor.sweep(pixels, "first", [0.0, np.nan])
     with pytest.raises(TypeError, match=r"no option 'nois'. Did you mean 'noise'"):
         editor.sweep(pixels, "first", [0.0], nois="inverted")
