@@ -18,6 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep._base._device import available_device, give_back_memory, import_optimizers, on_cpu
 from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._prefixes import check_n_bits
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows
 from dmzrep.diffusion._objective import Objective
@@ -27,8 +29,6 @@ from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, train
 from dmzrep.estimator._inputs import (
     NOISES,
-    check_codes,
-    check_n_bits,
     check_out,
     check_rows,
     check_rows_to_transform,
@@ -754,7 +754,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         check_is_fitted(self)
         self._check_has_code()
         latent_dim = self.model_.config.latent_dim
-        codes = check_codes(Z, latent_dim, ordered=self.ordered_)
+        codes = check_codes(Z, n_bits=latent_dim, ordered=self.ordered_).astype(np.float32)
         rows = check_start(self, like, len(codes), noise, start)
         n_bits = codes.shape[1]
         codes = whole_codes(codes, latent_dim)

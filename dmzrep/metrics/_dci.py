@@ -15,7 +15,9 @@ from sklearn.preprocessing import StandardScaler
 
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_number
-from dmzrep.metrics._factors import Factor, read_codes, read_factors
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._labels import Target
+from dmzrep.metrics._factors import read_factors
 
 MODELS = ("gradient_boosting", "lasso")
 
@@ -105,7 +107,7 @@ def dci(
     >>> round(scores.disentanglement, 3), round(scores.completeness, 3), scores.informativeness
     (1.0, 1.0, 1.0)
     """
-    codes = read_codes(Z)
+    codes = check_codes(Z, kind="numbers").astype(np.float64)
     known = read_factors(factors, len(codes))
     check_choice("model", model, MODELS)
     if codes.shape[1] < 2 or len(known) < 2:
@@ -141,7 +143,7 @@ def dci(
 
 
 def _boosted(
-    codes: np.ndarray, factor: Factor, train: np.ndarray, test: np.ndarray, seed: int
+    codes: np.ndarray, factor: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float]:
     """Importance of each code, and the held-out score."""
     kind = GradientBoostingClassifier if factor.is_class else GradientBoostingRegressor
@@ -155,7 +157,7 @@ def _boosted(
 
 
 def _lasso(
-    codes: np.ndarray, factor: Factor, train: np.ndarray, test: np.ndarray, seed: int
+    codes: np.ndarray, factor: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float]:
     scaler = StandardScaler().fit(codes[train])
     seen, unseen = scaler.transform(codes[train]), scaler.transform(codes[test])
@@ -171,7 +173,7 @@ def _lasso(
     return heeded, float((predicted == factor.values[test]).mean())
 
 
-def _chance(factor: Factor, train: np.ndarray, test: np.ndarray) -> float:
+def _chance(factor: Target, train: np.ndarray, test: np.ndarray) -> float:
     if not factor.is_class:
         return 0.0
     return float((factor.values[test] == np.bincount(factor.values[train]).argmax()).mean())

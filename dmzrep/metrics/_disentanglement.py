@@ -10,11 +10,11 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from dmzrep._base._validation import check_int, check_number
+from dmzrep.codes._checks import check_codes
 from dmzrep.metrics._factors import (
     discretise,
     entropy_bits,
     mutual_information_bits,
-    read_codes,
     read_factors,
 )
 
@@ -81,7 +81,7 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> GapScores:
     >>> float(mig(np.column_stack([red, [0, 1, 0, 1]]), red)), float(mig(np.column_stack([red, red]), red))
     (1.0, 0.0)
     """
-    codes = read_codes(Z)
+    codes = check_codes(Z, kind="numbers").astype(np.float64)
     if codes.shape[1] < 2:
         raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
     n_bins = check_int(n_bins, "n_bins", least=2)
@@ -144,7 +144,7 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     >>> float(tad(np.column_stack([hat, [0, 1, 0, 1]]), hat))
     0.5
     """
-    codes = read_codes(Z)
+    codes = check_codes(Z, kind="numbers").astype(np.float64)
     if codes.shape[1] < 2:
         raise ValueError("Z must have at least two columns: a gap lies between the best and the next one.")
     for name, value in (("min_auroc", min_auroc), ("max_redundancy", max_redundancy)):

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from dmzrep._base._validation import as_array, as_numbers
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One generating factor.
-
-    Parameters
-    ----------
-    name : hashable
-        Its name.
-    values : ndarray of shape (n,)
-        Position of the class, int64, or the value, float64.
-    is_class : bool
-        Whether it has classes rather than values.
-    """
-
-    name: Hashable
-    values: np.ndarray
-    is_class: bool
+from dmzrep.codes._labels import Target, read_labels
 
 
-def read_codes(Z: Any) -> np.ndarray:
-    """Give codes as float64; raise unless they are finite numbers of shape (n, n_codes)."""
-    codes = as_numbers(Z, "Z")
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise ValueError(
-            f"Z must be numbers of shape (n, latent_dim), got shape {codes.shape} and dtype {codes.dtype}."
-        )
-    codes = codes.astype(np.float64)
-    if not np.isfinite(codes).all():
-        raise ValueError("Z contains NaN or infinity; repair or drop those rows, and those of the factors.")
-    return codes
-
-
-def read_factors(factors: Any, n_rows: int, argument: str = "factors") -> list[Factor]:
+def read_factors(factors: Any, n_rows: int, argument: str = "factors") -> list[Target]:
     """Read factors: whole numbers, text and categories are classes, other numbers are values.
 
     Parameters
@@ -58,40 +23,25 @@ def read_factors(factors: Any, n_rows: int, argument: str = "factors") -> list[F
 
     Returns
     -------
-    list of Factor
+    list of Target
 
     Raises
     ------
     ValueError
         Rows do not match, values are missing or infinite, or a factor never varies.
     """
-    if not isinstance(factors, (pd.DataFrame, pd.Series)):
-        factors = as_array(factors, argument)
-        if factors.ndim not in (1, 2) or 0 in factors.shape:
-            raise ValueError(f"{argument} must have shape (n, n_factors), got {factors.shape}.")
-    table = pd.DataFrame(factors)
-    if len(table) != n_rows:
-        raise ValueError(f"{argument} must have a row for each of the {n_rows} codes, got {len(table)}.")
-    return [_read_factor(table.iloc[:, i], argument) for i in range(table.shape[1])]
-
-
-def _read_factor(column: pd.Series, argument: str) -> Factor:
-    label = f"{argument} {column.name!r}"
-    if isinstance(column.dtype, np.dtype):  # pandas counts in the machine's own byte order only.
-        column = column.astype(column.dtype.newbyteorder("="))
-    if column.isna().any():
-        raise ValueError(
-            f"{label} has rows that are not known (NaN); drop them, and the codes of these rows."
-        )
-    if column.nunique() < 2:
-        raise ValueError(f"{label} has the same value in all rows; there is nothing to tell. Drop it.")
-    if pd.api.types.is_float_dtype(column.dtype):
-        values = column.to_numpy(dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{label} contains infinity.")
-        if not np.array_equal(values, np.round(values)):
-            return Factor(column.name, values, False)
-    return Factor(column.name, pd.factorize(column, sort=True)[0].astype(np.int64), True)
+    targets = read_labels(factors, n_rows, argument=argument).targets
+    for target in targets:
+        if not target.known.all():
+            raise ValueError(
+                f"{argument} {target.name!r} has unknown values (NaN); drop these samples and their codes."
+            )
+        if len(np.unique(target.values)) < 2:
+            raise ValueError(
+                f"{argument} {target.name!r} has the same value in all samples, so nothing can be measured. "
+                "Drop it."
+            )
+    return targets
 
 
 def discretise(values: np.ndarray, n_bins: int) -> np.ndarray:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dmzrep._base._validation import as_numbers, check_bool, check_choice, short_repr
+from dmzrep._base._validation import check_bool, check_choice, short_repr
+from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes
 from dmzrep.data._formats import VectorFormat
-from dmzrep.estimator._inputs import NOISES, all_rows, check_codes
+from dmzrep.estimator._inputs import NOISES, all_rows
 from dmzrep.metrics._image_errors import WINDOW, mse, psnr, ssim
 from dmzrep.metrics._unit_images import unit_tensor
 
@@ -68,8 +69,7 @@ def code_cycle_accuracy(
     """
     check_codec(encoder)
     per_bit = check_bool(per_bit, "per_bit")
-    codes = as_numbers(Z, "Z")
-    bits = check_codes(codes, codes.shape[1] if codes.ndim == 2 else -1) > 0.5
+    bits = check_codes(Z) > 0.5
     images = decode_codes(
         encoder, bits.astype(np.uint8), random_state=random_state, n_steps=n_steps, sampler=sampler
     )

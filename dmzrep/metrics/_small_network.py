@@ -1,16 +1,19 @@
-"""A small network with a layer of features, and its training: for the classifiers and probes of measures."""
+"""A small network with a layer of features, and its training: for the classifiers and probes of metrics."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
+from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import seeded_torch
 
-#: Feature maps are averaged to this many positions a side, before the layer of features.
+#: Side of the feature maps after pooling, before the layer of features.
 POOLED_SIDE = 4
 
 
@@ -52,11 +55,11 @@ class SmallNetwork(nn.Module):
         self.head = nn.Linear(n_features, n_outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """Give the features, shape (n, n_features)."""
+        """Return the features, shape (n, n_features)."""
         return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the outputs, shape (n, n_outputs)."""
+        """Return the outputs, shape (n, n_outputs)."""
         return self.head(self.body(x))
 
 
@@ -69,7 +72,7 @@ def make_network(
     seed: int,
     device: torch.device,
 ) -> SmallNetwork:
-    """Make a network with weights from a seed; torch's own generator is left as it was."""
+    """Return a network with weights from a seed; torch's global generator is not touched."""
     with seeded_torch(seed):
         network = SmallNetwork(data_shape, n_features, n_outputs, width)
     return network.to(device)
@@ -78,46 +81,38 @@ def make_network(
 def train_network(
     network: SmallNetwork,
     loss_of: Callable[[Tensor, torch.Generator], Tensor],
-    n_rows: int,
+    n_samples: int,
     *,
     steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
 ) -> None:
-    """Train a network by AdamW with a learning rate that rises and falls once; leave it in eval mode.
+    """Train a network by AdamW with a learning rate that rises and falls once.
 
     Parameters
     ----------
     network : SmallNetwork
         Trained in place.
     loss_of : callable
-        (positions of a batch's rows, CPU generator for what else is drawn) -> loss.
-    n_rows : int
-        Rows of training data, at least 2.
-    steps : int
-        Steps, over as many passes as it takes.
-    batch_size : int
-        Rows of a step, all rows where they are fewer; a smaller rest is left out of its pass.
-    learning_rate : float
-        Peak learning rate.
+        From the positions of a batch's samples, and a CPU generator for what else is drawn, to the loss.
+    n_samples : int
+        Number of training samples, at least 2.
+    steps, batch_size, learning_rate : int, int, float
+        Steps, samples per step, peak learning rate.
     seed : int
-        Decides the order and what is drawn.
+        Determines the order and what is drawn.
     """
     generator = torch.Generator().manual_seed(seed)
-    # torch's schedules take no integers of NumPy's.
-    steps, size = int(steps), int(min(batch_size, n_rows))
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1)
-    network.train()
-    positions: list[Tensor] = []
-    for _ in range(steps):
-        if not positions:
-            order = torch.randperm(n_rows, generator=generator)
-            positions = list(order[: n_rows // size * size].split(size))
-        loss = loss_of(positions.pop(), generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    network.eval()
+    fit_network(
+        network,
+        lambda batch: loss_of(batch, generator),
+        n_samples,
+        n_steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        generator=generator,
+        optimizer=partial(torch.optim.AdamW, weight_decay=0.01),
+        schedule=lambda optimizer: OneCycleLR(optimizer, learning_rate, total_steps=int(steps) + 1),
+        drop_last=True,
+    )

@@ -20,13 +20,13 @@ class MixturePrior(CodePrior):
     Parameters
     ----------
     n_components : int, default=32
-        Components; at most a tenth of the rows are used.
+        Components; at most a tenth of the number of samples.
     max_iter : int, default=100
         EM iterations at most.
     tol : float, default=1e-4
-        Gain in mean log-likelihood, in nats, below which EM stops.
-    random_state : int, RandomState or None, default=0
-        Seed of the start.
+        Improvement of the mean log-likelihood, in nats, below which EM stops.
+    random_state : int, RandomState or None, default=None
+        Determines the initialisation. Pass an int for a reproducible prior.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class MixturePrior(CodePrior):
     >>> import numpy as np
     >>> from dmzrep.priors import MixturePrior
     >>> bits = np.repeat([[0, 0, 0], [1, 1, 1]], 100, axis=0)
-    >>> prior = MixturePrior(n_components=2).fit(bits)
+    >>> prior = MixturePrior(n_components=2, random_state=0).fit(bits)
     >>> bool(prior.log_prob([[1, 1, 1]])[0] > prior.log_prob([[1, 0, 1]])[0])
     True
     """
@@ -58,7 +58,7 @@ class MixturePrior(CodePrior):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=0):
+    def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=None):
         self.n_components = n_components
         self.max_iter = max_iter
         self.tol = tol

@@ -9,14 +9,14 @@ import pandas as pd
 
 
 def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
-    """Make a table with the rows' names, where the codes are a table too."""
+    """Return a table with the index of the codes, where they are a table too."""
     return pd.DataFrame(columns, index=Z.index if isinstance(Z, pd.DataFrame) else None)
 
 
 def join_columns(
     found: dict[Any, tuple[np.ndarray, np.ndarray]], form: str, Z: Any
 ) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-    """Join what several attributes' classes got; see `LinearProbe.predict_proba`.
+    """Join the values of several attributes; see `LinearProbe.predict_proba`.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def join_columns(
     form : {"array", "table"}
         Form of the labels.
     Z : array-like of shape (n, latent_dim)
-        The codes, for names of rows.
+        The codes, for their index.
 
     Returns
     -------

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from dmzrep._base._validation import as_array
-from dmzrep.codes._bits import check_bits, check_probabilities, pack
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._packing import pack
 from dmzrep.retrieval._binary_index import BinaryIndex
 from dmzrep.retrieval._float_index import FloatIndex
 from dmzrep.retrieval._stored_index import IndexOptions, StoredIndex
@@ -129,17 +130,12 @@ def _dtype(metric: str) -> Any:
 
 def _checked(rows: IndexedRows, X: np.ndarray) -> np.ndarray:
     if rows.metric == "asymmetric":
-        return check_probabilities(X, "X")
+        return check_codes(X, "X")
     if not rows.binary:
         return rows.vectors(X)
     if not rows.packed:
-        return pack(check_bits(X, "X"))
-    if X.dtype != np.uint8:
-        raise ValueError(
-            f"With packed=True, X must be uint8 bytes from numpy.packbits, got dtype {X.dtype}. "
-            "Pack bits with numpy.packbits(bits, axis=1), or set packed=False."
-        )
-    return np.ascontiguousarray(X)
+        return pack(check_codes(X, "X", "bits"))
+    return check_codes(X, "X", "packed")
 
 
 def _explain_width(rows: IndexedRows, width: int) -> None:

@@ -6,7 +6,6 @@ from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData, split_indices
 from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 from dmzrep.training._loop import Trainer
-from dmzrep.training._masking import prefix_lengths
 from dmzrep.training._validation import VALIDATION_ROWS
 from dmzrep.training.distributed._processes import Processes, find_processes
 from dmzrep.training.init._alignment import are_aligned
@@ -26,7 +25,6 @@ __all__ = [
     "TrainingData",
     "are_aligned",
     "find_processes",
-    "prefix_lengths",
     "set_invariant_start",
     "set_layout_start",
     "set_linear_start",

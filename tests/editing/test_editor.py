@@ -269,8 +269,8 @@ def broken(labels, **columns):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda Y: Y[:199], r"one row for each row of X, 200, got 199"),
-        (lambda Y: broken(Y, bad=1.0), r"'bad' has only 1; a probe needs rows with 0"),
+        (lambda Y: Y[:199], r"Y has 199, but there are 200 codes"),
+        (lambda Y: broken(Y, bad=1.0), r"'bad' has a single class, 1"),
         (lambda Y: broken(Y, bad=np.nan), r"'bad' has no label"),
         (
             lambda Y: broken(Y, bad=np.arange(200) % 3),
@@ -278,7 +278,7 @@ def broken(labels, **columns):
         ),
         (lambda Y: Y.assign(bad="yes"), r"'bad' must be binary.*get_dummies"),
         (lambda Y: Y[[]], "no columns"),
-        (lambda Y: pd.concat([Y, Y[["first"]]], axis=1), r"same name: \['first'\]"),
+        (lambda Y: pd.concat([Y, Y[["first"]]], axis=1), r"twice: \['first'\]"),
         (lambda Y: Y.to_numpy()[None], r"shape \(n,\) or \(n, n_attributes\), got \(1, 200, 3\)"),
     ],
 )

@@ -583,7 +583,7 @@ def test_early_stopping_ends_training(digits):
 
 
 def test_an_ignored_code_is_warned_of(digits):
-    with pytest.warns(CodeWarning, match="hardly heeds the code"):
+    with pytest.warns(CodeWarning, match="hardly uses the code"):
         DMZEncoder(**TINY | {"learning_rate": 1e-6}).fit(digits[:64])
 
 

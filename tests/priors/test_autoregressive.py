@@ -63,14 +63,14 @@ def test_few_rows_are_independent_bits():
 def test_a_logit_depends_on_the_bits_before_it_only(n_hidden, n_layers):
     generator = torch.Generator().manual_seed(0)
     network = MaskedNetwork(7, n_hidden, n_layers, np.zeros(7), generator)
-    for value in network.parameters.values():
-        value.normal_(generator=generator)
+    for value in network.parameters():
+        value.data.normal_(generator=generator)
     bits = torch.randint(0, 2, (50, 7), generator=generator).float()
-    logits = network.logits(bits)
+    logits = network(bits)
     for bit in range(7):
         turned = bits.clone()
         turned[:, bit] = 1.0 - turned[:, bit]
-        changed = (network.logits(turned) != logits).any(dim=0)
+        changed = (network(turned) != logits).any(dim=0)
         assert not changed[: bit + 1].any()
         assert bit == 6 or changed[bit + 1 :].all()
 
@@ -78,12 +78,12 @@ def test_a_logit_depends_on_the_bits_before_it_only(n_hidden, n_layers):
 def test_probabilities_are_those_of_the_network():
     generator = torch.Generator().manual_seed(1)
     network = MaskedNetwork(6, 20, 2, np.linspace(-1, 1, 6), generator)
-    for value in network.parameters.values():
-        value.normal_(generator=generator)
+    for value in network.parameters():
+        value.data.normal_(generator=generator)
     state = {f"{name}_": array for name, array in network.arrays().items()} | {"bound_": np.array(3.0)}
     prior = AutoregressivePrior().restore(state, 6)
     codes = np.array(list(itertools.product([0, 1], repeat=6)))
-    expected = network.log_prob(torch.from_numpy(codes).float(), 3.0).numpy()
+    expected = network.log_prob(torch.from_numpy(codes).float(), 3.0).detach().numpy()
     np.testing.assert_allclose(prior.log_prob(codes), expected, rtol=1e-4)
 
 
@@ -95,14 +95,14 @@ def test_places_of_units_are_spread_over_the_bits():
     assert set(np.bincount(places)[1:]) <= {8, 9}
 
 
-def test_constant_bits_stand_with_half_a_count():
+def test_constant_bits_get_half_a_count():
     bits = np.zeros((400, 3), dtype=int)
     bits[:, 2] = 1
     prior = AutoregressivePrior().fit(bits)
     np.testing.assert_allclose(np.exp(prior.log_prob([[1, 0, 1]])), 0.5 / 401, rtol=0.01)
 
 
-def test_the_seed_decides_and_torchs_own_generator_is_left_alone():
+def test_the_seed_decides_and_torchs_global_generator_is_not_touched():
     bits = parity(3, 200)
     torch.manual_seed(7)
     before = torch.get_rng_state()
@@ -119,21 +119,6 @@ def test_state_is_plain_arrays_without_forbidden_weights():
     assert all(type(array) is np.ndarray for array in prior.state().values())
     assert not np.triu(prior.direct_weights_).any()
     assert prior.hidden_weights_.shape == (1, 12, 12)
-
-
-@pytest.mark.slow
-def test_fit_and_sample_of_50_000_codes_take_seconds():
-    import time
-
-    rng = np.random.default_rng(0)
-    bits = (rng.normal(size=(50_000, 8)) @ rng.normal(size=(8, 64)) + rng.normal(size=(50_000, 64))) > 0
-    begun = time.process_time()
-    prior = AutoregressivePrior().fit(bits)
-    fitted = time.process_time()
-    prior.sample(10_000, 0)
-    # Seconds of processor time: of two cores for a minute, and for five seconds.
-    assert fitted - begun < 120.0
-    assert time.process_time() - fitted < 10.0
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_column_that_never_changes_gets_no_weight(codes, attributes):
 @pytest.mark.parametrize(
     ("Y", "message"),
     [
-        (np.zeros(299), r"y has 299 rows, but there are 300 codes"),
+        (np.zeros(299), r"y has 299, but there are 300 codes"),
         (np.zeros((300, 2, 1)), r"y must have shape \(n,\) or \(n, n_attributes\), got \(300, 2, 1\)"),
         (pd.DataFrame({"hat": np.ones(300, int)}), r"at least two classes.*'hat' are 1"),
         (pd.DataFrame({"hat": np.full(300, np.nan)}), r"'hat' contains NaN only"),

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from dmzrep.codes import prefix_lengths
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.networks._relaxation import code_features
-from dmzrep.training import Trainer, TrainingConfig, TrainingData, prefix_lengths
+from dmzrep.training import Trainer, TrainingConfig, TrainingData
 from dmzrep.training._masking import drop_codes, keep_prefixes
 
 NETWORK = NetworkConfig((6,), 32, "mlp", (32,), (2,), encoder_width=16)
