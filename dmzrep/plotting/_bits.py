@@ -9,6 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
+from dmzrep.codes._protocol import encoder_output
 from dmzrep.data._formats import ImageFormat
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.plotting._grid import draw_grid
@@ -145,7 +146,7 @@ class BitDisplay:
         chosen = effects.bits.tolist() if bits is not None else effects.table["bit"].tolist()[:max_bits]
         places = [effects.bits.tolist().index(bit) for bit in chosen]
         maps = [attribute_bits(encoder, rows, bit, method=method, baseline=baseline).maps for bit in chosen]
-        is_on = codes[0, chosen] > (0.0 if encoder.output == "logits" else 0.5)
+        is_on = codes[0, chosen] > (0.0 if encoder_output(encoder) == "logits" else 0.5)
         return cls(
             as_pictures(rows, image_format)[0],
             chosen,

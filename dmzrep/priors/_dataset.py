@@ -37,8 +37,8 @@ class DatasetPrior(CodePrior):
     flip_rate : "auto" or float, default="auto"
         Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
         stored codes given the other ones. A number, from 1e-9 to 0.5, holds for all bits: a small one
-        draws codes as they are, and gives each bit by which a code differs from all stored ones
-        ``log(flip_rate)`` nats, which is the floor of `log_prob`.
+        hardly changes codes, and each bit by which a code differs from all stored ones costs
+        ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
         Codes that are kept, where there are more distinct codes than that; they are drawn at random.
         Time and memory of `log_prob` go with the distinct codes, times `n_neighbors` where bits are

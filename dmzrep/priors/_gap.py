@@ -82,7 +82,7 @@ def prior_gap(
     if len(codes) < 20 or not FEWEST_CODES <= n_test < len(codes):
         raise ValueError(
             f"prior_gap needs at least 20 codes, of which at least {FEWEST_CODES} are held out; got "
-            f"{len(codes)} codes and test_size={test_size}. Give it more codes."
+            f"{len(codes)} codes and test_size={test_size}. Pass more codes."
         )
     chosen = _named(priors)
     seed = draw_seed(random_state)

@@ -6,7 +6,6 @@ import os
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -15,7 +14,7 @@ from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_bool, check_choice, check_int
 from dmzrep.codes._protocol import decode_codes
 from dmzrep.files._container import read_file, write_file
-from dmzrep.transfer._calibration import Calibration, fit_calibration, probabilities_of
+from dmzrep.transfer._calibration import fit_calibration, probabilities_of
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
 from dmzrep.transfer._features import CodeFeatures
 from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_perceptron
@@ -110,14 +109,6 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
     >>> transfer.transform([[1, 0, 0, 1]])
     array([[0, 1, 1, 0]], dtype=uint8)
     """
-
-    validation_: pd.DataFrame
-    mapping_: KernelRidgeMap | NetworkMap
-    calibration_: Calibration | None
-    features_: CodeFeatures
-    n_pairs_: int
-    source_dim_: int
-    target_dim_: int
 
     def __init__(
         self,
