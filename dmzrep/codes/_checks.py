@@ -86,7 +86,8 @@ def _check_shape(
     if codes.ndim != 2 or 0 in codes.shape:
         images = " Flatten images with X.reshape(len(X), -1)." if codes.ndim > 2 else ""
         raise ValueError(
-            f"{name} must be a non-empty array of shape (n, {n_bits or 'latent_dim'}), got {codes.shape}.{images}"
+            f"{name} must be a non-empty array of shape (n, {n_bits or 'latent_dim'}), got {codes.shape}."
+            + images
         )
     width = codes.shape[1]
     if n_bits is not None and width != n_bits:
