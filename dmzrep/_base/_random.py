@@ -49,13 +49,6 @@ def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
     """Seed torch's global generators inside the context, and restore them afterwards.
 
     For what cannot take a generator: the initial weights of layers, and dropout. Other threads wait.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-    devices : sequence of int, default=()
-        CUDA devices whose generators are seeded too.
     """
     with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)

@@ -85,20 +85,9 @@ def check_magnitude(array: np.ndarray, name: str, computed_in: Any = None) -> No
 def check_int(
     value: Any, name: str, least: int = 1, most: int | None = None, also: str = "", limit: str = ""
 ) -> int:
-    """Return an integer in a range as an int.
+    """Return an integer from `least` to `most` as an int.
 
-    Parameters
-    ----------
-    value : int
-        Booleans are refused.
-    name : str
-        Name of the argument.
-    least, most : int
-        The range, both ends included.
-    also : str, default=""
-        What else is accepted, for the error, such as ", or None".
-    limit : str, default=""
-        Name of `most` in the error, such as "latent_dim".
+    In the error, `limit` is the name of `most`, and `also` what else is accepted, such as ", or None".
 
     Examples
     --------
@@ -122,18 +111,9 @@ def check_number(
     closed: str = "neither",
     also: str = "",
 ) -> float:
-    """Return a finite real number in a range as a float.
+    """Return a finite real number in a range, given as in scikit-learn's `Interval`, as a float.
 
-    Parameters
-    ----------
-    value : float
-        Integers are accepted, booleans are refused.
-    name : str
-        Name of the argument.
-    least, most, closed
-        As in scikit-learn's `Interval`; infinite ends are never included.
-    also : str, default=""
-        What else is accepted, for the error, such as ", or None".
+    In the error, `also` is what else is accepted, such as ", or None".
 
     Examples
     --------
@@ -172,17 +152,6 @@ def as_path(value: Any, name: str) -> Path:
 
 def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") -> None:
     """Raise unless a value is one of the legal ones; the error suggests the nearest.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument.
-    value : object
-        What was passed.
-    legal : sequence of str (or None)
-        The accepted values.
-    also : str, default=""
-        What else is accepted, for the error.
 
     Examples
     --------

@@ -88,21 +88,7 @@ def train_network(
     learning_rate: float,
     seed: int,
 ) -> None:
-    """Train a network by AdamW with a learning rate that rises and falls once.
-
-    Parameters
-    ----------
-    network : SmallNetwork
-        Trained in place.
-    loss_of : callable
-        From the positions of a batch's samples, and a CPU generator for what else is drawn, to the loss.
-    n_samples : int
-        Number of training samples, at least 2.
-    steps, batch_size, learning_rate : int, int, float
-        Steps, samples per step, peak learning rate.
-    seed : int
-        Determines the order and what is drawn.
-    """
+    """Train a network by AdamW with a learning rate that rises and falls once."""
     generator = torch.Generator().manual_seed(seed)
     fit_network(
         network,

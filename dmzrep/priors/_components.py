@@ -10,20 +10,6 @@ from dmzrep._base._batching import in_blocks
 def log_joint(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
     """Return the joint log-probability of each code and each component.
 
-    Parameters
-    ----------
-    bits : ndarray of shape (n, latent_dim), float
-        Zeros and ones.
-    probabilities : ndarray of shape (n_components, latent_dim)
-        Probability of a one in each component, inside (0, 1).
-    log_weights : ndarray of shape (n_components,)
-        Log-share of each component.
-
-    Returns
-    -------
-    ndarray of shape (n, n_components)
-        In nats.
-
     Examples
     --------
     >>> import numpy as np

@@ -139,18 +139,6 @@ class DatasetPrior(CodePrior):
 def nearest_others(bits: np.ndarray, k: int) -> np.ndarray:
     """Return the k nearest other codes of each code by Hamming distance, ties in their order.
 
-    Parameters
-    ----------
-    bits : ndarray of shape (n, latent_dim)
-        Zeros and ones.
-    k : int
-        From 1 to n - 1.
-
-    Returns
-    -------
-    ndarray of shape (n, k), int32
-        The nearest first.
-
     Examples
     --------
     >>> import numpy as np

@@ -17,17 +17,6 @@ START, UNKNOWN = 0.1, 0.25
 def noisy(shares: np.ndarray, flip_rates: np.ndarray) -> np.ndarray:
     """Return the probability of a one in each component after the flips.
 
-    Parameters
-    ----------
-    shares : ndarray of shape (n_components, latent_dim)
-        Probability of a one before them, in [0, 1].
-    flip_rates : ndarray of shape (latent_dim,)
-        Probability that a bit is flipped.
-
-    Returns
-    -------
-    ndarray of shape (n_components, latent_dim)
-
     Examples
     --------
     >>> import numpy as np

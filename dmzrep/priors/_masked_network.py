@@ -113,30 +113,7 @@ def fit_masked_network(
     bound: float,
     generator: torch.Generator,
 ) -> bool:
-    """Maximise the likelihood of codes by Adam, up to the best epoch on held-out codes.
-
-    Parameters
-    ----------
-    network : MaskedNetwork
-        Trained in place.
-    train, validation : ndarray of shape (n, latent_dim)
-        Zeros and ones; at least two for validation.
-    max_iter : int
-        Epochs at most; the learning rate falls to `FINAL_SHARE` over them.
-    learning_rate : float
-        Peak learning rate.
-    n_iter_no_change : int
-        Epochs without an improvement after which training stops.
-    bound : float
-        Size at which logits are clipped in validation.
-    generator : torch.Generator
-        Shuffles the codes.
-
-    Returns
-    -------
-    bool
-        Whether the network improved on its initial weights by more than one standard error.
-    """
+    """Maximise the likelihood of codes by Adam, up to the best epoch on held-out codes."""
     codes, held_out = (torch.from_numpy(part.astype(np.float32)) for part in (train, validation))
     size = min(BATCH_SIZE, max(8, len(codes) // EPOCH_STEPS), len(codes))
     n_steps = max_iter * (len(codes) // size)

@@ -67,14 +67,7 @@ def class_probabilities(estimator: Any, Z: np.ndarray, n_classes: int) -> np.nda
 
 
 def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
-    """Fit one attribute on a fold's training samples and score its test samples.
-
-    Returns
-    -------
-    dict
-        The job's row with "n_train", "n_test", "chance", the scores, "undefined" and "converged".
-        All scores are NaN where the training samples have one class or there are no test samples.
-    """
+    """Fit one attribute on a fold's training samples and score its test samples."""
     fold = known_fold(job.target, job.fold)
     caught: list[warnings.WarningMessage] = []
     fits = len(fold.test) > 0 and (
@@ -119,15 +112,7 @@ def run_jobs(jobs: Sequence[Job], metrics: Sequence[str], n_jobs: int | None, ve
 
 
 def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
-    """Warn once of undefined scores, and of fits that did not converge.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        A row for each fit.
-    remedy : str
-        What to do about folds with one class.
-    """
+    """Warn once of undefined scores, and of fits that did not converge."""
     gaps = scores.loc[scores["undefined"]]
     if len(gaps):
         first = gaps[gaps["representation"] == gaps["representation"].iloc[0]]

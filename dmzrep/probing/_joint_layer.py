@@ -32,23 +32,6 @@ def joint_layer_scores(
     Binary cross-entropy, Adam; kept are the weights of the epoch with the best macro average
     precision on the validation samples.
 
-    Parameters
-    ----------
-    Z : ndarray of shape (n, latent_dim)
-        Codes.
-    Y : ndarray of shape (n, n_attributes)
-        Zeros and ones; NaN where unknown.
-    train, validation : ndarray of int
-        Samples to train on and samples to choose the epoch by.
-    n_epochs, batch_size, learning_rate : int, int, float
-        As in the protocol.
-    random_state : int, RandomState or None, default=None
-        Determines the initial weights and the order of the samples.
-
-    Returns
-    -------
-    ndarray of shape (n, n_attributes), float32
-
     Notes
     -----
     The authors also mirror the images at random during training, which precomputed codes do not allow.

@@ -99,23 +99,7 @@ def fit_linear_map(
     class_weight: Any = None,
     max_iter: int = 1000,
 ) -> LinearMap:
-    """Fit one attribute on the samples whose label is known.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n, latent_dim)
-        Codes.
-    target : Target
-        Labels; at least two classes among the samples used, unless continuous.
-    samples : ndarray of int, optional
-        Fit on these samples only.
-    C, scale, class_weight, max_iter
-        As in `LinearProbe`.
-
-    Returns
-    -------
-    LinearMap
-    """
+    """Fit one attribute on the samples whose label is known."""
     used = np.flatnonzero(target.known) if samples is None else samples[target.known[samples]]
     codes, values = Z[used], target.values[used]
     centre, spread = np.zeros(Z.shape[1]), np.ones(Z.shape[1])

@@ -43,22 +43,6 @@ def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[
 def score_classes(true: np.ndarray, probabilities: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
     """Score predicted classes.
 
-    Parameters
-    ----------
-    true : ndarray of shape (n,), int
-        Position of the true class.
-    probabilities : ndarray of shape (n, n_classes)
-        Or any scores of which the largest is predicted. With two classes, AUROC and average
-        precision take the second column.
-    metrics : sequence of str
-        Names that are not in `CLASS_METRICS` are skipped.
-
-    Returns
-    -------
-    dict
-        NaN where the samples have a single class and the score needs two. With more than two classes,
-        AUROC and average precision are means over the classes that occur, each against the rest.
-
     Examples
     --------
     >>> import numpy as np

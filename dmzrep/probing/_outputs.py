@@ -16,21 +16,7 @@ def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
 def join_columns(
     found: dict[Any, tuple[np.ndarray, np.ndarray]], form: str, Z: Any
 ) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-    """Join the values of several attributes; see `LinearProbe.predict_proba`.
-
-    Parameters
-    ----------
-    found : dict of name and (classes, values)
-        Values of shape (n, n_classes), or (n,) for the second of two classes.
-    form : {"array", "table"}
-        Form of the labels.
-    Z : array-like of shape (n, latent_dim)
-        The codes, for their index.
-
-    Returns
-    -------
-    ndarray, list of ndarray or DataFrame
-    """
+    """Join the values of several attributes; see `LinearProbe.predict_proba`."""
     if all(len(classes) == 2 for classes, _ in found.values()):
         columns = {name: values if values.ndim == 1 else values[:, 1] for name, (_, values) in found.items()}
         return named_table(columns, Z) if form == "table" else np.column_stack([*columns.values()])

@@ -34,19 +34,6 @@ class Calibration:
 def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibration:
     """Fit logistic curves to scores of held-out pairs.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n, target_dim)
-        Scores.
-    bits : ndarray of shape (n, target_dim)
-        Right bits.
-    kind : {"shared", "per_bit"}
-        One curve for all bits, or one for each.
-
-    Returns
-    -------
-    Calibration
-
     References
     ----------
     Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2 (targets short of 0

@@ -140,26 +140,7 @@ def fit_perceptron(
     alpha: float,
     seed: int,
 ) -> NetworkMap:
-    """Train one perceptron with early stopping on a part of the pairs.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n, source_dim)
-        Features of source codes.
-    bits : ndarray of shape (n, target_dim)
-        Target bits.
-    groups : ndarray of shape (n,)
-        Pairs of a group are held out together.
-    hidden_layer_sizes, alpha
-        As in scikit-learn's `MLPClassifier`, whose own early stopping needs whole codes to be right.
-    seed : int
-        Determines weights, order and which pairs are held out.
-
-    Returns
-    -------
-    NetworkMap
-        Of one network, with the weights of its best epoch.
-    """
+    """Train one perceptron with early stopping on a part of the pairs."""
     split = GroupShuffleSplit(1, test_size=VALIDATION_SHARE, random_state=seed)
     kept, held_out = next(split.split(features, groups=groups))
     x, z = (torch.from_numpy(a.astype(np.float64)) for a in (features, bits))

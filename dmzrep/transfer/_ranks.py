@@ -17,20 +17,6 @@ def right_ranks(probabilities: np.ndarray, bits: np.ndarray, metric: str) -> np.
     the expected Hamming distance, minus the log-odds for minus the log-likelihood; the rest is the same
     for all codes.
 
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n, target_dim)
-        Of a one, above 0 and below 1.
-    bits : ndarray of shape (n, target_dim)
-        The right code of each prediction.
-    metric : {"hamming", "log_likelihood"}
-        Expected Hamming distance, or minus the log-likelihood.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        From 1; codes as near as the right one count one half.
-
     Examples
     --------
     >>> import numpy as np

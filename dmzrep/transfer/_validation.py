@@ -43,28 +43,6 @@ def validation_table(
     """Compare held-out predictions with baselines.
 
     The mapping, the calibration and the baselines' error rates of each fold are fitted to the other folds.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, target_dim)
-        From mappings that were fitted without the pair's fold.
-    source_bits : ndarray of shape (n, source_dim)
-        Bits of the source codes.
-    features : ndarray of shape (n, source_dim)
-        Features of the source codes.
-    bits : ndarray of shape (n, target_dim)
-        True target bits.
-    splits : list of (ndarray, ndarray)
-        Positions of the other folds, and of each fold.
-    calibration : {"shared", "per_bit"} or None
-        Calibration of the scores; None uses `plain`.
-    plain : ndarray of shape (n, target_dim)
-        Probabilities without calibration.
-
-    Returns
-    -------
-    DataFrame
-        A row for each target bit; columns as in `DomainTransfer.validation_`.
     """
     shape = bits.shape
     found = {name: np.empty(shape) for name in ("", "most_frequent_", "copy_", "nearest_")}
