@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
 
 from benchmarks import results
 from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnist
 from benchmarks.limits import limited_threads
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder
-from dmzrep.priors import PRIORS, CodePrior, DatasetPrior, two_sample_auc
+from dmzrep.priors import PRIORS, CodePrior, DatasetPrior, fit_prior, two_sample_auc
 from dmzrep.priors._selection import CANDIDATES
 
 RESULTS = "priors"
@@ -51,7 +50,7 @@ DRAWS = 10_000
 def measure(prior: CodePrior, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, float]:
     """Fit a prior, and score it and its draws."""
     begun = time.perf_counter()
-    fitted = clone(prior).fit(train)
+    fitted = fit_prior(prior, train, seed)
     after_fit = time.perf_counter()
     cost = -fitted.score(test) / math.log(2.0)
     after_score = time.perf_counter()

@@ -54,7 +54,7 @@ def measure(codes: np.ndarray, labels: pd.DataFrame, protocol: str, split: Any, 
     with warnings.catch_warnings():
         # The published protocols leave the solver at 100 iterations; the row counts what that stops.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = probe_scores(codes, labels, protocol=protocol, split=split, n_jobs=jobs)
+        scores = probe_scores(codes, labels, protocol=protocol, split=split, n_jobs=jobs, random_state=0)
     summary, by_attribute = probe_summary(scores).iloc[0], average_folds(scores).set_index("attribute")
     row: dict[str, Any] = {"n_undefined": int(summary["n_undefined"])}
     row["n_unconverged"] = int((~scores["converged"]).sum())

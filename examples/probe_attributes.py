@@ -39,6 +39,7 @@ def main() -> None:
         scoring=["roc_auc", "average_precision", "balanced_accuracy"],
         baselines={"probabilities": Z, "PCA signs": components > 0, "PCA floats": components},
         name="bits",
+        random_state=0,
     )
     print(f"\nLinear probes of {Y.shape[1]} attributes, {len(train)} labels, mean over attributes")
     scores = ["roc_auc", "average_precision", "balanced_accuracy"]

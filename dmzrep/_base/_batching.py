@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,3 +68,21 @@ def run_padded(function: Callable[..., Tensor], size: int, *tensors: Tensor) -> 
     the batch. With few shapes results are reproducible, and equal up to rounding in any batch.
     """
     return function(*(pad_samples(tensor, size) for tensor in tensors))[: len(tensors[0])]
+
+
+def in_blocks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray, size: int = 128) -> np.ndarray:
+    """Apply a sample-wise function to blocks of exactly `size` samples; as `run_padded`, for arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep._base._batching import in_blocks
+    >>> in_blocks(lambda block: block.sum(axis=1), np.eye(5), size=2).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    parts = []
+    for part in batches(len(X), size):
+        block = X[part]
+        padding = np.repeat(block[-1:], size - len(block), axis=0)
+        parts.append(function(np.concatenate([block, padding]))[: len(block)])
+    return np.concatenate(parts)

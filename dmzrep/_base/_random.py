@@ -1,4 +1,4 @@
-"""Random numbers: one seed decides everything, one generator an image."""
+"""Random numbers: one convention for `random_state`, and one generator per image."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,62 +16,41 @@ from torch import Tensor
 from dmzrep._base._validation import as_array, short_repr
 
 
-def _is_time(value: object) -> bool:
-    """Whether a value is a time difference, which NumPy takes for an integer."""
-    return isinstance(value, np.timedelta64)
-
-
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Turn scikit-learn's `random_state` into one integer seed.
+    """Return one integer seed for scikit-learn's `random_state`.
 
-    An integer gives itself; a `RandomState` gives its next draw; None gives a fresh seed from the
-    operating system, so that NumPy's global generator stays as it was.
+    An integer is returned as it is, a `RandomState` is drawn from, and None is a fresh seed from the
+    operating system, so that NumPy's global generator is not touched.
     """
     if random_state is None:
         return secrets.randbits(31)
-    if isinstance(random_state, (int, np.integer)) and not _is_time(random_state):
-        if not 0 <= random_state < 2**63:
-            raise ValueError(
-                f"random_state must be an integer from 0 to 2**63 - 1, a RandomState or None, got "
-                f"{short_repr(random_state)}."
-            )
-        return int(random_state)
-    if not isinstance(random_state, np.random.RandomState):
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    seed: Any = random_state
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
         raise ValueError(
-            "random_state must be an integer, a numpy.random.RandomState or None, got "
+            "random_state must be an integer from 0 to 2**63 - 1, a numpy.random.RandomState or None, got "
             f"{short_repr(random_state)}."
         )
-    return int(random_state.randint(2**31 - 1))
+    return int(random_state)
 
 
 def numpy_generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
-    """Turn `random_state` into a RandomState; None gives a fresh one, not NumPy's global one."""
+    """Return a RandomState for `random_state`; None is a fresh one, not NumPy's global one."""
     if isinstance(random_state, np.random.RandomState):
         return random_state
-    seed = draw_seed(random_state)
-    if seed >= 2**32:
-        raise ValueError(
-            f"random_state must be an integer from 0 to 2**32 - 1, a RandomState or None, got {seed}."
-        )
-    return np.random.RandomState(seed)
+    return np.random.RandomState(draw_seed(random_state) % 2**32)
 
 
-#: torch's own generators belong to the whole process: one thread at a time may seed them and draw.
+#: torch's global generators belong to the whole process: one thread at a time may seed them and draw.
 _TORCH_GENERATORS = threading.RLock()
 
 
 @contextmanager
 def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
-    """Seed torch's own generators for as long as the context lasts, and leave them as they were.
+    """Seed torch's global generators inside the context, and restore them afterwards.
 
-    For what draws from no other: the first weights of layers, and dropout. Other threads wait.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-    devices : sequence of int, default=()
-        CUDA devices whose generators are seeded too.
+    For what cannot take a generator: the initial weights of layers, and dropout. Other threads wait.
     """
     with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)
@@ -80,18 +60,7 @@ def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
 
 
 def torch_states(device: torch.device) -> dict[str, Tensor]:
-    """States of torch's own generators, from which dropout draws: the CPU's, and the device's if it has one.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where networks run.
-
-    Returns
-    -------
-    dict of str to Tensor
-        By kind of device, on the CPU.
-    """
+    """Return the states of torch's global generators, the CPU's and the device's, by device type."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -101,7 +70,7 @@ def torch_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put torch's own generators into the states of `torch_states`; those of other devices are left out."""
+    """Set torch's global generators to states from `torch_states`; skip those of other devices."""
     if "cpu" in states:
         torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
@@ -111,7 +80,7 @@ def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
 
 
 def image_seeds(seed: int, n: int) -> list[int]:
-    """Seeds of n images; the first m of n are those of m.
+    """Return the seeds of n images; the first m of n are those of m.
 
     Examples
     --------
@@ -122,18 +91,18 @@ def image_seeds(seed: int, n: int) -> list[int]:
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
 
 
-def row_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, n: int) -> list[int]:
-    """Seeds of n rows from one `random_state`, or from one integer for each row.
+def sample_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, n: int) -> list[int]:
+    """Return the seeds of n samples from one `random_state`, or from one integer for each sample.
 
-    A row with an integer of its own gets what it would get alone under that integer, so rows with
+    A sample with an integer of its own gets what it would get alone under that integer, so samples with
     the same integer share their noise.
 
     Examples
     --------
-    >>> from dmzrep._base._random import image_seeds, row_seeds
-    >>> row_seeds(0, 3) == image_seeds(0, 3)
+    >>> from dmzrep._base._random import image_seeds, sample_seeds
+    >>> sample_seeds(0, 3) == image_seeds(0, 3)
     True
-    >>> row_seeds([7, 7], 2) == 2 * image_seeds(7, 1)
+    >>> sample_seeds([7, 7], 2) == 2 * image_seeds(7, 1)
     True
     """
     if not isinstance(random_state, (Sequence, np.ndarray)):
@@ -141,24 +110,23 @@ def row_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, 
     seeds = as_array(random_state, "random_state")
     if seeds.shape != (n,) or seeds.dtype.kind not in "iu" or (n and seeds.min() < 0):
         raise ValueError(
-            f"random_state as a sequence must hold one integer of at least 0 for each of {n} rows, "
-            f"got shape {seeds.shape} and dtype {seeds.dtype}. Pass one integer to seed all rows."
+            f"random_state as a sequence must hold one integer of at least 0 for each of {n} samples, "
+            f"got shape {seeds.shape} and dtype {seeds.dtype}. Pass one integer to seed all samples."
         )
     first = {int(seed): image_seeds(int(seed), 1)[0] for seed in np.unique(seeds)}
     return [first[int(seed)] for seed in seeds]
 
 
-def content_seeds(rows: np.ndarray) -> list[int]:
-    """A seed from the content of each row, so that a row's noise depends on nothing else."""
-    rows = np.ascontiguousarray(rows)
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+def content_seeds(X: np.ndarray) -> list[int]:
+    """Return a seed for each sample from its content, so that its noise depends on nothing else."""
+    digests = (hashlib.blake2b(x.tobytes(), digest_size=8).digest() for x in np.ascontiguousarray(X))
     return [int.from_bytes(digest, "little") >> 1 for digest in digests]
 
 
 class ImageNoise:
-    """Unit Gaussian noise with one generator an image.
+    """Unit Gaussian noise with one generator per image.
 
-    What an image gets depends on its own seed only, not on its neighbours in a batch. Drawn on
+    The noise of an image depends on its own seed only (batch-invariant). Drawn on
     the CPU, so that it is the same on every device.
 
     Parameters
@@ -193,6 +161,6 @@ class ImageNoise:
     def draw(self) -> Tensor:
         """Draw the next noise of every image, shape (n_images, *shape), float32."""
         out = torch.empty(len(self.generators), *self.shape)
-        for row, generator in zip(out, self.generators, strict=True):
-            row.normal_(generator=generator)
+        for noise, generator in zip(out, self.generators, strict=True):
+            noise.normal_(generator=generator)
         return out.to(self.device)

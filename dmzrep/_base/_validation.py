@@ -1,66 +1,46 @@
-"""Arrays and numbers as users hand them over; errors name the argument."""
+"""Checks of arguments that scikit-learn's `_param_validation` does not see; errors name the argument."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
+from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import _param_validation
-from sklearn.utils.validation import validate_data
+from sklearn.utils._param_validation import Interval
 
-#: What counts as a number elsewhere: Python's booleans are integers, and so are NumPy's time differences.
-_NO_NUMBERS = (bool, np.bool_, np.timedelta64)
-#: Processes or threads that any machine may have.
-_MOST_JOBS = 4096
-#: AdamW's steps are about this long; weights of float32 hold no more.
-_LARGEST_RATE = 1e30
-#: Numbers whose squares can be summed, and multiplied by some more, in each dtype.
-LARGEST = {"float32": 1e15, "float64": 1e140}
+#: Largest values whose squares can be summed in each dtype.
+_LARGEST = {"float32": 1e15, "float64": 1e140}
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Give an array-like as an array; raise where NumPy can make none of it.
-
-    Parameters
-    ----------
-    value : array-like
-        Without a copy where it is an array already.
-    name : str
-        What the error calls it.
+    """Return an array-like as an array; raise where NumPy cannot make one.
 
     Examples
     --------
     >>> from dmzrep._base._validation import as_array
     >>> as_array([[0, 1], [1]], "Z")
     Traceback (most recent call last):
-    ValueError: Z must be an array or rows of one length, got list: setting an array element with a ...
+    ValueError: Z must be an array or a nested list of equal lengths, got list: setting an array element ...
     """
     if sparse.issparse(value):
-        raise ValueError(f"{name} must be a dense array, got a sparse matrix. Give {name}.toarray().")
+        raise ValueError(f"{name} must be a dense array, got a sparse matrix. Pass {name}.toarray().")
     try:
-        array = np.asarray(value)
-    except Exception as error:  # Tensors, data sets and lists have errors of their own.
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{name} must be an array or rows of one length, got {type(value).__name__}: {error}"
+            f"{name} must be an array or a nested list of equal lengths, got {type(value).__name__}: {error}"
         ) from error
-    if array.dtype.kind == "V":
-        raise ValueError(
-            f"{name} must be an array of plain values, got dtype {array.dtype}. Give its fields."
-        )
-    return array
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Give an array of booleans, integers or floats; raise where it holds anything else.
+    """Return an array of booleans, integers or floats; raise where it holds anything else.
 
     Examples
     --------
@@ -71,7 +51,7 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     """
     array = as_array(value, name)
     if array.dtype.kind == "O" and not any(isinstance(one, (str, bytes)) for one in array.flat):
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
+        with contextlib.suppress(TypeError, ValueError):
             array = array.astype(np.float64)
     if array.dtype.kind not in "buif":
         raise ValueError(
@@ -82,16 +62,7 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
 
 
 def check_magnitude(array: np.ndarray, name: str, computed_in: Any = None) -> None:
-    """Raise where squares of finite numbers, and sums of them, are beyond what floats hold.
-
-    Parameters
-    ----------
-    array : ndarray
-        Not empty.
-    name : str
-        What the error calls it.
-    computed_in : dtype, optional
-        What it is squared in, float32 or float64; its own dtype by default.
+    """Raise where sums of squares overflow in `computed_in`, by default the array's own dtype.
 
     Examples
     --------
@@ -99,56 +70,24 @@ def check_magnitude(array: np.ndarray, name: str, computed_in: Any = None) -> No
     >>> from dmzrep._base._validation import check_magnitude
     >>> check_magnitude(np.array([1e300]), "Z")
     Traceback (most recent call last):
-    ValueError: Z has values as large as 1e+300, whose squares no float64 holds; at most 1e+140 can be ...
+    ValueError: Z has values as large as 1e+300, whose squares overflow float64; the limit is 1e+140. ...
     """
     dtype = np.dtype(array.dtype if computed_in is None else computed_in)
-    limit = LARGEST[dtype.name]
+    limit = _LARGEST[dtype.name]
     largest = max(float(array.max()), -float(array.min()))
     if largest > limit:
         raise ValueError(
-            f"{name} has values as large as {largest:.3g}, whose squares no {dtype.name} holds; at most "
-            f"{limit:g} can be learned from. Scale them first."
+            f"{name} has values as large as {largest:.3g}, whose squares overflow {dtype.name}; the limit is "
+            f"{limit:g}. Scale them first."
         )
-
-
-def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
-    """Check a table as scikit-learn's `validate_data` does, whatever X's own conversion raises.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Takes `n_features_in_` and, from tables, `feature_names_in_`; or compares with them.
-    X : array-like
-        The table.
-    **options
-        Of `validate_data`.
-    """
-    try:
-        with np.errstate(invalid="ignore", over="ignore"):  # It looks for infinity in a sum.
-            return validate_data(estimator, X, **options)
-    except (TypeError, ValueError):  # scikit-learn's own.
-        raise
-    except Exception as error:
-        raise ValueError(f"X must be a table of numbers, got {type(X).__name__}: {error}") from error
 
 
 def check_int(
     value: Any, name: str, least: int = 1, most: int | None = None, also: str = "", limit: str = ""
 ) -> int:
-    """Give a whole number as an int; raise unless it is one in a range.
+    """Return an integer from `least` to `most` as an int.
 
-    Parameters
-    ----------
-    value : int
-        Booleans are none.
-    name : str
-        What the error calls it.
-    least, most : int
-        The range; None is what NumPy and torch can count to.
-    also : str, default=""
-        What else may be given, for the error, such as ", or None".
-    limit : str, default=""
-        What the error calls `most`, where it has a name.
+    In the error, `limit` is the name of `most`, and `also` what else is accepted, such as ", or None".
 
     Examples
     --------
@@ -157,70 +96,51 @@ def check_int(
     Traceback (most recent call last):
     ValueError: k must be an integer of at least 1, got 2.0.
     """
-    whole = is_int(value)
     end = sys.maxsize if most is None else most
-    if not whole or not least <= value <= end:
-        if most is None and not (whole and value > end):
-            wanted = f"of at least {least}"
-        else:
-            wanted = f"from {least} to {limit}={end}" if limit else f"from {least} to {end}"
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= end:
+        wanted = f"of at least {least}" if most is None else f"from {least} to {limit and f'{limit}='}{most}"
         raise ValueError(f"{name} must be an integer {wanted}{also}, got {short_repr(value)}.")
     return int(value)
 
 
-class Interval(_param_validation.Interval):
-    """scikit-learn's interval, of numbers that can be computed with.
+def check_number(
+    value: Any,
+    name: str,
+    least: float | None = None,
+    most: float | None = None,
+    closed: str = "neither",
+    also: str = "",
+) -> float:
+    """Return a finite real number in a range, given as in scikit-learn's `Interval`, as a float.
 
-    Time differences are none, though NumPy takes them for integers, and integers beyond the floats are no
-    real numbers.
-    """
-
-    def is_satisfied_by(self, val: Any) -> bool:
-        """Whether a value lies in the interval."""
-        if isinstance(val, np.timedelta64):
-            return False
-        if self.type is Real and isinstance(val, Integral):
-            try:
-                float(val)
-            except OverflowError:
-                return False
-        return super().is_satisfied_by(val)
-
-
-def integers_from(least: int) -> Interval:
-    """Give scikit-learn's parameter validation the whole numbers that NumPy and torch can count to."""
-    return Interval(Integral, least, sys.maxsize, closed="both")
-
-
-def is_int(value: Any) -> bool:
-    """Whether a value is one integer, and no boolean."""
-    return isinstance(value, Integral) and not isinstance(value, _NO_NUMBERS)
-
-
-def is_iterable(value: Any) -> bool:
-    """Whether a value can be gone through; a NumPy array of no axes cannot, though it says so."""
-    return isinstance(value, Iterable) and not (isinstance(value, np.ndarray) and value.ndim == 0)
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value is one finite real number, and no boolean.
+    In the error, `also` is what else is accepted, such as ", or None".
 
     Examples
     --------
-    >>> from dmzrep._base._validation import is_finite
-    >>> is_finite(0.5), is_finite(True), is_finite(float("nan")), is_finite(10**400), is_finite("1")
-    (True, False, False, False, False)
+    >>> from dmzrep._base._validation import check_number
+    >>> check_number(1.5, "test_size", 0, 1)
+    Traceback (most recent call last):
+    ValueError: test_size must be a float in the range (0.0, 1.0), got 1.5.
     """
-    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # An integer beyond the floats.
-        return False
+    interval = Interval(Real, least, most, closed=closed)
+    if isinstance(value, (bool, np.bool_)) or not interval.is_satisfied_by(value):
+        raise ValueError(f"{name} must be {interval}{also}, got {short_repr(value)}.")
+    return float(value)
+
+
+def is_int(value: Any) -> bool:
+    """Whether a value is an integer, and not a boolean."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a finite real number, and not a boolean."""
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return number and bool(np.isfinite(value))
 
 
 def check_bool(value: Any, name: str) -> bool:
-    """Give a boolean, Python's or NumPy's, as Python's; raise where it is anything else.
+    """Return a boolean, Python's or NumPy's, as Python's.
 
     Examples
     --------
@@ -234,61 +154,15 @@ def check_bool(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def check_learning_rate(value: Any) -> float:
-    """Give a learning rate; raise unless networks' weights, which are of float32, can hold its steps."""
-    if not is_finite(value) or not 0.0 < float(value) <= _LARGEST_RATE:
-        raise ValueError(
-            f"learning_rate must be above 0 and at most {_LARGEST_RATE:g}, got {short_repr(value)}. "
-            "Try 0.001."
-        )
-    return float(value)
-
-
-def check_verbose(verbose: Any) -> int:
-    """Give how much is to be shown; raise where it is no boolean and no whole number."""
-    return int(verbose) if isinstance(verbose, (bool, np.bool_)) else check_int(verbose, "verbose", 0)
-
-
-def check_n_jobs(n_jobs: Any) -> int | None:
-    """Give joblib's number of workers; raise where it is none."""
-    if n_jobs is None:
-        return None
-    n_jobs = check_int(n_jobs, "n_jobs", -sys.maxsize, _MOST_JOBS, ", or None")
-    if n_jobs == 0:
-        raise ValueError("n_jobs must not be 0. Use 1 for one worker, -1 for one on each processor.")
-    return n_jobs
-
-
 def as_path(value: Any, name: str) -> Path:
-    """Give a path; raise where it is none.
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import as_path
-    >>> as_path(3, "folder")
-    Traceback (most recent call last):
-    TypeError: folder must be a path, a str or an os.PathLike, got 3.
-    """
-    if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
+    """Return a str or os.PathLike as a Path."""
+    if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be a path, a str or an os.PathLike, got {short_repr(value)}.")
-    if "\0" in os.fspath(value):
-        raise ValueError(f"{name} must be a path, which has no null character, got {short_repr(value)}.")
     return Path(value)
 
 
 def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") -> None:
-    """Raise unless a value is one of the legal ones; name the nearest.
-
-    Parameters
-    ----------
-    name : str
-        What the error calls the value.
-    value : object
-        Whatever was given.
-    legal : sequence of str (or None)
-        What it may be.
-    also : str, default=""
-        What else may be given, for the error.
+    """Raise unless a value is one of the legal ones; the error suggests the nearest.
 
     Examples
     --------
@@ -299,17 +173,17 @@ def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") ->
     """
     if (value is None or isinstance(value, str)) and value in legal:
         return
-    near = (
-        difflib.get_close_matches(value, [str(one) for one in legal], n=1) if isinstance(value, str) else []
-    )
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(value, legal) if isinstance(value, str) else ""
     raise ValueError(f"{name} must be one of {tuple(legal)}{also}, got {short_repr(value)}.{hint}")
 
 
+def did_you_mean(value: Any, known: Sequence[Any], otherwise: str = "") -> str:
+    """Return a sentence that names the known value nearest to an unknown one, or else `otherwise`."""
+    near = difflib.get_close_matches(str(value), [str(one) for one in known], n=1)
+    return f" Did you mean {near[0]!r}?" if near else otherwise
+
+
 def short_repr(value: Any) -> str:
-    """Give a value as an error shows it, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no integer of more than 4,300 digits.
-        text = type(value).__name__
+    """Return the repr of a value, cut after 200 characters."""
+    text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."

@@ -11,9 +11,9 @@ import pandas as pd
 
 from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
-from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
 from dmzrep.data._formats import ImageFormat
-from dmzrep.estimator._inputs import check_codes
 
 #: Rows that are decoded in one call, about: enough to fill batches, few enough to keep in memory.
 _CALL_ROWS = 512
@@ -149,17 +149,11 @@ def bit_effects(
 
 def _as_bits(Z: Any, encoder: Any) -> np.ndarray:
     codes = as_numbers(Z, "Z")
-    if codes.ndim != 2:
-        raise ValueError(
-            f"Z must be codes of shape (n, latent_dim), got shape {codes.shape}. "
-            "For images pass encoder.transform(X)."
-        )
-    if getattr(encoder, "output", None) == "logits" and np.issubdtype(codes.dtype, np.floating):
-        if not np.isfinite(codes).all():
-            raise ValueError("Z contains NaN or infinity; logits must be finite.")
-        codes = codes > 0
     report = getattr(encoder, "code_report_", None)
-    return (check_codes(codes, codes.shape[1] if report is None else len(report)) > 0.5).astype(np.uint8)
+    n_bits = None if report is None else len(report)
+    if encoder_output(encoder) == "logits" and codes.dtype.kind == "f":
+        return (check_codes(codes, "Z", "numbers", n_bits=n_bits) > 0.0).astype(np.uint8)
+    return (check_codes(codes, n_bits=n_bits) > 0.5).astype(np.uint8)
 
 
 def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:

@@ -1,77 +1,109 @@
-"""How much codes tell of rows, in closed form: posteriors whose bits are independent make it a sum."""
+"""Information in bits and between bits, and between samples and codes."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
-from scipy.special import entr
+from scipy.special import entr, rel_entr
 
-from dmzrep._base._validation import as_numbers
+from dmzrep.codes._checks import check_codes
 
-#: Rows that the lower bound compares with all rows, at most.
-COMPARED_ROWS = 128
-
-
-def check_probabilities(probabilities: Any) -> np.ndarray:
-    """Give probabilities of bits as a float64 array; raise unless they are a table of numbers in [0, 1]."""
-    p = as_numbers(probabilities, "probabilities")
-    if p.ndim != 2 or 0 in p.shape:
-        raise ValueError(f"probabilities must have shape (n, latent_dim), neither 0, got {p.shape}.")
-    p = p.astype(np.float64)
-    if not (p.min() >= 0.0 and p.max() <= 1.0):
-        raise ValueError(
-            f"probabilities must lie in [0, 1], got values from {p.min():g} to {p.max():g}. "
-            "Turn logits into probabilities with scipy.special.expit first."
-        )
-    return p
+#: Samples that the lower bound compares with all samples, at most.
+COMPARED_SAMPLES = 128
 
 
 def binary_entropy(p: np.ndarray) -> np.ndarray:
-    """Entropy of bits that are one with probability p, in bits."""
+    """Return the entropy of bits that are one with probability p, in bits."""
     return (entr(p) + entr(1.0 - p)) / math.log(2.0)
 
 
-def bit_information(p: np.ndarray) -> np.ndarray:
-    """Mutual information I(x; z_i) of each bit and the row, x one of the n rows.
-
-    Entropy of the mean probability less the mean entropy of the probabilities; exact.
+def joint_distribution(p: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
+    """Return the joint distribution of every pair of bits that are independent given the sample.
 
     Parameters
     ----------
-    p : ndarray of shape (n, latent_dim)
-        Probabilities of ones given each row.
+    p : ndarray of shape (n, latent_dim), float
+        Probabilities of a one, or bits.
+    smoothing : float, default=0.0
+        Pseudo-count added to each of the four cells.
 
     Returns
     -------
-    ndarray of shape (latent_dim,)
-        In bits, in [0, 1].
+    ndarray of shape (4, latent_dim, latent_dim)
+        Probability that bits i and j are (1, 1), (1, 0), (0, 1) and (0, 0).
+    """
+    n, ones, both = len(p), p.sum(axis=0), p.T @ p
+    counts = np.stack([both, ones[:, None] - both, ones - both, n - ones[:, None] - ones + both])
+    return (np.maximum(counts, 0.0) + smoothing) / (n + 4.0 * smoothing)
+
+
+def mutual_information(joint: np.ndarray) -> np.ndarray:
+    """Return the mutual information, in bits, of pairs of binary variables.
+
+    Parameters
+    ----------
+    joint : ndarray of shape (4, ...)
+        Probabilities of (1, 1), (1, 0), (0, 1) and (0, 0).
+    """
+    first, second = joint[0] + joint[1], joint[0] + joint[2]
+    products = np.stack(
+        [first * second, first * (1.0 - second), (1.0 - first) * second, (1.0 - first) * (1.0 - second)]
+    )
+    # Rounding can leave a product of zero beside a joint probability that is not quite zero.
+    products = np.maximum(products, np.finfo(np.float64).tiny)
+    return np.maximum(rel_entr(joint, products).sum(axis=0), 0.0) / math.log(2.0)
+
+
+def maximum_spanning_tree(weights: np.ndarray) -> csr_array:
+    """Return the spanning tree of the largest total weight, for weights of at least 0."""
+    # The solver reads zeros as missing edges, so every edge gets a weight below zero.
+    return minimum_spanning_tree(-(weights + 1.0))
+
+
+def absolute_correlations(bits: np.ndarray) -> np.ndarray:
+    """Return the absolute correlations of bits; 0 on the diagonal and for bits that never vary."""
+    joint = joint_distribution(bits.astype(np.float64))
+    mean = joint[0].diagonal()
+    deviation = np.sqrt(mean * (1.0 - mean))
+    scale = np.outer(deviation, deviation)
+    correlations = np.abs(joint[0] - np.outer(mean, mean))
+    correlations = np.divide(correlations, scale, out=np.zeros_like(scale), where=scale > 0.0)
+    np.fill_diagonal(correlations, 0.0)
+    return np.minimum(correlations, 1.0)
+
+
+def bit_information(p: np.ndarray) -> np.ndarray:
+    """Return the mutual information I(x; z_i) of each bit and the sample x, in bits, shape (latent_dim,).
+
+    Exact: the entropy of the mean probability less the mean entropy of the probabilities.
     """
     return np.maximum(binary_entropy(p.mean(axis=0)) - binary_entropy(p).mean(axis=0), 0.0)
 
 
 def information_bounds(probabilities: np.ndarray) -> tuple[float, float]:
-    """Bounds on the mutual information I(x; z) of rows and whole codes.
+    """Return bounds on the mutual information I(x; z) of samples and whole codes.
 
-    Given its row, a code's bits are independent, so I(x; z) = H(z) - sum of mean H(z_i | x), and only H(z)
-    needs a bound. At most it is the entropy of a tree-shaped distribution with the same pairs (Chow and
-    Liu); which makes the upper bound the sum of I(x; z_i) less the mutual information of the pairs of bits
-    along the tree. At least, for the mixture of the n rows' posteriors, I(x; z) is minus the mean over
-    rows of the logarithm of a row's mean Bhattacharyya coefficient with all rows (Kolchinsky and Tracey).
+    Given its sample, a code's bits are independent, so I(x; z) = H(z) - sum of mean H(z_i | x), and only
+    H(z) needs a bound. It is at most the entropy of a tree-shaped distribution with the same pairs (Chow and
+    Liu), which makes the upper bound the sum of I(x; z_i) less the mutual information of the pairs of bits
+    along the tree. For the mixture of the n samples' posteriors, I(x; z) is at least minus the mean over
+    samples of the logarithm of the mean Bhattacharyya coefficient of a sample with all samples (Kolchinsky
+    and Tracey).
 
     Parameters
     ----------
     probabilities : array-like of shape (n, latent_dim)
-        Probabilities of ones given each row.
+        Probabilities of ones given each sample.
 
     Returns
     -------
     lower, upper : float
-        In bits. Both hold for x drawn from the n rows; as estimates for the distribution that rows come
-        from, the lower bound is cautious, for it cannot exceed log2(n). Up to 128 rows it is exact, beyond
-        that the outer mean is over 128 rows.
+        In bits. Both hold for x drawn from the n samples. As an estimate for the distribution that the
+        samples come from, the lower bound is conservative, for it cannot exceed log2(n). Up to 128 samples
+        it is exact, beyond that the outer mean is over 128 samples.
 
     References
     ----------
@@ -82,37 +114,24 @@ def information_bounds(probabilities: np.ndarray) -> tuple[float, float]:
     --------
     >>> import numpy as np
     >>> from dmzrep.codes import information_bounds
-    >>> same = np.array([[1.0, 1.0], [0.0, 0.0]])  # Two bits that say the same: one bit in all.
+    >>> same = np.array([[1.0, 1.0], [0.0, 0.0]])  # Two equal bits: one bit in all.
     >>> [round(bound, 6) for bound in information_bounds(same)]
     [1.0, 1.0]
     """
-    p = check_probabilities(probabilities)
-    upper = max(float(bit_information(p).sum()) - _tree_information(p), 0.0)
+    p = check_codes(probabilities, "probabilities").astype(np.float64)
+    information = mutual_information(joint_distribution(p))
+    edges = maximum_spanning_tree(information).nonzero()
+    upper = max(float(bit_information(p).sum() - information[edges].sum()), 0.0)
     return min(_mixture_information(p), upper), upper
 
 
-def _tree_information(p: np.ndarray) -> float:
-    """Largest sum of mutual information, in bits, of pairs of bits that form a tree."""
-    n_rows, n_bits = p.shape
-    mean = p.mean(axis=0)
-    both = p.T @ p / n_rows
-    joint = np.stack([both, mean[:, None] - both, mean[None, :] - both, 1.0 - mean[:, None] - mean + both])
-    entropy = binary_entropy(mean)
-    together = entr(np.maximum(joint, 0.0)).sum(axis=0) / math.log(2.0)
-    information = np.maximum(entropy[:, None] + entropy[None, :] - together, 0.0)
-    # The solver reads zeros as missing edges, so every edge gets a weight below zero.
-    weights = -(information + 1.0)
-    np.fill_diagonal(weights, 0.0)
-    return max(-float(minimum_spanning_tree(weights).sum()) - (n_bits - 1), 0.0)
-
-
 def _mixture_information(p: np.ndarray) -> float:
-    """Lower bound on I(x; z), in bits, from Bhattacharyya coefficients of posteriors."""
-    # Bits before rows, so that products over bits run along rows.
+    """Return a lower bound on I(x; z), in bits, from Bhattacharyya coefficients of posteriors."""
+    # Bits before samples, so that products over bits run along contiguous memory.
     one, zero = (np.ascontiguousarray(np.sqrt(q.T), dtype=np.float32) for q in (p, 1.0 - p))
-    chosen = np.unique(np.linspace(0, len(p) - 1, min(len(p), COMPARED_ROWS)).astype(np.int64))
+    chosen = np.unique(np.linspace(0, len(p) - 1, min(len(p), COMPARED_SAMPLES)).astype(np.int64))
     logarithms = [
-        np.log2(np.prod(one * one[:, [row]] + zero * zero[:, [row]], axis=0).mean(dtype=np.float64))
-        for row in chosen
+        np.log2(np.prod(one * one[:, [i]] + zero * zero[:, [i]], axis=0).mean(dtype=np.float64))
+        for i in chosen
     ]
     return max(-float(np.mean(logarithms)), 0.0)

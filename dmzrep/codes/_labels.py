@@ -1,8 +1,7 @@
-"""Labels of one or several attributes: read once, checked, with what is not known set aside."""
+"""The one reader of labels beside codes: one or several attributes, with unknown labels set aside."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,27 +10,26 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from dmzrep._base._validation import as_array, check_choice, check_magnitude, short_repr
+from dmzrep._base._validation import as_array, check_choice, check_magnitude, did_you_mean, short_repr
 
-#: What a probe can be asked to do.
 TASKS = ("auto", "classification", "regression")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is known of one attribute.
+    """Labels of one attribute.
 
     Parameters
     ----------
     name : hashable
         Name of the attribute.
     kind : {"binary", "multiclass", "continuous"}
-        What its values are; "binary" also stands for a single class.
+        Kind of the values; "binary" also stands for a single class.
     known : ndarray of shape (n,), bool
-        Rows that have a value.
+        Samples that have a label.
     values : ndarray of shape (n,)
-        Position of the class in `classes` (int64, -1 where not known), or the value (float64, NaN
-        where not known).
+        Position of the class in `classes` (int64, -1 where unknown), or the value (float64, NaN where
+        unknown).
     classes : ndarray or None
         Sorted; None for continuous values.
     """
@@ -47,29 +45,29 @@ class Target:
         """Whether the values are classes."""
         return self.kind != "continuous"
 
-    def n_classes(self, rows: np.ndarray | slice = slice(None)) -> int:
-        """Count the classes that occur among some rows."""
-        values = self.values[rows]
+    def n_classes(self, samples: np.ndarray | slice = slice(None)) -> int:
+        """Return the number of classes that occur among some samples."""
+        values = self.values[samples]
         return len(np.unique(values[values >= 0]))
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of n rows.
+    """Labels of n samples.
 
     Parameters
     ----------
     targets : list of Target
         One for each attribute.
     form : {"vector", "array", "table"}
-        How they came: one-dimensional, two-dimensional without names, or a DataFrame.
-    n_rows : int
-        Rows.
+        One-dimensional, two-dimensional without names, or a DataFrame.
+    n_samples : int
+        Number of samples.
     """
 
     targets: list[Target]
     form: str
-    n_rows: int
+    n_samples: int
 
     @property
     def names(self) -> list[Any]:
@@ -77,19 +75,33 @@ class Labels:
         return [target.name for target in self.targets]
 
 
-def read_labels(Y: Any, n_rows: int, task: str = "auto", argument: str = "Y") -> Labels:
-    """Read labels of one or several attributes; NaN, None and NA mean "not known".
+def as_pandas(Y: Any) -> Any:
+    """Return tables and columns of polars and Arrow as pandas', with their names; else `Y` itself."""
+    package = type(Y).__module__.partition(".")[0]
+    if package == "pyarrow":
+        return pd.DataFrame(Y.to_pydict()) if hasattr(Y, "to_pydict") else pd.Series(Y.to_pylist())
+    if package == "polars":
+        return (
+            pd.DataFrame(Y.to_dict(as_series=False))
+            if hasattr(Y, "columns")
+            else pd.Series(Y.to_list(), name=Y.name or None)
+        )
+    return Y
+
+
+def read_labels(Y: Any, n_samples: int, task: str = "auto", argument: str = "Y") -> Labels:
+    """Read labels of one or several attributes; NaN, None and NA mean "unknown".
 
     Parameters
     ----------
-    Y : array-like of shape (n_rows,) or (n_rows, n_attributes), Series or DataFrame
-        Classes, or continuous values.
-    n_rows : int
-        Rows of the codes.
+    Y : array-like of shape (n_samples,) or (n_samples, n_attributes), Series or DataFrame
+        Classes, or continuous values. Series and DataFrames may be those of pandas, polars or Arrow.
+    n_samples : int
+        Number of codes.
     task : {"auto", "classification", "regression"}, default="auto"
-        With "auto", values that are not whole numbers are continuous and all others are classes.
+        With "auto", columns with fractions are continuous and all others are classes.
     argument : str, default="Y"
-        What to call the labels in errors.
+        Name of the argument in errors.
 
     Returns
     -------
@@ -98,7 +110,7 @@ def read_labels(Y: Any, n_rows: int, task: str = "auto", argument: str = "Y") ->
     Raises
     ------
     ValueError
-        The labels have another length than the codes, more than two dimensions, infinite values, no
+        The labels differ in length from the codes, have more than two dimensions, infinite values, no
         value at all for an attribute, continuous values for a classification, or text for a regression.
 
     Examples
@@ -109,72 +121,140 @@ def read_labels(Y: Any, n_rows: int, task: str = "auto", argument: str = "Y") ->
     ('binary', ['a', 'b'], [1, 0, -1])
     """
     check_choice("task", task, TASKS)
-    columns, names, form = _columns(Y, argument)
-    found = len(columns[0])
-    if found != n_rows:
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: {argument} has {found} rows, "
-            f"but there are {n_rows} codes; a label is needed for each code (NaN where it is not known)."
-        )
-    targets = [
-        _read_target(column, name, task, argument) for column, name in zip(columns, names, strict=True)
-    ]
-    return Labels(targets, form, n_rows)
+    table, form = _as_table(Y, n_samples, argument)
+    columns = (table.iloc[:, i] for i in range(table.shape[1]))
+    targets = [_read_target(column, column.name, task, argument) for column in columns]
+    return Labels(targets, form, n_samples)
+
+
+def read_binary_labels(
+    Y: Any, n_samples: int, names: Sequence[Any] | None = None, prefix: str | None = None
+) -> pd.DataFrame:
+    """Read binary attributes as a table of zeros, ones and NaN where unknown.
+
+    Parameters
+    ----------
+    Y : array-like of shape (n_samples,) or (n_samples, n_attributes), Series or DataFrame
+        Two values in each column: 0 and 1, False and True, or -1 and 1; NaN (or None) where unknown.
+    n_samples : int
+        Number of codes.
+    names : sequence of str, optional
+        Names of the columns; None takes those of `Y`.
+    prefix : str, optional
+        Columns without names are called 0, 1, ..., after this prefix.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_attributes), float64
+
+    Raises
+    ------
+    ValueError
+        The labels differ in length from the codes, are not binary, or an attribute has a single class.
+    """
+    table, form = _as_table(Y, n_samples, "Y")
+    if prefix is not None and form != "table" and list(table.columns) == list(range(table.shape[1])):
+        table = table.add_prefix(prefix)
+    if names is not None:
+        if isinstance(names, str) or not isinstance(names, Sequence):
+            raise TypeError(
+                f"names must be a list with a name for each column of Y, got {short_repr(names)}."
+            )
+        if len(names) != table.shape[1]:
+            raise ValueError(f"names must name the {table.shape[1]} columns of Y, got {len(names)} names.")
+        table = table.set_axis(list(names), axis="columns")
+        _check_unique(list(names), "names")
+    return pd.DataFrame({name: _read_binary(table[name]) for name in table}, columns=table.columns)
 
 
 def position_of(attribute: Any, names: Sequence[Any]) -> int:
-    """Position of an attribute; raise with the nearest name where there is none."""
+    """Return the position of an attribute; raise with the nearest name where there is none."""
     if isinstance(attribute, Hashable) and attribute in names:
         return list(names).index(attribute)
-    near = difflib.get_close_matches(str(attribute), [str(name) for name in names], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" There are {list(names)[:10]}."
+    hint = did_you_mean(attribute, names, f" There are {list(names)[:10]}.")
     raise ValueError(
         f"There is no attribute {short_repr(attribute)} among the {len(names)} fitted ones.{hint}"
     )
 
 
-def _columns(Y: Any, argument: str) -> tuple[list[pd.Series], list[Any], str]:
+def _as_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]:
+    """Return labels as a table with a column for each attribute, and their form."""
     if Y is None:
         raise ValueError(
-            f"A probe requires y to be passed, but the target y is None; give labels as {argument}."
+            f"A probe requires y to be passed, but the target y is None; pass labels as {argument}."
         )
     if sparse.issparse(Y):
-        raise ValueError(f"{argument} is a sparse matrix; a probe needs dense labels: {argument}.toarray().")
+        raise ValueError(f"{argument} is a sparse matrix; dense labels are needed: {argument}.toarray().")
+    Y, form = as_pandas(Y), "vector"
     if isinstance(Y, pd.DataFrame):
-        names = list(Y.columns)
-        if not names:
-            raise ValueError(f"{argument} has no columns; at least one attribute is needed.")
-        if len(set(names)) < len(names):
-            twice = sorted({str(name) for name in names if names.count(name) > 1})
-            raise ValueError(
-                f"Each column of {argument} needs a name of its own; these occur twice: {twice}."
-            )
-        return [Y.iloc[:, i] for i in range(len(names))], names, "table"
-    if isinstance(Y, pd.Series):
-        return [Y], [0 if Y.name is None else Y.name], "vector"
-    values = as_array(Y, argument)
-    if values.ndim == 1:
-        return [pd.Series(values)], [0], "vector"
-    if values.ndim == 2 and values.shape[1]:
-        return [pd.Series(column) for column in values.T], list(range(values.shape[1])), "array"
-    raise ValueError(f"{argument} must have shape (n,) or (n, n_attributes), got {values.shape}.")
+        table, form = Y, "table"
+    elif isinstance(Y, pd.Series):
+        table = Y.to_frame(name=0 if Y.name is None else Y.name)
+    else:
+        values = as_array(Y, argument)
+        if values.ndim not in (1, 2):
+            raise ValueError(f"{argument} must have shape (n,) or (n, n_attributes), got {values.shape}.")
+        form = "vector" if values.ndim == 1 else "array"
+        table = pd.DataFrame(values)
+    if table.shape[1] == 0:
+        raise ValueError(f"{argument} has no columns; at least one attribute is needed.")
+    _check_unique(list(table.columns), argument)
+    if len(table) != n_samples:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {argument} has {len(table)}, but "
+            f"there are {n_samples} codes; a label is needed for each code (NaN where unknown)."
+        )
+    return table, form
+
+
+def _check_unique(names: list[Any], argument: str) -> None:
+    repeated = sorted({str(name) for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"Each attribute of {argument} needs its own name; these occur twice: {repeated}.")
+
+
+def _read_binary(column: pd.Series) -> np.ndarray:
+    remedy = "Turn classes into columns with pandas.get_dummies, or compare: Y > threshold."
+    try:
+        if column.dtype.kind in "cmM":  # NumPy would drop the imaginary part, and count nanoseconds.
+            raise TypeError
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"Attribute {column.name!r} must be binary (0 and 1, or False and True), got dtype "
+            f"{column.dtype}. {remedy}"
+        ) from None
+    present = np.unique(values[~np.isnan(values)])
+    if set(present) == {-1.0, 1.0}:
+        return np.where(values < 0.0, 0.0, values)
+    if not set(present) <= {0.0, 1.0}:
+        raise ValueError(
+            f"Attribute {column.name!r} must be binary (0 and 1, or False and True), got values "
+            f"{present[:5].tolist()}. {remedy}"
+        )
+    if len(present) < 2:
+        found = f"a single class, {present[0]:g}" if len(present) else "no label"
+        raise ValueError(
+            f"Attribute {column.name!r} has {found}; samples of both classes are needed. "
+            "Label more samples, or leave the attribute out."
+        )
+    return values
 
 
 def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Target:
     known = ~pd.isna(column).to_numpy(dtype=bool)
     label = f"{argument} of attribute {name!r}"
     if not known.any():
-        raise ValueError(f"Input {label} contains NaN only; at least some rows need a label.")
+        raise ValueError(f"Input {label} contains NaN only; at least some samples need a label.")
     values = _plain(column[known])
     if values.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {label} is complex.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError(f"Input {label} contains infinity; give NaN where the value is not known.")
-    if task == "regression":
+        raise ValueError(f"Input {label} contains infinity; pass NaN where the value is unknown.")
+    continuous = task == "regression"
+    if not continuous and values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
         continuous = True
-    else:
-        continuous = values.dtype.kind == "f" and not np.array_equal(values, np.round(values))
-        if continuous and task == "classification":
+        if task == "classification":
             raise ValueError(
                 f"Unknown label type: {label} is continuous, but task='classification' needs classes. "
                 "Pass task='regression', or turn the values into classes first."
@@ -198,7 +278,7 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
 
 
 def _plain(column: pd.Series) -> np.ndarray:
-    """Values of a column without gaps as a NumPy array, also from pandas' nullable and categorical types."""
+    """Return a column without gaps as a NumPy array, also from pandas' nullable and categorical types."""
     dtype = getattr(column.dtype, "numpy_dtype", None)
     values = column.to_numpy() if dtype is None else column.to_numpy(dtype=dtype)
     return np.asarray(pd.Series(values).infer_objects()) if values.dtype.kind == "O" else values

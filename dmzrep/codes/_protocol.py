@@ -1,29 +1,52 @@
-"""Any encoder as the tools around codes see it: `transform` to probabilities, `inverse_transform` to rows."""
+"""What the tools need of an encoder: `transform` to codes, and `inverse_transform` to samples."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import as_numbers, short_repr
+from dmzrep._base._validation import as_numbers, did_you_mean, short_repr
+from dmzrep.codes._checks import check_codes
 
 
-def code_probabilities(encoder: Any, X: Any) -> np.ndarray:
-    """Encode rows to probabilities of a one, whatever the encoder's `output`.
+@runtime_checkable
+class Encoder(Protocol):
+    """Anything that encodes samples and decodes codes, such as a fitted `DMZEncoder`.
+
+    A scikit-learn Pipeline that ends in one is an encoder too: the options of `inverse_transform` go to its
+    last step. An encoder whose attribute `output` is ``"logits"`` returns logits, all others probabilities
+    or bits. One whose `inverse_transform` has no `random_state` is taken as deterministic.
+    """
+
+    def transform(self, X: Any, /) -> np.ndarray:
+        """Return the codes of samples, shape (n, latent_dim)."""
+
+    def inverse_transform(self, Z: Any, /) -> np.ndarray:
+        """Return samples for codes."""
+
+
+def encoder_output(encoder: Any) -> str:
+    """Return "logits" for encoders of logits, else "probabilities", which bits are too."""
+    return "logits" if getattr(_last_step(encoder), "output", None) == "logits" else "probabilities"
+
+
+def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
+    """Encode samples to probabilities of a one, whatever the encoder's `output`.
 
     Parameters
     ----------
-    encoder : DMZEncoder, or any object with `transform`
-        Gives probabilities or bits; or logits, if its attribute `output` is ``"logits"``.
+    encoder : Encoder
+        Fitted.
     X : array-like, table or map-style dataset
-        Rows as the encoder takes them.
+        Samples as the encoder takes them.
 
     Returns
     -------
@@ -33,42 +56,34 @@ def code_probabilities(encoder: Any, X: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        The encoder's codes are no probabilities, bits or logits.
+        The codes of the encoder are neither probabilities, bits nor logits.
     """
     check_codec(encoder, needed=("transform",))
-    codes = as_numbers(encoder.transform(X), "encoder.transform(X)").astype(np.float64)
-    if codes.ndim != 2 or codes.shape[1] == 0 or not np.isfinite(codes).all():
-        raise ValueError(
-            "encoder.transform must give finite codes of shape (n, latent_dim), got shape "
-            f"{codes.shape}{'' if codes.ndim != 2 or codes.shape[1] == 0 else ' with NaN or infinity'}."
-        )
-    if getattr(encoder, "output", None) == "logits":
-        return expit(codes)
-    if len(codes) and (codes.min() < 0.0 or codes.max() > 1.0):
-        raise ValueError(
-            "encoder.transform must give bits or probabilities in [0, 1], got values from "
-            f"{codes.min():g} to {codes.max():g}. An encoder of logits says so by output='logits'."
-        )
-    return codes
+    codes = as_numbers(encoder.transform(X), "encoder.transform(X)")
+    if codes.ndim == 2 and len(codes) == 0:
+        return codes.astype(np.float64)
+    if encoder_output(encoder) == "logits":
+        return expit(check_codes(codes, "encoder.transform(X)", "numbers").astype(np.float64))
+    return check_codes(codes, "encoder.transform(X)").astype(np.float64)
 
 
-def decode_codes(encoder: Any, codes: np.ndarray, *, random_state: Any = 0, **options: Any) -> np.ndarray:
-    """Decode codes with the options that are set.
+def decode_codes(encoder: Encoder, codes: np.ndarray, *, random_state: Any, **options: Any) -> np.ndarray:
+    """Decode codes with the options that are not None.
 
     Parameters
     ----------
-    encoder : DMZEncoder, or any object with `inverse_transform`
-        A decoder without a `random_state` is taken for deterministic.
+    encoder : Encoder
+        Fitted.
     codes : ndarray of shape (n, latent_dim)
         Bits or probabilities.
-    random_state : sequence of n int, or whatever else `inverse_transform` takes, default=0
-        Decides the noise; rows of the same integer share theirs.
+    random_state : sequence of n int, or whatever else `inverse_transform` takes
+        Determines the noise; samples with the same integer share theirs.
     **options
-        For `inverse_transform`; those that are None are left to it.
+        For `inverse_transform`.
 
     Returns
     -------
-    ndarray of shape (n, *row_shape)
+    ndarray of shape (n, ...)
 
     Raises
     ------
@@ -76,29 +91,39 @@ def decode_codes(encoder: Any, codes: np.ndarray, *, random_state: Any = 0, **op
         `inverse_transform` does not take an option.
     """
     check_codec(encoder, needed=("inverse_transform",))
+    encoder = _unwrapped(encoder)
     passed = {name: value for name, value in options.items() if value is not None}
-    parameters = inspect.signature(encoder.inverse_transform).parameters
+    if isinstance(encoder, Pipeline):
+        *earlier, last = [step for _, step in encoder.steps if step not in (None, "passthrough")]
+        if "like" in passed:
+            for step in earlier:
+                passed["like"] = step.transform(passed["like"])
+        samples = decode_codes(last, codes, random_state=random_state, **passed)
+        for step in reversed(earlier):
+            samples = np.asarray(step.inverse_transform(samples))
+        return samples
+    decode: Any = encoder.inverse_transform
+    parameters = inspect.signature(decode).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return np.asarray(encoder.inverse_transform(codes, random_state=random_state, **passed))
+        return np.asarray(decode(codes, random_state=random_state, **passed))
     for name in passed:
         if name not in parameters:
-            near = difflib.get_close_matches(name, parameters, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else " Leave it out, or use a DMZEncoder."
+            hint = did_you_mean(name, list(parameters), " Leave it out, or use a DMZEncoder.")
             raise ValueError(
                 f"{type(encoder).__name__}.inverse_transform does not take {name!r} "
                 f"(it takes {list(parameters)}).{hint}"
             )
     if "random_state" in parameters:
         passed["random_state"] = random_state
-    return np.asarray(encoder.inverse_transform(codes, **passed))
+    return np.asarray(decode(codes, **passed))
 
 
 def check_codec(
     encoder: Any, parameter: str = "encoder", needed: Sequence[str] = ("transform", "inverse_transform")
 ) -> None:
-    """Raise unless an object both encodes and decodes, or does the one that is needed."""
+    """Raise unless an object has the methods of an `Encoder` that are needed."""
     missing = [name for name in needed if not callable(getattr(encoder, name, None))]
-    # Tables have a `transform` that is another one.
+    # Tables have a `transform` of another meaning.
     if missing or isinstance(encoder, (type, pd.DataFrame, pd.Series)):
         what = " and no ".join(missing) if missing else "instance: it is a class or a table"
         raise TypeError(
@@ -107,8 +132,17 @@ def check_codec(
         )
 
 
-def block_seeds(random_state: Any, n_rows: int, n_blocks: int = 1) -> list[int]:
-    """Seeds of `n_blocks` blocks of the same rows: a row has one noise in all blocks.
+def _unwrapped(encoder: Any) -> Any:
+    return encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
+
+
+def _last_step(encoder: Any) -> Any:
+    encoder = _unwrapped(encoder)
+    return _last_step(encoder.steps[-1][1]) if isinstance(encoder, Pipeline) else encoder
+
+
+def block_seeds(random_state: Any, n_samples: int, n_blocks: int = 1) -> list[int]:
+    """Return the seeds of `n_blocks` blocks of the same samples: a sample has one noise in all blocks.
 
     Examples
     --------
@@ -117,5 +151,5 @@ def block_seeds(random_state: Any, n_rows: int, n_blocks: int = 1) -> list[int]:
     >>> seeds[:2] == seeds[2:4] == seeds[4:] == block_seeds(0, 2)
     True
     """
-    seeds = np.random.SeedSequence(draw_seed(random_state)).generate_state(n_rows) >> 1
+    seeds = np.random.SeedSequence(draw_seed(random_state)).generate_state(n_samples) >> 1
     return np.tile(seeds, n_blocks).tolist()

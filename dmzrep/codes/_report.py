@@ -1,4 +1,4 @@
-"""What the bits of a code look like over data, one by one and together."""
+"""Statistics of the bits of codes over data, one by one and together."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ import numpy as np
 import pandas as pd
 
 from dmzrep._base._validation import short_repr
+from dmzrep.codes._checks import check_codes
 from dmzrep.codes._information import (
+    absolute_correlations,
     binary_entropy,
     bit_information,
-    check_probabilities,
     information_bounds,
 )
+from dmzrep.codes._packing import pack
 from dmzrep.errors import CodeWarning
 
 #: Entropy, in bits, below which a bit counts as dead.
 DEAD_ENTROPY = 0.1
-#: Share of the loss without the right code that the right code must save.
-HEEDED_GAIN = 0.005
+#: Share of the loss with codes of other samples that the right codes must save.
+USED_GAIN = 0.005
 
 
 def code_report(probabilities: np.ndarray) -> pd.DataFrame:
-    """Describe each bit over a set of rows.
+    """Describe each bit over a set of samples.
 
     Parameters
     ----------
     probabilities : array-like of shape (n, latent_dim)
-        Probability of a one, in [0, 1], as `DMZEncoder.transform` gives it; or bits.
+        Probability of a one, in [0, 1], as from `DMZEncoder.transform`; or bits.
 
     Returns
     -------
     DataFrame with a row for each bit
         ``mean``: share of ones among hard bits. ``entropy``: of that share, in bits, from 0 (dead)
-        to 1. ``confidence``: mean of abs(2 p - 1), from 0 (coin tosses) to 1 (sure).
+        to 1. ``confidence``: mean of abs(2 p - 1), from 0 (undecided) to 1 (certain).
         ``largest_correlation``: largest absolute correlation of the hard bit with another, in [0, 1]; 0
-        for one that never varies. ``information``: mutual information I(x; z_i) of the bit and the row,
+        for one that never varies. ``information``: mutual information I(x; z_i) of the bit and the sample,
         in bits, from 0 to 1: entropy of the mean probability less the mean entropy of the
         probabilities.
 
     Raises
     ------
     ValueError
-        `probabilities` are no table of numbers in [0, 1].
+        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
     Examples
     --------
@@ -53,68 +55,68 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
     >>> code_report(np.array([[0.9, 0.9], [0.1, 0.9]])).round(2).values.tolist()
     [[0.5, 1.0, 0.8, 0.0, 0.53], [1.0, 0.0, 0.8, 0.0, 0.0]]
     """
-    p = check_probabilities(probabilities)
+    p = check_codes(probabilities, "probabilities").astype(np.float64)
     mean = (p > 0.5).mean(axis=0)
     columns = {
         "mean": mean,
         "entropy": binary_entropy(mean),
         "confidence": np.abs(2.0 * p - 1.0).mean(axis=0),
-        "largest_correlation": _absolute_correlations(p > 0.5).max(axis=1),
+        "largest_correlation": absolute_correlations(p > 0.5).max(axis=1),
         "information": bit_information(p),
     }
     return pd.DataFrame(columns).rename_axis(index="bit")
 
 
 def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None) -> pd.Series:
-    """Describe the whole code over a set of rows.
+    """Describe the whole code over a set of samples.
 
     Parameters
     ----------
     probabilities : array-like of shape (n, latent_dim)
         Probability of a one, in [0, 1]; or bits.
     history : DataFrame or None, default=None
-        `DMZEncoder.history_`, whose last validation losses tell what the denoiser makes of codes.
+        `DMZEncoder.history_`, whose last validation losses measure how the denoiser uses the code.
 
     Returns
     -------
     Series named "code", of floats
-        ``rows``: n. ``dead_bits``: bits of an entropy below 0.1. ``unique_codes``: different hard codes
-        as a share of rows. ``mean_correlation``: mean absolute correlation of two hard bits.
+        ``n_samples``: n. ``dead_bits``: bits of an entropy below 0.1. ``unique_codes``: distinct hard
+        codes as a share of the samples. ``mean_correlation``: mean absolute correlation of two hard bits.
         ``information_lower``, ``information_upper``: bounds in bits on the mutual information I(x; z) of
-        row and code, see `dmzrep.codes.information_bounds`. ``loss_true``, ``loss_shuffled``,
-        ``loss_no_code``: validation loss with hard bits, with those of another row, and without a code,
-        which only code dropout teaches. ``soft_hard_gap``: what hard bits add to the loss of relaxed
+        sample and code, see `dmzrep.codes.information_bounds`. ``loss_true``, ``loss_shuffled``,
+        ``loss_no_code``: validation loss with hard bits, with those of another sample, and without a code
+        (only with code dropout). ``soft_hard_gap``: what hard bits add to the loss of relaxed
         ones. Losses that were not measured are NaN.
 
     Raises
     ------
     ValueError
-        `probabilities` are no table of numbers in [0, 1].
+        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
     Examples
     --------
     >>> import numpy as np
     >>> from dmzrep.metrics import code_summary
     >>> code_summary(np.array([[0, 0, 1], [1, 1, 1]]))[:6].astype(int).to_dict()
-    {'rows': 2, 'dead_bits': 1, 'unique_codes': 1, 'mean_correlation': 0, 'information_lower': 1,
+    {'n_samples': 2, 'dead_bits': 1, 'unique_codes': 1, 'mean_correlation': 0, 'information_lower': 1,
     'information_upper': 1}
     """
-    p = check_probabilities(probabilities)
+    p = check_codes(probabilities, "probabilities").astype(np.float64)
     if history is not None and not isinstance(history, pd.DataFrame):
         raise TypeError(
-            f"history must be a DataFrame, as history_ of a DMZEncoder, or None, got {short_repr(history)}."
+            f"history must be history_ of a DMZEncoder, a DataFrame, or None, got {short_repr(history)}."
         )
     bits = p > 0.5
-    n_rows, n_bits = p.shape
+    n_samples, n_bits = p.shape
     lower, upper = information_bounds(p)
     loss, hard, shuffled, without = (
         _last(history, "validation_loss" + kind) for kind in ("", "_hard", "_shuffled", "_no_code")
     )
     values = {
-        "rows": n_rows,
+        "n_samples": n_samples,
         "dead_bits": (binary_entropy(bits.mean(axis=0)) < DEAD_ENTROPY).sum(),
-        "unique_codes": len(np.unique(np.packbits(bits, axis=1), axis=0)) / n_rows,
-        "mean_correlation": _absolute_correlations(bits).sum() / max(n_bits * (n_bits - 1), 1),
+        "unique_codes": len(np.unique(pack(bits), axis=0)) / n_samples,
+        "mean_correlation": absolute_correlations(bits).sum() / max(n_bits * (n_bits - 1), 1),
         "information_lower": lower,
         "information_upper": upper,
         "loss_true": hard,
@@ -125,18 +127,8 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
     return pd.Series(values, dtype=np.float64, name="code")
 
 
-def _absolute_correlations(bits: np.ndarray) -> np.ndarray:
-    """Absolute correlations of every pair of columns; 0 on the diagonal and for columns without variance."""
-    centred = bits - bits.mean(axis=0)
-    size = np.sqrt(np.square(centred).sum(axis=0))
-    standard = np.divide(centred, size, out=np.zeros_like(centred), where=size > 0.0)
-    correlations = np.minimum(np.abs(standard.T @ standard), 1.0)
-    np.fill_diagonal(correlations, 0.0)
-    return correlations
-
-
 def _last(history: pd.DataFrame | None, name: str) -> float:
-    """Last value of a column that is one; epochs that were cut short have none."""
+    """Return the last known value of a column; epochs that were cut short have none."""
     if history is None or name not in history:
         return math.nan
     values = history[name].dropna()
@@ -144,7 +136,7 @@ def _last(history: pd.DataFrame | None, name: str) -> float:
 
 
 def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame, stacklevel: int) -> None:
-    """Warn when bits are dead or the denoiser does not heed the code."""
+    """Warn when bits are dead or the denoiser does not use the code."""
     dead = int((report["entropy"] < DEAD_ENTROPY).sum())
     if dead:
         warnings.warn(
@@ -157,13 +149,13 @@ def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame, stacklevel: i
     if "validation_loss_shuffled" not in history:
         return
     last = history.iloc[-1]
-    if last["validation_loss_hard"] > (1.0 - HEEDED_GAIN) * last["validation_loss_shuffled"]:
+    if last["validation_loss_hard"] > (1.0 - USED_GAIN) * last["validation_loss_shuffled"]:
         warnings.warn(
-            "The denoiser hardly heeds the code: with codes of other rows the loss is "
+            "The denoiser hardly uses the code (posterior collapse): with codes of other samples the loss is "
             f"{last['validation_loss_shuffled']:.4g}, "
             f"with the right ones {last['validation_loss_hard']:.4g}. "
             "Train longer (max_iter, max_time), use timestep_sampling='high_noise', or lower the weights of "
-            "terms for the code (kl_weight, mmd_weight), where there are any.",
+            "the code's regularisers (kl_weight, mmd_weight), if set.",
             CodeWarning,
             stacklevel=stacklevel + 1,
         )

@@ -16,8 +16,6 @@ from dmzrep._base._validation import (
     as_path,
     check_bool,
     check_choice,
-    check_n_jobs,
-    is_int,
     short_repr,
 )
 from dmzrep.datasets._image_cache import ImageCache
@@ -102,7 +100,7 @@ def load_images(
     >>> encoder = DMZEncoder(64).fit(products.images)  # doctest: +SKIP
     """
     height, width = _check_size(size)
-    n_jobs, return_X_y = check_n_jobs(n_jobs), check_bool(return_X_y, "return_X_y")
+    return_X_y = check_bool(return_X_y, "return_X_y")
     check_choice("mode", mode, sorted(MODES))
     root = as_path(folder, "folder")
     if not root.is_dir():
@@ -138,7 +136,7 @@ def _check_size(size: Any) -> tuple[int, int]:
     if not (
         isinstance(sides, (tuple, list))
         and len(sides) == 2
-        and all(is_int(side) and 1 <= side <= _LONGEST_SIDE for side in sides)
+        and all(isinstance(side, (int, np.integer)) and 1 <= side <= _LONGEST_SIDE for side in sides)
     ):
         raise ValueError(
             f"size must be a positive whole number of pixels or (height, width), got {short_repr(size)}."

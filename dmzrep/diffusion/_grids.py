@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep._base._validation import is_finite, short_repr
+from dmzrep._base._validation import check_number
 from dmzrep.diffusion._schedule import NoiseSchedule
 
 SPACINGS = ("trailing", "uniform", "quadratic", "log_snr")
@@ -23,11 +23,7 @@ LOWEST_LOG_SNR = -10.2
 
 def check_strength(strength: Any) -> None:
     """Raise unless a value can say where in the noise denoising starts: a number in (0, 1]."""
-    if not is_finite(strength) or not 0.0 < strength <= 1.0:
-        raise ValueError(
-            f"strength must be a number in (0, 1], got {short_repr(strength)}: 1 begins from noise, less "
-            "keeps more of the sample."
-        )
+    check_number(strength, "strength", 0, 1, "right", " (1 begins from noise, less keeps more of the sample)")
 
 
 def timesteps_from(n_timesteps: int, strength: float) -> int:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from dmzrep._base._validation import as_array, check_choice, is_finite, short_repr
+from dmzrep._base._validation import as_array, check_choice, check_number, short_repr
 from dmzrep.codes._protocol import check_codec
 
 MODES = ("flip", "threshold", "soft")
@@ -19,12 +19,10 @@ def check_parameters(editor: Any) -> None:
     check_codec(editor.encoder)
     for name, legal in (("mode", MODES), ("features", FEATURES)):
         check_choice(name, getattr(editor, name), legal)
-    if not is_finite(editor.C) or editor.C <= 0.0:
-        raise ValueError(f"C must be a number above 0, got {short_repr(editor.C)}.")
-    if not is_finite(editor.hold_weight) or editor.hold_weight < 0.0:
-        raise ValueError(f"hold_weight must be a number of at least 0, got {short_repr(editor.hold_weight)}.")
-    if editor.reach is not None and not (is_finite(editor.reach) and 0.0 <= editor.reach <= 1.0):
-        raise ValueError(f"reach must be in [0, 1] or None, got {short_repr(editor.reach)}.")
+    check_number(editor.C, "C", 0)
+    check_number(editor.hold_weight, "hold_weight", 0, closed="left")
+    if editor.reach is not None:
+        check_number(editor.reach, "reach", 0, 1, "both", " or None")
 
 
 def check_sweep(strengths: Sequence[float], options: Mapping[str, Any]) -> None:
@@ -48,10 +46,5 @@ def finite_strengths(attribute: Any, strength: Any) -> dict[Any, float]:
     if not strengths:
         raise ValueError("attribute must name at least one attribute, got an empty dict.")
     for name, value in strengths.items():
-        if not is_finite(value):
-            raise ValueError(
-                f"strength must be a finite number, got {short_repr(value)} for {name!r}. Strengths "
-                "are log-odds: "
-                "3 adds an attribute, -3 removes it."
-            )
+        check_number(value, f"strength of {name!r}", also=" (log-odds: 3 adds an attribute, -3 removes it)")
     return {name: float(value) for name, value in strengths.items()}

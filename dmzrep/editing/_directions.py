@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from dmzrep._base._validation import as_array, is_iterable, short_repr
+from dmzrep._base._validation import short_repr
 
 #: Penalty of the scale; keeps it finite where the classes are wholly apart.
 SCALE_C = 1.0
@@ -55,7 +55,7 @@ class AttributeProbes:
     def places(self, names: Iterable[Any], parameter: str) -> np.ndarray:
         """Places of attributes by name; raise where one is unknown, with the nearest match."""
         found = []
-        if not is_iterable(names):
+        if not isinstance(names, Iterable):
             raise TypeError(f"{parameter} must be a name or a list of names, got {short_repr(names)}.")
         for name in names:
             if not isinstance(name, Hashable) or name not in self.names:
@@ -64,77 +64,6 @@ class AttributeProbes:
                 raise ValueError(f"{parameter} {short_repr(name)} is no attribute of fit.{hint}")
             found.append(self.names.index(name))
         return np.array(found, dtype=int)
-
-
-def attribute_table(Y: Any, n_rows: int, names: Sequence[Any] | None = None) -> pd.DataFrame:
-    """Give labels as a float table of zeros, ones and NaN, a column an attribute.
-
-    Parameters
-    ----------
-    Y : DataFrame, Series or array-like of shape (n_rows,) or (n_rows, n_attributes)
-        Two values in each column: 0 and 1, False and True, or -1 and 1; NaN (or None) where unknown.
-    n_rows : int
-        Rows of the images.
-    names : sequence of str, optional
-        Names of the columns; None takes those of a DataFrame or Series, else attribute_0, ...
-
-    Returns
-    -------
-    DataFrame of shape (n_rows, n_attributes), float64
-    """
-    if isinstance(Y, pd.Series):
-        table = Y.to_frame(name="attribute_0" if Y.name is None else Y.name)
-    elif isinstance(Y, pd.DataFrame):
-        table = Y
-    else:
-        values = as_array(Y, "Y")
-        if values.ndim not in (1, 2):
-            raise ValueError(f"Y must have shape (n,) or (n, n_attributes), got {values.shape}.")
-        values = values[:, None] if values.ndim == 1 else values
-        table = pd.DataFrame(values, columns=[f"attribute_{i}" for i in range(values.shape[1])])
-    if len(table) != n_rows:
-        raise ValueError(f"Y must have one row for each row of X, {n_rows}, got {len(table)}.")
-    if table.shape[1] == 0:
-        raise ValueError("Y has no columns; give at least one attribute.")
-    if names is not None:
-        if isinstance(names, str) or not isinstance(names, Sequence):
-            raise TypeError(
-                f"names must be a list with a name for each column of Y, got {short_repr(names)}."
-            )
-        if len(names) != table.shape[1]:
-            raise ValueError(f"names must name the {table.shape[1]} columns of Y, got {len(names)} names.")
-        table = table.set_axis(list(names), axis="columns")
-    if not table.columns.is_unique:
-        repeated = list(table.columns[table.columns.duplicated()])
-        raise ValueError(f"Y has attributes of the same name: {repeated}. Rename them.")
-    return pd.DataFrame({name: _binary(table[name], name) for name in table}, columns=table.columns)
-
-
-def _binary(column: pd.Series, name: Any) -> np.ndarray:
-    try:
-        if column.dtype.kind in "cmM":  # NumPy would drop the imaginary part, and count nanoseconds.
-            raise TypeError
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"Attribute {name!r} must be binary (0 and 1, or False and True), got dtype {column.dtype}. "
-            "Make one column for each value with pandas.get_dummies."
-        ) from None
-    present = np.unique(values[~np.isnan(values)])
-    if set(present) == {-1.0, 1.0}:
-        return np.where(values < 0.0, 0.0, values)
-    if not set(present) <= {0.0, 1.0}:
-        raise ValueError(
-            f"Attribute {name!r} must be binary (0 and 1, or False and True), got values "
-            f"{present[:5].tolist()}. Make one column for each value with pandas.get_dummies."
-        )
-    if len(present) < 2:
-        found = f"only {present[0]:g}" if len(present) else "no label"
-        raise ValueError(
-            f"Attribute {name!r} has {found}; a probe needs rows with 0 and rows with 1. "
-            "Label more rows, or leave the attribute out."
-        )
-    return values
 
 
 def fit_probes(codes: np.ndarray, labels: pd.DataFrame, C: float) -> AttributeProbes:

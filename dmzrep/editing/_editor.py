@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import as_numbers, check_bool, check_choice
+from dmzrep.codes._labels import read_binary_labels
 from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
 from dmzrep.diffusion._grids import check_strength
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_parameters, check_sweep, finite_strengths
-from dmzrep.editing._directions import AttributeProbes, attribute_table, fit_probes
+from dmzrep.editing._directions import AttributeProbes, fit_probes
 from dmzrep.editing._moves import flip, shift, wanted_log_odds
 from dmzrep.editing._report import edit_report
 from dmzrep.estimator._inputs import NOISES, all_rows
@@ -120,7 +121,7 @@ class AttributeEditor(BaseEstimator):
         """
         check_parameters(self)
         codes = code_probabilities(self.encoder, X)
-        labels = attribute_table(Y, len(codes), names)
+        labels = read_binary_labels(Y, len(codes), names, "attribute_")
         self.probes_: AttributeProbes = fit_probes(self._features(codes), labels, self.C)
         least, most = self.probes_.limits(self._features(codes), labels, self.reach)
         self.attributes_ = list(labels.columns)

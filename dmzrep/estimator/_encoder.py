@@ -15,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._device import give_back_memory
 from dmzrep._base._isolation import isolated
-from dmzrep._base._random import draw_seed, row_seeds
+from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._prefixes import check_n_bits
 from dmzrep.data._sources import Rows
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
@@ -24,8 +26,6 @@ from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, open_checkpoints, train
 from dmzrep.estimator._inputs import (
     NOISES,
-    check_codes,
-    check_n_bits,
     check_out,
     check_rows,
     check_rows_to_transform,
@@ -596,14 +596,14 @@ class DMZEncoder(
         self._check_has_code()
         options = Sampling.of(sampling)
         latent_dim = self.model_.config.latent_dim
-        codes = check_codes(Z, latent_dim, ordered=self.ordered_)
+        codes = check_codes(Z, n_bits=latent_dim, ordered=self.ordered_).astype(np.float32)
         rows = check_start(self, like, len(codes), noise, strength)
         n_bits = codes.shape[1]
         start = None
         if rows is not None:
             inverted = noise == "inverted"
             start = StartingSamples(rows, inverted, self._bits(rows, n_bits) if inverted else None, strength)
-        seeds = row_seeds(random_state, len(codes))
+        seeds = sample_seeds(random_state, len(codes))
         return self.decoder_.decode(mask_missing_bits(codes, latent_dim), seeds, options, start=start)
 
     @isolated
@@ -648,7 +648,7 @@ class DMZEncoder(
             n_bits = check_n_bits(n_bits, self.model_.config.latent_dim, ordered=self.ordered_)
         codes = self._bits(rows, n_bits)
         start = StartingSamples(rows, True, codes) if noise == "inverted" else None
-        return self.decoder_.decode(codes, row_seeds(random_state, len(rows)), options, start=start)
+        return self.decoder_.decode(codes, sample_seeds(random_state, len(rows)), options, start=start)
 
     @isolated
     def sample(
@@ -687,7 +687,7 @@ class DMZEncoder(
         codes = None
         if self.decoder_.has_code:
             codes = prior_to_sample(self, prior).sample(n_samples, random_state=seed)
-        return self.decoder_.decode(codes, row_seeds(seed, n_samples), options)
+        return self.decoder_.decode(codes, sample_seeds(seed, n_samples), options)
 
     # -- conventions of scikit-learn ------------------------------------------------------------
 

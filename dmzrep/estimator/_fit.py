@@ -14,6 +14,7 @@ import torch
 
 from dmzrep._base._device import autocast, resolve_device, resolve_precision
 from dmzrep._base._random import draw_seed, seeded_torch
+from dmzrep.codes import prefix_lengths
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows, to_tensor
 from dmzrep.errors import TrainingDivergedError
@@ -43,7 +44,6 @@ from dmzrep.training import (
     TrainingData,
     are_aligned,
     find_processes,
-    prefix_lengths,
     set_invariant_start,
     set_layout_start,
     set_linear_start,

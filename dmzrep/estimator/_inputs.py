@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.validation import validate_data
 
-from dmzrep._base._validation import as_array, as_numbers, check_choice, check_int, validated
+from dmzrep._base._validation import as_array, check_choice
 from dmzrep.data._formats import ImageFormat, VectorFormat, learn_image_format, learn_vector_format
 from dmzrep.data._hugging_face import is_hugging_face
 from dmzrep.data._sources import DatasetRows, Rows
 from dmzrep.diffusion._grids import timesteps_from
 from dmzrep.inference import CODE_DTYPES
-from dmzrep.training import prefix_lengths
 
 #: What decoding may begin from.
 NOISES = ("random", "inverted")
@@ -71,7 +71,7 @@ def check_rows(
     if _holds_vectors(estimator, X):
         X = DatasetRows(X)[:] if is_dataset(X) else X
         stand_in = clone(estimator)  # It takes what scikit-learn sets, in case training fails.
-        rows = validated(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        rows = validate_data(stand_in, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         if np.ptp(rows, axis=0).max() == 0.0:
             raise ValueError(
                 "All rows of X are equal (every feature is constant); there is nothing to learn from them."
@@ -121,7 +121,7 @@ def check_rows_to_transform(estimator: Any, X: Any) -> np.ndarray | DatasetRows:
     if isinstance(data_format, VectorFormat):
         if is_dataset(X):
             X = DatasetRows(X)[:]
-        vectors = validated(estimator, X, dtype=(np.float64, np.float32), reset=False)
+        vectors = validate_data(estimator, X, dtype=(np.float64, np.float32), reset=False)
         data_format.check(vectors)
         return vectors
     rows = _as_images(X)
@@ -141,51 +141,6 @@ def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
         raise ValueError(f"out must have dtype {dtype} for output={output!r}, got {out.dtype}. {remedy}")
     if not out.flags.writeable:
         raise ValueError("out is read-only. Open a memmap with mode='r+' or 'w+' to write codes into it.")
-
-
-def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray:
-    """Give codes as a float32 array; raise unless they are probabilities or bits of the right width.
-
-    Prefixes of codes are of the right width where codes are ordered.
-    """
-    codes = as_numbers(Z, "Z")
-    shortest = prefix_lengths(latent_dim)[0] if ordered else latent_dim
-    if codes.ndim != 2 or not max(shortest, 1) <= codes.shape[1] <= latent_dim:
-        if ordered:
-            raise ValueError(
-                f"Z must have shape (n, {latent_dim}), one column for each bit, or (n, k) with the first k "
-                f"bits of codes, k from {shortest} on, got {codes.shape}."
-            )
-        prefix = codes.ndim == 2 and 0 < codes.shape[1] < latent_dim
-        remedy = " The first bits of codes can be decoded after a fit with ordered=True." if prefix else ""
-        raise ValueError(
-            f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}.{remedy}"
-        )
-    if len(codes) == 0:
-        raise ValueError("Z has no rows; at least one code is needed.")
-    # Not float32, which numbers beyond it overflow.
-    codes = codes.astype(np.float64)
-    if not np.isfinite(codes).all():
-        raise ValueError("Z contains NaN or infinity; codes are probabilities or bits in [0, 1].")
-    if codes.min() < 0.0 or codes.max() > 1.0:
-        raise ValueError(
-            f"Z must lie in [0, 1] (probabilities or bits), got values from {codes.min():g} "
-            f"to {codes.max():g}. "
-            "Turn logits into probabilities with scipy.special.expit first."
-        )
-    return codes.astype(np.float32)
-
-
-def check_n_bits(n_bits: Any, latent_dim: int, *, ordered: bool) -> int:
-    """Give the length of a prefix of codes; raise unless a fitted model can decode it."""
-    shortest = prefix_lengths(latent_dim)[0]
-    n_bits = check_int(n_bits, "n_bits", shortest, latent_dim, ", or None", "latent_dim")
-    if not ordered and n_bits < latent_dim:
-        raise ValueError(
-            f"n_bits={n_bits!r} asks for the first bits of codes, but this model was trained on whole ones. "
-            "Fit with ordered=True, or use n_bits=None."
-        )
-    return n_bits
 
 
 def check_start(

@@ -109,7 +109,7 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
         summary = estimator.code_summary_
         parts += [
             "## Code",
-            f"Over {summary['rows']:,.0f} training rows; the prior is `{estimator.prior_.name}`.",
+            f"Over {summary['n_samples']:,.0f} training rows; the prior is `{estimator.prior_.name}`.",
             _table({key: f"{value:.4g}" for key, value in summary.dropna().items() if key != "rows"}),
         ]
     parts += [

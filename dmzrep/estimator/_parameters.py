@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from dmzrep._base._device import PRECISIONS
 from dmzrep._base._parameters import ParameterGroup
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.networks import Network
 from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.training import Training
@@ -21,7 +20,7 @@ OUTPUTS = ("probabilities", "logits", "bits")
 #: Parameters of the estimator that are groups.
 GROUPS: dict[str, type[ParameterGroup]] = {"network": Network, "training": Training}
 
-_POSITIVE_INT = integers_from(1)
+_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 
 #: Constraints for scikit-learn's parameter validation, in the order of the constructor.
@@ -54,7 +53,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],
     "random_state": ["random_state"],
-    "verbose": ["boolean", integers_from(0)],
+    "verbose": ["boolean", Interval(Integral, 0, None, closed="left")],
     "distributed": ["boolean"],
 }
 

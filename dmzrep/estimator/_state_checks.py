@@ -75,12 +75,12 @@ def checked_format(values: dict[str, Any]) -> ImageFormat | VectorFormat:
     images = ImageFormat(**values)
     require(images.layout in ("HW", "HWC", "CHW"), "unknown layout")
     _check_counts(images.shape, 1, "shape")
-    require(len(images.shape) == 3 and images.shape[0] <= MAX_CHANNELS, "shape is not that of images")
+    shape: tuple[int, ...] = images.shape
+    require(len(shape) == 3 and shape[0] <= MAX_CHANNELS, "shape is not that of images")
     require(images.layout != "HW" or images.shape[0] == 1, "layout HW is for one channel")
-    require(isinstance(images.flat, bool), "flat must be a boolean")
-    require(
-        np.dtype(images.dtype).kind in "buif" and images.dtype == np.dtype(images.dtype).name, "unknown dtype"
-    )
+    require(isinstance(values["flat"], bool), "flat must be a boolean")
+    dtype = np.dtype(images.dtype)
+    require(dtype.kind in "buif" and images.dtype == dtype.name, "unknown dtype")
     ordered = is_finite(images.low) and is_finite(images.high) and images.low < images.high
     require(ordered and math.isfinite(images.high - images.low), "the range of values is none")
     return images

@@ -46,7 +46,7 @@ def read_state(
         There is no such file.
     """
     values, arrays = read_file(path)
-    found = values.get("kind") if isinstance(values, dict) else None
+    found = values.get("kind")
     if found != kind:
         raise PersistenceError(
             f"{path} holds {'a ' + found if isinstance(found, str) else 'something'}, not a {kind}."

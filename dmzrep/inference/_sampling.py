@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -10,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from dmzrep._base._validation import check_bool, check_choice, check_int, is_finite, short_repr
+from dmzrep._base._validation import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    did_you_mean,
+    short_repr,
+)
 from dmzrep.diffusion._grids import SPACINGS, Grid, timestep_grid, timesteps_from
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise
@@ -105,13 +111,9 @@ class Sampling:
         if not is_scheduler(self.sampler):
             check_choice("sampler", self.sampler, ("auto", *SAMPLERS), " or a scheduler of diffusers")
         check_choice("spacing", self.spacing, ("auto", *SPACINGS))
-        if not (is_finite(self.eta) and 0.0 <= self.eta <= 1.0):
-            raise ValueError(f"eta must be in [0, 1], got {short_repr(self.eta)}.")
-        if not is_finite(self.guidance) or self.guidance < 0.0:
-            raise ValueError(
-                f"guidance must be a finite number of at least 0, got {short_repr(self.guidance)}. "
-                "1 is without guidance; larger values follow the code more closely."
-            )
+        check_number(self.eta, "eta", 0, 1, "both")
+        also = " (1 is without guidance, larger values follow the code more closely)"
+        check_number(self.guidance, "guidance", 0, None, "left", also)
         if self.match_perturbation != "auto" and not isinstance(self.match_perturbation, (bool, np.bool_)):
             raise ValueError(
                 "match_perturbation must be True, False or 'auto', got "
@@ -131,8 +133,7 @@ class Sampling:
         names = [field.name for field in fields(cls)]
         for name in options:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(name, names)
                 raise TypeError(f"Unknown sampling option {name!r}. Options are {', '.join(names)}.{hint}")
         return cls(**options)
 

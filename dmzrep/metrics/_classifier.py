@@ -18,7 +18,7 @@ from torch import Tensor
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import available_device, on_cpu, resolve_device
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import as_array, check_choice, check_int, check_learning_rate, is_finite, is_int
+from dmzrep._base._validation import as_array, check_choice, check_int, check_number, is_finite, is_int
 from dmzrep.data._formats import ImageFormat
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import read_state, require, restoring, take, write_state
@@ -167,7 +167,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         for name in ("n_features", "width", "max_iter", "batch_size"):
             check_int(getattr(self, name), name)
         check_choice("channels", self.channels, ("auto", "first", "last"))
-        return check_learning_rate(self.learning_rate)
+        return check_number(self.learning_rate, "learning_rate", 0)
 
     @property
     def sha256(self) -> str:

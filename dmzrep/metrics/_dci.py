@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import check_choice, check_n_jobs, is_finite
+from dmzrep._base._validation import check_choice, check_number
 from dmzrep.codes._labels import Target
 from dmzrep.metrics._factors import read_codes_and_factors
 
@@ -110,9 +110,7 @@ def dci(
     check_choice("model", model, MODELS)
     if len(known) < 2:
         raise ValueError("factors must have at least two columns to disentangle, got 1.")
-    n_jobs = check_n_jobs(n_jobs)
-    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}.")
+    test_size = check_number(test_size, "test_size", 0, 1)
     seed = draw_seed(random_state) % 2**31
     train, test = train_test_split(np.arange(len(codes)), test_size=test_size, random_state=seed)
     fit = _boosted if model == "gradient_boosting" else _lasso

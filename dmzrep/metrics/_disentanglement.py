@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from dmzrep._base._validation import check_int, is_finite, short_repr
+from dmzrep._base._validation import check_int, check_number
 from dmzrep.metrics._factors import (
     discretise,
     entropy_bits,
@@ -144,8 +144,7 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     """
     codes, attributes = read_codes_and_factors(Z, Y, "Y")
     for name, value in (("min_auroc", min_auroc), ("max_redundancy", max_redundancy)):
-        if not is_finite(value):
-            raise ValueError(f"{name} must be a number, such as 0.5, got {short_repr(value)}.")
+        check_number(value, name)
     for attribute in attributes:
         if not attribute.is_class or attribute.values.max() > 1:
             raise ValueError(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._random import ImageNoise, draw_seed, image_seeds
-from dmzrep._base._validation import as_array, check_int, check_learning_rate, is_finite
+from dmzrep._base._validation import as_array, check_int, check_number
 from dmzrep.codes._protocol import check_codec, code_probabilities
 from dmzrep.data._sources import to_tensor
 from dmzrep.diffusion._schedule import NoiseSchedule
@@ -118,11 +118,10 @@ def mutual_information_over_time(
     check_is_fitted(encoder)
     schedule = encoder.objective_.schedule
     steps = _check_timesteps(timesteps, schedule.n_timesteps)
-    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}.")
+    test_size = check_number(test_size, "test_size", 0, 1)
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
         check_int(value, name)
-    learning_rate = check_learning_rate(learning_rate)
+    learning_rate = check_number(learning_rate, "learning_rate", 0)
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)
     seed = draw_seed(random_state)
     order = np.random.default_rng(seed).permutation(len(bits))

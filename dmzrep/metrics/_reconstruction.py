@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dmzrep._base._validation import as_numbers, check_bool, check_choice
+from dmzrep._base._validation import check_bool, check_choice
+from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes
 from dmzrep.data._formats import ImageFormat
 from dmzrep.data._sources import to_tensor
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
-from dmzrep.estimator._inputs import NOISES, all_rows, check_codes
+from dmzrep.estimator._inputs import NOISES, all_rows
 from dmzrep.metrics._image_errors import WINDOW, ssim
 from dmzrep.metrics._inputs import unit_tensor
 
@@ -70,8 +71,7 @@ def code_cycle_accuracy(
     """
     check_codec(encoder)
     per_bit = check_bool(per_bit, "per_bit")
-    codes = as_numbers(Z, "Z")
-    bits = check_codes(codes, codes.shape[1] if codes.ndim == 2 else -1) > 0.5
+    bits = check_codes(Z) > 0.5
     images = decode_codes(encoder, bits.astype(np.uint8), random_state=random_state, **sampling)
     same = (code_probabilities(encoder, images) > 0.5) == bits
     return same.mean(axis=0) if per_bit else float(same.mean())

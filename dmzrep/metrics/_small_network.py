@@ -1,13 +1,16 @@
-"""A small network with a layer of features, and its training: for classifiers and bounds."""
+"""A small network with a layer of features, and its training: for the classifiers and probes of metrics."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
+from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import seeded_torch
 
 #: Side of the feature maps after pooling, before the layer of features.
@@ -69,7 +72,7 @@ def make_network(
     seed: int,
     device: torch.device,
 ) -> SmallNetwork:
-    """Return a network initialised by a seed; the global generator of torch is left as it was."""
+    """Return a network with weights from a seed; torch's global generator is not touched."""
     with seeded_torch(seed):
         network = SmallNetwork(data_shape, n_features, n_outputs, width)
     return network.to(device)
@@ -85,38 +88,17 @@ def train_network(
     learning_rate: float,
     seed: int,
 ) -> None:
-    """Train a network by AdamW with a one-cycle learning rate, and set it to evaluation mode.
-
-    Parameters
-    ----------
-    network : SmallNetwork
-        Trained in place.
-    loss_of : callable
-        (positions of the samples of a batch, CPU generator for anything random) -> loss.
-    n_samples : int
-        Number of training samples, at least 2.
-    steps : int
-        Number of steps.
-    batch_size : int
-        Samples per step; a smaller last batch of a pass is dropped.
-    learning_rate : float
-        Peak learning rate.
-    seed : int
-        Controls the order and anything random.
-    """
+    """Train a network by AdamW with a learning rate that rises and falls once."""
     generator = torch.Generator().manual_seed(seed)
-    size = min(batch_size, n_samples)
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1)
-    network.train()
-    positions: list[Tensor] = []
-    for _ in range(steps):
-        if not positions:
-            order = torch.randperm(n_samples, generator=generator)
-            positions = list(order[: n_samples // size * size].split(size))
-        loss = loss_of(positions.pop(), generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    network.eval()
+    fit_network(
+        network,
+        lambda batch: loss_of(batch, generator),
+        n_samples,
+        n_steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        generator=generator,
+        optimizer=partial(torch.optim.AdamW, weight_decay=0.01),
+        schedule=lambda optimizer: OneCycleLR(optimizer, learning_rate, total_steps=int(steps) + 1),
+        drop_last=True,
+    )

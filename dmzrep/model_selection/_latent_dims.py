@@ -21,8 +21,7 @@ from dmzrep._base._validation import (
     as_path,
     check_choice,
     check_int,
-    check_verbose,
-    is_finite,
+    check_number,
 )
 from dmzrep.codes._labels import Labels, read_labels
 from dmzrep.estimator._encoder import DMZEncoder
@@ -118,11 +117,10 @@ def latent_dim_report(
     encoder = DMZEncoder() if encoder is None else encoder
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"encoder must be a DMZEncoder, got a {type(encoder).__name__}.")
-    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}.")
+    test_size = check_number(test_size, "test_size", 0, 1)
     max_samples = check_int(max_samples, "max_samples")
     check_choice("scoring", scoring, ("auto", *METRICS))
-    silent = not check_verbose(verbose)
+    silent = not verbose
     X = as_array(X, "X")
     score = None
     if Y is not None:  # Checked before anything is trained.

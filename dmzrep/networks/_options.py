@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._parameters import ParameterGroup
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.networks._conditioning import CONDITIONINGS
 from dmzrep.networks._relaxation import CODE_INPUTS
 
-_POSITIVE_INT = integers_from(1)
+_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 
 
 class Network(ParameterGroup):
@@ -77,7 +76,7 @@ class Network(ParameterGroup):
         "code_input": [StrOptions(set(CODE_INPUTS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
-        "encoder_depth": [StrOptions({"auto"}), integers_from(0)],
+        "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
         "normalize_logits": ["boolean"],
     }
 

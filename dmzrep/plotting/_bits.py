@@ -9,6 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
+from dmzrep.codes._protocol import encoder_output
 from dmzrep.data._formats import ImageFormat
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.plotting._image_grid import ImageGridDisplay
@@ -106,7 +107,7 @@ class BitDisplay(ImageGridDisplay):
             positions = np.array([np.flatnonzero(effects.bits == bit)[0] for bit in ranked])
         chosen = effects.bits[positions].tolist()
         maps = [attribute_bits(encoder, X, bit, method=method, baseline=baseline).maps for bit in chosen]
-        is_on = codes[0, chosen] > (0.0 if encoder.output == "logits" else 0.5)
+        is_on = codes[0, chosen] > (0.0 if encoder_output(encoder) == "logits" else 0.5)
         has_channels = image_format.shape[0] > 1
         picture, off, on = (
             as_rgb(as_pictures(images, image_format), has_channels)

@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.special import expit, logit
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from dmzrep._base._batching import in_blocks
+from dmzrep._base._fit_network import gradients
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import Interval, check_learning_rate, integers_from
-from dmzrep.priors._base import CodePrior, in_blocks, smoothed_mean
-from dmzrep.priors._masked_network import MaskedNetwork, train, unit_places
+from dmzrep.priors._base import CodePrior, smoothed_mean
+from dmzrep.priors._masked_network import MaskedNetwork, fit_masked_network, unit_places
 
-#: Rows below which nothing can be held out: bits are taken as independent.
-FEWEST_ROWS = 20
-#: Rows held out at least, up to half of them; a tenth of many is more.
-HELD_OUT_ROWS = 50
+#: Samples below which nothing can be held out: bits are taken as independent.
+MIN_SAMPLES = 20
+#: Samples held out at least, up to half of them; a tenth of many is more.
+MIN_HELD_OUT = 50
 
 
 class AutoregressivePrior(CodePrior):
-    """A network that gives the probability of each bit given the ones before it (MADE).
+    """A network of the probability of each bit given the ones before it (MADE).
 
-    Trained on the CPU by maximum likelihood, from independent bits as its start. A tenth of the rows, or
-    50 up to half of them, is held out and says when to stop. Where the gain on independent bits is within
-    its standard error, or there are fewer than 20 rows, bits are independent. Logits are cut at
-    ``log(2 n_rows + 1)``, where a bit that never changes stands with half a count added to each side.
+    Trained on the CPU by maximum likelihood, initialised to independent bits, with early stopping on a tenth
+    of the samples (or 50, up to half of them). Where the improvement on independent bits is within its
+    standard error, or there are fewer than 20 samples, bits are independent. Logits are clipped at
+    ``log(2 n_samples + 1)``, the logit of a constant bit with half a count added to each side.
 
     Parameters
     ----------
     n_hidden : "auto" or int, default="auto"
-        Hidden units of a layer. ``"auto"`` is 8 for each bit, at most 512; 0 leaves a logistic
-        regression of each bit on the ones before it.
+        Hidden units per layer. ``"auto"`` is 8 per bit, at most 512; 0 leaves a logistic regression of
+        each bit on the ones before it.
     n_layers : int, default=2
         Hidden layers, at least 1.
     max_iter : int, default=12
-        Epochs at most, in steps of 256 rows, or of fewer so that an epoch has 32 steps. 50,000 codes of
+        Epochs at most, with 256 samples per step, or fewer so that an epoch has 32 steps. 50,000 codes of
         64 bits take about 20 s on one core, and a third of that with a single layer.
     learning_rate : float, default=3e-3
         Peak learning rate of Adam.
     n_iter_no_change : int, default=5
-        Epochs without a gain on the held-out rows after which training stops.
-    random_state : int, RandomState or None, default=0
-        Decides the held-out rows, the start and the order of rows. The same integer gives the same
-        prior on the same machine with the same number of threads.
+        Epochs without an improvement on the held-out samples after which training stops.
+    random_state : int, RandomState or None, default=None
+        Determines the held-out samples, the initial weights and the order of the samples. Pass an int for
+        the same prior on the same machine with the same number of threads.
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class AutoregressivePrior(CodePrior):
     bias_ : ndarray of shape (latent_dim,)
         Logits without the other bits.
     bound_ : ndarray of shape (), float64
-        Size at which logits are cut.
+        Size at which logits are clipped.
 
     References
     ----------
@@ -70,7 +71,7 @@ class AutoregressivePrior(CodePrior):
     >>> from dmzrep.priors import AutoregressivePrior
     >>> bits = np.random.default_rng(0).integers(0, 2, (500, 3))
     >>> bits[:, 2] = bits[:, 0] ^ bits[:, 1]
-    >>> prior = AutoregressivePrior().fit(bits)
+    >>> prior = AutoregressivePrior(random_state=0).fit(bits)
     >>> bool(prior.log_prob([[1, 0, 1]])[0] > prior.log_prob([[1, 0, 0]])[0] + 2.0)
     True
     """
@@ -87,11 +88,11 @@ class AutoregressivePrior(CodePrior):
         "bound_",
     )
     _parameter_constraints: ClassVar[dict] = {
-        "n_hidden": [StrOptions({"auto"}), integers_from(0)],
-        "n_layers": [integers_from(1)],
-        "max_iter": [integers_from(1)],
+        "n_hidden": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [integers_from(1)],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -103,7 +104,7 @@ class AutoregressivePrior(CodePrior):
         max_iter=12,
         learning_rate=3e-3,
         n_iter_no_change=5,
-        random_state=0,
+        random_state=None,
     ):
         self.n_hidden = n_hidden
         self.n_layers = n_layers
@@ -113,9 +114,8 @@ class AutoregressivePrior(CodePrior):
         self.random_state = random_state
 
     def _fit(self, bits: np.ndarray) -> None:
-        seed = draw_seed(self.random_state)
         self.bound_ = np.array(math.log(2.0 * len(bits) + 1.0))
-        arrays = self._trained(bits, seed) if len(bits) >= FEWEST_ROWS else None
+        arrays = self._trained(bits) if len(bits) >= MIN_SAMPLES else None
         if arrays is None:
             bias = logit(smoothed_mean(bits))
             independent = MaskedNetwork(bits.shape[1], 0, 1, bias, torch.Generator())
@@ -123,35 +123,35 @@ class AutoregressivePrior(CodePrior):
         for name, array in arrays.items():
             setattr(self, f"{name}_", array)
 
-    def _trained(self, bits: np.ndarray, seed: int) -> dict[str, np.ndarray] | None:
+    @gradients()
+    def _trained(self, bits: np.ndarray) -> dict[str, np.ndarray] | None:
+        seed = draw_seed(self.random_state)
         order = np.random.default_rng(seed).permutation(len(bits))
-        n_held_out = max(len(bits) // 10, min(HELD_OUT_ROWS, len(bits) // 2))
+        n_held_out = max(len(bits) // 10, min(MIN_HELD_OUT, len(bits) // 2))
         held_out, kept = bits[order[:n_held_out]], bits[order[n_held_out:]]
         generator = torch.Generator().manual_seed(seed)
         latent_dim = bits.shape[1]
         n_hidden = min(512, 8 * latent_dim) if self.n_hidden == "auto" else self.n_hidden
-        # A caller may have switched gradients off.
-        with torch.inference_mode(False), torch.enable_grad():
-            start = logit(smoothed_mean(kept))
-            network = MaskedNetwork(latent_dim, n_hidden, self.n_layers, start, generator)
-            return train(
-                network,
-                kept,
-                held_out,
-                max_iter=self.max_iter,
-                learning_rate=check_learning_rate(self.learning_rate),
-                n_iter_no_change=self.n_iter_no_change,
-                bound=float(self.bound_),
-                generator=generator,
-            )
+        network = MaskedNetwork(latent_dim, n_hidden, self.n_layers, logit(smoothed_mean(kept)), generator)
+        improved = fit_masked_network(
+            network,
+            kept,
+            held_out,
+            max_iter=self.max_iter,
+            learning_rate=self.learning_rate,
+            n_iter_no_change=self.n_iter_no_change,
+            bound=float(self.bound_),
+            generator=generator,
+        )
+        return network.arrays() if improved else None
 
     def _weights(self) -> list[np.ndarray]:
-        """Weights and bias of each hidden layer, then output and direct weights, as float64."""
+        """Return weights and bias of each hidden layer, then output and direct weights, as float64."""
         hidden = zip(self.hidden_weights_, self.hidden_bias_, strict=True)
         layers = [self.input_weights_, self.input_bias_, *(array for pair in hidden for array in pair)]
         return [a.astype(np.float64) for a in [*layers, self.output_weights_, self.direct_weights_]]
 
-    def _cut(self, logits: np.ndarray) -> np.ndarray:
+    def _clipped(self, logits: np.ndarray) -> np.ndarray:
         return np.clip(logits, -float(self.bound_), float(self.bound_))
 
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ class AutoregressivePrior(CodePrior):
             units = signs
             for weights, bias in zip(layers[::2], layers[1::2], strict=True):
                 units = np.maximum(units @ weights.T + bias, 0.0)
-            logits = self._cut(signs @ direct.T + units @ output.T + self.bias_)
+            logits = self._clipped(signs @ direct.T + units @ output.T + self.bias_)
             return -np.logaddexp(0.0, -signs * logits).sum(axis=1)
 
         return in_blocks(of_block, bits)
@@ -175,7 +175,7 @@ class AutoregressivePrior(CodePrior):
             signs: np.ndarray = np.zeros(block.shape)
             units: list[np.ndarray] = [np.zeros((len(block), len(places))) for _ in layers[::2]]
             for bit in range(block.shape[1]):
-                # Only the units of this place are new; what they see is known by now.
+                # Only the units of this place are new; their inputs are known by now.
                 begin, end = np.searchsorted(places, [bit, bit + 1])
                 seen, n_seen = signs, bit
                 for out, weights, bias in zip(units, layers[::2], layers[1::2], strict=True):
@@ -183,7 +183,7 @@ class AutoregressivePrior(CodePrior):
                     out[:, begin:end] = np.maximum(new, 0.0)
                     seen, n_seen = out, end
                 logits = signs[:, :bit] @ direct[bit, :bit] + seen[:, :n_seen] @ output[bit, :n_seen]
-                probability = expit(self._cut(logits + self.bias_[bit]))
+                probability = expit(self._clipped(logits + self.bias_[bit]))
                 signs[:, bit] = np.where(block[:, bit] < probability, 1.0, -1.0)
             return signs > 0.0
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+from scipy.sparse.csgraph import breadth_first_order
 
+from dmzrep.codes._information import joint_distribution, maximum_spanning_tree, mutual_information
 from dmzrep.priors._base import CodePrior, smoothed_mean
 
 
 class ChowLiuPrior(CodePrior):
-    """A tree in which each bit depends on one other, the likeliest of all trees.
+    """The most likely tree in which each bit depends on one other.
 
     Attributes
     ----------
@@ -38,9 +39,7 @@ class ChowLiuPrior(CodePrior):
     state_names = ("order_", "parents_", "conditionals_")
 
     def _fit(self, bits: np.ndarray) -> None:
-        information = pairwise_mutual_information(bits)
-        # The solver reads zeros as missing edges, so every edge gets a weight below zero.
-        tree = minimum_spanning_tree(-(information + 1.0))
+        tree = maximum_spanning_tree(mutual_information(joint_distribution(bits, smoothing=0.25)))
         order, parents = breadth_first_order(tree, 0, directed=False)
         self.order_ = order.astype(np.int64)
         self.parents_ = np.where(np.arange(bits.shape[1]) == 0, -1, parents).astype(np.int64)
@@ -50,7 +49,7 @@ class ChowLiuPrior(CodePrior):
             parent = bits[:, self.parents_[bit]]
             for value in (0, 1):
                 chosen = parent == value
-                # A count spread as the marginal, so that unseen values of the parent say nothing.
+                # One count spread as the marginal, so that unseen values of the parent carry no information.
                 conditionals[value, bit] = (bits[chosen, bit].sum() + marginal[bit]) / (chosen.sum() + 1.0)
         self.conditionals_ = conditionals
 
@@ -59,7 +58,7 @@ class ChowLiuPrior(CodePrior):
         return (bits * np.log(probabilities) + (1.0 - bits) * np.log1p(-probabilities)).sum(axis=1)
 
     def _given_parents(self, bits: np.ndarray) -> np.ndarray:
-        """Probability of a one at each bit given its parent's value in `bits`."""
+        """Return the probability of a one at each bit given its parent's value in `bits`."""
         parent_values = bits[:, np.maximum(self.parents_, 0)].astype(bool)
         return np.where(parent_values, self.conditionals_[1], self.conditionals_[0])
 
@@ -69,20 +68,3 @@ class ChowLiuPrior(CodePrior):
             values = bits[:, max(self.parents_[bit], 0)]
             bits[:, bit] = uniform[:, bit] < self.conditionals_[values, bit]
         return bits
-
-
-def pairwise_mutual_information(bits: np.ndarray) -> np.ndarray:
-    """Mutual information of every pair of columns, shape (latent_dim, latent_dim), in nats."""
-    n_rows = len(bits)
-    ones = bits.sum(axis=0)
-    both = bits.T @ bits
-    counts = np.stack(
-        [both, ones[:, None] - both, ones[None, :] - both, n_rows - ones[:, None] - ones[None, :] + both]
-    )
-    joint = (counts + 0.25) / (n_rows + 1.0)
-    first = joint[0] + joint[1]
-    second = joint[0] + joint[2]
-    products = np.stack(
-        [first * second, first * (1 - second), (1 - first) * second, (1 - first) * (1 - second)]
-    )
-    return np.maximum((joint * np.log(joint / products)).sum(axis=0), 0.0)

@@ -1,28 +1,14 @@
-"""Mixtures whose components have independent bits: what several priors compute of them."""
+"""Mixtures whose components have independent bits, as several priors use them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dmzrep.priors._base import in_blocks
+from dmzrep._base._batching import in_blocks
 
 
 def log_joint(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
-    """Log-probability of each code together with each component.
-
-    Parameters
-    ----------
-    bits : ndarray of shape (n, latent_dim), float
-        Zeros and ones.
-    probabilities : ndarray of shape (n_components, latent_dim)
-        Probability of a one in each component, inside (0, 1).
-    log_weights : ndarray of shape (n_components,)
-        Log-share of each component.
-
-    Returns
-    -------
-    ndarray of shape (n, n_components)
-        In nats.
+    """Return the joint log-probability of each code and each component.
 
     Examples
     --------
@@ -36,7 +22,7 @@ def log_joint(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarr
 
 
 def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
-    """Log-probability of each code, shape (n,), in nats; parameters as of `log_joint`."""
+    """Return the log-probability of each code, shape (n,), in nats; parameters as of `log_joint`."""
     if_zero = np.log1p(-probabilities)
     slopes = np.ascontiguousarray((np.log(probabilities) - if_zero).T)
     offsets = if_zero.sum(axis=1) + log_weights
@@ -53,7 +39,7 @@ def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: n
 
 
 def pick(uniform: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Turn uniform numbers in [0, 1) into components, each as often as its weight says.
+    """Turn uniform numbers in [0, 1) into components in proportion to their weights.
 
     Examples
     --------

@@ -1,15 +1,15 @@
-"""The codes of the data themselves, with a little noise."""
+"""The codes of the data, with a little noise."""
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import Interval, integers_from
+from dmzrep.codes import pack, unpack
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._components import mixture_log_prob, pick
 from dmzrep.priors._flip_rates import fit_flip_rates, noisy
@@ -19,12 +19,12 @@ BLOCK_CODES = 256
 
 
 class DatasetPrior(CodePrior):
-    """A bootstrap of the fitted codes, with bits swapped between neighbours and bits turned round.
+    """A bootstrap of the fitted codes, with bits swapped between neighbours and random flips.
 
     A draw takes a stored code, the anchor, as often as it was seen; then one of the anchor's
     `n_neighbors` nearest other codes by Hamming distance, each with the same probability; each bit from
-    the neighbour with probability `swap`, else from the anchor; and turns each bit round with that
-    bit's flip rate. Given anchor and neighbour the bits are independent, so that `log_prob` is the exact
+    the neighbour with probability `swap`, else from the anchor; and flips each bit with that bit's
+    flip rate. Given anchor and neighbour the bits are independent, so that `log_prob` is the exact
     log-probability of what `sample` draws: a sum over all pairs.
 
     Parameters
@@ -35,16 +35,17 @@ class DatasetPrior(CodePrior):
         Neighbours of each code, of which there are at most as many as other distinct codes. Equal
         distances are in the order of the stored codes. They matter only where `swap` is above 0.
     flip_rate : "auto" or float, default="auto"
-        Probability that a bit is turned round. ``"auto"`` finds one for each bit, by the likelihood of
+        Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
         stored codes given the other ones. A number, from 1e-9 to 0.5, holds for all bits: a small one
-        draws codes as they are, and gives each bit by which a code differs from all stored ones
-        ``log(flip_rate)`` nats, which is the floor of `log_prob`.
+        hardly changes codes, and each bit by which a code differs from all stored ones costs
+        ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
-        Rows that are kept, where there are more distinct codes than that; they are drawn at random.
+        Codes that are kept, where there are more distinct codes than that; they are drawn at random.
         Time and memory of `log_prob` go with the distinct codes, times `n_neighbors` where bits are
         swapped: 2,000 codes of 64 bits take about 0.1 s, or 1 s, on one core.
-    random_state : int, RandomState or None, default=0
-        Decides which rows are kept, and which of them flip rates are fitted on.
+    random_state : int, RandomState or None, default=None
+        Determines which codes are kept, and which of them flip rates are fitted on. Pass an int for a
+        reproducible prior where that is a choice.
 
     Attributes
     ----------
@@ -53,11 +54,11 @@ class DatasetPrior(CodePrior):
     log_weights_ : ndarray of shape (n_codes,)
         Log-share of each.
     neighbors_ : ndarray of shape (n_codes, n_neighbors), int32
-        Rows of `codes_`, the nearest first; without swaps, or for a single code, its own row.
+        Positions in `codes_`, the nearest first; without swaps, or for a single code, its own position.
     swap_ : ndarray of shape (), float64
         As `swap`.
     flip_rates_ : ndarray of shape (latent_dim,)
-        Probability that a bit is turned round, in (0, 0.5].
+        Probability that a bit is flipped, in (0, 0.5].
 
     References
     ----------
@@ -79,13 +80,13 @@ class DatasetPrior(CodePrior):
     state_names = ("codes_", "log_weights_", "neighbors_", "swap_", "flip_rates_")
     _parameter_constraints: ClassVar[dict] = {
         "swap": [Interval(Real, 0, 1, closed="both")],
-        "n_neighbors": [integers_from(1)],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "flip_rate": [StrOptions({"auto"}), Interval(Real, 1e-9, 0.5, closed="both")],
-        "max_codes": [integers_from(1)],
+        "max_codes": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, swap=0.0, *, n_neighbors=8, flip_rate="auto", max_codes=4096, random_state=0):
+    def __init__(self, swap=0.0, *, n_neighbors=8, flip_rate="auto", max_codes=4096, random_state=None):
         self.swap = swap
         self.n_neighbors = n_neighbors
         self.flip_rate = flip_rate
@@ -94,10 +95,10 @@ class DatasetPrior(CodePrior):
 
     def _fit(self, bits: np.ndarray) -> None:
         generator = np.random.default_rng(draw_seed(self.random_state))
-        self.codes_, counts = np.unique(np.packbits(bits > 0.5, axis=1), axis=0, return_counts=True)
+        self.codes_, counts = np.unique(pack(bits > 0.5), axis=0, return_counts=True)
         if len(counts) > self.max_codes:
             kept = generator.permutation(len(bits))[: self.max_codes]
-            self.codes_, counts = np.unique(np.packbits(bits[kept] > 0.5, axis=1), axis=0, return_counts=True)
+            self.codes_, counts = np.unique(pack(bits[kept] > 0.5), axis=0, return_counts=True)
         self.log_weights_ = np.log(counts / counts.sum())
         self.swap_ = np.array(float(self.swap))
         stored = self._stored().astype(np.float64)
@@ -110,10 +111,10 @@ class DatasetPrior(CodePrior):
             self.flip_rates_ = np.full(bits.shape[1], float(self.flip_rate))
 
     def _stored(self) -> np.ndarray:
-        return np.unpackbits(self.codes_, axis=1, count=self.n_features_in_)
+        return unpack(self.codes_, self.n_features_in_)
 
     def _shares(self) -> np.ndarray:
-        """Probability of a one before the flips, a row for each pair of anchor and neighbour."""
+        """Return the probability of a one before the flips, for each pair of anchor and neighbour."""
         stored = self._stored().astype(np.float64)
         anchors = np.repeat(stored, self.neighbors_.shape[1], axis=0)
         return anchors + self.swap_ * (stored[self.neighbors_.ravel()] - anchors)
@@ -136,19 +137,7 @@ class DatasetPrior(CodePrior):
 
 
 def nearest_others(bits: np.ndarray, k: int) -> np.ndarray:
-    """Find the k nearest other rows of each row by Hamming distance, ties in the order of rows.
-
-    Parameters
-    ----------
-    bits : ndarray of shape (n, latent_dim)
-        Zeros and ones.
-    k : int
-        From 1 to n - 1.
-
-    Returns
-    -------
-    ndarray of shape (n, k), int32
-        The nearest first.
+    """Return the k nearest other codes of each code by Hamming distance, ties in their order.
 
     Examples
     --------
@@ -161,9 +150,9 @@ def nearest_others(bits: np.ndarray, k: int) -> np.ndarray:
     signs = np.where(bits > 0.5, 1.0, -1.0).astype(np.float32)  # Their products are whole numbers: exact.
     neighbors = np.empty((n, k), dtype=np.int32)
     for start in range(0, n, BLOCK_CODES):
-        rows = np.arange(start, min(start + BLOCK_CODES, n))
-        distances = ((bits.shape[1] - signs[rows] @ signs.T) / 2.0).astype(np.int64)
+        block = np.arange(start, min(start + BLOCK_CODES, n))
+        distances = ((bits.shape[1] - signs[block] @ signs.T) / 2.0).astype(np.int64)
         keys = distances * n + np.arange(n)
-        keys[np.arange(len(rows)), rows] = np.iinfo(np.int64).max
-        neighbors[rows] = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1) % n
+        keys[np.arange(len(block)), block] = np.iinfo(np.int64).max
+        neighbors[block] = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1) % n
     return neighbors

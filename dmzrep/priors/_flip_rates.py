@@ -6,27 +6,16 @@ import numpy as np
 
 from dmzrep.priors._components import log_joint
 
-#: Codes times components that an iteration looks at, at most.
+#: Codes times components in an iteration, at most.
 CELLS = 1 << 23
 #: Iterations at most, and the change of every rate below which they stop.
 MAX_ITER, TOLERANCE = 50, 1e-3
-#: Rate before any evidence, and where no code has another to be compared with.
+#: Initial rate, and the rate where no code has another to be compared with.
 START, UNKNOWN = 0.1, 0.25
 
 
 def noisy(shares: np.ndarray, flip_rates: np.ndarray) -> np.ndarray:
-    """Probability of a one in each component after the flips.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n_components, latent_dim)
-        Probability of a one before them, in [0, 1].
-    flip_rates : ndarray of shape (latent_dim,)
-        Probability that a bit is turned round.
-
-    Returns
-    -------
-    ndarray of shape (n_components, latent_dim)
+    """Return the probability of a one in each component after the flips.
 
     Examples
     --------
@@ -47,8 +36,8 @@ def fit_flip_rates(
 ) -> np.ndarray:
     """Maximise the leave-one-out likelihood of stored codes by expectation-maximisation.
 
-    A code is explained by all components but those that one copy of it is a part of, as anchor or as
-    neighbour. Where codes times components exceed `CELLS`, a random sample of the codes is explained.
+    The likelihood of a code leaves out the components that one copy of it is part of, as anchor or as
+    neighbour. Where codes times components exceed `CELLS`, a random sample of the codes is used.
 
     Parameters
     ----------
@@ -57,7 +46,7 @@ def fit_flip_rates(
     counts : ndarray of shape (n,), int
         How often each was seen.
     neighbors : ndarray of shape (n, n_neighbors), int
-        Rows of `bits` that go with each code.
+        Positions in `bits` of the neighbours of each code.
     shares : ndarray of shape (n * n_neighbors, latent_dim)
         Probability of a one in each component, one for each code and neighbour, before the flips.
     generator : numpy Generator
@@ -76,8 +65,8 @@ def fit_flip_rates(
     """
     n_codes, n_neighbors = neighbors.shape
     anchors = np.repeat(np.arange(n_codes), n_neighbors)
-    rows = generator.permutation(np.repeat(np.arange(n_codes), counts))[: max(1, CELLS // len(anchors))]
-    chosen, weights = np.unique(rows, return_counts=True)
+    drawn = generator.permutation(np.repeat(np.arange(n_codes), counts))[: max(1, CELLS // len(anchors))]
+    chosen, weights = np.unique(drawn, return_counts=True)
     single = (counts[chosen] == 1)[:, None]
     without = single & ((anchors == chosen[:, None]) | (neighbors.ravel() == chosen[:, None]))
     explained = ~without.all(axis=1)
@@ -96,9 +85,9 @@ def fit_flip_rates(
         joint -= joint.max(axis=1, keepdims=True)
         np.exp(joint, out=joint)
         joint *= (weights / joint.sum(axis=1))[:, None]
-        ones, all_rows = joint.T @ seen, joint.sum(axis=0)[:, None]
+        ones, total = joint.T @ seen, joint.sum(axis=0)[:, None]
         flips = ones * (1.0 - shares) * rates / probabilities
-        flips += (all_rows - ones) * shares * rates / noisy(1.0 - shares, rates)
+        flips += (total - ones) * shares * rates / noisy(1.0 - shares, rates)
         previous, rates = rates, np.minimum((flips.sum(axis=0) + 0.5) / (weights.sum() + 1.0), 0.5)
         if np.abs(rates - previous).max() < TOLERANCE:
             break

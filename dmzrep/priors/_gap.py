@@ -13,8 +13,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import is_finite, is_iterable, short_repr
-from dmzrep.priors._base import CodePrior, check_bits
+from dmzrep._base._validation import check_number, short_repr
+from dmzrep.codes._checks import check_codes
+from dmzrep.priors._base import CodePrior
 from dmzrep.priors._selection import PRIORS, fit_prior
 
 #: Codes of each kind that the two samples are compared on, at most, and at least.
@@ -26,32 +27,33 @@ def prior_gap(
     priors: str | CodePrior | Iterable[str | CodePrior] | Mapping[str, str | CodePrior] | None = None,
     *,
     test_size: float = 0.2,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Fit priors to codes and measure how far each is from codes that it did not see.
+    """Fit priors to codes and measure how far each is from held-out codes.
 
     Parameters
     ----------
     codes : array-like of shape (n, latent_dim)
-        Zeros and ones, at least 20 rows.
+        Zeros and ones, at least 20 codes.
     priors : str, CodePrior, iterable or mapping of them, or None, default=None
-        Names as `fit_prior` takes them, or instances, which are fitted anew, not in place. The keys of
-        a mapping name the rows. None takes all priors by name.
+        Names as `fit_prior` takes them, or instances, which are cloned and fitted. The keys of a
+        mapping name the rows of the table. None takes all priors by name.
     test_size : float, default=0.2
         Share of the codes held out, between 0 and 1.
-    random_state : int, RandomState or None, default=0
-        Decides the held-out codes, the draws and the classifier.
+    random_state : int, RandomState or None, default=None
+        Determines the held-out codes, the priors' fits, the draws and the classifier. Pass an int for
+        reproducible output.
 
     Returns
     -------
     DataFrame
         A row for each prior with the columns
 
-        cross_entropy : mean of minus log2 of the probability of held-out codes, in bits a code. What
-            the code costs under this prior; never below the codes' entropy, up to chance.
+        cross_entropy : mean of minus log2 of the probability of held-out codes, in bits per code: the
+            code length under this prior, at least the codes' entropy, up to chance.
         cross_entropy_per_bit : the same divided by `latent_dim`; 1 for the uniform prior.
-        auc : `two_sample_auc` of held-out codes and as many draws; 0.5 where they cannot be told
-            apart, 1 where they always can.
+        auc : `two_sample_auc` of held-out codes and as many draws; 0.5 where they cannot be
+            distinguished, 1 where they always can.
 
     Raises
     ------
@@ -68,20 +70,19 @@ def prior_gap(
     >>> import numpy as np
     >>> from dmzrep.priors import prior_gap
     >>> codes = np.repeat(np.random.default_rng(0).integers(0, 2, (5000, 4)), 2, axis=1)
-    >>> prior_gap(codes, ["uniform", "chow_liu"]).round(1)
+    >>> prior_gap(codes, ["uniform", "chow_liu"], random_state=0).round(1)
               cross_entropy  cross_entropy_per_bit  auc
     prior
     uniform             8.0                    1.0  1.0
     chow_liu            4.0                    0.5  0.5
     """
-    codes = check_bits(codes)
-    if not is_finite(test_size) or not 0.0 < test_size < 1.0:
-        raise ValueError(f"test_size must be a share of the codes, between 0 and 1, got {test_size!r}.")
+    codes = check_codes(codes, "codes", "bits")
+    test_size = check_number(test_size, "test_size", 0, 1)
     n_test = round(test_size * len(codes))
     if len(codes) < 20 or not FEWEST_CODES <= n_test < len(codes):
         raise ValueError(
             f"prior_gap needs at least 20 codes, of which at least {FEWEST_CODES} are held out; got "
-            f"{len(codes)} codes and test_size={test_size}. Give it more codes."
+            f"{len(codes)} codes and test_size={test_size}. Pass more codes."
         )
     chosen = _named(priors)
     seed = draw_seed(random_state)
@@ -98,26 +99,26 @@ def prior_gap(
 
 
 def two_sample_auc(
-    codes: np.ndarray, draws: np.ndarray, *, random_state: int | np.random.RandomState | None = 0
+    codes: np.ndarray, draws: np.ndarray, *, random_state: int | np.random.RandomState | None = None
 ) -> float:
-    """Area under the ROC curve of a classifier that tells codes from draws, on halves it did not see.
+    """Return the area under the ROC curve of a classifier of codes and draws, on held-out halves.
 
-    Gradient boosted trees are trained on one half of both and scored on the other. They see bits that
-    depend on each other in pairs and in threes, beside unequal means.
+    Gradient boosted trees are trained on one half of both and scored on the other. They detect
+    dependencies of two and three bits, beside unequal means.
 
     Parameters
     ----------
     codes, draws : array-like of shape (n, latent_dim), (m, latent_dim)
         Zeros and ones, at least 4 of each; of more than 10,000 a random sample is taken.
-    random_state : int, RandomState or None, default=0
-        Decides samples and halves.
+    random_state : int, RandomState or None, default=None
+        Determines samples and halves. Pass an int for reproducible output.
 
     Returns
     -------
     float
-        About 0.5 where the two are of one distribution; then its standard deviation is
+        About 0.5 where the distributions are equal; then its standard deviation is
         ``sqrt((k + l + 1) / (12 * k * l))`` for halves of k and l codes, 0.013 for 1,000 and 1,000. Higher
-        is further apart. With few codes the trees find little: below some hundred of each, 0.5 says
+        is further apart. With few codes the trees find little: below some hundred of each, 0.5 means
         nothing.
 
     Raises
@@ -135,19 +136,17 @@ def two_sample_auc(
     >>> from dmzrep.priors import two_sample_auc
     >>> rng = np.random.default_rng(0)
     >>> codes, draws = np.repeat(rng.integers(0, 2, (1000, 1)), 2, axis=1), rng.integers(0, 2, (1000, 2))
-    >>> round(two_sample_auc(codes, draws), 1)  # Half of the draws are codes that never occur.
+    >>> round(two_sample_auc(codes, draws, random_state=0), 1)  # Half of the draws never occur.
     0.8
     """
-    codes = check_bits(codes)
-    draws = check_bits(draws)
-    if codes.shape[1] != draws.shape[1]:
-        raise ValueError(f"codes have {codes.shape[1]} bits, but draws have {draws.shape[1]}.")
-    for name, rows in (("codes", codes), ("draws", draws)):
-        if len(rows) < FEWEST_CODES:
-            raise ValueError(f"{name} must have at least {FEWEST_CODES} rows, got {len(rows)}.")
+    codes = check_codes(codes, "codes", "bits")
+    draws = check_codes(draws, "draws", "bits", n_bits=codes.shape[1])
+    for name, Z in (("codes", codes), ("draws", draws)):
+        if len(Z) < FEWEST_CODES:
+            raise ValueError(f"{name} must have at least {FEWEST_CODES} samples, got {len(Z)}.")
     seed = draw_seed(random_state) % 2**32
     generator = np.random.default_rng(seed)
-    codes, draws = (rows[generator.permutation(len(rows))[:MOST_CODES]] for rows in (codes, draws))
+    codes, draws = (Z[generator.permutation(len(Z))[:MOST_CODES]] for Z in (codes, draws))
     real = np.repeat([1, 0], [len(codes), len(draws)])
     both = np.concatenate([codes, draws]).astype(np.float32)
     seen, unseen, is_real, answers = train_test_split(
@@ -158,7 +157,7 @@ def two_sample_auc(
 
 
 def _named(priors: Any) -> dict[str, str | CodePrior]:
-    """Give the wanted priors by name; raise where two have the same."""
+    """Return the priors by name; raise where two have the same name."""
     if priors is None:
         return {name: name for name in PRIORS}
     if isinstance(priors, (str, CodePrior)):
@@ -166,7 +165,7 @@ def _named(priors: Any) -> dict[str, str | CodePrior]:
     if isinstance(priors, Mapping):
         chosen = {str(name): prior for name, prior in priors.items()}
     else:
-        if not is_iterable(priors):
+        if not isinstance(priors, Iterable):
             raise TypeError(
                 f"priors must be names or CodePriors, or a mapping of them, got {short_repr(priors)}."
             )

@@ -6,17 +6,20 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
-#: Rows of a step at most, and steps of an epoch at least, where there are few rows.
-BATCH_ROWS, EPOCH_STEPS = 256, 32
+from dmzrep._base._fit_network import fit_network
+
+#: Samples per step at most, and steps per epoch at least, where there are few samples.
+BATCH_SIZE, EPOCH_STEPS = 256, 32
 #: Steps in which the learning rate rises, and the share of it that is left at the end.
 WARMUP_STEPS, FINAL_SHARE = 50, 0.02
 
 
 def unit_places(n_hidden: int, latent_dim: int) -> np.ndarray:
-    """Place of each hidden unit: it sees the bits before its place, and feeds that bit and later ones.
+    """Return the place of each hidden unit: it sees the bits before, and feeds that bit and later ones.
 
     Examples
     --------
@@ -29,24 +32,24 @@ def unit_places(n_hidden: int, latent_dim: int) -> np.ndarray:
     return 1 + np.arange(n_hidden) * (latent_dim - 1) // n_hidden
 
 
-class MaskedNetwork:
+class MaskedNetwork(nn.Module):
     """A network whose logit of each bit depends on the bits before it only.
 
     Direct weights from earlier bits (a logistic regression) plus a multilayer perceptron with masked
-    weights. Output and direct weights start at zero: the start is independent bits.
+    weights. Output and direct weights are initialised to zero, which is the model of independent bits.
 
     Parameters
     ----------
     latent_dim : int
         Number of bits.
     n_hidden : int
-        Hidden units of a layer; 0 leaves the direct weights.
+        Hidden units per layer; 0 leaves the direct weights.
     n_layers : int
         Hidden layers, at least 1.
     bias : ndarray of shape (latent_dim,)
-        Logits at the start.
+        Initial logits.
     generator : torch.Generator
-        Draws the hidden layers' start.
+        Draws the initial weights of the hidden layers.
 
     References
     ----------
@@ -56,111 +59,88 @@ class MaskedNetwork:
     def __init__(
         self, latent_dim: int, n_hidden: int, n_layers: int, bias: np.ndarray, generator: torch.Generator
     ):
+        super().__init__()
         places = torch.from_numpy(unit_places(n_hidden, latent_dim))
         bit = torch.arange(latent_dim)
-        #: Which weights there are; a unit sees earlier units of its own place too.
+        #: Connections; a unit sees earlier units of its own place too.
         self.masks = {
-            "input_weights": places[:, None] > bit,
-            "hidden_weights": (places[:, None] >= places).expand(n_layers - 1, -1, -1),
-            "output_weights": bit[:, None] >= places,
-            "direct_weights": bit[:, None] > bit,
+            "input_weights": (places[:, None] > bit).float(),
+            "hidden_weights": (places[:, None] >= places).float().expand(n_layers - 1, -1, -1),
+            "output_weights": (bit[:, None] >= places).float(),
+            "direct_weights": (bit[:, None] > bit).float(),
         }
-        self.masks = {name: mask.float() for name, mask in self.masks.items()}
-        self.parameters = {name: torch.zeros(mask.shape) for name, mask in self.masks.items()}
+        weights = {name: torch.zeros(mask.shape) for name, mask in self.masks.items()}
         for name in ("input_weights", "hidden_weights"):
             fan_in = self.masks[name].sum(dim=-1, keepdim=True).clamp_(min=1.0)
-            start = torch.randn(self.masks[name].shape, generator=generator) * (2.0 / fan_in).sqrt()
-            self.parameters[name] = start * self.masks[name]
-        self.parameters["input_bias"] = torch.zeros(len(places))
-        self.parameters["hidden_bias"] = torch.zeros(n_layers - 1, len(places))
-        self.parameters["bias"] = torch.from_numpy(bias).float()
+            initial = torch.randn(self.masks[name].shape, generator=generator) * (2.0 / fan_in).sqrt()
+            weights[name] = initial * self.masks[name]
+        weights["input_bias"] = torch.zeros(len(places))
+        weights["hidden_bias"] = torch.zeros(n_layers - 1, len(places))
+        weights["bias"] = torch.from_numpy(bias).float()
+        self.weights = nn.ParameterDict(weights)
 
-    def logits(self, bits: Tensor) -> Tensor:
-        """Logit of each bit given the ones before it, shape (n, latent_dim); bits as floats."""
-        weights = {name: self.parameters[name] * mask for name, mask in self.masks.items()}
+    def forward(self, bits: Tensor) -> Tensor:
+        """Return the logit of each bit given the ones before it, shape (n, latent_dim); bits as floats."""
+        weights = {name: self.weights[name] * mask for name, mask in self.masks.items()}
         signs = 2.0 * bits - 1.0
-        units = F.relu(F.linear(signs, weights["input_weights"], self.parameters["input_bias"]))
-        for layer, bias in zip(weights["hidden_weights"], self.parameters["hidden_bias"], strict=True):
+        units = F.relu(F.linear(signs, weights["input_weights"], self.weights["input_bias"]))
+        for layer, bias in zip(weights["hidden_weights"], self.weights["hidden_bias"], strict=True):
             units = F.relu(F.linear(units, layer, bias))
-        direct = F.linear(signs, weights["direct_weights"], self.parameters["bias"])
+        direct = F.linear(signs, weights["direct_weights"], self.weights["bias"])
         return direct + F.linear(units, weights["output_weights"])
 
     def log_prob(self, bits: Tensor, bound: float) -> Tensor:
-        """Log-probability of each row with logits cut at a bound, shape (n,)."""
-        logits = self.logits(bits).clamp(-bound, bound)
+        """Return the log-probability of each code with logits clipped at a bound, shape (n,)."""
+        logits = self(bits).clamp(-bound, bound)
         return -F.binary_cross_entropy_with_logits(logits, bits, reduction="none").sum(dim=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Copy the weights, those without a connection as zeros."""
-        arrays = {name: value.detach().numpy().copy() for name, value in self.parameters.items()}
+        """Return copies of the weights, with zeros where there is no connection."""
         return {
-            name: array * self.masks[name].numpy() if name in self.masks else array
-            for name, array in arrays.items()
+            name: (value.detach() * self.masks.get(name, 1.0)).numpy().copy()
+            for name, value in self.weights.items()
         }
 
 
-def train(
+def fit_masked_network(
     network: MaskedNetwork,
-    kept: np.ndarray,
-    held_out: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray,
     *,
     max_iter: int,
     learning_rate: float,
     n_iter_no_change: int,
     bound: float,
     generator: torch.Generator,
-) -> dict[str, np.ndarray] | None:
-    """Maximise the likelihood of rows by Adam, up to the best epoch on held-out rows.
+) -> bool:
+    """Maximise the likelihood of codes by Adam, up to the best epoch on held-out codes."""
+    codes, held_out = (torch.from_numpy(part.astype(np.float32)) for part in (train, validation))
+    size = min(BATCH_SIZE, max(8, len(codes) // EPOCH_STEPS), len(codes))
+    n_steps = max_iter * (len(codes) // size)
 
-    Parameters
-    ----------
-    network : MaskedNetwork
-        Changed in place.
-    kept, held_out : ndarray of shape (n, latent_dim)
-        Zeros and ones; the held-out rows are at least two.
-    max_iter : int
-        Epochs at most; the learning rate falls to `FINAL_SHARE` over them.
-    learning_rate : float
-        Peak learning rate.
-    n_iter_no_change : int
-        Epochs without a gain after which training stops.
-    bound : float
-        Size at which logits are cut for held-out rows.
-    generator : torch.Generator
-        Shuffles the rows.
+    def loss_of(batch: Tensor) -> Tensor:
+        bits = codes[batch]
+        return F.binary_cross_entropy_with_logits(network(bits), bits, reduction="sum") / size
 
-    Returns
-    -------
-    dict of str to ndarray, or None
-        Weights of the best epoch; None if its gain on the start is within one standard error.
-    """
-    rows, judge = (torch.from_numpy(part.astype(np.float32)) for part in (kept, held_out))
-    size = min(BATCH_ROWS, max(8, len(rows) // EPOCH_STEPS), len(rows))
-    n_steps = max_iter * (len(rows) // size)
-    parameters = [p.requires_grad_() for p in network.parameters.values() if p.numel()]
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate)
+    def rate(step: int) -> float:
+        decay = 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
+        return min(1.0, (step + 1) / WARMUP_STEPS) * (FINAL_SHARE + (1.0 - FINAL_SHARE) * decay)
+
     with torch.no_grad():
-        start = network.log_prob(judge, bound)
-    best, best_arrays, since, step = start, None, 0, 0
-    for _ in range(max_iter):
-        order = torch.randperm(len(rows), generator=generator)
-        for chosen in order[: len(rows) // size * size].split(size):
-            decay = 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
-            rate = learning_rate * min(1.0, (step + 1) / WARMUP_STEPS)
-            optimiser.param_groups[0]["lr"] = rate * (FINAL_SHARE + (1.0 - FINAL_SHARE) * decay)
-            batch = rows[chosen]
-            loss = F.binary_cross_entropy_with_logits(network.logits(batch), batch, reduction="sum") / size
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            step += 1
-        with torch.no_grad():
-            now = network.log_prob(judge, bound)
-        if now.mean() > best.mean():
-            best, best_arrays, since = now, network.arrays(), 0
-        else:
-            since += 1
-        if since >= n_iter_no_change:
-            break
-    gain = best - start
-    return best_arrays if gain.mean() > gain.std() / math.sqrt(len(gain)) else None
+        before = network.log_prob(held_out, bound)
+    fit_network(
+        network,
+        loss_of,
+        len(codes),
+        n_steps=n_steps,
+        batch_size=size,
+        learning_rate=learning_rate,
+        generator=generator,
+        schedule=lambda optimizer: LambdaLR(optimizer, rate),
+        drop_last=True,
+        validation_loss=lambda: -float(network.log_prob(held_out, bound).mean()),
+        patience=n_iter_no_change,
+    )
+    with torch.no_grad():
+        gain = network.log_prob(held_out, bound) - before
+    return bool(gain.mean() > gain.std() / math.sqrt(len(gain)))

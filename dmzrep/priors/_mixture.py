@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.utils._param_validation import Interval
 
 from dmzrep._base._random import numpy_generator
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.priors._base import CodePrior, smoothed_mean
 from dmzrep.priors._components import log_joint, mixture_log_prob, pick
 
@@ -20,13 +20,13 @@ class MixturePrior(CodePrior):
     Parameters
     ----------
     n_components : int, default=32
-        Components; at most a tenth of the rows are used.
+        Components; at most a tenth of the number of samples.
     max_iter : int, default=100
         EM iterations at most.
     tol : float, default=1e-4
-        Gain in mean log-likelihood, in nats, below which EM stops.
-    random_state : int, RandomState or None, default=0
-        Seed of the start.
+        Improvement of the mean log-likelihood, in nats, below which EM stops.
+    random_state : int, RandomState or None, default=None
+        Determines the initialisation. Pass an int for a reproducible prior.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class MixturePrior(CodePrior):
     >>> import numpy as np
     >>> from dmzrep.priors import MixturePrior
     >>> bits = np.repeat([[0, 0, 0], [1, 1, 1]], 100, axis=0)
-    >>> prior = MixturePrior(n_components=2).fit(bits)
+    >>> prior = MixturePrior(n_components=2, random_state=0).fit(bits)
     >>> bool(prior.log_prob([[1, 1, 1]])[0] > prior.log_prob([[1, 0, 1]])[0])
     True
     """
@@ -52,13 +52,13 @@ class MixturePrior(CodePrior):
     name = "mixture"
     state_names = ("log_weights_", "probabilities_")
     _parameter_constraints: ClassVar[dict] = {
-        "n_components": [integers_from(1)],
-        "max_iter": [integers_from(1)],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=0):
+    def __init__(self, n_components=32, *, max_iter=100, tol=1e-4, random_state=None):
         self.n_components = n_components
         self.max_iter = max_iter
         self.tol = tol

@@ -1,4 +1,4 @@
-"""How much codes tell linearly: probes, reports of many attributes, few labels."""
+"""Linear probes of codes: one attribute, reports of many, few labels."""
 
 from dmzrep.probing._few_labels import label_efficiency
 from dmzrep.probing._linear_probe import LinearProbe

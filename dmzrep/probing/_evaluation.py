@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from tqdm.auto import tqdm
 
-from dmzrep._base._validation import as_numbers, check_magnitude, check_n_jobs, check_verbose, short_repr
+from dmzrep._base._validation import short_repr
 from dmzrep.codes._labels import Target
 from dmzrep.probing._linear_probe import LinearProbe
 from dmzrep.probing._metrics import score_classes, score_values
@@ -22,7 +22,7 @@ from dmzrep.probing._metrics import score_classes, score_values
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to fit on and rows to score, and where a protocol has them, rows to choose by."""
+    """Samples to fit on, samples to score, and where a protocol has them, samples for model selection."""
 
     train: np.ndarray
     test: np.ndarray
@@ -31,7 +31,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Job:
-    """One fit: a representation's codes, an attribute, a fold, a model, and what else its row says."""
+    """One fit: a representation, an attribute, a fold, a model, and further columns of its table row."""
 
     Z: np.ndarray
     target: Target
@@ -41,14 +41,14 @@ class Job:
 
 
 def known_fold(target: Target, fold: Fold) -> Fold:
-    """Leave out rows whose label is not known."""
+    """Return a fold without the samples whose label is unknown."""
     return Fold(fold.train[target.known[fold.train]], fold.test[target.known[fold.test]])
 
 
 def class_probabilities(estimator: Any, Z: np.ndarray, n_classes: int) -> np.ndarray:
-    """Probabilities, or scores where an estimator has no more, for all classes of an attribute.
+    """Return probabilities, or else decision scores, for all classes of an attribute.
 
-    Classes that the estimator did not see get the lowest score.
+    Classes that are missing in training get the lowest score.
     """
     if hasattr(estimator, "predict_proba"):
         found = np.asarray(estimator.predict_proba(Z))
@@ -67,14 +67,7 @@ def class_probabilities(estimator: Any, Z: np.ndarray, n_classes: int) -> np.nda
 
 
 def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
-    """Fit one attribute on a fold's training rows and score its test rows.
-
-    Returns
-    -------
-    dict
-        The job's row with "n_train", "n_test", "chance", the scores, "undefined" and "converged".
-        All scores are NaN where the training rows show one class or there are no test rows.
-    """
+    """Fit one attribute on a fold's training samples and score its test samples."""
     fold = known_fold(job.target, job.fold)
     caught: list[warnings.WarningMessage] = []
     fits = len(fold.test) > 0 and (
@@ -96,7 +89,7 @@ def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequence[str]) -> dict[str, Any]:
-    """Make a row of the table of scores from predictions of a fold's test rows."""
+    """Return a row of the table of scores from predictions of a fold's test samples."""
     true, target = job.target.values[fold.test], job.target
     row = {**job.row, "n_train": len(fold.train), "n_test": len(fold.test), "chance": np.nan}
     score = score_classes if target.is_class else score_values
@@ -106,29 +99,20 @@ def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequ
     else:
         scores = score(true, predicted, metrics)
         if target.is_class:
-            # What always saying the class most frequent in training would reach.
+            # Accuracy of always predicting the most frequent class of the training samples.
             row["chance"] = float(np.mean(true == np.bincount(target.values[fold.train]).argmax()))
     return {**row, **scores, "undefined": any(np.isnan(value) for value in scores.values())}
 
 
 def run_jobs(jobs: Sequence[Job], metrics: Sequence[str], n_jobs: int | None, verbose: int) -> pd.DataFrame:
-    """Run jobs through joblib; a row each, in their order."""
-    silent = not check_verbose(verbose)
-    parallel = Parallel(n_jobs=check_n_jobs(n_jobs), return_as="generator")
+    """Run jobs through joblib; return a row for each, in their order."""
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     rows = parallel(delayed(score_attribute)(job, metrics) for job in jobs)
-    return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=silent)))
+    return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=not verbose)))
 
 
 def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
-    """Say once which scores are undefined, and how many fits stopped early.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        A row for each fit.
-    remedy : str
-        What to do about folds with one class.
-    """
+    """Warn once of undefined scores, and of fits that did not converge."""
     gaps = scores.loc[scores["undefined"]]
     if len(gaps):
         first = gaps[gaps["representation"] == gaps["representation"].iloc[0]]
@@ -136,8 +120,9 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
         shown = ", ".join(f"{name!r} ({n})" for name, n in counts.head(8).items())
         more = f" and {len(counts) - 8} more" if len(counts) > 8 else ""
         warnings.warn(
-            f"Scores are undefined in {len(gaps)} of {len(scores)} fits, whose training or test rows show a "
-            f"single class or value; they are NaN and left out of means. Attributes, with the number of such "
+            f"Scores are undefined in {len(gaps)} of {len(scores)} fits, with a "
+            f"single class or value in training or test samples; they are NaN and left out of "
+            f"means. Attributes, with the number of such "
             f"folds: {shown}{more}. {remedy}",
             UndefinedMetricWarning,
             stacklevel=3,
@@ -145,35 +130,14 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
     n_slow = int((~scores["converged"]).sum())
     if n_slow:
         warnings.warn(
-            f"{n_slow} of {len(scores)} fits stopped at their solver's limit of iterations.",
+            f"{n_slow} of {len(scores)} fits did not converge within max_iter.",
             ConvergenceWarning,
             stacklevel=3,
         )
 
 
-def check_codes(Z: Any, n_rows: int | None, argument: str) -> np.ndarray:
-    """Give a representation as floats of shape (n, columns); raise where it is not that."""
-    codes = as_numbers(Z, argument)
-    codes = codes if codes.dtype == np.float32 else codes.astype(np.float64)
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise ValueError(
-            f"{argument} must be a non-empty array of shape (n, columns), got {codes.shape}; "
-            "flatten images with X.reshape(len(X), -1)."
-        )
-    if not np.isfinite(codes).all():
-        bad = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
-        raise ValueError(f"{argument} contains NaN or infinity, first in row {bad}.")
-    check_magnitude(codes, argument)
-    if n_rows is not None and len(codes) != n_rows:
-        raise ValueError(
-            f"{argument} has {len(codes)} rows, but the codes have {n_rows}; each representation needs the "
-            "same rows in the same order."
-        )
-    return codes
-
-
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
-    """Give baselines as a dict; raise where one has the name of the codes."""
+    """Return baselines as a dict; raise where one has the name of the codes."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {short_repr(name)}.")
     if baselines is None:
@@ -181,12 +145,12 @@ def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
     if not isinstance(baselines, Mapping):
         raise TypeError(f"baselines must be a dict of name and array, got {type(baselines).__name__}.")
     if name in baselines:
-        raise ValueError(f"A baseline is called {name!r}, as the codes are; rename it, or pass name=.")
+        raise ValueError(f"A baseline has the name of the codes, {name!r}; rename it, or pass name=.")
     return dict(baselines)
 
 
 def estimator_for(target: Target, estimator: Any = None) -> Any:
-    """Give the model of an attribute: the user's, or a linear probe of standardised codes."""
+    """Return the model of an attribute: `estimator`, or a linear probe of standardised codes."""
     task = "classification" if target.is_class else "regression"
     if estimator is None:
         return LinearProbe(task, scale=True)
@@ -197,8 +161,8 @@ def estimator_for(target: Target, estimator: Any = None) -> Any:
     return estimator
 
 
-def describe_target(target: Target, rows: np.ndarray | slice = slice(None)) -> dict[str, Any]:
-    """Count the labels among some rows, and the positives where there are two classes."""
-    known = target.known[rows]
-    positives = int((target.values[rows][known] == 1).sum()) if target.kind == "binary" else None
+def describe_target(target: Target, samples: np.ndarray | slice = slice(None)) -> dict[str, Any]:
+    """Return the number of labels among some samples, and of positives where there are two classes."""
+    known = target.known[samples]
+    positives = int((target.values[samples][known] == 1).sum()) if target.kind == "binary" else None
     return {"attribute": target.name, "n_labels": int(known.sum()), "n_positive": positives}

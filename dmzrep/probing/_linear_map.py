@@ -1,4 +1,4 @@
-"""One attribute's linear model of codes: fitted by scikit-learn, kept as weights of the codes' own units."""
+"""A linear model of one attribute, fitted by scikit-learn and kept as weights in code units."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class LinearMap:
     weights : ndarray of shape (n_scores, latent_dim), float64
         One row for a binary or continuous attribute, else one for each class.
     intercepts : ndarray of shape (n_scores,), float64
-        What is added.
+        Intercepts.
     classes : ndarray or None
         None for a continuous attribute.
     n_iter : int, default=1
         Iterations of the solver.
     converged : bool, default=True
-        Whether it ended before its limit.
+        Whether it converged within `max_iter`.
     """
 
     weights: np.ndarray
@@ -41,26 +41,26 @@ class LinearMap:
     converged: bool = True
 
     def scores(self, Z: np.ndarray) -> np.ndarray:
-        """Log odds, logits or values: shape (n,) from one row of weights, else (n, n_classes)."""
+        """Return log odds, logits or values: shape (n,) from one row of weights, else (n, n_classes)."""
         scores = Z @ self.weights.T + self.intercepts
         return scores[:, 0] if len(self.weights) == 1 else scores
 
     def probabilities(self, Z: np.ndarray) -> np.ndarray:
-        """Probability of each class, shape (n, n_classes)."""
+        """Return the probability of each class, shape (n, n_classes)."""
         scores = self.scores(Z)
         if scores.ndim == 2:
             return softmax(scores, axis=1)
         return np.column_stack([expit(-scores), expit(scores)])
 
     def predict(self, Z: np.ndarray) -> np.ndarray:
-        """Values, or the most probable classes."""
+        """Return values, or the most probable classes."""
         scores = self.scores(Z)
         if self.classes is None:
             return scores
         return self.classes[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0.0).astype(int)]
 
     def direction(self, label: Any, name: Any) -> np.ndarray:
-        """Unit vector along which the score of a class, or the value, grows fastest."""
+        """Return the unit vector along which the score of a class, or the value, grows fastest."""
         weights = self.weights[0]
         if label is not None or len(self.weights) > 1:
             if self.classes is None:
@@ -79,7 +79,7 @@ class LinearMap:
         return weights / length if length > 0.0 else np.zeros_like(weights)
 
     def score(self, Z: np.ndarray, target: Target) -> float:
-        """Accuracy, or R squared, on the rows whose value is known."""
+        """Return the accuracy, or R squared, on the samples whose label is known."""
         predicted, true = self.predict(Z)[target.known], target.values[target.known]
         if self.classes is None:
             total, rest = np.square(true - true.mean()).sum(), np.square(true - predicted).sum()
@@ -92,36 +92,20 @@ class LinearMap:
 def fit_linear_map(
     Z: np.ndarray,
     target: Target,
-    rows: np.ndarray | None = None,
+    samples: np.ndarray | None = None,
     *,
     C: float = 1.0,
     scale: bool = False,
     class_weight: Any = None,
     max_iter: int = 1000,
 ) -> LinearMap:
-    """Fit one attribute on the rows whose value is known.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n, latent_dim)
-        Codes.
-    target : Target
-        Values of n rows; at least two classes among the rows used, unless continuous.
-    rows : ndarray of int, optional
-        Fit on these rows only.
-    C, scale, class_weight, max_iter
-        As in `LinearProbe`.
-
-    Returns
-    -------
-    LinearMap
-    """
-    used = np.flatnonzero(target.known) if rows is None else rows[target.known[rows]]
+    """Fit one attribute on the samples whose label is known."""
+    used = np.flatnonzero(target.known) if samples is None else samples[target.known[samples]]
     codes, values = Z[used], target.values[used]
     centre, spread = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
     if scale:
         centre, spread = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
-        # A column that never changes says nothing; dividing by its rounding error would make it loud.
+        # A constant column carries no information; dividing by its rounding error would amplify it.
         spread[spread <= 10.0 * np.finfo(codes.dtype).eps * np.abs(centre)] = 1.0
         codes = ((codes - centre) / spread).astype(codes.dtype)
     if target.classes is None:
@@ -131,7 +115,7 @@ def fit_linear_map(
     else:
         labels = target.classes[values]
         with warnings.catch_warnings():
-            # Said once for all attributes by who called.
+            # The caller warns once for all attributes.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = LogisticRegression(C=C, class_weight=class_weight, max_iter=max_iter).fit(codes, labels)
         weights, intercepts, classes = model.coef_, model.intercept_, model.classes_

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,24 +13,18 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dmzrep._base._validation import (
-    Interval,
-    check_magnitude,
-    check_n_jobs,
-    integers_from,
-    validated,
-)
+from dmzrep._base._validation import check_magnitude
 from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
 from dmzrep.probing._linear_map import LinearMap, fit_linear_map
 from dmzrep.probing._outputs import join_columns, named_table
 
 
 def _has_classes(probe: LinearProbe) -> bool:
-    """Whether a probe gives probabilities: it classifies something, or may once it is fitted."""
+    """Whether a probe has probabilities: it classifies an attribute, or may once it is fitted."""
     if not hasattr(probe, "attributes_"):
         return probe.task != "regression"
     return any(one.classes is not None for one in probe._maps)
@@ -39,26 +33,26 @@ def _has_classes(probe: LinearProbe) -> bool:
 class LinearProbe(BaseEstimator):
     """Linear classifier or regressor on codes, for one attribute or several at once.
 
-    How well a linear model reads an attribute off a code tells how openly the code holds it. Each
-    attribute has a model of its own, logistic regression or ridge regression with an L2 penalty; rows
-    whose label is NaN (None, NA) are left out for that attribute only.
+    The score of a linear model measures how explicitly a code represents an attribute. Each attribute has
+    its own model, logistic regression or ridge regression with an L2 penalty; samples whose label is NaN
+    (None, NA) are left out for that attribute only.
 
     Parameters
     ----------
     task : {"auto", "classification", "regression"}, default="auto"
-        What the labels are. ``"auto"`` decides for each attribute: values that are not whole numbers
-        are continuous, all others are classes.
+        Kind of the labels. With ``"auto"``, attributes with fractions are continuous, all others are
+        classes.
     C : float, default=1.0
         Inverse strength of the penalty, as in scikit-learn's `LogisticRegression`; ridge regression
         takes ``alpha=1/C``, which is the same penalty.
     scale : bool, default=False
-        Standardise codes before fitting. Weights are given in the codes' own units all the same.
+        Standardise codes before fitting. `coef_` is in the units of the codes in any case.
     class_weight : dict, "balanced" or None, default=None
-        As in scikit-learn; for classes only. ``"balanced"`` helps thresholds of rare attributes.
+        As in scikit-learn; for classes only.
     max_iter : int, default=1000
         Iterations of the logistic solver at most.
     n_jobs : int or None, default=None
-        Attributes fitted at the same time, through joblib.
+        Attributes fitted in parallel, through joblib.
 
     Attributes
     ----------
@@ -72,13 +66,13 @@ class LinearProbe(BaseEstimator):
         for more, (latent_dim,) for values. Several: (n_attributes, latent_dim), or a list where one
         has more than two classes.
     intercept_ : ndarray, float or list of ndarray
-        What is added to the products with `coef_`.
+        Intercepts.
     n_labels_ : list of int
-        Rows with a label, for each attribute.
+        Samples with a label, for each attribute.
     n_iter_ : int
-        Iterations of the solver, the most of any attribute; ridge regression counts as one.
+        Iterations of the solver, the maximum over attributes; ridge regression counts as one.
     n_features_in_ : int
-        Width of the codes.
+        Number of bits.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if the codes were a table with names.
 
@@ -89,7 +83,7 @@ class LinearProbe(BaseEstimator):
 
     Notes
     -----
-    `predict`, `predict_proba` and `decision_function` give a DataFrame with the attributes' names if
+    `predict`, `predict_proba` and `decision_function` return a DataFrame with the attributes' names if
     the labels were a DataFrame, else arrays in scikit-learn's shapes.
 
     References
@@ -113,12 +107,11 @@ class LinearProbe(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "task": [StrOptions(set(TASKS))],
-        "C": [Interval(Real, 1e-300, None, closed="left")],
+        "C": [Interval(Real, 0, None, closed="neither")],
         "scale": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "max_iter": [integers_from(1)],
-        # Checked by fit itself.
-        "n_jobs": "no_validation",
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
     }
 
     classes_: np.ndarray | list[np.ndarray | None] | None
@@ -150,7 +143,7 @@ class LinearProbe(BaseEstimator):
         Z : array-like of shape (n, latent_dim)
             Codes: bits, probabilities, logits or any numbers.
         y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
-            Classes or values. NaN where not known.
+            Classes or values. NaN where unknown.
 
         Returns
         -------
@@ -160,28 +153,24 @@ class LinearProbe(BaseEstimator):
         ------
         ValueError
             Labels of another length than the codes, a single class, infinite or missing labels, or
-            values that do not suit `task`.
+            values that do not match `task`.
         """
         self._validate_params()
-        Z = validated(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        Z = validate_data(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
         check_magnitude(Z, "Z")
         labels = read_labels(y, len(Z), self.task, "y")
         for target in labels.targets:
             _require_two_classes(target)
-        options = {
-            "C": float(self.C),
-            "scale": self.scale,
-            "class_weight": self.class_weight,
-            "max_iter": self.max_iter,
-        }
-        maps = Parallel(n_jobs=check_n_jobs(self.n_jobs))(
+        options = {name: getattr(self, name) for name in ("C", "scale", "class_weight", "max_iter")}
+        maps = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
         )
         slow = [name for name, one in zip(labels.names, maps, strict=True) if not one.converged]
         if slow:
             warnings.warn(
-                f"The logistic solver stopped at max_iter={self.max_iter} for {len(slow)} of {len(maps)} "
-                f"attributes ({', '.join(map(str, slow[:5]))}). Raise max_iter, or pass scale=True.",
+                f"The logistic solver did not converge within max_iter={self.max_iter} for {len(slow)} of "
+                f"{len(maps)} attributes ({', '.join(map(str, slow[:5]))}). Raise max_iter, or "
+                "pass scale=True.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -232,7 +221,7 @@ class LinearProbe(BaseEstimator):
 
     @available_if(_has_classes)
     def predict_proba(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Probabilities of the classes; continuous attributes are left out.
+        """Return probabilities of the classes; continuous attributes are left out.
 
         Parameters
         ----------
@@ -253,7 +242,7 @@ class LinearProbe(BaseEstimator):
 
     @available_if(_has_classes)
     def decision_function(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Log odds of the second of two classes, or logits of more; continuous attributes are left out.
+        """Return log odds of the second of two classes, or logits; continuous attributes are left out.
 
         Parameters
         ----------
@@ -273,7 +262,7 @@ class LinearProbe(BaseEstimator):
     def _per_class(
         self, values: Callable[[LinearMap], np.ndarray]
     ) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
-        """Classes and values of each attribute that has classes."""
+        """Return classes and values of each attribute that has classes."""
         found = {
             name: (one.classes, values(one))
             for name, one in zip(self.attributes_, self._maps, strict=True)
@@ -287,15 +276,15 @@ class LinearProbe(BaseEstimator):
         return found
 
     def direction(self, attribute: Any = None, label: Any = None) -> np.ndarray:
-        """Give the direction in code space along which an attribute's score grows fastest.
+        """Return the direction in code space along which an attribute's score grows fastest.
 
         Parameters
         ----------
         attribute : hashable, optional
             Name, or position for unnamed targets; may be left out if there is one only.
         label : object, optional
-            The class to go towards. Needed where there are more than two; of two, the second unless
-            said. For more than two, the way leads away from the mean of the others.
+            The class to move towards, by default the second of two. Required where there are more than two;
+            then the direction points away from the mean of the others.
 
         Returns
         -------
@@ -327,14 +316,14 @@ class LinearProbe(BaseEstimator):
         return self._maps[position].direction(label, self.attributes_[position])
 
     def score(self, Z: Any, y: Any) -> float:
-        """Mean over attributes of the accuracy, or of R squared for values.
+        """Return the mean over attributes of the accuracy, or of R squared for values.
 
         Parameters
         ----------
         Z : array-like of shape (n, latent_dim)
             Codes.
         y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
-            Labels in the form of those fitted. NaN where not known.
+            Labels in the form of those fitted. NaN where unknown.
 
         Returns
         -------
@@ -349,10 +338,10 @@ class LinearProbe(BaseEstimator):
         kinds = {one.classes is None for one in self._maps}
         if len(kinds) > 1:
             raise ValueError(
-                "Accuracy of classes and R squared of values have no common mean; see probe_report."
+                "Accuracy of classes and R squared of values have no common mean; use probe_report."
             )
         task = "regression" if kinds.pop() else "auto"
-        # Test labels may show one class of two, or whole numbers only: what they are was fitted.
+        # Test labels may have one class of two, or whole numbers only: their kind was fitted.
         labels = read_labels(y, len(codes), task, "y")
         if labels.form != self._form or (labels.form != "vector" and labels.names != self.attributes_):
             raise ValueError(
@@ -364,7 +353,7 @@ class LinearProbe(BaseEstimator):
 
     def _check_codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
-        return validated(self, Z, dtype=(np.float64, np.float32), reset=False)
+        return validate_data(self, Z, dtype=(np.float64, np.float32), reset=False)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "attributes_")
@@ -384,5 +373,5 @@ def _require_two_classes(target: Target) -> None:
     if target.classes is not None and len(target.classes) < 2:
         raise ValueError(
             f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} are "
-            f"{target.classes.tolist()[0]!r}. Leave the attribute out, or use more rows."
+            f"{target.classes.tolist()[0]!r}. Leave the attribute out, or use more samples."
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from dmzrep._base._validation import check_choice, is_iterable, short_repr
+from dmzrep._base._validation import check_choice, short_repr
 from dmzrep.codes._labels import Labels
 
 #: Scores of classes and of continuous values.
@@ -18,46 +18,30 @@ METRICS = CLASS_METRICS + VALUE_METRICS
 
 
 def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[str, ...]:
-    """Names of the scores to compute; all that suit the labels where `scoring` is None."""
+    """Return the names of the scores to compute; all that apply to the labels where `scoring` is None."""
     kinds = {target.is_class for target in labels.targets}
-    suiting = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
+    applicable = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
     if scoring is None:
-        return suiting
-    if not is_iterable(scoring):
+        return applicable
+    if not isinstance(scoring, Iterable):
         raise TypeError(
             f"scoring must be a name or a list of names, some of {METRICS}, got {short_repr(scoring)}."
         )
     names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
     for name in names:
         check_choice("scoring", name, METRICS)
-        if name not in suiting:
+        if name not in applicable:
             found = "continuous values" if name in CLASS_METRICS else "classes"
             raise ValueError(
-                f"scoring={name!r} does not suit labels that are all {found}; choose from {suiting}."
+                f"scoring={name!r} does not apply to labels that are all {found}; choose from {applicable}."
             )
     if not names:
-        raise ValueError(f"scoring is empty; name some of {suiting}, or pass None for all.")
+        raise ValueError(f"scoring is empty; name some of {applicable}, or pass None for all.")
     return names
 
 
 def score_classes(true: np.ndarray, probabilities: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
     """Score predicted classes.
-
-    Parameters
-    ----------
-    true : ndarray of shape (n,), int
-        Position of the true class.
-    probabilities : ndarray of shape (n, n_classes)
-        Or any scores of which the largest is predicted. With two classes, AUROC and average
-        precision take the second column.
-    metrics : sequence of str
-        Those not of `CLASS_METRICS` are left out.
-
-    Returns
-    -------
-    dict
-        NaN where the rows show a single class and the score needs two. With more than two classes,
-        AUROC and average precision are means over the classes that occur, each against the rest.
 
     Examples
     --------
@@ -87,7 +71,7 @@ def score_classes(true: np.ndarray, probabilities: np.ndarray, metrics: Sequence
 
 
 def score_values(true: np.ndarray, predicted: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
-    """Score predicted values; NaN where all true values are equal and the score needs spread.
+    """Score predicted values; NaN where all true values are equal and the score needs variance.
 
     Examples
     --------

@@ -9,28 +9,14 @@ import pandas as pd
 
 
 def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
-    """Make a table with the rows' names, where the codes are a table too."""
+    """Return a table with the index of the codes, where they are a table too."""
     return pd.DataFrame(columns, index=Z.index if isinstance(Z, pd.DataFrame) else None)
 
 
 def join_columns(
     found: dict[Any, tuple[np.ndarray, np.ndarray]], form: str, Z: Any
 ) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-    """Join what several attributes' classes got; see `LinearProbe.predict_proba`.
-
-    Parameters
-    ----------
-    found : dict of name and (classes, values)
-        Values of shape (n, n_classes), or (n,) for the second of two classes.
-    form : {"array", "table"}
-        Form of the labels.
-    Z : array-like of shape (n, latent_dim)
-        The codes, for names of rows.
-
-    Returns
-    -------
-    ndarray, list of ndarray or DataFrame
-    """
+    """Join the values of several attributes; see `LinearProbe.predict_proba`."""
     if all(len(classes) == 2 for classes, _ in found.values()):
         columns = {name: values if values.ndim == 1 else values[:, 1] for name, (_, values) in found.items()}
         return named_table(columns, Z) if form == "table" else np.column_stack([*columns.values()])

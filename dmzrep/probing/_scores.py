@@ -11,11 +11,11 @@ from scipy.special import expit
 from tqdm.auto import tqdm
 
 from dmzrep._base._random import draw_seed
+from dmzrep.codes._checks import check_codes
 from dmzrep.codes._labels import Labels, read_labels
 from dmzrep.probing._evaluation import (
     Job,
     check_baselines,
-    check_codes,
     describe_target,
     estimator_for,
     known_fold,
@@ -28,7 +28,7 @@ from dmzrep.probing._metrics import check_metrics
 from dmzrep.probing._protocols import Protocol, find_protocol, own_folds, pooled_folds, read_folds, read_split
 
 #: What to do about folds with one class.
-REMEDY = "Use more rows, or fewer folds: a number as cv, without protocol, spreads classes evenly."
+REMEDY = "Use more samples, or fewer folds: a number as cv, without protocol, spreads classes evenly."
 
 
 def probe_scores(
@@ -43,18 +43,18 @@ def probe_scores(
     estimator: Any = None,
     task: str = "auto",
     name: str = "codes",
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Fit linear probes and give the scores of every fit.
+    """Fit linear probes and return the scores of every fit.
 
     Parameters
     ----------
     Z : array-like of shape (n, latent_dim)
         Codes.
     Y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
-        Classes or values; NaN where not known.
+        Classes or values; NaN where unknown.
     cv, scoring, baselines, protocol, split, estimator, task, name, random_state, n_jobs, verbose
         As in `probe_report`.
 
@@ -62,9 +62,9 @@ def probe_scores(
     -------
     DataFrame
         A row for each representation, attribute and fold: "representation", "attribute", "n_labels",
-        "n_positive", "fold", "n_train", "n_test", "chance" (accuracy of always saying the class most
-        frequent in training), a column for each score, "undefined" (a score is NaN because rows show one
-        class only), "converged".
+        "n_positive", "fold", "n_train", "n_test", "chance" (accuracy of always predicting the
+        most frequent class of the training samples), a column for each score, "undefined" (a score is NaN
+        because samples have a single class), "converged".
 
     See Also
     --------
@@ -82,9 +82,10 @@ def probe_scores(
     """
     plan = None if protocol is None else find_protocol(protocol)
     _check_agreement(plan, protocol, cv, split, estimator)
-    codes, others = check_codes(Z, None, "Z"), check_baselines(baselines, name)
+    codes, others = check_codes(Z, kind="numbers"), check_baselines(baselines, name)
     representations = {name: codes} | {
-        other: check_codes(array, len(codes), f"baselines[{other!r}]") for other, array in others.items()
+        other: check_codes(array, f"baselines[{other!r}]", "numbers", n_samples=len(codes))
+        for other, array in others.items()
     }
     labels = read_labels(Y, len(codes), task)
     metrics = check_metrics(scoring, labels)
@@ -92,8 +93,8 @@ def probe_scores(
     if plan is not None and plan.fixed:
         _require_classes(labels, protocol)
     if plan is not None and plan.joint:
-        split_rows = read_split(split, plan.needs, len(codes), protocol)
-        table = _joint_scores(representations, labels, split_rows, metrics, random_state, verbose)
+        marked = read_split(split, plan.needs, len(codes), protocol)
+        table = _joint_scores(representations, labels, marked, metrics, random_state, verbose)
     else:
         jobs = _jobs(representations, labels, plan, protocol, cv, split, estimator, random_state)
         table = run_jobs(jobs, metrics, n_jobs, verbose)
@@ -108,7 +109,7 @@ def _check_agreement(plan: Protocol | None, name: str | None, cv: Any, split: An
         raise ValueError(f"protocol={name!r} fixes its folds; leave cv out, or pass protocol=None.")
     if plan is not None and plan.fixed and estimator is not None:
         raise ValueError(
-            f"protocol={name!r} fixes what is fitted; leave estimator out, or pass protocol=None."
+            f"protocol={name!r} fixes the estimator; leave estimator out, or pass protocol=None."
         )
     if split is not None and (plan is None or not plan.needs):
         raise ValueError(
@@ -117,9 +118,9 @@ def _check_agreement(plan: Protocol | None, name: str | None, cv: Any, split: An
 
 
 def require_two_classes_somewhere(labels: Labels) -> None:
-    """Raise where no attribute has anything to tell apart."""
+    """Raise where every attribute has a single class."""
     if all(target.kind == "binary" and target.n_classes() < 2 for target in labels.targets):
-        raise ValueError("Y shows a single class in every attribute; a probe needs at least two.")
+        raise ValueError("Y has a single class in every attribute; a probe needs at least two.")
 
 
 def _require_classes(labels: Labels, protocol: str | None) -> None:
@@ -147,18 +148,18 @@ def _jobs(
     estimator: Any,
     random_state: Any,
 ) -> list[Job]:
-    """List the fits of all representations, attributes and folds."""
-    rows: np.ndarray | slice = slice(None)
+    """Return the fits of all representations, attributes and folds."""
+    samples: np.ndarray | slice = slice(None)
     shared = None
     if plan is not None:
         if plan.needs:
-            shared = [read_split(split, plan.needs, labels.n_rows, protocol)]
-            rows = np.concatenate([shared[0].train, shared[0].test])
+            shared = [read_split(split, plan.needs, labels.n_samples, protocol)]
+            samples = np.concatenate([shared[0].train, shared[0].test])
         else:
-            n_rows = min(labels.n_rows, plan.n_rows or labels.n_rows)
-            shared, rows = pooled_folds(n_rows), slice(n_rows)
+            n_used = min(labels.n_samples, plan.n_samples or labels.n_samples)
+            shared, samples = pooled_folds(n_used), slice(n_used)
     else:
-        cv = read_folds(cv, labels.n_rows)
+        cv = read_folds(cv, labels.n_samples)
     seed = draw_seed(random_state)
     jobs = []
     folds = [own_folds(cv, target, seed) if shared is None else shared for target in labels.targets]
@@ -166,7 +167,7 @@ def _jobs(
         for target, parts in zip(labels.targets, folds, strict=True):
             fixed = plan is not None and plan.estimator is not None
             model = plan.estimator() if fixed else estimator_for(target, estimator)  # type: ignore[union-attr, misc]
-            about = {"representation": name, **describe_target(target, rows)}
+            about = {"representation": name, **describe_target(target, samples)}
             jobs += [Job(Z, target, fold, model, {**about, "fold": i}) for i, fold in enumerate(parts)]
     return jobs
 
@@ -179,14 +180,14 @@ def _joint_scores(
     random_state: Any,
     verbose: int,
 ) -> pd.DataFrame:
-    """Scores of one layer for all attributes, for each representation."""
+    """Return the scores of one layer for all attributes, for each representation."""
     Y = np.column_stack([np.where(t.known, t.values, np.nan) for t in labels.targets])
-    rows = np.concatenate([split.train, split.validation, split.test])
+    samples = np.concatenate([split.train, split.validation, split.test])
     seed, table = draw_seed(random_state), []
     for name, Z in tqdm(representations.items(), desc="layers", disable=not verbose):
         logits = joint_layer_scores(Z, Y, split.train, split.validation, random_state=seed)
         for position, target in enumerate(labels.targets):
-            about = {"representation": name, **describe_target(target, rows), "fold": 0}
+            about = {"representation": name, **describe_target(target, samples), "fold": 0}
             fold = known_fold(target, split)
             chances = expit(logits[fold.test, position])
             both = np.column_stack([1.0 - chances, chances]) if target.n_classes(fold.train) > 1 else None

@@ -15,14 +15,14 @@ from dmzrep.probing._metrics import METRICS
 def average_folds(
     scores: pd.DataFrame, *, by: Sequence[str] = ("attribute", "representation")
 ) -> pd.DataFrame:
-    """Turn scores of folds into means and population standard deviations, as `probe_report` gives them.
+    """Turn scores of folds into means and population standard deviations, as in `probe_report`.
 
     Parameters
     ----------
     scores : DataFrame
         From `probe_scores`.
     by : sequence of str, default=("attribute", "representation")
-        Columns whose values get a row each, "attribute" among them.
+        Columns to group by, "attribute" among them.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def average_folds(
         A row for each attribute and representation.
     """
     keys = _keys(scores, by)
-    # By attribute, so that representations of one stand under each other.
+    # By attribute, so that its representations are next to each other.
     order = pd.Categorical(scores["attribute"], categories=scores["attribute"].unique())
     groups = scores.iloc[np.argsort(order.codes, kind="stable")].groupby(keys, sort=False)
     table = groups[["n_labels", "n_positive"]].first()
@@ -46,16 +46,16 @@ def average_folds(
 def probe_summary(
     scores: pd.DataFrame, *, by: str | list[str] = "representation", as_text: bool = False
 ) -> pd.DataFrame:
-    """Average over attributes in each fold, then over folds, as papers print it.
+    """Average over attributes in each fold, then over folds, as papers report it.
 
     Parameters
     ----------
     scores : DataFrame
         From `probe_scores`.
     by : str or list of str, default="representation"
-        Columns whose values get a row each.
+        Columns to group by.
     as_text : bool, default=False
-        Give per cent as text, ``"84.8 ± 0.3"``, instead of numbers.
+        Return per cent as text, ``"84.8 ± 0.3"``, instead of numbers.
 
     Returns
     -------
@@ -91,12 +91,12 @@ def probe_summary(
 
 
 def _keys(scores: Any, by: Any) -> list[str]:
-    """Give the columns to group by; raise unless `scores` is a table of scores that has them."""
+    """Return the columns to group by; raise unless `scores` is a table of scores that has them."""
     if not isinstance(scores, pd.DataFrame):
-        raise TypeError(f"scores must be what probe_scores gives, got {type(scores).__name__}.")
+        raise TypeError(f"scores must be a table from probe_scores, got {type(scores).__name__}.")
     missing = [name for name in ("representation", "attribute", "fold", "undefined") if name not in scores]
     if missing:
-        raise ValueError(f"scores must be what probe_scores gives; it lacks the columns {missing}.")
+        raise ValueError(f"scores must be a table from probe_scores; it lacks the columns {missing}.")
     keys = [by] if isinstance(by, str) else by
     columns = scores.columns.tolist()
     if not isinstance(keys, (list, tuple)) or not keys or not all(key in columns for key in keys):
@@ -105,5 +105,5 @@ def _keys(scores: Any, by: Any) -> list[str]:
 
 
 def spread(groups: Any) -> pd.Series:
-    """Population standard deviation of each group; NaN where it has one value only."""
+    """Return the population standard deviation of each group; NaN where it has a single value."""
     return groups.std(ddof=0).where(groups.count() > 1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from dmzrep._base._validation import as_numbers
-from dmzrep.codes._protocol import check_codec
+from dmzrep.codes._protocol import check_codec, code_probabilities
 
 
 def encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
@@ -28,18 +27,15 @@ def encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
     -------
     ndarray of shape (n, latent_dim)
     """
-    check_codec(encoder, needed=("transform",))
-    codes = as_numbers(encoder.transform(images), "The encoder's codes")
-    if codes.ndim != 2:
-        raise ValueError(f"The encoder must give codes of shape (n, latent_dim), got {codes.shape}.")
     if metric not in ("hamming", "asymmetric"):
-        return codes
-    if getattr(encoder, "output", None) == "logits":
-        return codes > 0 if metric == "hamming" else expit(codes)
-    if codes.size and not (codes.min() >= 0 and codes.max() <= 1):
-        raise ValueError(
-            f"metric={metric!r} needs bits or probabilities, but {type(encoder).__name__}.transform gives "
-            f"values from {codes.min():g} to {codes.max():g}. Use FaissNeighbors(metric='l2') or "
-            "metric='cosine' with this encoder."
+        check_codec(encoder, needed=("transform",))
+        return as_numbers(encoder.transform(images), "encoder.transform(images)")
+    try:
+        codes = code_probabilities(encoder, images)
+    except ValueError as error:
+        error.add_note(
+            f"metric={metric!r} needs bits or probabilities; use FaissNeighbors(metric='l2') for other "
+            "numbers."
         )
-    return codes > 0.5 if metric == "hamming" else codes.astype(np.float64)
+        raise
+    return codes > 0.5 if metric == "hamming" else codes

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from dmzrep._base._validation import check_int
-from dmzrep.codes._bits import check_bits, pack
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._packing import pack
 from dmzrep.retrieval._faiss import load_faiss
 
 #: From so many queries on, and up to so many bits and neighbours, table look-ups beat counting bits.
@@ -61,7 +62,7 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
     >>> hamming_neighbors(bits[:1], bits, 3)[0].tolist()
     [[0, 2, 3]]
     """
-    queries, bits = check_bits(queries, "queries"), check_bits(bits, "bits")
+    queries, bits = check_codes(queries, "queries", "bits"), check_codes(bits, "bits", "bits")
     if queries.shape[1] != bits.shape[1]:
         raise ValueError(f"queries have {queries.shape[1]} bits, but bits have {bits.shape[1]}.")
     k = check_int(k, "k", 1, len(bits), ", the number of codes")

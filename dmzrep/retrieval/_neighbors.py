@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import Interval, check_bool, integers_from
+from dmzrep._base._validation import check_bool
 from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval._faiss import faiss_threads
 from dmzrep.retrieval._graphs import check_mode, graph, ragged
@@ -22,7 +22,7 @@ from dmzrep.retrieval._searching import check_count, check_radius, nearest, with
 from dmzrep.retrieval._stored_index import INDEXES, IndexOptions, StoredIndex
 from dmzrep.retrieval._vectors import METRICS, IndexedRows, check_query, check_training
 
-_COUNT = integers_from(1)
+_COUNT = Interval(Integral, 1, None, closed="left")
 #: FAISS counts what it keeps while it walks a graph in 32 bits.
 _GRAPH_COUNT = Interval(Integral, 1, 2**31 - 1, closed="both")
 

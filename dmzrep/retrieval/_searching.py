@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from dmzrep._base._validation import is_finite, is_int, short_repr
+from dmzrep._base._validation import check_number, short_repr
 from dmzrep.retrieval._asymmetric import expected_hamming
 from dmzrep.retrieval._stored_index import StoredIndex
 from dmzrep.retrieval._vectors import IndexedRows
@@ -28,7 +29,7 @@ def check_count(k: Any, n_rows: int, self_search: bool, filtered: bool) -> int:
     filtered : bool
         Whether the rows are those that `among` names.
     """
-    if not is_int(k):
+    if isinstance(k, bool) or not isinstance(k, Integral):
         raise TypeError(f"n_neighbors must be an integer, got {short_repr(k)}.")
     if not n_rows:
         raise ValueError("among names no rows; give at least one id." if filtered else _EMPTY)
@@ -42,8 +43,7 @@ def check_count(k: Any, n_rows: int, self_search: bool, filtered: bool) -> int:
 
 def check_radius(radius: Any, metric: str, n_rows: int) -> float:
     """Give a radius as a float; raise unless rows can be searched within it."""
-    if not is_finite(radius) or radius < 0:
-        raise ValueError(f"radius must be a finite number of at least 0, got {short_repr(radius)}.")
+    radius = check_number(radius, "radius", 0, closed="left")
     if metric == "asymmetric":
         raise ValueError(
             "metric='asymmetric' measures a shortlist only and has no radius search; use kneighbors, "

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import validate_data
 
-from dmzrep._base._validation import as_array, validated
-from dmzrep.codes._bits import check_bits, check_probabilities, pack
+from dmzrep._base._validation import as_array
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._packing import pack
 from dmzrep.retrieval._binary_index import BinaryIndex
 from dmzrep.retrieval._float_index import FloatIndex
 from dmzrep.retrieval._stored_index import IndexOptions, StoredIndex
@@ -98,7 +100,7 @@ def check_training(estimator: Any, X: Any) -> tuple[IndexedRows, np.ndarray]:
             f"packed=True is for metric='hamming', got metric={metric!r}. "
             "Unpack codes with numpy.unpackbits first."
         )
-    X = validated(estimator, X, dtype=_dtype(metric))
+    X = validate_data(estimator, X, dtype=_dtype(metric))
     offset = X.mean(axis=0, dtype=np.float64) if metric == "l2" else None
     rows = IndexedRows(metric, X.shape[1], packed, offset)
     return rows, rows.stored(_checked(rows, X))
@@ -115,7 +117,7 @@ def check_query(estimator: Any, X: Any) -> np.ndarray:
     rows = estimator._rows
     if rows.binary and (width := _shape(X)[1:]) != (rows.n_features,) and len(width) == 1:
         _explain_width(rows, width[0])
-    return _checked(rows, validated(estimator, X, dtype=_dtype(rows.metric), reset=False))
+    return _checked(rows, validate_data(estimator, X, dtype=_dtype(rows.metric), reset=False))
 
 
 def _shape(X: Any) -> tuple[int, ...]:
@@ -128,17 +130,12 @@ def _dtype(metric: str) -> Any:
 
 def _checked(rows: IndexedRows, X: np.ndarray) -> np.ndarray:
     if rows.metric == "asymmetric":
-        return check_probabilities(X, "X")
+        return check_codes(X, "X")
     if not rows.binary:
         return rows.vectors(X)
     if not rows.packed:
-        return pack(check_bits(X, "X"))
-    if X.dtype != np.uint8:
-        raise ValueError(
-            f"With packed=True, X must be uint8 bytes from numpy.packbits, got dtype {X.dtype}. "
-            "Pack bits with numpy.packbits(bits, axis=1), or set packed=False."
-        )
-    return np.ascontiguousarray(X)
+        return pack(check_codes(X, "X", "bits"))
+    return check_codes(X, "X", "packed")
 
 
 def _explain_width(rows: IndexedRows, width: int) -> None:

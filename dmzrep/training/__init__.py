@@ -7,7 +7,6 @@ from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData, split_indices
 from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 from dmzrep.training._loop import REPORT_SAMPLES, Trainer
-from dmzrep.training._masking import prefix_lengths
 from dmzrep.training._options import Training
 from dmzrep.training._validation import VALIDATION_SAMPLES
 from dmzrep.training.distributed._join import find_processes
@@ -32,7 +31,6 @@ __all__ = [
     "TrainingData",
     "are_aligned",
     "find_processes",
-    "prefix_lengths",
     "set_invariant_start",
     "set_layout_start",
     "set_linear_start",

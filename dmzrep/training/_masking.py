@@ -5,31 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.networks._relaxation import UNKNOWN_BIT
 
-#: Bits of the shortest prefix in training, for longer codes.
-SHORTEST_PREFIX = 8
 #: Share of samples whose prefix length is drawn; the others keep all bits.
 SHORTENED_SHARE = 0.5
-
-
-def prefix_lengths(latent_dim: int) -> list[int]:
-    """Lengths of the prefixes that an ordered code is trained at, ascending.
-
-    Powers of two from 8 on (from 1 on for codes of 8 bits or fewer), and the whole.
-
-    Examples
-    --------
-    >>> from dmzrep.training._masking import prefix_lengths
-    >>> prefix_lengths(100), prefix_lengths(6)
-    ([8, 16, 32, 64, 100], [1, 2, 4, 6])
-    """
-    lengths = []
-    length = SHORTEST_PREFIX if latent_dim > SHORTEST_PREFIX else 1
-    while length < latent_dim:
-        lengths.append(length)
-        length *= 2
-    return [*lengths, latent_dim]
 
 
 def drop_codes(z: Tensor, probability: float, generator: torch.Generator) -> Tensor:

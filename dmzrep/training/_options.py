@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._parameters import ParameterGroup
-from dmzrep._base._validation import Interval, integers_from
 from dmzrep.diffusion._objective import OBJECTIVES
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES
 from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
@@ -101,7 +100,7 @@ class Training(ParameterGroup):
         "objective": [StrOptions({"auto", *OBJECTIVES})],
         "learn_variance": ["boolean"],
         "noise_schedule": [StrOptions({"auto", *NOISE_SCHEDULES})],
-        "n_timesteps": [integers_from(2)],
+        "n_timesteps": [Interval(Integral, 2, None, closed="left")],
         "input_perturbation": [_WEIGHT],
         "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
         "temperature": [_POSITIVE],
@@ -111,14 +110,14 @@ class Training(ParameterGroup):
         "kl_weight": [_WEIGHT],
         "kl_free_bits": [Interval(Real, 0, 1, closed="left")],
         "mmd_weight": [_WEIGHT],
-        "micro_batch_size": [StrOptions({"auto"}), integers_from(1)],
+        "micro_batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
         "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
-        "warmup_steps": [integers_from(0)],
+        "warmup_steps": [Interval(Integral, 0, None, closed="left")],
         "weight_decay": [_WEIGHT],
         "gradient_clip": [_POSITIVE, None],
         "ema_half_life": [_WEIGHT],
-        "checkpoint_keep": [integers_from(1)],
+        "checkpoint_keep": [Interval(Integral, 1, None, closed="left")],
         "distributed": ["boolean"],
         "compile": ["boolean"],
     }

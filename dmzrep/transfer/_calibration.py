@@ -1,4 +1,4 @@
-"""Scores to probabilities that come true as often as they say."""
+"""Calibration of scores to probabilities."""
 
 from __future__ import annotations
 
@@ -27,30 +27,17 @@ class Calibration:
     intercepts: np.ndarray
 
     def log_odds(self, scores: np.ndarray) -> np.ndarray:
-        """Give log-odds of shape (n, target_dim)."""
+        """Return log-odds of shape (n, target_dim)."""
         return self.slopes * scores + self.intercepts
 
 
 def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibration:
-    """Fit logistic curves to scores of pairs that the scores' mapping has not seen.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, target_dim)
-        Scores.
-    bits : ndarray of shape (n, target_dim)
-        Right bits.
-    kind : {"shared", "per_bit"}
-        One curve for all bits, or one for each.
-
-    Returns
-    -------
-    Calibration
+    """Fit logistic curves to scores of held-out pairs.
 
     References
     ----------
     Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2 (targets short of 0
-    and 1, which keep curves finite where scores tell bits apart without error).
+    and 1, which keep curves finite where scores separate the bits).
     """
     if kind == "shared":
         slope, intercept = _curve(scores.ravel(), bits.ravel())
@@ -60,13 +47,13 @@ def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibrat
 
 
 def _curve(scores: np.ndarray, bits: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of one curve."""
+    """Return slope and intercept of one curve."""
     ones, spread = int(bits.sum()), scores.std()
     zeros = len(bits) - ones
     if spread == 0.0:
         return 0.0, float(logit((ones + 1.0) / (len(bits) + 2.0)))
     target = np.where(bits == 1, (ones + 1.0) / (ones + 2.0), 1.0 / (zeros + 2.0))
-    # Each row stands for a one and a zero, weighted by its target.
+    # Each sample is a one and a zero, weighted by its target.
     twice = np.concatenate([scores, scores])[:, None] / spread
     labels = np.repeat([1, 0], len(scores))
     curve = LogisticRegression(C=1e6, max_iter=1000)
@@ -75,26 +62,26 @@ def _curve(scores: np.ndarray, bits: np.ndarray) -> tuple[float, float]:
 
 
 def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bins: int = 10) -> float:
-    """How far probabilities are from the share of ones, on average over all bits.
+    """Return how far probabilities are from the share of ones, on average over all bits.
 
     Parameters
     ----------
     probabilities : ndarray
         Probabilities of a one, of any shape.
     bits : ndarray of the same shape
-        What came, 0 or 1.
+        Observed bits, 0 or 1.
     n_bins : int, default=10
-        Equal intervals of probability that are compared.
+        Number of equal intervals of probability.
 
     Returns
     -------
     float
-        In [0, 1]; 0 is calibrated.
+        In [0, 1]; 0 is perfect calibration.
 
     Raises
     ------
     ValueError
-        They are not as many, or not in [0, 1].
+        Shapes differ, or values are not in [0, 1].
 
     References
     ----------
@@ -111,23 +98,24 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     0.25
     """
     n_bins = check_int(n_bins, "n_bins")
-    both = []
-    for name, given in (("probabilities", probabilities), ("bits", bits)):
-        values = as_numbers(given, name).astype(np.float64).ravel()
-        if not ((values >= 0.0) & (values <= 1.0)).all():
-            raise ValueError(
-                f"{name} must lie in [0, 1], got {values[~((values >= 0) & (values <= 1))][0]:g}."
-            )
-        both.append(values)
-    probabilities, bits = both
-    if probabilities.shape != bits.shape or len(bits) == 0:
+    both = [
+        as_numbers(a, name).astype(np.float64)
+        for a, name in ((probabilities, "probabilities"), (bits, "bits"))
+    ]
+    if both[0].shape != both[1].shape or both[0].size == 0:
         raise ValueError(
-            f"probabilities and bits must be as many, at least one, got {len(probabilities)} and {len(bits)}."
+            f"probabilities and bits must have one shape, not empty, got {both[0].shape} and {both[1].shape}."
         )
+    probabilities, bits = (values.ravel() for values in both)
+    for name, values in (("probabilities", probabilities), ("bits", bits)):
+        if not (values.min() >= 0.0 and values.max() <= 1.0):
+            raise ValueError(
+                f"{name} must lie in [0, 1], got values from {values.min():g} to {values.max():g}."
+            )
     interval = np.minimum((probabilities * n_bins).astype(np.int64), n_bins - 1)
     return float(np.abs(np.bincount(interval, weights=probabilities - bits)).sum() / len(bits))
 
 
 def probabilities_of(log_odds: np.ndarray) -> np.ndarray:
-    """Probabilities of a one, short of 0 and 1 so that every bit has a finite log-likelihood."""
+    """Return probabilities of a one, clipped so that every bit has a finite log-likelihood."""
     return np.clip(expit(log_odds), 1e-6, 1.0 - 1e-6)

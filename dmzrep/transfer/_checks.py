@@ -1,4 +1,4 @@
-"""Checks of what users hand to the transfer."""
+"""Checks of the arguments of `DomainTransfer`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import as_array, check_choice, check_int, is_finite, is_int, short_repr
-from dmzrep.codes._protocol import check_codec, code_probabilities
+from dmzrep._base._validation import as_array, check_choice, check_int, check_number, short_repr
+from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities
 from dmzrep.transfer._calibration import CALIBRATIONS
 from dmzrep.transfer._features import FEATURES
 from dmzrep.transfer._mappings import MAPPINGS
-
-#: Networks are trained by squares of what the penalty gives.
-_LARGEST_ALPHA = 1e100
 
 
 def check_parameters(transfer: Any) -> None:
@@ -32,32 +29,29 @@ def check_parameters(transfer: Any) -> None:
     check_choice("mapping", transfer.mapping, ("auto", *MAPPINGS))
     check_choice("features", transfer.features, FEATURES)
     check_choice("calibration", transfer.calibration, (*CALIBRATIONS, None))
-    alpha = transfer.alpha
-    if not is_finite(alpha) or not 0.0 < float(alpha) <= _LARGEST_ALPHA:
-        raise ValueError(
-            f"alpha must be a finite number above 0, got {short_repr(alpha)}. The largest is "
-            f"{_LARGEST_ALPHA:g}."
-        )
+    check_number(transfer.alpha, "alpha", 0)
     check_int(transfer.n_folds, "n_folds", 2)
     sizes = transfer.hidden_layer_sizes
-    if not isinstance(sizes, (tuple, list)) or not all(is_int(size) and size >= 1 for size in sizes):
+    if not isinstance(sizes, (tuple, list)) or not all(
+        isinstance(size, (int, np.integer)) and size >= 1 for size in sizes
+    ):
         raise ValueError(
             f"hidden_layer_sizes must be a tuple of integers of at least 1, got {short_repr(sizes)}."
         )
 
 
-def encoded(encoder: Any, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:
-    """Probabilities of a one of every row's bits; errors say which of the two encoders they are about."""
+def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:
+    """Return probabilities of a one; errors name the encoder."""
     try:
         probabilities = code_probabilities(encoder, X)
     except ValueError as error:
         error.add_note(f"This is about {name} and its images.")
         raise
     if len(probabilities) == 0:
-        raise ValueError(f"The images of {name} are none; at least one is needed.")
+        raise ValueError(f"There are no images of {name}; at least one is needed.")
     if latent_dim is not None and probabilities.shape[1] != latent_dim:
         raise ValueError(
-            f"{name} gives codes of {probabilities.shape[1]} bits, but the transfer was fitted to "
+            f"{name} returns codes of {probabilities.shape[1]} bits, but the transfer was fitted to "
             f"{latent_dim}. Call fit again after a change of an encoder."
         )
     return probabilities
@@ -69,23 +63,21 @@ def check_pairs(X_a: Any, X_b: Any) -> None:
     for name, X in (("X_a", X_a), ("X_b", X_b)):
         try:
             counts.append(len(X))
-        except Exception as error:  # Sparse matrices have an error of their own.
-            raise TypeError(
-                f"{name} must be an array, a table or a dataset of rows, got {short_repr(X)}."
-            ) from error
+        except TypeError as error:
+            raise TypeError(f"{name} must be an array, a table or a dataset, got {short_repr(X)}.") from error
     if counts[0] != counts[1]:
         raise ValueError(
-            f"X_a and X_b must be pairs, row by row, got {counts[0]} and {counts[1]} rows. "
+            f"X_a and X_b must be pairs, got {counts[0]} and {counts[1]} samples. "
             "Leave out images without a partner."
         )
 
 
 def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
-    """Give the group of each pair as an integer; raise where folds cannot be made."""
+    """Return the group of each pair as an integer; raise where folds cannot be made."""
     values = np.arange(n_pairs) if groups is None else as_array(groups, "groups")
     if values.shape != (n_pairs,):
         raise ValueError(
-            f"groups must name a group for each of the {n_pairs} pairs, got shape {values.shape}."
+            f"groups must have a group for each of the {n_pairs} pairs, got shape {values.shape}."
         )
     values = np.unique(values, return_inverse=True)[1].reshape(-1)
     n_groups, needed = int(values.max(initial=-1)) + 1, 4 * n_folds
@@ -93,6 +85,6 @@ def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
         what = "pairs" if groups is None else "groups of pairs"
         raise ValueError(
             f"Too few {what} for n_folds={n_folds}: got {n_groups}, at least {needed} are needed "
-            "(four a fold). Give more, or use fewer folds."
+            "(four per fold). Add pairs, or use fewer folds."
         )
     return values

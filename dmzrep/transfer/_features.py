@@ -1,4 +1,4 @@
-"""Codes of the source domain as numbers that a mapping learns from."""
+"""Source codes as inputs of a mapping."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 from scipy.special import logit
 
 FEATURES = ("logits", "probabilities", "bits")
-#: Probabilities nearer to 0 or 1 than this count as that far, so that logits stay finite.
-SURE = 1e-4
+#: Probabilities are clipped to this distance from 0 and 1, so that logits stay finite.
+EPSILON = 1e-4
 
 
 def raw_features(probabilities: np.ndarray, kind: str) -> np.ndarray:
-    """Turn probabilities of a one into logits, probabilities or bits, float64."""
+    """Return probabilities of a one as logits, probabilities or bits, float64."""
     if kind == "logits":
-        return logit(np.clip(probabilities, SURE, 1.0 - SURE))
+        return logit(np.clip(probabilities, EPSILON, 1.0 - EPSILON))
     return (probabilities > 0.5).astype(np.float64) if kind == "bits" else probabilities.astype(np.float64)
 
 
 @dataclass(frozen=True)
 class CodeFeatures:
-    """Features of codes: each bit's mean is taken off, and all are divided by one spread.
+    """Features of codes, centred per bit and divided by one standard deviation.
 
-    One spread for all keeps the noise of bits that hardly vary small.
+    One standard deviation for all keeps the noise of nearly constant bits small.
 
     Parameters
     ----------
     kind : {"logits", "probabilities", "bits"}
-        What codes are read as.
+        Representation of the codes.
     mean : ndarray of shape (latent_dim,)
-        Of the fitted rows.
+        Mean of each feature.
     spread : float
-        Standard deviation of all features of the fitted rows about their means.
+        Standard deviation of all features about their means.
 
     Examples
     --------
@@ -49,11 +49,11 @@ class CodeFeatures:
 
     @classmethod
     def fitted(cls, probabilities: np.ndarray, kind: str) -> CodeFeatures:
-        """Learn means and spread from probabilities of shape (n, latent_dim)."""
+        """Fit mean and spread to probabilities of shape (n, latent_dim)."""
         raw = raw_features(probabilities, kind)
         mean = raw.mean(axis=0)
         return cls(kind, mean, float(np.sqrt(((raw - mean) ** 2).mean())) or 1.0)
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
-        """Give features of shape (n, latent_dim), float64."""
+        """Return features of shape (n, latent_dim), float64."""
         return (raw_features(probabilities, self.kind) - self.mean) / self.spread

@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GroupShuffleSplit
-from sklearn.neural_network import MLPClassifier
+from torch import Tensor, nn
 
-from dmzrep._base._batching import batches
+from dmzrep._base._batching import in_blocks
+from dmzrep._base._fit_network import fit_network, gradients
+from dmzrep._base._random import seeded_torch
 
 MAPPINGS = ("kernel_ridge", "mlp")
-#: Rows that go through a mapping together.
-BLOCK_ROWS = 256
-#: Share of the pairs that tell a network when to stop, and epochs without gain after which it does.
-STOPPING_SHARE, PATIENCE, MAX_EPOCHS = 0.1, 5, 200
-
-
-def in_blocks(function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """Apply a row-wise function to blocks of one size, so that no row's result depends on the others.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.transfer._mappings import in_blocks
-    >>> in_blocks(lambda rows: 2 * rows, np.arange(3)[:, None]).ravel().tolist()
-    [0, 2, 4]
-    """
-    parts = []
-    for part in batches(len(rows), BLOCK_ROWS):
-        block = rows[part]
-        filling = np.repeat(block[-1:], BLOCK_ROWS - len(block), axis=0)
-        parts.append(function(np.concatenate([block, filling]))[: len(block)])
-    return np.concatenate(parts)
+#: Training of perceptrons: share of pairs for early stopping, epochs without improvement, and at most.
+VALIDATION_SHARE, PATIENCE, MAX_EPOCHS = 0.1, 5, 200
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class KernelRidgeMap:
-    """Kernel ridge regression of bits, counted as -1 and +1, with a Gaussian kernel.
+    """Kernel ridge regression of bits, as -1 and +1, with a Gaussian kernel.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_pairs, source_dim)
+    pairs : ndarray of shape (n_pairs, source_dim)
         Features of the fitted pairs.
     weights : ndarray of shape (n_pairs, target_dim)
         Dual coefficients.
     mean : ndarray of shape (target_dim,)
-        Scores far from all rows.
+        Scores far from all pairs.
     """
 
-    rows: np.ndarray
+    pairs: np.ndarray
     weights: np.ndarray
     mean: np.ndarray
 
@@ -67,29 +50,31 @@ class KernelRidgeMap:
         """Fit to features of shape (n, source_dim) and bits of shape (n, target_dim)."""
         signs = 2.0 * bits - 1.0
         mean = signs.mean(axis=0)
-        # Features have a spread of one, so this is scikit-learn's gamma="scale".
+        # Features have unit variance, so this is scikit-learn's gamma="scale".
         ridge = KernelRidge(alpha=alpha, kernel="rbf", gamma=1.0 / features.shape[1])
         ridge.fit(features, signs - mean)
         return cls(features, ridge.dual_coef_.reshape(signs.shape), mean)
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Give scores of shape (n, target_dim), -1 for a sure zero and +1 for a sure one."""
-        gamma = 1.0 / self.rows.shape[1]
-        return in_blocks(lambda x: rbf_kernel(x, self.rows, gamma=gamma) @ self.weights + self.mean, features)
+        """Return scores of shape (n, target_dim), -1 for a certain zero and +1 for a certain one."""
+        gamma = 1.0 / self.pairs.shape[1]
+        return in_blocks(
+            lambda x: rbf_kernel(x, self.pairs, gamma=gamma) @ self.weights + self.mean, features, 256
+        )
 
     @staticmethod
     def plain_probabilities(scores: np.ndarray) -> np.ndarray:
-        """Probabilities of a one where nothing is calibrated."""
+        """Return probabilities of a one without calibration."""
         return np.clip((scores + 1.0) / 2.0, 0.0, 1.0)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Arrays by name."""
-        return {"rows": self.rows, "weights": self.weights, "mean": self.mean}
+        """Return the arrays by name."""
+        return {"pairs": self.pairs, "weights": self.weights, "mean": self.mean}
 
     @classmethod
     def restored(cls, state: dict[str, np.ndarray]) -> KernelRidgeMap:
-        """Put a map together from what `state` gave."""
-        return cls(state["rows"], state["weights"], state["mean"])
+        """Return the map whose `state` this is."""
+        return cls(state["pairs"], state["weights"], state["mean"])
 
 
 @dataclass(frozen=True)
@@ -107,18 +92,18 @@ class NetworkMap:
     name = "mlp"
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Give logits of shape (n, target_dim)."""
+        """Return logits of shape (n, target_dim)."""
         return in_blocks(
-            lambda x: np.mean([_logits(layers, x) for layers in self.networks], axis=0), features
+            lambda x: np.mean([_logits(layers, x) for layers in self.networks], axis=0), features, 256
         )
 
     @staticmethod
     def plain_probabilities(scores: np.ndarray) -> np.ndarray:
-        """Probabilities of a one where nothing is calibrated."""
+        """Return probabilities of a one without calibration."""
         return expit(scores)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Arrays by name."""
+        """Return the arrays by name."""
         return {
             f"{i}.{j}.{name}": array
             for i, layers in enumerate(self.networks)
@@ -128,7 +113,7 @@ class NetworkMap:
 
     @classmethod
     def restored(cls, state: dict[str, np.ndarray]) -> NetworkMap:
-        """Put a map together from what `state` gave."""
+        """Return the map whose `state` this is."""
         parts = (name.split(".") for name in state)
         places = sorted({(int(i), int(j)) for i, j, _ in parts})
         layers = {(i, j): (state[f"{i}.{j}.weights"], state[f"{i}.{j}.biases"]) for i, j in places}
@@ -145,7 +130,8 @@ def _logits(layers: tuple[tuple[np.ndarray, np.ndarray], ...], x: np.ndarray) ->
     return x @ weights + biases
 
 
-def fit_network(
+@gradients()
+def fit_perceptron(
     features: np.ndarray,
     bits: np.ndarray,
     groups: np.ndarray,
@@ -154,56 +140,40 @@ def fit_network(
     alpha: float,
     seed: int,
 ) -> NetworkMap:
-    """Train one perceptron with scikit-learn until some of the pairs, set aside, say stop.
+    """Train one perceptron with early stopping on a part of the pairs."""
+    split = GroupShuffleSplit(1, test_size=VALIDATION_SHARE, random_state=seed)
+    kept, held_out = next(split.split(features, groups=groups))
+    x, z = (torch.from_numpy(a.astype(np.float64)) for a in (features, bits))
+    sizes = [x.shape[1], *map(int, hidden_layer_sizes), z.shape[1]]
+    with seeded_torch(seed):
+        linear = [nn.Linear(before, after, dtype=torch.float64) for before, after in pairwise(sizes)]
+        for layer in linear:
+            nn.init.xavier_uniform_(layer.weight)
+    network = nn.Sequential(*(part for layer in linear for part in (layer, nn.ReLU())))[:-1]
 
-    scikit-learn's own early stopping asks that all bits of a code be right at once, which none is; so
-    epochs are run one by one and stopped by cross-entropy.
+    def loss_of(batch: Tensor) -> Tensor:
+        chosen = torch.from_numpy(kept)[batch]
+        loss = F.binary_cross_entropy_with_logits(network(x[chosen]), z[chosen], reduction="sum")
+        penalty = sum(layer.weight.square().sum() for layer in linear)
+        return (loss + 0.5 * alpha * penalty) / len(chosen)
 
-    Parameters
-    ----------
-    features : ndarray of shape (n, source_dim)
-        Features of source codes.
-    bits : ndarray of shape (n, target_dim)
-        Target bits.
-    groups : ndarray of shape (n,)
-        Pairs of a group are set aside together.
-    hidden_layer_sizes, alpha
-        As in `MLPClassifier`.
-    seed : int
-        Decides weights, order and which pairs are set aside.
-
-    Returns
-    -------
-    NetworkMap
-        Of one network, as it was after its best epoch.
-    """
-    split = GroupShuffleSplit(1, test_size=STOPPING_SHARE, random_state=seed)
-    kept, aside = next(split.split(features, groups=groups))
-    # An instance, since an integer would give every epoch the same order.
-    random = np.random.RandomState(seed)
-    network: Any = MLPClassifier(
-        hidden_layer_sizes, alpha=alpha, batch_size=min(64, len(kept)), random_state=random
+    best = fit_network(
+        network,
+        loss_of,
+        len(kept),
+        n_steps=MAX_EPOCHS * math.ceil(len(kept) / BATCH_SIZE),
+        batch_size=BATCH_SIZE,
+        learning_rate=1e-3,
+        generator=torch.Generator().manual_seed(seed),
+        validation_loss=lambda: float(F.binary_cross_entropy_with_logits(network(x[held_out]), z[held_out])),
+        patience=PATIENCE,
+        tol=1e-5,
     )
-    single = bits.shape[1] == 1
-    labels, classes = (bits[:, 0], [0, 1]) if single else (bits, np.arange(bits.shape[1]))
-    best, best_loss, since = None, np.inf, 0
-    for _ in range(MAX_EPOCHS):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            network.partial_fit(features[kept], labels[kept], classes=classes)
-        layers = tuple(
-            (weights.copy(), biases.copy())
-            for weights, biases in zip(network.coefs_, network.intercepts_, strict=True)
-        )
-        logits = _logits(layers, features[aside])
-        loss = np.logaddexp(0.0, np.where(bits[aside] == 1, -logits, logits)).mean()
-        since += 1
-        if loss < best_loss - 1e-5:
-            best, best_loss, since = layers, loss, 0
-        if since >= PATIENCE:
-            break
-    if best is None:
+    if not math.isfinite(best):
         raise ArithmeticError(
             "The network's loss was never finite. Use a larger alpha, or mapping='kernel_ridge'."
         )
-    return NetworkMap((best,))
+    layers = tuple(
+        (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()) for layer in linear
+    )
+    return NetworkMap((layers,))

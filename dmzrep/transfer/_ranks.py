@@ -1,35 +1,21 @@
-"""Where the right code stands among all codes, by predicted probabilities."""
+"""Rank of the right code among all codes, by predicted probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.special import logit
 
-from dmzrep.transfer._mappings import in_blocks
+from dmzrep._base._batching import in_blocks
 
 METRICS = ("hamming", "log_likelihood")
 
 
 def right_ranks(probabilities: np.ndarray, bits: np.ndarray, metric: str) -> np.ndarray:
-    """Rank of code i for prediction i among all codes.
+    """Return the rank of code i for prediction i among all codes.
 
     Both measures are sums over bits that grow with the bit's weight where the bit is one: ``1 - 2 p`` for
     the expected Hamming distance, minus the log-odds for minus the log-likelihood; the rest is the same
     for all codes.
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n, target_dim)
-        Of a one, above 0 and below 1.
-    bits : ndarray of shape (n, target_dim)
-        The right code of each prediction.
-    metric : {"hamming", "log_likelihood"}
-        Expected Hamming distance, or minus the log-likelihood.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        From 1; codes as near as the right one count one half.
 
     Examples
     --------
@@ -43,7 +29,7 @@ def right_ranks(probabilities: np.ndarray, bits: np.ndarray, metric: str) -> np.
     # Equal codes must have equal distances to the last bit, so each is compared once.
     codes, places, counts = np.unique(bits, axis=0, return_inverse=True, return_counts=True)
     places = places.reshape(-1)
-    distances = in_blocks(lambda rows: rows @ codes.T.astype(np.float64), weights)
+    distances = in_blocks(lambda block: block @ codes.T.astype(np.float64), weights)
     right = np.take_along_axis(distances, places[:, None], axis=1)
     nearer = ((distances < right) * counts).sum(axis=1)
     tied = ((distances == right) * counts).sum(axis=1) - 1

@@ -1,4 +1,4 @@
-"""Images of one domain to images of another, through their codes."""
+"""Translation of images of one domain to another, through their codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -16,10 +15,10 @@ from dmzrep._base._validation import check_bool, check_choice, check_int
 from dmzrep.codes._protocol import decode_codes
 from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, write_state
-from dmzrep.transfer._calibration import Calibration, fit_calibration, probabilities_of
+from dmzrep.transfer._calibration import fit_calibration, probabilities_of
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
 from dmzrep.transfer._features import CodeFeatures
-from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_network
+from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_perceptron
 from dmzrep.transfer._ranks import METRICS, right_ranks
 from dmzrep.transfer._state import KIND, restore_transfer, transfer_state
 from dmzrep.transfer._validation import (
@@ -34,60 +33,59 @@ KERNEL_PAIRS = 8000
 
 
 class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Draw images of one domain as images of another, such as edges as faces.
+    """Translate images of one domain to another, such as edges to faces.
 
-    Each domain has an encoder of its own. From pairs, a mapping learns the probability of each bit of
-    the target code from the source code. The target's encoder decodes the most probable bits, or bits
-    that are drawn.
+    Each domain has its own encoder. A mapping is fitted to pairs and predicts the probability of each bit of
+    the target code from the source code. The target's encoder decodes the most probable bits, or sampled
+    bits.
 
     Parameters
     ----------
     source, target : DMZEncoder, or any object with `transform` and `inverse_transform`
-        Fitted on images of their domains, which need no partners. They are used as they are. As
-        `sklearn.base.clone` makes unfitted copies of estimators, wrap them in scikit-learn's
-        `FrozenEstimator` for cross-validation.
+        Fitted on images of their domains, paired or not. For cross-validation wrap them in scikit-learn's
+        `FrozenEstimator`, since `sklearn.base.clone` makes unfitted copies.
     mapping : {"auto", "kernel_ridge", "mlp"}, default="auto"
         ``"kernel_ridge"``: kernel ridge regression of the bits, with a Gaussian kernel of the features.
         ``"mlp"``: multilayer perceptrons, as in the paper, one for each fold, whose logits are averaged.
-        ``"auto"`` is kernel ridge regression for up to 8,000 pairs, whose squared number takes memory.
+        ``"auto"`` is kernel ridge regression up to 8,000 pairs (its memory is quadratic), else ``"mlp"``.
     features : {"logits", "probabilities", "bits"}, default="logits"
-        What the mapping sees of a source code. The paper's sees bits.
+        Input of the mapping. The paper uses bits.
     alpha : float, default=1.0
         Strength of the L2 penalty, as in scikit-learn's `KernelRidge` or `MLPClassifier`.
     hidden_layer_sizes : tuple of int, default=(256, 256)
         Hidden layers of ``"mlp"``.
     calibration : {"per_bit", "shared"} or None, default="per_bit"
         Logistic curves from scores to probabilities, fitted to held-out pairs: one for each bit, or one
-        for all, which takes fewer pairs to learn. None takes scores as they are.
+        for all, which needs fewer pairs. None uses uncalibrated scores.
     n_folds : int, default=5
-        Parts of the pairs. Each is held out once from fitting, for `calibration` and `validation_`.
+        Number of folds that are held out in turn, for `calibration` and `validation_`.
     random_state : int, RandomState or None, default=None
-        Decides the folds and the perceptrons.
+        Determines the folds and the perceptrons. Pass an int for a reproducible fit.
 
     Attributes
     ----------
     validation_ : DataFrame
-        A row for each target bit, of held-out pairs:
+        A row for each target bit, on held-out pairs:
 
         mean : share of ones
-        accuracy, cross_entropy : of the calibrated probabilities; cross-entropy in bits, 1 for coin tosses
+        accuracy, cross_entropy : of the calibrated probabilities; cross-entropy to base 2, 1 for chance
         most_frequent_accuracy, most_frequent_cross_entropy : of the bit's share of ones
-        copy_accuracy, copy_cross_entropy : of the source's bit of the same number, where both codes are
-            as long
+        copy_accuracy, copy_cross_entropy : of the source's bit at the same position, where both codes have
+            the same length
         nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
 
-        The last two baselines are right with a probability that is estimated bit by bit. All that
-        concerns a fold is fitted to the others; ``validation_.mean()`` sums up.
+        The error rates of the last two baselines are estimated per bit. Each fold is predicted by fits to
+        the other folds; ``validation_.mean()`` summarises.
     mapping_ : KernelRidgeMap or NetworkMap
         Fitted to all pairs.
     calibration_ : Calibration or None
         Logistic curves.
     features_ : CodeFeatures
-        How source codes are read.
+        Features of source codes.
     n_pairs_ : int
-        Pairs that were seen.
+        Number of pairs.
     source_dim_, target_dim_ : int
-        Bits of a source code and of a target code.
+        Number of bits of source and target codes.
 
     See Also
     --------
@@ -113,14 +111,6 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
     array([[0, 1, 1, 0]], dtype=uint8)
     """
 
-    validation_: pd.DataFrame
-    mapping_: KernelRidgeMap | NetworkMap
-    calibration_: Calibration | None
-    features_: CodeFeatures
-    n_pairs_: int
-    source_dim_: int
-    target_dim_: int
-
     def __init__(
         self,
         source,
@@ -145,16 +135,16 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         self.random_state = random_state
 
     def fit(self, X_a: Any, X_b: Any, *, groups: Any = None) -> Self:
-        """Learn target codes from source codes.
+        """Fit the mapping from source codes to target codes.
 
         Parameters
         ----------
-        X_a, X_b : array-like, table or map-style dataset of n rows
-            Pairs: row i of X_a is an image of the source domain, row i of X_b its partner. At least
-            four for each fold.
+        X_a, X_b : array-like, table or map-style dataset of n images
+            Pairs: image i of X_a is from the source domain, image i of X_b its partner. At least four per
+            fold.
         groups : array-like of shape (n,), optional
-            Pairs of the same group, such as variants of one picture, are held out together, so that
-            `validation_` and the calibration tell of new pictures. None takes each pair for itself.
+            Pairs of the same group, such as variants of one picture, are held out together. None makes
+            each pair its own group.
 
         Returns
         -------
@@ -164,7 +154,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         ------
         ValueError
             X_a and X_b differ in length, are too few, or do not fit their encoders, or a parameter is
-            not as it should be.
+            invalid.
         NotFittedError
             An encoder is not fitted.
         TypeError
@@ -173,7 +163,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Warns
         -----
         CodeWarning
-            On held-out pairs the mapping knows no more than each bit's share of ones.
+            On held-out pairs the mapping is no better than each bit's share of ones.
         """
         check_parameters(self)
         check_pairs(X_a, X_b)
@@ -213,20 +203,20 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         if kind == "kernel_ridge":
             return KernelRidgeMap.fitted(features, bits, alpha=self.alpha)
         sizes = tuple(self.hidden_layer_sizes)
-        return fit_network(features, bits, groups, hidden_layer_sizes=sizes, alpha=self.alpha, seed=seed)
+        return fit_perceptron(features, bits, groups, hidden_layer_sizes=sizes, alpha=self.alpha, seed=seed)
 
     def predict_proba(self, X_a: Any) -> np.ndarray:
-        """Probability of a one of each target bit.
+        """Return the probability of a one of each target bit.
 
         Parameters
         ----------
-        X_a : array-like, table or map-style dataset of n rows
+        X_a : array-like, table or map-style dataset of n images
             Images of the source domain.
 
         Returns
         -------
         ndarray of shape (n, target_dim_), float64
-            Above 0 and below 1. A row's does not depend on the other rows.
+            Above 0 and below 1; batch-invariant.
 
         Raises
         ------
@@ -243,11 +233,11 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         return probabilities_of(self.calibration_.log_odds(scores))
 
     def predict_codes(self, X_a: Any) -> np.ndarray:
-        """Most probable target bits.
+        """Return the most probable target bits.
 
         Parameters
         ----------
-        X_a : array-like, table or map-style dataset of n rows
+        X_a : array-like, table or map-style dataset of n images
             Images of the source domain.
 
         Returns
@@ -262,29 +252,30 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         *,
         n_draws: int | None = None,
         sample_bits: bool = False,
-        n_steps: int | None = None,
-        sampler: str | None = None,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | None = None,
+        **sampling: Any,
     ) -> np.ndarray:
-        """Draw images of the target domain.
+        """Translate images to the target domain.
 
         Parameters
         ----------
-        X_a : array-like, table or map-style dataset of n rows
+        X_a : array-like, table or map-style dataset of n images
             Images of the source domain.
         n_draws : int, optional
-            Images of each row, from noise of their own. None gives one, without an axis for it.
+            Images drawn for each image of X_a, each from its own noise. None draws one, without an axis
+            for it.
         sample_bits : bool, default=False
-            Whether each draw has bits drawn from the probabilities, independently. False decodes the
-            most probable bits in all draws.
-        n_steps, sampler : optional
-            Of the target's `inverse_transform`; None leaves them to it.
-        random_state : int, RandomState or None, default=0
-            Decides noise and bits. Draw j of row i is the same whatever the number of rows and draws.
+            Whether the bits of each draw are sampled from the probabilities, independently. False decodes
+            the most probable bits in all draws.
+        random_state : int, RandomState or None, default=None
+            Determines noise and bits. Pass an int for reproducible output; then draw j of image i does not
+            depend on the numbers of images and draws.
+        **sampling
+            Further options of the target's `inverse_transform`, such as ``n_steps=10``.
 
         Returns
         -------
-        ndarray of shape (n, *row_shape) or (n, n_draws, *row_shape)
+        ndarray of shape (n, *image_shape) or (n, n_draws, *image_shape)
             In the target's layout, dtype and value range.
 
         Raises
@@ -292,7 +283,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         NotFittedError
             `fit` was not called.
         ValueError
-            X_a does not fit the source, or an argument is not as it should be.
+            X_a does not fit the source, or an argument is invalid.
         """
         if n_draws is not None:
             n_draws = check_int(n_draws, "n_draws", also=", or None")
@@ -309,63 +300,56 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             self.target,
             np.stack(codes, axis=1).reshape(-1, self.target_dim_),
             random_state=np.stack(seeds, axis=1).ravel().tolist(),
-            n_steps=n_steps,
-            sampler=sampler,
+            **sampling,
         )
         return images if n_draws is None else images.reshape(n, n_draws, *images.shape[1:])
 
     def score(self, X_a: Any, X_b: Any) -> float:
-        """Mean log-likelihood of a bit of the right target codes, to base 2; higher is better.
+        """Return the mean log-likelihood per bit of the true target codes, to base 2; higher is better.
 
         Parameters
         ----------
-        X_a, X_b : array-like, table or map-style dataset of n rows
+        X_a, X_b : array-like, table or map-style dataset of n images
             Pairs.
 
         Returns
         -------
         float
-            0 where all bits are foretold, -1 where coins are tossed.
+            0 is perfect, -1 is chance.
         """
         probabilities, bits = self._pairs(X_a, X_b)
         return -float(cross_entropy(probabilities, bits).mean())
 
     def retrieval_ranks(self, X_a: Any, X_b: Any, *, metric: str = "hamming") -> np.ndarray:
-        """Rank of each image's right partner among all of X_b, by the predicted probabilities.
+        """Return the rank of each image's partner among all of X_b, by the predicted probabilities.
 
         Parameters
         ----------
-        X_a, X_b : array-like, table or map-style dataset of n rows
+        X_a, X_b : array-like, table or map-style dataset of n images
             Pairs.
         metric : {"hamming", "log_likelihood"}, default="hamming"
-            Codes are compared by the expected Hamming distance to a code drawn from the probabilities,
-            or by minus their log-likelihood, which trusts sure bits more.
+            Compare codes by the expected Hamming distance to a code drawn from the probabilities, or by
+            minus their log-likelihood.
 
         Returns
         -------
         ndarray of shape (n,), float64
-            From 1, the nearest of all, to n. Among codes at the same distance the right one is taken to
-            stand in the middle. By chance a rank is at most k in ``k / n`` of the cases.
-
-        Examples
-        --------
-        >>> ranks = transfer.retrieval_ranks(X_a, X_b)  # doctest: +SKIP
-        >>> (ranks <= 10).mean()  # doctest: +SKIP
-        0.43
+            From 1 to n; the middle rank among codes at the same distance. By chance a rank is at most k in
+            ``k / n`` of the cases.
         """
         check_choice("metric", metric, METRICS)
         probabilities, bits = self._pairs(X_a, X_b)
         return right_ranks(probabilities, bits, metric)
 
     def _pairs(self, X_a: Any, X_b: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted probabilities and right bits."""
+        """Return predicted probabilities and true bits."""
         check_is_fitted(self, "mapping_")
         check_pairs(X_a, X_b)
         bits = encoded(self.target, X_b, "target", self.target_dim_) > 0.5
         return self.predict_proba(X_a), bits.astype(np.uint8)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the transfer to one file, with both encoders where they are `DMZEncoder`: no pickle.
+        """Save the transfer in one file without pickle, with its encoders where they are `DMZEncoder`.
 
         Parameters
         ----------
@@ -384,16 +368,16 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         target: Any = None,
         device: str | torch.device = "auto",
     ) -> Self:
-        """Read what `save` wrote. Runs no code from the file.
+        """Load what `save` wrote. Runs no code from the file.
 
         Parameters
         ----------
         path : path-like
             The file.
         source, target : object with `transform` and `inverse_transform`, optional
-            The encoders of `fit`. None takes the `DMZEncoder` in the file.
+            The encoders of `fit`. None uses the `DMZEncoder` in the file.
         device : str or torch.device, default="auto"
-            Where networks of encoders in the file go.
+            Device of the encoders in the file.
 
         Returns
         -------
@@ -403,9 +387,9 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version.
+            The file is not from `save`, damaged, truncated, or of an unknown version.
         ValueError
-            An encoder is neither in the file nor given.
+            An encoder is neither in the file nor passed.
         """
         encoders = {"source": source, "target": target}
         return restore_transfer(cls, read_state(path, KIND, CLASSES), encoders, device, path)

@@ -15,19 +15,19 @@ from dmzrep.transfer._calibration import fit_calibration, probabilities_of
 
 
 def folds(groups: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit and rows held out, `n_folds` times; rows of a group stay together."""
+    """Return `n_folds` pairs of training and held-out positions; groups stay together."""
     splitter = GroupKFold(n_folds, shuffle=True, random_state=seed)
     return list(splitter.split(groups, groups=groups))
 
 
-def nearest_bits(features: np.ndarray, bits: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Target bits of the fitted pair whose source code is nearest to each asked one."""
+def nearest_bits(features: np.ndarray, bits: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return the target bits of the fitted pair whose source code is nearest to each query."""
     search = NearestNeighbors(n_neighbors=1).fit(features)
-    return bits[search.kneighbors(asked, return_distance=False)[:, 0]]
+    return bits[search.kneighbors(queries, return_distance=False)[:, 0]]
 
 
 def cross_entropy(probabilities: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Surprise at each bit, in bits (base 2), of the shape of the bits."""
+    """Return the cross-entropy of each bit, to base 2."""
     return -np.log2(np.where(bits == 1, probabilities, 1.0 - probabilities))
 
 
@@ -40,32 +40,9 @@ def validation_table(
     calibration: str | None,
     plain: np.ndarray,
 ) -> pd.DataFrame:
-    """Compare held-out predictions with what is known without a mapping.
+    """Compare held-out predictions with baselines.
 
-    Everything that is said of a fold was fitted to the other folds: the mapping, the calibration, and the
-    baselines' error rates.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, target_dim)
-        Each row from a mapping that was fitted without its fold.
-    source_bits : ndarray of shape (n, source_dim)
-        Bits of the source codes.
-    features : ndarray of shape (n, source_dim)
-        Features of the source codes.
-    bits : ndarray of shape (n, target_dim)
-        Right target bits.
-    splits : list of (ndarray, ndarray)
-        Rows of the other folds, and of each fold.
-    calibration : {"shared", "per_bit"} or None
-        How scores become probabilities; None takes `plain`.
-    plain : ndarray of shape (n, target_dim)
-        Probabilities without calibration.
-
-    Returns
-    -------
-    DataFrame
-        A row for each target bit; columns as in `DomainTransfer.validation_`.
+    The mapping, the calibration and the baselines' error rates of each fold are fitted to the other folds.
     """
     shape = bits.shape
     found = {name: np.empty(shape) for name in ("", "most_frequent_", "copy_", "nearest_")}
@@ -98,7 +75,7 @@ def warn_of_poor_mapping(table: pd.DataFrame, stacklevel: int) -> None:
     means = table.mean()
     if means["cross_entropy"] >= means["most_frequent_cross_entropy"]:
         warnings.warn(
-            "On held-out pairs the mapping knows no more of the target codes than each bit's share of ones: "
+            "On held-out pairs the mapping is no better than each bit's share of ones: "
             f"its cross-entropy is {means['cross_entropy']:.3f} bits, without it "
             f"{means['most_frequent_cross_entropy']:.3f}. See that X_a and X_b are in the same order, or "
             "give more pairs or a larger alpha.",

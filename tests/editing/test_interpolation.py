@@ -134,11 +134,11 @@ def test_bad_input_is_refused(options, message):
 def test_encoders_that_cannot_do_both_and_bad_codes_are_refused(encoder, digits):
     with pytest.raises(TypeError, match="has no inverse_transform"):
         interpolate(type("Half", (), {"transform": lambda self, X: X})(), digits[:1], digits[:1])
-    with pytest.raises(ValueError, match=r"bits or probabilities in \[0, 1\], got values from 0 to 7"):
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\] .*, got values from 0 to 7"):
         interpolate(Probabilities(), np.full((1, 3), 7.0) * [0, 1, 1], np.ones((1, 3)))
     with pytest.raises(ValueError, match="NaN or infinity"):
         interpolate(Probabilities(), np.full((1, 3), np.nan), np.ones((1, 3)))
-    with pytest.raises(ValueError, match=r"start must be a number in \(0, 1\], got 2"):
+    with pytest.raises(ValueError, match=r"start must be a float in the range \(0.0, 1.0\].*, got 2"):
         interpolate(encoder, digits[:1], digits[:1], start=2)
     with pytest.raises(ValueError, match="expected"):
         interpolate(encoder, digits[:1], np.zeros((1, 9, 9), dtype=np.uint8))

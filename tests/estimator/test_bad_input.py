@@ -123,7 +123,7 @@ def test_a_fitted_encoder_refuses_other_images_and_stays_intact(encoder, digits,
     [
         (np.zeros((2, 15)), r"shape \(n, 16\).*\(2, 15\)"),
         (np.zeros(16), r"shape \(n, 16\)"),
-        (np.zeros((0, 16)), "no rows"),
+        (np.zeros((0, 16)), r"non-empty array of shape \(n, 16\)"),
         (np.full((1, 16), 1.5), r"in \[0, 1\].*1.5"),
         (np.full((1, 16), -3.0), "Turn logits into probabilities"),
         (np.full((1, 16), np.nan), "NaN"),
@@ -146,7 +146,7 @@ def test_inverse_transform_refuses(encoder, Z, message):
         ({"n_steps": 2.5}, "got 2.5"),
         ({"sampler": "dddim"}, "Did you mean 'ddim'"),
         ({"sampler": "euler"}, "sampler must be one of"),
-        ({"eta": 1.5}, r"eta must be in \[0, 1\], got 1.5"),
+        ({"eta": 1.5}, r"eta must be a float in the range \[0.0, 1.0\], got 1.5"),
         ({"eta": float("nan")}, "eta must be"),
         (
             {"prior": "gaussian"},

@@ -249,7 +249,7 @@ def test_view_on_channels_last_images_is_explained(digits):
         encoder(broken).fit(X)
 
 
-@pytest.mark.filterwarnings("ignore:The denoiser hardly heeds")
+@pytest.mark.filterwarnings("ignore:The denoiser hardly uses")
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from dmzrep import DMZEncoder, Network, Sampling, Training
-from dmzrep._base._random import row_seeds
+from dmzrep._base._random import sample_seeds
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, all_parameters, group_of
 from dmzrep.inference import SamplingOptions
 from tests.encoders import make_encoder
@@ -98,7 +98,7 @@ def test_an_unknown_sampling_option_is_named(encoder):
 
 def test_the_decoder_is_public(encoder, digits):
     bits = encoder.transform(digits[:3]) > 0.5
-    images = encoder.decoder_.decode(bits, row_seeds(0, 3), Sampling(n_steps=2))
+    images = encoder.decoder_.decode(bits, sample_seeds(0, 3), Sampling(n_steps=2))
     assert images.shape == (3, 8, 8)
     assert np.array_equal(images, encoder.inverse_transform(bits, n_steps=2, random_state=0))
     assert not hasattr(DMZEncoder(), "decoder_")

@@ -225,7 +225,7 @@ def transfer(encoder, rows, device):
 
 
 def network_prior(encoder, rows, device):
-    return fit_prior("autoregressive", put(encoder, device).transform(np.repeat(rows, 20, axis=0)) > 0.5)
+    return fit_prior("autoregressive", put(encoder, device).transform(np.repeat(rows, 20, axis=0)) > 0.5, 0)
 
 
 def classifier(encoder, rows, device):

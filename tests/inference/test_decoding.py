@@ -136,7 +136,7 @@ def test_vectors_can_be_begun_from_too(vector_encoder, vectors):
         ),
         ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
         ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
-        ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 rows, got shape \(2,\)"),
+        ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 samples, got shape \(2,\)"),
         ({"random_state": [0.5] * 8}, r"dtype float64"),
         ({"random_state": [-1] * 8}, r"at least 0"),
     ],

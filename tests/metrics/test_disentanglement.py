@@ -140,6 +140,18 @@ def test_bad_input_is_refused(grid, measure, change, message):
 
 def test_bad_parameters_are_refused(grid):
     Z = np.random.default_rng(0).random((200, 3))
+    with pytest.raises(ValueError, match="at least two columns"):
+        mig(Z[:, :1], grid)
+    with pytest.raises(ValueError, match="factors has 199, but there are 200 codes"):
+        mig(Z, grid[1:])
+    with pytest.raises(ValueError, match="'a' has unknown values"):
+        tad(Z, grid[["a"]].where(grid["b"] > 0))
+    with pytest.raises(ValueError, match="two values each, but 'b' has more"):
+        tad(Z, grid)
+    with pytest.raises(ValueError, match="'b' has the same value in all samples"):
+        mig(Z, grid.assign(b=1))
+    with pytest.raises(ValueError, match="at least two codes and two factors, got 3 and 1"):
+        dci(Z, grid["a"])
     with pytest.raises(ValueError, match="model must be one of"):
         dci(Z, grid, model="forest")
     with pytest.raises(ValueError, match="n_bins must be"):

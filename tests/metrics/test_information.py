@@ -124,5 +124,5 @@ def test_bad_arguments_are_refused(encoder, digits):
         mutual_information_over_time(encoder, digits, timesteps=[0.5])
     with pytest.raises(ValueError, match="at least 10 samples on either side of the split, got 30"):
         mutual_information_over_time(encoder, digits[:30])
-    with pytest.raises(ValueError, match="test_size must be a fraction"):
+    with pytest.raises(ValueError, match="test_size must be a float in the range"):
         mutual_information_over_time(encoder, digits, test_size=2)

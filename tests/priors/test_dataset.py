@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.priors import DatasetPrior, IndependentPrior, MixturePrior
+from dmzrep.priors import DatasetPrior, IndependentPrior
 from dmzrep.priors._dataset import nearest_others
-from dmzrep.priors._flip_rates import fit_flip_rates, noisy
 
 quick = settings(deadline=None, max_examples=15)
 any_seed = st.integers(0, 2**31)
+
+
+def dataset(*args, **params):
+    return DatasetPrior(*args, **{"random_state": 0} | params)
 
 
 def some_codes(seed, n=30, latent_dim=6):
@@ -19,7 +22,7 @@ def some_codes(seed, n=30, latent_dim=6):
 
 
 def draws_by_definition(bits, swap, k, flip, n, rng):
-    """Draw row by row as the docstring says."""
+    """Draw code by code as in the docstring."""
     distinct = sorted(set(map(tuple, bits.tolist())))
     draws = []
     for _ in range(n):
@@ -37,7 +40,7 @@ def test_probabilities_are_those_of_draws_by_definition():
     bits, n = some_codes(0, 12, 4), 40_000
     drawn = draws_by_definition(bits, 0.4, 3, 0.05, n, np.random.default_rng(1))
     counts = np.bincount(drawn @ (1 << np.arange(4)[::-1]), minlength=16)
-    prior = DatasetPrior(0.4, n_neighbors=3, flip_rate=0.05).fit(bits)
+    prior = dataset(0.4, n_neighbors=3, flip_rate=0.05).fit(bits)
     probabilities = np.exp(prior.log_prob(list(itertools.product([0, 1], repeat=4))))
     # The expected distance of right draws is below 0.008.
     assert np.abs(counts / n - probabilities).sum() / 2 < 0.016
@@ -45,11 +48,11 @@ def test_probabilities_are_those_of_draws_by_definition():
 
 @quick
 @given(seed=any_seed, flip_rate=st.floats(1e-9, 0.5))
-def test_the_plain_bootstrap_is_a_sum_of_flips_over_rows(seed, flip_rate):
+def test_the_plain_bootstrap_is_a_sum_of_flips_over_codes(seed, flip_rate):
     bits, codes = some_codes(seed), some_codes(seed + 1)
     distances = (codes[:, None] != bits).sum(axis=2)
     expected = (flip_rate**distances * (1.0 - flip_rate) ** (6 - distances)).mean(axis=1)
-    prior = DatasetPrior(flip_rate=flip_rate).fit(bits)
+    prior = dataset(flip_rate=flip_rate).fit(bits)
     np.testing.assert_allclose(np.exp(prior.log_prob(codes)), expected, rtol=1e-6)
 
 
@@ -67,7 +70,7 @@ def leave_one_out(bits, rates):
 def test_flip_rates_maximise_the_leave_one_out_likelihood(seed):
     rng = np.random.default_rng(seed)
     bits = some_codes(3, 8, 10)[rng.integers(8, size=150)] ^ (rng.random((150, 10)) < 0.1)
-    prior = DatasetPrior().fit(bits)
+    prior = dataset().fit(bits)
     best = leave_one_out(bits, prior.flip_rates_)
     # EM stops a little before the top, and half a count is added.
     for changed in (0.7 * prior.flip_rates_, np.minimum(1.4 * prior.flip_rates_, 0.5), np.full(10, 0.1)):
@@ -80,7 +83,7 @@ def test_flip_rates_of_noisy_prototypes_are_found_bit_by_bit():
     truth = np.linspace(0.0, 0.2, 20)
     prototypes = rng.integers(0, 2, (2, 20)).astype(bool)
     bits = prototypes[rng.integers(2, size=2000)] ^ (rng.random((2000, 20)) < truth)
-    rates = DatasetPrior().fit(bits).flip_rates_
+    rates = dataset().fit(bits).flip_rates_
     assert rates[0] < 1e-3
     # Two noisy copies differ more often than a copy and the prototype, but close ones are preferred.
     assert np.corrcoef(rates, truth)[0, 1] > 0.95
@@ -89,38 +92,19 @@ def test_flip_rates_of_noisy_prototypes_are_found_bit_by_bit():
 def test_swaps_lower_what_bits_must_flip():
     rng = np.random.default_rng(1)
     bits = np.repeat(rng.random((800, 4)) < 0.5, 3, axis=1) ^ (rng.random((800, 12)) < 0.05)
-    plain, swapped = DatasetPrior().fit(bits[:200]), DatasetPrior(0.3).fit(bits[:200])
+    plain, swapped = dataset().fit(bits[:200]), dataset(0.3).fit(bits[:200])
     assert swapped.flip_rates_.mean() < plain.flip_rates_.mean()
     assert plain.score(bits[200:]) > IndependentPrior().fit(bits[:200]).score(bits[200:]) + 1.0
 
 
-def test_a_sum_over_codes_of_many_components_is_that_of_the_mixture():
-    bits = some_codes(2, 200, 12)
-    prior = DatasetPrior(0.2).fit(bits)
-    stored = np.unique(bits, axis=0).astype(float)
-    pairs = [
-        (stored[i] * 0.8 + stored[j] * 0.2, prior.log_weights_[i] - np.log(8))
-        for i, row in enumerate(nearest_others(stored, 8))
-        for j in row
-    ]
-    same = MixturePrior().restore(
-        {
-            "probabilities_": noisy(np.array([share for share, _ in pairs]), prior.flip_rates_),
-            "log_weights_": np.array([weight for _, weight in pairs]),
-        },
-        12,
-    )
-    np.testing.assert_allclose(prior.log_prob(bits), same.log_prob(bits), rtol=1e-9)
-
-
-def test_no_more_rows_are_kept_than_asked_for_and_the_seed_decides_which():
+def test_at_most_max_codes_are_kept_and_the_seed_decides_which():
     bits = some_codes(4, 500, 20)
-    priors = [DatasetPrior(max_codes=40, random_state=seed).fit(bits) for seed in (0, 0, 1)]
+    priors = [dataset(max_codes=40, random_state=seed).fit(bits) for seed in (0, 0, 1)]
     assert all(len(prior.codes_) <= 40 for prior in priors)
     assert np.array_equal(priors[0].codes_, priors[1].codes_)
     assert not np.array_equal(priors[0].codes_, priors[2].codes_)
     # Copies of one code count once.
-    few = DatasetPrior(max_codes=40).fit(np.repeat(bits[:3], [100, 100, 200], axis=0))
+    few = dataset(max_codes=40).fit(np.repeat(bits[:3], [100, 100, 200], axis=0))
     np.testing.assert_allclose(np.exp(few.log_weights_[few.log_weights_.argmax()]), 0.5)
 
 
@@ -128,16 +112,10 @@ def test_no_more_rows_are_kept_than_asked_for_and_the_seed_decides_which():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_a_few_codes_will_do(swap, n):
     bits = np.eye(4, dtype=int)[:n]
-    prior = DatasetPrior(swap).fit(bits)
+    prior = dataset(swap).fit(bits)
     log_prob = prior.log_prob(list(itertools.product([0, 1], repeat=4)))
     assert np.exp(log_prob).sum() == pytest.approx(1.0)
     assert ((prior.flip_rates_ > 0.0) & (prior.flip_rates_ <= 0.5)).all()
-
-
-def test_parameters_after_the_fit_change_nothing():
-    prior = DatasetPrior(0.3).fit(some_codes(5))
-    before = prior.log_prob(some_codes(6))
-    assert np.array_equal(prior.set_params(swap=0.9, flip_rate=0.5).log_prob(some_codes(6)), before)
 
 
 @quick
@@ -149,29 +127,16 @@ def test_nearest_others_are_those_of_a_sort(seed, k):
     assert np.array_equal(nearest_others(bits, k), np.argsort(distances, axis=1, kind="stable")[:, :k])
 
 
-def test_rates_from_a_sample_of_the_codes_are_near_those_from_all(monkeypatch):
-    rng = np.random.default_rng(2)
-    bits = np.unique(
-        some_codes(7, 20, 24)[rng.integers(20, size=1500)] ^ (rng.random((1500, 24)) < 0.1), axis=0
-    )
-    known = bits.astype(float), np.ones(len(bits), int), np.arange(len(bits))[:, None], bits.astype(float)
-    whole = fit_flip_rates(*known, np.random.default_rng(0))
-    monkeypatch.setattr("dmzrep.priors._flip_rates.CELLS", 400 * len(bits))
-    np.testing.assert_allclose(fit_flip_rates(*known, np.random.default_rng(0)), whole, atol=0.06)
-
-
 @pytest.mark.parametrize(
     "params",
     [
         {"swap": 1.1},
-        {"swap": -0.1},
         {"n_neighbors": 0},
         {"flip_rate": 0.0},
-        {"flip_rate": 0.6},
         {"max_codes": 0},
     ],
     ids=str,
 )
 def test_other_parameters_are_refused(params):
     with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of DatasetPrior must be"):
-        DatasetPrior(**params).fit(some_codes(0))
+        dataset(**params).fit(some_codes(0))

@@ -10,38 +10,41 @@ from dmzrep.probing._joint_layer import joint_layer_scores, macro_average_precis
 
 def test_trained_long_it_is_unpenalised_logistic_regression(codes, attributes):
     Y = attributes[["hat", "beard"]].to_numpy(float)
-    rows = np.arange(300)
-    logits = joint_layer_scores(codes, Y, rows, rows, learning_rate=0.3, n_epochs=60, batch_size=300)
+    samples = np.arange(300)
+    logits = joint_layer_scores(
+        codes, Y, samples, samples, learning_rate=0.3, n_epochs=60, batch_size=300, random_state=0
+    )
     for column in (0, 1):
         model = LogisticRegression(C=1e6, max_iter=2000).fit(codes, Y[:, column])
         assert np.corrcoef(logits[:, column], model.decision_function(codes))[0, 1] > 0.97
 
 
-def test_the_epoch_that_is_best_on_validation_rows_is_kept(codes, attributes):
+def test_the_epoch_that_is_best_on_validation_samples_is_kept(codes, attributes):
     Y = attributes[["hat"]].to_numpy(float, copy=True)
     train, validation = np.arange(200), np.arange(200, 300)
-    # Validation labels turned round: learning can only do harm, so the first epoch is the best.
+    # Inverted validation labels: training only makes things worse, so the first epoch is the best.
     Y[validation] = 1.0 - Y[validation]
     one, many = (
-        joint_layer_scores(codes, Y, train, validation, n_epochs=n, learning_rate=0.05) for n in (1, 10)
+        joint_layer_scores(codes, Y, train, validation, n_epochs=n, learning_rate=0.05, random_state=0)
+        for n in (1, 10)
     )
     assert np.array_equal(one, many)
 
 
-def test_rows_without_a_label_teach_nothing(codes, attributes):
+def test_samples_without_a_label_are_ignored(codes, attributes):
     Y = attributes.to_numpy(float, copy=True)
     Y[:50, 0] = np.nan
     other = codes.copy()
     train, validation = np.arange(200), np.arange(200, 300)
-    logits = joint_layer_scores(codes, Y, train, validation, n_epochs=1)
+    logits = joint_layer_scores(codes, Y, train, validation, n_epochs=1, random_state=0)
     other[:50, :] = 0.5
-    changed = joint_layer_scores(other, Y, train, validation, n_epochs=1)
+    changed = joint_layer_scores(other, Y, train, validation, n_epochs=1, random_state=0)
     assert np.isfinite(logits).all()
     np.testing.assert_allclose(logits[200:, 0], changed[200:, 0], atol=1e-6)
     assert not np.allclose(logits[200:, 1], changed[200:, 1], atol=1e-6)
 
 
-def test_global_random_state_is_left_alone(codes, attributes):
+def test_the_global_generator_is_not_touched(codes, attributes):
     state = torch.random.get_rng_state()
     joint_layer_scores(codes, attributes.to_numpy(float), np.arange(200), np.arange(200, 300), n_epochs=1)
     assert torch.equal(state, torch.random.get_rng_state())

@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep.probing import average_folds, probe_report, probe_scores, probe_summary
+from dmzrep.probing import probe_report, probe_scores, probe_summary
 from dmzrep.probing._joint_layer import joint_layer_scores
 
 ALL = {
@@ -30,10 +30,8 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("protocol", "scaled", "n_rows"), [("dmz", False, 300), ("infodiffusion", True, 300)]
-)
-def test_published_folds_are_those_of_a_loop(codes, attributes, protocol, scaled, n_rows):
+@pytest.mark.parametrize(("protocol", "scaled"), [("dmz", False), ("infodiffusion", True)])
+def test_published_folds_are_those_of_a_loop(codes, attributes, protocol, scaled):
     expected = []
     for fold, (train, test) in enumerate(KFold(5, shuffle=True, random_state=0).split(codes)):
         for name in attributes:
@@ -61,7 +59,7 @@ def test_published_folds_are_those_of_a_loop(codes, attributes, protocol, scaled
     assert probe_summary(found, as_text=True)["roc_auc"][0] == text
 
 
-def test_infodiffusion_takes_the_first_ten_thousand_rows():
+def test_infodiffusion_takes_the_first_ten_thousand_samples():
     random = np.random.default_rng(0)
     Z = random.random((10_050, 2)).astype(np.float32)
     y = Z[:, 0] > 0.5
@@ -80,7 +78,7 @@ def test_own_folds_are_stratified_for_each_attribute(codes, attributes):
     assert_allclose(found["accuracy"], expected)
 
 
-def test_holdout_fits_on_training_rows_and_scores_test_rows(codes, attributes):
+def test_holdout_fits_on_training_and_scores_test_samples(codes, attributes):
     split = np.array(["train"] * 150 + ["validation"] * 50 + ["test"] * 100)
     found = probe_report(codes, attributes, protocol="holdout", split=split, estimator=LogisticRegression())
     model = LogisticRegression().fit(codes[:150], attributes["hat"][:150])
@@ -94,11 +92,13 @@ def test_holdout_fits_on_training_rows_and_scores_test_rows(codes, attributes):
     assert_frame_equal(found, again)
 
 
-def test_diti_scores_test_rows_by_a_layer_that_saw_the_others(codes, attributes):
+def test_diti_scores_test_samples_by_one_layer(codes, attributes):
     split = np.resize(["train", "train", "train", "validation", "test"], 300)
-    found = probe_report(codes, attributes, protocol="diti", split=split).set_index("attribute")
+    found = probe_report(codes, attributes, protocol="diti", split=split, random_state=0).set_index(
+        "attribute"
+    )
     parts = [np.flatnonzero(split == part) for part in ("train", "validation", "test")]
-    logits = joint_layer_scores(codes, attributes.to_numpy(float), *parts[:2])[parts[2]]
+    logits = joint_layer_scores(codes, attributes.to_numpy(float), *parts[:2], random_state=0)[parts[2]]
     for position, name in enumerate(attributes):
         expected = average_precision_score(attributes[name].iloc[parts[2]], logits[:, position])
         assert found.loc[name, "average_precision"] == pytest.approx(expected)
@@ -106,7 +106,7 @@ def test_diti_scores_test_rows_by_a_layer_that_saw_the_others(codes, attributes)
         assert found.loc[name, "accuracy"] == pytest.approx(accuracy)
 
 
-def test_diti_leaves_out_labels_that_are_not_known(codes, attributes):
+def test_diti_leaves_out_unknown_labels(codes, attributes):
     split = np.resize(["train", "train", "train", "validation", "test"], 300)
     gappy = attributes.astype(float)
     gappy.loc[np.flatnonzero(split == "test")[:20], "hat"] = np.nan
@@ -115,18 +115,18 @@ def test_diti_leaves_out_labels_that_are_not_known(codes, attributes):
     assert found["average_precision"].notna().all()
 
 
-def test_rows_without_a_label_are_left_out_for_that_attribute(codes, attributes):
+def test_samples_without_a_label_are_left_out_for_that_attribute(codes, attributes):
     gappy = attributes.astype(float)
     gappy.loc[:99, "hat"] = np.nan
-    found = probe_report(codes, gappy, cv=3).set_index("attribute")
-    alone = probe_report(codes[100:], attributes["hat"][100:], cv=3)
+    found = probe_report(codes, gappy, cv=3, random_state=0).set_index("attribute")
+    alone = probe_report(codes[100:], attributes["hat"][100:], cv=3, random_state=0)
     assert found.loc["hat", "roc_auc"] == pytest.approx(alone["roc_auc"][0])
     assert found.loc["hat", "n_labels"] == 200 and found.loc["coin", "n_labels"] == 300
 
 
 def test_baselines_see_the_same_folds_and_the_same_columns_come_out(codes, attributes):
     found = probe_report(
-        codes, attributes, cv=3, baselines={"same": codes, "noise": codes[::-1]}, name="bits"
+        codes, attributes, cv=3, baselines={"same": codes, "noise": codes[::-1]}, name="bits", random_state=0
     )
     assert found["representation"].tolist() == ["bits", "same", "noise"] * 3
     assert found["attribute"].tolist() == [a for a in attributes for _ in range(3)]
@@ -134,12 +134,6 @@ def test_baselines_see_the_same_folds_and_the_same_columns_come_out(codes, attri
     assert_frame_equal(by_name.loc["bits"], by_name.loc["same"])
     assert by_name.loc[("noise", "hat"), "roc_auc"] < 0.65 < 0.85 < by_name.loc[("bits", "hat"), "roc_auc"]
     assert found["n_positive"].tolist() == [int(attributes[a].sum()) for a in attributes for _ in range(3)]
-
-
-def test_chance_is_the_accuracy_of_the_most_frequent_class():
-    y = np.array([0] * 70 + [1] * 30)
-    found = probe_report(np.random.default_rng(0).random((100, 3)), y, cv=5)
-    assert found["chance"][0] == pytest.approx(0.7)
 
 
 def test_several_classes_and_values_in_one_table(codes):
@@ -163,21 +157,15 @@ def test_several_classes_and_values_in_one_table(codes):
     assert not found["undefined"].any()
 
 
-def test_whole_numbers_are_values_where_the_task_says_so(codes):
-    ages = (codes[:, 0] * 90).astype(int)
-    found = probe_report(codes, ages, task="regression", cv=3)
-    assert found["r2"][0] > 0.95 and "roc_auc" not in found
-
-
 @pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
 def test_parallel_fits_give_the_same_table(codes, attributes, backend):
     with joblib.parallel_config(backend=backend):
-        one, two = (probe_scores(codes, attributes, cv=3, n_jobs=n) for n in (1, 2))
+        one, two = (probe_scores(codes, attributes, cv=3, n_jobs=n, random_state=0) for n in (1, 2))
     assert_frame_equal(one, two)
 
 
 def test_a_decision_function_is_enough(codes, attributes):
-    found = probe_scores(codes, attributes[["hat"]], cv=3, estimator=RidgeClassifier())
+    found = probe_scores(codes, attributes[["hat"]], cv=3, estimator=RidgeClassifier(), random_state=0)
     assert found["roc_auc"].min() > 0.8 and found["accuracy"].min() > 0.7
 
 
@@ -190,7 +178,7 @@ def test_folds_of_groups_come_as_a_list_or_a_generator(codes, attributes):
     assert_frame_equal(one, two)
 
 
-def test_folds_with_one_class_are_said_counted_and_left_out(codes):
+def test_folds_with_one_class_are_reported_and_left_out(codes):
     # The only two positives: one fold of the five tests them both, or two folds test one each.
     Y = pd.DataFrame({"hat": codes[:, 0] > 0.5, "rare": np.isin(np.arange(300), [3, 8])})
     with pytest.warns(
@@ -205,29 +193,15 @@ def test_folds_with_one_class_are_said_counted_and_left_out(codes):
 
 def test_an_attribute_with_one_class_is_a_row_of_nan(codes, attributes):
     with pytest.warns(UndefinedMetricWarning, match=r"'never' \(3\)"):
-        found = probe_report(codes, attributes.assign(never=0), cv=3).set_index("attribute")
+        found = probe_report(codes, attributes.assign(never=0), cv=3, random_state=0).set_index("attribute")
     assert found.loc["never", ["accuracy", "roc_auc"]].isna().all() and found.loc["never", "n_undefined"] == 3
     assert found.loc["hat", "n_undefined"] == 0
 
 
 def test_fits_that_stop_early_are_counted(codes, attributes):
-    with pytest.warns(ConvergenceWarning, match="9 of 9 fits stopped"):
+    with pytest.warns(ConvergenceWarning, match="9 of 9 fits did not converge"):
         found = probe_scores(codes, attributes, cv=3, estimator=LogisticRegression(max_iter=1))
     assert not found["converged"].any()
-
-
-def test_a_progress_bar_is_shown_on_request(codes, attributes, capsys):
-    probe_scores(codes, attributes, cv=3)
-    assert capsys.readouterr().err == ""
-    probe_scores(codes, attributes, cv=3, verbose=1)
-    assert "9/9" in capsys.readouterr().err
-
-
-def test_means_of_scores_are_those_of_pandas(codes, attributes):
-    scores = probe_scores(codes, attributes, cv=3, baselines={"noise": codes[::-1]})
-    report = average_folds(scores).set_index(["representation", "attribute"])
-    means = scores.groupby(["representation", "attribute"])["accuracy"].mean()
-    assert_allclose(report["accuracy"], means.reindex(report.index))
 
 
 @pytest.mark.parametrize(
@@ -235,27 +209,27 @@ def test_means_of_scores_are_those_of_pandas(codes, attributes):
     [
         ({"protocol": "dzm"}, r"protocol must be one of .* or None, got 'dzm'. Did you mean 'dmz'"),
         ({"scoring": "roc-auc"}, r"got 'roc-auc'. Did you mean 'roc_auc'"),
-        ({"scoring": "r2"}, r"scoring='r2' does not suit labels that are all classes"),
+        ({"scoring": "r2"}, r"scoring='r2' does not apply to labels that are all classes"),
         ({"scoring": []}, "scoring is empty"),
         ({"protocol": "dmz", "cv": 3}, "protocol='dmz' fixes its folds"),
-        ({"protocol": "dmz", "estimator": LogisticRegression()}, "fixes what is fitted"),
+        ({"protocol": "dmz", "estimator": LogisticRegression()}, "fixes the estimator"),
         ({"protocol": "dmz", "split": ["train"] * 300}, "split is for protocol='holdout'"),
         ({"protocol": "holdout"}, "protocol='holdout' needs split"),
         ({"protocol": "holdout", "split": ["train"] * 299}, r"split must have shape \(300,\).*\(299,\)"),
-        ({"protocol": "holdout", "split": ["train"] * 300}, "rows of split that are 'test'; there are none"),
-        ({"protocol": "diti", "split": ["train", "test"] * 150}, "that are 'validation'; there are none"),
+        ({"protocol": "holdout", "split": ["train"] * 300}, "split marks as 'test'; there are none"),
+        ({"protocol": "diti", "split": ["train", "test"] * 150}, "as 'validation'; there are none"),
         ({"protocol": "holdout", "split": ["train", "dev"] * 150}, r"only, got \['dev'\]"),
         ({"cv": 1}, "cv must be from 2 to"),
         ({"cv": 301}, "cv must be from 2 to .* 300, got 301"),
         (
             {"baselines": {"other": np.zeros((299, 3))}},
-            r"baselines\['other'\] has 299 rows, but the codes have 300",
+            r"baselines\['other'\] has 299 samples, but there are 300 codes",
         ),
-        ({"baselines": {"codes": np.zeros((300, 3))}}, "A baseline is called 'codes'"),
-        ({"baselines": {"images": np.zeros((300, 8, 8))}}, r"got \(300, 8, 8\); flatten images"),
+        ({"baselines": {"codes": np.zeros((300, 3))}}, "A baseline has the name of the codes, 'codes'"),
+        ({"baselines": {"images": np.zeros((300, 8, 8))}}, r"got \(300, 8, 8\). Flatten images"),
         (
             {"baselines": {"nan": np.full((300, 1), np.nan)}},
-            r"baselines\['nan'\] contains NaN or infinity, first in row 0",
+            r"baselines\['nan'\] contains NaN or infinity, first in sample 0",
         ),
     ],
 )
@@ -265,7 +239,7 @@ def test_bad_arguments_are_named(codes, attributes, options, message):
 
 
 def test_bad_codes_and_labels_are_named(codes, attributes):
-    with pytest.raises(ValueError, match="Y has 299 rows, but there are 300 codes"):
+    with pytest.raises(ValueError, match="Y has 299, but there are 300 codes"):
         probe_scores(codes, attributes[1:])
     with pytest.raises(ValueError, match="single class in every attribute"):
         probe_scores(codes, attributes * 0)

@@ -18,7 +18,7 @@ BITS = np.random.default_rng(0).integers(0, 2, (30, 16))
         ({}, np.where(BITS > 0, np.nan, 0.0), "contains NaN"),
         ({"packed": True}, BITS, "must be uint8 bytes"),
         ({"packed": True, "metric": "l2"}, BITS, "packed=True is for metric='hamming', got metric='l2'"),
-        ({"metric": "asymmetric"}, BITS * 7.0, r"in \[0, 1\] for metric='asymmetric'.*expit"),
+        ({"metric": "asymmetric"}, BITS * 7.0, r"in \[0, 1\].*expit"),
         ({"index": "pq"}, BITS, "index='pq' compresses vectors"),
         ({"index": "pq", "metric": "l2"}, BITS, "needs at least as many rows, got 30"),
         ({"index": "pq", "metric": "l2", "pq_bytes": 17}, BITS, "pq_bytes must be at most .* 16, got 17"),
@@ -71,7 +71,7 @@ def test_unpacked_queries_of_a_packed_index():
 
 @pytest.mark.parametrize("radius", [-1, np.nan, np.inf, "far"])
 def test_radius(radius):
-    with pytest.raises(ValueError, match="radius must be a finite number of at least 0"):
+    with pytest.raises(ValueError, match="radius must be a float in the range"):
         FaissNeighbors().fit(BITS).radius_neighbors(BITS, radius)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from dmzrep.codes import prefix_lengths
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
 from dmzrep.networks._relaxation import code_features
-from dmzrep.training import Trainer, TrainingData, prefix_lengths
+from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._masking import drop_codes, keep_prefixes
 from tests.encoders import make_config
 

@@ -1,0 +1,89 @@
+"""The check of codes, prefixes and packing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dmzrep.codes import pack, unpack
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._prefixes import check_n_bits
+
+BITS = np.random.default_rng(0).integers(0, 2, (5, 12))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.asfortranarray,
+        lambda Z: Z.astype(bool),
+        lambda Z: Z.astype(np.float16),
+        lambda Z: Z.astype(">f8"),
+        lambda Z: np.repeat(Z, 2, axis=1)[:, ::2],
+        lambda Z: Z.astype(object),
+        np.ndarray.tolist,
+        torch.from_numpy,
+        pd.DataFrame,
+        lambda Z: pd.DataFrame(Z).astype("Int64"),
+        lambda Z: pd.DataFrame(Z).astype("float[pyarrow]"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["probabilities", "bits", "numbers"])
+def test_codes_from_any_container(convert, kind):
+    Z = convert(BITS)
+    before = np.array(Z)
+    assert np.array_equal(check_codes(Z, kind=kind), BITS)
+    assert np.array_equal(np.array(Z), before)
+
+
+def test_dtypes():
+    assert check_codes(BITS).dtype == check_codes(BITS, kind="numbers").dtype == np.float64
+    assert check_codes(BITS.astype(np.float32)).dtype == np.float32
+    assert check_codes(BITS, kind="bits").dtype == bool
+    assert check_codes(BITS.astype(np.uint8), kind="bits").dtype == np.uint8
+
+
+def with_value(value):
+    Z = BITS.astype(float)
+    Z[3, 4] = value
+    return Z
+
+
+@pytest.mark.parametrize(
+    ("Z", "options", "message"),
+    [
+        (BITS[0], {}, r"Z must be a non-empty array of shape \(n, latent_dim\), got \(12,\)"),
+        (BITS[:0], {"n_bits": 12}, r"non-empty array of shape \(n, 12\), got \(0, 12\)"),
+        ([["0", "1"]], {}, "Z must be numbers, got dtype <U1"),
+        (with_value(1.5), {}, r"Z must lie in \[0, 1\] .*, got values from 0 to 1.5.*expit"),
+        (with_value(np.nan), {}, "Z contains NaN or infinity, first in sample 3"),
+        (with_value(np.inf), {"kind": "numbers"}, "NaN or infinity, first in sample 3"),
+        (with_value(1e200), {"kind": "numbers"}, "values as large as 1e.200"),
+        (with_value(0.5), {"kind": "bits"}, "threshold probabilities with Z > 0.5 first"),
+        (pack(BITS), {"kind": "bits"}, "packed by numpy.packbits, unpack them with numpy.unpackbits"),
+        (BITS, {"kind": "packed"}, "Z must be uint8 bytes from numpy.packbits, got dtype int64"),
+        (BITS, {"n_bits": 16}, r"shape \(n, 16\), one column for each bit, got \(5, 12\).*ordered=True"),
+        (BITS, {"n_bits": 8}, r"shape \(n, 8\), one column for each bit, got \(5, 12\)\.$"),
+        (BITS[:, :7], {"n_bits": 12, "ordered": True}, r"first k bits of codes, k from 8 on, got \(5, 7\)"),
+        (BITS, {"n_samples": 6}, "Z has 5 samples, but there are 6 codes"),
+    ],
+)
+def test_bad_codes_are_refused(Z, options, message):
+    with pytest.raises(ValueError, match=message):
+        check_codes(Z, **options)
+
+
+def test_prefixes_of_ordered_codes():
+    assert check_codes(BITS[:, :9], n_bits=12, ordered=True).shape == (5, 9)
+    assert check_n_bits(8, 12, ordered=True) == 8 and check_n_bits(12, 12, ordered=False) == 12
+    with pytest.raises(ValueError, match="n_bits must be an integer from 8 to latent_dim=12, or None, got 7"):
+        check_n_bits(7, 12, ordered=True)
+    with pytest.raises(ValueError, match="trained on whole codes"):
+        check_n_bits(8, 12, ordered=False)
+
+
+@pytest.mark.parametrize("n_bits", [1, 8, 12])
+def test_unpacking_undoes_packing(n_bits):
+    packed = pack(np.asfortranarray(BITS[:, :n_bits]))
+    assert packed.dtype == np.uint8 and packed.shape == (5, -(-n_bits // 8)) and packed.flags.c_contiguous
+    assert np.array_equal(unpack(packed, n_bits), BITS[:, :n_bits])

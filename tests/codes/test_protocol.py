@@ -1,0 +1,108 @@
+"""What the tools need of an encoder; and pipelines that end in one."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer, Network, interpolate
+from dmzrep.attribution import bit_effects
+from dmzrep.codes import Encoder
+from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes, encoder_output
+from dmzrep.metrics import code_cycle_accuracy
+
+NEGATIVE = FunctionTransformer(lambda X: 255 - X, lambda X: 255 - X)
+
+
+class Codec:
+    """Codes are the data themselves."""
+
+    def __init__(self, output="probabilities"):
+        self.output = output
+
+    def transform(self, X):
+        return np.asarray(X)
+
+    def inverse_transform(self, Z, *, like=None, random_state=None, n_steps=1):
+        self.received = {"like": like, "random_state": random_state, "n_steps": n_steps}
+        return np.asarray(Z)
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return digits[:100]
+
+
+@pytest.fixture(scope="module")
+def encoder(images):
+    return DMZEncoder(16, network=Network(width=(8, 16), encoder_width=8), max_iter=1, random_state=0).fit(
+        255 - images
+    )
+
+
+@pytest.fixture(scope="module")
+def pipeline(encoder):
+    return make_pipeline(NEGATIVE, encoder)
+
+
+def test_any_object_with_both_methods_is_an_encoder():
+    assert isinstance(Codec(), Encoder) and isinstance(DMZEncoder(), Encoder)
+    assert not isinstance(object(), Encoder)
+    with pytest.raises(
+        TypeError, match=r"source must be a fitted DMZEncoder.*no transform and no inverse_tr"
+    ):
+        check_codec(object(), "source")
+
+
+def test_logits_become_probabilities():
+    logits = np.array([[-1.0, 3.0]])
+    assert np.array_equal(code_probabilities(Codec("logits"), logits), expit(logits))
+    for wrapped in (make_pipeline(NEGATIVE, Codec("logits")), FrozenEstimator(Codec("logits"))):
+        assert encoder_output(wrapped) == "logits"
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        code_probabilities(Codec(), logits)
+
+
+def test_options_reach_the_decoder():
+    codec = Codec()
+    decode_codes(codec, np.ones((1, 2)), random_state=3, n_steps=None)
+    assert codec.received == {"like": None, "random_state": 3, "n_steps": 1}
+    with pytest.raises(ValueError, match=r"Codec.inverse_transform does not take 'n_step'.*mean 'n_steps'"):
+        decode_codes(codec, np.ones((1, 2)), random_state=3, n_step=2)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda p: p, FrozenEstimator, make_pipeline, lambda p: make_pipeline("passthrough", p)]
+)
+def test_a_pipeline_passes_options_to_its_last_step(wrap):
+    codec = Codec()
+    pipeline = wrap(make_pipeline(NEGATIVE, codec))
+    samples = decode_codes(pipeline, np.array([[0, 1]]), random_state=[5], n_steps=4, like=np.array([[5, 6]]))
+    assert samples.tolist() == [[255, 254]]
+    assert codec.received["random_state"] == [5] and codec.received["n_steps"] == 4
+    assert codec.received["like"].tolist() == [[250, 249]]
+
+
+def test_a_pipeline_encodes_and_decodes_as_its_encoder_does(pipeline, encoder, images):
+    p = code_probabilities(pipeline, images)
+    assert np.array_equal(p, code_probabilities(encoder, 255 - images))
+    decoded = decode_codes(pipeline, p[:3], random_state=7, n_steps=2)
+    assert np.array_equal(decoded, 255 - encoder.inverse_transform(p[:3], random_state=7, n_steps=2))
+
+
+def test_all_tools_take_a_pipeline(pipeline, encoder, images):
+    frames = interpolate(pipeline, images[:1], images[1:2], n_steps=3)
+    assert frames[0].shape[-2:] == (8, 8)
+    y = np.arange(100) % 2
+    edited, _ = AttributeEditor(pipeline).fit(images, y, names=["odd"]).edit(images[:2], "odd")
+    assert edited.shape == (2, 8, 8)
+    assert 0.0 <= code_cycle_accuracy(pipeline, pipeline.transform(images[:5]), n_steps=2) <= 1.0
+    effects = bit_effects(pipeline, pipeline.transform(images[:2]), [0], n_steps=1, random_state=0)
+    plain = bit_effects(encoder, pipeline.transform(images[:2]), [0], n_steps=1, random_state=0)
+    assert np.array_equal(effects.maps, plain.maps)
+    transfer = DomainTransfer(
+        FrozenEstimator(pipeline), pipeline, n_folds=2, calibration=None, random_state=0
+    )
+    assert transfer.fit(images, images).transform(images[:2], n_steps=1).shape == (2, 8, 8)
