@@ -6,7 +6,7 @@ import torch
 
 from benchmarks import report_choices, results, starts, time_to_quality
 from benchmarks.datasets import ImageData
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import set_layout_start
 
 
@@ -20,7 +20,7 @@ def stand_in(n=120):
 def test_roots_of_differences_are_what_the_start_from_the_layout_sees(monkeypatch):
     monkeypatch.setattr(starts, "FITTED", 20)
     x = torch.rand(20, 3, 8, 8)
-    own = LinearStart((3, 8, 8), 4, "contrast")
+    own = LinearInit((3, 8, 8), 4, "contrast")
     set_layout_start(own, x, torch.Generator().manual_seed(0))
     torch.testing.assert_close(starts.contrast(x), own.features(x))
 

@@ -456,8 +456,8 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         >>> DMZEncoder.paper("cifar10").latent_dim
         16
         """
-        own_backbone = isinstance(params.get("backbone"), torch.nn.Module)
-        return cls(**(paper_recipe(name, own_backbone=own_backbone) | params))
+        custom = isinstance(params.get("backbone"), torch.nn.Module)
+        return cls(**(paper_recipe(name, custom_backbone=custom) | params))
 
     # -- learning ------------------------------------------------------------------------------
 

@@ -177,7 +177,7 @@ def build_trainer(
         checkpoints.resume(trainer)
     elif continued and state is not None:
         trainer.load_state(state, new_run=True)
-    elif not continued and model.encoder.start is not None:
+    elif not continued and model.encoder.linear_init is not None:
         _set_start(model, params["init"], sample(), config, seed)
         trainer.average.restart(model)
         # The start counts as training: it is a part of what `max_time` allows.
@@ -222,7 +222,7 @@ def _set_start(
     """Set the encoder's linear branch from some rows, in model units."""
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
-    start: Any = model.encoder.start
+    start: Any = model.encoder.linear_init
     if init == "views":
         set_invariant_start(start, sample, config.encoder_view or RandomAffine(), generator, stages)
     elif init == "layout":

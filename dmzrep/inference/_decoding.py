@@ -20,7 +20,7 @@ from dmzrep.diffusion._scheduler_adapter import SchedulerSampler
 from dmzrep.inference._guidance import code_denoiser
 from dmzrep.inference._monitor import SamplingMonitor, StepCallback
 from dmzrep.inference._trained import TrainedModel
-from dmzrep.networks._relaxation import UNKNOWN_BIT
+from dmzrep.networks._relaxation import MASKED_BIT
 
 
 def whole_codes(codes: np.ndarray, latent_dim: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def whole_codes(codes: np.ndarray, latent_dim: int) -> np.ndarray:
     missing = latent_dim - codes.shape[1]
     if not missing:
         return codes
-    unknown = np.full((len(codes), missing), UNKNOWN_BIT, dtype=np.float32)
+    unknown = np.full((len(codes), missing), MASKED_BIT, dtype=np.float32)
     return np.concatenate([codes, unknown], axis=1)
 
 

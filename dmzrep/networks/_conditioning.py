@@ -29,7 +29,7 @@ class CodeBias(nn.Module):
     widths : list of int
         Number of channels of each conditioned layer.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which a code enters.
+        Encoding of each bit fed to the denoiser.
     """
 
     def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
@@ -79,7 +79,7 @@ class CodeMap(CodeBias):
     widths : list of int
         Number of channels of each conditioned layer.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which a code enters.
+        Encoding of each bit fed to the denoiser.
     layers : list of int
         Layers with a bias for each position, ascending.
     grid : tuple of two int
@@ -140,7 +140,7 @@ class CodeEmbedding(nn.Module):
     width : int
         Features of the timestep's embedding.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which a code enters.
+        Encoding of each bit fed to the denoiser.
     """
 
     def __init__(self, latent_dim: int, width: int, code_input: str = "signed"):
@@ -237,7 +237,7 @@ def build_code_layers(
     widths : list of int
         Channels of each block.
     code_input : {"signed", "one_hot"}
-        Columns with which the code enters.
+        Encoding of each bit fed to the denoiser.
     token_dim : int
         Width of a token of cross-attention, and of the timestep's embedding.
     layers, grid : list of int, tuple of two int

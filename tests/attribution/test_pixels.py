@@ -75,7 +75,7 @@ def test_integrated_gradients_share_out_the_change_of_the_score(colour_encoder, 
 def test_integrated_gradients_of_a_linear_encoder_are_weight_times_change(colour_encoder, sprites):
     linear = copy.deepcopy(colour_encoder)
     torch.nn.init.zeros_(linear.model_.encoder.head.linear.weight)
-    weights = linear.model_.encoder.start.linear.weight[3].detach().numpy().reshape(3, 16, 16)
+    weights = linear.model_.encoder.linear_init.linear.weight[3].detach().numpy().reshape(3, 16, 16)
     X = sprites.images[:3]
     found = attribute_bits(linear, X, 3, baseline=X[1], n_steps=3)
     expected = weights.transpose(1, 2, 0) * (X.astype(float) - X[1]) * 2 / 255

@@ -69,7 +69,7 @@ def assert_rows_do_not_depend_on_their_company(function, tensors, size, referenc
 @pytest.mark.parametrize("size", [17, 32])
 @torch.inference_mode()
 def test_an_encoders_rows_are_the_same_to_the_last_bit_in_any_company(size):
-    encoder = randomise(ConvEncoder((2, 12, 12), CODE_BITS, width=8, start="values")).eval()
+    encoder = randomise(ConvEncoder((2, 12, 12), CODE_BITS, width=8, init_features="values")).eval()
     x, _, _ = inputs(17, (2, 12, 12))
     assert_rows_do_not_depend_on_their_company(encoder, [x], size, run_padded(encoder, size, x))
 
