@@ -12,8 +12,8 @@ import pandas as pd
 from dmzrep._base._validation import as_array
 
 
-def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
-    """Give the rows of a table that meet a condition.
+def matching_indices(table: pd.DataFrame, where: Any) -> np.ndarray:
+    """Return the indices of the rows of a table that meet a condition.
 
     Parameters
     ----------
@@ -26,19 +26,18 @@ def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_matching,), int64
-        Row numbers.
 
     Raises
     ------
     ValueError
-        An unknown column, or something that is no mask of the table's length.
+        An unknown column, or something that is not a mask of the table's length.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from dmzrep.retrieval._filters import matching_rows
+    >>> from dmzrep.retrieval._filters import matching_indices
     >>> table = pd.DataFrame({"colour": ["red", "blue", "red"], "price": [3, 5, 9]})
-    >>> matching_rows(table, "colour == 'red' and price > 4").tolist()
+    >>> matching_indices(table, "colour == 'red' and price > 4").tolist()
     [2]
     """
     if isinstance(where, str):
@@ -50,8 +49,8 @@ def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
         values = mask.to_numpy(dtype=bool, na_value=False)
     if values.dtype != bool or values.shape != (len(table),):
         raise ValueError(
-            f"where must come to one True or False for each of the {len(table)} rows, got "
-            f"{values.dtype} of shape {values.shape}. A pandas expression such as \"colour == 'red'\" does."
+            f"where must be one True or False for each of the {len(table)} images, got "
+            f"{values.dtype} of shape {values.shape}. Use a pandas expression such as \"colour == 'red'\"."
         )
     return np.flatnonzero(values)
 
@@ -65,5 +64,5 @@ def _evaluate(table: pd.DataFrame, where: str) -> Any:
         near = difflib.get_close_matches(named.group(1), names, n=1) if named else []
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"where={where!r}: {error}.{hint} The columns are {names}.") from error
-    except Exception as error:  # Python's, numexpr's and pandas' own, by what the text says.
-        raise ValueError(f"where={where!r} is no condition that pandas can evaluate: {error}") from error
+    except Exception as error:  # Of Python, numexpr or pandas, depending on the text.
+        raise ValueError(f"where={where!r} is not a condition that pandas can evaluate: {error}") from error

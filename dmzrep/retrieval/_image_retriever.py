@@ -7,36 +7,37 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import check_int, short_repr
-from dmzrep.retrieval._encoded import encoded
-from dmzrep.retrieval._filters import matching_rows
+from dmzrep._base._validation import as_numbers, check_int, short_repr
+from dmzrep.codes._protocol import check_codec
+from dmzrep.retrieval._filters import matching_indices
 from dmzrep.retrieval._neighbors import FaissNeighbors
 from dmzrep.retrieval._retriever_folder import read_retriever, write_retriever
 
-#: Columns of an answer; metadata must have others.
+#: Columns of a result, which metadata must not have.
 COLUMNS = ("query", "rank", "id", "distance")
 
 
 class ImageRetriever(BaseEstimator):
-    """Search among images for those that look alike, with the user's metadata beside them.
+    """Search for similar images, with metadata beside them.
 
     Parameters
     ----------
     encoder : object with `transform`
-        Fitted; `DMZEncoder` or anything else that makes codes of images. It is used as it is.
+        Fitted: a `DMZEncoder` or another transformer of images into codes. It is not cloned.
     neighbors : FaissNeighbors or None, default=None
-        How to search; it is cloned. None is ``FaissNeighbors()``, exact by Hamming distance. With
-        "hamming" and "asymmetric" the encoder's probabilities (or logits) become bits.
+        The search; it is cloned. None is ``FaissNeighbors()``, exact by Hamming distance. With "hamming" and
+        "asymmetric" the encoder's probabilities (or logits) become bits.
 
     Attributes
     ----------
     neighbors_ : FaissNeighbors
         The index.
     metadata_ : DataFrame or None
-        A row for each image, in the order of `neighbors_.ids_`.
+        One row per image, in the order of `neighbors_.ids_`.
 
     Examples
     --------
@@ -66,9 +67,9 @@ class ImageRetriever(BaseEstimator):
         X : array-like
             Images, as the encoder takes them.
         metadata : DataFrame or None, default=None
-            A row for each image, by position; the table's own index is not kept.
+            One row per image, by position; its index is not kept. Paths are stored as strings.
         ids : array-like of shape (n,), int64, or None, default=None
-            Names of the images; None takes row numbers.
+            Distinct ids of the images; None numbers them from 0.
 
         Returns
         -------
@@ -77,16 +78,16 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         ValueError
-            Metadata of another length or with a column named as one of the answer's, bad ids.
+            Metadata of another length or with a column named as one of the result's, bad ids.
         TypeError
-            The encoder cannot encode, or `neighbors` is no FaissNeighbors.
+            The encoder cannot encode, or `neighbors` is not a FaissNeighbors.
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {short_repr(self.neighbors)}.")
         neighbors = FaissNeighbors() if self.neighbors is None else clone(self.neighbors)
         if neighbors.packed:
-            raise ValueError("ImageRetriever packs codes itself; give FaissNeighbors with packed=False.")
-        codes = encoded(self.encoder, X, neighbors.metric)
+            raise ValueError("ImageRetriever packs codes itself; use FaissNeighbors with packed=False.")
+        codes = _encoded(self.encoder, X, neighbors.metric)
         table = _table(metadata, len(codes))
         neighbors.fit(codes, ids=ids)
         self.neighbors_, self.metadata_ = neighbors, table
@@ -100,9 +101,9 @@ class ImageRetriever(BaseEstimator):
         X : array-like
             Images.
         metadata : DataFrame or None, default=None
-            With the columns of the first metadata, if there were any.
+            With the columns of the metadata passed to `fit`, if any.
         ids : array-like of shape (n,), int64, or None, default=None
-            Needed if `fit` was given ids.
+            Required if `fit` was passed ids.
 
         Returns
         -------
@@ -111,14 +112,14 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         ValueError
-            What does not fit the index. It is then as it was.
+            Codes, metadata or ids that do not fit the index, which is unchanged.
         """
         check_is_fitted(self)
-        codes = encoded(self.encoder, X, self._metric)
-        if (metadata is None) != (self.metadata_ is None):
-            had = "no metadata" if self.metadata_ is None else f"columns {list(self.metadata_.columns)}"
-            raise ValueError(f"metadata must be given with fit and with add, or with neither; fit had {had}.")
+        codes = _encoded(self.encoder, X, self._metric)
         table = _table(metadata, len(codes))
+        if (table is None) != (self.metadata_ is None):
+            had = "no metadata" if self.metadata_ is None else f"columns {list(self.metadata_.columns)}"
+            raise ValueError(f"metadata must be passed to both fit and add, or to neither; fit had {had}.")
         if self.metadata_ is not None and table is not None:
             names = list(self.metadata_.columns)
             if set(table.columns) != set(names):
@@ -141,51 +142,50 @@ class ImageRetriever(BaseEstimator):
         ImageRetriever
         """
         check_is_fitted(self)
-        rows = self.neighbors_.rows_of(ids)
+        indices = self.neighbors_.indices_of(ids)
         self.neighbors_.remove(ids)
         if self.metadata_ is not None:
-            self.metadata_ = self.metadata_.drop(index=rows).reset_index(drop=True)
+            self.metadata_ = self.metadata_.drop(index=indices).reset_index(drop=True)
         return self
 
     def query(self, images: Any, k: int = 10, where: Any = None) -> pd.DataFrame:
-        """Find the images most like each of the given ones.
+        """Find the images most similar to each query.
 
         Parameters
         ----------
         images : array-like
-            Queries, as the encoder takes images. One that was indexed finds itself.
+            Queries, as the encoder takes images. An image of the index finds itself.
         k : int, default=10
-            Answers for each query.
+            Results per query.
         where : str, callable, array-like of bool or None, default=None
-            Look only at images that meet a condition: a pandas expression on the columns of the
-            metadata and "id", a function of that table that gives a mask, or a mask with one value
-            for each image in the index. All images that meet it are compared, whatever the index.
+            Search only images that meet a condition, exhaustively: a pandas expression on the columns of the
+            metadata and "id", a function of that table that returns a mask, or a mask with one value per
+            image of the index.
 
         Returns
         -------
         DataFrame
-            A row for each answer: "query" (row number in `images`), "rank" from 1, "id", "distance",
-            and the columns of the metadata.
+            One row per result: "query" (index in `images`), "rank" from 1, "id", "distance", and the columns
+            of the metadata.
 
         Raises
         ------
         ValueError
-            Fewer images than k, a condition that names an unknown column or that is no mask.
+            Fewer images than k, a condition with an unknown column or that is not a mask.
         """
         check_is_fitted(self)
-        # Of an index without rows the search itself tells.
-        most = max(self.neighbors_.n_samples_fit_, 1)
+        most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself refuses an empty index.
         k = check_int(k, "k", 1, most, ", the number of images in the index")
         among = None
         if where is not None:
             ids = self.neighbors_.ids_
             table = pd.DataFrame({"id": ids}) if self.metadata_ is None else self.metadata_.assign(id=ids)
-            among = ids[matching_rows(table, where)]
+            among = ids[matching_indices(table, where)]
             if len(among) < k:
                 raise ValueError(
                     f"where leaves {len(among)} images, fewer than k={k}. Ask for fewer, or widen it."
                 )
-        codes = encoded(self.encoder, images, self._metric)
+        codes = _encoded(self.encoder, images, self._metric)
         distances, ids = self.neighbors_.kneighbors(codes, k, among=among)
         answer = pd.DataFrame(
             {
@@ -197,8 +197,8 @@ class ImageRetriever(BaseEstimator):
         )
         if self.metadata_ is None:
             return answer
-        rows = self.neighbors_.rows_of(ids.ravel())
-        return pd.concat([answer, self.metadata_.take(rows).reset_index(drop=True)], axis=1)
+        indices = self.neighbors_.indices_of(ids.ravel())
+        return pd.concat([answer, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a folder: the index, metadata as Parquet, and the encoder if it is a `DMZEncoder`.
@@ -247,18 +247,44 @@ class ImageRetriever(BaseEstimator):
         return self.neighbors_.effective_metric_
 
 
+def _encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
+    """Encode images for a metric: bits for "hamming", probabilities for "asymmetric", or floats."""
+    check_codec(encoder, needed=("transform",))
+    codes = as_numbers(encoder.transform(images), "The encoder's codes")
+    if codes.ndim != 2:
+        raise ValueError(f"The encoder must return codes of shape (n, latent_dim), got {codes.shape}.")
+    if metric not in ("hamming", "asymmetric"):
+        return codes
+    if getattr(encoder, "output", None) == "logits":
+        return codes > 0 if metric == "hamming" else expit(codes)
+    if codes.size and not (codes.min() >= 0 and codes.max() <= 1):
+        raise ValueError(
+            f"metric={metric!r} needs bits or probabilities, but {type(encoder).__name__}.transform returns "
+            f"values from {codes.min():g} to {codes.max():g}. Use FaissNeighbors(metric='l2') or "
+            "metric='cosine' with this encoder."
+        )
+    return codes > 0.5 if metric == "hamming" else codes.astype(np.float64)
+
+
 def _table(metadata: Any, n_images: int) -> pd.DataFrame | None:
+    """Check metadata; None without columns. Paths become strings, which a saved table can hold."""
     if metadata is None:
         return None
     if not isinstance(metadata, pd.DataFrame):
         raise TypeError(f"metadata must be a pandas DataFrame, got {type(metadata).__name__}.")
     if len(metadata) != n_images:
         raise ValueError(
-            f"metadata must have one row for each image: got {len(metadata)} rows for {n_images} images."
+            f"metadata must have one row per image: got {len(metadata)} rows for {n_images} images."
         )
+    if metadata.shape[1] == 0:
+        return None
     names = [str(name) for name in metadata.columns]
     if clash := [name for name in names if name in COLUMNS]:
-        raise ValueError(f"metadata must not have columns named {clash}, which an answer has. Rename them.")
+        raise ValueError(f"metadata must not have columns named {clash}, which a result has. Rename them.")
     if len(set(names)) < len(names):
         raise ValueError(f"metadata must have columns with different names, got {names}.")
-    return metadata.set_axis(names, axis=1).reset_index(drop=True)
+    table = metadata.set_axis(names, axis=1).reset_index(drop=True)
+    for name, column in table.items():
+        if pd.api.types.is_object_dtype(column) and any(isinstance(value, os.PathLike) for value in column):
+            table[name] = [os.fspath(v) if isinstance(v, os.PathLike) else v for v in column]
+    return table

@@ -10,9 +10,9 @@ import numpy as np
 from dmzrep.errors import PersistenceError
 from dmzrep.files._container import read_file, write_file
 from dmzrep.retrieval._faiss import load_faiss
-from dmzrep.retrieval._ids import RowIds
-from dmzrep.retrieval._stored_index import IndexOptions
-from dmzrep.retrieval._vectors import IndexedRows
+from dmzrep.retrieval._ids import SampleIds
+from dmzrep.retrieval._index_base import IndexOptions
+from dmzrep.retrieval._samples import SampleFormat
 
 ESTIMATOR = "FaissNeighbors"
 
@@ -27,14 +27,14 @@ def write_index(neighbors: Any, path: str | os.PathLike) -> None:
     path : path-like
         The file.
     """
-    rows, ids, options = neighbors._rows, neighbors._ids, neighbors.index_.options
+    samples, ids, options = neighbors._samples, neighbors._ids, neighbors.index_.options
     values = {
         "estimator": ESTIMATOR,
         "versions": {"faiss": load_faiss().__version__},
         "params": {name: _plain(value) for name, value in neighbors.get_params(deep=False).items()},
         "options": {name: _plain(value) for name, value in vars(options).items()},
-        "rows": {"metric": rows.metric, "n_features": rows.n_features, "packed": rows.packed},
-        "n_rows": ids.n_rows,
+        "samples": {name: getattr(samples, name) for name in ("metric", "n_features", "packed", "exact")},
+        "n_samples": ids.n_samples,
         "next_id": ids.next_id,
     }
     if hasattr(neighbors, "feature_names_in_"):
@@ -42,8 +42,8 @@ def write_index(neighbors: Any, path: str | os.PathLike) -> None:
     arrays = {"index": neighbors.index_.serialize()}
     if ids.ids is not None:
         arrays["ids"] = ids.ids
-    if rows.offset is not None:
-        arrays["offset"] = rows.offset
+    if samples.offset is not None:
+        arrays["offset"] = samples.offset
     write_file(path, values, arrays)
 
 
@@ -67,14 +67,14 @@ def read_index(make: Any, path: str | os.PathLike) -> Any:
         raise PersistenceError(f"{path} holds a {values.get('estimator')}, not a {ESTIMATOR}.")
     try:
         neighbors = make(**values["params"])
-        rows = IndexedRows(**values["rows"], offset=arrays.get("offset"))
-        index = rows.new_index(IndexOptions(**values["options"]))
+        samples = SampleFormat(**values["samples"], offset=arrays.get("offset"))
+        index = samples.new_index(IndexOptions(**values["options"]))
         index.deserialize(np.ascontiguousarray(arrays["index"]))
-        ids = RowIds(arrays.get("ids"), values["n_rows"], values["next_id"])
-        if len(index) != ids.n_rows or (ids.ids is not None and len(ids.ids) != ids.n_rows):
-            raise ValueError(f"{len(index)} rows in the index, {ids.n_rows} expected")
-        neighbors.index_, neighbors._rows, neighbors._ids = index, rows, ids
-        neighbors.n_features_in_ = rows.n_features
+        ids = SampleIds(arrays.get("ids"), values["n_samples"], values["next_id"])
+        if len(index) != ids.n_samples or (ids.ids is not None and len(ids.ids) != ids.n_samples):
+            raise ValueError(f"{len(index)} samples in the index, {ids.n_samples} expected")
+        neighbors.index_, neighbors._samples, neighbors._ids = index, samples, ids
+        neighbors.n_features_in_ = samples.n_features
         if "feature_names_in_" in values:
             neighbors.feature_names_in_ = np.array(values["feature_names_in_"], dtype=object)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:

@@ -110,7 +110,11 @@ def test_an_index_that_does_not_fit_its_header(saved):
     from dmzrep.files._container import read_file
 
     values, arrays = read_file(saved)
-    for changed in ({"n_rows": 15}, {"rows": values["rows"] | {"n_features": 99}}, {"params": {"x": 1}}):
+    for changed in (
+        {"n_samples": 15},
+        {"samples": values["samples"] | {"n_features": 99}},
+        {"params": {"x": 1}},
+    ):
         write_file(saved, values | changed, arrays)
         with pytest.raises(PersistenceError, match="does not hold a whole FaissNeighbors"):
             FaissNeighbors.load(saved)
