@@ -78,6 +78,8 @@ def decode_codes(encoder: Any, codes: np.ndarray, *, random_state: Any = 0, **op
     check_codec(encoder, needed=("inverse_transform",))
     passed = {name: value for name, value in options.items() if value is not None}
     parameters = inspect.signature(encoder.inverse_transform).parameters
+    if "strength" in passed and "start" in parameters:
+        passed["start"] = passed.pop("strength")
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return np.asarray(encoder.inverse_transform(codes, random_state=random_state, **passed))
     for name in passed:

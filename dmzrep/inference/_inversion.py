@@ -41,6 +41,7 @@ def invert(
     grid: Grid,
     *,
     match_perturbation: bool = False,
+    guidance: float = 1.0,
 ) -> np.ndarray:
     """Find x at the grid's first timestep from which deterministic DDIM gives the rows back, nearly.
 
@@ -66,7 +67,8 @@ def invert(
     found = np.empty((len(rows), *model.data_shape), dtype=np.float32)
     unused = torch.empty(size, *model.data_shape)
     for part in batches(len(rows), size):
-        noise = start.at(model, grid, part, unused, match_perturbation=match_perturbation)
+        options = {"match_perturbation": match_perturbation, "guidance": guidance}
+        noise = start.at(model, grid, part, unused, **options)
         found[part] = noise[: part.stop - part.start].cpu().numpy()
     return found
 

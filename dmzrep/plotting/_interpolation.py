@@ -83,7 +83,7 @@ class InterpolationDisplay:
         encoder: DMZEncoder,
         x0: Any,
         x1: Any,
-        n_steps: int = 7,
+        n_images: int = 7,
         *,
         path: str | Sequence[str] = "smooth",
         max_walks: int = 6,
@@ -98,8 +98,8 @@ class InterpolationDisplay:
             Fitted on images.
         x0, x1 : array-like, table or map-style dataset
             Images at the beginnings and at the ends.
-        n_steps : int, default=7
-            Pictures of a walk, both ends included.
+        n_images : int, default=7
+            Images of a walk, both ends included.
         path : str or sequence of str, default="smooth"
             As in `interpolate`; or several, to compare them on each pair.
         max_walks : int, default=6
@@ -119,17 +119,17 @@ class InterpolationDisplay:
         if not paths:
             raise ValueError("path must be a word, or a list of at least one.")
         first, last = as_rows(encoder, x0, "x0")[:max_walks], as_rows(encoder, x1, "x1")[:max_walks]
-        walks = [interpolate(encoder, first, last, n_steps, path=name, **options) for name in paths]
+        walks = [interpolate(encoder, first, last, n_images, path=name, **options) for name in paths]
         # Pair after pair, the paths of each together.
         images = np.stack([images for images, _ in walks], axis=1)
         codes = np.stack([codes.astype(float) for _, codes in walks], axis=1)
-        moved = np.abs(codes - codes[:, :, :1]).sum(axis=3).reshape(-1, n_steps)
+        moved = np.abs(codes - codes[:, :, :1]).sum(axis=3).reshape(-1, n_images)
         pictures = as_pictures(images.reshape(-1, *images.shape[3:]), image_format)
         from_to = [np.repeat(as_pictures(x, image_format), len(paths), axis=0) for x in (first, last)]
         return cls(
             from_to[0],
             from_to[1],
-            pictures.reshape(len(moved), n_steps, *pictures.shape[1:]),
+            pictures.reshape(len(moved), n_images, *pictures.shape[1:]),
             moved,
             row_labels=None if len(paths) == 1 else paths * len(first),
             title=f"Walks, {paths[0]} path" if len(paths) == 1 else "Walks",

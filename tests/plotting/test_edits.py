@@ -54,5 +54,5 @@ def test_vectors_and_no_images_are_refused(editor, vector_encoder, digits):
         EditDisplay.from_estimator(editor, digits, "bold", max_images=0)
     with pytest.raises(ValueError, match="EditDisplay draws images"):
         EditDisplay.from_estimator(AttributeEditor(vector_encoder), np.zeros((2, 5)), "bold")
-    with pytest.raises(ValueError, match=r"'blod' is no attribute of fit. Did you mean 'bold'"):
+    with pytest.raises(ValueError, match=r"'blod' is not an attribute passed to fit. Did you mean 'bold'"):
         EditDisplay.from_estimator(editor, digits, "blod")

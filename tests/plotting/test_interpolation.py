@@ -12,11 +12,11 @@ def short_repr(display):
 
 def test_a_walk_stands_between_its_two_images(encoder, digits):
     x0, x1 = digits[:3], digits[3:6]
-    display = InterpolationDisplay.from_estimator(encoder, x0, x1, 4, max_walks=2, denoising_steps=2)
+    display = InterpolationDisplay.from_estimator(encoder, x0, x1, 4, max_walks=2, n_steps=2)
     pictures = short_repr(display).reshape(2, 6, 8, 8)
     assert_allclose(pictures[:, 0], x0[:2] / 255, atol=1e-6)
     assert_allclose(pictures[:, -1], x1[:2] / 255, atol=1e-6)
-    images, codes = interpolate(encoder, x0[:2], x1[:2], 4, denoising_steps=2)
+    images, codes = interpolate(encoder, x0[:2], x1[:2], 4, n_steps=2)
     assert_allclose(pictures[:, 1:-1], images / 255, atol=1e-6)
     moved = (codes != codes[:, :1]).sum(axis=2)
     texts = np.array([text.get_text() for text in display.ax_.texts]).reshape(2, 6)
@@ -26,19 +26,17 @@ def test_a_walk_stands_between_its_two_images(encoder, digits):
 
 def test_several_paths_are_compared_pair_by_pair(encoder, digits):
     paths = ["ordered", "soft"]
-    display = InterpolationDisplay.from_estimator(
-        encoder, digits[:2], digits[2:4], 3, path=paths, denoising_steps=2
-    )
+    display = InterpolationDisplay.from_estimator(encoder, digits[:2], digits[2:4], 3, path=paths, n_steps=2)
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == paths * 2
     pictures = short_repr(display).reshape(2, 2, 5, 8, 8)
     for i, path in enumerate(paths):
-        images, _ = interpolate(encoder, digits[:2], digits[2:4], 3, path=path, denoising_steps=2)
+        images, _ = interpolate(encoder, digits[:2], digits[2:4], 3, path=path, n_steps=2)
         assert_allclose(pictures[:, i, 1:-1], images / 255, atol=1e-6)
 
 
 def test_colour_images(colour_encoder, colour_images):
     display = InterpolationDisplay.from_estimator(
-        colour_encoder, colour_images[:1], colour_images[1:2], 2, denoising_steps=2
+        colour_encoder, colour_images[:1], colour_images[1:2], 2, n_steps=2
     )
     assert short_repr(display).shape == (4, 8, 12, 3)
 
