@@ -1,4 +1,4 @@
-"""Which bits go with which attributes."""
+"""Association of bits with attributes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     Z : array-like of shape (n, latent_dim)
         Bits, or probabilities (a bit is one above 0.5).
     Y : DataFrame, or array-like of shape (n,) or (n, n_attributes)
-        Attributes, 0 or 1; NaN where an attribute is not known. Column names are kept.
+        Attributes, 0 or 1; NaN where unknown. Column names are kept.
 
     Returns
     -------
     DataFrame
-        A row for each bit and attribute, with the columns
+        One row per bit and attribute, with the columns
 
-        bit : number of the bit
+        bit : index of the bit
         attribute : name of the attribute
         auroc : area under the ROC curve when the bit alone (its complement, where `sign` is -1)
             predicts the attribute, in [0.5, 1]; for a bit, the mean of both classes' accuracies
@@ -36,7 +36,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Rows do not match, labels are not binary, or an attribute has one class only.
+        Lengths differ, labels are not binary, or an attribute has one class only.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     labels, names = _labels(Y, len(bits))
     known = ~np.isnan(labels)
     positive = labels == 1.0
-    # Counts are whole numbers, exact in float32 up to 2^24 rows.
+    # Counts are integers, exact in float32 up to 2^24 samples.
     dtype = np.float32 if len(bits) < 2**24 else np.float64
     on = bits.T.astype(dtype)
     on_and_positive = (on @ positive.astype(dtype)).astype(np.float64)
@@ -64,7 +64,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
         single = [str(names[i]) for i in np.flatnonzero((positives == 0) | (negatives == 0))]
         raise ValueError(
             f"Attributes with a single class cannot be compared with bits: {', '.join(single)}. "
-            "Drop these columns of Y, or give more rows."
+            "Drop these columns of Y, or pass more samples."
         )
     on_and_negative = on_total - on_and_positive
     raw = 0.5 * (1.0 + on_and_positive / positives - on_and_negative / negatives)
@@ -88,8 +88,8 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     )
 
 
-def _labels(Y: Any, n_rows: int) -> tuple[np.ndarray, list[Any]]:
-    """Give labels as float64 with NaN where unknown, and their names."""
+def _labels(Y: Any, n_samples: int) -> tuple[np.ndarray, list[Any]]:
+    """Return labels as float64 with NaN where unknown, and their names."""
     if isinstance(Y, pd.Series):
         Y = Y.to_frame()
     names = list(Y.columns) if isinstance(Y, pd.DataFrame) else None
@@ -101,8 +101,8 @@ def _labels(Y: Any, n_rows: int) -> tuple[np.ndarray, list[Any]]:
             "pandas.get_dummies."
         ) from None
     labels = labels[:, None] if labels.ndim == 1 else labels
-    if labels.ndim != 2 or len(labels) != n_rows:
-        raise ValueError(f"Y must have a row for each of the {n_rows} codes, got shape {np.shape(Y)}.")
+    if labels.ndim != 2 or len(labels) != n_samples:
+        raise ValueError(f"Y must have one row per code, {n_samples}, got shape {np.shape(Y)}.")
     names = list(range(labels.shape[1])) if names is None else names
     bad = ~(np.isnan(labels) | (labels == 0.0) | (labels == 1.0)).all(axis=0)
     if bad.any():

@@ -1,4 +1,4 @@
-"""Normalisation: of groups of channels, with scale, shift and activation in one piece; and of batches."""
+"""Normalisation of groups of channels, fused with scale, shift and activation; and of batches."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: One value a channel: scale and shift, each of shape (n, channels).
+#: One value per channel: scale and shift, each of shape (n, channels).
 ScaleShiftPair = tuple[Tensor, Tensor]
-#: Numbers that the CPU works on at a time: few enough for its cache, enough to share among its cores.
+#: Values that the CPU processes at a time: few enough for its cache, enough for all its cores.
 CHUNK = 2**20
 
 
@@ -23,14 +23,14 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation of rows, or of every position of their feature maps.
+    """Batch normalisation of vectors, or of all positions of feature maps.
 
-    In training, statistics may be those of a batch of which this process has a share.
+    In training, statistics may be those of a batch that is distributed over processes.
 
     Attributes
     ----------
     total : callable or None
-        Sums a tensor over the processes that share the batch, in place; None for one process.
+        Sums a tensor over processes, in place; None for one process.
 
     References
     ----------
@@ -51,7 +51,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     num_batches_tracked: Tensor
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Rows of numbers, or of feature maps of any dimension."""
+        """Allow vectors and feature maps of any dimension."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, ...) to the same shape."""
@@ -70,10 +70,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class _SharedBatchNorm(torch.autograd.Function):
-    """Batch normalisation by statistics of the rows of several processes; gives these statistics too.
+    """Batch normalisation by statistics over several processes, which are returned too.
 
-    Each way there is one sum over processes: of the rows, their squares and their number, and of the
-    gradients and their products with the normalised rows.
+    Forward and backward need one sum over processes each: of values, squares and counts; and of gradients
+    and their products with the normalised values.
     """
 
     @staticmethod
@@ -86,10 +86,10 @@ class _SharedBatchNorm(torch.autograd.Function):
         eps: float,
         total: Callable[[Tensor], Any],
     ) -> tuple[Tensor, Tensor]:
-        rows = _positions(x)
-        # Near the mean, where a variance from sums of squares loses no digits.
-        centred = rows - centre
-        sums = torch.stack([centred.sum(0), (centred * centred).sum(0), torch.full_like(centre, len(rows))])
+        values = _positions(x)
+        # Near the mean, a variance from sums of squares loses no digits.
+        centred = values - centre
+        sums = torch.stack([centred.sum(0), (centred * centred).sum(0), torch.full_like(centre, len(values))])
         total(sums)
         mean, squares, count = sums[0] / sums[2], sums[1] / sums[2], sums[2]
         variance = (squares - mean * mean).clamp_(min=0.0)
@@ -109,18 +109,18 @@ class _SharedBatchNorm(torch.autograd.Function):
         x, mean, inverse, scale, count = ctx.saved_tensors
         centred, gradient = _positions(x) - mean, _positions(gradients[0]).float()
         sums = torch.stack([gradient.sum(0), (gradient * centred).sum(0).mul_(inverse)])
-        # Those of weight and bias are summed over processes with all others.
-        own = sums.clone() if ctx.affine else None
+        # The trainer sums gradients of weight and bias over processes.
+        local = sums.clone() if ctx.affine else None
         ctx.total(sums)
         sums.mul_(scale / count).neg_()
         slope = sums[1] * inverse
         result = torch.addcmul(sums[0], centred, slope, out=centred).addcmul_(gradient, scale)
-        of_bias, of_weight = (None, None) if own is None else own
+        of_bias, of_weight = (None, None) if local is None else local
         return _like(result.to(x.dtype), x), of_weight, of_bias, None, None, None
 
 
 def _positions(x: Tensor) -> Tensor:
-    """View rows of numbers, or channels-last maps, as (positions of all rows, channels)."""
+    """View vectors, or channels-last maps, as (positions of all samples, channels)."""
     return x.movedim(1, -1).reshape(-1, x.shape[1])
 
 
@@ -137,11 +137,11 @@ def normalise(
     Parameters
     ----------
     norm : nn.GroupNorm
-        Gives groups, weight and bias.
+        The layer, with its groups, weight and bias.
     x : Tensor of shape (n, channels, H, W)
         A feature map.
     *modulations : tuple of two Tensor of shape (n, channels), or None
-        Each (scale, shift) is applied in turn as ``h * (1 + scale) + shift``; None is left out.
+        Each (scale, shift) is applied in turn as ``h * (1 + scale) + shift``; None is skipped.
     activate : bool, default=False
         Whether SiLU follows.
 
@@ -152,9 +152,8 @@ def normalise(
 
     Notes
     -----
-    PyTorch's group normalisation of channels-last maps is slow on CPUs, above all in bf16, where it took a
-    third of a training step (`benchmarks/training_speed.py`). `_Normalisation` sums over positions
-    instead, in float32, which is fast.
+    PyTorch's group normalisation of channels-last maps is slow on CPUs: in bf16 it took a third of a training
+    step (`benchmarks/training_speed.py`). `_Normalisation` sums over positions in float32 instead.
 
     Examples
     --------
@@ -179,22 +178,21 @@ def normalise(
 class _Normalisation(torch.autograd.Function):
     """SiLU(weight * (x - mean) / deviation + bias), with weight and bias of shape (1 or n, channels).
 
-    Everything in between is worked out in place, since fresh memory costs more than the arithmetic, for as
-    many images at a time as `CHUNK` holds.
+    Computed in place, since new memory costs more than the arithmetic, for `CHUNK` values at a time.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, activate: bool
     ) -> Tensor:
-        rows = _rows(x)
-        _, positions, channels = rows.shape
+        maps = _by_position(x)
+        _, positions, channels = maps.shape
         shape, count = (-1, groups, channels // groups), positions * (channels // groups)
         weight, bias = weight.view(shape), bias.view(shape)
         wide_type = torch.promote_types(x.dtype, torch.float32)
-        result, saved = torch.empty_like(rows), []
-        for part in _parts(rows):
-            wide = _widened(rows[part], wide_type, 0)
+        result, saved = torch.empty_like(maps), []
+        for part in _parts(maps):
+            wide = _widened(maps[part], wide_type, 0)
             scratch = torch.mul(wide, wide, out=_buffer(1, wide.shape, wide_type))
             mean = wide.sum(1).view(shape).sum(2, keepdim=True).div_(count)
             inverse = scratch.sum(1).view(shape).sum(2, keepdim=True).div_(count)
@@ -204,19 +202,19 @@ class _Normalisation(torch.autograd.Function):
             h = torch.addcmul(shift.view(-1, 1, channels), wide, scale.view(-1, 1, channels), out=scratch)
             result[part] = F.silu(h, inplace=True) if activate else h
             saved += [mean, inverse, scale, shift]
-        ctx.save_for_backward(rows, weight, *saved)
+        ctx.save_for_backward(maps, weight, *saved)
         ctx.activate, ctx.shared = activate, (len(weight) == 1, len(bias) == 1)
         return _map(result, x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight, *saved = ctx.saved_tensors
-        _, positions, channels = rows.shape
+        maps, weight, *saved = ctx.saved_tensors
+        _, positions, channels = maps.shape
         shape, count = (-1, *weight.shape[1:]), positions * weight.shape[2]
-        above, result, of_weight, of_bias = _rows(gradients[0]), torch.empty_like(rows), [], []
-        for i, part in enumerate(_parts(rows)):
+        above, result, of_weight, of_bias = _by_position(gradients[0]), torch.empty_like(maps), [], []
+        for i, part in enumerate(_parts(maps)):
             mean, inverse, scale, shift = saved[4 * i : 4 * i + 4]
-            wide, gradient = _widened(rows[part], scale.dtype, 0), _widened(above[part], scale.dtype, 1)
+            wide, gradient = _widened(maps[part], scale.dtype, 0), _widened(above[part], scale.dtype, 1)
             spread = (len(wide), 1, channels)
             scratch = _buffer(2, wide.shape, scale.dtype)
             if ctx.activate:
@@ -244,10 +242,10 @@ class _Normalisation(torch.autograd.Function):
         return _map(result, gradients[0]), *sums, None, None, None
 
 
-def _parts(rows: Tensor) -> list[slice]:
-    """Slices of the images, of at most `CHUNK` numbers unless one image has more."""
-    size = max(1, CHUNK // rows[0].numel())
-    return [slice(start, start + size) for start in range(0, len(rows), size)]
+def _parts(maps: Tensor) -> list[slice]:
+    """Return slices of the images, of at most `CHUNK` values unless one image has more."""
+    size = max(1, CHUNK // maps[0].numel())
+    return [slice(start, start + size) for start in range(0, len(maps), size)]
 
 
 class _Buffers(threading.local):
@@ -261,32 +259,32 @@ _BUFFERS = _Buffers()
 
 
 def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Memory that every call in a thread uses again: it stays in the cache, and nobody need clear it."""
-    numbers = math.prod(shape)
+    """Return memory that all calls of a thread reuse, so that it stays in the cache."""
+    size = math.prod(shape)
     held = _BUFFERS.held.get((place, dtype))
-    if held is None or held.numel() < numbers:
-        with torch.inference_mode(False):  # A tensor of inference mode could not be written to in training.
-            held = torch.empty(max(numbers, CHUNK), dtype=dtype)
+    if held is None or held.numel() < size:
+        with torch.inference_mode(False):  # Training cannot write to a tensor of inference mode.
+            held = torch.empty(max(size, CHUNK), dtype=dtype)
         _BUFFERS.held[place, dtype] = held
-    return held[:numbers].view(shape)
+    return held[:size].view(shape)
 
 
 def _widened(values: Tensor, dtype: torch.dtype, place: int) -> Tensor:
-    """Values in another dtype, in a buffer."""
+    """Return values in another dtype, in a buffer."""
     return values if values.dtype == dtype else _buffer(place, values.shape, dtype).copy_(values)
 
 
 def _of(values: Tensor, part: slice) -> Tensor:
-    """Rows of a part, of values that may be the same for all."""
+    """Return the samples of a part, of values that may be the same for all."""
     return values if len(values) == 1 else values[part]
 
 
-def _rows(x: Tensor) -> Tensor:
+def _by_position(x: Tensor) -> Tensor:
     """View a channels-last map as (n, positions, channels); other maps are copied."""
     return x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1])
 
 
-def _map(rows: Tensor, like: Tensor) -> Tensor:
+def _map(maps: Tensor, like: Tensor) -> Tensor:
     """Undo `_rows`."""
     n, channels, height, width = like.shape
-    return rows.view(n, height, width, channels).permute(0, 3, 1, 2)
+    return maps.view(n, height, width, channels).permute(0, 3, 1, 2)

@@ -48,11 +48,6 @@ def test_unknown_settings_are_refused_by_name():
         NetworkConfig.from_dict(IMAGES.to_dict() | {"wdith": 3, "colour": 1})
 
 
-def test_missing_settings_are_refused():
-    with pytest.raises(TypeError, match="latent_dim"):
-        NetworkConfig.from_dict({"data_shape": [1, 8, 8], "backbone": "unet", "widths": [8], "depth": [1, 1]})
-
-
 @pytest.mark.parametrize(
     ("config", "encoder", "denoiser"), [(IMAGES, ConvEncoder, UNet), (VECTORS, MLPEncoder, ResidualMLP)]
 )
