@@ -1,7 +1,7 @@
-"""Search among thousands of images by a few bits an image.
+"""Search thousands of images by a few bits per image.
 
-Codes of 64 bits are 8 bytes an image. The images whose codes differ in the fewest bits are found by Hamming
-distance, exactly; metadata travel with them and can narrow the search.
+Codes of 64 bits are 8 bytes per image. The search for the nearest codes by Hamming distance is exact;
+metadata are returned with the results and can filter them.
 
     python examples/search_avatars.py --data FOLDER --seconds 180 --out out
 """
@@ -18,7 +18,7 @@ from dmzrep.retrieval import ImageRetriever
 
 K = 8
 N_QUERIES = 500
-SHOWN = 6
+N_SHOWN = 6
 
 
 def main() -> None:
@@ -40,9 +40,9 @@ def main() -> None:
     print("Share of neighbours that have an attribute of the query (chance: share of all images)")
     print(agreement(answer, wanted, data.Y_train).to_string(float_format="{:.3f}".format), "\n")
 
-    # The same search among the images that lack what the first query shows most rarely.
+    # The same search among images without the rarest attribute of the first query.
     rare = data.Y_train.mean()[wanted.iloc[0] == 1].idxmin()
-    narrowed = retriever.query(queries[:SHOWN], K, where=f"{rare} == 0")
+    narrowed = retriever.query(queries[:N_SHOWN], K, where=f"{rare} == 0")
     save_figures(
         options.out,
         neighbors=display(queries, data.X_train, answer, f"Nearest of {n} by {latent_dim} bits"),
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def agreement(answer: pd.DataFrame, wanted: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
-    """How often neighbours share an attribute that a query has; the eight attributes that gain most."""
+    """Return how often neighbours share an attribute of the query, for the eight that exceed chance most."""
     asked = wanted.to_numpy()[answer["query"]] == 1
     found = answer[list(wanted.columns)].to_numpy() == 1
     share = (asked & found).sum(axis=0) / np.maximum(asked.sum(axis=0), 1)
@@ -61,10 +61,10 @@ def agreement(answer: pd.DataFrame, wanted: pd.DataFrame, everyone: pd.DataFrame
 
 
 def display(queries: np.ndarray, images: np.ndarray, answer: pd.DataFrame, title: str) -> NeighborsDisplay:
-    answer = answer[answer["query"] < SHOWN]
+    answer = answer[answer["query"] < N_SHOWN]
     ids, distances = (answer[name].to_numpy().reshape(-1, K) for name in ("id", "distance"))
-    shown = queries[: len(ids)]
-    return NeighborsDisplay(shown / 255, images[ids] / 255, distances, ids, title=title).plot()
+    pictures = queries[: len(ids)]
+    return NeighborsDisplay(pictures / 255, images[ids] / 255, distances, ids, title=title).plot()
 
 
 if __name__ == "__main__":
