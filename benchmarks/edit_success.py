@@ -34,11 +34,11 @@ N_LABELLED = 4000
 #: What differs from the defaults: of the editor, of its `edit`, and the number of labels.
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
-    "strength 2": {"edit": {"strength": 2.0}},
-    "strength 6": {"edit": {"strength": 6.0}},
+    "strength 2": {"edit": {"amount": 2.0}},
+    "strength 6": {"edit": {"amount": 6.0}},
     "hold others, weight 0.05": {"editor": {"hold_weight": 0.05}, "edit": {"hold": "others"}},
     "decoded whole": {"edit": {"keep": False}},
-    "decoded whole, start 0.9": {"edit": {"keep": False, "start": 0.9}},
+    "decoded whole, start 0.9": {"edit": {"keep": False, "strength": 0.9}},
     "inverted noise": {"edit": {"noise": "inverted"}},
     "decoded whole, inverted noise": {"edit": {"keep": False, "noise": "inverted"}},
     "soft": {"editor": {"mode": "soft"}},
@@ -112,14 +112,14 @@ def success(
     """Turn an attribute of every face round, and count what the judge sees changed."""
     place = judge.names.index(attribute)
     seen = judge.predict(faces)
-    strength = options.get("strength", 4.0)
-    options = {name: value for name, value in options.items() if name != "strength"}
+    amount = options.get("amount", 4.0)
+    options = {name: value for name, value in options.items() if name != "amount"}
     after, unedited, flips = seen.copy(), seen.copy(), np.zeros(len(faces))
     for present in (False, True):
         rows = np.flatnonzero(seen[:, place] == present)
         if len(rows) == 0:
             continue
-        wanted = [0.0, -strength if present else strength]
+        wanted = [0.0, -amount if present else amount]
         images, codes = editor.sweep(faces[rows], attribute, wanted, **options)
         unedited[rows], after[rows] = judge.predict(images[0]), judge.predict(images[1])
         flips[rows] = (np.abs(codes[1].astype(float) - codes[0]) > 0.5).sum(axis=1)

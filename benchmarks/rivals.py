@@ -19,7 +19,7 @@ from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
 from dmzrep.data._formats import learn_image_format
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomAffine, set_invariant_start, set_layout_start, set_linear_start
 
 #: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
@@ -87,7 +87,7 @@ class ITQ:
         rows = flat(X)
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(rows), generator=generator)[:FIT_ROWS].numpy()
-        self.start = LinearStart((rows.shape[1],), self.n_bits)
+        self.start = LinearInit((rows.shape[1],), self.n_bits)
         set_linear_start(self.start, torch.from_numpy(rows[chosen]), "itq", generator)
         return self
 
@@ -110,7 +110,7 @@ class Start:
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(X), generator=generator)[:FIT_ROWS].sort().values.numpy()
         shape = self.format.shape
-        self.start = LinearStart(shape, self.n_bits, self.features)
+        self.start = LinearInit(shape, self.n_bits, self.features)
         if self.features == "responses":
             set_invariant_start(self.start, self._units(X[chosen]), RandomAffine(), generator)
         else:

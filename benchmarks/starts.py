@@ -25,7 +25,7 @@ from benchmarks.rivals import signs
 from benchmarks.time_to_quality import SETS
 from dmzrep.data._formats import learn_image_format
 from dmzrep.networks._init_features import PLAIN_WEIGHT, Contrast
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomAffine, set_linear_start
 from dmzrep.training.init._alignment import misfit_of_views
 
@@ -68,7 +68,7 @@ def measure_starts(folder: str) -> None:
     for name, features in FEATURES.items():
         columns = features(x)
         for kind in ("pca", "itq"):
-            start = LinearStart((columns.shape[1],), BITS)
+            start = LinearInit((columns.shape[1],), BITS)
             set_linear_start(start, columns[:FITTED], kind, torch.Generator().manual_seed(0))
             with torch.no_grad():
                 logits = start(columns).numpy()

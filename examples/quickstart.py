@@ -22,7 +22,7 @@ from sklearn.neural_network import BernoulliRBM
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
-from dmzrep.networks._encoders import LinearStart
+from dmzrep.networks._encoders import LinearInit
 from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ReconstructionDisplay, SampleDisplay
 from dmzrep.retrieval import hamming_neighbors
 from dmzrep.training import set_linear_start
@@ -112,7 +112,7 @@ class Rivals:
 def itq_bits(pixels: np.ndarray, seed: int) -> np.ndarray:
     """Signs of the rotated principal components: what the encoder starts from."""
     generator = torch.Generator().manual_seed(seed)
-    start = LinearStart((pixels.shape[1],), BITS)
+    start = LinearInit((pixels.shape[1],), BITS)
     x = torch.from_numpy(2.0 * pixels - 1.0).float()
     set_linear_start(start, x, "itq", generator)
     with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Search among thousands of images by a few bits an image.
+"""Search thousands of images by a few bits per image.
 
-Codes of 64 bits are 8 bytes an image. The images whose codes differ in the fewest bits are found by Hamming
-distance, exactly; metadata travel with them and can narrow the search.
+Codes of 64 bits are 8 bytes per image. The search for the nearest codes by Hamming distance is exact;
+metadata are returned with the results and can filter them.
 
     python examples/search_avatars.py --data FOLDER --seconds 180 --out out
 """
@@ -18,7 +18,7 @@ from dmzrep.retrieval import ImageRetriever
 
 K = 8
 N_QUERIES = 500
-SHOWN = 6
+N_SHOWN = 6
 
 
 def main() -> None:
@@ -53,13 +53,20 @@ def main() -> None:
 
 
 def agreement(answer: pd.DataFrame, wanted: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
-    """How often neighbours share an attribute that a query has; the eight attributes that gain most."""
+    """Return how often neighbours share an attribute of the query, for the eight that exceed chance most."""
     asked = wanted.to_numpy()[answer["query"]] == 1
     found = answer[list(wanted.columns)].to_numpy() == 1
     share = (asked & found).sum(axis=0) / np.maximum(asked.sum(axis=0), 1)
     table = pd.DataFrame({"neighbours": share, "chance": everyone.mean()}, index=wanted.columns)
     table["times"] = table["neighbours"] / table["chance"]
     return table.sort_values("times", ascending=False).head(8)
+
+
+def display(queries: np.ndarray, images: np.ndarray, answer: pd.DataFrame, title: str) -> NeighborsDisplay:
+    answer = answer[answer["query"] < N_SHOWN]
+    ids, distances = (answer[name].to_numpy().reshape(-1, K) for name in ("id", "distance"))
+    pictures = queries[: len(ids)]
+    return NeighborsDisplay(pictures / 255, images[ids] / 255, distances, ids, title=title).plot()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Encode and search images with NumPy and ONNX Runtime: neither torch nor dmzrep is needed.
+"""Encode and search images with NumPy and ONNX Runtime: without torch and dmzrep.
 
 `DMZEncoder.export_encoder("encoder.onnx")` writes the model; images and queries are what `transform` takes.
 
@@ -24,7 +24,7 @@ def main(model: str, *files: str) -> None:
 
 
 def encode(session: onnxruntime.InferenceSession, images: np.ndarray) -> np.ndarray:
-    """Codes of the images, 8 bits a byte."""
+    """Return packed codes, 8 bits per byte."""
     name, about = session.get_inputs()[0].name, session.get_modelmeta().custom_metadata_map
     batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
     codes = np.concatenate([session.run(None, {name: batch})[0] for batch in batches])

@@ -32,7 +32,7 @@ def main() -> None:
         options.out,
         walks=InterpolationDisplay.from_estimator(encoder, x0, x1),
         walks_by_path=InterpolationDisplay.from_estimator(encoder, x0[:2], x1[:2], path=PATHS),
-        walks_from_noised_images=InterpolationDisplay.from_estimator(encoder, x0, x1, start=0.8),
+        walks_from_noised_images=InterpolationDisplay.from_estimator(encoder, x0, x1, strength=0.8),
     )
 
 

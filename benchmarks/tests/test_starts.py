@@ -2,9 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import torch
 
 from benchmarks import report_choices, results, starts, time_to_quality
 from benchmarks.datasets import ImageData
+from dmzrep.networks._linear_init import LinearInit
+from dmzrep.training import set_layout_start
 
 
 def stand_in(n=120):
@@ -12,6 +15,14 @@ def stand_in(n=120):
     images = random.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
     labels = pd.DataFrame({"bright": (images.mean(axis=(1, 2, 3)) > 127).astype(int)})
     return ImageData(images, images[:4], labels, labels[:4])
+
+
+def test_roots_of_differences_are_what_the_start_from_the_layout_sees(monkeypatch):
+    monkeypatch.setattr(starts, "FITTED", 20)
+    x = torch.rand(20, 3, 8, 8)
+    own = LinearInit((3, 8, 8), 4, "contrast")
+    set_layout_start(own, x, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(starts.contrast(x), own.features(x))
 
 
 def test_rows_make_the_page(monkeypatch, tmp_path):

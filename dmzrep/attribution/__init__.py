@@ -1,4 +1,4 @@
-"""What bits look at, what they draw, and which attributes they go with."""
+"""Attribution of bits: the pixels that set them, their effect on decoded images, and related attributes."""
 
 from dmzrep.attribution._effects import BitEffects, bit_effects
 from dmzrep.attribution._pixels import Attributions, attribute_bits

@@ -1,4 +1,4 @@
-"""What a bit draws: pictures with it off and on, from the same noise."""
+"""Effect of a bit on decoded images: images with it off and on, from the same noise."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
 from dmzrep.data._formats import ImageFormat
 
-#: Rows that are decoded in one call, about: enough to fill batches, few enough to keep in memory.
-_CALL_ROWS = 512
+#: Approximate number of samples decoded per call: enough to fill batches, few enough for memory.
+_CALL_SAMPLES = 512
 
 
 @dataclass(frozen=True)
 class BitEffects:
-    """What `bit_effects` gives.
+    """Result of `bit_effects`.
 
     Parameters
     ----------
     table : DataFrame
-        A row a bit, the bit that changes most first, with the columns
+        One row per bit, in descending order of change, with the columns
 
-        bit : number of the bit
+        bit : index of the bit
         change : mean absolute difference of pixels between off and on, in the units of the images
         share : `change` as a share of the sum over `bits`
-        area : share of the picture that changes, in (0, 1]: 1 when all pixels change alike, 1 / n
+        area : share of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
             when one of n does (participation ratio of the map)
-        row, column : centre of the change in the picture, in pixels (images only)
+        row, column : centre of the change in the image, in pixels (images only)
     bits : ndarray of int
         The bits, in the order of the arrays below.
-    maps : ndarray of shape (n_bits, *row_shape), float32
-        Mean absolute difference, pixel by pixel, over the codes.
-    signed_maps : ndarray of shape (n_bits, *row_shape), float32
+    maps : ndarray of shape (n_bits, *sample_shape), float32
+        Mean absolute difference per pixel, over the codes.
+    signed_maps : ndarray of shape (n_bits, *sample_shape), float32
         Mean of on minus off.
-    off, on : ndarray of shape (n_bits, n_pictures, *row_shape)
-        Pictures of the first codes, without and with the bit.
+    off, on : ndarray of shape (n_bits, n_pictures, *sample_shape)
+        Images decoded from the first codes, without and with the bit.
     """
 
     table: pd.DataFrame
@@ -62,7 +62,7 @@ def bit_effects(
     random_state: int | np.random.RandomState | None = 0,
     **decoding: Any,
 ) -> BitEffects:
-    """Decode codes with each bit off and on, from the same noise, and measure where pictures change.
+    """Decode codes with each bit off and on, from the same noise, and measure where images change.
 
     Parameters
     ----------
@@ -70,35 +70,35 @@ def bit_effects(
         Decodes codes to images (or vectors).
     Z : array-like of shape (n, latent_dim)
         Codes from `transform`: bits, probabilities (a bit is one above 0.5) or, when
-        ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes give a steady mean.
+        ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes suffice for a stable mean.
     bits : sequence of int or None, default=None
-        Which bits; None takes all.
-    like : array-like of n rows, optional
-        The images that the codes were made from, for options of `inverse_transform` that begin from
-        them: ``noise="inverted"`` or ``start=0.9``.
+        Bits; None is all.
+    like : array-like of n samples, optional
+        The images of the codes, for options of `inverse_transform` that begin from them:
+        ``noise="inverted"`` or ``strength=0.9``.
     n_pictures : int, default=1
-        Keep the off and on pictures of so many codes, from the first.
+        Number of codes, from the first, whose images are kept.
     random_state : int, RandomState or None, default=0
-        Decides the noise, if `inverse_transform` takes a `random_state` (a sequence with one for each
-        row). Whatever is done to a code, its noise stays.
+        Seed of the noise, if `inverse_transform` takes a `random_state` (a sequence of seeds, one per
+        sample). A code has the same noise whichever bit is set.
     **decoding
-        Further options of `inverse_transform`, such as ``n_steps=10``.
+        Options of `inverse_transform`, such as ``n_steps=10``.
 
     Returns
     -------
     BitEffects
-        A table of bits ranked by their effect, and maps of where they have it.
+        Bits ranked by their effect, and maps of it.
 
     Raises
     ------
     ValueError
-        `bits` or `Z` is not as it should be, or `return_trajectory` is asked for.
+        `bits` or `Z` is invalid, or `return_trajectory` is set.
     TypeError
         The encoder cannot decode.
 
     Notes
     -----
-    One picture is decoded for each code, and one for each code and bit.
+    One image is decoded per code, and one per code and bit.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def bit_effects(
     1    1     0.5   0.25   0.5
     """
     if check_bool(decoding.get("return_trajectory", False), "return_trajectory"):
-        raise ValueError("return_trajectory is no option of bit_effects, which measures finished pictures.")
+        raise ValueError("return_trajectory is not an option of bit_effects, which measures finished images.")
     codes = _as_bits(Z, encoder)
     check_codec(encoder, needed=("inverse_transform",))
     chosen = _chosen_bits(bits, codes.shape[1])
@@ -121,11 +121,11 @@ def bit_effects(
     like = None if like is None else as_array(like, "like")
     if like is not None and like.shape[:1] != (len(codes),):
         found = len(like) if like.ndim else "one value"
-        raise ValueError(f"like must have one row for each code, {len(codes)}, got {found}.")
+        raise ValueError(f"like must have one sample per code, {len(codes)}, got {found}.")
     seeds = block_seeds(random_state, len(codes))
     absolute = signed = None
     kept: list[tuple[np.ndarray, np.ndarray]] = []
-    for part in batches(len(codes), max(1, _CALL_ROWS // len(chosen))):
+    for part in batches(len(codes), max(1, _CALL_SAMPLES // len(chosen))):
         times = len(chosen) + 1
         options = {**decoding, "random_state": seeds[part] * times}
         options["like"] = None if like is None else np.concatenate([like[part]] * times)
@@ -162,25 +162,25 @@ def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:
     chosen = np.atleast_1d(as_array(bits, "bits"))
     if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
         raise ValueError(
-            f"bits must be whole numbers, at least one, or None for all; got {short_repr(bits)}."
+            f"bits must be a non-empty list of integers, or None for all; got {short_repr(bits)}."
         )
     if chosen.min() < 0 or chosen.max() >= latent_dim:
         raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {short_repr(bits)}.")
     if len(np.unique(chosen)) < len(chosen):
-        raise ValueError(f"bits must differ from each other, got {short_repr(bits)}.")
+        raise ValueError(f"bits must be distinct, got {short_repr(bits)}.")
     return chosen
 
 
 def _off_and_on(
     encoder: Any, codes: np.ndarray, bits: np.ndarray, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode every code with one bit after the other off, and on; each (n_bits, n, *row_shape)."""
-    flipped = np.repeat(codes[None], len(bits) + 1, axis=0)  # The first copy stays as it is.
+    """Decode every code with each bit off, and on; each of shape (n_bits, n, *sample_shape)."""
+    flipped = np.repeat(codes[None], len(bits) + 1, axis=0)  # The first copy is not flipped.
     flipped[1 + np.arange(len(bits)), :, bits] ^= 1
-    rows = decode_codes(encoder, flipped.reshape(-1, codes.shape[1]), **options)
-    rows = rows.reshape(len(bits) + 1, len(codes), *rows.shape[1:])
-    before, after = np.broadcast_to(rows[:1], rows[1:].shape), rows[1:]
-    is_on = (codes.T[bits] == 1).reshape(len(bits), len(codes), *[1] * (rows.ndim - 2))
+    images = decode_codes(encoder, flipped.reshape(-1, codes.shape[1]), **options)
+    images = images.reshape(len(bits) + 1, len(codes), *images.shape[1:])
+    before, after = np.broadcast_to(images[:1], images[1:].shape), images[1:]
+    is_on = (codes.T[bits] == 1).reshape(len(bits), len(codes), *[1] * (images.ndim - 2))
     return np.where(is_on, after, before), np.where(is_on, before, after)
 
 

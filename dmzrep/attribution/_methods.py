@@ -18,13 +18,8 @@ from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
 METHODS = ("integrated_gradients", "occlusion", "grad_cam")
 
-#: From a batch, its baseline and what else its rows bring, to maps and convergence deltas.
+#: From a batch, its baseline and further inputs of the score, to maps and convergence deltas.
 Attribute = Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor | None]]
-
-
-def check_method(method: str) -> None:
-    """Raise unless the method is one that there is."""
-    check_choice("method", method, METHODS)
 
 
 class ScoredEncoder(nn.Module):
@@ -35,7 +30,7 @@ class ScoredEncoder(nn.Module):
     network : ConvEncoder or MLPEncoder
         Data in model units to logits.
     score : callable
-        Logits, and what else rows bring, to one number a row.
+        Logits, and further inputs, to one number per sample.
     """
 
     def __init__(self, network: ConvEncoder | MLPEncoder, score: Score):
@@ -44,26 +39,15 @@ class ScoredEncoder(nn.Module):
         self.score = score
 
     def forward(self, x: Tensor, *extra: Tensor) -> Tensor:
-        """Give one score a row, shape (n,)."""
+        """Return one score per sample, shape (n,)."""
         return self.score(self.network(x), *extra)
 
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """Options of all methods; each reads its own.
+    """Options of all methods, as documented in `attribute_bits`; each method uses its own."""
 
-    Parameters
-    ----------
-    batch_size : int
-        Rows that go through the network at once, at most.
-    n_steps : int
-        Of integrated gradients.
-    window, stride : int
-        Of occlusion, in pixels.
-    layer : int
-        Of Grad-CAM: place in the list of convolutions.
-    """
-
+    method: str
     batch_size: int
     n_steps: int
     window: int
@@ -72,37 +56,35 @@ class MethodOptions:
 
 
 def check_options(
-    model: Decoder, batch_size: Any, n_steps: Any, window: Any, stride: Any, layer: Any
+    model: Decoder, method: Any, batch_size: Any, n_steps: Any, window: Any, stride: Any, layer: Any
 ) -> MethodOptions:
-    """Settle the options of all methods; raise where one cannot be."""
+    """Resolve the options of all methods; raise where one is invalid."""
+    check_choice("method", method, METHODS)
     size = check_int(model.encoder_batch if batch_size is None else batch_size, "batch_size")
     side = min(model.data_shape[1:], default=1)
     window = check_int(max(1, side // 8) if window is None else window, "window", 1, side)
     stride = check_int(max(1, window // 2) if stride is None else stride, "stride", 1, window)
-    # How many convolutions there are, Grad-CAM sees itself.
-    layer = check_int(layer, "layer", -sys.maxsize)
-    return MethodOptions(size, check_int(n_steps, "n_steps"), window, stride, layer)
+    layer = check_int(layer, "layer", -sys.maxsize)  # Grad-CAM checks the number of convolutions.
+    return MethodOptions(method, size, check_int(n_steps, "n_steps"), window, stride, layer)
 
 
-def attributor(method: str, scored: ScoredEncoder, options: MethodOptions) -> Attribute:
+def attributor(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
     """Set up one of captum's methods."""
-    if method == "occlusion":
-        return _occlusion(scored, options)
-    return _grad_cam(scored, options) if method == "grad_cam" else _integrated_gradients(scored, options)
-
-
-def _integrated_gradients(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
     from captum.attr import IntegratedGradients
 
-    method = IntegratedGradients(scored)
+    if options.method == "grad_cam":
+        return _grad_cam(scored, options.layer)
+    if options.method == "occlusion":
+        return _occlusion(scored, options)
+    integrated = IntegratedGradients(scored)
 
-    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        return method.attribute(
+    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
+        return integrated.attribute(
             x.requires_grad_(),
             baseline,
             additional_forward_args=extra or None,
             n_steps=options.n_steps,
-            # captum goes through what it is told, rows or none.
+            # captum runs empty batches where this exceeds the number of points.
             internal_batch_size=min(max(options.batch_size, len(x)), options.n_steps * len(x)),
             return_convergence_delta=True,
         )
@@ -113,11 +95,11 @@ def _integrated_gradients(scored: ScoredEncoder, options: MethodOptions) -> Attr
 def _occlusion(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
     from captum.attr import Occlusion
 
-    method = Occlusion(scored)
+    occlusion = Occlusion(scored)
 
-    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, None]:
+    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
         with torch.no_grad():
-            maps = method.attribute(
+            maps = occlusion.attribute(
                 x,
                 sliding_window_shapes=(x.shape[1], options.window, options.window),
                 strides=(x.shape[1], options.stride, options.stride),
@@ -130,19 +112,19 @@ def _occlusion(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
     return attribute
 
 
-def _grad_cam(scored: ScoredEncoder, options: MethodOptions) -> Attribute:
+def _grad_cam(scored: ScoredEncoder, layer: int) -> Attribute:
     from captum.attr import LayerAttribution, LayerGradCam
 
     assert isinstance(scored.network, ConvEncoder)
-    activations = [layer for layer in scored.network.convolutions if isinstance(layer, nn.LeakyReLU)]
-    if not -len(activations) <= options.layer < len(activations):
+    activations = [module for module in scored.network.convolutions if isinstance(module, nn.LeakyReLU)]
+    if not -len(activations) <= layer < len(activations):
         raise ValueError(
             f"layer must be from {-len(activations)} to {len(activations) - 1}: the encoder has "
-            f"{len(activations)} convolutions. Got {options.layer!r}."
+            f"{len(activations)} convolutions. Got {layer!r}."
         )
-    method = LayerGradCam(scored, activations[options.layer])
+    method = LayerGradCam(scored, activations[layer])
 
-    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, None]:
+    def attribute(x: Tensor, baseline: Tensor, extra: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
         coarse = method.attribute(x.requires_grad_(), additional_forward_args=extra or None)
         maps = LayerAttribution.interpolate(coarse, tuple(x.shape[2:]), interpolate_mode="bilinear")
         return maps.expand_as(x), None

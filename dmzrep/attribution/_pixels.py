@@ -1,4 +1,4 @@
-"""Which pixels move a bit, an attribute, or the distance between two images' codes."""
+"""Attribution of a bit, an attribute, or the distance between two images' codes to pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array
-from dmzrep.attribution._methods import ScoredEncoder, attributor, check_method, check_options
+from dmzrep.attribution._methods import ScoredEncoder, attributor, check_options
 from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
 from dmzrep.data._formats import ImageFormat, VectorFormat
 from dmzrep.data._sources import Rows
@@ -26,19 +26,19 @@ from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
 @dataclass(frozen=True)
 class Attributions:
-    """What `attribute_bits` gives.
+    """Result of `attribute_bits`.
 
     Parameters
     ----------
-    maps : ndarray of shape (n, *row_shape), float32
-        A number for each pixel (and channel), in the layout of X; above 0 where it raises the score.
+    maps : ndarray of shape (n, *sample_shape), float32
+        One value per pixel (and channel), in the layout of X; positive where it raises the score.
     scores : ndarray of shape (n,), float32
-        The score that was attributed, such as a bit's logit.
+        The attributed score, such as a bit's logit.
     baseline_scores : ndarray of shape (n,), float32, or None
-        The same of the baseline; None for Grad-CAM, which has none.
+        Score of the baseline; None for Grad-CAM, which has none.
     convergence_delta : ndarray of shape (n,), float32, or None
-        Integrated gradients only: sum of the map minus (score - baseline score). Raise `n_steps`
-        where it is not small.
+        Integrated gradients only: sum of the map minus (score - baseline score). Increase `n_steps` if it is
+        not small.
     """
 
     maps: np.ndarray
@@ -62,48 +62,44 @@ def attribute_bits(
     layer: int = -1,
     batch_size: int | None = None,
 ) -> Attributions:
-    """Say which pixels move a bit, a linear attribute, or the distance between two images' codes.
+    """Attribute a bit, a linear function of the code, or the distance between two codes to pixels.
 
-    Works on a copy of the encoder's network, so that nothing of the encoder changes.
+    The encoder is not changed.
 
     Parameters
     ----------
     encoder : DMZEncoder
         Fitted on images, or on vectors (integrated gradients only).
-    X : array-like, table or map-style dataset of n rows
-        Rows in the fitted layout.
+    X : array-like, table or map-style dataset of n samples
+        Samples in the fitted layout.
     target : int, linear model, array-like of shape (latent_dim,) or "distance"
-        What is attributed:
+        The score:
 
         - an int: the logit of that bit;
         - weights, or a linear model fitted on codes (with `coef_`, or a pipeline whose
-          `decision_function` is linear): its decision. It sees logits if ``encoder.output`` is
-          ``"logits"``, else probabilities, which also stand for bits, as these have no gradient;
-        - ``"distance"``: the expected number of bits in which a row differs from `reference`, when
-          each of the row's bits is drawn by its probability.
+          `decision_function` is linear): its decision function, of logits if ``encoder.output`` is
+          ``"logits"``, else of probabilities (also in place of bits, which have no gradient);
+        - ``"distance"``: the expected number of bits in which a sample differs from `reference`.
     method : {"integrated_gradients", "occlusion", "grad_cam"}, default="integrated_gradients"
-        Integrated gradients share out the difference of the score to that of the baseline. Occlusion
-        is how much the score falls when a window of pixels becomes the baseline's. Grad-CAM is
-        coarse, and sees the encoder's convolutions only, not the linear branch beside them
-        (which there is unless the encoder was fitted with ``init="random"``).
+        Integrated gradients sum to the difference of the score from that of the baseline. Occlusion is the
+        decrease of the score when a window is replaced by the baseline. Grad-CAM is coarse, and uses the
+        encoder's convolutions only, not its linear branch (absent with ``init="random"``).
     attribute : int, str or None, default=None
-        Which output of a linear model that has several, by place or by name.
+        Output of a linear model that has several, by position or name.
     reference : array-like, optional
-        With ``"distance"``: as many rows as X, or one.
+        With ``"distance"``: as many samples as X, or one.
     baseline : float or array-like, optional
-        What stands for "nothing there": a value of a pixel, a row, or n rows, in the units of X.
-        None is the middle of the range (the mean, for vectors), or `reference` where there is one.
-        The mean picture, ``X.mean(axis=0)``, is often a good choice.
+        Absence of a signal: a pixel's value, a sample, or n samples, in the units of X. None is the middle of
+        the range (the mean, for vectors), or `reference` if passed. The mean image is often a good choice.
     n_steps : int, default=50
-        Steps of integrated gradients from the baseline to the row.
+        Steps of integrated gradients from the baseline to the sample.
     window, stride : int or None, default=None
-        Side of the occluding square, an eighth of the picture's by default, and its step, half a
-        window by default.
+        Side of the occluding square, by default an eighth of the image's, and its step, by default half a
+        window.
     layer : int, default=-1
         Grad-CAM: which convolution, -1 for the last. The last has 2 x 2 positions, the one before 4 x 4.
     batch_size : int or None, default=None
-        Images that go through the network at once, at most; bounds the memory. None takes what
-        `transform` takes, 256 at 32 x 32 pixels.
+        Largest batch; bounds the memory. None is that of `transform`, 256 at 32 x 32 pixels.
 
     Returns
     -------
@@ -117,7 +113,7 @@ def attribute_bits(
     TypeError
         The encoder is not a DMZEncoder.
     ValueError
-        The target, the method or a row is not as it should be; the message says what to do.
+        The target, an option or a sample is invalid.
 
     References
     ----------
@@ -139,20 +135,20 @@ def attribute_bits(
     True
     """
     model = _trained_model(encoder, method)
-    rows = check_rows_to_transform(encoder, X)
+    samples = check_rows_to_transform(encoder, X)
     score = _score(encoder, model, target, attribute, reference)
-    others = None if reference is None else _as_many(encoder, "reference", reference, len(rows))
-    start = others if baseline is None else _as_many(encoder, "baseline", baseline, len(rows))
-    options = check_options(model, batch_size, n_steps, window, stride, layer)
+    others = None if reference is None else _as_many(encoder, "reference", reference, len(samples))
+    baselines = others if baseline is None else _as_many(encoder, "baseline", baseline, len(samples))
+    options = check_options(model, method, batch_size, n_steps, window, stride, layer)
     parts = []
     with torch.inference_mode(False), torch.enable_grad():
-        # Hooks and gradient flags fall on a copy, which goes when this function ends, however it ends.
+        # Hooks and gradient flags are set on a copy.
         network = copy.deepcopy(model.network.encoder).eval().requires_grad_(False)
         scored = ScoredEncoder(network, score)
-        attribute_part = attributor(method, scored, options)
-        for part in batches(len(rows), options.batch_size):
-            x = model.model_units(rows[part])
-            x0 = torch.zeros_like(x[:1]) if start is None else _part(model, start, part)
+        attribute_part = attributor(scored, options)
+        for part in batches(len(samples), options.batch_size):
+            x = model.model_units(samples[part])
+            x0 = torch.zeros_like(x[:1]) if baselines is None else _part(model, baselines, part)
             extra: tuple[Tensor, ...] = ()
             if others is not None:
                 extra = (_bits(network, _part(model, others, part)).expand(len(x), -1),)
@@ -174,7 +170,6 @@ def _joined(blocks: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 
 def _trained_model(encoder: Any, method: str) -> Decoder:
-    check_method(method)
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(
             f"attribute_bits needs the network of a DMZEncoder, got a {type(encoder).__name__}. "
@@ -182,7 +177,9 @@ def _trained_model(encoder: Any, method: str) -> Decoder:
         )
     check_is_fitted(encoder)
     if encoder.model_.config.conditioning == "none":
-        raise ValueError("A model with conditioning='none' has no code, so there is no bit to attribute.")
+        raise ValueError(
+            "A model with conditioning='none' has no code, so that there is no bit to attribute."
+        )
     if isinstance(encoder.data_format_, VectorFormat) and method != "integrated_gradients":
         raise ValueError(
             f"method={method!r} needs images, but the encoder was fitted on vectors. "
@@ -195,7 +192,7 @@ def _score(encoder: Any, model: Decoder, target: Any, attribute: Any, reference:
     if isinstance(target, str):
         if target != "distance":
             raise ValueError(
-                f"target must be a bit's number, a linear model, weights or 'distance', got {target!r}."
+                f"target must be a bit's index, a linear model, weights or 'distance', got {target!r}."
             )
         if reference is None:
             raise ValueError("target='distance' needs reference=<images>, as many as X or one.")
@@ -207,23 +204,23 @@ def _score(encoder: Any, model: Decoder, target: Any, attribute: Any, reference:
     return linear_score(*linear_head(target, model.latent_dim, attribute), encoder.output == "logits")
 
 
-def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Rows:
-    """Check a value of a pixel, a row, or n rows; give them as one row or n."""
-    row_shape = encoder.data_format_.row_shape
+def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Rows:
+    """Check a pixel's value, a sample, or n samples; return one sample or n."""
+    sample_shape = encoder.data_format_.row_shape
     if not is_dataset(given):
         given = as_array(given, name)
         if given.ndim == 0:
-            given = np.full(row_shape, given)
-        if given.shape == row_shape:
+            given = np.full(sample_shape, given)
+        if given.shape == sample_shape:
             given = given[None]
     try:
-        rows = check_rows_to_transform(encoder, given)
+        samples = check_rows_to_transform(encoder, given)
     except ValueError as error:
         error.add_note(f"This is about {name}.")
         raise
-    if len(rows) not in (1, n_rows):
-        raise ValueError(f"{name} must have one row or as many as X, {n_rows}; got {len(rows)}.")
-    return rows
+    if len(samples) not in (1, n_samples):
+        raise ValueError(f"{name} must have one sample or as many as X, {n_samples}; got {len(samples)}.")
+    return samples
 
 
 def _part(model: Decoder, rows: Rows, part: slice) -> Tensor:
@@ -240,7 +237,7 @@ def _numpy(tensor: Tensor | None) -> np.ndarray | None:
 
 
 def _in_layout(maps: Tensor, data_format: ImageFormat | VectorFormat) -> np.ndarray:
-    """Arrange maps as the user's rows are; numbers stay."""
+    """Return maps in the layout of the user's samples."""
     array = maps.detach().float().cpu().numpy()
     if isinstance(data_format, ImageFormat) and data_format.layout == "HWC":
         array = np.moveaxis(array, 1, -1)

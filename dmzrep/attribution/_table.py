@@ -1,4 +1,4 @@
-"""Which bits go with which attributes."""
+"""Association of bits with attributes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     Z : array-like of shape (n, latent_dim)
         Bits, or probabilities (a bit is one above 0.5).
     Y : DataFrame, or array-like of shape (n,) or (n, n_attributes)
-        Attributes, 0 or 1; NaN where an attribute is not known. Column names are kept.
+        Attributes, 0 or 1; NaN where unknown. Column names are kept.
 
     Returns
     -------
     DataFrame
-        A row for each bit and attribute, with the columns
+        One row per bit and attribute, with the columns
 
-        bit : number of the bit
+        bit : index of the bit
         attribute : name of the attribute
         auroc : area under the ROC curve when the bit alone (its complement, where `sign` is -1)
             predicts the attribute, in [0.5, 1]; for a bit, the mean of both classes' accuracies
@@ -37,7 +37,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Rows do not match, labels are not binary, or an attribute has one class only.
+        Lengths differ, labels are not binary, or an attribute has one class only.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     labels, names = table.to_numpy(), list(table)
     known = ~np.isnan(labels)
     positive = labels == 1.0
-    # Counts are whole numbers, exact in float32 up to 2^24 rows.
+    # Counts are integers, exact in float32 up to 2^24 samples.
     dtype = np.float32 if len(bits) < 2**24 else np.float64
     on = bits.T.astype(dtype)
     on_and_positive = (on @ positive.astype(dtype)).astype(np.float64)

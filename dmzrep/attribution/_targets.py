@@ -1,4 +1,4 @@
-"""What is attributed to pixels: a bit, a linear model of the code, or a distance between codes."""
+"""Scores that are attributed to pixels: a bit, a linear model of the code, or a distance between codes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from dmzrep._base._validation import as_numbers
 
-#: From logits (n, latent_dim), and whatever else a row brings, to one number a row.
+#: From logits (n, latent_dim), and further inputs, to one number per sample.
 Score = Callable[..., Tensor]
 
 
 def bit_score(bit: Any, latent_dim: int) -> Score:
-    """Give the logit of one bit as a score."""
+    """Return the logit of one bit as a score."""
     if not 0 <= bit < latent_dim:
         raise ValueError(f"target must be a bit from 0 to {latent_dim - 1}, got {bit!r}.")
     return lambda logits: logits[:, int(bit)]
 
 
 def linear_score(weights: np.ndarray, intercept: float, on_logits: bool) -> Score:
-    """Give a linear function of probabilities (or of logits) as a score."""
+    """Return a linear function of probabilities (or of logits) as a score."""
     w = torch.from_numpy(weights.astype(np.float32))
 
     def score(logits: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def linear_score(weights: np.ndarray, intercept: float, on_logits: bool) -> Scor
 
 
 def distance_score(logits: Tensor, other_bits: Tensor) -> Tensor:
-    """Expected number of bits that differ from other codes, when each bit is drawn by its probability."""
+    """Return the expected number of bits that differ from other codes."""
     p = logits.sigmoid()
     return (p + other_bits - 2.0 * p * other_bits).sum(dim=1)
 
@@ -47,12 +47,12 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
     Parameters
     ----------
     model : array-like of shape (latent_dim,), or fitted linear model
-        Weights themselves, an object with `coef_` and `intercept_`, or one with a linear
+        Weights, an object with `coef_` and `intercept_`, or one with a linear
         `decision_function`, such as a pipeline of a scaler and a classifier.
     latent_dim : int
         Number of bits.
     attribute : int, str or None, default=None
-        Which output, by its place or its name, where the model has several.
+        Output of a model that has several, by position or name.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
             coefficients = np.empty((0, 0, 0))
         if coefficients.ndim != 1:
             raise ValueError(
-                "target must be a bit's number, 'distance', a weight a bit, or a fitted linear model with "
+                "target must be a bit's index, 'distance', one weight per bit, or a fitted linear model with "
                 f"coef_ or decision_function; got {_described(model)}."
             )
         coefficients, intercepts = coefficients[None], np.zeros(1)
@@ -84,24 +84,24 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
         )
     if not (np.isfinite(coefficients).all() and np.isfinite(intercepts).all()):
         raise ValueError("The weights of target contain NaN or infinity.")
-    row = _output(model, len(coefficients), attribute)
-    return coefficients[row], float(intercepts[row])
+    position = _output(model, len(coefficients), attribute)
+    return coefficients[position], float(intercepts[position])
 
 
 def _of_mixed_attributes(model: Any, latent_dim: int, attribute: Any) -> tuple[np.ndarray, float]:
     """Read a probe of several attributes, of which some have more than two classes."""
-    place = _output(model, len(model.coef_), attribute)
-    if len(model.coef_[place]) > 1:
+    position = _output(model, len(model.coef_), attribute)
+    if len(model.coef_[position]) > 1:
         raise ValueError(
-            f"{attribute!r} has {len(model.coef_[place])} classes. Pass the weights of one as target, "
+            f"{attribute!r} has {len(model.coef_[position])} classes. Pass the weights of one as target, "
             "such as probe.direction(attribute, label)."
         )
-    weights = linear_head(model.coef_[place][0], latent_dim)[0]
-    return weights, float(model.intercept_[place][0])
+    weights = linear_head(model.coef_[position][0], latent_dim)[0]
+    return weights, float(model.intercept_[position][0])
 
 
 def _by_probing(model: Any, latent_dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find weights by asking for the decisions on unit vectors; raise where they are not linear."""
+    """Return weights from the decisions on unit vectors; raise where these are not linear."""
     rng = np.random.default_rng(0)
     points = np.concatenate([np.zeros((1, latent_dim)), np.eye(latent_dim), rng.random((8, latent_dim))])
     if hasattr(model, "feature_names_in_"):
@@ -123,7 +123,7 @@ def _output(model: Any, n_outputs: int, attribute: Any) -> int:
         return 0
     if attribute is None:
         raise ValueError(
-            f"target has {n_outputs} outputs ({_listed(names)}): say which with attribute=<name or place>."
+            f"target has {n_outputs} outputs ({_listed(names)}): choose one with attribute=<name>."
         )
     if isinstance(attribute, (str, int, np.integer)) and attribute in names:
         return names.index(attribute)
@@ -143,8 +143,8 @@ def _output_names(model: Any, n_outputs: int) -> list[Any]:
 
 
 def _listed(names: list[Any]) -> str:
-    shown = ", ".join(map(str, names[:8]))
-    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    listed = ", ".join(map(str, names[:8]))
+    return listed + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _described(model: Any) -> str:

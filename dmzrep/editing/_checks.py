@@ -1,21 +1,20 @@
-"""Checks of what users hand to the editor."""
+"""Checks of what users pass to the editor."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-from dmzrep._base._validation import as_array, check_choice, check_number, short_repr
+from dmzrep._base._validation import check_choice, check_number, short_repr
 from dmzrep.codes._protocol import check_codec
+from dmzrep.estimator._inputs import NOISES
 
 MODES = ("flip", "threshold", "soft")
 FEATURES = ("bits", "probabilities")
-SWEEP_OPTIONS = ("hold", "relative", "keep", "noise", "start", "n_steps", "random_state")
 
 
 def check_parameters(editor: Any) -> None:
-    """Raise unless an editor's parameters are legal."""
+    """Raise unless an editor's parameters are valid."""
     check_codec(editor.encoder)
     for name, legal in (("mode", MODES), ("features", FEATURES)):
         check_choice(name, getattr(editor, name), legal)
@@ -25,26 +24,31 @@ def check_parameters(editor: Any) -> None:
         check_number(editor.reach, "reach", 0, 1, "both", " or None")
 
 
-def check_sweep(strengths: Sequence[float], options: Mapping[str, Any]) -> None:
-    """Raise unless there are strengths and all options are known."""
-    if as_array(strengths, "strengths").ndim != 1 or len(strengths) == 0:
-        raise ValueError(f"strengths must be a list of at least one number, got {short_repr(strengths)}.")
-    for name in options:
-        if name not in SWEEP_OPTIONS:
-            near = difflib.get_close_matches(name, SWEEP_OPTIONS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" There are {SWEEP_OPTIONS}."
-            raise TypeError(f"sweep has no option {name!r}.{hint}")
+def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what decoding begins from; return the options to pass on, without those at their defaults.
+
+    Decoders of other kinds than `DMZEncoder` need not know options that nobody uses.
+    """
+    check_choice("noise", noise, NOISES)
+    also = " (the share of the timesteps to decode through; how far to edit is `amount`)"
+    check_number(strength, "strength", 0, 1, "right", also)
+    options = dict(sampling)
+    if noise != "random":
+        options["noise"] = noise
+    if strength != 1.0:
+        options["strength"] = float(strength)
+    return options
 
 
-def finite_strengths(attribute: Any, strength: Any) -> dict[Any, float]:
-    """Give the strength of each attribute; raise where one is not finite."""
+def finite_amounts(attribute: Any, amount: Any) -> dict[Any, float]:
+    """Return the amount for each attribute; raise where one is not finite."""
     if not isinstance(attribute, (Mapping, Hashable)):
         raise TypeError(
             f"attribute must be the name of an attribute, or a dict, got {short_repr(attribute)}."
         )
-    strengths = dict(attribute) if isinstance(attribute, Mapping) else {attribute: strength}
-    if not strengths:
+    amounts = dict(attribute) if isinstance(attribute, Mapping) else {attribute: amount}
+    if not amounts:
         raise ValueError("attribute must name at least one attribute, got an empty dict.")
-    for name, value in strengths.items():
-        check_number(value, f"strength of {name!r}", also=" (log-odds: 3 adds an attribute, -3 removes it)")
-    return {name: float(value) for name, value in strengths.items()}
+    for name, value in amounts.items():
+        check_number(value, f"amount of {name!r}", also=" (log-odds: 3 adds an attribute, -3 removes it)")
+    return {name: float(value) for name, value in amounts.items()}

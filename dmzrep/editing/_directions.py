@@ -15,22 +15,22 @@ from sklearn.linear_model import LogisticRegression
 
 from dmzrep._base._validation import short_repr
 
-#: Penalty of the scale; keeps it finite where the classes are wholly apart.
+#: Penalty of the scale; keeps it finite where the classes are separable.
 SCALE_C = 1.0
 
 
 @dataclass(frozen=True)
 class AttributeProbes:
-    """A linear probe for each attribute.
+    """Linear probes, one per attribute.
 
     Parameters
     ----------
     names : tuple of n_attributes str
         Attributes.
     weights : ndarray of shape (n_attributes, latent_dim)
-        What a bit adds to the log-odds of an attribute.
+        Contribution of each bit to the log-odds.
     intercepts : ndarray of shape (n_attributes,)
-        Log-odds without any bit.
+        Log-odds of a code of zeros.
     """
 
     names: tuple[Any, ...]
@@ -38,13 +38,13 @@ class AttributeProbes:
     intercepts: np.ndarray
 
     def log_odds(self, codes: np.ndarray) -> np.ndarray:
-        """Log-odds of every attribute, shape (n, n_attributes)."""
+        """Return the log-odds of every attribute, shape (n, n_attributes)."""
         return codes @ self.weights.T + self.intercepts
 
     def limits(
         self, codes: np.ndarray, labels: pd.DataFrame, reach: float | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Log-odds below which rows without an attribute, and above which rows with it, hardly come."""
+        """Return the quantiles of log-odds, `reach`, of samples without and with each attribute."""
         if reach is None:
             return np.full(len(self.names), -np.inf), np.full(len(self.names), np.inf)
         pairs = list(zip(self.log_odds(codes).T, labels.to_numpy().T, strict=True))
@@ -53,7 +53,7 @@ class AttributeProbes:
         return np.array(least), np.array(most)
 
     def places(self, names: Iterable[Any], parameter: str) -> np.ndarray:
-        """Places of attributes by name; raise where one is unknown, with the nearest match."""
+        """Return the positions of attributes by name; raise where one is unknown, with the nearest match."""
         found = []
         if not isinstance(names, Iterable):
             raise TypeError(f"{parameter} must be a name or a list of names, got {short_repr(names)}.")
@@ -61,17 +61,17 @@ class AttributeProbes:
             if not isinstance(name, Hashable) or name not in self.names:
                 near = difflib.get_close_matches(str(name), [str(known) for known in self.names], n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else f" There are {list(self.names)}."
-                raise ValueError(f"{parameter} {short_repr(name)} is no attribute of fit.{hint}")
+                raise ValueError(f"{parameter} {short_repr(name)} is not an attribute passed to fit.{hint}")
             found.append(self.names.index(name))
         return np.array(found, dtype=int)
 
 
 def fit_probes(codes: np.ndarray, labels: pd.DataFrame, C: float) -> AttributeProbes:
-    """Fit a logistic regression for each attribute to the rows that have a label.
+    """Fit a logistic regression per attribute to the samples that have a label.
 
-    A strong penalty makes weights follow the difference of the classes' means, so that moves take all
-    bits along that go with the attribute, as the decoder needs; but it makes the log-odds too small.
-    A second regression, of one number, sets their scale.
+    With a strong penalty, weights follow the difference of the classes' means, so that moves change all bits
+    that correlate with the attribute, as the decoder needs; but log-odds become too small. A second
+    regression, with one coefficient, sets their scale.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def fit_probes(codes: np.ndarray, labels: pd.DataFrame, C: float) -> AttributePr
     labels : DataFrame of shape (n, n_attributes)
         Zeros, ones and NaN.
     C : float
-        Inverse strength of the L2 penalty, against the mean loss of the labelled rows.
+        Inverse strength of the L2 penalty, relative to the mean loss of the labelled samples.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def fit_probes(codes: np.ndarray, labels: pd.DataFrame, C: float) -> AttributePr
         known_labels = labels[name].to_numpy()[known].astype(int)
         probe = LogisticRegression(C=C / len(known_labels), max_iter=1000)
         with warnings.catch_warnings():
-            # A direction that is not yet exact to the last digit serves as well.
+            # The direction need not be exact.
             warnings.simplefilter("ignore", ConvergenceWarning)
             probe.fit(codes[known], known_labels)
             scores = probe.decision_function(codes[known])

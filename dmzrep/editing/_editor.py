@@ -7,47 +7,46 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import as_numbers, check_bool, check_choice
+from dmzrep._base._validation import as_array, as_numbers, check_bool, short_repr
 from dmzrep.codes._labels import read_binary_labels
 from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
-from dmzrep.diffusion._grids import check_strength
 from dmzrep.editing._blending import keep_unchanged
-from dmzrep.editing._checks import check_parameters, check_sweep, finite_strengths
+from dmzrep.editing._checks import check_parameters, decoding_options, finite_amounts
 from dmzrep.editing._directions import AttributeProbes, fit_probes
 from dmzrep.editing._moves import flip, shift, wanted_log_odds
 from dmzrep.editing._report import edit_report
-from dmzrep.estimator._inputs import NOISES, all_rows
+from dmzrep.estimator._inputs import all_rows
 
 
 class AttributeEditor(BaseEstimator):
     """Change attributes of images, such as a smile, through their codes.
 
-    A linear probe for each attribute is fitted to codes of labelled images. An edit moves an image's
-    code until the probe gives wanted log-odds, and decodes it.
+    A linear probe per attribute is fitted to codes of labelled images. An edit moves the code of an image
+    until the probe's log-odds reach a wanted value, and decodes it.
 
     Parameters
     ----------
     encoder : DMZEncoder, or any object with `transform` and `inverse_transform`
-        Fitted. The editor does not change it.
+        Fitted. It is not changed.
     mode : {"flip", "threshold", "soft"}, default="flip"
-        How codes move. ``"flip"`` flips the fewest bits that reach the wanted log-odds, those of most
-        weight first. ``"soft"`` goes along the probe's direction and decodes what it comes to, clipped
-        to [0, 1]; ``"threshold"`` rounds that to bits, as the paper does, and may fall short.
+        How codes move. ``"flip"`` flips the fewest bits that reach the wanted log-odds, those of largest
+        weight first. ``"soft"`` moves along the probe's direction, clipped to [0, 1]; ``"threshold"`` rounds
+        the result to bits, as in the paper, and may fall short.
     features : {"bits", "probabilities"}, default="bits"
-        Codes that probes are fitted to, and from which ``"soft"`` and ``"threshold"`` moves begin.
+        Codes that probes are fitted to, and that ``"soft"`` and ``"threshold"`` move.
     C : float, default=4.0
-        Inverse strength of the probes' L2 penalty, against the mean loss of the labelled rows. A low one
-        moves all bits along that go with an attribute, as decoders need; a high one only those that
-        tell it from others. Probabilities are calibrated afterwards.
+        Inverse strength of the probes' L2 penalty, relative to the mean loss of the labelled samples. A low
+        value moves all bits that correlate with an attribute, as decoders need; a high value only those that
+        separate it from others. Probabilities are calibrated afterwards.
     hold_weight : float, default=1.0
-        Price in ``"flip"`` of a unit of log-odds by which a held attribute moves.
+        Penalty in ``"flip"`` per unit of log-odds by which a held attribute moves.
     reach : float or None, default=1.0
-        How far edits go at most, whatever the strength: to the log-odds that this share of the labelled
-        rows with (or without) the attribute do not exceed. Beyond are codes that no picture has, which
-        decode badly. None sets no limit.
+        Limit of edits, whatever the amount: the quantile of the log-odds of labelled samples with (or
+        without) the attribute. Codes beyond those of any image decode badly. None is no limit.
 
     Attributes
     ----------
@@ -56,14 +55,14 @@ class AttributeEditor(BaseEstimator):
     probes_ : AttributeProbes
         Weights and intercepts.
     labels_ : DataFrame
-        A row for each attribute: labelled rows, ones among them, and the least and the most log-odds
-        that edits go to.
+        One row per attribute: number of labelled samples, of ones among them, and the smallest and largest
+        log-odds that edits go to.
     latent_dim_ : int
         Bits of a code.
 
     See Also
     --------
-    dmzrep.editing._interpolation.interpolate : Walk from one image to another.
+    dmzrep.editing.interpolate : Walk from one image to another.
 
     References
     ----------
@@ -95,15 +94,14 @@ class AttributeEditor(BaseEstimator):
         self.reach = reach
 
     def fit(self, X: Any, Y: Any, *, names: Sequence[str] | None = None) -> Self:
-        """Fit a probe for each attribute; 100 labelled rows serve for an attribute that the code holds.
+        """Fit a probe per attribute; 100 labelled samples suffice for an attribute that the code represents.
 
         Parameters
         ----------
         X : array-like, table or map-style dataset of n rows
             Images, as the encoder takes them.
         Y : DataFrame, Series or array-like of shape (n,) or (n, n_attributes)
-            Zeros and ones (or False and True, -1 and 1); NaN where unknown, which is skipped attribute
-            by attribute.
+            Zeros and ones (or False and True, -1 and 1); NaN where unknown.
         names : sequence of str, optional
             Names of the attributes; None takes those of a DataFrame or Series, else attribute_0, ...
 
@@ -114,8 +112,8 @@ class AttributeEditor(BaseEstimator):
         Raises
         ------
         ValueError
-            Y has another length than X, an attribute that is not binary or has a single class, or
-            names that repeat; or a parameter is not as it should be.
+            Y has another length than X, an attribute that is not binary or has a single class, or repeated
+            names; or a parameter is invalid.
         TypeError
             The encoder cannot encode and decode.
         """
@@ -143,8 +141,6 @@ class AttributeEditor(BaseEstimator):
         -------
         DataFrame of shape (n, n_attributes)
         """
-        from scipy.special import expit
-
         log_odds = self._probes().log_odds(self._features(self._encode(X)))
         return pd.DataFrame(expit(log_odds), columns=self.attributes_)
 
@@ -152,50 +148,48 @@ class AttributeEditor(BaseEstimator):
         self,
         X: Any,
         attribute: str | Mapping[str, float],
-        strength: float = 4.0,
+        amount: float = 4.0,
         *,
         hold: Sequence[str] | str = (),
         relative: bool = False,
         keep: bool = True,
-        noise: str | None = None,
-        start: float | None = None,
-        n_steps: int | None = None,
+        noise: str = "random",
+        strength: float = 1.0,
         random_state: int | np.random.RandomState | None = 0,
+        **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change attributes of images.
 
         Parameters
         ----------
-        X : array-like, table or map-style dataset of n rows
+        X : array-like, table or map-style dataset of n samples
             Images.
         attribute : str or dict
-            The attribute; or several, with the strength of each.
-        strength : float, default=4.0
-            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds
-            it, negative removes it, zero changes nothing; 4 is a probability of 0.98. Images that are
-            there already stay.
+            The attribute; or several, with the amount of each.
+        amount : float, default=4.0
+            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds it,
+            negative removes it, zero changes nothing; 4 is a probability of 0.98. Images beyond it stay.
         hold : sequence of str or "others", default=()
-            Attributes to keep: moves are made orthogonal to their directions, or flips pay for moving
-            them. ``"others"`` is all but those edited.
+            Attributes to keep: moves are made orthogonal to their directions, or flips are penalised for
+            moving them. ``"others"`` is all but those edited.
         relative : bool, default=False
-            Whether strength counts multiples of an image's own distance to the boundary, as the paper's
-            alpha does: -1 goes to the boundary, -2 to its other side, 1 doubles the distance.
+            Whether the amount is a multiple of an image's own distance to the boundary, as the paper's alpha:
+            -1 goes to the boundary, -2 to its other side, 1 doubles the distance.
         keep : bool, default=True
-            Whether to keep X's own pixels where pictures of its code before and after the edit, drawn
-            from the same noise, agree. False gives what the edited code decodes to.
-        noise : {"random", "inverted"}, optional
-            ``"inverted"`` begins from the noise that X comes from, so that what is not edited stays.
-            See `DMZEncoder.inverse_transform`.
-        start : float, optional
-            Begin at this share of the timesteps, from X noised so far.
-        n_steps : int, optional
-            Denoising steps.
+            Whether to keep the pixels of X where images decoded from its code before and after the edit, from
+            the same noise, agree. False returns what the edited code decodes to.
+        noise : {"random", "inverted"}, default="random"
+            ``"inverted"`` decodes from the noise that X inverts to, so that what is not edited stays.
+        strength : float, default=1.0
+            Share of the timesteps to decode through, in (0, 1], from X noised so far; 1 is from noise alone.
         random_state : int, RandomState or None, default=0
-            Decides random noise: an image has the same at all strengths.
+            Seed of random noise; an image has the same noise at all amounts.
+        **sampling
+            Sampling options of `DMZEncoder.inverse_transform`, such as `n_steps`, `sampler` and `guidance`.
 
         Returns
         -------
-        images : ndarray of shape (n, *row_shape)
+        images : ndarray of shape (n, *sample_shape), or (n_steps, n, *sample_shape) with `return_trajectory`
             In the layout of X.
         codes : ndarray of shape (n, latent_dim)
             Their codes: uint8 bits, or float64 in [0, 1] with ``mode="soft"``.
@@ -205,78 +199,84 @@ class AttributeEditor(BaseEstimator):
         NotFittedError
             `fit` was not called.
         ValueError
-            An attribute is unknown (the nearest name is suggested), or both edited and held; or a
-            strength is not finite.
+            An attribute is unknown (the nearest name is suggested), or both edited and held; or an option is
+            invalid.
         """
-        strengths = finite_strengths(attribute, strength)
-        decoding = {"noise": noise, "start": start, "n_steps": n_steps}
-        images, codes = self._edits(X, [strengths], hold, relative, keep, decoding, random_state)
+        amounts = finite_amounts(attribute, amount)
+        options = decoding_options(noise, strength, sampling)
+        images, codes = self._edits(X, [amounts], hold, relative, keep, random_state, options)
         return images[0], codes[0]
 
     def sweep(
-        self, X: Any, attribute: str, strengths: Sequence[float], **options: Any
+        self,
+        X: Any,
+        attribute: str,
+        amounts: Sequence[float],
+        *,
+        hold: Sequence[str] | str = (),
+        relative: bool = False,
+        keep: bool = True,
+        noise: str = "random",
+        strength: float = 1.0,
+        random_state: int | np.random.RandomState | None = 0,
+        **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Edit images at several strengths, from the same noise.
+        """Edit images by several amounts, from the same noise.
 
         Parameters
         ----------
-        X : array-like, table or map-style dataset of n rows
+        X : array-like, table or map-style dataset of n samples
             Images.
         attribute : str
             The attribute.
-        strengths : sequence of float
-            As in `edit`; at 0 images stay, or with ``keep=False`` are decoded from their own codes.
-        **options
-            Further options of `edit`.
+        amounts : sequence of float
+            As in `edit`; by 0 images stay, or with ``keep=False`` are decoded from their own codes.
+        hold, relative, keep, noise, strength, random_state, **sampling
+            As in `edit`.
 
         Returns
         -------
-        images : ndarray of shape (n_strengths, n, *row_shape)
-        codes : ndarray of shape (n_strengths, n, latent_dim)
+        images : ndarray of shape (n_amounts, n, *sample_shape)
+            With `return_trajectory`, of shape (n_amounts, n_steps, n, *sample_shape).
+        codes : ndarray of shape (n_amounts, n, latent_dim)
         """
-        check_sweep(strengths, options)
-        decoding = {name: options.get(name) for name in ("noise", "start", "n_steps")}
-        return self._edits(
-            X,
-            [finite_strengths(attribute, strength) for strength in strengths],
-            options.get("hold", ()),
-            options.get("relative", False),
-            options.get("keep", True),
-            decoding,
-            options.get("random_state", 0),
-        )
+        if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
+            raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
+        edits = [finite_amounts(attribute, amount) for amount in amounts]
+        options = decoding_options(noise, strength, sampling)
+        return self._edits(X, edits, hold, relative, keep, random_state, options)
 
     def report(
         self, X: Any, images: Any, codes: np.ndarray, attribute: Any, *, hold: Any = ()
     ) -> pd.DataFrame:
-        """Tell how well an edit worked, by the probes.
+        """Evaluate an edit by the probes.
 
         Parameters
         ----------
         X, attribute, hold
-            What `edit` was given.
+            As passed to `edit`.
         images, codes
-            What it gave.
+            As returned by it.
 
         Returns
         -------
         DataFrame
-            A row for each image and attribute, with the columns
+            One row per image and attribute, with the columns
 
-            image : number of the image
+            image : index of the image
             attribute : the attribute
             role : "edited", "held" or "other"
             before, after : its probability under the codes of X, and under the edited codes
-            reencoded : its probability under the codes of the edited pictures, encoded again
+            reencoded : its probability under the codes of the edited images
             changed : whether `after` is on the other side of 0.5 than `before`
-            changed_reencoded : the same of `reencoded`
+            changed_reencoded : the same for `reencoded`
             bits_flipped : bits of the image's code that differ
-            bits_returned : bits of the edited code that the edited picture's code agrees with, as a share
-            distance : root mean square difference of the picture, in units of X
+            bits_returned : share of bits in which the edited code and the edited image's code agree
+            distance : root mean square difference of the image, in units of X
 
         See Also
         --------
-        dmzrep.editing.edit_summary : Means of these, an attribute a row.
+        dmzrep.editing.edit_summary : Means of these per attribute.
         """
         probes = self._probes()
         names = list(attribute) if isinstance(attribute, Mapping) else [attribute]
@@ -285,15 +285,13 @@ class AttributeEditor(BaseEstimator):
         codes = as_numbers(codes, "codes").astype(np.float64)
         if codes.shape != before.shape or rebuilt.shape != before.shape:
             raise ValueError(
-                f"X, images and codes must have the same rows: their codes have shapes {before.shape}, "
-                f"{rebuilt.shape} and {codes.shape}. Pass what edit was given, and what it gave."
+                f"X, images and codes must have as many samples: their codes have shapes {before.shape}, "
+                f"{rebuilt.shape} and {codes.shape}. Pass the arguments and the results of edit."
             )
-        rows = all_rows(X), all_rows(images, "images")
+        pictures = all_rows(X), all_rows(images, "images")
         roles = np.full(len(probes.names), "other", dtype=object)
         roles[held], roles[edited] = "held", "edited"
-        return edit_report(probes, roles, self._features(before), codes, self._features(rebuilt), *rows)
-
-    # -- inside --------------------------------------------------------------------------------
+        return edit_report(probes, roles, self._features(before), codes, self._features(rebuilt), *pictures)
 
     def _probes(self) -> AttributeProbes:
         check_is_fitted(self, "probes_")
@@ -304,7 +302,7 @@ class AttributeEditor(BaseEstimator):
         codes = code_probabilities(self.encoder, X)
         if codes.shape[1] != self.latent_dim_:
             raise ValueError(
-                f"The encoder gives codes of {codes.shape[1]} bits, but the probes were fitted to "
+                f"The encoder returns codes of {codes.shape[1]} bits, but the probes were fitted to "
                 f"{self.latent_dim_}. Call fit again after a change of the encoder."
             )
         return codes
@@ -313,7 +311,7 @@ class AttributeEditor(BaseEstimator):
         return (probabilities > 0.5).astype(np.float64) if self.features == "bits" else probabilities
 
     def _places(self, names: Sequence[str], hold: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the edited attributes and of those held."""
+        """Return the positions of the edited attributes and of those held."""
         edited = self.probes_.places(names, "attribute")
         if isinstance(hold, str) and hold == "others" and "others" not in self.attributes_:
             return edited, np.setdiff1d(np.arange(len(self.attributes_)), edited)
@@ -330,39 +328,44 @@ class AttributeEditor(BaseEstimator):
         hold: Any,
         relative: bool,
         keep: bool,
-        decoding: dict[str, Any],
         random_state: Any,
+        options: dict[str, Any],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Edit the same images in several ways, and decode all in one call."""
         self._probes()
         relative, keep = check_bool(relative, "relative"), check_bool(keep, "keep")
-        check_choice("noise", decoding["noise"], (*NOISES, None))
-        start = decoding["start"]
-        if start is not None:
-            check_strength(start)
-        places = [self._places(list(strengths), hold) for strengths in edits]
+        places = [self._places(list(amounts), hold) for amounts in edits]
         probabilities = self._encode(X)
         codes = np.stack(
             [
-                self._moved(probabilities, list(strengths.values()), edited, held, relative)
-                for strengths, (edited, held) in zip(edits, places, strict=True)
+                self._moved(probabilities, list(amounts.values()), edited, held, relative)
+                for amounts, (edited, held) in zip(edits, places, strict=True)
             ]
         )
-        rows = all_rows(X)
+        originals = all_rows(X)
         # With `keep`, the codes before the edit are one more block.
         blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
-        if decoding["noise"] not in (None, "random") or start not in (None, 1.0):
-            decoding = decoding | {"like": np.concatenate([rows] * len(blocks))}
-        seeds = block_seeds(random_state, len(rows), len(blocks))
-        images = decode_codes(self.encoder, np.concatenate(blocks), random_state=seeds, **decoding)
-        images = images.reshape(len(blocks), len(rows), *images.shape[1:])
+        if "noise" in options or "strength" in options:
+            options = options | {"like": np.concatenate([originals] * len(blocks))}
+        seeds = block_seeds(random_state, len(originals), len(blocks))
+        decoded = decode_codes(self.encoder, np.concatenate(blocks), random_state=seeds, **options)
+        # The samples' axis is the first, or the second of a trajectory.
+        axis = int(bool(options.get("return_trajectory")))
+        images = np.stack(np.split(decoded, len(blocks), axis=axis))
         if keep:
-            kept = [keep_unchanged(self.encoder, rows, images[-1], edited) for edited in images[:-1]]
-            images = np.stack(kept)
+            *edited_images, unedited = images
+            images = np.stack([self._kept(originals, unedited, edited, axis) for edited in edited_images])
         return images, codes
 
+    def _kept(self, originals: np.ndarray, unedited: np.ndarray, edited: np.ndarray, axis: int) -> np.ndarray:
+        """Keep pixels of the originals; of a trajectory, step by step."""
+        if axis == 0:
+            return keep_unchanged(self.encoder, originals, unedited, edited)
+        pairs = zip(unedited, edited, strict=True)
+        return np.stack([keep_unchanged(self.encoder, originals, *pair) for pair in pairs])
+
     def _origin(self, probabilities: np.ndarray) -> np.ndarray:
-        """Codes from which moves begin."""
+        """Return the codes before the edit."""
         if self.mode == "soft":
             return self._features(probabilities)
         return (probabilities > 0.5).astype(np.float64)
@@ -370,7 +373,7 @@ class AttributeEditor(BaseEstimator):
     def _moved(
         self,
         probabilities: np.ndarray,
-        strengths: Sequence[float],
+        amounts: Sequence[float],
         edited: np.ndarray,
         held: np.ndarray,
         relative: bool,
@@ -380,8 +383,8 @@ class AttributeEditor(BaseEstimator):
         current = self.probes_.log_odds(origin)[:, edited]
         limits = self.labels_[["least", "most"]].to_numpy()[edited]
         wanted = [
-            wanted_log_odds(current[:, i], strength, relative=relative, limits=limits[i])
-            for i, strength in enumerate(strengths)
+            wanted_log_odds(current[:, i], amount, relative=relative, limits=limits[i])
+            for i, amount in enumerate(amounts)
         ]
         change = np.stack(wanted, axis=1) - current
         directions = self.probes_.weights[edited], change, self.probes_.weights[held]

@@ -1,9 +1,7 @@
-"""Walk from one image to another through their codes."""
+"""Interpolate between images through their codes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,9 @@ import numpy as np
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities, decode_codes
-from dmzrep.diffusion._grids import check_strength
+from dmzrep.editing._checks import decoding_options
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._inputs import NOISES, all_rows, check_rows_to_transform
+from dmzrep.estimator._inputs import all_rows, check_rows_to_transform
 from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
 
 PATHS = ("ordered", "random", "smooth", "soft")
@@ -23,74 +21,72 @@ def interpolate(
     encoder: Any,
     x0: Any,
     x1: Any,
-    n_steps: int = 9,
+    n_images: int = 9,
     *,
     path: str = "smooth",
     noise: str = "random",
-    start: float = 1.0,
-    denoising_steps: int | None = None,
+    strength: float = 1.0,
     random_state: int | np.random.RandomState | None = 0,
+    **sampling: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Walk from images to others, all pictures of a walk from the same noise, or from their own.
+    """Interpolate between pairs of images, with one noise per walk or with inverted noise.
 
     Parameters
     ----------
     encoder : DMZEncoder, or any object with `transform` and `inverse_transform`
         Fitted.
-    x0, x1 : array-like, table or map-style dataset of n rows
-        Where walks begin, and where they end.
-    n_steps : int, default=9
-        Pictures of a walk, both ends included, at least 2.
+    x0, x1 : array-like, table or map-style dataset of n samples
+        First and last images of the walks.
+    n_images : int, default=9
+        Images of a walk, both ends included, at least 2.
     path : {"ordered", "random", "smooth", "soft"}, default="smooth"
-        How the code goes. The first three flip the bits that differ, as many at each step: by their
-        number, in random order, or always the likeliest next one (see Notes). ``"soft"`` blends the
-        two codes linearly.
+        Path of the code. The first three flip the differing bits, equally many per step: by index, in
+        random order, or always the likeliest next one (see Notes). ``"soft"`` blends the two codes linearly.
     noise : {"random", "inverted"}, default="random"
-        ``"inverted"`` goes from the noise that x0 comes from to that of x1, along the great circle
-        between them, so that walks begin and end with the images themselves, nearly. It needs a
-        `DMZEncoder`.
-    start : float, default=1.0
-        Begin decoding at this share of the timesteps, in (0, 1], from a blend of the two images,
-        noised so far; the lower, the more of it is seen. 1 begins from noise alone.
-    denoising_steps : int, optional
-        Steps of the decoder; None leaves them to it.
+        ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
+        that walks begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
+    strength : float, default=1.0
+        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised so far;
+        the lower, the more of the blend stays. 1 is from noise alone.
     random_state : int, RandomState or None, default=0
-        Decides the noise of each walk, and random orders.
+        Seed of the noise of each walk, and of random orders.
+    **sampling
+        Sampling options of `DMZEncoder.inverse_transform`, such as `n_steps`, `sampler` and `guidance`.
 
     Returns
     -------
-    images : ndarray of shape (n, n_steps, *row_shape)
-        Walks, in the layout of the rows.
-    codes : ndarray of shape (n, n_steps, latent_dim)
+    images : ndarray of shape (n, n_images, *sample_shape)
+        Walks, in the layout of x0. With `return_trajectory`, of shape (n_steps, n, n_images, *sample_shape).
+    codes : ndarray of shape (n, n_images, latent_dim)
         Their codes: uint8 bits, or float64 in [0, 1] for ``path="soft"``. The first are the bits of x0,
         the last those of x1.
 
     Raises
     ------
     ValueError
-        x0 and x1 differ in their number of rows or in shape, or a parameter is not as it should be.
+        x0 and x1 differ in number or in shape, or a parameter is invalid.
     TypeError
         The encoder cannot encode and decode.
 
     Notes
     -----
     The smooth path makes the k-th of K flips where it gives the likeliest code under
-    ``(1 - k / K) q(z | x0) + (k / K) q(z | x1)``, each bit blended by itself. Bits that the encoder was
-    unsure of in x0 and is sure of in x1 so come first. As bits are independent given the image, the
-    next flip depends on the probabilities of single bits only, and no code needs to be scored whole.
+    ``(1 - k / K) q(z | x0) + (k / K) q(z | x1)``, bit by bit. Bits that are uncertain in x0 and certain in x1
+    therefore flip first. As bits are independent given the image, the next flip depends on the probabilities
+    of single bits only.
 
     References
     ----------
     M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
     and Representation Learning", 2025, arXiv 2506.00136 (paths). Ho, Jain, Abbeel, "Denoising Diffusion
     Probabilistic Models", 2020, section 4.3 (blends of images that share their noise). Preechakul et al.,
-    "Diffusion Autoencoders: Toward a Meaningful and Decodable Representation", 2022, section 5.1 (walks
-    through codes and inverted noise at once).
+    "Diffusion Autoencoders: Toward a Meaningful and Decodable Representation", 2022, section 5.1
+    (interpolating codes and inverted noise together).
 
     Examples
     --------
     >>> import numpy as np
-    >>> from dmzrep.editing._interpolation import interpolate
+    >>> from dmzrep.editing import interpolate
     >>> class Pixels:
     ...     def transform(self, X):
     ...         return X
@@ -100,38 +96,37 @@ def interpolate(
     >>> codes[0].tolist()
     [[0, 0, 0], [0, 1, 0], [1, 1, 0]]
     """
-    _check(encoder, n_steps, path, noise, start, denoising_steps)
+    check_codec(encoder)
+    n_images = check_int(n_images, "n_images", 2, also=", both ends included")
+    check_choice("path", path, PATHS)
+    options = decoding_options(noise, strength, sampling)
     before, after = code_probabilities(encoder, x0), code_probabilities(encoder, x1)
     if before.shape != after.shape:
         raise ValueError(
-            f"x0 and x1 must have as many rows, got {len(before)} and {len(after)}. "
-            "Repeat an image to walk from it to several."
+            f"x0 and x1 must have as many samples, got {len(before)} and {len(after)}. "
+            "Repeat an image to interpolate from it to several."
         )
     seed = draw_seed(random_state)
-    progress = np.linspace(0.0, 1.0, n_steps)
+    progress = np.linspace(0.0, 1.0, n_images)
+    first, last = before > 0.5, after > 0.5
     if path == "soft":
-        ends = (before > 0.5).astype(np.float64), (after > 0.5).astype(np.float64)
-        codes = (1.0 - progress)[:, None] * ends[0][:, None] + progress[:, None] * ends[1][:, None]
+        codes = (1.0 - progress)[:, None] * first[:, None] + progress[:, None] * last[:, None]
     else:
-        codes = _walk(before > 0.5, after > 0.5, flip_times(before, after, path, seed), progress)
+        codes = _walk(first, last, flip_times(before, after, path, seed), progress)
     flat = codes.reshape(-1, codes.shape[-1])
     if noise == "inverted":
-        with _steps_by_name(denoising_steps):
-            images = _between(
-                encoder, (x0, x1), (before > 0.5, after > 0.5), flat, progress, start, denoising_steps
-            )
-        return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
-    options: dict[str, Any] = {"n_steps": denoising_steps}
-    if start != 1.0:
-        options |= {"strength": start, "like": _blends(x0, x1, progress)}
-    seeds = np.repeat(block_seeds(seed, len(codes)), n_steps).tolist()
-    with _steps_by_name(denoising_steps):
+        images = _decode_between(encoder, (x0, x1), (first, last), flat, progress, options)
+    else:
+        if strength != 1.0:
+            options["like"] = _blends(x0, x1, progress)
+        seeds = np.repeat(block_seeds(seed, len(codes)), n_images).tolist()
         images = decode_codes(encoder, flat, random_state=seeds, **options)
-    return images.reshape(*codes.shape[:2], *images.shape[1:]), codes
+    axis = int(bool(options.get("return_trajectory")))
+    return images.reshape(*images.shape[:axis], *codes.shape[:2], *images.shape[axis + 1 :]), codes
 
 
 def flip_times(before: np.ndarray, after: np.ndarray, path: str, random_state: int = 0) -> np.ndarray:
-    """Say when each bit flips on a way between two codes.
+    """Return when each bit flips on a path between two codes.
 
     Parameters
     ----------
@@ -140,7 +135,7 @@ def flip_times(before: np.ndarray, after: np.ndarray, path: str, random_state: i
     path : {"ordered", "random", "smooth"}
         As in `interpolate`.
     random_state : int, default=0
-        Decides random orders.
+        Seed of random orders.
 
     Returns
     -------
@@ -162,56 +157,57 @@ def flip_times(before: np.ndarray, after: np.ndarray, path: str, random_state: i
 
 
 def _likeliest_times(before: np.ndarray, after: np.ndarray, differ: np.ndarray) -> np.ndarray:
-    """Flips by the likelihood of the code that they give, for all pairs at once."""
-    # Probability of the bit's last value at both ends. Log-odds, what a flip adds to the log-likelihood,
-    # grow with it, so it decides as well and stays finite.
+    """Order flips by the likelihood of the resulting code, for all pairs at once."""
+    # Probability of the bit's last value at both ends. The log-likelihood of a flip increases with it.
     target = after > 0.5
     at_start = np.where(target, before, 1.0 - before)
     at_end = np.where(target, after, 1.0 - after)
     counts = differ.sum(axis=1)
     times = np.full(differ.shape, -1)
-    rows, left = np.arange(len(differ)), differ.copy()
+    active, left = np.arange(len(differ)), differ.copy()
     for k in range(counts.max(initial=0)):
-        rows = rows[counts[rows] > k]
-        share = ((k + 1) / counts[rows])[:, None]
-        blend = (1.0 - share) * at_start[rows] + share * at_end[rows]
-        best = np.where(left[rows], blend, -1.0).argmax(axis=1)
-        times[rows, best] = k
-        left[rows, best] = False
+        active = active[counts[active] > k]
+        share = ((k + 1) / counts[active])[:, None]
+        blend = (1.0 - share) * at_start[active] + share * at_end[active]
+        best = np.where(left[active], blend, -1.0).argmax(axis=1)
+        times[active, best] = k
+        left[active, best] = False
     return times
 
 
 def _walk(first: np.ndarray, last: np.ndarray, times: np.ndarray, progress: np.ndarray) -> np.ndarray:
-    """Codes after equal shares of the flips, shape (n, n_steps, latent_dim), uint8."""
+    """Return codes after equal shares of the flips, shape (n, n_images, latent_dim), uint8."""
     counts = (times >= 0).sum(axis=1)
     done = np.rint(progress * counts[:, None])[:, :, None]
     flipped = (times >= 0)[:, None] & (times[:, None] < done)
     return np.where(flipped, last[:, None], first[:, None]).astype(np.uint8)
 
 
-def _between(
+def _decode_between(
     encoder: Any,
     ends: tuple[Any, Any],
     bits: tuple[np.ndarray, np.ndarray],
     codes: np.ndarray,
     progress: np.ndarray,
-    start: float,
-    denoising_steps: int | None,
+    options: dict[str, Any],
 ) -> np.ndarray:
-    """Decode codes, walk after walk, from noise between those that the ends come from."""
+    """Decode the codes of all walks from noise between what their ends invert to."""
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
-    sampling, decoder = Sampling(n_steps=denoising_steps, sampler="ddim"), encoder.decoder_
+    decoder, options = encoder.decoder_, dict(options)
+    strength = options.pop("strength", 1.0)
+    options.pop("noise", None)
+    sampling = Sampling.of({"sampler": "ddim"} | options)
     first, last = (
-        invert(decoder, check_rows_to_transform(encoder, x), of_end, sampling, start)
+        invert(decoder, check_rows_to_transform(encoder, x), of_end, sampling, strength)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
-    return decoder.decode(codes, [0] * len(codes), sampling, start=StartingNoise(noise, start))
+    return decoder.decode(codes, [0] * len(codes), sampling, start=StartingNoise(noise, strength))
 
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
-    """Images blended pixel by pixel, walk after walk, in the dtype of x0."""
+    """Return blends of the images for all walks, in the dtype of x0."""
     first, last = all_rows(x0, "x0"), all_rows(x1, "x1")
     if first.shape != last.shape:
         raise ValueError(f"x0 and x1 must have the same shape, got {first.shape} and {last.shape}.")
@@ -220,24 +216,3 @@ def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     if not np.issubdtype(first.dtype, np.floating):
         blends = np.rint(blends)
     return blends.astype(first.dtype).reshape(-1, *first.shape[1:])
-
-
-@contextmanager
-def _steps_by_name(denoising_steps: int | None) -> Iterator[None]:
-    """Say in errors of the decoder that its steps have another name here."""
-    try:
-        yield
-    except ValueError as error:
-        if denoising_steps is not None:
-            error.add_note("The decoder's n_steps are denoising_steps here.")
-        raise
-
-
-def _check(encoder: Any, n_steps: int, path: str, noise: str, start: float, denoising_steps: Any) -> None:
-    check_codec(encoder)
-    check_strength(start)
-    if denoising_steps is not None:
-        check_int(denoising_steps, "denoising_steps", also=", or None")
-    check_int(n_steps, "n_steps", 2, also=", both ends included")
-    for name, value, legal in (("path", path, PATHS), ("noise", noise, NOISES)):
-        check_choice(name, value, legal)

@@ -1,4 +1,4 @@
-"""How well an edit worked, as tables."""
+"""Tables that evaluate an edit."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def edit_report(
     before: np.ndarray,
     codes: np.ndarray,
     reencoded: np.ndarray,
-    rows: np.ndarray,
+    originals: np.ndarray,
     images: np.ndarray,
 ) -> pd.DataFrame:
-    """Compare codes and pictures before and after an edit; columns as in `AttributeEditor.report`.
+    """Compare codes and images before and after an edit; columns as in `AttributeEditor.report`.
 
     Parameters
     ----------
     probes : AttributeProbes
-        They judge.
+        Probes of the attributes.
     roles : ndarray of n_attributes str
         "edited", "held" or "other".
     before, codes, reencoded : ndarray of shape (n, latent_dim)
-        Codes of the rows, edited codes, and codes of the edited pictures.
-    rows, images : ndarray of shape (n, *row_shape)
-        Pictures before and after.
+        Codes of the originals, edited codes, and codes of the edited images.
+    originals, images : ndarray of shape (n, *sample_shape)
+        Images before and after.
 
     Returns
     -------
@@ -55,7 +55,9 @@ def edit_report(
     table["changed"] = (table["after"] > 0.5) != present
     table["changed_reencoded"] = (table["reencoded"] > 0.5) != present
     bits, old, new = codes > 0.5, before > 0.5, reencoded > 0.5
-    difference = (images.astype(np.float64) - rows.astype(np.float64)).reshape(n, math.prod(rows.shape[1:]))
+    difference = (images.astype(np.float64) - originals.astype(np.float64)).reshape(
+        n, math.prod(originals.shape[1:])
+    )
     for name, values in (
         ("bits_flipped", (bits != old).sum(axis=1)),
         ("bits_returned", (bits == new).mean(axis=1)),
@@ -66,7 +68,7 @@ def edit_report(
 
 
 def edit_summary(report: pd.DataFrame) -> pd.DataFrame:
-    """Give the means of a report over images.
+    """Return the means of a report over images.
 
     Parameters
     ----------
@@ -76,12 +78,12 @@ def edit_summary(report: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each attribute, those edited first, then those held, then by how often they changed;
-        index: attribute. Columns as in the report.
+        Indexed by attribute: those edited first, then those held, then by how often they changed. Columns as
+        in the report.
     """
     needed = ("image", "attribute", "role", "changed_reencoded")
     if not isinstance(report, pd.DataFrame) or any(name not in report for name in needed):
-        raise ValueError(f"report must be what AttributeEditor.report gives, got {short_repr(report)}.")
+        raise ValueError(f"report must be a result of AttributeEditor.report, got {short_repr(report)}.")
     means = report.drop(columns="image").groupby(["role", "attribute"], sort=False).mean().reset_index("role")
     order = means["role"].map({"edited": 0, "held": 1, "other": 2})
     means = means.assign(order=order).sort_values(["order", "changed_reencoded"], ascending=[True, False])

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.networks._custom_backbone import OWN, describe_backbone
+from dmzrep.networks._custom_backbone import CUSTOM, describe_backbone
 from dmzrep.networks._defaults import DENOISER_PARAMETERS
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 
@@ -47,7 +47,7 @@ def denoiser_settings(params: dict[str, Any], data_shape: tuple[int, ...]) -> di
             )
     if isinstance(backbone, DiffusersBackbone):
         _check_unet(backbone, params, data_shape)
-    about = {"backbone": OWN, "conditioning": OWN, "widths": (), "depth": ()}
+    about = {"backbone": CUSTOM, "conditioning": CUSTOM, "widths": (), "depth": ()}
     return {**about, "module": describe_backbone(backbone)}
 
 

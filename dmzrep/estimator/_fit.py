@@ -205,7 +205,7 @@ def build_trainer(
         checkpoints.resume(trainer)
     elif continued and state is not None:
         trainer.load_state(state, new_run=True)
-    elif not continued and model.encoder.start is not None:
+    elif not continued and model.encoder.linear_init is not None:
         _set_start(model, params["init"], sample(), config, seed, budget)
         trainer.average.restart(model)
     return trainer, settled
@@ -248,7 +248,7 @@ def _set_start(
     """Initialise the encoder's linear branch from samples in model units."""
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
-    start: Any = model.encoder.start
+    start: Any = model.encoder.linear_init
     if init == "cca":
         view = config.encoder_view or RandomAffine()
         set_invariant_start(start, sample, view, generator, stages, budget.left_to_initialise)

@@ -73,7 +73,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         "data_shape": shape,
         "latent_dim": int(params["latent_dim"]),
         "learn_variance": bool(params["learn_variance"]),
-        "start": START_FEATURES[params["init"]],
+        "init_features": START_FEATURES[params["init"]],
         "normalize_logits": bool(params["normalize_logits"]),
     }
     own = has_own_denoiser(params)

@@ -17,7 +17,7 @@ from dmzrep.diffusion._objective import OBJECTIVES, Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.files._state import require, take
 from dmzrep.networks._conditioning import CONDITIONINGS
-from dmzrep.networks._custom_backbone import OWN
+from dmzrep.networks._custom_backbone import CUSTOM
 from dmzrep.networks._model import NetworkConfig
 from dmzrep.networks._relaxation import CODE_INPUTS
 from dmzrep.priors import CodePrior
@@ -25,12 +25,12 @@ from dmzrep.priors import CodePrior
 STOPPED = ("max_iter", "max_time", "early_stopping", "callback", "interrupted", "diverged", "loaded")
 #: Legal values of the network's settings that are choices, and the least of those that are counts.
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "backbone": ("unet", "mlp", OWN),
-    "conditioning": (*CONDITIONINGS, OWN),
+    "backbone": ("unet", "mlp", CUSTOM),
+    "conditioning": (*CONDITIONINGS, CUSTOM),
     "code_input": CODE_INPUTS,
     "learn_variance": (False, True),
     "encoder_norm": ("batch", "group"),
-    "start": (None, "values", "contrast", "responses"),
+    "init_features": (None, "values", "contrast", "responses"),
     "paired_logits": (False, True),
     "normalize_logits": (False, True),
 }
@@ -63,7 +63,7 @@ def checked_config(
     require(is_finite(config.dropout) and 0 <= config.dropout < 1, "dropout must be in [0, 1)")
     require(is_finite(config.encoder_slope), "encoder_slope must be finite")
     require(config.module is None or isinstance(config.module, str), "module must be text")
-    require((config.module is None) == (config.backbone != OWN), "a custom denoiser without a description")
+    require((config.module is None) == (config.backbone != CUSTOM), "a custom denoiser without a description")
     return config
 
 

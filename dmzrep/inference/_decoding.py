@@ -19,7 +19,7 @@ from dmzrep.diffusion._sampling import run_sampler
 from dmzrep.inference._guidance import code_denoiser
 from dmzrep.inference._monitor import SamplingMonitor
 from dmzrep.inference._sampling import Sampling
-from dmzrep.networks._relaxation import UNKNOWN_BIT
+from dmzrep.networks._relaxation import MASKED_BIT
 
 if TYPE_CHECKING:
     from dmzrep.inference._decoder import Decoder
@@ -38,7 +38,7 @@ def mask_missing_bits(codes: np.ndarray, latent_dim: int) -> np.ndarray:
     missing = latent_dim - codes.shape[1]
     if not missing:
         return codes
-    unknown = np.full((len(codes), missing), UNKNOWN_BIT, dtype=np.float32)
+    unknown = np.full((len(codes), missing), MASKED_BIT, dtype=np.float32)
     return np.concatenate([codes, unknown], axis=1)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dmzrep.diffusion._objective import Denoised
 from dmzrep.diffusion._samplers import Denoiser
-from dmzrep.networks._relaxation import UNKNOWN_BIT
+from dmzrep.networks._relaxation import MASKED_BIT
 
 if TYPE_CHECKING:
     from dmzrep.inference._decoder import Decoder
@@ -46,7 +46,7 @@ def code_denoiser(
 
     if guidance == 1.0 or z is None:
         return denoise
-    no_code = torch.full_like(z, UNKNOWN_BIT)
+    no_code = torch.full_like(z, MASKED_BIT)
 
     def guided(x: Tensor, t: Tensor) -> Denoised:
         conditional, unconditional = denoise(x, t), denoise(x, t, no_code)

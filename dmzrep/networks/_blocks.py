@@ -12,7 +12,7 @@ from dmzrep.networks._normalization import ScaleShiftPair, group_norm, normalise
 
 
 def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Set a layer's weights and bias to zero, so that its branch starts as nothing."""
+    """Set a layer's weights and bias to zero, so that its branch contributes nothing at first."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -39,7 +39,7 @@ class TimestepEmbedding(nn.Module):
     def __init__(self, features: int, width: int):
         super().__init__()
         half = features // 2
-        # A constant, not a weight: kept out of the state so that files hold only what was learned.
+        # A constant, not a weight: kept out of the state so that files hold learned values only.
         frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, dtype=torch.float64) / half)
         self.register_buffer("frequencies", frequencies.float(), persistent=False)
         self.network = nn.Sequential(nn.Linear(2 * half, width), nn.SiLU(), nn.Linear(width, width))
@@ -51,9 +51,7 @@ class TimestepEmbedding(nn.Module):
 
 
 class ScaleShift(nn.Module):
-    """One linear layer that gives every residual block its scale and shift.
-
-    One wide product replaces a small one in each block.
+    """One linear layer for the scales and shifts of all residual blocks.
 
     Parameters
     ----------
@@ -75,7 +73,7 @@ class ScaleShift(nn.Module):
 
 
 def modulate(h: Tensor, scale_shift: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply h * (1 + scale) + shift with one value a channel."""
+    """Apply h * (1 + scale) + shift with one value per channel."""
     scale, shift = scale_shift
     shape = scale.shape + (1,) * (h.dim() - 2)
     return torch.addcmul(shift.reshape(shape), h, 1.0 + scale.reshape(shape))
@@ -112,13 +110,13 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
-#: Positions up to which attention on a CPU writes its weights out, which is faster there.
-WRITTEN_OUT_POSITIONS = 256
+#: Positions up to which attention on a CPU materialises its weights, which is faster.
+MATERIALISED_POSITIONS = 256
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Scaled dot-product attention of tensors of shape (n, heads, positions, head channels)."""
-    if query.device.type != "cpu" or max(query.shape[2], key.shape[2]) > WRITTEN_OUT_POSITIONS:
+    if query.device.type != "cpu" or max(query.shape[2], key.shape[2]) > MATERIALISED_POSITIONS:
         return F.scaled_dot_product_attention(query, key, value)
     scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3))
     return torch.matmul(scores.softmax(dim=3), value)
@@ -168,7 +166,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Change channels by a 3x3 convolution, then double height and width by nearest neighbours.
 
-    Convolving first takes a quarter of the work of convolving the enlarged map.
+    Convolving first costs a quarter of convolving the enlarged map.
     """
 
     def __init__(self, in_channels: int, out_channels: int):

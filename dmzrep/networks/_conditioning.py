@@ -1,4 +1,4 @@
-"""How the code reaches the denoiser: as a bias, by cross-attention, by AdaGN, or with the timestep."""
+"""Conditioning of the denoiser on the code: a bias, cross-attention, AdaGN, or the time embedding."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "timestep",
 
 
 class CodeBias(nn.Module):
-    """The paper's one-token cross-attention, computed exactly as what it is: a bias.
+    """The paper's one-token cross-attention, which is exactly a bias.
 
     Softmax over a single key is one, so a cross-attention layer whose context is one token z adds
-    ``to_out(to_v(z))`` at every position, whatever its queries and keys. That is a linear map of z.
-    All layers' maps are computed by one matrix product.
+    ``to_out(to_v(z))`` at every position, whatever its queries and keys: a linear map of z. One matrix
+    product computes the maps of all layers.
 
     Parameters
     ----------
@@ -29,14 +29,14 @@ class CodeBias(nn.Module):
     widths : list of int
         Number of channels of each conditioned layer.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which a code enters.
+        Encoding of each bit fed to the denoiser.
     """
 
     def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
         super().__init__()
         self.widths = list(widths)
         self.code_input = code_input
-        # From zero, so that the noise of relaxed bits harms nothing before they mean something.
+        # Zero at first, when relaxed bits are noise to the denoiser.
         self.linear = nn.Linear(code_columns(latent_dim, code_input), sum(widths))
         zero_init(self.linear)
 
@@ -46,7 +46,7 @@ class CodeBias(nn.Module):
 
     @torch.no_grad()
     def set_layer(self, layer: int, to_v: Tensor, to_out: Tensor, to_out_bias: Tensor) -> None:
-        """Take over the weights of a cross-attention layer.
+        """Load the weights of a cross-attention layer.
 
         Parameters
         ----------
@@ -60,17 +60,16 @@ class CodeBias(nn.Module):
             Bias of the output projection.
         """
         start = sum(self.widths[:layer])
-        rows = slice(start, start + self.widths[layer])
-        self.linear.weight[rows] = to_out @ to_v
+        part = slice(start, start + self.widths[layer])
+        self.linear.weight[part] = to_out @ to_v
         assert self.linear.bias is not None
-        self.linear.bias[rows] = to_out_bias
+        self.linear.bias[part] = to_out_bias
 
 
 class CodeMap(CodeBias):
-    """A bias for each layer and, in some layers, one for each position too.
+    """A bias per layer and, in some layers, per position.
 
-    A bias that is the same everywhere tells a convolution what to draw but not where; a map from the
-    code to a small picture tells it both.
+    A bias that is the same at all positions holds no spatial information; a map of biases does.
 
     Parameters
     ----------
@@ -79,9 +78,9 @@ class CodeMap(CodeBias):
     widths : list of int
         Number of channels of each conditioned layer.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which a code enters.
+        Encoding of each bit fed to the denoiser.
     layers : list of int
-        Layers with a bias for each position, ascending.
+        Layers with a bias per position, in ascending order.
     grid : tuple of two int
         Height and width of those layers' feature maps.
     """
@@ -131,7 +130,7 @@ class CodeScaleShift(nn.Module):
 
 
 class CodeEmbedding(nn.Module):
-    """A linear map of the code that joins the timestep's embedding.
+    """A linear map of the code that is added to the timestep's embedding.
 
     Parameters
     ----------
@@ -140,7 +139,7 @@ class CodeEmbedding(nn.Module):
     width : int
         Features of the timestep's embedding.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which a code enters.
+        Encoding of each bit fed to the denoiser.
     """
 
     def __init__(self, latent_dim: int, width: int, code_input: str = "signed"):
@@ -164,7 +163,7 @@ class CodeTokens(nn.Module):
     token_dim : int
         Width of a token.
     max_tokens : int, default=64
-        Bits are dealt to at most this many tokens (one bit a token up to here).
+        Largest number of tokens; up to it, each bit is one token.
     """
 
     def __init__(self, latent_dim: int, token_dim: int, max_tokens: int = 64):
@@ -226,7 +225,7 @@ def build_code_layers(
     layers: list[int] | None = None,
     grid: tuple[int, int] | None = None,
 ) -> CodeBias | CodeScaleShift | CodeEmbedding | CodeTokens | None:
-    """Build what turns a code into the terms that a denoiser's blocks need.
+    """Build the layers that map a code to the inputs of a denoiser's blocks.
 
     Parameters
     ----------
@@ -237,18 +236,16 @@ def build_code_layers(
     widths : list of int
         Channels of each block.
     code_input : {"signed", "one_hot"}
-        Columns with which the code enters.
+        Encoding of each bit fed to the denoiser.
     token_dim : int
         Width of a token of cross-attention, and of the timestep's embedding.
     layers, grid : list of int, tuple of two int
-        Blocks with a bias for each position, and the shape of their feature maps; for
-        ``"spatial_bias"`` only.
+        Blocks with a bias per position, and the shape of their feature maps; for ``"spatial_bias"`` only.
 
     Returns
     -------
     CodeBias, CodeScaleShift, CodeEmbedding, CodeTokens or None
-        A bias for each block, a scale and shift for each, features for the timestep's embedding, or tokens
-        for all blocks.
+        Biases, scales and shifts per block, features for the timestep's embedding, or tokens for all blocks.
     """
     if conditioning == "bias":
         return CodeBias(latent_dim, widths, code_input)

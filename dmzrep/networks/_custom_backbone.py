@@ -1,4 +1,4 @@
-"""Denoisers that users bring: copied, checked on a tiny batch, described for files."""
+"""Custom denoisers: copied, checked on a small batch, described for files."""
 
 from __future__ import annotations
 
@@ -12,28 +12,23 @@ from torch import Tensor, nn
 
 from dmzrep.errors import CodeWarning
 
-#: Name of a user's own denoiser in `NetworkConfig`, as its backbone and as its conditioning.
-OWN = "own"
+#: Backbone and conditioning of a custom denoiser in `NetworkConfig`.
+CUSTOM = "custom"
 
 
 def describe_backbone(module: nn.Module) -> str:
-    """Give the name of a module's class and a digest of the shapes of its state."""
+    """Return the name of a module's class and a digest of the shapes of its state."""
     shapes = [f"{name} {tuple(value.shape)}" for name, value in sorted(module.state_dict().items())]
     return f"{type(module).__qualname__} {hashlib.sha256(repr(shapes).encode()).hexdigest()[:12]}"
 
 
 def copy_backbone(module: nn.Module) -> nn.Module:
-    """Copy a module, so that training leaves the user's own as it is.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The user's denoiser.
+    """Copy a custom denoiser, so that training does not change the user's module.
 
     Raises
     ------
     ValueError
-        It cannot be copied, or its weights are not ones that can be trained and saved.
+        It cannot be copied, trained or saved.
     """
     kinds = sorted({str(p.dtype) for p in module.parameters()} - {"torch.float32"})
     if kinds:
@@ -59,7 +54,7 @@ def copy_backbone(module: nn.Module) -> nn.Module:
 
 
 def keep_frozen(denoiser: nn.Module, module: nn.Module) -> None:
-    """Freeze the parameters of a denoiser that are frozen in the user's module."""
+    """Freeze the parameters of a denoiser that are frozen in the original module."""
     frozen = {name: not p.requires_grad for name, p in module.named_parameters()}
     for name, parameter in denoiser.named_parameters():
         parameter.requires_grad_(not frozen[name])
@@ -73,7 +68,7 @@ def check_backbone(
     device: torch.device,
     arithmetic: AbstractContextManager | None = None,
 ) -> None:
-    """Run a user's denoiser on two rows, forward and backward, as training would; leave no trace in it.
+    """Run a custom denoiser on two samples, forward and backward as in training, without changing it.
 
     Parameters
     ----------
@@ -93,7 +88,7 @@ def check_backbone(
     Raises
     ------
     ValueError
-        It cannot be run, does not give a finite tensor of the right shape, changes its input, or has no
+        It cannot be run, does not return a finite tensor of the right shape, changes its input, or has no
         gradient.
 
     Warns
@@ -143,14 +138,14 @@ def _run(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
         elif "device" in str(error):
             hint = " Every tensor must be a parameter or a buffer, so that it moves along with the module."
         elif any(word in str(error).lower() for word in ("dtype", "scalar type", "indices")):
-            hint = " Timesteps come as float32 in [0, 1000); t.long() makes them indices."
+            hint = " Timesteps are float32 in [0, 1000); t.long() makes them indices."
         raise ValueError(
             f"backbone could not be run as backbone(x, t, z) on {shapes}, on {x.device}: "
             f"{type(error).__name__}: {error}.{hint}"
         ) from error
     if not isinstance(out, Tensor):
         raise ValueError(
-            f"backbone(x, t, z) must give a tensor, got {type(out).__name__}. Return the tensor in it "
+            f"backbone(x, t, z) must return a tensor, got {type(out).__name__}. Return the tensor in it "
             "(dmzrep.DiffusersBackbone does so for UNets of diffusers)."
         )
     return out
@@ -166,12 +161,12 @@ def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
         if tuple(out.shape) == other:
             remedy = f" Or set learn_variance={not learn_variance}."
         raise ValueError(
-            f"backbone(x, t, z) must give {why}: {wanted} for x {single}, got {tuple(out.shape)}.{remedy}"
+            f"backbone(x, t, z) must return {why}: {wanted} for x {single}, got {tuple(out.shape)}.{remedy}"
         )
     if not out.is_floating_point():
-        raise ValueError(f"backbone(x, t, z) must give floating-point numbers, got {out.dtype}.")
+        raise ValueError(f"backbone(x, t, z) must return floating-point numbers, got {out.dtype}.")
     if not torch.isfinite(out).all():
-        raise ValueError("backbone(x, t, z) gives NaN or infinity for unit noise. Check its weights.")
+        raise ValueError("backbone(x, t, z) returns NaN or infinity for unit noise. Check its weights.")
 
 
 def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:
@@ -182,7 +177,7 @@ def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:
     if not parameters:
         raise ValueError(
             "backbone has no parameters that require a gradient, so that nothing can be trained. "
-            "Call backbone.requires_grad_(True), or give another module."
+            "Call backbone.requires_grad_(True), or pass another module."
         )
     if not out.requires_grad:
         raise ValueError(missing + remedy)

@@ -1,4 +1,4 @@
-"""The networks' default shapes for a shape of data, and the paper's."""
+"""Default shapes of the networks for a shape of data, and the paper's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from dmzrep._base._validation import short_repr
 
-#: What the paper's experiments use, by the name of the data set: constructor parameters of
-#: `DMZEncoder`. Widths, depth, attention, code size and training settings as in the authors'
+#: Constructor parameters of `DMZEncoder` for the paper's experiments, by data set: as in the authors'
 #: published commands (github.com/exlab-research/dmz).
 PAPER_RECIPES: dict[str, dict[str, Any]] = {}
 
@@ -40,7 +39,7 @@ _PAPER_COMMON: dict[str, Any] = {
     "batch_size": 128,
     "learning_rate": 1e-4,
     "final_learning_rate": 1.0,
-    # EMA 0.9999 a step at batch 128: ln 2 / -ln 0.9999 steps of half-life.
+    # EMA 0.9999 per step at batch 128: ln 2 / -ln 0.9999 steps of half-life.
     "ema_half_life": 128 * math.log(2.0) / -math.log(0.9999),
     "augment": "flip",
     "encoder_augment": None,
@@ -61,8 +60,7 @@ PAPER_RECIPES["celeba64"] = _PAPER_COMMON | {
 }
 PAPER_RECIPES["edges2handbags64"] = PAPER_RECIPES["celeba64"] | {"latent_dim": 256}
 
-#: Parameters that shape the package's own denoisers, with the values that leave them to it. A denoiser of
-#: the user's settles all of this itself.
+#: Parameters that shape the built-in denoisers, with their defaults; a custom denoiser has none of them.
 DENOISER_PARAMETERS: dict[str, Any] = {
     "width": "auto",
     "depth": "auto",
@@ -75,7 +73,7 @@ DENOISER_PARAMETERS: dict[str, Any] = {
 
 
 def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
-    """Give a recipe of the paper, for a denoiser of the user's without what shapes the package's own.
+    """Return a recipe of the paper; for a custom denoiser, without what shapes the built-in ones.
 
     Raises
     ------
@@ -84,28 +82,28 @@ def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
     """
     if name not in PAPER_RECIPES:
         raise ValueError(
-            f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. Give one of "
-            "these as name."
+            f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. "
+            "Pass one of these as name."
         )
     dropped = ("backbone", *DENOISER_PARAMETERS) if custom_backbone else ()
     return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
 
 
 def default_patch_size(data_shape: tuple[int, ...]) -> int:
-    """Patch side: about 16 positions a side at the finest level."""
+    """Patch size that leaves about 16 positions per side at the finest level."""
     side = max(data_shape[1:])
     return 1 if side <= 16 else 2 if side <= 40 else 4 if side <= 96 else 8
 
 
 def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, ...]:
-    """Channels at each level; more where a patch holds more numbers."""
+    """Channels at each level; more where a patch has more values."""
     first = 32 if data_shape[0] * patch_size**2 <= 16 else 64
     side = math.ceil(max(data_shape[1:]) / patch_size)
     return (first, 64) if side <= 20 else (first, 64, 64)
 
 
-def default_start_filters(data_shape: tuple[int, ...]) -> int:
-    """Filters of the encoder's start from views: fewer for small images, of which there are often few."""
+def default_init_filters(data_shape: tuple[int, ...]) -> int:
+    """Number of filters of `init="cca"`; fewer for small images."""
     return 64 if max(data_shape[1:]) > 16 else 32
 
 
@@ -121,7 +119,7 @@ def attention_levels(
     data_shape : tuple of int
         (channels, H, W).
     patch_size : int
-        Pixels of a patch a side.
+        Patch size of the space-to-depth stem.
     n_levels : int
         Levels of the UNet.
 

@@ -1,4 +1,4 @@
-"""UNets of the diffusers library as denoisers; that library is imported on use alone."""
+"""UNets of the diffusers library, which is imported on first use, as denoisers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Pretraining:
     Parameters
     ----------
     objective : {"epsilon", "v", "sample"} or None
-        What it predicts; None where nothing tells.
+        What it predicts; None where unknown.
     betas : tuple of float or None
-        Its noise schedule; None where nothing tells.
+        Its noise schedule; None where unknown.
     """
 
     objective: str | None = None
@@ -41,18 +41,18 @@ class DiffusersBackbone(nn.Module):
     """A UNet of diffusers as a denoiser of `DMZEncoder`, conditioned on the code.
 
     An unconditional ``UNet2DModel`` gets a linear layer of the code beside each residual block's
-    projection of the timestep. The layers start at zero: until training changes them, the output is the
-    UNet's own. A ``UNet2DConditionModel`` sees the code as its one context token, as in the paper.
+    projection of the timestep. These layers are initialised to zero, so that the output is the UNet's at
+    first. The code is the one context token of a ``UNet2DConditionModel``, as in the paper.
 
     Parameters
     ----------
     unet : UNet2DModel or UNet2DConditionModel
-        Copied. A ``UNet2DConditionModel`` needs ``cross_attention_dim=2 * latent_dim``, and sees the columns
-        1 - z and z of each bit in turn, or ``cross_attention_dim=latent_dim``, and sees -1 and +1.
+        Copied. A ``UNet2DConditionModel`` needs ``cross_attention_dim=2 * latent_dim``, for inputs 1 - z and
+        z of each bit in turn, or ``cross_attention_dim=latent_dim``, for inputs -1 and +1.
     latent_dim : int
         Number of bits, that of the `DMZEncoder`.
     pretraining : Pretraining or None, default=None
-        How the UNet was trained, which `DMZEncoder.fit` then holds to; None for a UNet that was not.
+        How the UNet was trained, which `DMZEncoder.fit` adopts; None for an untrained UNet.
 
     Attributes
     ----------
@@ -61,14 +61,14 @@ class DiffusersBackbone(nn.Module):
     latent_dim : int
         Number of bits.
     data_shape : tuple
-        (channels, H, W) of the images that the UNet was made for; None for a side that it does not tell.
+        (channels, H, W) of the UNet's images; None for an unknown side.
     learns_variance : bool
-        Whether it gives twice the channels, the second half for the reverse variance.
+        Whether the output has twice the channels, the second half for the reverse variance.
 
     Raises
     ------
     ValueError
-        The UNet is of another kind, or its conditioning does not go together with `latent_dim` bits.
+        The UNet is of another class, or its conditioning does not fit `latent_dim` bits.
 
     See Also
     --------
@@ -108,7 +108,7 @@ class DiffusersBackbone(nn.Module):
         config: Any = self.unet.config
         if config.class_embed_type is not None or config.num_class_embeds is not None:
             raise ValueError(
-                "unet is conditional on classes, which dmzrep does not give. Use one without "
+                "unet is conditional on classes, which dmzrep does not support. Use one without "
                 "class_embed_type and num_class_embeds."
             )
         size = config.sample_size
@@ -139,7 +139,7 @@ class DiffusersBackbone(nn.Module):
         if config.encoder_hid_dim is not None or config.addition_embed_type is not None:
             raise ValueError(
                 "unet has encoder_hid_dim or addition_embed_type, for text and images, which dmzrep does not "
-                "give. Use one without."
+                "support. Use one without."
             )
         self.code_input = "signed" if width == self.latent_dim else "one_hot"
 
@@ -173,9 +173,8 @@ class DiffusersBackbone(nn.Module):
         inner = inner if (inner / "config.json").is_file() else folder
         if not (inner / "config.json").is_file():
             raise ValueError(
-                f"{folder} is no folder with a config.json, or one in unet/, as save_pretrained of diffusers "
-                "writes. Download a model first and give the path of its folder; names of models are not "
-                "looked up."
+                f"{folder} has no config.json, nor one in unet/, as written by save_pretrained of diffusers. "
+                "Download a model first and pass the path of its folder; names of models are not looked up."
             )
         kind = json.loads((inner / "config.json").read_text()).get("_class_name")
         if kind not in UNETS:
@@ -208,7 +207,7 @@ class DiffusersBackbone(nn.Module):
         if not self.conditional:
             return self.unet(x, t, class_labels=z, return_dict=False)[0]
         if self.code_input == "one_hot":
-            # The columns of a bit stand side by side, as the authors have them.
+            # The features of a bit are adjacent, as in the authors' code.
             columns = torch.stack([1.0 - z, z], dim=2).flatten(1)
         else:
             columns = code_features(z, "signed")
@@ -216,7 +215,7 @@ class DiffusersBackbone(nn.Module):
 
 
 class _TimeColumns(nn.Module):
-    """The timestep's embedding, with room for the code's columns after it."""
+    """The timestep's embedding, padded for the code's features after it."""
 
     def __init__(self, embedding: nn.Module, columns: int):
         super().__init__()
@@ -227,7 +226,7 @@ class _TimeColumns(nn.Module):
 
 
 class _CodeColumns(nn.Module):
-    """The code's columns, with room for the timestep's embedding before them."""
+    """The code's features, padded for the timestep's embedding before them."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -238,7 +237,7 @@ class _CodeColumns(nn.Module):
 
 
 class _TimeAndCode(nn.Module):
-    """A residual block's projection of the timestep's embedding, and one of the code from zero."""
+    """A residual block's projection of the timestep's embedding plus one of the code, initialised to zero."""
 
     def __init__(self, time: nn.Linear, columns: int):
         super().__init__()
@@ -251,16 +250,18 @@ class _TimeAndCode(nn.Module):
 
 
 def _add_code_layers(unet: Any, latent_dim: int) -> None:
-    """Let the columns of a code travel behind the timestep's embedding into every residual block.
+    """Append the code's features to the timestep's embedding, and project them in every residual block.
 
-    The blocks apply their activation to the columns too, which are zeros and ones for bits, so that a
-    linear layer of them is one of the bits.
+    The blocks apply their activation to these features too; as it maps zero to zero, a linear layer of the
+    result is linear in the bits.
     """
     columns = 2 * latent_dim
     width = unet.time_embedding.linear_2.out_features
     blocks = [m for m in unet.modules() if isinstance(getattr(m, "time_emb_proj", None), nn.Linear)]
     if not blocks:
-        raise ValueError("unet has no residual blocks that see the timestep, to put the code beside it.")
+        raise ValueError(
+            "unet has no residual blocks with a projection of the timestep, which the code needs."
+        )
     for block in blocks:
         block.time_emb_proj = _TimeAndCode(block.time_emb_proj, columns)
     unet.time_embedding = _TimeColumns(unet.time_embedding, columns)
@@ -268,7 +269,7 @@ def _add_code_layers(unet: Any, latent_dim: int) -> None:
 
 
 def _read_pretraining(folder: Path) -> Pretraining:
-    """Read how a network was trained from the scheduler beside it; empty where there is none."""
+    """Read how a network was trained from the scheduler beside it, if any."""
     files = [folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
@@ -278,7 +279,7 @@ def _read_pretraining(folder: Path) -> Pretraining:
     if "num_train_timesteps" not in settings or not {"beta_schedule", "trained_betas"} & set(settings):
         raise ValueError(
             f"{file} is of a {kind}, which is not for variance-preserving diffusion in discrete time. "
-            "Give a model that was trained so, as DDPM's are."
+            "Use a model of DDPM's kind."
         )
     from diffusers import DDPMScheduler
 
@@ -287,7 +288,7 @@ def _read_pretraining(folder: Path) -> Pretraining:
     betas = scheduler.betas.double().numpy()
     if settings.get("rescale_betas_zero_snr") or not np.all((betas > 0.0) & (betas < 1.0)):
         raise ValueError(
-            f"{file} has a noise schedule that ends without any signal, which dmzrep's samplers do not take."
+            f"{file} has a noise schedule with zero terminal SNR, which dmzrep's samplers do not support."
         )
     prediction = settings.get("prediction_type", "epsilon")
     if prediction not in OBJECTIVES:

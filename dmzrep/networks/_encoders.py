@@ -1,19 +1,23 @@
-"""Networks that give the logits of the code."""
+"""Encoders: networks from data to the logits of the code."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dmzrep.networks._blocks import zero_init
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.networks._normalization import BatchNorm, group_norm
+
+#: Channels of the widest convolution of the encoder, in multiples of the first one's: those of 64 px.
+MAX_WIDENING = 16
 
 
 class BitHead(nn.Module):
-    """Linear layer from features to one logit a bit.
+    """Linear layer from features to one logit per bit.
 
     Parameters
     ----------
@@ -22,10 +26,10 @@ class BitHead(nn.Module):
     latent_dim : int
         Number of bits.
     paired : bool, default=False
-        Two outputs a bit whose difference is the logit, as in the authors' code. The same
-        function class with twice the parameters.
+        Two outputs per bit whose difference is the logit, as in the authors' code: the same function class
+        with twice the parameters.
     zero : bool, default=False
-        Start at zero, when another branch gives the first logits.
+        Initialise to zero, because another branch computes the initial logits.
     """
 
     def __init__(self, in_features: int, latent_dim: int, *, paired: bool = False, zero: bool = False):
@@ -45,10 +49,10 @@ class BitHead(nn.Module):
 
 
 class LogitNorm(BatchNorm):
-    """Batch normalisation of logits: each bit's have mean zero and one deviation.
+    """Batch normalisation of logits to mean zero and a fixed standard deviation per bit.
 
-    So no bit can come to say the same of all rows, however training goes. A batch of one row, which has no
-    deviation, is normalised as in use, by the running statistics.
+    No bit can become constant over the data, however training goes. A batch of one sample, which has no
+    deviation, is normalised by the running statistics, as at inference.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ class LogitNorm(BatchNorm):
     Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1.
     """
 
-    #: Deviation of normalised logits: bits that are mostly sure, yet free to move.
+    #: Standard deviation of normalised logits: most bits are certain, yet their gradient does not vanish.
     SCALE = 5.0
 
     def __init__(self, latent_dim: int):
@@ -89,21 +93,57 @@ class ResidualConvolution(nn.Module):
 
 
 def encoder_norm(channels: int, kind: str) -> nn.Module:
-    """Give a normalisation layer of the convolutional encoder by name."""
+    """Return a normalisation layer of the convolutional encoder by name."""
     return BatchNorm(channels) if kind == "batch" else group_norm(channels)
+
+
+def convolution_plan(
+    sides: tuple[int, int], width: int
+) -> tuple[list[tuple[int, tuple[int, int]]], tuple[int, int]]:
+    """Plan the convolutions of `ConvEncoder`: channels and stride of each, until no side is above 2.
+
+    Channels double each time that the number of positions has fallen by four, from `width` to at most
+    ``MAX_WIDENING * width``. A square image of up to 64 px has the paper's network; a larger or an elongated
+    one has weights in proportion to the number of layers.
+
+    Only a side above 2 is halved. A map of one pixel's width therefore never meets a strided convolution,
+    whose bf16 weight gradient on CPUs reads uninitialised memory for that shape (torch 2.13, oneDNN).
+
+    Returns
+    -------
+    plan : list of (int, tuple of two int)
+        Channels and strides of each convolution.
+    sides : tuple of two int
+        Height and width of the last feature map, at most 2 x 2.
+
+    Examples
+    --------
+    >>> from dmzrep.networks._encoders import convolution_plan
+    >>> convolution_plan((8, 32), 4)
+    ([(4, (2, 2)), (8, (2, 2)), (8, (1, 2)), (16, (1, 2))], (2, 2))
+    """
+    plan: list[tuple[int, tuple[int, int]]] = []
+    left, halvings = sides, 0
+    while not plan or max(left) > 2:
+        strides = (1 + (left[0] > 2), 1 + (left[1] > 2))
+        halvings += sum(strides) - 2
+        widening = min(MAX_WIDENING, 2 ** max(0, halvings // 2 - 1))
+        plan.append((width * widening, strides))
+        left = (-(-left[0] // strides[0]), -(-left[1] // strides[1]))
+    return plan, left
 
 
 class ConvEncoder(nn.Module):
     """Strided 3x3 convolutions down to 2x2 pixels, then a linear layer to the logits.
 
-    The number of convolutions follows the image's larger side, as in the paper: widths double
-    from `width` until the feature map has at most two pixels a side (4 layers at 32 px, 5 at 64,
-    7 at 256).
+    As in the paper, each convolution halves height and width and doubles the channels, until the feature map
+    has 2x2 pixels (4 layers at 32 px, 5 at 64, 9 at 1,024). Beyond the paper's sizes, the number of weights
+    is kept in proportion: see `convolution_plan`.
 
     Parameters
     ----------
     data_shape : tuple of int
-        (channels, H, W), sides from 8 to 256.
+        (channels, H, W), sides of at least 2.
     latent_dim : int
         Number of bits.
     width : int, default=32
@@ -113,10 +153,10 @@ class ConvEncoder(nn.Module):
     norm : {"batch", "group"}, default="batch"
         Normalisation after each convolution.
     paired : bool, default=False
-        Two outputs a bit, as in the authors' code.
-    start : {"values", "contrast", "responses"} or None, default=None
-        Add a linear map of these features to the logits, to be set from data by
-        `dmzrep.training.init._linear`; the convolutional branch then starts at zero.
+        Two outputs per bit, as in the authors' code.
+    init_features : {"values", "contrast", "responses"} or None, default=None
+        Add a linear map of these features to the logits, to be initialised from data; the output of the
+        convolutional branch is then zero at first.
     normalize_logits : bool, default=False
         Batch normalise the logits; see `LogitNorm`.
     slope : float, default=0.2
@@ -132,31 +172,34 @@ class ConvEncoder(nn.Module):
         depth: int = 0,
         norm: str = "batch",
         paired: bool = False,
-        start: str | None = None,
+        init_features: str | None = None,
         normalize_logits: bool = False,
         slope: float = 0.2,
     ):
         super().__init__()
-        channels, *sides = data_shape
+        plan, sides = convolution_plan(data_shape[1:], width)
         layers: list[nn.Module] = []
-        for i in range(max(1, math.ceil(math.log2(max(sides))) - 1)):
-            out = width * 2**i
+        for (channels, _), (out, strides) in pairwise([(data_shape[0], (1, 1)), *plan]):
             layers += [
-                nn.Conv2d(channels, out, 3, stride=2, padding=1),
+                nn.Conv2d(channels, out, 3, stride=strides, padding=1),
                 encoder_norm(out, norm),
                 nn.LeakyReLU(slope),
                 *(ResidualConvolution(out, norm, slope) for _ in range(depth)),
             ]
-            channels, sides = out, [math.ceil(side / 2) for side in sides]
         self.convolutions = nn.Sequential(*layers)
-        self.head = BitHead(channels * math.prod(sides), latent_dim, paired=paired, zero=start is not None)
-        self.start = None if start is None else LinearStart(data_shape, latent_dim, start)
+        n_features = plan[-1][0] * math.prod(sides)
+        self.head = BitHead(n_features, latent_dim, paired=paired, zero=init_features is not None)
+        self.linear_init = _linear_init(data_shape, latent_dim, init_features)
         self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of shape (n, channels, H, W) in [-1, 1] to logits (n, latent_dim)."""
         logits = self.head(self.convolutions(x).flatten(1))
-        return self.norm(logits if self.start is None else logits + self.start(x))
+        return self.norm(logits if self.linear_init is None else logits + self.linear_init(x))
+
+
+def _linear_init(data_shape: tuple[int, ...], latent_dim: int, features: str | None) -> LinearInit | None:
+    return None if features is None else LinearInit(data_shape, latent_dim, features)
 
 
 class MLPEncoder(nn.Module):
@@ -170,8 +213,8 @@ class MLPEncoder(nn.Module):
         Number of bits.
     width : int, default=256
         Hidden features.
-    start : {"values"} or None, default=None
-        Add a linear map of the vector to the logits, to be set from data.
+    init_features : {"values"} or None, default=None
+        Add a linear map of the vector to the logits, to be initialised from data.
     normalize_logits : bool, default=False
         Batch normalise the logits; see `LogitNorm`.
     """
@@ -182,7 +225,7 @@ class MLPEncoder(nn.Module):
         latent_dim: int,
         *,
         width: int = 256,
-        start: str | None = None,
+        init_features: str | None = None,
         normalize_logits: bool = False,
     ):
         super().__init__()
@@ -194,11 +237,11 @@ class MLPEncoder(nn.Module):
             nn.LayerNorm(width),
             nn.SiLU(),
         )
-        self.head = BitHead(width, latent_dim, zero=start is not None)
-        self.start = None if start is None else LinearStart(data_shape, latent_dim, start)
+        self.head = BitHead(width, latent_dim, zero=init_features is not None)
+        self.linear_init = _linear_init(data_shape, latent_dim, init_features)
         self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map vectors of shape (n, features) to logits (n, latent_dim)."""
         logits = self.head(self.layers(x))
-        return self.norm(logits if self.start is None else logits + self.start(x))
+        return self.norm(logits if self.linear_init is None else logits + self.linear_init(x))

@@ -1,4 +1,4 @@
-"""Features that the encoder's linear start can see in place of pixels."""
+"""Features that the linear branch of the encoder can use in place of pixels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: Sides of a filter, of the grid on which responses are averaged, and of the pixels beside them.
+#: Side of a filter, of the grid on which responses are averaged, and of the averaged image beside them.
 FILTER_SIDE, RESPONSE_GRID, PIXEL_GRID = 5, 3, 8
-#: Weight of the plain differences from the mean image beside the local ones, and what keeps the root smooth.
+#: Weight of the plain differences from the mean image relative to the local ones, and the root's offset.
 PLAIN_WEIGHT, ROOT_OFFSET = 0.3, 0.02
 
 
@@ -22,7 +22,7 @@ class FilterResponses(nn.Module):
     data_shape : tuple of int
         (channels, H, W).
     n_filters : int
-        Filters of 5 x 5 pixels, to be set from data.
+        Filters of 5 x 5 pixels, to be initialised from data.
 
     References
     ----------
@@ -39,7 +39,7 @@ class FilterResponses(nn.Module):
         )
         sides = math.ceil(height / 2), math.ceil(width / 2)
         positions = torch.eye(math.prod(sides)).view(-1, 1, *sides)
-        # A constant, not a weight; a product with it is many times as fast as pooling to an odd grid.
+        # A constant, not a weight; multiplying by it is much faster than pooling to an odd grid.
         means = F.adaptive_avg_pool2d(positions, RESPONSE_GRID).flatten(1).T
         self.register_buffer("means", means.contiguous(), persistent=False)
         self.pixels = (min(PIXEL_GRID, height), min(PIXEL_GRID, width))
@@ -55,9 +55,9 @@ class FilterResponses(nn.Module):
 
 
 class Contrast(nn.Module):
-    """Signed square roots of the differences from the mean image, from their neighbours' and plain.
+    """Signed square roots of differences from the mean image, relative to their neighbourhood and plain.
 
-    Small parts count beside large areas, faint differences beside strong ones.
+    The roots compress large differences, and the neighbourhood's mean takes out large areas.
 
     Parameters
     ----------
@@ -85,5 +85,5 @@ class Contrast(nn.Module):
 
 
 def _root(x: Tensor) -> Tensor:
-    """Signed square root, with a finite slope at 0."""
+    """Signed square root with a finite slope at 0."""
     return x * (x.abs() + ROOT_OFFSET).rsqrt()

@@ -27,7 +27,7 @@ class ResidualMLP(nn.Module):
     conditioning : {"bias", "cross_attention", "adagn", "timestep", "none"}, default="bias"
         How the code enters.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which the code enters.
+        Encoding of each bit fed to the denoiser.
     dropout : float, default=0.0
         Dropout rate in the blocks.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmzrep.networks._custom_backbone import OWN
+from dmzrep.networks._custom_backbone import CUSTOM
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 from dmzrep.networks._mlp import ResidualMLP
 from dmzrep.networks._unet import UNet
@@ -24,8 +24,8 @@ class NetworkConfig:
         (channels, H, W) of an image or (features,) of a vector.
     latent_dim : int
         Number of bits.
-    backbone : {"unet", "mlp", "own"}
-        Kind of denoiser; ``"own"`` is a module of the user's, which settings of the denoiser say nothing of.
+    backbone : {"unet", "mlp", "custom"}
+        Kind of denoiser; settings of the denoiser do not describe a custom one.
     widths : tuple of int
         Channels at each level of the UNet, or one number: hidden features of the MLP.
     depth : tuple of int
@@ -33,11 +33,11 @@ class NetworkConfig:
     attention_levels : tuple of int
         Levels of the UNet with attention.
     patch_size : int
-        Pixels of a patch a side.
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none", "own"}
+        Patch size of the space-to-depth stem.
+    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none", "custom"}
         How the code enters the denoiser.
     code_input : {"signed", "one_hot"}
-        Columns with which the code enters.
+        Encoding of each bit fed to the denoiser.
     dropout : float
         Dropout rate of the denoiser.
     learn_variance : bool
@@ -48,16 +48,16 @@ class NetworkConfig:
         Residual convolutions after each strided convolution of the encoder.
     encoder_norm : {"batch", "group"}
         Normalisation in the convolutional encoder.
-    start : {"values", "contrast", "responses"} or None
-        What the encoder's linear branch sees, which is set from data; None for no such branch.
+    init_features : {"values", "contrast", "responses"} or None
+        Features of the encoder's linear branch, which is initialised from data; None for no such branch.
     paired_logits : bool
-        Two encoder outputs a bit.
+        Two encoder outputs per bit.
     normalize_logits : bool
         Batch normalisation of the logits.
     encoder_slope : float
         Slope of the convolutional encoder's activation below zero.
     module : str or None
-        What `dmzrep.networks._custom_backbone.describe_backbone` says of a denoiser of the user's.
+        Description of a custom denoiser, by `describe_backbone`.
     """
 
     data_shape: tuple[int, ...]
@@ -74,14 +74,14 @@ class NetworkConfig:
     encoder_width: int = 32
     encoder_depth: int = 0
     encoder_norm: str = "batch"
-    start: str | None = None
+    init_features: str | None = None
     paired_logits: bool = False
     normalize_logits: bool = False
     encoder_slope: float = 0.2
     module: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields as a dictionary of JSON values."""
+        """Return the fields as a dictionary of JSON values."""
         return asdict(self)
 
     @classmethod
@@ -96,9 +96,9 @@ class NetworkConfig:
 
 
 def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
-    """Build the denoiser that `config` describes; one of the user's has to be given, and is not built."""
-    if config.backbone == OWN:
-        raise ValueError(f"The denoiser is a module of the user's, {config.module}, and has to be given.")
+    """Build the denoiser that `config` describes; a custom one cannot be built from it."""
+    if config.backbone == CUSTOM:
+        raise ValueError(f"The denoiser is custom ({config.module}) and must be passed as a module.")
     channels = config.data_shape[0]
     out = channels * (2 if config.learn_variance else 1)
     if config.backbone == "mlp":
@@ -134,7 +134,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
             config.data_shape,
             config.latent_dim,
             width=config.encoder_width,
-            start=config.start,
+            init_features=config.init_features,
             normalize_logits=config.normalize_logits,
         )
     return ConvEncoder(
@@ -144,7 +144,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         depth=config.encoder_depth,
         norm=config.encoder_norm,
         paired=config.paired_logits,
-        start=config.start,
+        init_features=config.init_features,
         normalize_logits=config.normalize_logits,
         slope=config.encoder_slope,
     )
@@ -158,7 +158,7 @@ class DiffusionAutoencoder(nn.Module):
     config : NetworkConfig
         Shapes of both networks.
     denoiser : nn.Module, optional
-        A denoiser of the user's, called as ``denoiser(x_t, t, z)``; None builds the one of `config`.
+        A custom denoiser, called as ``denoiser(x_t, t, z)``; None builds the one of `config`.
 
     References
     ----------
@@ -198,7 +198,7 @@ class DiffusionAutoencoder(nn.Module):
 
 
 def place(model: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
-    """Move a model to a device, laid out in memory as runs fastest there."""
+    """Move a model to a device, in the memory layout that runs fastest there."""
     model.to(device)
     model.to(memory_format=memory_format(model.config))  # type: ignore[call-overload]
     return model

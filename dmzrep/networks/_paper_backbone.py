@@ -1,4 +1,4 @@
-"""The authors' own kind of denoiser: a conditional UNet of diffusers that sees the code as one token."""
+"""The authors' denoiser: a conditional UNet of diffusers with the code as its one context token."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from dmzrep.networks._defaults import paper_recipe
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 
-#: Pixels a side, and what the authors' commands call attention_head_dim, by recipe. Of a conditional UNet
-#: diffusers takes that as the number of heads.
+#: Side of the images in pixels, and attention_head_dim of the authors' commands, by recipe. For a
+#: conditional UNet, diffusers reads the latter as the number of heads.
 SIDES = {"cifar10": 32, "celeba64": 64, "edges2handbags64": 64}
 HEADS = {"cifar10": 32, "celeba64": 64, "edges2handbags64": 64}
 _DOWN = {"none": "DownBlock2D", "self": "AttnDownBlock2D", "cross": "CrossAttnDownBlock2D"}
@@ -26,8 +26,8 @@ def paper_backbone(
 ) -> DiffusersBackbone:
     """Build the denoiser of one of the paper's experiments as the authors do, with random weights.
 
-    ``DMZEncoder.paper(name)`` has a network of the same shape and kind of function, and faster; this one
-    is for comparisons, and for the authors' files.
+    ``DMZEncoder.paper(name)`` has an equivalent network that is faster; this one is for comparisons, and for
+    the authors' files.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def paper_backbone(
     n_channels : int, default=3
         Channels of the images.
     side : int or None, default=None
-        Pixels a side; None takes the experiment's.
+        Side of the images in pixels; None is the experiment's.
     heads : int or None, default=None
-        Heads of each attention layer; None takes the experiment's, 32 or 64.
+        Heads of each attention layer; None is the experiment's, 32 or 64.
     attention_kinds : tuple of {"none", "self", "cross"} or None, default=None
         Attention at each level. None has cross-attention to the code, and self-attention before it, at
         the recipe's resolutions.

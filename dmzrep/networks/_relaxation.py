@@ -1,4 +1,4 @@
-"""The binary code: one logit a bit, relaxed in training, deterministic in use."""
+"""The binary code: one logit per bit, relaxed in training, deterministic at inference."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 CODE_INPUTS = ("signed", "one_hot")
 
-#: Value of a bit that the denoiser is not told: zero in the signed input.
-UNKNOWN_BIT = 0.5
+#: Value of a masked bit: zero in the signed input.
+MASKED_BIT = 0.5
 
 
 def relaxed_bernoulli(
@@ -98,19 +98,19 @@ def hard_bits(probabilities: Tensor) -> Tensor:
 
 
 def code_columns(latent_dim: int, code_input: str) -> int:
-    """Number of columns with which a code of `latent_dim` bits enters the denoiser."""
+    """Number of the denoiser's input features for a code of `latent_dim` bits."""
     return 2 * latent_dim if code_input == "one_hot" else latent_dim
 
 
 def code_features(z: Tensor, code_input: str) -> Tensor:
-    """Turn (relaxed) bits into the denoiser's input columns.
+    """Map (relaxed) bits to the denoiser's input features.
 
     Parameters
     ----------
     z : Tensor of shape (n, latent_dim)
         Bits or relaxed bits in [0, 1].
     code_input : {"signed", "one_hot"}
-        ``"signed"`` maps a bit to -1 or +1; ``"one_hot"`` gives two columns a bit, 1 - z then z.
+        ``"signed"`` maps a bit to -1 or +1; ``"one_hot"`` is two features per bit, all 1 - z then all z.
 
     Returns
     -------

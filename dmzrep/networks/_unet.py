@@ -42,9 +42,9 @@ class UNet(nn.Module):
     conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}, default="bias"
         How the code enters. ``"spatial_bias"`` adds a bias for each position of the coarsest level.
     code_input : {"signed", "one_hot"}, default="signed"
-        Columns with which the code enters.
+        Encoding of each bit fed to the denoiser.
     patch_size : int, default=1
-        Pixels of a patch a side; patches become channels before the first convolution.
+        Patch size of the space-to-depth stem.
     dropout : float, default=0.0
         Dropout rate in the residual blocks.
     image_size : tuple of two int, optional

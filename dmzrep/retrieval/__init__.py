@@ -1,4 +1,4 @@
-"""Search over codes with FAISS, which is imported when something is searched."""
+"""Search over codes with FAISS, which is imported on first use."""
 
 from dmzrep.retrieval._hamming import hamming_neighbors
 from dmzrep.retrieval._image_retriever import ImageRetriever

@@ -1,8 +1,7 @@
-"""FAISS on use: its import and its threads.
+"""FAISS, imported on first use, and its number of threads.
 
-FAISS and torch bring an OpenMP runtime each. On Linux and Windows both run side by side. On macOS two
-of them with several threads can end the process, so FAISS gets one thread there unless asked for more.
-It is imported here only, inside functions and after torch, which every import of `dmzrep` brings in first.
+FAISS and torch bring an OpenMP runtime each. On macOS two of them with several threads can end the process,
+so FAISS uses one thread there unless asked for more. It is imported after torch, which `dmzrep` imports.
 """
 
 from __future__ import annotations
@@ -16,25 +15,28 @@ from joblib import effective_n_jobs
 
 
 def load_faiss() -> Any:
-    """Give the module `faiss`; raise ImportError that says what to install."""
+    """Return the module `faiss`; raise ImportError that says whether it is missing or broken."""
     try:
         import faiss
     except ImportError as error:
-        raise ImportError("Search needs FAISS. Install it with: pip install faiss-cpu") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "faiss":
+            raise ImportError("Search needs FAISS. Install it with: pip install faiss-cpu") from error
+        raise ImportError(
+            f"FAISS is installed but cannot be imported: {error}. "
+            "Reinstall it with: pip install --force-reinstall faiss-cpu"
+        ) from error
     return faiss
 
 
 @contextmanager
 def faiss_threads(n_jobs: int | None) -> Iterator[Any]:
-    """Give `faiss` with its number of threads set, and set it back afterwards.
-
-    OpenMP keeps the number for each calling thread, so queries from several threads do not meet.
+    """Yield `faiss` with its number of threads set for the calling thread, and restore it afterwards.
 
     Parameters
     ----------
     n_jobs : int or None
-        Threads; -1 is all processors, -2 all but one. None leaves FAISS's own number (all processors,
-        or what ``OMP_NUM_THREADS`` says), and is 1 on macOS.
+        Threads; -1 is all processors, -2 all but one. None keeps FAISS's own number (all processors, or
+        ``OMP_NUM_THREADS``), and is 1 on macOS. Forked processes always use one thread.
     """
     faiss = load_faiss()
     if n_jobs is None and sys.platform != "darwin":

@@ -11,12 +11,12 @@ import pandas as pd
 
 from dmzrep._base._validation import as_array
 
-#: Columns of an answer; metadata must have others.
+#: Columns of a result, which metadata must not have.
 COLUMNS = ("query", "rank", "id", "distance")
 
 
-def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
-    """Give the rows of a table that meet a condition.
+def matching_indices(table: pd.DataFrame, where: Any) -> np.ndarray:
+    """Return the indices of the rows of a table that meet a condition.
 
     Parameters
     ----------
@@ -29,19 +29,18 @@ def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_matching,), int64
-        Row numbers.
 
     Raises
     ------
     ValueError
-        An unknown column, or something that is no mask of the table's length.
+        An unknown column, or something that is not a mask of the table's length.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from dmzrep.retrieval._filters import matching_rows
+    >>> from dmzrep.retrieval._filters import matching_indices
     >>> table = pd.DataFrame({"colour": ["red", "blue", "red"], "price": [3, 5, 9]})
-    >>> matching_rows(table, "colour == 'red' and price > 4").tolist()
+    >>> matching_indices(table, "colour == 'red' and price > 4").tolist()
     [2]
     """
     if isinstance(where, str):
@@ -53,8 +52,8 @@ def matching_rows(table: pd.DataFrame, where: Any) -> np.ndarray:
         values = mask.to_numpy(dtype=bool, na_value=False)
     if values.dtype != bool or values.shape != (len(table),):
         raise ValueError(
-            f"where must come to one True or False for each of the {len(table)} rows, got "
-            f"{values.dtype} of shape {values.shape}. A pandas expression such as \"colour == 'red'\" does."
+            f"where must be one True or False for each of the {len(table)} images, got "
+            f"{values.dtype} of shape {values.shape}. Use a pandas expression such as \"colour == 'red'\"."
         )
     return np.flatnonzero(values)
 
@@ -68,12 +67,12 @@ def _evaluate(table: pd.DataFrame, where: str) -> Any:
         near = difflib.get_close_matches(named.group(1), names, n=1) if named else []
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"where={where!r}: {error}.{hint} The columns are {names}.") from error
-    except Exception as error:  # Python's, numexpr's and pandas' own, by what the text says.
-        raise ValueError(f"where={where!r} is no condition that pandas can evaluate: {error}") from error
+    except Exception as error:  # Of Python, numexpr or pandas, depending on the text.
+        raise ValueError(f"where={where!r} is not a condition that pandas can evaluate: {error}") from error
 
 
 def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
-    """Return metadata with text as column names and a new index; raise unless they fit the images."""
+    """Return metadata with text as column names and a new index; None without columns."""
     if metadata is None:
         return None
     if not isinstance(metadata, pd.DataFrame):
@@ -82,9 +81,11 @@ def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
         raise ValueError(
             f"metadata must have one row for each image: got {len(metadata)} rows for {n_images} images."
         )
+    if metadata.shape[1] == 0:
+        return None
     names = [str(name) for name in metadata.columns]
     if clash := [name for name in names if name in COLUMNS]:
-        raise ValueError(f"metadata must not have columns named {clash}, which an answer has. Rename them.")
+        raise ValueError(f"metadata must not have columns named {clash}, which a result has. Rename them.")
     if len(set(names)) < len(names):
         raise ValueError(f"metadata must have columns with different names, got {names}.")
     return metadata.set_axis(names, axis=1).reset_index(drop=True)

@@ -8,34 +8,29 @@ from typing import Any
 import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
+from dmzrep.retrieval._index_base import IndexOptions, StoredIndex
 from dmzrep.retrieval._index_state import PQ_CENTROIDS
-from dmzrep.retrieval._stored_index import (
-    IndexOptions,
-    StoredIndex,
-    prepare_clustering,
-    sample_rows,
-)
 
-#: Numbers of found vectors that are held at a time.
+#: Values of found vectors that are held at a time.
 _BLOCK = 1 << 22
-#: FAISS's float32 distances may be off by so much; what is near a radius is measured again.
-_SLACK = 1e-4
-#: Rows that product quantisation is trained on, where there are so many.
-ROWS_FOR_PQ = 64 * PQ_CENTROIDS
+#: Relative error of FAISS's float32 squared distances; samples so near to a radius are measured again.
+_FAISS_ERROR = 1e-5
+#: Samples that product quantisation is trained on, where available.
+PQ_TRAINING_SAMPLES = 64 * PQ_CENTROIDS
 
 
 class FloatIndex(StoredIndex):
     """Vectors and Euclidean or cosine distance.
 
-    FAISS finds the neighbours in float32; the distances to what it found are then computed in
-    float64 from the stored vectors, so that a row's do not depend on the batch it came in.
+    FAISS finds neighbours in float32. Distances to them are then computed in float64 from the stored
+    vectors, so that they are batch-invariant.
 
     Parameters
     ----------
     n_features : int
-        Numbers of a vector.
+        Length of a vector.
     metric : {"l2", "cosine"}
-        For "cosine", rows and queries must be of length 1 (or all zero).
+        For "cosine", samples and queries must have length 1 (or be all zero).
     options : IndexOptions
         Of any kind.
     """
@@ -51,34 +46,96 @@ class FloatIndex(StoredIndex):
         # Product quantisation needs parts of one width.
         self.width = n_parts * -(-n_features // n_parts) if options.kind == "pq" else n_features
 
+    def build(self, X: np.ndarray) -> None:
+        super().build(self._widen(X))
+
+    def add(self, X: np.ndarray) -> None:
+        super().add(self._widen(X))
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
+        for part in self._parts(len(queries), k):
+            distances[part], indices[part] = self._search_part(self._widen(queries[part]), k)
+        return distances, indices
+
+    def _search_part(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.options.kind in ("flat", "hnsw"):
+            _, indices = self.faiss_index.search(queries, k)
+            found = self.vectors()[indices]
+        else:
+            _, indices, found = self.faiss_index.search_and_reconstruct(queries, k)
+        distances = self._distances(queries[:, None], found)
+        short = (indices < 0).any(axis=1)  # The probed lists held fewer than k.
+        if short.any():
+            everything = np.arange(len(self))
+            distances[short], indices[short] = self.search_among(everything, queries[short], k)
+        return _sorted(distances, indices)
+
+    def search_among(self, indices: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        queries = self._widen(queries)
+        vectors = np.ascontiguousarray(self.vectors()[indices])
+        _, found = load_faiss().knn(queries, vectors, k, metric=self._faiss_metric)
+        distances = np.empty(found.shape)
+        for part in self._parts(len(queries), k):
+            distances[part] = self._distances(queries[part, None], vectors[found[part]])
+        return _sorted(distances, indices[found])
+
+    def within(
+        self, queries: np.ndarray, radius: float, rounding: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        queries = self._widen(queries)
+        index = self._storage() if self.options.kind in ("flat", "hnsw") else self.faiss_index
+        lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+        if self.metric == "l2":
+            # A sample within the radius is at most so much longer than the query.
+            error = _FAISS_ERROR * (2.0 * lengths.max(initial=0.0) + radius) ** 2
+            threshold = min(radius**2 + error, float(np.finfo(np.float32).max))
+        else:
+            # Inner products of unit vectors are one minus the distance: a radius is a lower bound of them.
+            threshold = 1.0 - min(radius, 3.0) - _FAISS_ERROR
+        limits, _, indices = index.range_search(queries, threshold)
+        owners = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64)))
+        vectors, distances = self.vectors(), np.empty(len(indices))
+        for part in self._parts(len(indices), 1):
+            found = vectors[indices[part]]
+            measured = self._distances(queries[owners[part]], found)
+            # A distance that rounding leaves undecided counts as the radius, which is included.
+            error = rounding * (lengths[owners[part]] + np.linalg.norm(found, axis=1))
+            if self.metric == "cosine":  # Half the squared Euclidean distance.
+                error *= np.sqrt(2.0 * radius) + error
+            distances[part] = np.where(measured <= radius + error, np.minimum(measured, radius), np.inf)
+        near = np.isfinite(distances)
+        limits = np.concatenate([[0], np.cumsum(np.bincount(owners[near], minlength=len(queries)))])
+        return limits, distances[near], indices[near]
+
     @property
     def _faiss_metric(self) -> int:
         faiss = load_faiss()
         return faiss.METRIC_L2 if self.metric == "l2" else faiss.METRIC_INNER_PRODUCT
 
-    def _empty(self, rows: np.ndarray) -> Any:
+    def _trained(self, X: np.ndarray) -> Any:
         faiss, options = load_faiss(), self.options
         if options.kind == "flat":
             return faiss.index_factory(self.width, "Flat", self._faiss_metric)
         if options.kind == "hnsw":
             return self._graph()
-        n_lists = options.lists(len(rows))
-        index = self._lists(n_lists)
-        prepare_clustering(index.cp, options.seed)
+        n_lists = options.lists(len(X))
+        index = self._inverted(n_lists)
+        options.prepare_clustering(index.cp)
         least = 0
         if options.kind == "pq":
-            if len(rows) < PQ_CENTROIDS:
+            if len(X) < PQ_CENTROIDS:
                 raise ValueError(
-                    f"index='pq' learns {PQ_CENTROIDS} centroids and needs at least as many rows, got "
-                    f"{len(rows)}. Use index='flat' for few rows."
+                    f"index='pq' learns {PQ_CENTROIDS} centroids and needs at least as many samples, got "
+                    f"{len(X)}. Use index='flat' for few samples."
                 )
-            prepare_clustering(index.pq.cp, options.seed)
-            least = ROWS_FOR_PQ
-        index.train(sample_rows(rows, n_lists, options.seed, least))
+            options.prepare_clustering(index.pq.cp)
+            least = PQ_TRAINING_SAMPLES
+        index.train(options.training_samples(X, n_lists, least))
         return index
 
-    def _lists(self, n_lists: int) -> Any:
-        # "np": no polysemous codes, which take long to learn and serve another search.
+    def _inverted(self, n_lists: int) -> Any:
+        # "np": without polysemous training, which is slow and only serves another kind of search.
         store = "Flat" if self.options.kind == "ivf" else f"PQ{self.n_parts}np"
         return load_faiss().index_factory(self.width, f"IVF{n_lists},{store}", self._faiss_metric)
 
@@ -87,61 +144,6 @@ class FloatIndex(StoredIndex):
         index = load_faiss().index_factory(self.width, name, self._faiss_metric)
         index.hnsw.efConstruction = int(self.options.ef_construction)
         return index
-
-    def build(self, rows: np.ndarray) -> None:
-        super().build(self._widen(rows))
-
-    def add(self, rows: np.ndarray) -> None:
-        super().add(self._widen(rows))
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        distances, rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
-        for part in self._parts(len(queries), k):
-            distances[part], rows[part] = self._search_part(self._widen(queries[part]), k)
-        return distances, rows
-
-    def _search_part(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.options.kind in ("flat", "hnsw"):
-            _, rows = self.faiss_index.search(queries, k)
-            found = self.vectors()[rows]
-        else:
-            _, rows, found = self.faiss_index.search_and_reconstruct(queries, k)
-        distances = self._distances(queries[:, None], found)
-        short = (rows < 0).any(axis=1)  # The probed lists held fewer than k.
-        if short.any():
-            everything = np.arange(len(self))
-            distances[short], rows[short] = self._search_rows(everything, queries[short], k)
-        return _sorted(distances, rows)
-
-    def search_rows(self, rows: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return _sorted(*self._search_rows(rows, self._widen(queries), k))
-
-    def _search_rows(self, rows: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        vectors = np.ascontiguousarray(self.vectors()[rows])
-        _, found = load_faiss().knn(queries, vectors, k, metric=self._faiss_metric)
-        distances = np.empty(found.shape)
-        for part in self._parts(len(queries), k):
-            distances[part] = self._distances(queries[part, None], vectors[found[part]])
-        return distances, rows[found]
-
-    def within(self, queries: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        queries = self._widen(queries)
-        index = self._storage() if self.options.kind in ("flat", "hnsw") else self.faiss_index
-        scale = 1.0 + float(np.abs(queries).max(initial=0.0)) if self.metric == "l2" else 1.0
-        wide = radius + _SLACK * (radius + scale)
-        # Inner products of unit vectors are one minus the distance, so a radius is a floor for them.
-        # Stored numbers are at most 1e18, so that nothing is farther.
-        wide = min(wide, 1e19)
-        threshold = min(wide**2, float(np.finfo(np.float32).max)) if self.metric == "l2" else 1.0 - wide
-        limits, _, rows = index.range_search(queries, threshold)
-        counts = np.diff(limits.astype(np.int64))
-        owners = np.repeat(np.arange(len(queries)), counts)
-        vectors, distances = self.vectors(), np.empty(len(rows))
-        for part in self._parts(len(rows), 1):
-            distances[part] = self._distances(queries[owners[part]], vectors[rows[part]])
-        near = distances <= radius
-        counts = np.bincount(owners[near], minlength=len(queries))
-        return np.concatenate([[0], np.cumsum(counts)]), distances[near], rows[near]
 
     def _distances(self, queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         difference = queries.astype(np.float64) - vectors
@@ -172,8 +174,11 @@ class FloatIndex(StoredIndex):
             return np.empty((0, self.width), dtype=np.float32)
         return load_faiss().rev_swig_ptr(storage.get_xb(), size).reshape(-1, self.width)
 
+    def _reconstruct(self) -> np.ndarray:
+        return self.faiss_index.reconstruct_n(0, len(self))
 
-def _sorted(distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort each line by distance, then by row."""
-    order = np.lexsort((rows, distances), axis=1)
-    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+def _sorted(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort each query's neighbours by distance, then by index."""
+    order = np.lexsort((indices, distances), axis=1)
+    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(indices, order, axis=1)

@@ -1,4 +1,4 @@
-"""Exact search by Hamming distance over packed codes."""
+"""Hamming distance over packed codes: exact search, and the distance expected of uncertain queries."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from dmzrep.codes._checks import check_codes
 from dmzrep.codes._packing import pack
 from dmzrep.retrieval._faiss import load_faiss
 
-#: From so many queries on, and up to so many bits and neighbours, table look-ups beat counting bits.
+#: From this many queries, and up to this many bits and neighbours, table look-ups beat counting bits.
 LOOKUP_QUERIES, LOOKUP_BITS, LOOKUP_NEIGHBORS = 32, 240, 1024
-#: Codes and queries that look-ups take at a time; a block of codes is copied into FAISS's layout.
+#: Codes and queries of a block of look-ups; a block of codes is copied into FAISS's layout.
 BLOCK_CODES, BLOCK_QUERIES = 1 << 19, 1 << 13
-#: Queries that go through the codes together, as FAISS writes it: four times two. The accumulators of
-#: two fit the registers of AVX2; FAISS's own choice of three took a quarter longer.
+#: Queries per pass over the codes in FAISS's notation: four times two. The accumulators of two fit the
+#: registers of AVX2; FAISS's own choice of three took a quarter longer.
 QUERY_GROUPS = 0x2222
-#: Bits of a sort key that hold the row number; the distance stands above them.
-ROW_BITS = 40
+#: Low bits of a sort key that hold the index; the distance is above them.
+INDEX_BITS = 40
+#: Bit j of byte b, the highest first, as in `numpy.packbits`.
+_BYTE_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
+#: Expected distances computed at a time.
+_BLOCK_DISTANCES = 1 << 22
 
 
 def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the k codes that differ from each query in the fewest bits.
 
-    Exact. Codes are packed, 8 bits a byte; a width that is no multiple of 8 is filled with zeros,
-    which differ in no pair.
+    The search is exact.
 
     Parameters
     ----------
@@ -42,8 +45,8 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
     distances : ndarray of shape (n_queries, k), int32
         Differing bits, the nearest first.
     indices : ndarray of shape (n_queries, k), int64
-        Rows of `bits`. Equal distances are in the order of rows; which of them make the cut at the
-        k-th place is left open.
+        Indices into `bits`. Equal distances are sorted by index; which of them are among the k nearest is
+        unspecified.
 
     Raises
     ------
@@ -84,8 +87,8 @@ def nearest_packed(codes: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.n
     Returns
     -------
     distances : ndarray of shape (n_queries, k), int32
-    rows : ndarray of shape (n_queries, k), int64
-        Sorted by distance, then by row.
+    indices : ndarray of shape (n_queries, k), int64
+        Sorted by distance, then by index.
     """
     n_queries, n_bytes = queries.shape
     if n_queries >= LOOKUP_QUERIES and 8 * n_bytes <= LOOKUP_BITS and k <= LOOKUP_NEIGHBORS:
@@ -96,14 +99,14 @@ def nearest_packed(codes: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.n
             ]
         )
     else:
-        distances, rows = load_faiss().knn_hamming(queries, codes, k)
-        keys = _keys(distances, rows)
+        distances, indices = load_faiss().knn_hamming(queries, codes, k)
+        keys = _keys(distances, indices)
     keys.sort(axis=1)
-    return (keys >> ROW_BITS).astype(np.int32), keys & ((1 << ROW_BITS) - 1)
+    return (keys >> INDEX_BITS).astype(np.int32), keys & ((1 << INDEX_BITS) - 1)
 
 
 def _nearest_by_lookup(codes: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """Give the k smallest keys of each query, by FAISS's 4-bit product quantiser.
+    """Return the k smallest keys of each query, by FAISS's 4-bit product quantiser.
 
     Quarters of a byte pair are its sub-codes and the 16 corners of a cube their centroids, so the
     squared distance of a pair is its Hamming distance, and SIMD shuffles look 32 of them up at once.
@@ -126,13 +129,55 @@ def _nearest_by_lookup(codes: np.ndarray, queries: np.ndarray, k: int) -> np.nda
         quantizer.add_sa_codes(block)
         scan = faiss.IndexPQFastScan(quantizer)
         scan.qbs = QUERY_GROUPS
-        distances, rows = scan.search(vectors, min(k, len(block)))
-        best = np.concatenate([best, _keys(np.rint(distances), rows + start)], axis=1)
+        distances, indices = scan.search(vectors, min(k, len(block)))
+        best = np.concatenate([best, _keys(np.rint(distances), indices + start)], axis=1)
         if best.shape[1] > k:
             best = np.partition(best, k - 1, axis=1)[:, :k]
     return best
 
 
-def _keys(distances: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Join distances and rows into integers that sort by distance, then by row."""
-    return (distances.astype(np.int64) << ROW_BITS) | rows
+def _keys(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Join distances and indices into integers that sort by distance, then by index."""
+    return (distances.astype(np.int64) << INDEX_BITS) | indices
+
+
+def expected_hamming(candidates: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the expected Hamming distance between each candidate and the code of its query.
+
+    The query's bits are independent with the given probabilities of a one, so that it is the
+    sum of ``|p - b|`` over bits.
+
+    Parameters
+    ----------
+    candidates : ndarray of shape (n_queries, n_candidates, n_bytes), uint8
+        Packed codes.
+    probabilities : ndarray of shape (n_queries, latent_dim)
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_candidates), float64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmzrep.retrieval._hamming import expected_hamming
+    >>> candidates = np.packbits([[[1, 1], [1, 0]]], axis=2)
+    >>> expected_hamming(candidates, np.array([[1.0, 0.75]])).tolist()
+    [[0.25, 0.75]]
+    """
+    n_queries, n_candidates, n_bytes = candidates.shape
+    result = np.empty((n_queries, n_candidates))
+    step = max(1, _BLOCK_DISTANCES // (n_candidates + 256 * n_bytes))
+    for start in range(0, n_queries, step):
+        part = slice(start, start + step)
+        p = np.asarray(probabilities[part], dtype=np.float64)
+        # |p - b| = p + b (1 - 2 p); padding bits have weight zero.
+        weights = np.zeros((len(p), 8 * n_bytes))
+        weights[:, : p.shape[1]] = 1.0 - 2.0 * p
+        tables = np.einsum("vj,qbj->qbv", _BYTE_BITS, weights.reshape(len(p), n_bytes, 8))
+        total = np.repeat(p.sum(axis=1)[:, None], n_candidates, axis=1)
+        for byte in range(n_bytes):
+            total += np.take_along_axis(tables[:, byte], candidates[part, :, byte].astype(np.intp), axis=1)
+        result[part] = total
+    return result

@@ -1,4 +1,4 @@
-"""The user's own numbers for the rows of an index."""
+"""The user's ids of the samples of an index."""
 
 from __future__ import annotations
 
@@ -9,94 +9,95 @@ import numpy as np
 from dmzrep._base._validation import as_array
 
 
-class RowIds:
-    """Ids of rows 0 to n - 1: their numbers, until the user gives others or removes some.
+class SampleIds:
+    """Ids of samples 0 to n - 1: their indices, until the user passes others or removes some.
 
-    Numbers take no memory, and those of removed rows are not given again.
+    Indices take no memory, and those of removed samples are not used again.
 
     Parameters
     ----------
     ids : ndarray of int64 or None
-        Ids of all rows, or None for numbers.
-    n_rows : int
-        How many rows there are.
+        Ids of all samples, or None for indices.
+    n_samples : int
+        Number of samples.
     next_id : int or None
-        Number of the next row; None where ids are the user's own.
+        Id of the next sample; None where ids are the user's.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from dmzrep.retrieval._ids import RowIds
-    >>> ids = RowIds(np.array([70, 30]), 2, None)
-    >>> ids.rows(np.array([30])).tolist()
+    >>> from dmzrep.retrieval._ids import SampleIds
+    >>> ids = SampleIds(np.array([70, 30]), 2, None)
+    >>> ids.indices(np.array([30])).tolist()
     [1]
     """
 
-    def __init__(self, ids: np.ndarray | None, n_rows: int, next_id: int | None):
+    def __init__(self, ids: np.ndarray | None, n_samples: int, next_id: int | None):
         self.ids = ids
-        self.n_rows = n_rows
+        self.n_samples = n_samples
         self.next_id = next_id
 
     @classmethod
-    def of(cls, ids: Any, n_rows: int) -> RowIds:
-        """Check ids for the first rows; None numbers them."""
+    def of(cls, ids: Any, n_samples: int) -> SampleIds:
+        """Check ids for the first samples; None numbers them."""
         if ids is None:
-            return cls(None, n_rows, n_rows)
-        return cls(check_ids(ids, n_rows), n_rows, None)
+            return cls(None, n_samples, n_samples)
+        return cls(check_ids(ids, n_samples), n_samples, None)
 
     def array(self) -> np.ndarray:
-        """Give the ids of all rows."""
-        return np.arange(self.n_rows) if self.ids is None else self.ids
+        """Return the ids of all samples."""
+        return np.arange(self.n_samples) if self.ids is None else self.ids
 
-    def extended(self, ids: Any, n_new: int) -> RowIds:
-        """Give the ids with those of further rows behind them; raise if some are taken."""
-        n_rows = self.n_rows + n_new
+    def at(self, indices: np.ndarray) -> np.ndarray:
+        """Return the ids of the samples with these indices."""
+        return indices if self.ids is None else self.ids[indices]
+
+    def extended(self, ids: Any, n_new: int) -> SampleIds:
+        """Return the ids followed by those of further samples; raise if some are taken."""
+        n_samples = self.n_samples + n_new
         if ids is None:
             if self.next_id is None:
-                raise ValueError(
-                    "The rows of this index have ids of your own, so ids must be given with new rows too."
-                )
+                raise ValueError("fit was passed ids, so that add needs ids for the new samples too.")
             if self.ids is None:
-                return RowIds(None, n_rows, n_rows)
-            fresh = np.arange(self.next_id, self.next_id + n_new)
-            return RowIds(np.concatenate([self.ids, fresh]), n_rows, self.next_id + n_new)
-        fresh = check_ids(ids, n_new)
-        taken = fresh[np.isin(fresh, self.array())]
+                return SampleIds(None, n_samples, n_samples)
+            new = np.arange(self.next_id, self.next_id + n_new)
+            return SampleIds(np.concatenate([self.ids, new]), n_samples, self.next_id + n_new)
+        new = check_ids(ids, n_new)
+        taken = new[np.isin(new, self.array())]
         if len(taken):
             raise ValueError(
                 f"ids must be new, but the index already has {_few(taken)}. "
-                "Remove those rows first, or give other ids."
+                "Remove those samples first, or pass other ids."
             )
-        return RowIds(np.concatenate([self.array(), fresh]), n_rows, None)
+        return SampleIds(np.concatenate([self.array(), new]), n_samples, None)
 
-    def rows(self, ids: Any, name: str = "ids") -> np.ndarray:
-        """Give the row numbers of ids; raise if some are unknown."""
-        wanted = _integers(ids, name)
-        if self.ids is None:
-            known, rows = (wanted >= 0) & (wanted < self.n_rows), wanted
-        else:
-            order = np.argsort(self.ids)
-            places = np.searchsorted(self.ids, wanted, sorter=order)
-            rows = order[np.minimum(places, self.n_rows - 1)] if self.n_rows else np.zeros_like(wanted)
-            known = self.ids[rows] == wanted if self.n_rows else np.zeros(len(wanted), dtype=bool)
+    def indices(self, ids: Any, name: str = "ids") -> np.ndarray:
+        """Return the indices of ids; raise if some are unknown."""
+        wanted, own = _integers(ids, name), self.array()
+        order = np.argsort(own)
+        found = np.searchsorted(own, wanted, sorter=order)
+        known = found < len(own)
+        indices = order[found[known]]
+        known[known] = own[indices] == wanted[known]
         if not known.all():
-            raise ValueError(f"{name} must be ids of rows in the index, which has no {_few(wanted[~known])}.")
-        return rows
+            unknown = _few(wanted[~known])
+            raise ValueError(f"{name} must be ids of samples in the index, which has no {unknown}.")
+        return indices
 
-    def without(self, rows: np.ndarray) -> RowIds:
-        """Give the ids that are left when rows are removed."""
-        kept = np.delete(self.array(), rows)
-        return RowIds(kept, len(kept), self.next_id)
+    def without(self, indices: np.ndarray) -> SampleIds:
+        """Return the ids that are left when samples are removed."""
+        kept = np.delete(self.array(), indices)
+        return SampleIds(kept, len(kept), self.next_id)
 
 
-def check_ids(ids: Any, n_rows: int) -> np.ndarray:
-    """Give ids as int64; raise unless they are whole numbers, one a row, none twice."""
+def check_ids(ids: Any, n_samples: int) -> np.ndarray:
+    """Return ids as int64; raise unless they are distinct integers, one per sample."""
     numbers = _integers(ids, "ids")
-    if len(numbers) != n_rows:
-        raise ValueError(f"ids must be one for each row: got {len(numbers)} for {n_rows} rows.")
+    if len(numbers) != n_samples:
+        raise ValueError(f"ids must be one for each sample: got {len(numbers)} for {n_samples} samples.")
     unique, counts = np.unique(numbers, return_counts=True)
     if len(unique) < len(numbers):
-        raise ValueError(f"ids must differ from each other, but {_few(unique[counts > 1])} come twice.")
+        raise ValueError(f"ids must be distinct, but {_few(unique[counts > 1])} occur more than once.")
     return numbers
 
 
@@ -106,11 +107,11 @@ def _integers(ids: Any, name: str) -> np.ndarray:
         return numbers.astype(np.int64)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
         raise ValueError(
-            f"{name} must be whole numbers in one dimension, got dtype {numbers.dtype} and shape "
+            f"{name} must be integers in one dimension, got dtype {numbers.dtype} and shape "
             f"{numbers.shape}. Keep names in a column of metadata instead."
         )
     if numbers.dtype == np.uint64 and numbers.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name} must fit 64 bits with a sign, got {numbers.max()}.")
+        raise ValueError(f"{name} must fit a signed 64-bit integer, got {numbers.max()}.")
     return numbers.astype(np.int64)
 
 

@@ -7,35 +7,36 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import check_int, short_repr
+from dmzrep._base._validation import as_numbers, check_int, short_repr
+from dmzrep.codes._protocol import check_codec, encoder_output
 from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, write_state
-from dmzrep.retrieval._encoded import encoded
-from dmzrep.retrieval._filters import check_metadata, matching_rows
+from dmzrep.retrieval._filters import check_metadata, matching_indices
 from dmzrep.retrieval._neighbors import FaissNeighbors
 from dmzrep.retrieval._retriever_file import KIND, restore_retriever, retriever_state
 
 
 class ImageRetriever(BaseEstimator):
-    """Search among images for those that look alike, with the user's metadata beside them.
+    """Search for similar images, with metadata beside them.
 
     Parameters
     ----------
     encoder : object with `transform`
-        Fitted; `DMZEncoder` or anything else that makes codes of images. It is used as it is.
+        Fitted: a `DMZEncoder` or another transformer of images into codes. It is not cloned.
     neighbors : FaissNeighbors or None, default=None
-        How to search; it is cloned. None is ``FaissNeighbors()``, exact by Hamming distance. With
-        "hamming" and "asymmetric" the encoder's probabilities (or logits) become bits.
+        The search; it is cloned. None is ``FaissNeighbors()``, exact by Hamming distance. With "hamming" and
+        "asymmetric" the encoder's probabilities (or logits) become bits.
 
     Attributes
     ----------
     neighbors_ : FaissNeighbors
         The index.
     metadata_ : DataFrame or None
-        A row for each image, in the order of `neighbors_.ids_`.
+        One row per image, in the order of `neighbors_.ids_`.
 
     Examples
     --------
@@ -65,9 +66,9 @@ class ImageRetriever(BaseEstimator):
         X : array-like
             Images, as the encoder takes them.
         metadata : DataFrame or None, default=None
-            A row for each image, by position; the table's own index is not kept.
+            One row per image, by position; its index is not kept. Paths are stored as strings.
         ids : array-like of shape (n,), int64, or None, default=None
-            Names of the images; None takes row numbers.
+            Distinct ids of the images; None numbers them from 0.
 
         Returns
         -------
@@ -76,16 +77,16 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         ValueError
-            Metadata of another length or with a column named as one of the answer's, bad ids.
+            Metadata of another length or with a column named as one of the result's, bad ids.
         TypeError
-            The encoder cannot encode, or `neighbors` is no FaissNeighbors.
+            The encoder cannot encode, or `neighbors` is not a FaissNeighbors.
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {short_repr(self.neighbors)}.")
         neighbors = FaissNeighbors() if self.neighbors is None else clone(self.neighbors)
         if neighbors.packed:
-            raise ValueError("ImageRetriever packs codes itself; give FaissNeighbors with packed=False.")
-        codes = encoded(self.encoder, X, neighbors.metric)
+            raise ValueError("ImageRetriever packs codes itself; use FaissNeighbors with packed=False.")
+        codes = _encoded(self.encoder, X, neighbors.metric)
         table = check_metadata(metadata, len(codes))
         neighbors.fit(codes, ids=ids)
         self.neighbors_, self.metadata_ = neighbors, table
@@ -99,9 +100,9 @@ class ImageRetriever(BaseEstimator):
         X : array-like
             Images.
         metadata : DataFrame or None, default=None
-            With the columns of the first metadata, if there were any.
+            With the columns of the metadata passed to `fit`, if any.
         ids : array-like of shape (n,), int64, or None, default=None
-            Needed if `fit` was given ids.
+            Required if `fit` was passed ids.
 
         Returns
         -------
@@ -110,14 +111,14 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         ValueError
-            What does not fit the index. It is then as it was.
+            Codes, metadata or ids that do not fit the index, which is unchanged.
         """
         check_is_fitted(self)
-        codes = encoded(self.encoder, X, self._metric)
-        if (metadata is None) != (self.metadata_ is None):
-            had = "no metadata" if self.metadata_ is None else f"columns {list(self.metadata_.columns)}"
-            raise ValueError(f"metadata must be given with fit and with add, or with neither; fit had {had}.")
+        codes = _encoded(self.encoder, X, self._metric)
         table = check_metadata(metadata, len(codes))
+        if (table is None) != (self.metadata_ is None):
+            had = "no metadata" if self.metadata_ is None else f"columns {list(self.metadata_.columns)}"
+            raise ValueError(f"metadata must be passed to both fit and add, or to neither; fit had {had}.")
         if self.metadata_ is not None and table is not None:
             names = list(self.metadata_.columns)
             if set(table.columns) != set(names):
@@ -140,51 +141,50 @@ class ImageRetriever(BaseEstimator):
         ImageRetriever
         """
         check_is_fitted(self)
-        rows = self.neighbors_.rows_of(ids)
+        indices = self.neighbors_.indices_of(ids)
         self.neighbors_.remove(ids)
         if self.metadata_ is not None:
-            self.metadata_ = self.metadata_.drop(index=rows).reset_index(drop=True)
+            self.metadata_ = self.metadata_.drop(index=indices).reset_index(drop=True)
         return self
 
     def query(self, images: Any, k: int = 10, where: Any = None) -> pd.DataFrame:
-        """Find the images most like each of the given ones.
+        """Find the images most similar to each query.
 
         Parameters
         ----------
         images : array-like
-            Queries, as the encoder takes images. One that was indexed finds itself.
+            Queries, as the encoder takes images. An image of the index finds itself.
         k : int, default=10
-            Answers for each query.
+            Results per query.
         where : str, callable, array-like of bool or None, default=None
-            Look only at images that meet a condition: a pandas expression on the columns of the
-            metadata and "id", a function of that table that gives a mask, or a mask with one value
-            for each image in the index. All images that meet it are compared, whatever the index.
+            Search only images that meet a condition, exhaustively: a pandas expression on the columns of the
+            metadata and "id", a function of that table that returns a mask, or a mask with one value per
+            image of the index.
 
         Returns
         -------
         DataFrame
-            A row for each answer: "query" (row number in `images`), "rank" from 1, "id", "distance",
-            and the columns of the metadata.
+            One row per result: "query" (index in `images`), "rank" from 1, "id", "distance", and the columns
+            of the metadata.
 
         Raises
         ------
         ValueError
-            Fewer images than k, a condition that names an unknown column or that is no mask.
+            Fewer images than k, a condition with an unknown column or that is not a mask.
         """
         check_is_fitted(self)
-        # Of an index without rows the search itself tells.
-        most = max(self.neighbors_.n_samples_fit_, 1)
+        most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself refuses an empty index.
         k = check_int(k, "k", 1, most, ", the number of images in the index")
         among = None
         if where is not None:
             ids = self.neighbors_.ids_
             table = pd.DataFrame({"id": ids}) if self.metadata_ is None else self.metadata_.assign(id=ids)
-            among = ids[matching_rows(table, where)]
+            among = ids[matching_indices(table, where)]
             if len(among) < k:
                 raise ValueError(
                     f"where leaves {len(among)} images, fewer than k={k}. Ask for fewer, or widen it."
                 )
-        codes = encoded(self.encoder, images, self._metric)
+        codes = _encoded(self.encoder, images, self._metric)
         distances, ids = self.neighbors_.kneighbors(codes, k, among=among)
         answer = pd.DataFrame(
             {
@@ -196,8 +196,8 @@ class ImageRetriever(BaseEstimator):
         )
         if self.metadata_ is None:
             return answer
-        rows = self.neighbors_.rows_of(ids.ravel())
-        return pd.concat([answer, self.metadata_.take(rows).reset_index(drop=True)], axis=1)
+        indices = self.neighbors_.indices_of(ids.ravel())
+        return pd.concat([answer, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one file: the index, the metadata, and the encoder if it is a `DMZEncoder`; no pickle.
@@ -205,8 +205,8 @@ class ImageRetriever(BaseEstimator):
         Parameters
         ----------
         path : path-like
-            The file, by custom with the ending ``.safetensors``. An earlier one is replaced once the new one
-            is complete.
+            The file, by convention with the extension ``.safetensors``. An earlier one is replaced
+            once the new one is complete.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off, or of an unknown version.
+            The file is foreign, damaged, truncated, or of an unknown version.
         ValueError
             No encoder was saved and none is given.
         """
@@ -246,3 +246,22 @@ class ImageRetriever(BaseEstimator):
     @property
     def _metric(self) -> str:
         return self.neighbors_.effective_metric_
+
+
+def _encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
+    """Encode images for a metric: bits for "hamming", probabilities for "asymmetric", or floats."""
+    check_codec(encoder, needed=("transform",))
+    codes = as_numbers(encoder.transform(images), "The encoder's codes")
+    if codes.ndim != 2:
+        raise ValueError(f"The encoder must return codes of shape (n, latent_dim), got {codes.shape}.")
+    if metric not in ("hamming", "asymmetric"):
+        return codes
+    if encoder_output(encoder) == "logits":
+        return codes > 0 if metric == "hamming" else expit(codes)
+    if codes.size and not (codes.min() >= 0 and codes.max() <= 1):
+        raise ValueError(
+            f"metric={metric!r} needs bits or probabilities, but {type(encoder).__name__}.transform returns "
+            f"values from {codes.min():g} to {codes.max():g}. Use FaissNeighbors(metric='l2') or "
+            "metric='cosine' with this encoder."
+        )
+    return codes > 0.5 if metric == "hamming" else codes.astype(np.float64)

@@ -10,10 +10,10 @@ import numpy as np
 from dmzrep._base._validation import is_int
 from dmzrep.files._state import require, restoring, take
 from dmzrep.retrieval._faiss import load_faiss
-from dmzrep.retrieval._ids import RowIds, check_ids
+from dmzrep.retrieval._ids import SampleIds, check_ids
+from dmzrep.retrieval._index_base import IndexOptions
 from dmzrep.retrieval._index_state import index_state, restore_index
-from dmzrep.retrieval._stored_index import IndexOptions
-from dmzrep.retrieval._vectors import IndexedRows
+from dmzrep.retrieval._samples import SampleFormat
 
 #: What files say that they hold.
 KIND = "FaissNeighbors"
@@ -21,14 +21,15 @@ KIND = "FaissNeighbors"
 
 def neighbors_state(neighbors: Any) -> dict[str, Any]:
     """Return a fitted `FaissNeighbors` as nested state: parameters, ids and the content of the index."""
-    rows, ids = neighbors._rows, neighbors._ids
+    samples, ids = neighbors._samples, neighbors._ids
     return {
         "params": neighbors.get_params(deep=False),
         "options": vars(neighbors.index_.options),
-        "metric": rows.metric,
-        "packed": rows.packed,
-        "n_features": rows.n_features,
-        "offset": rows.offset,
+        "metric": samples.metric,
+        "packed": samples.packed,
+        "n_features": samples.n_features,
+        "offset": samples.offset,
+        "exact": samples.exact,
         "ids": ids.ids,
         "next_id": ids.next_id,
         "index": index_state(neighbors.index_),
@@ -55,10 +56,10 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
     """
     load_faiss()
     with restoring(source, KIND):
-        params, options, metric, packed, n_features, offset, ids, next_id, content, names = take(
+        params, options, metric, packed, n_features, offset, exact, ids, next_id, content, names = take(
             state,
-            *("params", "options", "metric", "packed", "n_features", "offset", "ids", "next_id", "index"),
-            "feature_names_in",
+            *("params", "options", "metric", "packed", "n_features", "offset", "exact", "ids", "next_id"),
+            *("index", "feature_names_in"),
         )
         neighbors = make(**params)
         neighbors._validate_params()
@@ -75,10 +76,11 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
             is_array = isinstance(offset, np.ndarray) and offset.dtype == np.float64
             require(is_array and offset.shape == (n_features,), "offset must be one number for each feature")
             require(np.isfinite(offset).all(), "offset must be finite")
-        rows = IndexedRows(metric, n_features, packed, offset)
-        index = rows.new_index(options)
+        require(isinstance(exact, bool), "exact must be a boolean")
+        samples = SampleFormat(metric, n_features, packed, offset, exact)
+        index = samples.new_index(options)
         restore_index(index, content)
-        neighbors.index_, neighbors._rows = index, rows
+        neighbors.index_, neighbors._samples = index, samples
         neighbors._ids = _ids(ids, len(index), next_id)
         neighbors.n_features_in_ = n_features
         if names is not None:
@@ -88,10 +90,10 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
     return neighbors
 
 
-def _ids(ids: Any, n: int, next_id: Any) -> RowIds:
+def _ids(ids: Any, n: int, next_id: Any) -> SampleIds:
     if ids is None:
         require(next_id == n, "the next id must be the number of samples")
-        return RowIds(None, n, next_id)
+        return SampleIds(None, n, next_id)
     require(isinstance(ids, np.ndarray) and ids.dtype == np.int64, "ids must be int64")
     require(next_id is None or (is_int(next_id) and next_id > ids.max(initial=-1)), "the next id is taken")
-    return RowIds(check_ids(ids, n), n, next_id)
+    return SampleIds(check_ids(ids, n), n, next_id)

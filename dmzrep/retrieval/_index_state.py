@@ -35,13 +35,13 @@ def index_state(stored: Any) -> dict[str, np.ndarray]:
         return state
     lists, width = index.invlists, index.code_size
     sizes = np.array([lists.list_size(i) for i in range(index.nlist)], dtype=np.int64)
-    rows, codes = [np.empty(0, np.int64)], [np.empty((0, width), np.uint8)]
+    indices, codes = [np.empty(0, np.int64)], [np.empty((0, width), np.uint8)]
     for i in np.flatnonzero(sizes).tolist():
         size = int(sizes[i])
-        rows.append(faiss.rev_swig_ptr(lists.get_ids(i), size))
+        indices.append(faiss.rev_swig_ptr(lists.get_ids(i), size))
         codes.append(faiss.rev_swig_ptr(lists.get_codes(i), size * width).reshape(size, width))
     state = {"centroids": stored._view(_part(stored, index.quantizer)).copy(), "sizes": sizes}
-    state |= {"rows": np.concatenate(rows), "codes": np.concatenate(codes)}
+    state |= {"indices": np.concatenate(indices), "codes": np.concatenate(codes)}
     if kind == "pq":
         state["pq_centroids"] = faiss.vector_to_array(index.pq.centroids)
     return state
@@ -67,7 +67,7 @@ def restore_index(stored: Any, state: dict[str, np.ndarray]) -> None:
 
 def _restore_flat(stored: Any, *, vectors: np.ndarray) -> None:
     vectors = _checked_vectors(stored, vectors)
-    index = stored._empty(vectors)
+    index = stored._trained(vectors)
     index.add(vectors)
     stored.faiss_index = index
 
@@ -105,24 +105,24 @@ def _restore_lists(
     *,
     centroids: np.ndarray,
     sizes: np.ndarray,
-    rows: np.ndarray,
+    indices: np.ndarray,
     codes: np.ndarray,
     pq_centroids: np.ndarray | None = None,
 ) -> None:
     faiss, has_pq = load_faiss(), stored.options.kind == "pq"
     centroids = _checked_vectors(stored, centroids)
-    n_lists, n = len(centroids), len(rows)
+    n_lists, n = len(centroids), len(indices)
     if not n_lists or has_pq != (pq_centroids is not None):
         raise ValueError("there are no centroids, or some too many")
     if pq_centroids is not None:
         _check("pq_centroids", pq_centroids, np.float32, (PQ_CENTROIDS * stored.width,))
-    index = stored._lists(n_lists)
+    index = stored._inverted(n_lists)
     _check("sizes", sizes, np.int64, (n_lists,), 0, n)
-    _check("rows", rows, np.int64, (n,), 0, n - 1)
+    _check("indices", indices, np.int64, (n,), 0, n - 1)
     _check("codes", codes, np.uint8, (n, index.code_size))
-    if sizes.sum() != n or (np.bincount(rows, minlength=n) != 1).any():
+    if sizes.sum() != n or (np.bincount(indices, minlength=n) != 1).any():
         raise ValueError("the lists do not hold each row once")
-    rows, codes = np.ascontiguousarray(rows), np.ascontiguousarray(codes)
+    indices, codes = np.ascontiguousarray(indices), np.ascontiguousarray(codes)
     if not has_pq and centroids.dtype == np.float32:
         _checked_vectors(stored, codes.view(np.float32))
     _part(stored, index.quantizer).add(centroids)
@@ -133,7 +133,8 @@ def _restore_lists(
     end = np.cumsum(sizes)
     for i in np.flatnonzero(sizes).tolist():
         part = slice(int(end[i] - sizes[i]), int(end[i]))
-        index.invlists.add_entries(i, int(sizes[i]), faiss.swig_ptr(rows[part]), faiss.swig_ptr(codes[part]))
+        pointers = faiss.swig_ptr(indices[part]), faiss.swig_ptr(codes[part])
+        index.invlists.add_entries(i, int(sizes[i]), *pointers)
     index.ntotal = n
     stored.faiss_index = index
 

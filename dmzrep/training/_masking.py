@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dmzrep.codes._prefixes import prefix_lengths
-from dmzrep.networks._relaxation import UNKNOWN_BIT
+from dmzrep.networks._relaxation import MASKED_BIT
 
 #: Share of samples whose prefix length is drawn; the others keep all bits.
 SHORTENED_SHARE = 0.5
@@ -34,7 +34,7 @@ def drop_codes(z: Tensor, probability: float, generator: torch.Generator) -> Ten
     Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, algorithm 1.
     """
     dropped = torch.rand(len(z), 1, generator=generator, device=z.device) < probability
-    return torch.where(dropped, UNKNOWN_BIT, z)
+    return torch.where(dropped, MASKED_BIT, z)
 
 
 def keep_prefixes(z: Tensor, generator: torch.Generator) -> Tensor:
@@ -63,4 +63,4 @@ def keep_prefixes(z: Tensor, generator: torch.Generator) -> Tensor:
     lengths = torch.tensor(prefix_lengths(z.shape[1]), device=z.device)
     kept = lengths[(drawn[0] * len(lengths)).long().clamp_(max=len(lengths) - 1)]
     kept = torch.where(drawn[1] < SHORTENED_SHARE, kept, z.shape[1])
-    return torch.where(torch.arange(z.shape[1], device=z.device) < kept[:, None], z, UNKNOWN_BIT)
+    return torch.where(torch.arange(z.shape[1], device=z.device) < kept[:, None], z, MASKED_BIT)

@@ -9,7 +9,7 @@ from dmzrep._base._device import autocast
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.networks._model import DiffusionAutoencoder
-from dmzrep.networks._relaxation import UNKNOWN_BIT, hard_bits, relaxed_bernoulli
+from dmzrep.networks._relaxation import MASKED_BIT, hard_bits, relaxed_bernoulli
 from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData
 
@@ -76,7 +76,7 @@ def validation_losses(
                 # Samples are in random order, so a neighbour is any other one.
                 codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
             if config.code_dropout:
-                codes["validation_loss_no_code"] = torch.full_like(bits, UNKNOWN_BIT)
+                codes["validation_loss_no_code"] = torch.full_like(bits, MASKED_BIT)
         totals = dict.fromkeys(codes or ["validation_loss"], 0.0)
         for i, part in enumerate(parts):
             x0 = data.batch(part)

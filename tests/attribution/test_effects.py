@@ -42,7 +42,7 @@ def test_effects_are_those_of_the_decoder_and_ranked(codes):
     np.testing.assert_allclose(found.signed_maps[2, 2], -4.0, atol=1e-6)
 
 
-def test_off_and_on_are_the_pictures_of_the_first_codes_with_that_bit_set(codes):
+def test_off_and_on_images_differ_in_that_bit_only(codes):
     found = bit_effects(Painter(), codes, [3, 0], n_pictures=2, random_state=5)
     assert found.off.shape == found.on.shape == (2, 2, 4, 3)
     np.testing.assert_allclose((found.on - found.off)[0, :, 3], 2.0)
@@ -54,11 +54,11 @@ def test_off_and_on_are_the_pictures_of_the_first_codes_with_that_bit_set(codes)
     assert not np.allclose(found.off[0, 0, 1], found.off[0, 1, 1])
 
 
-def test_results_do_not_depend_on_company_or_on_the_size_of_calls(codes, monkeypatch):
+def test_results_are_batch_invariant(codes, monkeypatch):
     whole = bit_effects(Painter(), codes, n_pictures=3)
     few = bit_effects(Painter(), codes[:3], [2], n_pictures=3)
     assert np.array_equal(few.on[0], whole.on[2])
-    monkeypatch.setattr("dmzrep.attribution._effects._CALL_ROWS", 12)
+    monkeypatch.setattr("dmzrep.attribution._effects._CALL_SAMPLES", 12)
     painter = Painter()
     parts = bit_effects(painter, codes, n_pictures=3)
     assert max(painter.calls) == 15
@@ -106,11 +106,10 @@ def test_codes_of_vectors_have_no_place(vector_encoder, vectors):
         (np.zeros((2, 8, 8)), {}, r"Z must be a non-empty array of shape \(n, 16\)"),
         (np.full((2, 16), 3.0), {}, r"Z must lie in \[0, 1\]"),
         (np.zeros((2, 16)), {"bits": [16]}, "bits must be from 0 to 15"),
-        (np.zeros((2, 16)), {"bits": [1, 1]}, "bits must differ from each other"),
-        (np.zeros((2, 16)), {"bits": [0.5]}, "bits must be whole numbers"),
-        (np.zeros((2, 16)), {"bits": []}, "bits must be whole numbers, at least one"),
+        (np.zeros((2, 16)), {"bits": [1, 1]}, "bits must be distinct"),
+        (np.zeros((2, 16)), {"bits": [0.5]}, "bits must be a non-empty list of integers"),
         (np.zeros((2, 16)), {"n_pictures": -1}, "n_pictures must be an integer of at least 0"),
-        (np.zeros((2, 16)), {"like": np.zeros((3, 8, 8))}, "like must have one row for each code, 2, got 3"),
+        (np.zeros((2, 16)), {"like": np.zeros((3, 8, 8))}, "like must have one sample per code, 2, got 3"),
     ],
 )
 def test_bad_requests_are_named(encoder, Z, options, message):

@@ -1,7 +1,5 @@
 """Bits and attributes: against scikit-learn, one pair at a time."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,21 +60,13 @@ def test_bits_of_any_dtype_and_nullable_labels(data):
     pd.testing.assert_frame_equal(bit_table(Z, Y.astype(bool)), expected)
 
 
-def test_a_large_table_takes_a_moment():
-    rng = np.random.default_rng(0)
-    Z, Y = rng.random((20_000, 256), dtype=np.float32), rng.integers(0, 2, (20_000, 47))
-    started = time.process_time()
-    assert len(bit_table(Z, Y)) == 256 * 47
-    assert time.process_time() - started < 5.0  # Measured 0.3; a loop over pairs takes minutes.
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda Z, Y: (Z[:-1], Y), "there are 299 codes"),
-        (lambda Z, Y: (Z, Y.assign(beard=1.0)), "'beard' has a single class"),
-        (lambda Z, Y: (Z, Y.assign(hat=3.0 * Y["hat"])), "'hat' must be binary"),
-        (lambda Z, Y: (Z, Y.assign(hat="red")), "pandas.get_dummies"),
+        (lambda Z, Y: (Z[:-1], Y), "Y must have one row per code, 299"),
+        (lambda Z, Y: (Z, Y.assign(beard=1.0)), "single class cannot be compared with bits: beard"),
+        (lambda Z, Y: (Z, Y.assign(hat=3.0 * Y["hat"])), "binary attributes .*but 'hat' has other values"),
+        (lambda Z, Y: (Z, Y.assign(hat="red")), "Turn categories into columns with pandas.get_dummies"),
         (lambda Z, Y: (10 * Z, Y), r"Z must lie in \[0, 1\]"),
         (lambda Z, Y: (Z[:, 0], Y), "Z must be a non-empty array of shape"),
     ],

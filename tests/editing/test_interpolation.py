@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmzrep.codes._protocol import block_seeds
 from dmzrep.editing._interpolation import PATHS, flip_times, interpolate
 
 
@@ -99,6 +100,23 @@ def test_a_walk_has_one_noise_and_another_walk_has_another():
     assert np.array_equal(first[0], images[0])
 
 
+@pytest.mark.parametrize("noise", ["random", "inverted"])
+@pytest.mark.parametrize("options", [{"n_steps": 3}, {"n_steps": 2, "spacing": "uniform", "sampler": "ddim"}])
+def test_sampling_options_reach_the_encoder(noise, options, encoder, digits):
+    walks, codes = interpolate(encoder, digits[:2], digits[2:4], 3, noise=noise, **options)
+    trajectories, _ = interpolate(
+        encoder, digits[:2], digits[2:4], 3, noise=noise, return_trajectory=True, **options
+    )
+    assert trajectories.shape == (options["n_steps"], *walks.shape)
+    assert np.array_equal(trajectories[-1], walks)
+    if noise == "inverted":
+        expected = encoder.reconstruct(digits[:2], noise=noise, **options)
+    else:
+        seeds = block_seeds(0, 2)
+        expected = encoder.inverse_transform(codes[:, 0], random_state=seeds, **options)
+    assert np.array_equal(walks[:, 0], expected)
+
+
 def test_equal_ends_stay_where_they_are():
     x = np.random.default_rng(1).random((1, 8))
     codes = interpolate(Probabilities(), x, x, 3)[1]
@@ -106,9 +124,9 @@ def test_equal_ends_stay_where_they_are():
 
 
 def test_real_walks_and_partial_noise(encoder, digits):
-    images = interpolate(encoder, digits[:2], digits[2:4], 3, denoising_steps=3)[0]
+    images = interpolate(encoder, digits[:2], digits[2:4], 3, n_steps=3)[0]
     assert images.shape == (2, 3, 8, 8) and images.dtype == np.uint8
-    near = interpolate(encoder, digits[:2], digits[2:4], 3, start=0.05, denoising_steps=3)[0]
+    near = interpolate(encoder, digits[:2], digits[2:4], 3, strength=0.05, n_steps=3)[0]
     middle = (digits[:2].astype(float) + digits[2:4]) / 2
     for i, target in enumerate((digits[:2], middle, digits[2:4])):
         errors = [np.abs(walks[:, i].astype(float) - target).mean() for walks in (near, images)]
@@ -119,10 +137,11 @@ def test_real_walks_and_partial_noise(encoder, digits):
     ("options", "message"),
     [
         ({"path": "smoth"}, r"path must be one of .*got 'smoth'. Did you mean 'smooth'"),
-        ({"n_steps": 1}, "n_steps must be an integer of at least 2, both ends included, got 1"),
-        ({"n_steps": 2.5}, "got 2.5"),
-        ({"start": 0.5}, "Probabilities.inverse_transform does not take 'start'"),
-        ({"x1": np.zeros((2, 5))}, "as many rows, got 3 and 2. Repeat"),
+        ({"n_images": 1}, "n_images must be an integer of at least 2, both ends included, got 1"),
+        ({"strength": 0.5}, "Probabilities.inverse_transform does not take 'strength'"),
+        ({"strength": 2}, r"strength must be a number in \(0, 1\], got 2"),
+        ({"guidance": 2.0}, "inverse_transform does not take 'guidance'"),
+        ({"x1": np.zeros((2, 5))}, "as many samples, got 3 and 2. Repeat"),
     ],
 )
 def test_bad_input_is_refused(options, message):
@@ -138,7 +157,5 @@ def test_encoders_that_cannot_do_both_and_bad_codes_are_refused(encoder, digits)
         interpolate(Probabilities(), np.full((1, 3), 7.0) * [0, 1, 1], np.ones((1, 3)))
     with pytest.raises(ValueError, match="NaN or infinity"):
         interpolate(Probabilities(), np.full((1, 3), np.nan), np.ones((1, 3)))
-    with pytest.raises(ValueError, match=r"start must be a float in the range \(0.0, 1.0\].*, got 2"):
-        interpolate(encoder, digits[:1], digits[:1], start=2)
     with pytest.raises(ValueError, match="expected"):
         interpolate(encoder, digits[:1], np.zeros((1, 9, 9), dtype=np.uint8))

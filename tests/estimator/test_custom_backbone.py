@@ -219,7 +219,7 @@ def in_place(self, x, t, z, forward):
     [
         (lambda self, x, t, z, forward: forward(x, t, z)[:, :, :-1], r"x's own shape: \(2, 1, 8, 8\)"),
         (lambda self, x, t, z, forward: forward(x, t, z).repeat(1, 2, 1, 1), "Or set learn_variance=True"),
-        (lambda self, x, t, z, forward: (forward(x, t, z),), "must give a tensor, got tuple"),
+        (lambda self, x, t, z, forward: (forward(x, t, z),), "must return a tensor, got tuple"),
         (lambda self, x, t, z, forward: forward(x, t, z).round().long(), "floating-point numbers"),
         (lambda self, x, t, z, forward: forward(x, t, z) / 0.0, "NaN or infinity"),
         (

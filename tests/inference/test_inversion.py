@@ -105,7 +105,7 @@ def test_equal_noises_stay():
 @pytest.mark.parametrize("path", ["smooth", "soft"])
 def test_walks_from_inverted_noise_begin_and_end_with_the_images(tiny, images, path):
     x0, x1 = images[:3], images[3:6]
-    walks, codes = interpolate(tiny, x0, x1, 4, path=path, noise="inverted", denoising_steps=3)
+    walks, codes = interpolate(tiny, x0, x1, 4, path=path, noise="inverted", n_steps=3)
     assert walks.shape == (3, 4, 8, 8) and walks.dtype == np.float64
     for place, x in ((0, x0), (-1, x1)):
         rebuilt = tiny.reconstruct(x, noise="inverted", n_steps=3)
@@ -117,7 +117,7 @@ def test_walks_from_inverted_noise_begin_and_end_with_the_images(tiny, images, p
 
 
 def test_walks_may_begin_from_partly_inverted_noise(tiny, images):
-    near = interpolate(tiny, images[:2], images[2:4], 3, noise="inverted", start=0.1, denoising_steps=5)[0]
+    near = interpolate(tiny, images[:2], images[2:4], 3, noise="inverted", strength=0.1, n_steps=5)[0]
     for place, x in ((0, images[:2]), (2, images[2:4])):
         assert np.abs(near[:, place].astype(float) - x).mean() < 0.05
 
@@ -127,7 +127,7 @@ def test_bad_inverted_walks_are_refused(tiny, images):
     with pytest.raises(ValueError, match=r"noise must be one of .*got 'inverse'. Did you mean 'inverted'"):
         interpolate(tiny, x0, x1, noise="inverse")
     with pytest.raises(ValueError, match=r"n_steps must be .*=5, got 6"):
-        interpolate(tiny, x0, x1, noise="inverted", start=0.1, denoising_steps=6)
+        interpolate(tiny, x0, x1, noise="inverted", strength=0.1, n_steps=6)
 
     class Pixels:
         def transform(self, X):

@@ -70,7 +70,7 @@ def test_a_residual_block_starts_as_its_skip(channels, out):
 
 @pytest.mark.parametrize("limit", [0, 256])
 def test_attention_written_out_is_attention(monkeypatch, limit):
-    monkeypatch.setattr(blocks, "WRITTEN_OUT_POSITIONS", limit)
+    monkeypatch.setattr(blocks, "MATERIALISED_POSITIONS", limit)
     query, key, value = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 7, 4), torch.randn(2, 3, 7, 4)
     torch.testing.assert_close(
         attend(query, key, value), ((query @ key.transpose(2, 3)) / 2.0).softmax(dim=3) @ value

@@ -28,10 +28,6 @@ def test_default_widths_are_multiples_of_eight_and_end_at_a_small_feature_map(n_
     assert side / patch_size / 2 ** (len(widths) - 1) <= 10
 
 
-def test_patches_of_more_numbers_get_more_channels():
-    assert default_widths((1, 28, 28), 2)[0] < default_widths((3, 64, 64), 4)[0]
-
-
 @pytest.mark.parametrize(
     ("attention", "shape", "patch_size", "n_levels", "expected"),
     [

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from dmzrep.networks._init_features import Contrast, FilterResponses
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2, 9, 31)])
@@ -18,23 +18,23 @@ def test_responses_are_means_of_both_signs_on_a_grid_beside_coarse_pixels(shape)
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_the_grid_is_no_part_of_a_file():
+def test_the_pooling_matrix_is_not_saved():
     assert set(FilterResponses((1, 8, 8), 4).state_dict()) == {"filters.weight"}
 
 
 def test_large_images_are_averaged_before_the_filters():
-    start = LinearStart((3, 100, 70), 5, "responses", n_filters=4)
-    x = torch.randn(2, 3, 100, 70)
-    small = F.avg_pool2d(x, 4, ceil_mode=True)
-    torch.testing.assert_close(start.features(x), start.responses(small))
-    assert start(x).shape == (2, 5)
+    branch = LinearInit((3, 100, 60), 5, "responses", n_filters=4)
+    x = torch.randn(2, 3, 100, 60)
+    small = F.avg_pool2d(x, (4, 2), ceil_mode=True)
+    torch.testing.assert_close(branch.features(x), branch.responses(small))
+    assert branch(x).shape == (2, 5)
 
 
 def test_without_filters_pixels_are_mapped():
-    start = LinearStart((2, 8, 9), 5)
+    branch = LinearInit((2, 8, 9), 5)
     x = torch.randn(3, 2, 8, 9)
-    assert start.responses is None
-    torch.testing.assert_close(start(x), start.linear(x.flatten(1)))
+    assert branch.responses is None
+    torch.testing.assert_close(branch(x), branch.linear(x.flatten(1)))
 
 
 def test_contrast_is_the_signed_root_of_differences_from_neighbours_and_from_the_mean_image():
@@ -60,5 +60,5 @@ def test_contrast_has_a_finite_slope_where_an_image_is_the_mean_image():
     assert torch.isfinite(x.grad).all()
 
 
-def test_the_mean_image_is_part_of_a_file():
-    assert "contrast.centre" in LinearStart((1, 8, 8), 4, "contrast").state_dict()
+def test_the_mean_image_is_saved():
+    assert "contrast.centre" in LinearInit((1, 8, 8), 4, "contrast").state_dict()

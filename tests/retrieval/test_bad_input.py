@@ -20,9 +20,9 @@ BITS = np.random.default_rng(0).integers(0, 2, (30, 16))
         ({"packed": True, "metric": "l2"}, BITS, "packed=True is for metric='hamming', got metric='l2'"),
         ({"metric": "asymmetric"}, BITS * 7.0, r"in \[0, 1\].*expit"),
         ({"index": "pq"}, BITS, "index='pq' compresses vectors"),
-        ({"index": "pq", "metric": "l2"}, BITS, "needs at least as many rows, got 30"),
+        ({"index": "pq", "metric": "l2"}, BITS, "needs at least as many samples, got 30"),
         ({"index": "pq", "metric": "l2", "pq_bytes": 17}, BITS, "pq_bytes must be at most .* 16, got 17"),
-        ({"index": "ivf", "n_lists": 31}, BITS, "n_lists must be at most the number of rows, 30, got 31"),
+        ({"index": "ivf", "n_lists": 31}, BITS, "n_lists must be at most the number of samples, 30, got 31"),
         ({"metric": "l2"}, BITS * 1e30, "too large for float32"),
         ({"metric": "haming"}, BITS, "'metric' parameter of FaissNeighbors must be"),
         ({"index": "tree"}, BITS, "'index' parameter of FaissNeighbors must be"),
@@ -30,7 +30,7 @@ BITS = np.random.default_rng(0).integers(0, 2, (30, 16))
         ({}, BITS[0], "Expected 2D array"),
     ],
 )
-def test_rows_that_cannot_be_indexed(params, X, message):
+def test_samples_that_cannot_be_indexed(params, X, message):
     with pytest.raises(ValueError, match=message):
         FaissNeighbors(**params).fit(X)
 
@@ -46,12 +46,17 @@ def test_rows_that_cannot_be_indexed(params, X, message):
             ValueError,
             r"2 columns.*codes of 16 bits.*numpy\.unpackbits\(X, axis=1, count=16\)",
         ),
-        (BITS, 31, ValueError, "n_neighbors must be from 1 to 30, the number of rows in the index, got 31"),
+        (
+            BITS,
+            31,
+            ValueError,
+            "n_neighbors must be from 1 to 30, the number of samples in the index, got 31",
+        ),
         (
             None,
             30,
             ValueError,
-            "from 1 to 29, the number of rows in the index, less the query itself, got 30",
+            "from 1 to 29, the number of samples in the index, less the query itself, got 30",
         ),
         (BITS, 0, ValueError, "got 0"),
         (BITS, 2.5, TypeError, "n_neighbors must be an integer, got 2.5"),
@@ -88,12 +93,12 @@ def test_modes():
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (np.zeros(30, int), "ids must differ from each other, but 0 come twice"),
-        (np.arange(29), "got 29 for 30 rows"),
-        (np.arange(30) / 2, "ids must be whole numbers"),
+        (np.zeros(30, int), "ids must be distinct, but 0 occur more than once"),
+        (np.arange(29), "got 29 for 30 samples"),
+        (np.arange(30) / 2, "ids must be integers"),
         (np.arange(30).reshape(5, 6), "in one dimension"),
         (list("abcdefghijklmnopqrstuvwxyzABCD"), "Keep names in a column of metadata"),
-        (np.full(30, 2**63, np.uint64), "must fit 64 bits"),
+        (np.full(30, 2**63, np.uint64), "must fit a signed 64-bit"),
     ],
 )
 def test_ids(ids, message):
@@ -104,9 +109,9 @@ def test_ids(ids, message):
 def test_among():
     neighbors = FaissNeighbors(2).fit(BITS)
     for among, message in [
-        ([], "among names no rows"),
-        ([1], "from 1 to 1, the number of rows in among, got 2"),
-        ([1, 99], "among must be ids of rows in the index, which has no 99"),
+        ([], "among is empty"),
+        ([1], "from 1 to 1, the number of samples in among, got 2"),
+        ([1, 99], "among must be ids of samples in the index, which has no 99"),
     ]:
         with pytest.raises(ValueError, match=message):
             neighbors.kneighbors(BITS, among=among)
@@ -118,11 +123,3 @@ def test_among():
 def test_an_unfitted_index(method):
     with pytest.raises(NotFittedError):
         getattr(FaissNeighbors(), method)(BITS)
-
-
-def test_faiss_that_is_absent(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match="pip install faiss-cpu"):
-        FaissNeighbors().fit(BITS)

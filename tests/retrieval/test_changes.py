@@ -1,4 +1,4 @@
-"""Rows added and removed: the index must be as if built from what is left."""
+"""Samples added and removed: the index must be as if built from what is left."""
 
 import pickle
 
@@ -21,7 +21,7 @@ def of(metric, index):
 
 
 @pytest.mark.parametrize(("metric", "index"), KINDS)
-def test_added_and_removed_rows(metric, index, clustered, clustered_bits):
+def test_added_and_removed_samples(metric, index, clustered, clustered_bits):
     rows, queries = data(metric, clustered, clustered_bits)
     neighbors = of(metric, index).fit(rows[:1000])
     neighbors.add(rows[1000:1500])
@@ -35,7 +35,7 @@ def test_added_and_removed_rows(metric, index, clustered, clustered_bits):
     distances, ids = neighbors.kneighbors(queries)
     if index == "pq":
         vectors = neighbors.index_.vectors()  # Compressed ones.
-        centred = queries - rows[:1000].mean(axis=0)
+        centred = queries - neighbors._samples.offset
         exact = np.sqrt(((centred[:, None] - vectors[None]) ** 2).sum(axis=2))
         assert_allclose(distances, np.sort(exact, axis=1)[:, :6], rtol=1e-4)
     else:
@@ -46,7 +46,7 @@ def test_added_and_removed_rows(metric, index, clustered, clustered_bits):
     assert np.isin(ids, left).all()
 
 
-def test_numbers_of_removed_rows_are_not_given_again():
+def test_ids_of_removed_samples_are_not_used_again():
     bits = np.eye(16, dtype=np.uint8)
     neighbors = FaissNeighbors(1).fit(bits[:4]).remove([2, 3]).add(bits[4:6])
     assert neighbors.ids_.tolist() == [0, 1, 4, 5]
@@ -60,7 +60,7 @@ def test_an_emptied_index_says_so_and_fills_again(index):
     neighbors = FaissNeighbors(1, index=index).fit(bits).remove(np.arange(16))
     assert neighbors.n_samples_fit_ == 0
     for search in (neighbors.kneighbors, neighbors.radius_neighbors, neighbors.transform):
-        with pytest.raises(ValueError, match=r"The index is empty.*Add rows first"):
+        with pytest.raises(ValueError, match=r"The index is empty.*Add samples first"):
             search(bits)
     with pytest.raises(ValueError, match="which has no 3"):
         neighbors.remove([3])
@@ -74,9 +74,9 @@ BITS = np.random.default_rng(0).integers(0, 2, (20, 16))
     ("X", "ids", "message"),
     [
         (BITS, np.arange(20), "the index already has 10, 11, 12 and 7 more"),
-        (BITS, None, "have ids of your own, so ids must be given"),
-        (BITS, np.full(20, 50), "50 come twice"),
-        (BITS, np.arange(100, 110), "got 10 for 20 rows"),
+        (BITS, None, "so that add needs ids"),
+        (BITS, np.full(20, 50), "50 occur more than once"),
+        (BITS, np.arange(100, 110), "got 10 for 20 samples"),
         (BITS[:, :8], np.arange(100, 120), "8 features.*expecting 16"),
         (BITS * 0.2, np.arange(100, 120), "zeros and ones"),
         (BITS * np.nan, np.arange(100, 120), "NaN"),
@@ -96,14 +96,14 @@ def test_a_refused_add_changes_nothing(index, X, ids, message):
 
 def test_a_refused_removal_changes_nothing():
     neighbors = FaissNeighbors(3).fit(BITS)
-    with pytest.raises(ValueError, match="ids must be ids of rows in the index, which has no 77, -1"):
+    with pytest.raises(ValueError, match="ids must be ids of samples in the index, which has no 77, -1"):
         neighbors.remove([3, 77, -1])
     assert neighbors.n_samples_fit_ == 20
 
 
 def test_a_refused_fit_keeps_the_last_index():
     neighbors = FaissNeighbors(3).fit(BITS)
-    with pytest.raises(ValueError, match="come twice"):
+    with pytest.raises(ValueError, match="occur more than once"):
         neighbors.fit(BITS[:, :8], ids=np.zeros(20, int))
     assert neighbors.n_features_in_ == 16
     assert neighbors.kneighbors(BITS)[0].max() <= 16

@@ -41,7 +41,7 @@ def test_bits_agree_with_a_count(latent_dim, index, count_differing):
     assert_allclose(distances / neighbors.n_features_in_, theirs.kneighbors(queries > 0)[0])
 
 
-def test_a_row_is_not_its_own_neighbour_even_among_equals():
+def test_a_sample_is_not_its_own_neighbour_even_among_equals():
     bits = np.repeat(np.eye(8, dtype=np.uint8), 5, axis=0)
     distances, ids = FaissNeighbors(4).fit(bits).kneighbors()
     assert_array_equal(distances, 0)
@@ -89,7 +89,7 @@ def test_approximate_indexes_find_most_of_the_nearest(metric, index, least, clus
 
 
 @pytest.mark.parametrize("metric", ["hamming", "l2"])
-def test_lists_that_hold_too_few_are_made_up_for(metric, clustered, clustered_bits):
+def test_probed_lists_with_fewer_samples_than_k(metric, clustered, clustered_bits):
     rows, queries = clustered_bits if metric == "hamming" else clustered
     few = FaissNeighbors(metric=metric, index="ivf", n_lists=100, n_probes=1).fit(rows)
     exact = FaissNeighbors(metric=metric).fit(rows)
@@ -150,13 +150,13 @@ def test_a_classifier_takes_the_precomputed_graph(digits, digit_labels):
     assert clone(chain).get_params()["faissneighbors__n_neighbors"] == 5
 
 
-def test_graph_columns_are_places_and_answers_are_ids(clustered_bits):
+def test_graph_columns_are_indices_and_neighbours_are_ids(clustered_bits):
     bits, queries = clustered_bits
     ids = np.random.default_rng(0).permutation(10**12 + np.arange(len(bits)))
     plain, named = FaissNeighbors(3).fit(bits), FaissNeighbors(3).fit(bits, ids=ids)
     assert_array_equal(named.kneighbors(queries)[1], ids[plain.kneighbors(queries)[1]])
     assert (named.kneighbors_graph(queries) != plain.kneighbors_graph(queries)).nnz == 0
-    assert_array_equal(named.rows_of(ids[[5, 2]]), [5, 2])
+    assert_array_equal(named.indices_of(ids[[5, 2]]), [5, 2])
 
 
 @pytest.mark.parametrize("metric", ["hamming", "l2"])

@@ -379,7 +379,7 @@ def test_gradients_are_clipped_to_their_largest_norm():
         (IMAGES, {}),
         (IMAGES, {"flip": True}),
         (VECTORS, {"timestep_sampling": "loss_second_moment", "max_epochs": 4}),
-        (replace(IMAGES, conditioning="adagn", start="values"), {}),
+        (replace(IMAGES, conditioning="adagn", init_features="values"), {}),
         (replace(IMAGES, conditioning="spatial_bias"), {"encoder_view": RandomAffine()}),
         (VECTORS, {"decorrelation": "auto", "code_dropout": 0.2, "ordered": True}),
         (IMAGES, {"encoder_view": RandomAffine(), "n_iter_no_change": 1, "max_epochs": 9}),

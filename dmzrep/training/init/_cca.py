@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._augmentation import RandomAffine
 from dmzrep.training.init._linear import set_linear_map, staged_rotation
 
@@ -25,7 +25,7 @@ VIEW_REGULARISATION = 0.03
 
 @torch.no_grad()
 def set_invariant_start(
-    start: LinearStart,
+    start: LinearInit,
     x: Tensor,
     view: RandomAffine,
     generator: torch.Generator,
@@ -40,7 +40,7 @@ def set_invariant_start(
 
     Parameters
     ----------
-    start : LinearStart
+    start : LinearInit
         The branch, with filters.
     x : Tensor of shape (n, channels, H, W)
         Images in model units.

@@ -10,7 +10,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 
 #: Mean absolute initial logit: most bits are certain, yet free to change.
 MEAN_LOGIT = 3.0
@@ -93,7 +93,7 @@ def staged_rotation(
 
 @torch.no_grad()
 def set_linear_start(
-    start: LinearStart,
+    start: LinearInit,
     x: Tensor,
     kind: str,
     generator: torch.Generator,
@@ -104,7 +104,7 @@ def set_linear_start(
 
     Parameters
     ----------
-    start : LinearStart
+    start : LinearInit
         The branch.
     x : Tensor of shape (n, *data_shape)
         Data in model units.
@@ -130,12 +130,12 @@ def set_linear_start(
 
 
 @torch.no_grad()
-def set_layout_start(start: LinearStart, x: Tensor, generator: torch.Generator) -> None:
+def set_layout_start(start: LinearInit, x: Tensor, generator: torch.Generator) -> None:
     """Set the linear branch to the principal components of the contrast of spatially aligned images.
 
     Parameters
     ----------
-    start : LinearStart
+    start : LinearInit
         The branch, with contrast.
     x : Tensor of shape (n, channels, H, W)
         Images in model units.
@@ -148,12 +148,12 @@ def set_layout_start(start: LinearStart, x: Tensor, generator: torch.Generator) 
 
 
 @torch.no_grad()
-def set_linear_map(start: LinearStart, directions: Tensor, centre: Tensor, projected: Tensor) -> None:
+def set_linear_map(start: LinearInit, directions: Tensor, centre: Tensor, projected: Tensor) -> None:
     """Set the linear layer to directions, as rows, scaled to logits of a mean size.
 
     Parameters
     ----------
-    start : LinearStart
+    start : LinearInit
         The branch.
     directions : Tensor of shape (latent_dim, n_features)
         One direction per bit.

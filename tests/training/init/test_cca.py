@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dmzrep.datasets import make_sprites
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._augmentation import RandomAffine
 from dmzrep.training.init._cca import common_directions, set_invariant_start, whitened_patches
 from dmzrep.training.init._linear import MEAN_LOGIT, set_linear_start
@@ -65,8 +65,8 @@ def agreement(start, images):
     return (first == second).double().mean().item()
 
 
-def test_initial_codes_of_augmented_views_agree_more_than_those_of_itq(images):
-    views, itq = LinearStart((3, 32, 32), 16, "responses", n_filters=32), LinearStart((3, 32, 32), 16)
+def test_first_codes_of_moved_copies_agree_more_than_those_of_itq(images):
+    views, itq = LinearInit((3, 32, 32), 16, "responses", n_filters=32), LinearInit((3, 32, 32), 16)
     set_invariant_start(views, images[:2000], VIEW, generator())
     set_linear_start(itq, images[:2000], "itq", generator())
     assert agreement(views, images[2000:]) > agreement(itq, images[2000:]) + 0.03
@@ -75,8 +75,8 @@ def test_initial_codes_of_augmented_views_agree_more_than_those_of_itq(images):
     assert ((logits > 0).double().mean(dim=0) - 0.5).abs().max() < 0.35
 
 
-def test_the_first_bits_of_an_ordered_initialisation_agree_most_between_views(images):
-    start = LinearStart((3, 32, 32), 16, "responses", n_filters=32)
+def test_the_first_bits_of_an_ordered_start_agree_most_between_moved_copies(images):
+    start = LinearInit((3, 32, 32), 16, "responses", n_filters=32)
     set_invariant_start(start, images[:2000], VIEW, generator(), stages=[4, 16])
     first, second = (start(VIEW(images[2000:], generator(seed))).detach() for seed in (1, 2))
     agreement = ((first > 0) == (second > 0)).double().mean(dim=0)
@@ -84,7 +84,7 @@ def test_the_first_bits_of_an_ordered_initialisation_agree_most_between_views(im
 
 
 def test_the_generator_decides(images):
-    starts = [LinearStart((3, 32, 32), 8, "responses", n_filters=8) for _ in range(3)]
+    starts = [LinearInit((3, 32, 32), 8, "responses", n_filters=8) for _ in range(3)]
     for start, seed in zip(starts, (0, 0, 1), strict=True):
         set_invariant_start(start, images[:200], VIEW, generator(seed))
     first, again, other = (start.linear.weight for start in starts)
@@ -94,13 +94,13 @@ def test_the_generator_decides(images):
 @pytest.mark.parametrize("kind", ["constant", "few"])
 def test_poor_data_give_finite_weights(images, kind):
     x = torch.zeros(50, 1, 8, 8) if kind == "constant" else torch.randn(2, 1, 8, 8)
-    start = LinearStart((1, 8, 8), 200, "responses", n_filters=4)
+    start = LinearInit((1, 8, 8), 200, "responses", n_filters=4)
     set_invariant_start(start, x, VIEW, generator())
     assert all(torch.isfinite(p).all() for p in start.parameters())
 
 
 def test_more_bits_than_features_are_filled_up(images):
-    start = LinearStart((1, 8, 8), 200, "responses", n_filters=4)  # 136 features.
+    start = LinearInit((1, 8, 8), 200, "responses", n_filters=4)  # 136 features.
     x = torch.rand(300, 1, 8, 8, generator=generator()) * 2 - 1
     set_invariant_start(start, x, VIEW, generator())
     assert (start(x) > 0).double().std(dim=0).min() > 0

@@ -1,0 +1,91 @@
+"""The boundary of `radius_neighbors`: included, as in scikit-learn, for every metric."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.cluster import DBSCAN
+from sklearn.neighbors import NearestNeighbors
+
+from dmzrep.retrieval import FaissNeighbors
+
+
+def counts(neighbors, X):
+    return [len(found) for found in neighbors.radius_neighbors(X, return_distance=False)]
+
+
+@pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
+@pytest.mark.parametrize(
+    ("dtype", "scale", "shift"),
+    [
+        (np.uint8, 1, 0),
+        (np.int64, 1, -3),
+        (np.float32, 0.25, 1e5),
+        (np.float64, 1.0, 1.7e9),  # Seconds since 1970: float32 alone would hold steps of 128.
+        (np.float64, 2.0**-20, 0.5),
+        (np.float64, 1e6, 0.0),
+    ],
+)
+def test_vectors_of_whole_steps(index, dtype, scale, shift):
+    steps = np.random.default_rng(0).integers(0, 9, (250, 3))
+    X = (steps * scale + shift).astype(dtype)
+    squared = ((steps[:, None] - steps[None]) ** 2).sum(axis=2)
+    ours = FaissNeighbors(metric="l2", index=index, n_probes=1000).fit(X)
+    for square in (0, 1, 4, 9, 25):
+        radius = np.sqrt(square) * scale
+        expected = (squared <= square).sum(axis=1)
+        assert counts(ours.set_params(radius=radius), X) == expected.tolist()
+        assert counts(ours, None) == (expected - 1).tolist()
+        inside = np.nextafter(radius, -1.0)
+        if inside > 0.0:
+            assert counts(ours.set_params(radius=inside), X) == (squared < square).sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("step", [0.1, 1 / 3, 0.7])
+def test_steps_that_floating_point_rounds(step):
+    X = np.arange(100.0)[:, None] * step
+    distances, ids = FaissNeighbors(metric="l2", radius=3 * step).fit(X).radius_neighbors(X)
+    expected = (np.abs(np.arange(100)[:, None] - np.arange(100)) <= 3).sum(axis=1)
+    assert [len(found) for found in ids] == expected.tolist()
+    assert max(map(np.max, distances)) <= 3 * step
+
+
+def test_samples_added_later():
+    X = np.arange(40.0)[:, None]
+    grown = FaissNeighbors(metric="l2", radius=2.0).fit(X[:20]).add(X[20:])
+    assert counts(grown, X) == counts(FaissNeighbors(metric="l2", radius=2.0).fit(X), X)
+    grown.add(X + 0.1)
+    assert counts(grown, X[5:6]) == [5 + 4]
+
+
+@pytest.mark.parametrize("radius", [0.0, 1 - np.sqrt(0.5), 0.5, 1.0, 1.5, 2.0])
+def test_angles_of_whole_vectors(radius):
+    X = np.random.default_rng(1).integers(-2, 3, (200, 2))
+    X = X[X.any(axis=1)]
+    dots = X @ X.T
+    lengths = (X**2).sum(axis=1)
+    # Exact up to the boundary: cosine >= 1 - radius with a margin far below the gaps between angles.
+    expected = (dots >= (1 - radius - 1e-9) * np.sqrt(np.outer(lengths, lengths))).sum(axis=1)
+    assert counts(FaissNeighbors(metric="cosine", radius=radius).fit(X), X) == expected.tolist()
+
+
+def test_bits_are_scikit_learns():
+    bits = np.random.default_rng(2).integers(0, 2, (100, 10))
+    for radius in range(11):
+        theirs = NearestNeighbors(radius=radius / 10, metric="hamming", algorithm="brute").fit(bits > 0)
+        assert counts(FaissNeighbors(radius=radius).fit(bits), bits) == counts(theirs, bits > 0)
+
+
+def test_near_duplicates_of_long_vectors():
+    # FAISS's float32 distances of long vectors are off by more than these.
+    X = np.random.default_rng(3).normal(size=(50, 200)) * 1000 + 300
+    X = np.concatenate([X, X])
+    ours = FaissNeighbors(metric="l2", radius=0.0).fit(X)
+    for queries in (X, X[:3]):
+        assert counts(ours, queries) == [2] * len(queries)
+
+
+def test_clusters_of_consecutive_days():
+    X = np.append(np.arange(100.0), 333.0)[:, None]
+    graph = FaissNeighbors(metric="l2", radius=1.0).fit(X).radius_neighbors_graph(X, mode="distance")
+    ours = DBSCAN(eps=1.0, min_samples=2, metric="precomputed").fit(graph).labels_
+    assert_array_equal(ours, DBSCAN(eps=1.0, min_samples=2).fit(X).labels_)
