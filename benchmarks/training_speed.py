@@ -26,7 +26,7 @@ from benchmarks.rates import flops_a_row, matmul_rate
 from benchmarks.results import append
 from dmzrep import DMZEncoder
 from dmzrep._base._device import autocast, keep_freed_memory
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.training import TrainingData, split_indices
 

@@ -11,7 +11,7 @@ from benchmarks.report_time_to_quality import label
 from benchmarks.time_to_quality import arguments_of
 from benchmarks.trials import TRIALS, MovedImages, ScaledViews, min_snr_weights
 from dmzrep import DMZEncoder
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.datasets import load_digits_images
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule

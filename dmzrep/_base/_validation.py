@@ -47,7 +47,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     if sparse.issparse(value):
         raise ValueError(f"{name} must be a dense array, got a sparse matrix. Give {name}.toarray().")
     try:
-        array = np.asarray(value)
+        array = np.asarray(_without_graph(value) if hasattr(value, "requires_grad") else value)
     except Exception as error:  # Tensors, data sets and lists have errors of their own.
         raise ValueError(
             f"{name} must be an array or rows of one length, got {type(value).__name__}: {error}"
@@ -57,6 +57,12 @@ def as_array(value: Any, name: str) -> np.ndarray:
             f"{name} must be an array of plain values, got dtype {array.dtype}. Give its fields."
         )
     return array
+
+
+def _without_graph(tensor: Any) -> Any:
+    """Return a tensor of torch as one that NumPy can read."""
+    tensor = tensor.detach().cpu()
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # NumPy has no bfloat16.
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
@@ -123,6 +129,7 @@ def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
     **options
         Of `validate_data`.
     """
+    X = _without_graph(X) if hasattr(X, "requires_grad") else X
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # It looks for infinity in a sum.
             return validate_data(estimator, X, **options)

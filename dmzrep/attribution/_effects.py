@@ -12,10 +12,10 @@ import pandas as pd
 from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.estimator._inputs import check_codes
 
-#: Rows that are decoded in one call, about: enough to fill batches, few enough to keep in memory.
+#: Samples that are decoded in one call, about: enough to fill batches, few enough to keep in memory.
 _CALL_ROWS = 512
 
 

@@ -16,10 +16,8 @@ from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array
 from dmzrep.attribution._methods import ScoredEncoder, attributor, check_method, check_options
 from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows
+from dmzrep.data import ImageFormat, Source, VectorFormat, is_dataset, open_like_fitted
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._inputs import check_rows_to_transform, is_dataset
 from dmzrep.inference import TrainedModel
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
@@ -139,7 +137,7 @@ def attribute_bits(
     True
     """
     model = _trained_model(encoder, method)
-    rows = check_rows_to_transform(encoder, X)
+    rows = open_like_fitted(encoder, X)
     score = _score(encoder, model, target, attribute, reference)
     others = None if reference is None else _as_many(encoder, "reference", reference, len(rows))
     start = others if baseline is None else _as_many(encoder, "baseline", baseline, len(rows))
@@ -207,17 +205,17 @@ def _score(encoder: Any, model: TrainedModel, target: Any, attribute: Any, refer
     return linear_score(*linear_head(target, model.latent_dim, attribute), encoder.output == "logits")
 
 
-def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Rows:
+def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Source:
     """Check a value of a pixel, a row, or n rows; give them as one row or n."""
-    row_shape = encoder.data_format_.row_shape
+    sample_shape = encoder.data_format_.sample_shape
     if not is_dataset(given):
         given = as_array(given, name)
         if given.ndim == 0:
-            given = np.full(row_shape, given)
-        if given.shape == row_shape:
+            given = np.full(sample_shape, given)
+        if given.shape == sample_shape:
             given = given[None]
     try:
-        rows = check_rows_to_transform(encoder, given)
+        rows = open_like_fitted(encoder, given)
     except ValueError as error:
         error.add_note(f"This is about {name}.")
         raise
@@ -226,7 +224,7 @@ def _as_many(encoder: Any, name: str, given: Any, n_rows: int) -> Rows:
     return rows
 
 
-def _part(model: TrainedModel, rows: Rows, part: slice) -> Tensor:
+def _part(model: TrainedModel, rows: Source, part: slice) -> Tensor:
     return model.model_units(rows[part] if len(rows) > 1 else rows[:1])
 
 
@@ -244,4 +242,4 @@ def _in_layout(maps: Tensor, data_format: ImageFormat | VectorFormat) -> np.ndar
     array = maps.detach().float().cpu().numpy()
     if isinstance(data_format, ImageFormat) and data_format.layout == "HWC":
         array = np.moveaxis(array, 1, -1)
-    return array.reshape(len(array), *data_format.row_shape)
+    return array.reshape(len(array), *data_format.sample_shape)

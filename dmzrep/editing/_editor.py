@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import as_numbers, check_bool, check_choice
 from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
+from dmzrep.data import read_all
 from dmzrep.diffusion._grids import check_start
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_parameters, check_sweep, finite_strengths
 from dmzrep.editing._directions import AttributeProbes, attribute_table, fit_probes
 from dmzrep.editing._moves import flip, shift, wanted_log_odds
 from dmzrep.editing._report import edit_report
-from dmzrep.estimator._inputs import NOISES, all_rows
+from dmzrep.estimator._inputs import NOISES
 
 
 class AttributeEditor(BaseEstimator):
@@ -287,7 +288,7 @@ class AttributeEditor(BaseEstimator):
                 f"X, images and codes must have the same rows: their codes have shapes {before.shape}, "
                 f"{rebuilt.shape} and {codes.shape}. Pass what edit was given, and what it gave."
             )
-        rows = all_rows(X), all_rows(images, "images")
+        rows = read_all(X), read_all(images, "images")
         roles = np.full(len(probes.names), "other", dtype=object)
         roles[held], roles[edited] = "held", "edited"
         return edit_report(probes, roles, self._features(before), codes, self._features(rebuilt), *rows)
@@ -347,7 +348,7 @@ class AttributeEditor(BaseEstimator):
                 for strengths, (edited, held) in zip(edits, places, strict=True)
             ]
         )
-        rows = all_rows(X)
+        rows = read_all(X)
         # With `keep`, the codes before the edit are one more block.
         blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
         if decoding["noise"] not in (None, "random") or start not in (None, 1.0):

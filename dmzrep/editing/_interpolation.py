@@ -11,9 +11,10 @@ import numpy as np
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities, decode_codes
+from dmzrep.data import open_like_fitted, read_all
 from dmzrep.diffusion._grids import check_start
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._inputs import NOISES, all_rows, check_rows_to_transform
+from dmzrep.estimator._inputs import NOISES
 from dmzrep.inference import StartingNoise, TrainedModel, between_noises, decode, invert
 from dmzrep.inference._sampling import check_sampling
 
@@ -206,7 +207,7 @@ def _between(
     grid, matches = options["grid"], options["match_perturbation"]
     model = TrainedModel(encoder.model_, encoder.objective_, encoder.data_format_, encoder.device_)
     first, last = (
-        invert(model, check_rows_to_transform(encoder, x), of_end, grid, match_perturbation=matches)
+        invert(model, open_like_fitted(encoder, x), of_end, grid, match_perturbation=matches)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
@@ -215,7 +216,7 @@ def _between(
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     """Images blended pixel by pixel, walk after walk, in the dtype of x0."""
-    first, last = all_rows(x0, "x0"), all_rows(x1, "x1")
+    first, last = read_all(x0, "x0"), read_all(x1, "x1")
     if first.shape != last.shape:
         raise ValueError(f"x0 and x1 must have the same shape, got {first.shape} and {last.shape}.")
     share = progress.reshape(1, -1, *[1] * (first.ndim - 1))

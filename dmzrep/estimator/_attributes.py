@@ -9,21 +9,20 @@ import numpy as np
 import pandas as pd
 
 from dmzrep.codes import code_report, code_summary, warn_of_poor_code
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows, RowSubset
+from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.inference import TrainedModel, encode
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.training import Trainer
 
-#: Rows from which the prior and the code's report are computed, at most.
+#: Samples from which the prior and the code's report are computed, at most.
 REPORT_ROWS = 20_000
 
 
 def fitted_attributes(
     estimator: Any,
     trainer: Trainer,
-    rows: Rows,
+    rows: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     small_chunk: bool,
@@ -82,7 +81,7 @@ def fitted_attributes(
 
 
 def described_codes(
-    prior: str | CodePrior, model: TrainedModel, rows: Rows, history: pd.DataFrame, seed: int
+    prior: str | CodePrior, model: TrainedModel, rows: Source, history: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
     """Give the attributes that describe a model's codes of (at most `REPORT_ROWS`) rows.
 
@@ -105,7 +104,7 @@ def described_codes(
         ``code_report_``, ``code_summary_`` and ``prior_``.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:REPORT_ROWS])
-    probabilities = encode(model, RowSubset(rows, chosen), "probabilities")
+    probabilities = encode(model, Subset(rows, chosen), "probabilities")
     return {
         "code_report_": code_report(probabilities),
         "code_summary_": code_summary(probabilities, history),

@@ -18,22 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep._base._device import available_device, give_back_memory, import_optimizers, on_cpu
 from dmzrep._base._random import draw_seed, row_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows
+from dmzrep.data import ImageFormat, Source, VectorFormat, open_like_fitted, open_training_data
 from dmzrep.diffusion._objective import Objective
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, train
-from dmzrep.estimator._inputs import (
-    NOISES,
-    check_codes,
-    check_n_bits,
-    check_out,
-    check_rows,
-    check_rows_to_transform,
-    check_start,
-)
+from dmzrep.estimator._inputs import NOISES, check_codes, check_n_bits, check_out, check_start
 from dmzrep.estimator._model_card import write_card
 from dmzrep.estimator._onnx import write_encoder
 from dmzrep.estimator._parameters import OUTPUTS, PARAMETER_CONSTRAINTS
@@ -54,7 +45,7 @@ from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 from dmzrep.training import Checkpoints, Hooks, Trainer
 
-#: Rows from which a later chunk of `partial_fit` stands for the data.
+#: Samples from which a later chunk of `partial_fit` stands for the data.
 CHUNK_ROWS = 1000
 
 
@@ -500,7 +491,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
         """Fit; give the fitted attributes and the number of steps. What trained is gone afterwards."""
         continued = self.warm_start and hasattr(self, "model_")
-        rows, data_format, attributes = check_rows(self, X, first=not continued)
+        rows, data_format, attributes = open_training_data(self, X, continued=continued)
         import_optimizers()
         processes, seed = begin_run(self, continued)
         checkpoints = None
@@ -551,7 +542,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         self._validate_params()
         continued = hasattr(self, "model_")
-        rows, data_format, attributes = check_rows(self, X, first=not continued)
+        rows, data_format, attributes = open_training_data(self, X, continued=continued)
         import_optimizers()
         processes, seed = begin_run(self, continued)
         once = {"max_iter": 1, "final_learning_rate": 1.0}
@@ -615,7 +606,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             `out` is no NumPy array.
         """
         self._check_encodes()
-        rows = check_rows_to_transform(self, X)
+        rows = open_like_fitted(self, X)
         if out is not None:
             check_out(out, (len(rows), self.model_.config.latent_dim), self.output)
         return encode(self._model(), rows, self.output, out)
@@ -632,7 +623,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 "Fit with conditioning='bias' to get codes."
             )
 
-    def _bits(self, rows: Rows, n_bits: int | None = None) -> np.ndarray | None:
+    def _bits(self, rows: Source, n_bits: int | None = None) -> np.ndarray | None:
         """Bits of rows that are already checked, or None where the model has no code.
 
         After the first `n_bits` they are 0.5.
@@ -777,7 +768,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_rows: int,
         options: dict[str, Any],
         random_state: int | np.random.RandomState | Sequence[int] | None,
-        like: Rows | None = None,
+        like: Source | None = None,
         noise: str = "random",
         start: float = 1.0,
         *,
@@ -835,7 +826,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         check_is_fitted(self)
         check_choice("noise", noise, NOISES)
-        rows = check_rows_to_transform(self, X)
+        rows = open_like_fitted(self, X)
         if noise == "random" or n_bits is not None:
             self._check_has_code()
         if n_bits is not None:
@@ -1009,7 +1000,7 @@ class DMZEncoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         n_timesteps = self.objective_.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
         n_terms = check_int(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
-        rows = check_rows_to_transform(self, X)
+        rows = open_like_fitted(self, X)
         return row_rates(self._model(), rows, self._bits(rows), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:

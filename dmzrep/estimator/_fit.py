@@ -14,8 +14,7 @@ import torch
 
 from dmzrep._base._device import autocast, resolve_device, resolve_precision
 from dmzrep._base._random import draw_seed, seeded_torch
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows, to_tensor
+from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import fitted_attributes
 from dmzrep.estimator._custom_denoiser import has_own_denoiser
@@ -48,7 +47,7 @@ from dmzrep.training import (
     split_indices,
 )
 
-#: Rows from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
+#: Samples from which the encoder's start is computed, at most, and fewer of large images: numbers in all.
 START_ROWS, START_NUMBERS, START_ROWS_LEAST = 10_000, 2**26, 512
 
 
@@ -84,7 +83,7 @@ def begin_run(estimator: Any, continued: bool) -> tuple[Processes, int]:
 
 def build_trainer(
     estimator: Any,
-    rows: Rows,
+    rows: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     continued: bool,
@@ -186,7 +185,7 @@ def build_trainer(
 
 
 def _check_shares(
-    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
+    trainer: Trainer, rows: Source, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
 ) -> None:
     """Check that several processes can share each batch, and train one model on one data set."""
     processes, batch_size = trainer.processes, trainer.config.batch_size
@@ -231,7 +230,7 @@ def _set_start(
         set_linear_start(start, sample, init, generator, stages)
 
 
-def _some_rows(rows: Rows, data_format: ImageFormat | VectorFormat, seed: int) -> torch.Tensor:
+def _some_rows(rows: Source, data_format: ImageFormat | VectorFormat, seed: int) -> torch.Tensor:
     """Rows from which the encoder's start is computed, in model units, on the CPU."""
     n_rows = max(START_ROWS_LEAST, min(START_ROWS, START_NUMBERS // math.prod(data_format.shape)))
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:n_rows]
@@ -241,7 +240,7 @@ def _some_rows(rows: Rows, data_format: ImageFormat | VectorFormat, seed: int) -
 def train(
     estimator: Any,
     trainer: Trainer,
-    rows: Rows,
+    rows: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     hooks: list[Hooks],

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows
+from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._custom_denoiser import denoiser_settings, has_own_denoiser, pretrained_objective
@@ -290,7 +289,7 @@ def _check_code_demands(params: dict[str, Any]) -> None:
 
 
 def run_identity(
-    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
+    trainer: Trainer, rows: Source, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Plain values that two training runs share if one can go on where the other stopped.
 

@@ -13,7 +13,7 @@ import torch
 
 from dmzrep._base._device import available_device
 from dmzrep._base._random import seeded_torch
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import PersistenceError

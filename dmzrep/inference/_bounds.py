@@ -10,14 +10,16 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches, pad_rows
 from dmzrep._base._random import content_seeds
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.diffusion._likelihood import gaussian_kl
 from dmzrep.diffusion._objective import Denoised
 from dmzrep.inference._trained import TrainedModel
 
 
 @torch.inference_mode()
-def variational_bound(model: TrainedModel, rows: Rows, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
+def variational_bound(
+    model: TrainedModel, rows: Source, codes: np.ndarray | None, n_terms: int
+) -> np.ndarray:
     """Estimate each row's bound, given its code, from a stratified choice of its T terms.
 
     The term of timestep 0, the reconstruction, is always computed; the others are drawn one from

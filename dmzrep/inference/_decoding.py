@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches, pad_rows
 from dmzrep._base._random import ImageNoise
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.diffusion._grids import Grid
 from dmzrep.diffusion._samplers import invert_ddim
 from dmzrep.diffusion._sampling import run_sampler
@@ -65,7 +65,7 @@ class StartingRows:
         Bits of the rows, for the inversion; None for an unconditional model.
     """
 
-    rows: Rows
+    rows: Source
     inverted: bool = False
     codes: np.ndarray | None = None
 
@@ -135,7 +135,7 @@ def decode(
     """
     size = model.denoiser_rows
     parts = list(batches(len(seeds), size))
-    out = np.empty((len(seeds), *model.data_format.row_shape), dtype=model.data_format.dtype)
+    out = np.empty((len(seeds), *model.data_format.sample_shape), dtype=model.data_format.dtype)
     options: dict[str, Any] = {"guidance": guidance, "match_perturbation": match_perturbation}
     n_steps = len(grid) if isinstance(sampler, str) else sampler.n_steps
     with SamplingMonitor(

@@ -7,7 +7,7 @@ import torch
 from scipy.special import expit
 
 from dmzrep._base._batching import batches, run_padded
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.inference._trained import TrainedModel
 
 #: Type of what is given, by `output`.
@@ -15,7 +15,7 @@ CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uin
 
 
 @torch.inference_mode()
-def encode(model: TrainedModel, rows: Rows, output: str, out: np.ndarray | None = None) -> np.ndarray:
+def encode(model: TrainedModel, rows: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
     """Encode every row, a batch at a time.
 
     Parameters

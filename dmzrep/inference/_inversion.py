@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._batching import batches
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.diffusion._grids import Grid
 from dmzrep.inference._decoding import StartingRows
 from dmzrep.inference._trained import TrainedModel
@@ -36,7 +36,7 @@ class StartingNoise:
 @torch.inference_mode()
 def invert(
     model: TrainedModel,
-    rows: Rows,
+    rows: Source,
     codes: np.ndarray | None,
     grid: Grid,
     *,

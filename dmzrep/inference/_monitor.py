@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._samplers import Observer
 
 #: (steps done in this batch, steps in all, estimates of the clean rows of this batch in the user's layout).
@@ -53,7 +53,7 @@ class SamplingMonitor:
         self.data_format, self.n_steps, self.callback = data_format, n_steps, callback
         self.trajectory: np.ndarray | None = None
         if keep:
-            self.trajectory = np.empty((n_steps, n_rows, *data_format.row_shape), dtype=data_format.dtype)
+            self.trajectory = np.empty((n_steps, n_rows, *data_format.sample_shape), dtype=data_format.dtype)
         self._silent = not progress and callback is None and not keep
         self._bar = tqdm(total=n_steps * n_batches, desc="sampling", unit="step", disable=not progress)
 

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.inference._bounds import variational_bound
 from dmzrep.inference._trained import TrainedModel
 from dmzrep.priors import CodePrior
 
 
 def row_rates(
-    model: TrainedModel, rows: Rows, codes: np.ndarray | None, prior: CodePrior | None, n_terms: int
+    model: TrainedModel, rows: Source, codes: np.ndarray | None, prior: CodePrior | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the two rates of each row.
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._batching import DENOISER_ROWS, ENCODER_ROWS, batch_rows, pad_rows
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import to_tensor
+from dmzrep.data import ImageFormat, VectorFormat, to_tensor
 from dmzrep.diffusion._objective import Objective
 from dmzrep.networks._model import DiffusionAutoencoder
 

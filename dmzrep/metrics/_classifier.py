@@ -18,13 +18,13 @@ from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import available_device, on_cpu, resolve_device
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, check_int, check_learning_rate
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.errors import PersistenceError
 from dmzrep.files._container import read_file, write_file
 from dmzrep.metrics._small_network import make_network, train_network
 from dmzrep.metrics._unit_images import read_format, unit_tensor
 
-#: Rows of a batch; a row's features do not depend on the others of its batch.
+#: Source of a batch; a row's features do not depend on the others of its batch.
 ROWS = 256
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dmzrep._base._validation import as_array, short_repr
+from dmzrep._base._validation import as_array, as_numbers, short_repr
 from dmzrep.errors import PersistenceError
 from dmzrep.files._container import read_file, write_file
 from dmzrep.metrics._results import FeatureSource
@@ -142,7 +142,7 @@ def extract_features(
     if isinstance(images, FeatureSet):
         return images
     if extractor is None:
-        source, features = GIVEN, as_array(images, argument)
+        source, features = GIVEN, as_numbers(images, argument)
         made_by = f"{argument}, without an extractor,"
     elif not callable(extractor):
         raise TypeError(f"extractor must be a function of images, or None, got {short_repr(extractor)}.")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches
 from dmzrep._base._validation import check_int
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.metrics._unit_images import read_format
 
 #: Images whose similarity is computed at a time.

@@ -17,12 +17,11 @@ from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._random import ImageNoise, draw_seed, image_seeds
 from dmzrep._base._validation import as_array, check_int, check_learning_rate, is_finite
 from dmzrep.codes._protocol import check_codec, code_probabilities
-from dmzrep.data._sources import to_tensor
+from dmzrep.data import read_all, to_tensor
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.estimator._inputs import all_rows
 from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
 
-#: Rows of a batch through the probe, and rows that are held out at most.
+#: Source of a batch through the probe, and rows that are held out at most.
 ROWS, HELD_OUT_ROWS = 256, 4096
 #: Powers to which the probe's likelihoods are raised, of which the best on training rows is taken.
 POWERS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
@@ -133,7 +132,7 @@ def mutual_information_over_time(
             f"test_size={test_size!r}. Give more rows."
         )
     device = getattr(encoder, "device_", torch.device("cpu"))
-    rows = encoder.data_format_.to_model(to_tensor(all_rows(X)[order], device))
+    rows = encoder.data_format_.to_model(to_tensor(read_all(X)[order], device))
     codes = torch.from_numpy(bits[order])
     held_out, train = slice(0, n_held_out), slice(n_held_out, None)
     network = _train_probe(

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dmzrep.data._sources import to_tensor
+from dmzrep.data import read_all, to_tensor
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
-from dmzrep.estimator._inputs import all_rows
 
 
 def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> np.ndarray:
@@ -62,7 +61,7 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
     (2,)
     """
     check_encoder(encoder)
-    rows = all_rows(X)
+    rows = read_all(X)
     return row_errors(encoder, rows, encoder.reconstruct(X, noise="inverted", n_steps=n_steps))
 
 

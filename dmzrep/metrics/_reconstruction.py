@@ -11,8 +11,8 @@ import torch
 
 from dmzrep._base._validation import as_numbers, check_bool, check_choice, short_repr
 from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes
-from dmzrep.data._formats import VectorFormat
-from dmzrep.estimator._inputs import NOISES, all_rows, check_codes
+from dmzrep.data import VectorFormat, read_all
+from dmzrep.estimator._inputs import NOISES, check_codes
 from dmzrep.metrics._image_errors import WINDOW, mse, psnr, ssim
 from dmzrep.metrics._unit_images import unit_tensor
 
@@ -145,7 +145,7 @@ def reconstruction_report(
         )
         row: dict[str, Any] = {"noise": noise, "n_rows": len(bits)}
         if isinstance(data_format, VectorFormat):
-            originals = all_rows(X).astype(np.float64)
+            originals = read_all(X).astype(np.float64)
             row["mse"] = float(np.square((rebuilt - originals) / data_format.scale).mean())
         else:
             one, two = (_as_images(images, data_format) for images in (X, rebuilt))
@@ -171,4 +171,4 @@ def _listed(noises: Any) -> list[Any]:
 
 def _as_images(X: Any, data_format: Any) -> np.ndarray:
     """Rows in the fitted layout as float32 images of shape (n, C, H, W), in [0, 1]."""
-    return unit_tensor(all_rows(X), data_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()
+    return unit_tensor(read_all(X), data_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()

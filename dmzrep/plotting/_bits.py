@@ -9,7 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.plotting._grid import draw_grid
 from dmzrep.plotting._overlays import as_rgb, overlay
@@ -134,7 +134,7 @@ class BitDisplay:
         image_format = fitted_image_format(encoder, cls.__name__)
         rows = as_array(image, "image")
         rows = np.asarray(
-            as_rows(encoder, rows[None] if rows.shape == image_format.row_shape else rows, "image")
+            as_rows(encoder, rows[None] if rows.shape == image_format.sample_shape else rows, "image")
         )
         if len(rows) != 1:
             raise ValueError(f"{cls.__name__} shows one image, got {len(rows)}. Pass one, such as X[0].")

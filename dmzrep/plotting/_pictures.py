@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from dmzrep._base._validation import as_numbers
-from dmzrep.data._formats import ImageFormat
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import ImageFormat, Source, open_like_fitted
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
-from dmzrep.estimator._inputs import check_rows_to_transform
 
 
 def fitted_image_format(encoder: DMZEncoder, display: str) -> ImageFormat:
@@ -39,10 +37,10 @@ def code_name(encoder: DMZEncoder) -> str:
     return "no code" if report is None else "1 bit" if len(report) == 1 else f"{len(report)} bits"
 
 
-def as_rows(encoder: DMZEncoder, X: Any, name: str) -> np.ndarray | DatasetRows:
+def as_rows(encoder: DMZEncoder, X: Any, name: str) -> Source:
     """Give row access to an array, a table or a map-style dataset, checked, without copying it."""
     try:
-        return check_rows_to_transform(encoder, X)
+        return open_like_fitted(encoder, X)
     except ValueError as error:
         error.add_note(f"This is about {name}.")
         raise
@@ -103,7 +101,7 @@ def as_pictures(rows: np.ndarray, image_format: ImageFormat) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from dmzrep.data._formats import learn_image_format
+    >>> from dmzrep.data import learn_image_format
     >>> from dmzrep.plotting._pictures import as_pictures
     >>> X = np.zeros((2, 3, 16, 20), dtype=np.uint8)
     >>> X[:, 0] = 255

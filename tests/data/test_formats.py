@@ -4,8 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.data._formats import ImageFormat, learn_image_format, learn_vector_format, value_limits
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource, ImageFormat, learn_image_format, learn_vector_format, value_limits
 
 quick = settings(deadline=None, max_examples=40)
 LAYOUTS = ("HW", "HWC", "CHW")
@@ -54,7 +53,7 @@ def test_every_layout_is_found_and_its_axes_end_in_channel_height_width_order(la
     assert (found.layout, found.flat) == (layout, flat)
     assert found.shape == channels_first.shape[1:]
     assert found.image_shape == images.shape[1:]
-    assert found.row_shape == rows.shape[1:]
+    assert found.sample_shape == rows.shape[1:]
     expected = channels_first / 127.5 - 1.0
     np.testing.assert_allclose(found.to_model(as_tensor(rows)).numpy(), expected, atol=1e-6)
 
@@ -321,11 +320,11 @@ def test_read_only_images_are_accepted_and_left_as_they_were(layout):
 
 def test_the_format_is_learned_from_a_dataset_as_from_its_array():
     images = draw_images(4, "CHW", n=6)
-    dataset = DatasetRows([(image, 0) for image in images])
+    dataset = DatasetSource([(image, 0) for image in images])
     assert learn_image_format(dataset) == learn_image_format(images)
     learn_image_format(images).check(dataset)
     with pytest.raises(ValueError, match="expected \\(n, 3, 9, 11\\)"):
-        learn_image_format(images).check(DatasetRows([image[0] for image in images]))
+        learn_image_format(images).check(DatasetSource([image[0] for image in images]))
 
 
 # -- vectors ---------------------------------------------------------------------------------------
@@ -339,7 +338,7 @@ def test_vectors_are_standardised_and_come_back(seed, dtype, exponent):
     rows = (scale * (rng.normal(size=(50, 4)) * [1, 2, 3, 4] + [0, -5, 5, 9])).astype(dtype)
     found = learn_vector_format(rows)
     x = found.to_model(as_tensor(rows))
-    assert x.dtype == torch.float32 and found.shape == found.row_shape == (4,) and found.data_bin is None
+    assert x.dtype == torch.float32 and found.shape == found.sample_shape == (4,) and found.data_bin is None
     np.testing.assert_allclose(x.double().mean(dim=0), 0.0, atol=1e-4)
     np.testing.assert_allclose(x.double().std(dim=0, correction=0), 1.0, atol=1e-4)
     back = found.from_model(x)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dmzrep import DMZEncoder
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource
 from dmzrep.datasets import ImageColumn
 
 datasets = pytest.importorskip("datasets")
@@ -30,7 +30,7 @@ def of_pictures(pictures, **columns):
 
 
 def test_the_column_of_pictures_is_found_and_decoded(pictures):
-    rows = DatasetRows(of_pictures(pictures))
+    rows = DatasetSource(of_pictures(pictures))
     assert rows.shape == pictures.shape and rows.dtype == np.uint8
     np.testing.assert_array_equal(rows[np.array([7, 3])], pictures[[7, 3]])
 
@@ -41,7 +41,7 @@ def test_arrays_keep_the_dtype_of_their_column(pictures):
     )
     gray = pictures[..., 0]
     dataset = datasets.Dataset.from_dict({"box": [[1, 2]] * 40, "scan": list(gray)}, features=features)
-    rows = DatasetRows(dataset)
+    rows = DatasetSource(dataset)
     assert rows.dtype == np.uint8
     np.testing.assert_array_equal(rows[:5], gray[:5])
 
@@ -49,23 +49,23 @@ def test_arrays_keep_the_dtype_of_their_column(pictures):
 def test_vectors_are_found_where_there_are_no_images():
     vectors = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
     dataset = datasets.Dataset.from_dict({"name": ["a"] * 30, "embedding": list(vectors)})
-    np.testing.assert_array_equal(DatasetRows(dataset)[:], vectors)
+    np.testing.assert_array_equal(DatasetSource(dataset)[:], vectors)
 
 
 def test_a_format_or_transform_of_the_users_is_kept(pictures):
     turned = of_pictures(pictures).with_transform(
         lambda batch: {"turned": [np.asarray(p).transpose(1, 0, 2) for p in batch["portrait"]]}
     )
-    np.testing.assert_array_equal(DatasetRows(turned)[:3], pictures[:3].transpose(0, 2, 1, 3))
+    np.testing.assert_array_equal(DatasetSource(turned)[:3], pictures[:3].transpose(0, 2, 1, 3))
     tensors = of_pictures(pictures).with_format("torch")
-    assert DatasetRows(tensors).shape in {(40, 3, 12, 10), pictures.shape}
+    assert DatasetSource(tensors).shape in {(40, 3, 12, 10), pictures.shape}
 
 
 def test_several_columns_of_pictures_must_be_told_apart(pictures):
     dataset = of_pictures(pictures, mask=pictures[::-1])
     with pytest.raises(ValueError, match=r"hold pictures: \['portrait', 'mask'\].*ImageColumn"):
-        DatasetRows(dataset)
-    np.testing.assert_array_equal(DatasetRows(ImageColumn(dataset, "mask"))[:2], pictures[:-3:-1])
+        DatasetSource(dataset)
+    np.testing.assert_array_equal(DatasetSource(ImageColumn(dataset, "mask"))[:2], pictures[:-3:-1])
 
 
 def test_a_column_that_does_not_exist_is_named(pictures):
@@ -76,7 +76,7 @@ def test_a_column_that_does_not_exist_is_named(pictures):
 def test_a_data_set_without_images_is_refused():
     dataset = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]})
     with pytest.raises(ValueError, match=r"None of the dataset's columns, \['label', 'text'\]"):
-        DatasetRows(dataset)
+        DatasetSource(dataset)
 
 
 @pytest.mark.parametrize(("mode", "shape"), [("L", (12, 10)), ("RGB", (12, 10, 3))])
@@ -84,15 +84,15 @@ def test_pictures_of_several_modes_are_converted_when_asked(mode, shape, picture
     mixed = [Image.fromarray(p).convert("L" if i else "RGB") for i, p in enumerate(pictures[:4])]
     dataset = of_pictures(mixed)
     with pytest.raises(ValueError, match=r"first picture.*'RGB', but one has mode 'L'.*mode='RGB'"):
-        DatasetRows(dataset)[:]
-    rows = DatasetRows(ImageColumn(dataset, mode=mode))[:]
+        DatasetSource(dataset)[:]
+    rows = DatasetSource(ImageColumn(dataset, mode=mode))[:]
     assert rows.shape == (4, *shape)
     np.testing.assert_array_equal(rows[1], np.asarray(mixed[1].convert(mode)))
 
 
 def test_palettes_are_colours_and_not_numbers_of_colours(pictures):
     palette = [Image.fromarray(p).convert("P") for p in pictures[:3]]
-    rows = DatasetRows(of_pictures(palette))[:]
+    rows = DatasetSource(of_pictures(palette))[:]
     assert rows.shape == (3, 12, 10, 3)
     np.testing.assert_array_equal(rows[2], np.asarray(palette[2].convert("RGB")))
 
@@ -110,7 +110,7 @@ def test_streams_are_refused(pictures):
 
 def test_an_empty_data_set_is_refused(pictures):
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        DatasetRows(of_pictures(pictures).select([]))
+        DatasetSource(of_pictures(pictures).select([]))
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -128,8 +128,7 @@ def test_a_module_of_the_users_called_datasets_is_none_of_hugging_faces(tmp_path
         "import numpy as np\nclass Dataset(list):\n    pass\nshapes = Dataset(np.zeros((3, 8, 8)))\n"
     )
     code = (
-        "import datasets\nfrom dmzrep.data._sources import "
-        "DatasetRows\nprint(DatasetRows(datasets.shapes).shape)"
+        "import datasets\nfrom dmzrep.data import DatasetSource\nprint(DatasetSource(datasets.shapes).shape)"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"],

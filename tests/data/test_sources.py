@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource
 
 
 class Squares(torch.utils.data.Dataset):
@@ -32,7 +32,7 @@ class Squares(torch.utils.data.Dataset):
     ids=["dataset", "arrays", "tuples", "lists", "tensors"],
 )
 def test_items_of_any_kind_are_rows_of_one_array(dataset):
-    rows = DatasetRows(dataset)
+    rows = DatasetSource(dataset)
     assert (rows.shape, rows.ndim, rows.dtype, len(rows)) == ((5, 2, 3), 3, np.uint8, 5)
     everything = rows[:]
     assert everything.shape == rows.shape and everything.dtype == rows.dtype
@@ -45,18 +45,18 @@ def test_items_of_any_kind_are_rows_of_one_array(dataset):
     ids=str,
 )
 def test_slices_and_index_arrays_pick_the_rows_that_numpy_picks(indices):
-    rows = DatasetRows(Squares(5))
+    rows = DatasetSource(Squares(5))
     expected = np.array([0, 1, 4, 9, 16])[indices]
     assert rows[indices][:, 0, 0].tolist() == expected.tolist()
 
 
 def test_only_the_asked_rows_are_read():
-    rows = DatasetRows(Squares(6, broken=4))
+    rows = DatasetSource(Squares(6, broken=4))
     assert rows[np.array([3, 5])][:, 0, 0].tolist() == [9, 25]
 
 
 def test_what_a_dataset_raises_comes_through_with_the_item_named():
-    rows = DatasetRows(Squares(6, broken=4))
+    rows = DatasetSource(Squares(6, broken=4))
     with pytest.raises(OSError, match="cannot read") as caught:
         rows[:]
     assert caught.value.__notes__ == ["The dataset raised this for item 4."]
@@ -64,10 +64,10 @@ def test_what_a_dataset_raises_comes_through_with_the_item_named():
 
 def test_an_empty_dataset_is_refused():
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        DatasetRows(Squares(0))
+        DatasetSource(Squares(0))
 
 
 def test_items_of_different_shapes_are_refused_when_they_are_read():
-    rows = DatasetRows([np.zeros((2, 3)), np.zeros((2, 4))])
+    rows = DatasetSource([np.zeros((2, 3)), np.zeros((2, 4))])
     with pytest.raises(ValueError, match="same shape"):
         rows[:]

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 from dmzrep import DMZEncoder
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.inference import TrainedModel, rate_table, row_rates, variational_bound

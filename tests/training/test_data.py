@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource
 from dmzrep.training._data import TrainingData, split_indices
 
 quick = settings(deadline=None, max_examples=60)
@@ -31,7 +31,7 @@ def sources(rows, tmp_path):
         "strided": np.repeat(rows, 2, axis=0)[::2],
         "read-only": frozen,
         "memmap": np.load(tmp_path / "rows.npy", mmap_mode="r"),
-        "dataset": DatasetRows(list(rows)),
+        "dataset": DatasetSource(list(rows)),
     }
 
 

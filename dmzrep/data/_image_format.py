@@ -1,9 +1,9 @@
-"""Arrays to tensors and back: layouts, value ranges, checks."""
+"""Images to tensors and back: layouts, value ranges, checks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep._base._batching import batches
-from dmzrep._base._validation import check_choice, check_magnitude, short_repr
+from dmzrep._base._validation import check_choice, short_repr
+from dmzrep.data._values import check_numeric, first_outside, is_outside, value_limits
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
-#: Standardised values up to which networks stay within float32.
-FARTHEST = 1e12
-#: Bytes that are scanned at a time when values are checked.
-_SCAN_BYTES = 2**26
+#: Samples of a data set from which its format is learned.
+PREVIEW_SAMPLES = 256
+#: Share of the range of a dtype below which images are suspected to have another range.
+_LEAST_SPREAD = 0.05
 
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How a user's images are laid out, and how they become model units and come back.
+    """Layout and value range of images, and the conversion to model units and back.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ImageFormat:
     shape : tuple of int
         (channels, H, W).
     flat : bool
-        Rows are flattened images of shape (features,).
+        Whether samples are flattened images of shape (n_features,).
     dtype : str
         Name of the NumPy dtype.
     low, high : float
@@ -42,7 +42,7 @@ class ImageFormat:
     Examples
     --------
     >>> import numpy as np
-    >>> from dmzrep.data._formats import learn_image_format
+    >>> from dmzrep.data import learn_image_format
     >>> X = np.zeros((4, 28, 28), dtype=np.uint8)
     >>> X[0] = 255
     >>> images = learn_image_format(X)
@@ -59,20 +59,20 @@ class ImageFormat:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Shape of an unflattened image in the user's layout."""
+        """Shape of an unflattened image in the original layout."""
         channels, height, width = self.shape
         if self.layout == "HW":
             return (height, width)
         return (height, width, channels) if self.layout == "HWC" else (channels, height, width)
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of a row of the user's array."""
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of a sample in the original layout."""
         return (math.prod(self.shape),) if self.flat else self.image_shape
 
     @property
     def is_discrete(self) -> bool:
-        """Whether values are whole numbers."""
+        """Whether values are integers."""
         return np.issubdtype(np.dtype(self.dtype), np.integer) or self.dtype == "bool"
 
     @property
@@ -86,7 +86,7 @@ class ImageFormat:
         return 2.0 / (self.high - self.low) if self.is_discrete else None
 
     def to_model(self, raw: Tensor) -> Tensor:
-        """Turn rows in the user's layout into float32 (n, channels, H, W) in [-1, 1]."""
+        """Convert samples in the original layout to float32 (n, channels, H, W) in [-1, 1]."""
         x = raw.reshape(-1, *self.image_shape)
         if self.layout == "HW":
             x = x[:, None]
@@ -94,12 +94,12 @@ class ImageFormat:
             x = x.permute(0, 3, 1, 2)
         scaled = x.to(torch.float32)
         scaled = (scaled - self.low) * (2.0 / (self.high - self.low)) - 1.0
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return scaled.clamp(-1.0, 1.0).contiguous(memory_format=torch.channels_last)
 
     def from_model(self, x: Tensor) -> np.ndarray:
-        """Turn model units into rows of the user's layout, dtype and range.
+        """Convert model units to samples in the original layout, dtype and range.
 
-        Values are clipped to the range and, for whole numbers, rounded.
+        Values are clipped to the range and, for integers, rounded.
         """
         values = (x.detach().cpu().double().clamp(-1.0, 1.0) + 1.0) * (
             (self.high - self.low) / 2.0
@@ -108,42 +108,48 @@ class ImageFormat:
             values = values[:, 0]
         elif self.layout == "HWC":
             values = values.permute(0, 2, 3, 1)
-        rows = values.reshape(len(values), *self.row_shape).numpy()
+        samples = values.reshape(len(values), *self.sample_shape).numpy()
         if self.is_discrete:
-            rows = np.rint(rows)
-        return rows.astype(self.dtype)
+            samples = np.rint(samples)
+        return samples.astype(self.dtype)
 
-    def check(self, X: np.ndarray) -> None:
-        """Raise unless rows have the fitted shape and values in the fitted range."""
-        if X.ndim == 0 or X.shape[1:] != self.row_shape:
-            alone = X.shape == self.row_shape
+    def check_shape(self, X: Any) -> None:
+        """Raise unless X, an array or a source, has samples of the fitted shape and numbers."""
+        if X.ndim == 0 or X.shape[1:] != self.sample_shape:
+            remedy = (
+                "Pass a single image as X[None]."
+                if X.shape == self.sample_shape
+                else "Resize or rearrange the images to the fitted layout."
+            )
             raise ValueError(
                 f"Found array with shape {X.shape}, but DMZEncoder was fitted on images of shape "
-                f"{self.row_shape}: expected (n, {', '.join(map(str, self.row_shape))}). "
-                + (
-                    "Pass a single image as X[None]."
-                    if alone
-                    else "Resize or rearrange the images to the fitted layout."
-                )
+                f"{self.sample_shape}: expected (n, {', '.join(map(str, self.sample_shape))}). {remedy}"
             )
         if len(X) == 0:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required by DMZEncoder.")
-        _check_numeric(X)
-        low, high = value_limits(X)
-        slack = 1e-6 * (self.high - self.low)
-        if low < self.low - slack or high > self.high + slack:
+        check_numeric(X)
+
+    def check_values(self, X: np.ndarray, indices: np.ndarray | None = None) -> None:
+        """Raise unless all values are finite and in the fitted range.
+
+        Parameters
+        ----------
+        X : ndarray
+            Samples of the fitted shape.
+        indices : ndarray of int, optional
+            Their numbers, for the error; 0, 1, ... by default.
+        """
+        check_numeric(X)
+        low, high = value_limits(X, indices)
+        if is_outside((low, high), self.low, self.high):
+            sample = first_outside(X, self.low, self.high, indices)
             raise ValueError(
                 f"Image values must lie in the fitted range [{self.low:g}, {self.high:g}], got values from "
-                f"{low:g} to {high:g}. Scale the images as they were when the encoder was fitted."
+                f"{low:g} to {high:g} (first in sample {sample}). Scale the images as they were when the "
+                "encoder was fitted."
             )
-        is_fraction = np.issubdtype(X.dtype, np.floating) or np.dtype(X.dtype).kind == "b"
-        if (
-            is_fraction
-            and self.is_discrete
-            and self.high - self.low > 2
-            and high <= 1.0 < self.high
-            and high > low
-        ):
+        coarse = self.is_discrete and self.high - self.low > 2 and self.high > 1.0
+        if coarse and X.dtype.kind in "bf" and low < high <= 1.0:
             raise ValueError(
                 f"DMZEncoder was fitted on {self.dtype} images in [{self.low:g}, {self.high:g}], but got "
                 f"{X.dtype} values from {low:g} to {high:g}, which look scaled to [0, 1]. "
@@ -151,79 +157,8 @@ class ImageFormat:
             )
 
 
-@dataclass(frozen=True)
-class VectorFormat:
-    """Standardisation of vectors, learned at fit and undone on the way out.
-
-    Parameters
-    ----------
-    mean, scale : ndarray of shape (n_features,)
-        Float64; a constant feature has scale one.
-    dtype : str
-        Name of the floating dtype to give back.
-    bound : float
-        Largest absolute standardised value of the fitted data.
-    """
-
-    mean: np.ndarray
-    scale: np.ndarray
-    dtype: str
-    bound: float
-
-    @property
-    def shape(self) -> tuple[int]:
-        """(n_features,)."""
-        return (len(self.mean),)
-
-    @property
-    def row_shape(self) -> tuple[int]:
-        """(n_features,)."""
-        return self.shape
-
-    @property
-    def data_bin(self) -> None:
-        """Vectors are continuous."""
-        return None
-
-    def check(self, X: np.ndarray) -> None:
-        """Raise unless rows stay within float32, with room for the networks, when they are standardised."""
-        with np.errstate(over="ignore"):
-            farthest = max(np.abs((edge - self.mean) / self.scale).max() for edge in (X.max(0), X.min(0)))
-        if farthest > FARTHEST:
-            raise ValueError(
-                f"X has a value {farthest:.3g} standard deviations from the mean of the fitted rows, at most "
-                f"{FARTHEST:g} can be encoded. Scale the rows as they were when the encoder was fitted."
-            )
-
-    def to_model(self, raw: Tensor) -> Tensor:
-        """Standardise rows, float32."""
-        # Apple's MPS has no float64, not even on the way.
-        precision = torch.float32 if raw.device.type == "mps" else torch.float64
-        mean, scale = (torch.from_numpy(a).to(precision).to(raw.device) for a in (self.mean, self.scale))
-        return ((raw.to(mean.dtype) - mean) / scale).to(torch.float32)
-
-    def from_model(self, x: Tensor) -> np.ndarray:
-        """Undo the standardisation."""
-        return (x.detach().cpu().double().numpy() * self.scale + self.mean).astype(self.dtype)
-
-
-def learn_vector_format(X: np.ndarray) -> VectorFormat:
-    """Learn the mean and spread of each feature of X, shape (n, n_features)."""
-    check_magnitude(X, "X", np.float64)
-    blocks = list(_blocks(X))
-    # A block at a time: the differences of all rows at once would be a copy of X, in float64.
-    mean = sum(X[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(X)
-    scale = np.sqrt(sum(((X[block] - mean) ** 2).sum(axis=0) for block in blocks) / len(X))
-    # A constant feature shows a spread of rounding errors only.
-    constant = scale <= 1e-12 * np.abs(mean)
-    dtype = str(X.dtype) if np.issubdtype(X.dtype, np.floating) else "float64"
-    scale = np.where(constant, 1.0, scale)
-    bound = max(np.abs((X.max(axis=0) - mean) / scale).max(), np.abs((X.min(axis=0) - mean) / scale).max())
-    return VectorFormat(mean, scale, dtype, float(bound))
-
-
 def learn_image_format(
-    X: np.ndarray,
+    X: Any,
     image_shape: tuple[int, ...] | None = None,
     channels: str = "auto",
     value_range: tuple[float, float] | str = "auto",
@@ -232,10 +167,11 @@ def learn_image_format(
 
     Parameters
     ----------
-    X : ndarray or array-like with shape, dtype and row access
-        Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, features) with `image_shape`.
+    X : ndarray or other source
+        Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, n_features) with `image_shape`.
+        Of a data set only some samples are read.
     image_shape : tuple of int, optional
-        (H, W), (H, W, C) or (C, H, W) of flattened rows.
+        (H, W), (H, W, C) or (C, H, W) of flattened images.
     channels : {"auto", "first", "last"}, default="auto"
         Where the channel axis stands; ``"auto"`` finds it if only one axis has 1 to 4 entries.
     value_range : tuple of two floats or "auto", default="auto"
@@ -249,9 +185,14 @@ def learn_image_format(
     Raises
     ------
     ValueError
-        Layout or range cannot be told, or values are out of range, not finite or all the same.
+        Layout or range is ambiguous, or values are out of range, not finite or all the same.
+
+    Warns
+    -----
+    UserWarning
+        The values use hardly any of the range of their dtype.
     """
-    _check_numeric(X)
+    check_numeric(X)
     flat = image_shape is not None and X.ndim == 2
     shape = tuple(image_shape) if image_shape is not None and flat else X.shape[1:]
     if image_shape is not None and not flat and tuple(image_shape) != X.shape[1:]:
@@ -272,48 +213,28 @@ def learn_image_format(
             f"(an image has shape {shape}, read as {layout}). Enlarge them, or give vectors of shape "
             "(n, features)."
         )
-    low, high, found = find_range(X, value_range)
+    in_memory = isinstance(X, np.ndarray)
+    seen = X if in_memory else X[np.unique(np.linspace(0, len(X) - 1, PREVIEW_SAMPLES).astype(np.int64))]
+    low, high, found = find_range(seen, value_range)
+    if found[0] == found[1] and not in_memory:
+        found = value_limits(X)
     if found[0] == found[1]:
         raise ValueError(
             f"All images are constant (every value is {found[0]:g}); there is nothing to learn from them."
         )
+    if isinstance(value_range, str) and found[1] - found[0] < _LEAST_SPREAD * (high - low):
+        warnings.warn(
+            f"Images of dtype {X.dtype} are taken to have values from {low:g} to {high:g}, but these lie "
+            f"between {found[0]:g} and {found[1]:g}. If that is their whole range, such as 0 and 1 of masks, "
+            f"pass value_range=({found[0]:g}, {found[1]:g}).",
+            UserWarning,
+            stacklevel=5,
+        )
     return ImageFormat(layout, (n_channels, height, width), flat, str(X.dtype), low, high)
 
 
-def value_limits(X: Any) -> tuple[float, float]:
-    """Smallest and largest value, read a block of rows at a time; raises where not finite."""
-    low, high = math.inf, -math.inf
-    for rows in _blocks(X):
-        block = np.asarray(X[rows])
-        block_low, block_high = float(block.min()), float(block.max())
-        if not (math.isfinite(block_low) and math.isfinite(block_high)):
-            kind = "NaN" if np.isnan(block).any() else "infinity"
-            bad = int(np.flatnonzero(~np.isfinite(block.reshape(len(block), -1)).all(axis=1))[0])
-            raise ValueError(
-                f"Input X contains {kind} (first in row {rows.start + bad}). "
-                "DMZEncoder needs finite values: drop or repair those rows."
-            )
-        low, high = min(low, block_low), max(high, block_high)
-    return low, high
-
-
-def _blocks(X: Any) -> Iterator[slice]:
-    """Slices of rows, of at most `_SCAN_BYTES` unless one row has more."""
-    row_bytes = math.prod(X.shape[1:]) * np.dtype(X.dtype).itemsize
-    return batches(len(X), max(1, _SCAN_BYTES // max(1, row_bytes)))
-
-
-def _check_numeric(X: Any) -> None:
-    dtype = np.dtype(X.dtype)
-    if dtype.kind not in "buif":
-        raise ValueError(
-            f"Images must be uint8 or floating-point arrays, got dtype {dtype}. "
-            "Convert them, for instance with numpy.asarray(X, dtype='uint8')."
-        )
-
-
 def find_layout(shape: tuple[int, ...], channels: str) -> str:
-    """Order of the axes of an image, "HW", "HWC" or "CHW"; raise where it cannot be told."""
+    """Order of the axes of an image, "HW", "HWC" or "CHW"; raise where it is ambiguous."""
     check_choice("channels", channels, ("auto", "first", "last"))
     if len(shape) == 2:
         return "HW"
@@ -366,9 +287,11 @@ def find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, f
             f"Images of dtype {dtype} have no known range. Convert them to uint8 (0 to 255), or pass "
             f"value_range, for instance value_range=({min(0, int(found_low))}, {int(found_high)})."
         )
-    if found_low < low or found_high > high:
+    if is_outside((found_low, found_high), low, high):
+        sample = first_outside(X, low, high)
         raise ValueError(
             f"Images of dtype {dtype} must have values in [{low:g}, {high:g}], got values from {found_low:g} "
-            f"to {found_high:g}. Scale them, convert to uint8, or pass value_range=(smallest, largest)."
+            f"to {found_high:g} (first in sample {sample}). Scale them, convert to uint8, or pass "
+            "value_range=(smallest, largest)."
         )
     return low, high, (found_low, found_high)
