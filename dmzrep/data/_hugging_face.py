@@ -68,9 +68,9 @@ class ImageColumn:
         if dataset.format["type"] is None:  # Otherwise items come as the user has asked.
             dataset = dataset.select_columns([self.column])
             if not is_picture(value):
-                # As lists, and as arrays too, whole numbers come in 64 bits, whatever is stored.
+                # Lists, and arrays by default, have other dtypes than what is stored.
                 self.dtype = _stored_dtype(dataset.features[self.column])
-                dataset = dataset.with_format("numpy")
+                dataset = dataset.with_format("numpy", dtype=np.dtype(self.dtype))
         self.dataset = dataset
         self.mode: Any = mode
         self._convert_all = mode is not None

@@ -214,8 +214,8 @@ def learn_image_format(
             "(n, features)."
         )
     in_memory = isinstance(X, np.ndarray)
-    seen = X if in_memory else X[np.unique(np.linspace(0, len(X) - 1, PREVIEW_SAMPLES).astype(np.int64))]
-    low, high, found = find_range(seen, value_range)
+    some = None if in_memory else np.unique(np.linspace(0, len(X) - 1, PREVIEW_SAMPLES).astype(np.int64))
+    low, high, found = find_range(X if some is None else X[some], value_range, some)
     if found[0] == found[1] and not in_memory:
         found = value_limits(X)
     if found[0] == found[1]:
@@ -264,10 +264,15 @@ def find_layout(shape: tuple[int, ...], channels: str) -> str:
     return "CHW" if first else "HWC"
 
 
-def find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, float, tuple[float, float]]:
-    """Smallest and largest possible value, and those that occur; raise where values are out of range."""
+def find_range(
+    X: Any, value_range: tuple[float, float] | str, indices: np.ndarray | None = None
+) -> tuple[float, float, tuple[float, float]]:
+    """Return the smallest and largest possible value, and those that occur; raise where any is out of range.
+
+    `indices` are the numbers of the samples, for errors.
+    """
     dtype = np.dtype(X.dtype)
-    found_low, found_high = value_limits(X)
+    found_low, found_high = value_limits(X, indices)
     if not isinstance(value_range, str):
         try:
             low, high = map(float, value_range)
@@ -288,7 +293,7 @@ def find_range(X: Any, value_range: tuple[float, float] | str) -> tuple[float, f
             f"value_range, for instance value_range=({min(0, int(found_low))}, {int(found_high)})."
         )
     if is_outside((found_low, found_high), low, high):
-        sample = first_outside(X, low, high)
+        sample = first_outside(X, low, high, indices)
         raise ValueError(
             f"Images of dtype {dtype} must have values in [{low:g}, {high:g}], got values from {found_low:g} "
             f"to {found_high:g} (first in sample {sample}). Scale them, convert to uint8, or pass "

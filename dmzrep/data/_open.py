@@ -192,8 +192,8 @@ def _refuse(X: Any, name: str) -> None:
             f"{name} must be an array or a data set, got a path. Read a folder of pictures with "
             "dmzrep.datasets.load_images, an array with numpy.load(path, mmap_mode='r')."
         )
-    random_access = any(hasattr(X, attribute) for attribute in ("__getitem__", "__array__", "shape"))
-    if isinstance(X, Iterable) and not random_access:
+    is_array = hasattr(X, "__array__") or hasattr(X, "shape")
+    if isinstance(X, Iterable) and not is_array and not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
         raise ValueError(
             f"{name} must be an array or a data set with a length, got a {kind}, which can only be iterated. "
             f"Stack its samples into an array, numpy.stack(list({name})), or pass chunks of it to "
