@@ -1,4 +1,4 @@
-"""Hugging Face data sets as rows."""
+"""Hugging Face data sets as samples."""
 
 import subprocess
 import sys
@@ -21,18 +21,18 @@ def pictures():
 
 def of_pictures(pictures, **columns):
     features = {"label": datasets.Value("int64"), "portrait": datasets.Image()}
-    rows = {"label": list(range(len(pictures))), "portrait": list(pictures)}
+    samples = {"label": list(range(len(pictures))), "portrait": list(pictures)}
     for name in columns:
         features[name] = datasets.Image()
     return datasets.Dataset.from_dict(
-        rows | {name: list(p) for name, p in columns.items()}, features=datasets.Features(features)
+        samples | {name: list(p) for name, p in columns.items()}, features=datasets.Features(features)
     )
 
 
 def test_the_column_of_pictures_is_found_and_decoded(pictures):
-    rows = DatasetSource(of_pictures(pictures))
-    assert rows.shape == pictures.shape and rows.dtype == np.uint8
-    np.testing.assert_array_equal(rows[np.array([7, 3])], pictures[[7, 3]])
+    samples = DatasetSource(of_pictures(pictures))
+    assert samples.shape == pictures.shape and samples.dtype == np.uint8
+    np.testing.assert_array_equal(samples[np.array([7, 3])], pictures[[7, 3]])
 
 
 def test_arrays_keep_the_dtype_of_their_column(pictures):
@@ -41,9 +41,9 @@ def test_arrays_keep_the_dtype_of_their_column(pictures):
     )
     gray = pictures[..., 0]
     dataset = datasets.Dataset.from_dict({"box": [[1, 2]] * 40, "scan": list(gray)}, features=features)
-    rows = DatasetSource(dataset)
-    assert rows.dtype == np.uint8
-    np.testing.assert_array_equal(rows[:5], gray[:5])
+    samples = DatasetSource(dataset)
+    assert samples.dtype == np.uint8
+    np.testing.assert_array_equal(samples[:5], gray[:5])
 
 
 def test_vectors_are_found_where_there_are_no_images():
@@ -85,16 +85,30 @@ def test_pictures_of_several_modes_are_converted_when_asked(mode, shape, picture
     dataset = of_pictures(mixed)
     with pytest.raises(ValueError, match=r"first picture.*'RGB', but one has mode 'L'.*mode='RGB'"):
         DatasetSource(dataset)[:]
-    rows = DatasetSource(ImageColumn(dataset, mode=mode))[:]
-    assert rows.shape == (4, *shape)
-    np.testing.assert_array_equal(rows[1], np.asarray(mixed[1].convert(mode)))
+    samples = DatasetSource(ImageColumn(dataset, mode=mode))[:]
+    assert samples.shape == (4, *shape)
+    np.testing.assert_array_equal(samples[1], np.asarray(mixed[1].convert(mode)))
 
 
 def test_palettes_are_colours_and_not_numbers_of_colours(pictures):
     palette = [Image.fromarray(p).convert("P") for p in pictures[:3]]
-    rows = DatasetSource(of_pictures(palette))[:]
-    assert rows.shape == (3, 12, 10, 3)
-    np.testing.assert_array_equal(rows[2], np.asarray(palette[2].convert("RGB")))
+    samples = DatasetSource(of_pictures(palette))[:]
+    assert samples.shape == (3, 12, 10, 3)
+    np.testing.assert_array_equal(samples[2], np.asarray(palette[2].convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_of_16_bits_the_upper_8_are_taken(mode):
+    ramp = np.tile(np.linspace(0, 65535, 16).astype(np.uint16), (16, 1))
+    dataset = of_pictures([Image.fromarray(ramp)] * 2)
+    found = ImageColumn(dataset, mode=mode)[1].reshape(16, 16, -1)
+    np.testing.assert_array_equal(found[..., 0], ramp >> 8)
+    np.testing.assert_array_equal(ImageColumn(dataset)[0], ramp)
+
+
+def test_transparent_pixels_are_composited_on_white():
+    clear = of_pictures([np.zeros((12, 10, 4), dtype=np.uint8)] * 2)
+    assert ImageColumn(clear, mode="RGB")[0].min() == 255
 
 
 def test_splits_must_be_chosen(pictures):
