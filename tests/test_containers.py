@@ -250,6 +250,10 @@ REFUSED = {
     "dict": ({"image": [IMAGE] * 3}, r"got a dict with the keys \['image'\]"),
     "path": ("pictures", r"got a path\. Read a folder of pictures with dmzrep\.datasets\.load_images"),
     "pathlib": (Path("pictures"), "got a path"),
+    "masked array": (
+        np.ma.masked_equal([IMAGE] * 3, 1),
+        r"missing values \(first in sample 0",
+    ),
     "items of two sizes": (Pairs([IMAGE] * 4 + [IMAGE[:7]]), r"item 0 has \(8, 8\), item 4 has \(7, 8\)"),
     "list of two sizes": ([IMAGE] * 4 + [IMAGE[:7]], r"item 0 has \(8, 8\), item 4 has \(7, 8\)"),
     "items that are dicts": (Pairs([{"image": IMAGE}]), r"item 0 is a dict with the keys \['image'\]"),

@@ -192,6 +192,12 @@ def _refuse(X: Any, name: str) -> None:
             f"{name} must be an array or a data set, got a path. Read a folder of pictures with "
             "dmzrep.datasets.load_images, an array with numpy.load(path, mmap_mode='r')."
         )
+    if np.ma.is_masked(X):
+        first = int(np.flatnonzero(np.ma.getmaskarray(X).reshape(len(X), -1).any(axis=1))[0])
+        raise ValueError(
+            f"{name} is a masked array with missing values (first in sample {first}). Drop or fill them "
+            f"first, such as with {name}.filled(value)."
+        )
     is_array = hasattr(X, "__array__") or hasattr(X, "shape")
     if isinstance(X, Iterable) and not is_array and not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
         raise ValueError(
