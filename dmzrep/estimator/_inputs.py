@@ -31,7 +31,7 @@ def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
 
 
 def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray:
-    """Give codes as a float32 array; raise unless they are probabilities or bits of the right width.
+    """Return codes as a float32 array; raise unless they are probabilities or bits of the right width.
 
     Prefixes of codes are of the right width where codes are ordered.
     """
@@ -49,7 +49,7 @@ def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray
             f"Z must have shape (n, {latent_dim}), one column for each bit, got {codes.shape}.{remedy}"
         )
     if len(codes) == 0:
-        raise ValueError("Z has no rows; at least one code is needed.")
+        raise ValueError("Z has no samples; at least one code is needed.")
     # Not float32, which numbers beyond it overflow.
     codes = codes.astype(np.float64)
     if not np.isfinite(codes).all():
@@ -65,7 +65,7 @@ def check_codes(Z: Any, latent_dim: int, *, ordered: bool = False) -> np.ndarray
 
 
 def check_n_bits(n_bits: Any, latent_dim: int, *, ordered: bool) -> int:
-    """Give the length of a prefix of codes; raise unless a fitted model can decode it."""
+    """Return the length of a prefix of codes; raise unless a fitted model can decode it."""
     shortest = prefix_lengths(latent_dim)[0]
     n_bits = check_int(n_bits, "n_bits", shortest, latent_dim, ", or None", "latent_dim")
     if not ordered and n_bits < latent_dim:
