@@ -89,9 +89,9 @@ def open_like_fitted(estimator: Any, X: Any) -> Source:
         Arrays in memory are checked; memmaps and data sets are checked as they are read.
     """
     data_format = estimator.data_format_
-    source = as_source(X)
     if is_table(X):
         validated(estimator, X, reset=False, skip_check_array=True)
+    source = as_source(X)
     if isinstance(data_format, VectorFormat):
         vectors = _check_vectors(estimator, X, source, reset=False)
         data_format.check_values(vectors)
