@@ -29,7 +29,7 @@ import torch
 from benchmarks import results
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from dmzrep import DMZEncoder
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.training import Checkpoints, TrainingData

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.gpu_scale import Scale, random_images
 from dmzrep import DMZEncoder
 from dmzrep._base._device import autocast
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.datasets import make_sprites
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.estimator._parameters import nested_names

@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomAffine, set_invariant_start, set_layout_start, set_linear_start
 

@@ -23,7 +23,7 @@ from benchmarks.code_quality import attribute_auroc
 from benchmarks.datasets import load_avatars
 from benchmarks.rivals import signs
 from benchmarks.time_to_quality import SETS
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.networks._init_features import PLAIN_WEIGHT, Contrast
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomAffine, set_linear_start

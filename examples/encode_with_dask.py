@@ -20,12 +20,12 @@ from dask.distributed import Client, LocalCluster
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
 
-#: Rows to train on, at most.
+#: Source to train on, at most.
 TRAINING_ROWS = 20_000
 
 
 class ArrayFile:
-    """Rows of a .npy file; pickled as the file's name, where a memmap is pickled with its contents."""
+    """Samples of a .npy file; pickled as the file's name, where a memmap is pickled with its contents."""
 
     def __init__(self, path: Path):
         self.path = path.resolve()

@@ -42,7 +42,7 @@ def main() -> None:
 
     # The same search among the images that lack what the first query shows most rarely.
     rare = data.Y_train.mean()[wanted.iloc[0] == 1].idxmin()
-    drawn = {"k": K, "max_queries": SHOWN}
+    drawn = {"k": K, "max_queries": N_SHOWN}
     save_figures(
         options.out,
         neighbors=NeighborsDisplay.from_retriever(retriever, queries, data.X_train, **drawn),

@@ -13,7 +13,7 @@ from benchmarks.cluster_code import ClusterTrainer, fit_clusters, flat_units
 from benchmarks.generation import RESULTS, main
 from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}

@@ -7,7 +7,7 @@ import torch
 from benchmarks.contenders import CONTENDERS, BinaryCode, Trial
 from benchmarks.time_to_quality import arguments_of
 from benchmarks.trials import TRIALS, min_snr_weights
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._fit import build_trainer

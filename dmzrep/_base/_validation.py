@@ -32,11 +32,23 @@ def as_array(value: Any, name: str) -> np.ndarray:
     if sparse.issparse(value):
         raise ValueError(f"{name} must be a dense array, got a sparse matrix. Pass {name}.toarray().")
     try:
-        return np.asarray(value)
+        return np.asarray(without_graph(value) if hasattr(value, "requires_grad") else value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{name} must be an array or a nested list of equal lengths, got {type(value).__name__}: {error}"
         ) from error
+
+
+def _without_graph(tensor: Any) -> Any:
+    """Return a tensor of torch as one that NumPy can read."""
+    tensor = tensor.detach().cpu()
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # NumPy has no bfloat16.
+
+
+def without_graph(tensor: Any) -> Any:
+    """Return a tensor of torch as one that NumPy can read."""
+    tensor = tensor.detach().cpu()
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # NumPy has no bfloat16.
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:

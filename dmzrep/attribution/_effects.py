@@ -13,7 +13,7 @@ from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 
 #: Approximate number of samples decoded per call: enough to fill batches, few enough for memory.
 _CALL_SAMPLES = 512

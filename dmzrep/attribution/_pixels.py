@@ -16,10 +16,8 @@ from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array
 from dmzrep.attribution._methods import ScoredEncoder, attributor, check_options
 from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows
+from dmzrep.data import ImageFormat, Source, VectorFormat, is_dataset, open_like_fitted
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._inputs import check_rows_to_transform, is_dataset
 from dmzrep.inference import Decoder
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
@@ -135,7 +133,7 @@ def attribute_bits(
     True
     """
     model = _trained_model(encoder, method)
-    samples = check_rows_to_transform(encoder, X)
+    samples = open_like_fitted(encoder, X)
     score = _score(encoder, model, target, attribute, reference)
     others = None if reference is None else _as_many(encoder, "reference", reference, len(samples))
     baselines = others if baseline is None else _as_many(encoder, "baseline", baseline, len(samples))
@@ -204,9 +202,9 @@ def _score(encoder: Any, model: Decoder, target: Any, attribute: Any, reference:
     return linear_score(*linear_head(target, model.latent_dim, attribute), encoder.output == "logits")
 
 
-def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Rows:
+def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Source:
     """Check a pixel's value, a sample, or n samples; return one sample or n."""
-    sample_shape = encoder.data_format_.row_shape
+    sample_shape = encoder.data_format_.sample_shape
     if not is_dataset(given):
         given = as_array(given, name)
         if given.ndim == 0:
@@ -214,7 +212,7 @@ def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Rows:
         if given.shape == sample_shape:
             given = given[None]
     try:
-        samples = check_rows_to_transform(encoder, given)
+        samples = open_like_fitted(encoder, given)
     except ValueError as error:
         error.add_note(f"This is about {name}.")
         raise
@@ -223,7 +221,7 @@ def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Rows:
     return samples
 
 
-def _part(model: Decoder, rows: Rows, part: slice) -> Tensor:
+def _part(model: Decoder, rows: Source, part: slice) -> Tensor:
     return model.model_units(rows[part] if len(rows) > 1 else rows[:1])
 
 
@@ -241,4 +239,4 @@ def _in_layout(maps: Tensor, data_format: ImageFormat | VectorFormat) -> np.ndar
     array = maps.detach().float().cpu().numpy()
     if isinstance(data_format, ImageFormat) and data_format.layout == "HWC":
         array = np.moveaxis(array, 1, -1)
-    return array.reshape(len(array), *data_format.row_shape)
+    return array.reshape(len(array), *data_format.sample_shape)

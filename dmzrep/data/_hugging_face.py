@@ -1,4 +1,4 @@
-"""A column of a Hugging Face data set, row by row as arrays."""
+"""A column of a Hugging Face data set, its entries as arrays."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 
 from dmzrep._base._validation import short_repr
-
-#: Pillow's modes whose pixels are plain numbers, and what others become.
-_PLAIN_MODES = ("L", "RGB", "RGBA", "I", "F", "I;16")
-_MODE_OF = {"1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16"}
+from dmzrep.data._pictures import convert_picture, is_picture, plain_mode
 
 
 class ImageColumn:
@@ -22,13 +19,14 @@ class ImageColumn:
     Parameters
     ----------
     dataset : datasets.Dataset
-        Rows are read, and pictures decoded, when they are asked for.
+        Pictures are read and decoded when they are asked for.
     column : str or None, default=None
         Column of pictures or arrays. None finds it: the one column of pictures; without any, that of
         arrays of two or more axes; without any, that of vectors.
     mode : str or None, default=None
-        Pillow's mode to which pictures are converted, such as "L" (gray) or "RGB". None takes that of the
-        first picture; palettes become RGB.
+        Pillow's mode to which pictures are converted, such as "L" (gray) or "RGB": the upper 8 bits are taken
+        of 16, and transparent pixels are composited on white. None takes the mode of the first picture;
+        palettes become RGB.
 
     Raises
     ------
@@ -37,7 +35,7 @@ class ImageColumn:
     KeyError
         There is no such column.
     TypeError
-        It is no data set of Hugging Face's, or `column` or `mode` is no name.
+        `dataset` is not a Hugging Face data set, or `column` or `mode` is no name.
 
     See Also
     --------
@@ -69,31 +67,31 @@ class ImageColumn:
         self.dtype: str | None = None
         if dataset.format["type"] is None:  # Otherwise items come as the user has asked.
             dataset = dataset.select_columns([self.column])
-            if not _is_picture(value):
-                # As lists, and as arrays too, whole numbers come in 64 bits, whatever is stored.
+            if not is_picture(value):
+                # Lists, and arrays by default, have other dtypes than what is stored.
                 self.dtype = _stored_dtype(dataset.features[self.column])
-                dataset = dataset.with_format("numpy")
+                dataset = dataset.with_format("numpy", dtype=np.dtype(self.dtype))
         self.dataset = dataset
-        self.mode = mode
+        self.mode: Any = mode
         self._convert_all = mode is not None
-        if mode is None and _is_picture(value):
-            self.mode = _plain_mode(value.mode)
+        if mode is None and is_picture(value):
+            self.mode = plain_mode(value.mode)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Give the image of row i."""
+        """Return the image of sample i."""
         value = self.dataset[int(i)][self.column]
-        if not _is_picture(value):
+        if not is_picture(value):
             return np.asarray(value, dtype=self.dtype)
-        if not self._convert_all and _plain_mode(value.mode) != self.mode:
+        if not self._convert_all and plain_mode(value.mode) != self.mode:
             raise ValueError(
                 f"The first picture of column {self.column!r} has mode {self.mode!r}, but one has mode "
                 f"{value.mode!r}. Convert all to one: ImageColumn(dataset, {self.column!r}, mode='RGB'), or "
                 "mode='L' for gray."
             )
-        return np.asarray(value if value.mode == self.mode else value.convert(self.mode))
+        return np.asarray(convert_picture(value, self.mode))
 
 
 def is_hugging_face(X: Any) -> bool:
@@ -103,7 +101,7 @@ def is_hugging_face(X: Any) -> bool:
 
 
 def map_style(X: Any) -> ImageColumn:
-    """Give the images of a Hugging Face data set; raise where rows cannot be had by number."""
+    """Return the images of a Hugging Face data set; raise where it has no random access."""
     if len(getattr(X, "keys", list)()):
         raise ValueError(
             f"X holds {len(X)} data sets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
@@ -111,7 +109,7 @@ def map_style(X: Any) -> ImageColumn:
         )
     if not hasattr(X, "__len__"):
         raise ValueError(
-            "X is a streamed data set, whose rows cannot be had by number. Load it without streaming=True, "
+            "X is a streamed data set, which has no random access. Load it without streaming=True, "
             "or give chunks of it to partial_fit and transform as arrays."
         )
     return ImageColumn(X)
@@ -141,7 +139,7 @@ def _find_column(row: dict[str, Any]) -> str:
 
 def _kind(value: Any) -> str | None:
     """Whether a column holds pictures, arrays of several axes, vectors, or none of these."""
-    if _is_picture(value):
+    if is_picture(value):
         return "pictures"
     try:
         array = np.asarray(value)
@@ -157,13 +155,3 @@ def _stored_dtype(feature: Any) -> str:
     while hasattr(feature, "feature"):
         feature = feature.feature
     return feature.dtype
-
-
-def _is_picture(value: Any) -> bool:
-    """Whether a value is an image of Pillow's."""
-    return hasattr(value, "convert") and hasattr(value, "mode")
-
-
-def _plain_mode(mode: str) -> str:
-    """Pillow's mode in which pixels of a mode are plain numbers."""
-    return mode if mode in _PLAIN_MODES else _MODE_OF.get(mode, "RGB")

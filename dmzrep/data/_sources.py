@@ -1,17 +1,21 @@
-"""Row access to arrays and to map-style datasets."""
+"""Access to the samples of arrays and of map-style data sets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from dmzrep._base._validation import as_array
 from dmzrep.data._hugging_face import is_hugging_face, map_style
+from dmzrep.data._image_format import ImageFormat
+from dmzrep.data._pictures import convert_picture, is_picture, plain_mode
 
 
-class Rows(Protocol):
-    """Anything with a length that gives rows by an array of indices or a slice."""
+class Source(Protocol):
+    """Anything with a length that returns samples for an array of indices or a slice."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -27,61 +31,80 @@ class Rows(Protocol):
     def __getitem__(self, indices: Any, /) -> Any: ...
 
 
-class RowSubset:
-    """Some rows of a source, by index, read when they are asked for.
+class Subset:
+    """Some samples of a source, by index, read when they are asked for.
 
     Parameters
     ----------
-    rows : ndarray or other row source
-        The source.
+    source : ndarray or other source
+        All samples.
     indices : ndarray of int64
-        Which rows, in which order.
+        Which samples, in which order.
     """
 
-    def __init__(self, rows: Rows, indices: np.ndarray):
-        self.rows = rows
+    def __init__(self, source: Source, indices: np.ndarray):
+        self.source = source
         self.indices = indices
-        self.shape = (len(indices), *rows.shape[1:])
-        self.dtype = rows.dtype
-        self.ndim = rows.ndim
+        self.shape = (len(indices), *source.shape[1:])
+        self.dtype = source.dtype
+        self.ndim = source.ndim
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, indices: np.ndarray | slice) -> np.ndarray:
-        """Give rows by positions in the subset."""
-        return self.rows[self.indices[indices]]
+        """Return samples by positions in the subset."""
+        return self.source[self.indices[indices]]
 
 
-def to_tensor(block: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copy a block of rows to a device: never a view of the user's array, in native byte order."""
-    block = np.array(block)
-    block = block.astype(block.dtype.newbyteorder("="), copy=False)
-    if device.type == "mps" and block.dtype == np.float64:
-        block = block.astype(np.float32)  # Apple's MPS has no float64.
-    return torch.from_numpy(block).to(device)
+class CheckedSource:
+    """A source of images whose values are checked against a format as they are read.
+
+    Parameters
+    ----------
+    source : memmap, DatasetSource or other source
+        Samples of the format's shape.
+    image_format : ImageFormat
+        The fitted format.
+    """
+
+    def __init__(self, source: Source, image_format: ImageFormat):
+        self.source = source
+        self.image_format = image_format
+        self.shape, self.dtype, self.ndim = source.shape, source.dtype, source.ndim
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, indices: np.ndarray | slice) -> np.ndarray:
+        """Return samples; raise where a value is not finite or out of range."""
+        samples = self.source[indices]
+        if len(samples):
+            self.image_format.check_values(samples, np.arange(len(self))[indices])
+        return samples
 
 
-class DatasetRows:
-    """Rows of a map-style dataset, such as a torch `Dataset`, stacked on request.
+class DatasetSource:
+    """Samples of a map-style data set, such as a torch `Dataset`, stacked on request.
 
     Parameters
     ----------
     dataset : object with __len__ and __getitem__
-        An item is an array, a tensor, or a tuple whose first part is one. Or a data set of Hugging Face's
-        `datasets`, of which `ImageColumn` gives the images.
+        An item is an array, a tensor, a picture of Pillow's, or a tuple whose first part is one. Or a data
+        set of Hugging Face's `datasets`, of which `ImageColumn` gives the images.
 
     Raises
     ------
     ValueError
-        The dataset is empty, or one of Hugging Face's without a column of images.
+        The data set is empty, its items are no arrays, or it is one of Hugging Face's without a column of
+        images.
 
     Examples
     --------
     >>> import numpy as np, torch
-    >>> from dmzrep.data._sources import DatasetRows
+    >>> from dmzrep.data import DatasetSource
     >>> dataset = torch.utils.data.TensorDataset(torch.arange(6).reshape(3, 2), torch.zeros(3))
-    >>> DatasetRows(dataset)[np.array([2, 0])].tolist()
+    >>> DatasetSource(dataset)[np.array([2, 0])].tolist()
     [[4, 5], [0, 1]]
     """
 
@@ -93,6 +116,8 @@ class DatasetRows:
         self.shape = (len(self.dataset), *first.shape)
         self.dtype = first.dtype
         self.ndim = first.ndim + 1
+        # Kept for its first use: one pass over the data reads each sample once.
+        self._first: np.ndarray | None = first
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -101,12 +126,62 @@ class DatasetRows:
         """Stack the items at the given positions."""
         if isinstance(indices, slice):
             indices = np.arange(*indices.indices(len(self)))
-        return np.stack([self._item(int(i)) for i in indices])
+        return (
+            np.stack([self._sample(int(i)) for i in indices])
+            if len(indices)
+            else np.empty((0, *self.shape[1:]))
+        )
+
+    def _sample(self, i: int) -> np.ndarray:
+        if i == 0 and self._first is not None:
+            item, self._first = self._first, None
+        else:
+            item = self._item(i)
+        if item.shape != self.shape[1:]:
+            raise ValueError(
+                f"All items of a data set must have the same shape: item 0 has {self.shape[1:]}, item {i} "
+                f"has {item.shape}. Resize them to one size as they are loaded."
+            )
+        return item
 
     def _item(self, i: int) -> np.ndarray:
         try:
-            item = self.dataset[i]
+            item: Any = self.dataset[i]
         except Exception as error:
             error.add_note(f"The dataset raised this for item {i}.")
             raise
-        return np.asarray(item[0] if isinstance(item, (tuple, list)) else item)
+        if isinstance(item, (tuple, list)) and len(item):
+            item = item[0]
+        if isinstance(item, Mapping):
+            raise ValueError(
+                f"Items of a data set must be arrays, tensors or tuples that begin with one, but item {i} is "
+                f"a {type(item).__name__} with the keys {list(item)}. Wrap the data set so that it returns "
+                "the image alone."
+            )
+        if is_picture(item):
+            item = convert_picture(item, plain_mode(item.mode))
+        array = as_array(item, f"Item {i} of the data set")
+        if array.dtype.kind not in "buif" or array.ndim == 0:
+            raise ValueError(
+                "Items of a data set must be arrays or tensors of numbers, or tuples that begin with one, "
+                f"but item {i} is of type {type(item).__name__} (shape {array.shape}, dtype {array.dtype})."
+            )
+        return array
+
+
+def is_on_disk(array: Any) -> bool:
+    """Whether an array, or one that it is a view of, is a memmap."""
+    while array is not None:
+        if isinstance(array, np.memmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+def to_tensor(block: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy a block of samples to a device: never a view of the original array, in native byte order."""
+    block = np.array(block)
+    block = block.astype(block.dtype.newbyteorder("="), copy=False)
+    if device.type == "mps" and block.dtype == np.float64:
+        block = block.astype(np.float32)  # Apple's MPS has no float64.
+    return torch.from_numpy(block).to(device)

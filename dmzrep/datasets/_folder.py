@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import stat
 import warnings
 from numbers import Integral
 from pathlib import Path
@@ -18,13 +18,13 @@ from dmzrep._base._validation import (
     check_choice,
     short_repr,
 )
-from dmzrep.datasets._image_cache import ImageCache
-from dmzrep.datasets._pictures import MODES, picture_endings
+from dmzrep.datasets._image_cache import ImageCache, default_cache_dir
+from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, picture_endings
 
 #: Pillow's pictures are no larger.
 _LONGEST_SIDE = 2**31 - 1
-#: Folder, inside that of the pictures, for what was made of them.
-CACHE_FOLDER = ".dmzrep"
+#: Reasons that a warning names.
+_MOST_REASONS = 3
 
 
 def load_images(
@@ -32,6 +32,8 @@ def load_images(
     size: int | tuple[int, int],
     *,
     mode: str = "RGB",
+    resize: str = "crop",
+    background: str = "white",
     cache_dir: str | os.PathLike | None = None,
     n_jobs: int | None = -1,
     progress: bool = False,
@@ -39,20 +41,28 @@ def load_images(
 ) -> Bunch | tuple[np.ndarray, np.ndarray | None]:
     """Load the pictures of a folder and its sub-folders, all in one size.
 
-    The first call reads the files and writes them to one array file; later calls open that, unless files
-    were added, removed or changed. A call that is interrupted goes on where it stopped.
+    The first call reads the files and writes them to one array file in a cache folder; later calls open
+    that, unless files were added, removed or changed. An interrupted call continues where it stopped. Several
+    processes can load one folder at once. Nothing is written beside the pictures.
 
     Parameters
     ----------
     folder : path-like
-        Where the pictures are. Sub-folders are read too and name the classes; hidden ones, and links to
-        folders, are left out.
+        Where the pictures are; ``~`` is the home folder. Sub-folders are read too and name the classes.
+        Hidden files and folders, and files without a picture's ending, are ignored.
     size : int or tuple of int
-        Side, or (height, width), in pixels. Pictures are cropped around their centre to that shape.
+        Side, or (height, width), in pixels. Pictures are resized with Pillow's Lanczos filter.
     mode : {"RGB", "L", "RGBA"}, default="RGB"
-        Colour, gray, or colour with opacity. The first two drop opacity.
+        Colour, gray, or colour with opacity. Of pictures of 16 bits the upper 8 are taken.
+    resize : {"crop", "pad"}, default="crop"
+        What becomes of pictures of another aspect ratio: ``"crop"`` cuts them around their centre, ``"pad"``
+        adds `background`.
+    background : str, default="white"
+        Colour, a name or "#rrggbb", on which transparent pictures are composited, and of padding.
+        With ``mode="RGBA"`` padding is transparent.
     cache_dir : path-like or None, default=None
-        Folder for the array file; None is ``.dmzrep`` inside `folder`.
+        Folder for the array file. None is ``dmzrep`` in the user's cache folder, such as ``~/.cache/dmzrep``,
+        which is kept below 20 GiB: the least recently used array files are removed.
     n_jobs : int or None, default=-1
         Threads, or joblib's workers, that read files; -1 is one for each processor.
     progress : bool, default=False
@@ -67,21 +77,22 @@ def load_images(
         for "RGBA"; ``filenames``, ndarray of n str, relative to the folder and sorted, with ``/``;
         ``target``, int64 ndarray of shape (n,) with the number of each picture's class, -1 beside the
         sub-folders, and ``target_names``, the first-level sub-folders sorted, or both None where there are
-        no sub-folders; ``unreadable``, dict of the files left out, with reasons.
+        no sub-folders; ``unreadable``, dict of what was left out, with reasons: damaged files, formats that
+        Pillow does not read, broken links, pipes and devices, links to folders, folders without permission.
     (images, target) : tuple
         With ``return_X_y=True``.
 
     Warns
     -----
     UserWarning
-        Files could not be read.
+        Files or folders were left out.
 
     Raises
     ------
     ValueError
-        `size` or `mode` is not as it should be, or the folder has no picture that can be read.
+        `size`, `mode`, `resize` or `background` is invalid, or the folder has no picture that can be read.
     TypeError
-        `folder` or `cache_dir` is no path.
+        `folder` or `cache_dir` is not a path.
     NotADirectoryError
         There is no such folder.
     ImportError
@@ -99,25 +110,20 @@ def load_images(
     >>> products = load_images("products", 64, progress=True)  # doctest: +SKIP
     >>> encoder = DMZEncoder(64).fit(products.images)  # doctest: +SKIP
     """
-    height, width = _check_size(size)
     return_X_y = check_bool(return_X_y, "return_X_y")
     check_choice("mode", mode, sorted(MODES))
-    root = as_path(folder, "folder")
+    check_choice("resize", resize, RESIZES)
+    rendering = Rendering(_check_size(size), mode, resize, _check_colour(background))
+    root = as_path(folder, "folder").expanduser()
     if not root.is_dir():
-        raise NotADirectoryError(f"There is no folder {root}. Give the one that holds the pictures.")
-    names = _picture_names(root)
-    if not names:
-        raise ValueError(
-            f"The folder {root} has no pictures: no file, in it or below, has an ending that Pillow reads."
-        )
-    cache = ImageCache(_stem(root, cache_dir, (height, width), mode), root, names, (height, width), mode)
-    found = cache.read()
-    if found is None:
-        _write(cache, n_jobs, progress)
-        found = cache.read()
-        assert found is not None
-    images, unreadable = found
-    readable = [name for name in names if name not in unreadable]
+        raise NotADirectoryError(f"There is no folder {root}. Pass the one that holds the pictures.")
+    files, unreadable = _find_pictures(root)
+    if files:
+        place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
+        cache = ImageCache(place, root, files, rendering)
+        images, damaged = cache.read() or _make(cache, n_jobs, progress)
+        unreadable = dict(sorted((unreadable | damaged).items()))
+    readable = [name for name in files if name not in unreadable]
     _report(root, unreadable, len(readable))
     target, target_names = _classes(readable)
     if return_X_y:
@@ -144,32 +150,68 @@ def _check_size(size: Any) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def _picture_names(root: Path) -> list[str]:
-    """Files with a picture's ending, relative to the folder, sorted."""
-    endings, names = picture_endings(), []
-    for path, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if os.path.splitext(name)[1].lower() in endings and not name.startswith("."):
-                names.append(Path(path, name).relative_to(root).as_posix())
-    return sorted(names)
+def _check_colour(background: Any) -> str:
+    load_pillow()
+    from PIL import ImageColor
 
-
-def _stem(root: Path, cache_dir: str | os.PathLike | None, size: tuple[int, int], mode: str) -> Path:
-    name = f"{size[0]}x{size[1]}-{mode}"
-    if cache_dir is None:
-        return root / CACHE_FOLDER / name
-    # Several folders of one name can share a cache.
-    place = root.resolve()
-    return (
-        as_path(cache_dir, "cache_dir")
-        / f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}-{name}"
-    )
-
-
-def _write(cache: ImageCache, n_jobs: int | None, progress: bool) -> None:
     try:
-        cache.write(n_jobs, progress)
+        ImageColor.getrgb(background)
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(
+            f"background must be the name of a colour or '#rrggbb', got {short_repr(background)}."
+        ) from None
+    return background
+
+
+def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Find the pictures of a folder.
+
+    Returns
+    -------
+    files : dict
+        Paths relative to the folder, sorted, with the size and the time of the last change.
+    unreadable : dict
+        What cannot be read, with reasons.
+    """
+    endings = picture_endings()
+    files: dict[str, tuple[int, int]] = {}
+    unreadable: dict[str, str] = {}
+
+    def note(error: OSError) -> None:
+        unreadable[Path(error.filename).relative_to(root).as_posix()] = _reason(error)
+
+    for path, folders, names in os.walk(root, onerror=note):
+        place = Path(path).relative_to(root)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if os.path.islink(os.path.join(path, name)):
+                unreadable[(place / name).as_posix()] = "a link to a folder is not followed"
+        for name in names:
+            ending = os.path.splitext(name)[1].lower()
+            if ending not in endings or name.startswith("."):
+                continue
+            reason = endings[ending]
+            try:
+                status = os.stat(os.path.join(path, name))
+            except OSError as error:
+                reason = _reason(error)
+            else:
+                if not stat.S_ISREG(status.st_mode):
+                    reason = "not a regular file, but a pipe, a socket or a device"
+            if reason is None:
+                files[(place / name).as_posix()] = status.st_size, status.st_mtime_ns
+            else:
+                unreadable[(place / name).as_posix()] = reason
+    return dict(sorted(files.items())), unreadable
+
+
+def _reason(error: OSError) -> str:
+    return f"{type(error).__name__}: {error.strerror}"
+
+
+def _make(cache: ImageCache, n_jobs: int | None, progress: bool) -> tuple[np.ndarray, dict[str, str]]:
+    try:
+        return cache.make(n_jobs, progress)
     except OSError as error:
         error.add_note(
             f"load_images keeps an array of the pictures in {cache.array.parent}. Name a folder that can be "
@@ -179,12 +221,18 @@ def _write(cache: ImageCache, n_jobs: int | None, progress: bool) -> None:
 
 
 def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
+    """Warn of all that was left out; raise where nothing is left."""
+    if not n_readable and not unreadable:
+        raise ValueError(
+            f"The folder {root} has no pictures: no file, in it or below, has an ending that Pillow reads."
+        )
     if not unreadable:
         return
-    name, why = next(iter(unreadable.items()))
+    examples = {why: name for name, why in reversed(unreadable.items())}
+    such_as = "; ".join(f"{name} ({why})" for why, name in list(examples.items())[::-1][:_MOST_REASONS])
     message = (
         f"{len(unreadable)} of {len(unreadable) + n_readable} files in {root} could not be read, such as "
-        f"{name} ({why})."
+        f"{such_as}."
     )
     if not n_readable:
         raise ValueError(f"{message} There is nothing to load.")

@@ -14,12 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep._base._validation import as_array, as_numbers, check_bool, short_repr
 from dmzrep.codes._labels import read_binary_labels
 from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
+from dmzrep.data import read_all
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_parameters, decoding_options, finite_amounts
 from dmzrep.editing._directions import AttributeProbes, fit_probes
 from dmzrep.editing._moves import flip, shift, wanted_log_odds
 from dmzrep.editing._report import edit_report
-from dmzrep.estimator._inputs import all_rows
 
 
 class AttributeEditor(BaseEstimator):
@@ -288,7 +288,7 @@ class AttributeEditor(BaseEstimator):
                 f"X, images and codes must have as many samples: their codes have shapes {before.shape}, "
                 f"{rebuilt.shape} and {codes.shape}. Pass the arguments and the results of edit."
             )
-        pictures = all_rows(X), all_rows(images, "images")
+        pictures = read_all(X), read_all(images, "images")
         roles = np.full(len(probes.names), "other", dtype=object)
         roles[held], roles[edited] = "held", "edited"
         return edit_report(probes, roles, self._features(before), codes, self._features(rebuilt), *pictures)
@@ -342,7 +342,7 @@ class AttributeEditor(BaseEstimator):
                 for amounts, (edited, held) in zip(edits, places, strict=True)
             ]
         )
-        originals = all_rows(X)
+        originals = read_all(X)
         # With `keep`, the codes before the edit are one more block.
         blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
         if "noise" in options or "strength" in options:

@@ -9,9 +9,9 @@ import numpy as np
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities, decode_codes
+from dmzrep.data import open_like_fitted, read_all
 from dmzrep.editing._checks import decoding_options
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._inputs import all_rows, check_rows_to_transform
 from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
 
 PATHS = ("ordered", "random", "smooth", "soft")
@@ -199,7 +199,7 @@ def _decode_between(
     options.pop("noise", None)
     sampling = Sampling.of({"sampler": "ddim"} | options)
     first, last = (
-        invert(decoder, check_rows_to_transform(encoder, x), of_end, sampling, strength)
+        invert(decoder, open_like_fitted(encoder, x), of_end, sampling, strength)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
@@ -208,7 +208,7 @@ def _decode_between(
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
     """Return blends of the images for all walks, in the dtype of x0."""
-    first, last = all_rows(x0, "x0"), all_rows(x1, "x1")
+    first, last = read_all(x0, "x0"), read_all(x1, "x1")
     if first.shape != last.shape:
         raise ValueError(f"x0 and x1 must have the same shape, got {first.shape} and {last.shape}.")
     share = progress.reshape(1, -1, *[1] * (first.ndim - 1))

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dmzrep.codes import code_report, code_summary, warn_of_poor_code
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows, RowSubset
+from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.inference import Decoder, encode
 from dmzrep.priors import CodePrior, fit_prior
@@ -60,7 +59,7 @@ def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) 
 def fitted_attributes(
     estimator: Any,
     trainer: Trainer,
-    rows: Rows,
+    rows: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     small_chunk: bool,
@@ -111,7 +110,7 @@ def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
 def described_codes(
     prior: str | CodePrior,
     decoder: Decoder,
-    rows: Rows,
+    rows: Source,
     history: pd.DataFrame,
     seed: int,
     budget: Budget | None = None,
@@ -146,7 +145,7 @@ def described_codes(
     size = len(chosen) if budget.limit is None else BLOCK
     for start in range(0, len(chosen), size):
         block = np.sort(chosen[start : start + size])
-        parts.append(encode(decoder, RowSubset(rows, block), "probabilities"))
+        parts.append(encode(decoder, Subset(rows, block), "probabilities"))
         if budget.left(keep) <= 0:
             break
     probabilities = np.concatenate(parts)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._device import resolve_device
+from dmzrep.data import open_training_data
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._attributes import described_codes
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._inputs import check_rows
 from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
 from dmzrep.inference import Decoder
@@ -75,7 +75,7 @@ def load_authors_checkpoint(
     settings = nested_names(known | {"encoder_width": len(state["encoder.layers.0.0.weight"])})
     encoder = DMZEncoder.paper(name, backbone=backbone, **(settings | params))
     validate_parameters(encoder)
-    rows, data_format, attributes = check_rows(encoder, X)
+    rows, data_format, attributes = open_training_data(encoder, X)
     wanted = (about["n_channels"], about["side"], about["side"])
     if data_format.shape != wanted:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.estimator._attributes import model_attributes
 from dmzrep.priors import fit_prior
 from dmzrep.training import Hooks, Trainer

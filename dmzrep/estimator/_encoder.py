@@ -19,18 +19,12 @@ from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._prefixes import check_n_bits
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source, open_like_fitted, open_training_data
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, open_checkpoints, train
-from dmzrep.estimator._inputs import (
-    NOISES,
-    check_out,
-    check_rows,
-    check_rows_to_transform,
-    check_start,
-)
+from dmzrep.estimator._inputs import NOISES, check_out, check_start
 from dmzrep.estimator._likelihood import LikelihoodMixin
 from dmzrep.estimator._parameters import (
     GROUPS,
@@ -391,7 +385,7 @@ class DMZEncoder(
         continued = self.warm_start and hasattr(self, "model_")
         with begin_run(self, continued) as (budget, seed):
             processes = budget.processes
-            rows, data_format, attributes = check_rows(self, X, first=not continued)
+            rows, data_format, attributes = open_training_data(self, X, continued=continued)
             checkpoints, seed = open_checkpoints(self, rows, data_format, processes, seed)
             trainer, start = build_trainer(
                 self, rows, data_format, seed, continued, checkpoints=checkpoints, budget=budget
@@ -435,7 +429,7 @@ class DMZEncoder(
         continued = hasattr(self, "model_")
         once = {"max_iter": 1, "final_learning_rate": 1.0}
         with begin_run(self, continued) as (budget, seed):
-            rows, data_format, attributes = check_rows(self, X, first=not continued)
+            rows, data_format, attributes = open_training_data(self, X, continued=continued)
             trainer, start = build_trainer(self, rows, data_format, seed, continued, once, budget=budget)
             small = continued and len(rows) < REPRESENTATIVE_CHUNK
             # More chunks may follow, so the encoder is not frozen at the end of one.
@@ -500,7 +494,7 @@ class DMZEncoder(
             `out` is not a NumPy array.
         """
         self._check_encodes()
-        rows = check_rows_to_transform(self, X)
+        rows = open_like_fitted(self, X)
         if out is not None:
             check_out(out, (len(rows), self.model_.config.latent_dim), self.output)
         return encode(self.decoder_, rows, self.output, out)
@@ -517,7 +511,7 @@ class DMZEncoder(
                 "Fit with network=Network(conditioning='bias') to get codes."
             )
 
-    def _bits(self, samples: Rows, n_bits: int | None = None) -> np.ndarray | None:
+    def _bits(self, samples: Source, n_bits: int | None = None) -> np.ndarray | None:
         """Return bits of checked samples, masked after the first `n_bits`; None without codes."""
         if not self.decoder_.has_code:
             return None
@@ -641,7 +635,7 @@ class DMZEncoder(
         check_is_fitted(self)
         check_choice("noise", noise, NOISES)
         options = Sampling.of(sampling)
-        rows = check_rows_to_transform(self, X)
+        rows = open_like_fitted(self, X)
         if noise == "random" or n_bits is not None:
             self._check_has_code()
         if n_bits is not None:

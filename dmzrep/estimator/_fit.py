@@ -15,8 +15,7 @@ import torch
 from dmzrep._base._device import autocast, resolve_device, resolve_precision
 from dmzrep._base._random import draw_seed, seeded_torch
 from dmzrep.codes import prefix_lengths
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows, to_tensor
+from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import fitted_attributes, prior_seconds
 from dmzrep.estimator._custom_denoiser import has_own_denoiser
@@ -91,7 +90,7 @@ def begin_run(estimator: Any, continued: bool) -> Iterator[tuple[Budget, int]]:
 
 
 def open_checkpoints(
-    estimator: Any, rows: Rows, data_format: ImageFormat | VectorFormat, processes: Processes, seed: int
+    estimator: Any, rows: Source, data_format: ImageFormat | VectorFormat, processes: Processes, seed: int
 ) -> tuple[Checkpoints | None, int]:
     """Return the checkpoints of a fit, or None, and the seed: that of the run to resume if there is one."""
     if estimator.checkpoint_dir is None:
@@ -112,7 +111,7 @@ def open_checkpoints(
 
 def build_trainer(
     estimator: Any,
-    rows: Rows,
+    rows: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     continued: bool,
@@ -212,7 +211,7 @@ def build_trainer(
 
 
 def _check_shards(
-    trainer: Trainer, rows: Rows, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
+    trainer: Trainer, rows: Source, data_format: ImageFormat | VectorFormat, params: dict[str, Any], seed: int
 ) -> None:
     """Check that several processes can share each batch, and train one model on one data set."""
     processes, batch_size = trainer.processes, trainer.config.batch_size
@@ -259,7 +258,7 @@ def _set_start(
 
 
 def _initial_samples(
-    rows: Rows, data_format: ImageFormat | VectorFormat, seed: int, budget: Budget
+    rows: Source, data_format: ImageFormat | VectorFormat, seed: int, budget: Budget
 ) -> torch.Tensor:
     """Samples from which the encoder is initialised, in model units, on the CPU; fewer if time is short."""
     n_samples = INITIAL_NUMBERS // math.prod(data_format.shape)
@@ -277,7 +276,7 @@ def _initial_samples(
 def train(
     estimator: Any,
     trainer: Trainer,
-    rows: Rows,
+    rows: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     hooks: list[Hooks],
@@ -333,7 +332,7 @@ def train(
             if trainer.step > begun:
                 if not small_chunk:
                     trainer.refresh_statistics(data)
-                # Rows that are no numbers have no codes to describe.
+                # Samples that are no numbers have no codes to describe.
                 with contextlib.suppress(ValueError):
                     error.fitted = fitted_attributes(estimator, trainer, rows, data_format, seed, small_chunk)
                     outcome = (

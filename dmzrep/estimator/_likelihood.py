@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_int
-from dmzrep.estimator._inputs import check_rows_to_transform
+from dmzrep.data import open_like_fitted
 from dmzrep.inference import rate_table, sample_rates
 
 
@@ -86,7 +86,7 @@ class LikelihoodMixin(BaseEstimator):
         n_timesteps = self.decoder_.objective.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
         n_terms = check_int(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
-        rows = check_rows_to_transform(self, X)
+        rows = open_like_fitted(self, X)
         return sample_rates(self.decoder_, rows, self._bits(rows), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.estimator._parameters import all_parameters
 from dmzrep.files._atomic import replace_file
 from dmzrep.files._container import library_versions
@@ -130,7 +130,7 @@ def _data(estimator: Any) -> dict[str, object]:
         channels, height, width = data_format.shape
         return {
             "rows": f"images of {height} x {width} pixels, {channels} channel{'s' * (channels > 1)}",
-            "shape of X": f"(n, {', '.join(map(str, data_format.row_shape))})",
+            "shape of X": f"(n, {', '.join(map(str, data_format.sample_shape))})",
             "dtype": data_format.dtype,
             "range": f"{data_format.low:g} to {data_format.high:g}",
         }

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.files._atomic import replace_file
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.version import __version__
 
-#: Rows of the example that is traced: neither 0 nor 1, which tracing would take for constants.
+#: Samples of the example that is traced: neither 0 nor 1, which tracing would take for constants.
 EXAMPLE_ROWS = 2
 
 
 class RowEncoder(nn.Module):
-    """Rows in the user's layout to what `transform` gives of them.
+    """Samples in the user's layout to what `transform` gives of them.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class RowEncoder(nn.Module):
         self.output = output
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Map rows of shape (n, *row_shape) to codes of shape (n, latent_dim)."""
+        """Map rows of shape (n, *sample_shape) to codes of shape (n, latent_dim)."""
         logits = self.encoder(self.data_format.to_model(rows)).float()
         if self.output == "logits":
             return logits
@@ -89,7 +89,7 @@ def write_encoder(
     name = "images" if isinstance(data_format, ImageFormat) else "vectors"
     module = RowEncoder(copy.deepcopy(network.encoder).cpu(), data_format, output).eval()
     dtype = np.dtype(data_format.dtype).newbyteorder("=")
-    example = torch.from_numpy(np.zeros((EXAMPLE_ROWS, *data_format.row_shape), dtype=dtype))
+    example = torch.from_numpy(np.zeros((EXAMPLE_ROWS, *data_format.sample_shape), dtype=dtype))
     with _quiet_exporter():
         program = torch.onnx.export(
             module,
@@ -128,7 +128,7 @@ def describe_input(data_format: ImageFormat | VectorFormat) -> dict[str, str]:
 
     Examples
     --------
-    >>> from dmzrep.data._formats import ImageFormat
+    >>> from dmzrep.data import ImageFormat
     >>> from dmzrep.estimator._onnx import describe_input
     >>> about = describe_input(ImageFormat("HWC", (3, 32, 32), False, "uint8", 0.0, 255.0))
     >>> about["input_shape"], about["input_layout"], about["value_range"]
@@ -141,7 +141,7 @@ def describe_input(data_format: ImageFormat | VectorFormat) -> dict[str, str]:
     return {
         "input_name": name,
         "input_layout": layout,
-        "input_shape": json.dumps(["n", *data_format.row_shape]),
+        "input_shape": json.dumps(["n", *data_format.sample_shape]),
         "input_dtype": np.dtype(data_format.dtype).name,
         "value_range": json.dumps(value_range),
     }

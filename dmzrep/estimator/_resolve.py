@@ -7,7 +7,7 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._custom_denoiser import denoiser_settings, has_own_denoiser, pretrained_objective

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows
+from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.networks._custom_backbone import describe_backbone
 
 #: Parameters that a run may change when it is resumed. Epochs and time are among them: a longer run may go on
@@ -33,7 +32,7 @@ _BLOCK_BYTES = 2**26
 
 
 def run_identity(
-    params: dict[str, Any], samples: Rows, data_format: ImageFormat | VectorFormat, seed: int | None
+    params: dict[str, Any], samples: Source, data_format: ImageFormat | VectorFormat, seed: int | None
 ) -> dict[str, Any]:
     """Return JSON values that two training runs share if one can go on where the other stopped.
 
@@ -59,7 +58,7 @@ def run_identity(
     return json.loads(json.dumps(identity))
 
 
-def data_digest(samples: Rows) -> str:
+def data_digest(samples: Source) -> str:
     """Return a hash of samples with their shape and dtype.
 
     Arrays in memory of at most `HASHED_BYTES` are hashed whole; of other sources, `HASHED_SAMPLES` samples.

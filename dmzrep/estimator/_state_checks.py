@@ -12,7 +12,8 @@ import pandas as pd
 
 from dmzrep._base._device import PRECISIONS
 from dmzrep._base._validation import is_finite, is_int
-from dmzrep.data._formats import MAX_CHANNELS, ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
+from dmzrep.data._image_format import MAX_CHANNELS
 from dmzrep.diffusion._objective import OBJECTIVES, Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.files._state import require, take
@@ -154,7 +155,7 @@ def checked_results(
     dropout = values["code_dropout_"]
     require(is_finite(dropout) and 0 <= dropout < 1, "code_dropout_ must be in [0, 1)")
     require(isinstance(values["ordered_"], bool), "ordered_ must be a boolean")
-    n_features = math.prod(data_format.row_shape)
+    n_features = math.prod(data_format.sample_shape)
     require(_among(values["n_features_in_"], (n_features,)), "n_features_in_ is not that of the data")
     history, report, summary = (values[name] for name in ("history_", "code_report_", "code_summary_"))
     require(isinstance(history, pd.DataFrame) and _is_numeric(history), "history_ must be a table of numbers")

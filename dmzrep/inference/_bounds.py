@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import pad_samples, padded_batches
 from dmzrep._base._random import content_seeds
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.diffusion._likelihood import gaussian_kl
 from dmzrep.diffusion._objective import Denoised
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 @torch.inference_mode()
-def variational_bound(decoder: Decoder, samples: Rows, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
+def variational_bound(
+    decoder: Decoder, samples: Source, codes: np.ndarray | None, n_terms: int
+) -> np.ndarray:
     """Estimate the bound of each sample, given its code, from a stratified choice of its T terms.
 
     The term of timestep 0, the reconstruction, is always computed; the others are drawn one from each of

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._batching import DENOISER_BATCH, ENCODER_BATCH, batch_size_for, pad_samples
-from dmzrep.data._formats import ImageFormat, VectorFormat
-from dmzrep.data._sources import Rows, to_tensor
+from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.diffusion._objective import Objective
 from dmzrep.inference._bounds import variational_bound
 from dmzrep.inference._decoding import StartingPoint, decode
@@ -110,7 +109,7 @@ class Decoder:
         """
         return decode(self, codes, seeds, sampling or Sampling(), start=start)
 
-    def invert(self, X: Rows, codes: np.ndarray | None, sampling: Sampling | None = None) -> np.ndarray:
+    def invert(self, X: Source, codes: np.ndarray | None, sampling: Sampling | None = None) -> np.ndarray:
         """Run deterministic DDIM backwards from data to noise.
 
         Parameters
@@ -129,7 +128,7 @@ class Decoder:
         """
         return invert(self, X, codes, sampling or Sampling())
 
-    def bound(self, X: Rows, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
+    def bound(self, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
         """Return the variational bound on the negative log-likelihood of samples given their codes.
 
         Parameters

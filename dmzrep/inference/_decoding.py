@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import pad_samples, padded_batches
 from dmzrep._base._random import ImageNoise
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.diffusion._grids import Grid
 from dmzrep.diffusion._samplers import invert_ddim
 from dmzrep.diffusion._sampling import run_sampler
@@ -78,7 +78,7 @@ class StartingSamples:
         Share of the timesteps that are denoised, in (0, 1].
     """
 
-    samples: Rows
+    samples: Source
     inverted: bool = False
     codes: np.ndarray | None = None
     strength: float = 1.0
@@ -113,7 +113,7 @@ def decode(
     plan = sampling.plan(decoder, noise=noise_from, strength=strength)
     data_format = decoder.data_format
     parts = list(padded_batches(len(seeds), decoder.data_shape, decoder.denoiser_batch))
-    out = np.empty((len(seeds), *data_format.row_shape), dtype=data_format.dtype)
+    out = np.empty((len(seeds), *data_format.sample_shape), dtype=data_format.dtype)
     options: dict[str, Any] = {
         "guidance": float(sampling.guidance),
         "match_perturbation": plan.match_perturbation,

@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit
 
 from dmzrep._base._batching import padded_batches, run_padded
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 
 if TYPE_CHECKING:
     from dmzrep.inference._decoder import Decoder
@@ -19,7 +19,7 @@ CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uin
 
 
 @torch.inference_mode()
-def encode(decoder: Decoder, samples: Rows, output: str, out: np.ndarray | None = None) -> np.ndarray:
+def encode(decoder: Decoder, samples: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
     """Encode samples, a batch at a time.
 
     Parameters

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._batching import padded_batches
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.diffusion._grids import Grid
 from dmzrep.inference._decoding import StartingSamples
 from dmzrep.inference._sampling import Sampling
@@ -44,7 +44,7 @@ class StartingNoise:
 
 @torch.inference_mode()
 def invert(
-    decoder: Decoder, samples: Rows, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
+    decoder: Decoder, samples: Source, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
 ) -> np.ndarray:
     """Find noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
     plan = sampling.plan(decoder, noise="inverted", strength=strength)

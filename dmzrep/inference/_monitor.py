@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._samplers import Observer
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class SamplingMonitor:
         self.data_format, self.n_steps, self.callback = data_format, n_steps, sampling.callback
         self.trajectory: np.ndarray | None = None
         if sampling.return_trajectory:
-            self.trajectory = np.empty((n_steps, n_samples, *data_format.row_shape), dtype=data_format.dtype)
+            self.trajectory = np.empty(
+                (n_steps, n_samples, *data_format.sample_shape), dtype=data_format.dtype
+            )
         self._silent = not (sampling.progress or sampling.callback or sampling.return_trajectory)
         self._bar = tqdm(
             total=n_steps * n_batches, desc="sampling", unit="step", disable=not sampling.progress

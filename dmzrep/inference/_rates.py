@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from dmzrep.data._sources import Rows
+from dmzrep.data import Source
 from dmzrep.priors import CodePrior
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sample_rates(
-    decoder: Decoder, samples: Rows, codes: np.ndarray | None, prior: CodePrior | None, n_terms: int
+    decoder: Decoder, samples: Source, codes: np.ndarray | None, prior: CodePrior | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rate of each sample given its bits, and that of the bits.
 

@@ -19,7 +19,7 @@ from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import available_device, on_cpu, resolve_device
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, check_choice, check_int, check_number, is_finite, is_int
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import read_state, require, restoring, take, write_state
 from dmzrep.metrics._inputs import read_images, unit_tensor

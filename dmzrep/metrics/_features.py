@@ -15,7 +15,7 @@ from dmzrep.files._state import read_state, require, restoring, take, write_stat
 from dmzrep.metrics._inputs import read_matrix
 from dmzrep.metrics._results import FeatureSource
 
-#: Source of features that were passed in place of images.
+#: Samples of features that were passed in place of images.
 GIVEN = FeatureSource("given features")
 
 #: Images -> features of shape (n, n_features). Attributes `name`, `sha256` and `resize`, where it has them,

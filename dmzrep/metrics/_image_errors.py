@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dmzrep._base._validation import check_int
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.metrics._inputs import read_images
 
 #: Window of SSIM, and the standard deviation of its weights.

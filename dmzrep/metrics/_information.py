@@ -17,9 +17,8 @@ from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._random import ImageNoise, draw_seed, image_seeds
 from dmzrep._base._validation import as_array, check_int, check_number
 from dmzrep.codes._protocol import check_codec, code_probabilities
-from dmzrep.data._sources import to_tensor
+from dmzrep.data import read_all, to_tensor
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.estimator._inputs import all_rows
 from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
 
 #: Samples per batch at inference, and most held-out samples.
@@ -132,7 +131,7 @@ def mutual_information_over_time(
             f"test_size={test_size!r}. Use more samples."
         )
     device = getattr(encoder, "device_", torch.device("cpu"))
-    x = encoder.data_format_.to_model(to_tensor(all_rows(X)[order], device))
+    x = encoder.data_format_.to_model(to_tensor(read_all(X)[order], device))
     codes = torch.from_numpy(bits[order])
     held_out, train = slice(0, n_held_out), slice(n_held_out, None)
     network = _train_probe(

@@ -8,8 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from dmzrep._base._validation import as_array, as_numbers
-from dmzrep.data._formats import ImageFormat, find_layout, find_range
-from dmzrep.data._sources import to_tensor
+from dmzrep.data import ImageFormat, find_layout, find_range, to_tensor
 
 
 def read_matrix(values: Any, name: str, remedy: str = "") -> np.ndarray:

@@ -13,10 +13,9 @@ import torch
 from dmzrep._base._validation import check_bool, check_choice
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes
-from dmzrep.data._formats import ImageFormat
-from dmzrep.data._sources import to_tensor
+from dmzrep.data import ImageFormat, read_all, to_tensor
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
-from dmzrep.estimator._inputs import NOISES, all_rows
+from dmzrep.estimator._inputs import NOISES
 from dmzrep.metrics._image_errors import WINDOW, ssim
 from dmzrep.metrics._inputs import unit_tensor
 
@@ -133,7 +132,7 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
 def squared_errors(encoder: DMZEncoder, X: Any, rebuilt: np.ndarray) -> np.ndarray:
     """Return the mean squared error of each sample in the units of the model, shape (n,), float64."""
     to_model = encoder.data_format_.to_model
-    first, second = (to_model(to_tensor(values, torch.device("cpu"))) for values in (all_rows(X), rebuilt))
+    first, second = (to_model(to_tensor(values, torch.device("cpu"))) for values in (read_all(X), rebuilt))
     return (second - first).double().square().flatten(1).mean(dim=1).numpy()
 
 
@@ -219,7 +218,7 @@ def reconstruction_report(
 
 def _ssim(X: Any, rebuilt: np.ndarray, image_format: ImageFormat) -> float:
     one, two = (
-        unit_tensor(all_rows(images), image_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()
+        unit_tensor(read_all(images), image_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()
         for images in (X, rebuilt)
     )
     largest = (min(image_format.shape[1:]) - 1) // 2 * 2 + 1

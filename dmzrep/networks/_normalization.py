@@ -242,7 +242,7 @@ def _widened(values: Tensor, dtype: torch.dtype, place: int) -> Tensor:
 
 
 def _of(values: Tensor, part: slice) -> Tensor:
-    """Rows of a part, of values that may be the same for all."""
+    """Samples of a part, of values that may be the same for all."""
     return values if len(values) == 1 else values[part]
 
 

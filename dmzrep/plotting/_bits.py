@@ -10,7 +10,7 @@ import numpy as np
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
 from dmzrep.codes._protocol import encoder_output
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.plotting._image_grid import ImageGridDisplay
 from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format
@@ -95,7 +95,7 @@ class BitDisplay(ImageGridDisplay):
         """
         image_format = fitted_image_format(encoder, cls)
         X = as_array(image, "image")
-        X = X[None] if X.shape == image_format.row_shape else X
+        X = X[None] if X.shape == image_format.sample_shape else X
         codes = encoder.transform(X)
         if len(X) != 1:
             raise ValueError(f"{cls.__name__} draws one image, got {len(X)}. Pass one, such as X[0].")

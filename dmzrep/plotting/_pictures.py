@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from dmzrep.data._formats import ImageFormat
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource, ImageFormat, is_dataset
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
-from dmzrep.estimator._inputs import is_dataset
 
 
 def fitted_image_format(encoder: DMZEncoder, display: type) -> ImageFormat:
@@ -34,7 +32,7 @@ def code_name(encoder: DMZEncoder) -> str:
 
 def take(X: Any, indices: np.ndarray | slice) -> Any:
     """Return some samples of an array, a table or a map-style dataset; no other one is read."""
-    return DatasetRows(X)[indices] if is_dataset(X) else _safe_indexing(X, indices)
+    return DatasetSource(X)[indices] if is_dataset(X) else _safe_indexing(X, indices)
 
 
 def as_pictures(X: Any, image_format: ImageFormat) -> np.ndarray:

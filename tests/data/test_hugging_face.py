@@ -1,4 +1,4 @@
-"""Hugging Face data sets as rows."""
+"""Hugging Face data sets as samples."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dmzrep import DMZEncoder
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource
 from dmzrep.datasets import ImageColumn
 from tests.encoders import make_encoder
 
@@ -22,18 +22,18 @@ def pictures():
 
 def of_pictures(pictures, **columns):
     features = {"label": datasets.Value("int64"), "portrait": datasets.Image()}
-    rows = {"label": list(range(len(pictures))), "portrait": list(pictures)}
+    samples = {"label": list(range(len(pictures))), "portrait": list(pictures)}
     for name in columns:
         features[name] = datasets.Image()
     return datasets.Dataset.from_dict(
-        rows | {name: list(p) for name, p in columns.items()}, features=datasets.Features(features)
+        samples | {name: list(p) for name, p in columns.items()}, features=datasets.Features(features)
     )
 
 
 def test_the_column_of_pictures_is_found_and_decoded(pictures):
-    rows = DatasetRows(of_pictures(pictures))
-    assert rows.shape == pictures.shape and rows.dtype == np.uint8
-    np.testing.assert_array_equal(rows[np.array([7, 3])], pictures[[7, 3]])
+    samples = DatasetSource(of_pictures(pictures))
+    assert samples.shape == pictures.shape and samples.dtype == np.uint8
+    np.testing.assert_array_equal(samples[np.array([7, 3])], pictures[[7, 3]])
 
 
 def test_arrays_keep_the_dtype_of_their_column(pictures):
@@ -42,31 +42,31 @@ def test_arrays_keep_the_dtype_of_their_column(pictures):
     )
     gray = pictures[..., 0]
     dataset = datasets.Dataset.from_dict({"box": [[1, 2]] * 40, "scan": list(gray)}, features=features)
-    rows = DatasetRows(dataset)
-    assert rows.dtype == np.uint8
-    np.testing.assert_array_equal(rows[:5], gray[:5])
+    samples = DatasetSource(dataset)
+    assert samples.dtype == np.uint8
+    np.testing.assert_array_equal(samples[:5], gray[:5])
 
 
 def test_vectors_are_found_where_there_are_no_images():
     vectors = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
     dataset = datasets.Dataset.from_dict({"name": ["a"] * 30, "embedding": list(vectors)})
-    np.testing.assert_array_equal(DatasetRows(dataset)[:], vectors)
+    np.testing.assert_array_equal(DatasetSource(dataset)[:], vectors)
 
 
 def test_a_format_or_transform_of_the_users_is_kept(pictures):
     turned = of_pictures(pictures).with_transform(
         lambda batch: {"turned": [np.asarray(p).transpose(1, 0, 2) for p in batch["portrait"]]}
     )
-    np.testing.assert_array_equal(DatasetRows(turned)[:3], pictures[:3].transpose(0, 2, 1, 3))
+    np.testing.assert_array_equal(DatasetSource(turned)[:3], pictures[:3].transpose(0, 2, 1, 3))
     tensors = of_pictures(pictures).with_format("torch")
-    assert DatasetRows(tensors).shape in {(40, 3, 12, 10), pictures.shape}
+    assert DatasetSource(tensors).shape in {(40, 3, 12, 10), pictures.shape}
 
 
 def test_several_columns_of_pictures_must_be_told_apart(pictures):
     dataset = of_pictures(pictures, mask=pictures[::-1])
     with pytest.raises(ValueError, match=r"hold pictures: \['portrait', 'mask'\].*ImageColumn"):
-        DatasetRows(dataset)
-    np.testing.assert_array_equal(DatasetRows(ImageColumn(dataset, "mask"))[:2], pictures[:-3:-1])
+        DatasetSource(dataset)
+    np.testing.assert_array_equal(DatasetSource(ImageColumn(dataset, "mask"))[:2], pictures[:-3:-1])
 
 
 def test_a_column_that_does_not_exist_is_named(pictures):
@@ -77,7 +77,7 @@ def test_a_column_that_does_not_exist_is_named(pictures):
 def test_a_data_set_without_images_is_refused():
     dataset = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]})
     with pytest.raises(ValueError, match=r"None of the dataset's columns, \['label', 'text'\]"):
-        DatasetRows(dataset)
+        DatasetSource(dataset)
 
 
 @pytest.mark.parametrize(("mode", "shape"), [("L", (12, 10)), ("RGB", (12, 10, 3))])
@@ -85,17 +85,31 @@ def test_pictures_of_several_modes_are_converted_when_asked(mode, shape, picture
     mixed = [Image.fromarray(p).convert("L" if i else "RGB") for i, p in enumerate(pictures[:4])]
     dataset = of_pictures(mixed)
     with pytest.raises(ValueError, match=r"first picture.*'RGB', but one has mode 'L'.*mode='RGB'"):
-        DatasetRows(dataset)[:]
-    rows = DatasetRows(ImageColumn(dataset, mode=mode))[:]
-    assert rows.shape == (4, *shape)
-    np.testing.assert_array_equal(rows[1], np.asarray(mixed[1].convert(mode)))
+        DatasetSource(dataset)[:]
+    samples = DatasetSource(ImageColumn(dataset, mode=mode))[:]
+    assert samples.shape == (4, *shape)
+    np.testing.assert_array_equal(samples[1], np.asarray(mixed[1].convert(mode)))
 
 
 def test_palettes_are_colours_and_not_numbers_of_colours(pictures):
     palette = [Image.fromarray(p).convert("P") for p in pictures[:3]]
-    rows = DatasetRows(of_pictures(palette))[:]
-    assert rows.shape == (3, 12, 10, 3)
-    np.testing.assert_array_equal(rows[2], np.asarray(palette[2].convert("RGB")))
+    samples = DatasetSource(of_pictures(palette))[:]
+    assert samples.shape == (3, 12, 10, 3)
+    np.testing.assert_array_equal(samples[2], np.asarray(palette[2].convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_of_16_bits_the_upper_8_are_taken(mode):
+    ramp = np.tile(np.linspace(0, 65535, 16).astype(np.uint16), (16, 1))
+    dataset = of_pictures([Image.fromarray(ramp)] * 2)
+    found = ImageColumn(dataset, mode=mode)[1].reshape(16, 16, -1)
+    np.testing.assert_array_equal(found[..., 0], ramp >> 8)
+    np.testing.assert_array_equal(ImageColumn(dataset)[0], ramp)
+
+
+def test_transparent_pixels_are_composited_on_white():
+    clear = of_pictures([np.zeros((12, 10, 4), dtype=np.uint8)] * 2)
+    assert ImageColumn(clear, mode="RGB")[0].min() == 255
 
 
 def test_splits_must_be_chosen(pictures):
@@ -111,7 +125,7 @@ def test_streams_are_refused(pictures):
 
 def test_an_empty_data_set_is_refused(pictures):
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        DatasetRows(of_pictures(pictures).select([]))
+        DatasetSource(of_pictures(pictures).select([]))
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -129,8 +143,7 @@ def test_a_module_of_the_users_called_datasets_is_none_of_hugging_faces(tmp_path
         "import numpy as np\nclass Dataset(list):\n    pass\nshapes = Dataset(np.zeros((3, 8, 8)))\n"
     )
     code = (
-        "import datasets\nfrom dmzrep.data._sources import "
-        "DatasetRows\nprint(DatasetRows(datasets.shapes).shape)"
+        "import datasets\nfrom dmzrep.data import DatasetSource\nprint(DatasetSource(datasets.shapes).shape)"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"],

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource
 
 
 class Squares(torch.utils.data.Dataset):
@@ -31,11 +31,11 @@ class Squares(torch.utils.data.Dataset):
     ],
     ids=["dataset", "arrays", "tuples", "lists", "tensors"],
 )
-def test_items_of_any_kind_are_rows_of_one_array(dataset):
-    rows = DatasetRows(dataset)
-    assert (rows.shape, rows.ndim, rows.dtype, len(rows)) == ((5, 2, 3), 3, np.uint8, 5)
-    everything = rows[:]
-    assert everything.shape == rows.shape and everything.dtype == rows.dtype
+def test_items_of_any_kind_are_stacked(dataset):
+    samples = DatasetSource(dataset)
+    assert (samples.shape, samples.ndim, samples.dtype, len(samples)) == ((5, 2, 3), 3, np.uint8, 5)
+    everything = samples[:]
+    assert everything.shape == samples.shape and everything.dtype == samples.dtype
     assert everything[:, 1, 2].tolist() == [0, 1, 4, 9, 16]
 
 
@@ -44,30 +44,30 @@ def test_items_of_any_kind_are_rows_of_one_array(dataset):
     [slice(1, 3), slice(None, None, 2), slice(3, 100), slice(-2, None), np.array([4, 0, 4]), np.array([2])],
     ids=str,
 )
-def test_slices_and_index_arrays_pick_the_rows_that_numpy_picks(indices):
-    rows = DatasetRows(Squares(5))
+def test_slices_and_index_arrays_select_the_samples_that_numpy_selects(indices):
+    samples = DatasetSource(Squares(5))
     expected = np.array([0, 1, 4, 9, 16])[indices]
-    assert rows[indices][:, 0, 0].tolist() == expected.tolist()
+    assert samples[indices][:, 0, 0].tolist() == expected.tolist()
 
 
-def test_only_the_asked_rows_are_read():
-    rows = DatasetRows(Squares(6, broken=4))
-    assert rows[np.array([3, 5])][:, 0, 0].tolist() == [9, 25]
+def test_only_the_requested_samples_are_read():
+    samples = DatasetSource(Squares(6, broken=4))
+    assert samples[np.array([3, 5])][:, 0, 0].tolist() == [9, 25]
 
 
 def test_what_a_dataset_raises_comes_through_with_the_item_named():
-    rows = DatasetRows(Squares(6, broken=4))
+    samples = DatasetSource(Squares(6, broken=4))
     with pytest.raises(OSError, match="cannot read") as caught:
-        rows[:]
+        samples[:]
     assert caught.value.__notes__ == ["The dataset raised this for item 4."]
 
 
 def test_an_empty_dataset_is_refused():
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        DatasetRows(Squares(0))
+        DatasetSource(Squares(0))
 
 
 def test_items_of_different_shapes_are_refused_when_they_are_read():
-    rows = DatasetRows([np.zeros((2, 3)), np.zeros((2, 4))])
-    with pytest.raises(ValueError, match="same shape"):
-        rows[:]
+    samples = DatasetSource([np.zeros((2, 3)), np.zeros((2, 4))])
+    with pytest.raises(ValueError, match=r"item 0 has \(2, 3\), item 1 has \(2, 4\)"):
+        samples[:]

@@ -1,8 +1,12 @@
 """Pictures of a folder as one array file."""
 
+import contextlib
 import os
+import socket
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from joblib import parallel_config
 
 from dmzrep.datasets import _image_cache as image_cache
 from dmzrep.datasets import load_images
-from dmzrep.datasets._pictures import read_picture
+from dmzrep.datasets._pictures import Rendering, read_picture
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -19,6 +23,15 @@ def save(path, pixels, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     picture.save(path, **options)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """The user's cache folder."""
+    folder = tmp_path / "user cache"
+    monkeypatch.setattr("dmzrep.datasets._folder.default_cache_dir", lambda: folder / "dmzrep")
+    monkeypatch.setattr(image_cache, "default_cache_dir", lambda: folder / "dmzrep")
+    return folder / "dmzrep"
 
 
 @pytest.fixture
@@ -69,34 +82,71 @@ def test_pictures_are_converted_to_the_mode(mode, channels, tmp_path, pixels):
     np.testing.assert_array_equal(images[0], np.asarray(Image.fromarray(pixels[0]).convert(mode)))
 
 
-def test_pictures_are_cropped_around_their_centre(tmp_path):
+def read(path, size=(8, 8), mode="L", resize="crop", background="white"):
+    return read_picture(path, Rendering(size, mode, resize, background))
+
+
+def test_pictures_of_another_aspect_ratio_are_cropped_or_padded(tmp_path):
     wide = np.zeros((20, 60), dtype=np.uint8)
     wide[:, 20:40] = 255
     save(tmp_path / "wide.png", wide)
     assert load_images(tmp_path, (10, 10), mode="L").images[0, :, 1:-1].min() > 250
     assert load_images(tmp_path, (10, 30), mode="L").images[0, :, :8].max() < 5
+    padded = load_images(tmp_path, 30, mode="L", resize="pad", background="#808080").images[0]
+    assert set(padded[:10].ravel()) == set(padded[20:].ravel()) == {128}
+    assert padded[10:20, :8].max() < 5 and padded[10:20, 12:18].min() > 250
+    assert load_images(tmp_path, 30, mode="RGBA", resize="pad").images[0, :10, :, 3].max() == 0
 
 
-def test_sixteen_bits_become_eight_and_cameras_turns_are_undone(tmp_path):
-    deep = np.full((8, 8), 128 << 8, dtype=np.uint16)
-    save(tmp_path / "deep.png", deep)
-    assert set(read_picture(tmp_path / "deep.png", (8, 8), "L").ravel()) == {128}
-    half = np.zeros((8, 8), dtype=np.uint8)
-    half[:4] = 255
+def test_transparent_pixels_are_composited_on_the_background(tmp_path):
+    clear = np.full((8, 8, 4), (255, 0, 0, 0), dtype=np.uint8)
+    save(tmp_path / "clear.png", clear)
+    save(tmp_path / "half.png", np.full((8, 8, 2), (0, 128), dtype=np.uint8))
+    palette = Image.fromarray(np.zeros((8, 8), np.uint8), "P")
+    save(tmp_path / "palette.gif", palette, transparency=0)
+    colours = [read(tmp_path / name, mode="RGB")[0, 0].tolist() for name in ("clear.png", "half.png")]
+    assert colours == [[255] * 3, [127] * 3]
+    assert read(tmp_path / "palette.gif")[0, 0] == 255
+    assert read(tmp_path / "clear.png", background="black").max() == 0
+    np.testing.assert_array_equal(read(tmp_path / "clear.png", mode="RGBA"), clear)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_pictures_are_turned_by_their_orientation(dtype, tmp_path):
+    ramp = np.arange(64, dtype=dtype).reshape(8, 8)
     exif = Image.Exif()
-    exif[0x0112] = 3  # Upside down.
-    save(tmp_path / "turned.png", half, exif=exif)
-    np.testing.assert_array_equal(read_picture(tmp_path / "turned.png", (8, 8), "L"), half[::-1])
-    save(tmp_path / "real.tif", np.zeros((8, 8), dtype=np.float32))
-    with pytest.raises(ValueError, match="no known range"):
-        read_picture(tmp_path / "real.tif", (8, 8), "L")
+    exif[0x0112] = 6
+    save(tmp_path / "turned.png", ramp << 8 if dtype == "uint16" else ramp, exif=exif)
+    np.testing.assert_array_equal(read(tmp_path / "turned.png"), np.rot90(ramp, -1))
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0M?\0*\0\0\0\x08\0\0\0\0\0\0", b"Exif\0\0", b"Exif\0\0II*\0\xff"])
+def test_damaged_exif_data_are_ignored(exif, tmp_path, pixels):
+    save(tmp_path / "a.png", pixels[0], exif=exif)
+    np.testing.assert_array_equal(read(tmp_path / "a.png", (16, 16), "RGB"), pixels[0])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "ending"), [(np.full((8, 8), 200, np.int32), "tif"), (np.zeros((8, 8), np.float32), "tif")]
+)
+def test_pictures_of_32_bits_have_no_known_range(pixels, ending, tmp_path):
+    save(tmp_path / f"a.{ending}", pixels)
+    with pytest.raises(ValueError, match="no known range; convert it to 8 or 16 bits"):
+        read(tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "pgm"])
+def test_of_16_bits_the_upper_8_are_taken(ending, tmp_path):
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) << 8
+    save(tmp_path / f"deep.{ending}", deep)
+    np.testing.assert_array_equal(read(tmp_path / f"deep.{ending}"), deep >> 8)
 
 
 def test_large_photographs_are_as_if_decoded_whole(tmp_path):
     ramp = np.linspace(0, 255, 640).astype(np.uint8)
     photograph = np.stack([np.tile(ramp, (480, 1))] * 3, axis=2)
     save(tmp_path / "photograph.jpg", photograph, quality=95)
-    image = read_picture(tmp_path / "photograph.jpg", (24, 32), "RGB").astype(int)
+    image = read(tmp_path / "photograph.jpg", (24, 32), "RGB").astype(int)
     expected = photograph.reshape(24, 20, 32, 20, 3).mean(axis=(1, 3))
     assert np.abs(image - expected).max() < 4
 
@@ -111,6 +161,60 @@ def test_unreadable_files_are_left_out_and_listed(folder, pixels):
         assert "UnidentifiedImageError" in data.unreadable["dog/fake.jpg"]
         assert data.filenames.tolist() == NAMES
         np.testing.assert_array_equal(data.images, pixels[ORDER])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and sockets of POSIX")
+def test_what_is_no_readable_file_is_listed_and_nothing_hangs(folder, pixels, tmp_path, monkeypatch):
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "null.png").symlink_to("/dev/null")
+    (folder / "photo.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "photo.CR2").write_bytes(b"II*\0")
+    (folder / "up").symlink_to(folder)
+    (folder / "empty.jpg").write_bytes(b"")
+    monkeypatch.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket.png")
+    with pytest.warns(UserWarning) as caught:
+        data = load_images(folder, 16)
+    assert len(caught) == 1 and "9 of 14 files" in str(caught[0].message)
+    np.testing.assert_array_equal(data.images, pixels[ORDER])
+    words = {
+        "gone.png": "No such file",
+        "loop.png": "symbolic links",
+        "pipe.png": "pipe",
+        "null.png": "device",
+        "socket.png": "socket",
+        "photo.HEIC": "pip install pillow-heif",
+        "photo.CR2": "export them as JPEG",
+        "up": "a link to a folder",
+        "empty.jpg": "cannot identify image file",
+    }
+    assert set(data.unreadable) == set(words)
+    for name, word in words.items():
+        assert word in data.unreadable[name]
+
+
+def test_folders_that_cannot_be_opened_are_listed(folder, pixels, monkeypatch):
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("cat"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.warns(UserWarning, match=r"such as cat \(PermissionError: Permission denied\)"):
+        data = load_images(folder, 16)
+    assert data.filenames.tolist() == NAMES[2:] and set(data.unreadable) == {"cat"}
+
+
+def test_the_home_folder_is_written_as_a_tilde(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert len(load_images("~/pets", 16, cache_dir="~/kept").images) == 5
+    assert list((tmp_path / "kept").glob("*.npy"))
 
 
 def count_reads(monkeypatch):
@@ -143,15 +247,14 @@ def test_files_are_read_once_until_the_folder_changes(folder, pixels, monkeypatc
     assert len(load_images(folder, 16).images) == 4
 
 
-def test_a_damaged_cache_is_made_anew(folder, pixels):
+def test_a_damaged_cache_is_made_anew(folder, pixels, cache):
     load_images(folder, 16)
-    for path in (folder / ".dmzrep").iterdir():
+    for path in cache.glob("pets-*.*"):
         path.write_bytes(path.read_bytes()[:20])
     np.testing.assert_array_equal(load_images(folder, 16).images, pixels[ORDER])
-    assert sorted(p.name for p in (folder / ".dmzrep").iterdir()) == ["16x16-RGB.json", "16x16-RGB.npy"]
 
 
-def test_an_interrupted_call_goes_on_where_it_stopped(folder, pixels, monkeypatch):
+def test_an_interrupted_call_continues_where_it_stopped(folder, pixels, cache, monkeypatch):
     monkeypatch.setattr(image_cache, "CHUNK", 1)
     read = count_reads(monkeypatch)
     counting = image_cache.read_picture
@@ -164,29 +267,77 @@ def test_an_interrupted_call_goes_on_where_it_stopped(folder, pixels, monkeypatc
     monkeypatch.setattr(image_cache, "read_picture", stops)
     with pytest.raises(KeyboardInterrupt):
         load_images(folder, 16, n_jobs=1)
-    assert not (folder / ".dmzrep" / "16x16-RGB.npy").exists()
-    with open(folder / ".dmzrep" / "16x16-RGB.part.jsonl", "a") as log:
-        log.write('[3, {"dog')  # Killed while it wrote.
+    assert not list(cache.glob("*.npy"))
+    (log,) = cache.glob("*.log")
+    with open(log, "a") as file:
+        file.write('[3, {"dog')  # Killed while it wrote.
     monkeypatch.setattr(image_cache, "read_picture", counting)
     np.testing.assert_array_equal(load_images(folder, 16, n_jobs=1).images, pixels[ORDER])
     assert len(read) == 5 and len(set(read)) == 5
+    assert sorted(path.suffix for path in cache.glob("*.*")) == [".json", ".npy"]
 
 
-def test_a_folder_that_cannot_be_written_to_can_have_its_cache_elsewhere(folder, tmp_path, monkeypatch):
+def test_nothing_is_written_beside_the_pictures(folder, tmp_path, cache, monkeypatch):
+    before = sorted(folder.rglob("*"))
+    load_images(folder, 16)
+    assert sorted(folder.rglob("*")) == before and len(list(cache.glob("*.npy"))) == 1
     other = tmp_path / "more" / "pets"
     save(other / "a.png", np.zeros((8, 8), dtype=np.uint8))
-    for place in (folder, other):
+    for place in (folder, other):  # Of one name.
         load_images(place, 16, cache_dir=tmp_path / "cache")
-        assert not (place / ".dmzrep").exists()
-    assert len(list((tmp_path / "cache").glob("pets-*-16x16-RGB.npy"))) == 2
+    assert len(list((tmp_path / "cache").glob("pets-*-16x16-RGB-crop-*.npy"))) == 2
 
     def refuse(*arguments, **options):
         raise PermissionError("read-only")
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(PermissionError, match="read-only") as caught:
-        load_images(folder, 16)
+        load_images(folder, 8)
     assert "with cache_dir" in caught.value.__notes__[0]
+
+
+def test_the_least_recently_used_files_of_a_large_cache_are_removed(folder, cache, monkeypatch):
+    for i, side in enumerate((8, 10, 12)):
+        load_images(folder, side)
+        (about,) = cache.glob(f"*-{side}x{side}-*.json")
+        os.utime(about, (i, i))
+    load_images(folder, 8)  # Used again.
+    monkeypatch.setattr(image_cache, "CACHE_BYTES", 8_000)
+    load_images(folder, 16)
+    assert {path.name.split("-")[2] for path in cache.glob("*.npy")} == {"8x8", "12x12", "16x16"}
+
+
+LOAD = """
+import sys
+from dmzrep.datasets import load_images
+from dmzrep.datasets import _image_cache as image_cache
+sys.stdin.readline()
+print(load_images(sys.argv[1], 16, cache_dir=sys.argv[2]).images.sum())
+"""
+
+
+@pytest.mark.slow
+def test_processes_load_one_folder_at_once(folder, pixels, tmp_path):
+    command = [sys.executable, "-c", LOAD, str(folder), str(tmp_path / "shared")]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    expected = str(pixels[ORDER].sum())
+    assert [child.communicate()[0].strip() for child in children] == [expected] * 2
+    assert sorted(path.suffix for path in (tmp_path / "shared").glob("*.*")) == [".json", ".npy"]
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_threads_load_one_folder_at_once(locks, folder, pixels, cache, monkeypatch):
+    if not locks:
+        monkeypatch.setattr(image_cache, "_locked", lambda path: contextlib.nullcontext(False))
+    with ThreadPoolExecutor(4) as pool:
+        for data in pool.map(lambda _: load_images(folder, 16), range(8)):
+            np.testing.assert_array_equal(data.images, pixels[ORDER])
+    assert sorted(path.suffix for path in cache.glob("*.*")) == [".json", ".npy"]
 
 
 @pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading", "sequential"])
@@ -210,6 +361,10 @@ def test_sizes_that_are_none_are_refused(size, folder):
 def test_what_cannot_be_loaded_is_refused(folder, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"mode must be one of .*'RGB'.*got 'gray'"):
         load_images(folder, 8, mode="gray")
+    with pytest.raises(ValueError, match="background must be the name of a colour"):
+        load_images(folder, 8, background="octarine")
+    with pytest.raises(ValueError, match="resize must be one of"):
+        load_images(folder, 8, resize="stretch")
     with pytest.raises(NotADirectoryError, match=r"There is no folder .*nowhere"):
         load_images(tmp_path / "nowhere", 8)
     (tmp_path / "empty").mkdir()

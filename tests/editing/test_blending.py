@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.editing._blending import keep_unchanged
 
 

@@ -8,7 +8,7 @@ from dmzrep.editing._interpolation import PATHS, flip_times, interpolate
 
 
 class Probabilities:
-    """Rows are their own codes; decoding adds a row's noise."""
+    """Samples are their own codes; decoding adds a row's noise."""
 
     output = "probabilities"
 

@@ -741,7 +741,7 @@ def test_clone_is_unfitted_with_equal_parameters(encoder, digits):
 
 
 def test_the_papers_recipe_has_the_authors_encoder():
-    from dmzrep.data._formats import ImageFormat
+    from dmzrep.data import ImageFormat
     from dmzrep.estimator._parameters import all_parameters
     from dmzrep.estimator._resolve import resolve_network
     from dmzrep.networks._model import DiffusionAutoencoder

@@ -6,8 +6,6 @@ import sys
 import numpy as np
 import pytest
 
-from dmzrep.data import _formats as images
-
 MIB = 2**20
 FILE_MIB, ROOM_MIB = 300, 250
 
@@ -53,15 +51,3 @@ def test_a_memmap_larger_than_the_memory_that_is_left_is_fitted_and_encoded(tmp_
     done = subprocess.run([sys.executable, "-c", CHILD], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["no room for a copy", f"fitted and encoded {len(X)}"]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_vectors_are_measured_in_parts(dtype, monkeypatch):
-    X = np.random.default_rng(0).normal(3.0, [1.0, 5.0, 0.1], (1000, 3)).astype(dtype)
-    whole = images.learn_vector_format(X)
-    np.testing.assert_array_equal(whole.mean, X.mean(axis=0, dtype=np.float64))
-    np.testing.assert_array_equal(whole.scale, X.std(axis=0, dtype=np.float64))
-    monkeypatch.setattr(images, "_SCAN_BYTES", 7 * X[0].nbytes)
-    parts = images.learn_vector_format(X)
-    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
-    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-13)

@@ -130,7 +130,7 @@ def test_networks_go_with_the_encoder(rows, no_search):
     assert [weight for weight in weights if weight() is not None] == []
 
 
-class Rows:
+class Source:
     """A data set that can no longer be read once there is something that trains."""
 
     def __init__(self, rows, made):
@@ -147,7 +147,7 @@ class Rows:
 
 @pytest.mark.parametrize("what", ["diverged", "unreadable"])
 def test_nothing_that_trained_is_left_after_a_fit_that_raises(what, made, rows):
-    X = Rows(rows, made) if what == "unreadable" else rows
+    X = Source(rows, made) if what == "unreadable" else rows
     options = {"init": "random"} | ({"learning_rate": 1e30} if what == "diverged" else {})
     raised = ""
     try:

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 import dmzrep
 from dmzrep import DMZEncoder, hamming_neighbors
-from dmzrep.data._formats import ImageFormat
+from dmzrep.data import ImageFormat
 from dmzrep.datasets import make_sprites
 from dmzrep.estimator._onnx import describe_input
 from tests.encoders import make_encoder

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.data._formats import VectorFormat
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource, VectorFormat
 from dmzrep.estimator._run_identity import HASHED_SAMPLES, data_digest, run_identity
 from dmzrep.priors import MixturePrior
 
@@ -28,7 +27,7 @@ def test_of_memmaps_and_data_sets_samples_spread_over_all_count(tmp_path):
     other[-3000:] += 1
     mapped = np.load(tmp_path / "samples.npy", mmap_mode="r")
     first, second = (
-        DatasetRows(torch.utils.data.TensorDataset(torch.from_numpy(x))) for x in (samples, other)
+        DatasetSource(torch.utils.data.TensorDataset(torch.from_numpy(x))) for x in (samples, other)
     )
     assert data_digest(mapped) == data_digest(first) != data_digest(second)
 

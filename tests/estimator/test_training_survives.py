@@ -18,7 +18,7 @@ from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
 from dmzrep.networks._encoders import ConvEncoder
-from dmzrep.networks._linear_init import LinearStart
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._loop import Trainer
 from dmzrep.training.init._linear import itq_rotation
 from tests.encoders import make_encoder
@@ -378,7 +378,7 @@ def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
     clock.slow(monkeypatch, Trainer, "train_step", 0.5)
     # All of it would take minutes: 1,000 images in the initialisation, statistics, validation and report.
     clock.slow(monkeypatch, ConvEncoder, "forward", lambda x: 0.05 * len(x))
-    clock.slow(monkeypatch, LinearStart, "features", lambda x: 0.02 * len(x))
+    clock.slow(monkeypatch, LinearInit, "features", lambda x: 0.02 * len(x))
     begun = clock.seconds
     params = TINY | {"max_iter": 10_000, "max_time": seconds, "init": init}
     encoder = make_encoder(**params).fit(digits[:1000])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 
-from dmzrep.data._formats import ImageFormat, VectorFormat
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.inference import Decoder, rate_table, sample_rates, variational_bound

@@ -1,4 +1,4 @@
-"""Rows to their noise and back, and what is built on it."""
+"""Samples to their noise and back, and what is built on it."""
 
 import warnings
 

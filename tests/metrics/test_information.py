@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from dmzrep import DMZEncoder, Network, Training
-from dmzrep.data._formats import VectorFormat
+from dmzrep.data import VectorFormat
 from dmzrep.datasets import load_digits_images
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule

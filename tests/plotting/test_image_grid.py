@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import DMZEncoder
-from dmzrep.data._formats import learn_image_format
+from dmzrep.data import learn_image_format
 from dmzrep.editing import AttributeEditor
 from dmzrep.plotting import (
     BitDisplay,

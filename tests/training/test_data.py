@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource
+from dmzrep.training import _data as training_data
 from dmzrep.training._data import TrainingData, split_indices
 
 quick = settings(deadline=None, max_examples=60)
@@ -16,22 +17,22 @@ def prepare(raw):
 
 
 @pytest.fixture
-def rows():
+def samples():
     return np.random.default_rng(0).integers(0, 256, (20, 3, 4), dtype=np.uint8)
 
 
 @pytest.fixture
-def sources(rows, tmp_path):
-    """The same rows from an array, a read-only array, a memmap and a dataset."""
-    np.save(tmp_path / "rows.npy", rows)
-    frozen = rows.copy()
+def sources(samples, tmp_path):
+    """The same samples from an array, a read-only array, a memmap and a dataset."""
+    np.save(tmp_path / "rows.npy", samples)
+    frozen = samples.copy()
     frozen.setflags(write=False)
     return {
-        "array": rows,
-        "strided": np.repeat(rows, 2, axis=0)[::2],
+        "array": samples,
+        "strided": np.repeat(samples, 2, axis=0)[::2],
         "read-only": frozen,
         "memmap": np.load(tmp_path / "rows.npy", mmap_mode="r"),
-        "dataset": DatasetRows(list(rows)),
+        "dataset": DatasetSource(list(samples)),
     }
 
 
@@ -41,11 +42,11 @@ def sources(rows, tmp_path):
     ids=["all", "some", "one", "reversed", "repeated"],
 )
 @pytest.mark.parametrize("source", ["array", "strided", "read-only", "memmap", "dataset"])
-def test_every_source_gives_the_rows_of_its_indices_in_model_units(rows, sources, source, indices):
+def test_every_source_returns_the_samples_of_its_indices_in_model_units(samples, sources, source, indices):
     data = TrainingData(sources[source], prepare, indices, CPU)
     assert len(data) == len(indices)
     positions = torch.randperm(len(indices))[:5]
-    expected = rows[indices[positions.numpy()]].astype(np.float32) * 2 - 1
+    expected = samples[indices[positions.numpy()]].astype(np.float32) * 2 - 1
     batch = data.batch(positions)
     assert batch.dtype == torch.float32
     np.testing.assert_array_equal(batch, expected)
@@ -53,8 +54,8 @@ def test_every_source_gives_the_rows_of_its_indices_in_model_units(rows, sources
 
 @pytest.mark.parametrize("source", ["array", "strided", "read-only", "memmap"])
 @pytest.mark.parametrize("n_kept", [20, 7])
-def test_the_users_rows_are_never_written_to(rows, sources, source, n_kept, recwarn):
-    before = rows.copy()
+def test_the_original_samples_are_never_written_to(samples, sources, source, n_kept, recwarn):
+    before = samples.copy()
     data = TrainingData(sources[source], lambda raw: raw, np.arange(n_kept), CPU)
     data.batch(torch.arange(n_kept)).fill_(0)
     np.testing.assert_array_equal(sources[source], before)
@@ -62,18 +63,47 @@ def test_the_users_rows_are_never_written_to(rows, sources, source, n_kept, recw
     assert not [w for w in recwarn.list if "not writable" in str(w.message)]
 
 
+@pytest.mark.parametrize(
+    ("source", "free", "resident"),
+    [
+        ("array", 4 * 240, True),
+        ("strided", 4 * 240, True),
+        ("array", 4 * 240 - 4, False),
+        ("array", 0, False),
+        ("memmap", 2**30, False),
+        ("view of a memmap", 2**30, False),
+        ("dataset", 2**30, False),
+    ],
+)
+def test_arrays_are_kept_on_a_device_that_has_four_times_their_size_free(
+    samples, sources, source, free, resident, monkeypatch
+):
+    monkeypatch.setattr(training_data, "free_memory", lambda device: free)
+    monkeypatch.setattr(training_data, "_COPIED_AT_A_TIME", 7)
+    sources["view of a memmap"] = np.asarray(sources["memmap"])
+    data = TrainingData(sources[source], prepare, np.arange(20)[::-1], CPU)
+    assert (data._resident is not None) == resident
+    np.testing.assert_array_equal(data.batch(torch.arange(20)), samples[::-1] * 2.0 - 1.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU")
+def test_free_memory_is_that_of_the_gpu():
+    device = torch.device("cuda", torch.cuda.current_device())
+    assert 0 < training_data.free_memory(device) <= torch.cuda.get_device_properties(device).total_memory
+
+
 @quick
-@given(n_rows=st.integers(0, 300), fraction=st.floats(0, 0.999), seed=st.integers(0, 2**31))
-def test_each_row_is_in_exactly_one_part(n_rows, fraction, seed):
-    kept, held_out = split_indices(n_rows, fraction, seed)
-    assert sorted([*kept, *held_out]) == list(range(n_rows))
+@given(n_samples=st.integers(0, 300), fraction=st.floats(0, 0.999), seed=st.integers(0, 2**31))
+def test_each_sample_is_in_exactly_one_part(n_samples, fraction, seed):
+    kept, held_out = split_indices(n_samples, fraction, seed)
+    assert sorted([*kept, *held_out]) == list(range(n_samples))
     assert list(kept) == sorted(kept) and list(held_out) == sorted(held_out)
-    if fraction == 0 or n_rows < 2:
+    if fraction == 0 or n_samples < 2:
         assert len(held_out) == 0
     else:
-        assert 1 <= len(held_out) < n_rows
-        assert abs(len(held_out) - fraction * n_rows) <= 1
-    again = split_indices(n_rows, fraction, seed)
+        assert 1 <= len(held_out) < n_samples
+        assert abs(len(held_out) - fraction * n_samples) <= 1
+    again = split_indices(n_samples, fraction, seed)
     assert np.array_equal(kept, again[0]) and np.array_equal(held_out, again[1])
 
 

@@ -1,11 +1,15 @@
+"""Layouts, ranges and checks of images."""
+
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.data._formats import ImageFormat, learn_image_format, learn_vector_format, value_limits
-from dmzrep.data._sources import DatasetRows
+from dmzrep.data import DatasetSource, ImageFormat, learn_image_format
+from dmzrep.data._values import value_limits
 
 quick = settings(deadline=None, max_examples=40)
 LAYOUTS = ("HW", "HWC", "CHW")
@@ -49,14 +53,14 @@ def test_every_layout_is_found_and_its_axes_end_in_channel_height_width_order(la
     images = draw_images(0, layout)
     channels_first = np.moveaxis(images, -1, 1) if layout == "HWC" else images
     channels_first = images[:, None] if layout == "HW" else channels_first
-    rows = images.reshape(len(images), -1) if flat else images
-    found = learn_image_format(rows, image_shape=images.shape[1:] if flat else None)
+    X = images.reshape(len(images), -1) if flat else images
+    found = learn_image_format(X, image_shape=images.shape[1:] if flat else None)
     assert (found.layout, found.flat) == (layout, flat)
     assert found.shape == channels_first.shape[1:]
     assert found.image_shape == images.shape[1:]
-    assert found.row_shape == rows.shape[1:]
+    assert found.sample_shape == X.shape[1:]
     expected = channels_first / 127.5 - 1.0
-    np.testing.assert_allclose(found.to_model(as_tensor(rows)).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(found.to_model(as_tensor(X)).numpy(), expected, atol=1e-6)
 
 
 def test_image_shape_may_be_given_for_images_that_are_not_flat():
@@ -82,55 +86,31 @@ def test_the_channels_parameter_names_the_axis_that_auto_finds(channels, layout)
 
 
 @quick
-@given(seed=any_seed, layout=any_layout, flat=st.booleans(), height=any_side, width=any_side, count=any_count)
-def test_uint8_images_come_back_exactly_in_any_layout(seed, layout, flat, height, width, count):
-    images = draw_images(seed, layout, height=height, width=width, n_channels=count)
-    rows = images.reshape(len(images), -1) if flat else images
-    found = learn_image_format(rows, image_shape=images.shape[1:] if flat else None)
-    x = found.to_model(as_tensor(rows))
-    assert x.dtype == torch.float32 and x.shape == (len(images), *found.shape)
-    assert x.min() >= -1.0 and x.max() <= 1.0 + 1e-6
-    back = found.from_model(x)
-    assert back.dtype == np.uint8
-    np.testing.assert_array_equal(back, rows)
-
-
-@quick
 @given(
     seed=any_seed,
     layout=any_layout,
     flat=st.booleans(),
-    dtype=st.sampled_from(FLOATS),
+    dtype=st.sampled_from(["uint8", "bool", "float16", "float32", "float64"]),
     height=any_side,
     width=any_side,
     count=any_count,
 )
-def test_float_images_come_back_to_rounding_in_any_layout(seed, layout, flat, dtype, height, width, count):
+def test_images_are_restored_in_any_layout_and_dtype(seed, layout, flat, dtype, height, width, count):
     images = draw_images(seed, layout, dtype, height=height, width=width, n_channels=count)
-    rows = images.reshape(len(images), -1) if flat else images
-    found = learn_image_format(rows, image_shape=images.shape[1:] if flat else None)
-    back = found.from_model(found.to_model(as_tensor(rows)))
-    assert back.dtype == rows.dtype and back.shape == rows.shape
-    tolerance = 1e-3 if dtype == "float16" else 1e-6
-    np.testing.assert_allclose(back.astype(np.float64), rows.astype(np.float64), rtol=0, atol=tolerance)
-
-
-@quick
-@given(seed=any_seed, layout=any_layout, flat=st.booleans())
-def test_bool_images_come_back_exactly(seed, layout, flat):
-    images = draw_images(seed, layout, "bool")
-    rows = images.reshape(len(images), -1) if flat else images
-    found = learn_image_format(rows, image_shape=images.shape[1:] if flat else None)
-    x = found.to_model(as_tensor(rows))
-    assert set(x.unique().tolist()) == {-1.0, 1.0}
+    X = images.reshape(len(images), -1) if flat else images
+    found = learn_image_format(X, image_shape=images.shape[1:] if flat else None)
+    x = found.to_model(as_tensor(X))
+    assert x.dtype == torch.float32 and x.shape == (len(images), *found.shape)
+    assert x.min() == -1.0 and x.max() == 1.0
     back = found.from_model(x)
-    assert back.dtype == bool
-    np.testing.assert_array_equal(back, rows)
+    assert back.dtype == X.dtype and back.shape == X.shape
+    tolerance = {"float16": 1e-3, "float32": 1e-6, "float64": 1e-6}.get(dtype, 0)
+    np.testing.assert_allclose(back.astype(np.float64), X.astype(np.float64), rtol=0, atol=tolerance)
 
 
 @quick
 @given(seed=any_seed, dtype=st.sampled_from(["int16", "uint16", "int32", "int64"]), low=st.integers(-1000, 0))
-def test_other_whole_numbers_come_back_exactly_once_their_range_is_given(seed, dtype, low):
+def test_other_integers_are_restored_exactly_with_a_range(seed, dtype, low):
     low, high = (0, 65535) if dtype == "uint16" else (low, 4095)
     images = np.random.default_rng(seed).integers(low, high + 1, (3, 8, 8)).astype(dtype)
     images[0, 0, :2] = low, high
@@ -174,7 +154,8 @@ def test_model_units_outside_the_range_are_clipped_and_grey_levels_rounded():
     assert found.from_model(x)[:, 0, 0].tolist() == [255, 0, 101]
 
 
-def test_value_limits_are_those_of_all_blocks_of_rows():
+def test_value_limits_are_those_of_all_blocks(monkeypatch):
+    monkeypatch.setattr("dmzrep.data._values._SCAN_BYTES", 2**10)
     values = np.zeros((9000, 2))
     values[4095, 0], values[8999, 1] = -3.0, 7.0
     assert value_limits(values) == (-3.0, 7.0)
@@ -224,10 +205,10 @@ def test_arrays_that_are_not_numbers_are_refused_with_a_message(dtype):
 
 
 @pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
-def test_values_that_are_not_finite_are_refused_and_their_rows_named(value, kind):
+def test_non_finite_values_are_refused_with_their_sample(value, kind):
     images = np.random.default_rng(0).random((5000, 8, 8), dtype=np.float32)
     images[4500, 1, 1] = value
-    with pytest.raises(ValueError, match=rf"contains {kind} \(first in row 4500\)"):
+    with pytest.raises(ValueError, match=rf"contains {kind} \(first in sample 4500\)"):
         learn_image_format(images)
 
 
@@ -259,7 +240,34 @@ def test_constant_images_are_refused(value, dtype):
         learn_image_format(np.full((3, 8, 8), value).astype(dtype))
 
 
-# -- errors of later rows --------------------------------------------------------------------------
+def test_rounding_at_the_edges_of_the_range_is_clipped():
+    images = draw_images(0, "HW", "float64")
+    images[0, 0, 0], images[1, 0, 0] = -1e-9, np.nextafter(1.0, 2.0)
+    found = learn_image_format(images)
+    found.check_values(images)
+    x = found.to_model(as_tensor(images))
+    assert x.min() == -1.0 and x.max() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "warns"),
+    [
+        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0), {}, True),
+        (np.eye(8)[None].repeat(2, 0) * 7.0 / 255.0, {}, True),
+        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0) + np.uint8(200), {}, True),
+        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0), {"value_range": (0, 1)}, False),
+        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0) * np.uint8(30), {}, False),
+        (np.eye(8, dtype=bool)[None].repeat(2, 0), {}, False),
+    ],
+)
+def test_images_that_hardly_use_the_range_of_their_dtype_are_warned_of(images, options, warns):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        learn_image_format(images, **options)
+    assert ["pass value_range=(" in str(warning.message) for warning in caught] == [True] * warns
+
+
+# -- samples to transform --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -267,107 +275,79 @@ def fitted():
     return learn_image_format(draw_images(0, "HWC"))
 
 
-@pytest.mark.parametrize("shape", [(2, 9, 11), (2, 3, 9, 11), (2, 9, 11, 1), (9, 11, 3), (2, 297), ()])
-def test_later_rows_of_another_shape_are_refused_with_both_shapes(fitted, shape):
-    with pytest.raises(ValueError, match=r"fitted on images of shape \(9, 11, 3\): expected \(n, 9, 11, 3\)"):
-        fitted.check(np.zeros(shape, dtype=np.uint8))
+@pytest.mark.parametrize(
+    "shape", [(2, 9, 11), (2, 3, 9, 11), (2, 9, 11, 1), (9, 11, 3), (2, 297), (), (0, 9, 11, 3)]
+)
+def test_samples_of_another_shape_are_refused(fitted, shape):
+    message = r"0 sample\(s\)" if 0 in shape else r"of shape \(9, 11, 3\): expected \(n, 9, 11, 3\)"
+    with pytest.raises(ValueError, match=message):
+        fitted.check_shape(np.zeros(shape, dtype=np.uint8))
 
 
-def test_no_later_rows_at_all_are_refused(fitted):
-    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        fitted.check(np.zeros((0, 9, 11, 3), dtype=np.uint8))
-
-
-def test_later_rows_out_of_the_fitted_range_are_refused(fitted):
-    with pytest.raises(ValueError, match=r"fitted range \[0, 255\], got values from -3 to 0"):
-        fitted.check(np.linspace(-3.0, 0.0, 297).reshape(1, 9, 11, 3))
-    with pytest.raises(ValueError, match=r"got values from 0 to 256"):
-        fitted.check(np.linspace(0, 256, 297).reshape(1, 9, 11, 3).astype(int))
-
-
-def test_later_floats_that_look_scaled_to_one_are_refused_after_uint8(fitted):
-    with pytest.raises(ValueError, match=r"look scaled to \[0, 1\].*Multiply them by 255"):
-        fitted.check(draw_images(1, "HWC", "float32"))
-
-
-def test_later_rows_with_nan_or_of_no_number_are_refused(fitted):
-    images = draw_images(1, "HWC", "float64")
-    images[1, 2, 2, 0] = np.nan
-    with pytest.raises(ValueError, match="contains NaN"):
-        fitted.check(images)
-    with pytest.raises(ValueError, match="got dtype object"):
-        fitted.check(images.astype(object))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X.astype(int) + 1, r"range \[0, 255\], got values from 1 to 256 \(first in sample 2\)"),
+        (lambda X: X.astype(float) - 1, r"got values from -1 to 254 \(first in sample 0\)"),
+        (lambda X: X / 255.0, r"look scaled to \[0, 1\].*Multiply them by 255"),
+        (lambda X: X > 100, r"look scaled to \[0, 1\].*Multiply them by 255"),
+        (lambda X: np.where(X > 254, np.nan, X), r"contains NaN \(first in sample 2\)"),
+        (lambda X: np.where(X > 254, -np.inf, X), r"contains infinity \(first in sample 2\)"),
+        (lambda X: X.astype(object), "got dtype object"),
+    ],
+)
+def test_samples_with_other_values_are_refused(fitted, change, message):
+    X = draw_images(1, "HWC") // 2
+    X[0, 0, 0, 0], X[2, 0, 0, 0] = 0, 255
+    fitted.check_values(X)
+    with pytest.raises(ValueError, match=message):
+        fitted.check_values(change(X))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
-def test_later_rows_of_another_dtype_but_the_fitted_range_are_accepted(fitted, dtype):
+def test_samples_of_another_dtype_in_the_fitted_range_are_accepted(fitted, dtype):
     images = draw_images(2, "HWC")
-    fitted.check(images.astype(dtype))
+    fitted.check_values(images.astype(dtype))
     x = fitted.to_model(as_tensor(images.astype(dtype)))
     np.testing.assert_array_equal(fitted.from_model(x), images)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_read_only_images_are_accepted_and_left_as_they_were(layout):
+def test_read_only_images_are_accepted_and_not_written_to(layout):
     images = draw_images(3, layout, "float32")
     before = images.copy()
     images.setflags(write=False)
     found = learn_image_format(images)
-    found.check(images)
+    found.check_values(images)
     back = found.from_model(found.to_model(as_tensor(images)))
     back += 1.0
     np.testing.assert_array_equal(images, before)
 
 
-def test_the_format_is_learned_from_a_dataset_as_from_its_array():
-    images = draw_images(4, "CHW", n=6)
-    dataset = DatasetRows([(image, 0) for image in images])
-    assert learn_image_format(dataset) == learn_image_format(images)
-    learn_image_format(images).check(dataset)
-    with pytest.raises(ValueError, match="expected \\(n, 3, 9, 11\\)"):
-        learn_image_format(images).check(DatasetRows([image[0] for image in images]))
+class Counted:
+    """A data set that counts how often each item is read."""
+
+    def __init__(self, images):
+        self.images, self.reads = images, np.zeros(len(images), dtype=int)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        self.reads[i] += 1
+        return self.images[i], 0
 
 
-# -- vectors ---------------------------------------------------------------------------------------
+def test_the_format_is_learned_from_a_part_of_a_data_set():
+    images = draw_images(4, "CHW", n=1000)
+    dataset = Counted(images)
+    assert learn_image_format(DatasetSource(dataset)) == learn_image_format(images)
+    assert dataset.reads.sum() == 256 and dataset.reads.max() == 1
 
 
-@quick
-@given(seed=any_seed, dtype=st.sampled_from(["float32", "float64"]), exponent=st.integers(-6, 6))
-def test_vectors_are_standardised_and_come_back(seed, dtype, exponent):
-    rng = np.random.default_rng(seed)
-    scale = 10.0**exponent
-    rows = (scale * (rng.normal(size=(50, 4)) * [1, 2, 3, 4] + [0, -5, 5, 9])).astype(dtype)
-    found = learn_vector_format(rows)
-    x = found.to_model(as_tensor(rows))
-    assert x.dtype == torch.float32 and found.shape == found.row_shape == (4,) and found.data_bin is None
-    np.testing.assert_allclose(x.double().mean(dim=0), 0.0, atol=1e-4)
-    np.testing.assert_allclose(x.double().std(dim=0, correction=0), 1.0, atol=1e-4)
-    back = found.from_model(x)
-    assert back.dtype == np.dtype(dtype)
-    np.testing.assert_allclose(back, rows, rtol=1e-6, atol=1e-5 * scale)
-
-
-@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e6, 1e-6])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_constant_features_become_zero_and_come_back(value, dtype):
-    rows = np.random.default_rng(0).normal(size=(1001, 2)).astype(dtype)
-    rows[:, 0] = value
-    found = learn_vector_format(rows)
-    x = found.to_model(as_tensor(rows))
-    assert found.scale[0] == 1.0
-    np.testing.assert_allclose(x[:, 0], 0.0, atol=1e-6)
-    np.testing.assert_allclose(found.from_model(x)[:, 0], rows[:, 0], rtol=1e-6)
-
-
-@pytest.mark.parametrize("unit", [1e-9, 1e-13, 1e-20])
-def test_features_in_tiny_units_are_standardised_like_any_other(unit):
-    rows = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, unit, unit]
-    rows[:, 2] += 5 * unit
-    x = learn_vector_format(rows).to_model(as_tensor(rows))
-    np.testing.assert_allclose(x.double().std(dim=0, correction=0), 1.0, atol=1e-4)
-
-
-def test_whole_number_vectors_come_back_as_floats():
-    rows = np.arange(12).reshape(6, 2)
-    found = learn_vector_format(rows)
-    assert found.from_model(found.to_model(as_tensor(rows))).dtype == np.float64
+def test_a_data_set_whose_first_look_is_constant_is_read_whole():
+    images = np.zeros((1000, 8, 8), dtype=np.uint8)
+    with pytest.raises(ValueError, match="All images are constant"):
+        learn_image_format(DatasetSource(Counted(images)))
+    images[1] = 255
+    assert learn_image_format(DatasetSource(Counted(images))).high == 255.0

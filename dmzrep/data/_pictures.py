@@ -1,0 +1,66 @@
+"""Pillow's pictures as arrays, by one rule for bit depth, palettes and transparency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+#: Pillow's modes whose pixels are plain numbers, and what others become.
+_PLAIN_MODES = ("L", "RGB", "RGBA", "I", "F", "I;16")
+_MODE_OF = {"1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16"}
+#: File formats whose integers of 32 bits in Pillow are of 16 bits in the file.
+_SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
+
+
+def is_picture(value: Any) -> bool:
+    """Whether a value is an image of Pillow's."""
+    return hasattr(value, "convert") and hasattr(value, "mode")
+
+
+def plain_mode(mode: str) -> str:
+    """Return Pillow's mode in which pixels of a mode are plain numbers."""
+    return mode if mode in _PLAIN_MODES else _MODE_OF.get(mode, "RGB")
+
+
+def convert_picture(picture: Any, mode: str, background: str = "white") -> Any:
+    """Return a picture in another of Pillow's modes.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        The upper 8 bits are taken of 16, where `mode` has 8.
+    mode : str
+        The mode; transparent pixels are composited on `background` where it has no transparency.
+    background : str, default="white"
+        A colour's name or "#rrggbb".
+
+    Raises
+    ------
+    ValueError
+        Pixels are integers of 32 bits or floats, whose range is unknown, and `mode` has 8 bits.
+    """
+    if mode not in ("L", "RGB", "RGBA"):
+        return picture if picture.mode == mode else picture.convert(mode)
+    from PIL import Image
+
+    if picture.mode.startswith(("I", "F")):
+        picture = _eight_bits(picture)
+    transparent = picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+    if transparent and mode != "RGBA":
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, background), picture)
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _eight_bits(picture: Any) -> Any:
+    """Return the upper 8 of 16 bits; Pillow's own conversion cuts off what is above 255."""
+    from PIL import Image
+
+    stored_in_16 = picture.mode == "I" and picture.format in _SIXTEEN_BIT_FORMATS
+    if not (stored_in_16 or picture.mode.startswith("I;16")):
+        raise ValueError(
+            f"its pixels, of mode {picture.mode!r} with 32 bits, have no known range; convert it to 8 or 16 "
+            "bits"
+        )
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
