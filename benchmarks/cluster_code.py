@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from dmzrep import DMZEncoder
 from dmzrep.diffusion._objective import Objective
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import CodePrior
-from dmzrep.training import Trainer, TrainingConfig
+from dmzrep.training import Budget, Trainer, TrainingConfig
 
 #: Rows that k-means is fitted on at most, as in `benchmarks.rivals`.
 FIT_ROWS = 10_000
@@ -40,13 +39,12 @@ class ClusterTrainer(Trainer):
         objective: Objective,
         config: TrainingConfig,
         seed: int,
+        budget: Budget | None = None,
         *,
         centres: Tensor,
-        seconds: float,
     ):
-        super().__init__(model, objective, config, seed)
+        super().__init__(model, objective, config, seed, budget)
         self.centres = centres.to(self.device)
-        self.seconds += seconds
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
         code = one_hot(nearest(x0, self.centres), len(self.centres))
@@ -114,15 +112,13 @@ def fit_clusters(encoder: DMZEncoder, X: np.ndarray) -> tuple[DMZEncoder, Cluste
     found: dict[str, Any] = {}
 
     def make_trainer(
-        model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int
+        model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int, budget: Budget
     ) -> ClusterTrainer:
-        begun = time.perf_counter()
         chosen = np.sort(np.random.default_rng(seed).permutation(len(X))[:FIT_ROWS])
         kmeans = MiniBatchKMeans(encoder.latent_dim, random_state=seed, n_init=3, batch_size=2048)
         kmeans.fit(flat_units(X[chosen]))
         found["centres"] = torch.from_numpy(kmeans.cluster_centers_.astype(np.float32))
-        seconds = time.perf_counter() - begun
-        return ClusterTrainer(model, objective, config, seed, centres=found["centres"], seconds=seconds)
+        return ClusterTrainer(model, objective, config, seed, budget, centres=found["centres"])
 
     fit_with(make_trainer, encoder, X)
     parts = [torch.from_numpy(flat_units(X[i : i + 1000])) for i in range(0, len(X), 1000)]

@@ -60,13 +60,11 @@ class BinaryCode:
 
 
 def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.ndarray) -> DMZEncoder:
-    """Fit an encoder with another trainer than its own, from the same start and rows in the same order."""
+    """Fit an encoder with another trainer, from the same initialisation and samples in the same order."""
     rows, data_format, attributes = open_training_data(encoder, X)
     seed = draw_seed(encoder.random_state)
     own, start = build_trainer(encoder, rows, data_format, seed, False)
-    trainer = make_trainer(own.model, own.objective, own.config, seed)
-    # What the start took is training time, here as in the encoder's own fit.
-    trainer.seconds += own.seconds
+    trainer = make_trainer(own.model, own.objective, own.config, seed, own.budget)
     fitted = train(encoder, trainer, rows, data_format, seed, [])
     vars(encoder).update(fitted | attributes | start)
     return encoder

@@ -19,7 +19,7 @@ from benchmarks.code_trials import FallingTemperature, ScaledLogits
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.networks._model import DiffusionAutoencoder
-from dmzrep.training import RandomAffine, Trainer, TrainingConfig
+from dmzrep.training import Budget, RandomAffine, Trainer, TrainingConfig
 
 
 class IndependentSampler(TimestepSampler):
@@ -145,21 +145,29 @@ class ScaledViews(Trainer):
         objective: Objective,
         config: TrainingConfig,
         seed: int,
+        budget: Budget | None = None,
         *,
         factor: float,
     ):
         view = view_of(config)
         amounts = {name: factor * getattr(view, name) for name in ("shift", "rotation", "shear")}
         view = replace(view, scale=view.scale**factor, **amounts)
-        super().__init__(model, objective, replace(config, encoder_view=view), seed)
+        super().__init__(model, objective, replace(config, encoder_view=view), seed, budget)
 
 
 class AugmentedImages(Trainer):
     """The denoiser's image is moved as the encoder's is, up to the end: augmentation of the data."""
 
-    def __init__(self, model: DiffusionAutoencoder, objective: Objective, config: TrainingConfig, seed: int):
+    def __init__(
+        self,
+        model: DiffusionAutoencoder,
+        objective: Objective,
+        config: TrainingConfig,
+        seed: int,
+        budget: Budget | None = None,
+    ):
         self.view = view_of(config)
-        super().__init__(model, objective, replace(config, encoder_view=None), seed)
+        super().__init__(model, objective, replace(config, encoder_view=None), seed, budget)
 
     def _batch_loss(self, x0: Tensor, n_rows: int) -> Tensor:
         return super()._batch_loss(self.view(x0, self.order), n_rows)
