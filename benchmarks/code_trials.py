@@ -9,7 +9,7 @@ from sklearn.base import clone
 from dmzrep.diffusion._objective import Objective
 from dmzrep.networks._encoders import LogitNorm
 from dmzrep.networks._model import DiffusionAutoencoder
-from dmzrep.training import Trainer, TrainingConfig
+from dmzrep.training import Budget, Trainer, TrainingConfig
 
 
 class FallingTemperature(Trainer):
@@ -21,13 +21,14 @@ class FallingTemperature(Trainer):
         objective: Objective,
         config: TrainingConfig,
         seed: int,
+        budget: Budget | None = None,
         *,
         first: float = 4.0,
         last: float = 1.0,
     ):
         # Validation uses the final temperature.
         options = clone(config.options).set_params(temperature=last)
-        super().__init__(model, objective, replace(config, options=options), seed)
+        super().__init__(model, objective, replace(config, options=options), seed, budget)
         self.first, self.last = first, last
 
     def _temperature(self, n_rows: int) -> float:
@@ -43,6 +44,7 @@ class ScaledLogits(Trainer):
         objective: Objective,
         config: TrainingConfig,
         seed: int,
+        budget: Budget | None = None,
         *,
         scale: float,
     ):
@@ -50,4 +52,4 @@ class ScaledLogits(Trainer):
             raise ValueError("normalize_logits=False leaves no deviation to change in this trial. Use True.")
         # Before the weights' average copies the model.
         model.encoder.norm.SCALE = scale
-        super().__init__(model, objective, config, seed)
+        super().__init__(model, objective, config, seed, budget)
