@@ -28,11 +28,11 @@ def frechet_distance(
     Parameters
     ----------
     reference, generated : array-like, FeatureSet or FeatureStatistics
-        Images, their features, or statistics of these, which can be saved.
+        Images, their features, or the statistics of these, which can be saved.
     extractor : callable or None, default=None
-        Images to features of shape (n, n_features); None if the two sets are features.
+        Maps images to features of shape (n, n_features); None if the two sets are features.
     about : dict, optional
-        Stored in the result, such as sampler, steps and seed.
+        Metadata to store in the result, such as sampler, number of steps and seed.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def frechet_distance(
     ValueError
         Features are not finite, or have different sources.
     TypeError
-        The extractor is not a function.
+        The extractor is not callable.
 
     Warns
     -----
@@ -53,10 +53,9 @@ def frechet_distance(
 
     Notes
     -----
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), in float64. The last trace is the sum of the square
-    roots of the eigenvalues of C1^(1/2) C2 C1^(1/2), a symmetric matrix, so that no complex square
-    root is taken. The estimate is biased upwards, the more the fewer samples there are: compare scores at
-    equal numbers of samples only.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), in float64. The last trace is computed from the eigenvalues
+    of the symmetric matrix C1^(1/2) C2 C1^(1/2). The estimate is biased upwards, the more so the fewer
+    samples there are: compare scores only at equal numbers of samples.
 
     References
     ----------
@@ -80,26 +79,19 @@ def frechet_distance(
     for name, n_samples in (("reference", one.n_samples), ("generated", two.n_samples)):
         if n_samples <= n_features:
             warnings.warn(
-                f"{name} has {n_samples} samples for {n_features} features: their covariance is singular, "
-                f"and the distance biased upwards. Use more than {n_features} samples, or compare only with "
+                f"{name} has {n_samples} samples for {n_features} features: the covariance is singular, and "
+                f"the distance is biased upwards. Use more than {n_features} samples, or compare only "
                 "distances at the same number of samples.",
                 UserWarning,
                 stacklevel=2,
             )
-    root = _root(one.covariance)
+    values, vectors = np.linalg.eigh(one.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     eigenvalues = np.linalg.eigvalsh(root @ two.covariance @ root)
-    shared = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
+    cross = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
     squared = np.square(one.mean - two.mean).sum() + np.trace(one.covariance) + np.trace(two.covariance)
-    scores = {"frechet_distance": max(0.0, float(squared - 2.0 * shared))}
-    return DistanceResult(
-        scores, one.source, one.n_samples, two.n_samples, {}, {} if about is None else about
-    )
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """Return the symmetric square root of a positive semi-definite matrix."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    scores = {"frechet_distance": max(0.0, float(squared - 2.0 * cross))}
+    return DistanceResult(scores, one.source, one.n_samples, two.n_samples, about=about or {})
 
 
 def kernel_distance(
@@ -109,7 +101,7 @@ def kernel_distance(
     *,
     n_subsets: int = 100,
     subset_size: int = 1000,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> DistanceResult:
     """Return the unbiased squared maximum mean discrepancy between the features of two sets of images.
@@ -120,31 +112,31 @@ def kernel_distance(
     Parameters
     ----------
     reference, generated : array-like or FeatureSet
-        Images.
+        Images, or their features.
     extractor : callable or None, default=None
-        Images to features of shape (n, n_features); None if the two sets are features.
+        As in `frechet_distance`.
     n_subsets : int, default=100
-        Number of pairs of random subsets, whose estimates are averaged.
+        Number of pairs of random subsets over which the estimate is averaged.
     subset_size : int, default=1000
-        Samples per subset; fewer where a set has fewer.
-    random_state : int, RandomState or None, default=0
+        Samples per subset, at most the size of the smaller set.
+    random_state : int, RandomState or None, default=None
         Controls the subsets.
     about : dict, optional
-        Stored in the result.
+        Metadata to store in the result.
 
     Returns
     -------
     DistanceResult
-        The scores "kernel_distance", the mean over subsets, which can be slightly below 0, and
-        "kernel_distance_std", the standard deviation of a single subset's estimate.
+        The scores "kernel_distance", the mean over subsets, which can be slightly negative, and
+        "kernel_distance_std", the standard deviation over subsets.
 
     Raises
     ------
     ValueError
         Features are not finite or have different sources, a set has a single sample, or a parameter is
-        out of its range.
+        out of range.
     TypeError
-        The extractor is not a function.
+        The extractor is not callable.
 
     Notes
     -----
@@ -168,9 +160,8 @@ def kernel_distance(
     one = extract_features(reference, extractor, argument="reference")
     two = extract_features(generated, extractor, argument="generated")
     check_comparable(one, two)
-    for name, value, least in (("n_subsets", n_subsets, 1), ("subset_size", subset_size, 2)):
-        check_int(value, name, least)
-    size = int(min(subset_size, len(one), len(two)))
+    n_subsets = check_int(n_subsets, "n_subsets")
+    size = min(check_int(subset_size, "subset_size", 2), len(one), len(two))
     if size < 2:
         raise ValueError(f"Both sets need at least 2 samples, got {len(one)} and {len(two)}.")
     generator = np.random.default_rng(draw_seed(random_state))
@@ -180,12 +171,12 @@ def kernel_distance(
         y = two.features[generator.choice(len(two), size, replace=False)]
         estimates.append(_squared_discrepancy(x, y))
     scores = {"kernel_distance": float(np.mean(estimates)), "kernel_distance_std": float(np.std(estimates))}
-    settings = {"n_subsets": int(n_subsets), "subset_size": size}
-    return DistanceResult(scores, one.source, len(one), len(two), settings, {} if about is None else about)
+    settings = {"n_subsets": n_subsets, "subset_size": size}
+    return DistanceResult(scores, one.source, len(one), len(two), settings, about or {})
 
 
 def _squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the unbiased estimate from equal numbers of samples."""
+    """Return the unbiased estimate from two sets of equal size."""
     n, n_features = x.shape
     within = 0.0
     for samples in (x, y):

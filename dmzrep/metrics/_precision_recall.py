@@ -13,7 +13,7 @@ from dmzrep._base._validation import check_int
 from dmzrep.metrics._features import Extractor, check_comparable, extract_features
 from dmzrep.metrics._results import DistanceResult
 
-#: Samples whose distances to all others are held in memory at a time.
+#: Samples whose distances to all others are in memory at a time.
 BLOCK_SIZE = 256
 
 
@@ -27,20 +27,20 @@ def precision_recall(
 ) -> DistanceResult:
     """Return precision, recall, density and coverage: the fidelity and diversity of generated images.
 
-    The support of each set is estimated by balls around its samples, whose radius is the distance to the
+    The support of each set is estimated by balls around its samples, whose radii are the distances to the
     `n_neighbors`-th nearest other sample of the set.
 
     Parameters
     ----------
     reference, generated : array-like or FeatureSet
-        Images; more than `n_neighbors` of each, best equally many.
+        Images, or their features: more than `n_neighbors` each, ideally equally many.
     extractor : callable or None, default=None
-        Images to features of shape (n, n_features); None if the two sets are features.
+        As in `frechet_distance`.
     n_neighbors : int, default=3
-        Neighbour that sets the radius of a ball. The papers use 3 (precision, recall) and 5 (density,
-        coverage).
+        Neighbour whose distance is the radius of a ball. The papers use 3 (precision, recall) and 5
+        (density, coverage).
     about : dict, optional
-        Stored in the result.
+        Metadata to store in the result.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def precision_recall(
         precision : fraction of generated images in the ball of any reference image
         recall : fraction of reference images in the ball of any generated image
         density : mean number of reference balls that contain a generated image, over `n_neighbors`;
-            about 1 for equal distributions, and may be above
+            about 1 for equal distributions, and possibly above 1
         coverage : fraction of reference images whose ball contains a generated image
 
     Raises
@@ -58,12 +58,11 @@ def precision_recall(
     ValueError
         Features are not finite or have different sources, or a set has too few samples.
     TypeError
-        The extractor is not a function.
+        The extractor is not callable.
 
     Notes
     -----
-    Distances are exact, in float64, and balls are closed. Time grows with the product of the numbers of
-    samples and with the number of features.
+    Distances are exact, in float64, and balls are closed.
 
     References
     ----------
@@ -102,8 +101,9 @@ def precision_recall(
         "density": float(balls.mean() / n_neighbors),
         "coverage": float(covered.mean()),
     }
-    settings = {"n_neighbors": int(n_neighbors)}
-    return DistanceResult(scores, real.source, len(real), len(fake), settings, {} if about is None else about)
+    return DistanceResult(
+        scores, real.source, len(real), len(fake), {"n_neighbors": n_neighbors}, about or {}
+    )
 
 
 def _radii(features: np.ndarray, n_neighbors: int) -> np.ndarray:
@@ -111,6 +111,6 @@ def _radii(features: np.ndarray, n_neighbors: int) -> np.ndarray:
     radii = np.empty(len(features))
     for part in batches(len(features), BLOCK_SIZE):
         distances = cdist(features[part], features)
-        # The first place is the sample itself, at distance 0.
+        # The nearest is the sample itself, at distance 0.
         radii[part] = np.partition(distances, n_neighbors, axis=1)[:, n_neighbors]
     return radii

@@ -1,4 +1,4 @@
-"""Results of comparing sets of images, with what is needed to compare them with other results."""
+"""Results of comparing two sets of images, with the settings that make them comparable."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class FeatureSource:
     name : str
         Name of the extractor.
     sha256 : str or None, default=None
-        Of its weights; None where it has none, or they are unknown.
+        Hash of its weights, if known.
     resize : str or None, default=None
-        How images are resized for the extractor; None where they are not.
+        How images are resized for the extractor, if they are.
     """
 
     name: str
@@ -30,7 +30,7 @@ class FeatureSource:
 
 @dataclass(frozen=True)
 class DistanceResult:
-    """A comparison of two sets of images, with everything that its scores depend on.
+    """Scores of two sets of images, with everything that they depend on.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ class DistanceResult:
     source : FeatureSource
         Origin of the features that were compared.
     n_reference, n_generated : int
-        Numbers of images. Compare scores at equal numbers only.
+        Numbers of images. Compare scores only at equal numbers.
     settings : dict, default={}
         Settings of the measure, such as the number of neighbours.
     about : dict, default={}
-        Anything else to keep, such as sampler, steps and seed.
+        Other metadata, such as sampler, number of steps and seed.
 
     Examples
     --------
@@ -66,10 +66,9 @@ class DistanceResult:
     def __post_init__(self) -> None:
         if not isinstance(self.about, Mapping):
             raise TypeError(f"about must be a dict of names and values, got {short_repr(self.about)}.")
-        taken = set(self._own())
-        twice = sorted(taken.intersection(self.about))
-        if twice:
-            raise ValueError(f"about must not use the names {twice} of the result's own fields; rename them.")
+        reserved = sorted(self._fields().keys() & self.about.keys())
+        if reserved:
+            raise ValueError(f"about must not use the names {reserved} of other fields; rename them.")
 
     @property
     def value(self) -> float:
@@ -80,10 +79,10 @@ class DistanceResult:
         return self.value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as one flat dictionary, for a line of JSON or of a table."""
-        return self._own() | dict(self.about)
+        """Return everything as one flat dictionary, for a line of JSON or a row of a table."""
+        return self._fields() | dict(self.about)
 
-    def _own(self) -> dict[str, Any]:
+    def _fields(self) -> dict[str, Any]:
         return {
             **self.scores,
             "extractor": self.source.name,

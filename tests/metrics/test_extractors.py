@@ -12,7 +12,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.files._state import write_state
 from dmzrep.metrics import ClassifierFeatures, InceptionFeatures, frechet_distance
 from dmzrep.metrics import _inception as inception
-from dmzrep.metrics._inputs import read_images, unit_tensor
+from dmzrep.metrics._images import read_images, unit_tensor
 
 
 @pytest.fixture(scope="module")

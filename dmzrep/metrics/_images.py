@@ -1,4 +1,4 @@
-"""Features, codes and images as measures read them."""
+"""Images of any size and layout, as the measures read them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from dmzrep._base._validation import as_array, as_numbers
+from dmzrep._base._validation import as_array
 from dmzrep.data import ImageFormat, find_layout, find_range, to_tensor
-
-
-def read_matrix(values: Any, name: str, remedy: str = "") -> np.ndarray:
-    """Return an array or a table of finite numbers, one line per sample, as float64."""
-    matrix = as_numbers(values, name)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"{name} must have shape (n_samples, n_columns), got {matrix.shape}.{remedy}")
-    matrix = matrix.astype(np.float64)
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{name} has NaN or infinity in {int((~finite).sum())} of {len(matrix)} samples (first in sample "
-            f"{int(np.argmin(finite))}). Drop or repair them."
-        )
-    return matrix
 
 
 def read_images(
@@ -32,7 +17,7 @@ def read_images(
     value_range: tuple[float, float] | str = "auto",
     name: str = "images",
 ) -> tuple[np.ndarray, ImageFormat]:
-    """Return images of any size, which may be constant, and their layout and range."""
+    """Return images, which may be constant, with their layout and value range."""
     images = as_array(X, name)
     if images.ndim < 3 or 0 in images.shape:
         raise ValueError(
