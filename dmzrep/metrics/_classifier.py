@@ -198,7 +198,17 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
 
     @isolated
     def transform(self, X: Any) -> np.ndarray:
-        """Return features of images, shape (n, n_features), float32."""
+        """Return the features of images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+        """
         return self._run(X, "features")
 
     def __call__(self, X: Any) -> np.ndarray:
@@ -207,12 +217,34 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
 
     @isolated
     def predict(self, X: Any) -> np.ndarray:
-        """Return classes of shape (n,), or attributes of shape (n, n_attributes), 0 or 1."""
+        """Return the predicted classes, or binary attributes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_attributes)
+        """
         logits = self._run(X, "logits")
         return (logits > 0.0).astype(np.int64) if self.classes_ is None else self.classes_[logits.argmax(1)]
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the accuracy; for attributes, the mean over all of them."""
+        """Return the accuracy; for attributes, the mean over all of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+        y : array-like of shape (n,) or (n, n_attributes)
+            Their classes or attributes.
+
+        Returns
+        -------
+        float
+        """
         predicted, labels = self.predict(X), as_array(y, "y")
         if labels.shape != predicted.shape:
             raise ValueError(f"y must have shape {predicted.shape}, got {labels.shape}.")
@@ -230,7 +262,13 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             self.network_ = self.network_.to(available_device(self.device))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Save the fitted classifier to one file, so that later distances use the same features."""
+        """Save the fitted classifier to one file, so that later distances use the same features.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        """
         check_is_fitted(self, "network_")
         state = {
             "params": self.get_params(deep=False),
@@ -243,7 +281,18 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
-        """Load what `save` wrote.
+        """Load a classifier from a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by `save`.
+        device : str or torch.device, default="auto"
+            Device of the network.
+
+        Returns
+        -------
+        ClassifierFeatures
 
         Raises
         ------

@@ -54,12 +54,27 @@ class FeatureStatistics:
     source: FeatureSource = GIVEN
 
     def save(self, path: str | os.PathLike) -> None:
-        """Save the statistics to one file, for use as a reference later."""
+        """Save the statistics to one file, for use as a reference later.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        """
         write_state(path, "FeatureStatistics", vars(self) | {"source": asdict(self.source)})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Load what `save` wrote.
+        """Load statistics from a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by `save`.
+
+        Returns
+        -------
+        FeatureStatistics
 
         Raises
         ------

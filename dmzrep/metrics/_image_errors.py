@@ -100,11 +100,13 @@ def ssim(
 
     Parameters
     ----------
-    X, Y, channels, value_range
+    X, Y
         As in `mse`.
     window_size : int, default=11
         Side of the Gaussian window, odd and no larger than the images. Its standard deviation is 1.5
         for 11 pixels and proportional for other sizes. Only windows inside the image count.
+    channels, value_range
+        As in `mse`.
 
     Returns
     -------

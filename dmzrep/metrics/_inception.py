@@ -102,7 +102,12 @@ class InceptionFeatures:
 
     @staticmethod
     def is_installed() -> bool:
-        """Return whether the package with the weights is installed."""
+        """Return whether the package with the weights is installed.
+
+        Returns
+        -------
+        bool
+        """
         return importlib.util.find_spec(PACKAGE) is not None
 
     @cached_property

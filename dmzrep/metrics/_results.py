@@ -79,7 +79,12 @@ class DistanceResult:
         return self.value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as one flat dictionary, for a line of JSON or a row of a table."""
+        """Return everything as a flat dictionary, for a line of JSON or a row of a table.
+
+        Returns
+        -------
+        dict
+        """
         return self._fields() | dict(self.about)
 
     def _fields(self) -> dict[str, Any]:

@@ -29,6 +29,11 @@ class BitDisplay(ImageGridDisplay):
     Create it with `from_estimator`. In the column "driven by" red pixels push the bit to 1 and blue ones to
     0, scaled per row; in the column "change" orange pixels change, on one scale for all rows.
 
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
+
     Attributes
     ----------
     bits_ : list of int

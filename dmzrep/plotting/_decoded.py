@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 class SampleDisplay(ImageGridDisplay):
     """Images sampled from an encoder; create it with `from_estimator`.
 
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
+
     See Also
     --------
     DMZEncoder.sample : The samples as arrays.
@@ -93,6 +98,11 @@ class ReconstructionDisplay(ImageGridDisplay):
 
     Several draws from one code show what the code determines, which is the same in all of them, and what is
     left to the noise.
+
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     See Also
     --------

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 class EditDisplay(ImageGridDisplay):
     """Images and their edits by several amounts of one attribute; create it with `from_estimator`.
 
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
+
     Attributes
     ----------
     probabilities_ : ndarray of shape (n, n_amounts + 1)
@@ -89,6 +94,11 @@ class EditDisplay(ImageGridDisplay):
 
 class InterpolationDisplay(ImageGridDisplay):
     """Pairs of images and the interpolations between them, a row each; create it with `from_estimator`.
+
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     Attributes
     ----------

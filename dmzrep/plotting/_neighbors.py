@@ -30,6 +30,11 @@ _DISTANCES = {
 class NeighborsDisplay(ImageGridDisplay):
     """Query images and their nearest neighbours; create it with `from_estimator` or `from_retriever`.
 
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
+
     Attributes
     ----------
     distances_ : ndarray of shape (n, k)
@@ -71,10 +76,12 @@ class NeighborsDisplay(ImageGridDisplay):
             Fitted on images.
         X_query, X_index : array-like, table or map-style dataset
             Images to search for, and to search in, in the fitted layout.
-        k, max_queries, ax
-            As in `from_retriever`.
+        k : int, default=8
+            Neighbours of each query.
         names : array-like of shape (n_index,) or None, default=None
             Captions of the images in `X_index`, such as their labels.
+        max_queries, ax
+            As in `from_retriever`.
 
         Returns
         -------
