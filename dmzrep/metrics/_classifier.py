@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -32,7 +32,7 @@ BATCH_SIZE = 256
 MAX_PIXELS = 2**31
 
 
-class ClassifierFeatures(TransformerMixin, BaseEstimator):
+class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Features of images from the last hidden layer of a convolutional classifier.
 
     For labelled images unlike those that public networks were trained on, such as digits or drawings.
@@ -230,25 +230,6 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         """
         logits = self._run(X, "logits")
         return (logits > 0.0).astype(np.int64) if self.classes_ is None else self.classes_[logits.argmax(1)]
-
-    def score(self, X: Any, y: Any) -> float:
-        """Return the accuracy; for attributes, the mean over all of them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images.
-        y : array-like of shape (n,) or (n, n_attributes)
-            Their classes or attributes.
-
-        Returns
-        -------
-        float
-        """
-        predicted, labels = self.predict(X), as_array(y, "y")
-        if labels.shape != predicted.shape:
-            raise ValueError(f"y must have shape {predicted.shape}, got {labels.shape}.")
-        return float((predicted == labels).mean())
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

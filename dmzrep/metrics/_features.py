@@ -1,10 +1,10 @@
-"""Features of images, and their mean and covariance."""
+"""Features of images with their origin, their statistics, and results of comparing them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -14,7 +14,26 @@ from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import is_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.files._state import read_state, require, restoring, take, write_state
-from dmzrep.metrics._results import FeatureSource
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Origin of features; distances between features of different sources are not comparable.
+
+    Parameters
+    ----------
+    name : str
+        Name of the extractor.
+    sha256 : str or None, default=None
+        Hash of its weights, if known.
+    resize : str or None, default=None
+        How images are resized for the extractor, if they are.
+    """
+
+    name: str
+    sha256: str | None = None
+    resize: str | None = None
+
 
 #: Source of features that were passed in place of images.
 GIVEN = FeatureSource("given features")
@@ -197,3 +216,61 @@ def check_comparable(
             f"reference has {n_reference} features per image, generated {n_generated}; extract both the same "
             "way, from images of the same size."
         )
+
+
+@dataclass(frozen=True)
+class DistanceResult:
+    """Scores of two sets of images, with the extractor and the settings that they depend on.
+
+    Parameters
+    ----------
+    scores : dict of str to float
+        Scores by name, the most important one first.
+    source : FeatureSource
+        Origin of the features that were compared.
+    n_reference, n_generated : int
+        Numbers of images. Compare scores only at equal numbers.
+    settings : dict, default={}
+        Settings of the measure, such as the number of neighbours.
+
+    Examples
+    --------
+    >>> from dmzrep.metrics import DistanceResult, FeatureSource
+    >>> result = DistanceResult({"frechet_distance": 1.5}, FeatureSource("pixels"), 100, 50)
+    >>> float(result)
+    1.5
+    >>> row = result.to_dict() | {"seed": 0}
+    >>> row["extractor"], row["n_generated"], row["seed"]
+    ('pixels', 50, 0)
+    """
+
+    scores: dict[str, float]
+    source: FeatureSource
+    n_reference: int
+    n_generated: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The first score."""
+        return next(iter(self.scores.values()))
+
+    def __float__(self) -> float:
+        return self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a flat dictionary, for a line of JSON or a row of a table.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            **self.scores,
+            "extractor": self.source.name,
+            "extractor_sha256": self.source.sha256,
+            "resize": self.source.resize,
+            "n_reference": self.n_reference,
+            "n_generated": self.n_generated,
+            **self.settings,
+        }

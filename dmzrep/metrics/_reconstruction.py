@@ -17,8 +17,7 @@ from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, dec
 from dmzrep.data import ImageFormat, read_all, to_tensor
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
 from dmzrep.estimator._inputs import NOISES
-from dmzrep.metrics._image_errors import WINDOW, ssim
-from dmzrep.metrics._images import unit_tensor
+from dmzrep.metrics._images import WINDOW, ssim, unit_tensor
 
 
 @isolated

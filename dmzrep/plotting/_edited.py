@@ -86,7 +86,7 @@ class EditDisplay(ImageGridDisplay):
             title=f'Edits of "{attribute}"',
             column_labels=["original", *(f"{amount:+g}" if amount else "no edit" for amount in amounts)],
             captions=[[f"{value:.2f}" for value in row] for row in probabilities],
-            note="below the images: probability of the attribute after encoding them",
+            note="columns: target log-odds; below the images: probability after encoding them",
         )
         display.probabilities_ = probabilities
         return display.plot(ax)

@@ -180,7 +180,7 @@ class NeighborsDisplay(ImageGridDisplay):
         distance = _DISTANCES[index.effective_metric_].format(code_name(retriever.encoder))
         display = cls(
             np.concatenate([pictures[:, None], found], axis=1),
-            title=f"Nearest neighbors among {n_index:,} images by {distance}",
+            title=f"Nearest neighbours among {n_index:,} images by {distance}",
             column_labels=["query", *(str(i + 1) for i in range(k))],
             captions=[["", *row] for row in captions],
         )

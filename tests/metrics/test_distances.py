@@ -11,7 +11,6 @@ from scipy.linalg import sqrtm
 from dmzrep.errors import PersistenceError
 from dmzrep.files._state import write_state
 from dmzrep.metrics import (
-    DistanceResult,
     FeatureSet,
     FeatureSource,
     FeatureStatistics,
@@ -135,7 +134,7 @@ def test_results_record_extractor_and_settings():
         return images[:, ::7, ::7].reshape(len(images), -1)
 
     images = np.random.default_rng(0).random((30, 8, 8))
-    result = frechet_distance(images[:20], images[20:], corners, about={"sampler": "ddim", "steps": 5})
+    result = frechet_distance(images[:20], images[20:], corners)
     fields = json.loads(json.dumps(result.to_dict()))
     assert fields.pop("frechet_distance") == result.value > 0.0
     assert fields == {
@@ -144,11 +143,7 @@ def test_results_record_extractor_and_settings():
         "resize": None,
         "n_reference": 20,
         "n_generated": 10,
-        "sampler": "ddim",
-        "steps": 5,
     }
-    with pytest.raises(ValueError, match=r"about must not use the names \['resize'\]"):
-        DistanceResult({"d": 1.0}, FeatureSource("x"), 1, 1, about={"resize": 3})
 
 
 def test_statistics_can_be_saved_and_loaded(tmp_path):

@@ -161,7 +161,7 @@ def test_neighbors_are_drawn_beside_the_queries(encoder, digits):
     assert (np.diff(display.distances_) >= 0).all()
     expected = [["", *("1 bit" if d == 1 else f"{d} bits" for d in row)] for row in display.distances_]
     assert np.reshape(texts(display.ax_.texts), (3, 5)).tolist() == expected
-    assert display.ax_.get_title() == "Nearest neighbors among 197 images by Hamming distance over 8 bits"
+    assert display.ax_.get_title() == "Nearest neighbours among 197 images by Hamming distance over 8 bits"
     assert texts(display.ax_.get_xticklabels()) == ["query", "1", "2", "3", "4"]
 
 
@@ -218,7 +218,7 @@ def test_float_distances_are_labelled(encoder, digits):
     display = NeighborsDisplay.from_retriever(retriever, digits[:2], digits, 3)
     expected = [caption for row in display.distances_ for caption in ["", *(f"{d:.3g}" for d in row)]]
     assert texts(display.ax_.texts) == expected
-    assert display.ax_.get_title() == "Nearest neighbors among 200 images by Euclidean distance"
+    assert display.ax_.get_title() == "Nearest neighbours among 200 images by Euclidean distance"
     assert not (display.indices_ == np.arange(2)[:, None]).any()
 
 
