@@ -24,11 +24,7 @@ from dmzrep.metrics._features import (
 BLOCK_SIZE = 256
 
 
-def frechet_distance(
-    reference: Any,
-    generated: Any,
-    extractor: Extractor | None = None,
-) -> DistanceResult:
+def frechet_distance(reference: Any, generated: Any, extractor: Extractor | None = None) -> DistanceResult:
     """Return the squared Fréchet distance between Gaussians fitted to the features of two sets of images.
 
     With `InceptionFeatures` this is the Fréchet inception distance (FID).
@@ -192,11 +188,7 @@ def _squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def precision_recall(
-    reference: Any,
-    generated: Any,
-    extractor: Extractor | None = None,
-    *,
-    n_neighbors: int = 3,
+    reference: Any, generated: Any, extractor: Extractor | None = None, *, n_neighbors: int = 3
 ) -> DistanceResult:
     """Return precision, recall, density and coverage: the fidelity and diversity of generated images.
 

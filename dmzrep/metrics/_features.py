@@ -181,10 +181,10 @@ def extract_features(
     if isinstance(images, FeatureSet):
         return images
     if extractor is None:
-        if np.ndim(images) > 2:
+        if getattr(images, "ndim", 2) > 2:
             raise ValueError(
-                f"{argument} must be features of shape (n, n_features), got shape {np.shape(images)}. Pass "
-                "an extractor for images, or flatten them with X.reshape(len(X), -1)."
+                f"{argument} must be features of shape (n, n_features), got shape {tuple(images.shape)}. "
+                "Pass an extractor for images, or flatten them with X.reshape(len(X), -1)."
             )
         return FeatureSet(check_codes(images, argument, "numbers").astype(np.float64), GIVEN)
     if not callable(extractor):

@@ -113,9 +113,8 @@ class BitDisplay(ImageGridDisplay):
         chosen = effects.bits[positions].tolist()
         maps = [attribute_bits(encoder, X, bit, method=method, baseline=baseline).maps for bit in chosen]
         is_on = probabilities[0, chosen] > 0.5
-        has_channels = image_format.shape[0] > 1
         picture, off, on = (
-            as_rgb(as_pictures(images, image_format), has_channels)
+            as_rgb(as_pictures(images, image_format))
             for images in (X, effects.off[positions, 0], effects.on[positions, 0])
         )
         maps_of_bits = np.concatenate(maps).reshape(len(chosen), *image_format.image_shape)
@@ -140,9 +139,9 @@ class BitDisplay(ImageGridDisplay):
         return display.plot(ax)
 
 
-def as_rgb(pictures: np.ndarray, has_channels: bool) -> np.ndarray:
+def as_rgb(pictures: np.ndarray) -> np.ndarray:
     """Return images with three channels: greyscale is repeated, opacity blended with white."""
-    if not has_channels:
+    if pictures.ndim == 3:
         return np.repeat(pictures[..., None], 3, axis=-1)
     if pictures.shape[-1] == 4:
         opacity = pictures[..., 3:]

@@ -258,5 +258,5 @@ def test_overlay_is_red_above_zero_and_blue_below():
     assert_allclose(overlay(np.ones((1, 8, 8, 3)), np.ones((1, 8, 8)), signed=False)[0, 0, 0], MAGNITUDE)
     assert np.isfinite(overlay(np.ones((1, 8, 8, 3)), np.zeros((1, 8, 8)), signed=True)).all()
     grey = np.random.default_rng(0).random((2, 8, 8))
-    assert_array_equal(as_rgb(grey, False), np.stack([grey] * 3, axis=-1))
-    assert_array_equal(as_rgb(np.zeros((1, 8, 8, 4)), True), np.ones((1, 8, 8, 3)))
+    assert_array_equal(as_rgb(grey), np.stack([grey] * 3, axis=-1))
+    assert_array_equal(as_rgb(np.zeros((1, 8, 8, 4))), np.ones((1, 8, 8, 3)))
