@@ -50,7 +50,7 @@ def code_cycle_accuracy(
     Returns
     -------
     float or ndarray of shape (latent_dim,)
-        In [0, 1]. A bit that never changes has 1; one that is independent of its decoded images, 0.5.
+        In [0, 1]: 1 for bits that never change, 0.5 for balanced bits that the images do not depend on.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def code_cycle_accuracy(
 def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> np.ndarray:
     """Return the mean squared error of samples that are encoded, inverted to noise and decoded again.
 
-    It is the error that edits and interpolations from inverted noise have even if nothing is changed. More
+    Edits and interpolations from inverted noise have this error even without a change of the code. More
     steps reduce it.
 
     Parameters
