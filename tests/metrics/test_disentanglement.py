@@ -29,16 +29,6 @@ def test_mig_of_discrete_codes_is_exact(grid):
     assert mig(unique, grid["b"]).table["information"].item() == pytest.approx(2.0)
 
 
-def test_mig_uses_the_information_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    Z = rng.integers(0, 5, (300, 4))
-    factor = (Z[:, 1] + rng.integers(0, 2, 300)) % 5
-    information = np.sort([mutual_info_score(column, factor) for column in Z.T]) / np.log(2.0)
-    (row,) = mig(Z, factor).table.to_dict("records")
-    assert row["code"] == 1
-    assert (row["information"], row["second"]) == pytest.approx((information[-1], information[-2]))
-
-
 def test_mig_bins_fractions(grid):
     b = grid["b"].to_numpy()
     rng = np.random.default_rng(0)

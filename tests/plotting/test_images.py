@@ -81,9 +81,6 @@ def test_reconstructions_are_drawn_below_the_originals(encoder, digits):
     assert not np.array_equal(images[1], images[2])
     assert display.ax_.get_title() == "Reconstructions from 8 bits"
     assert texts(display.ax_.get_yticklabels()) == ["original", "draw 1", "draw 2"]
-
-
-def test_reconstructions_from_inverted_noise_are_labelled(encoder, digits):
     display = ReconstructionDisplay.from_estimator(encoder, digits[:2], noise="inverted", n_steps=2)
     assert display.ax_.get_title() == "Reconstructions from 8 bits and inverted noise"
     assert texts(display.ax_.get_yticklabels()) == ["original", "reconstruction"]
