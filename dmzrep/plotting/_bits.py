@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Colours of positive and negative values and of magnitudes, safe for red-green blindness.
 POSITIVE, NEGATIVE, MAGNITUDE = (0.80, 0.10, 0.10), (0.10, 0.25, 0.80), (0.85, 0.35, 0.0)
+#: Smallest change, in shares of the value range, that has the full colour; smaller ones are hardly visible.
+_FULL_CHANGE = 0.05
 #: Share of the contrast of an image that is kept below a map.
 _CONTRAST = 0.45
 
@@ -46,11 +48,7 @@ class BitDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import make_sprites
     >>> from dmzrep.plotting import BitDisplay
-    >>> X = make_sprites(random_state=0).images
-    >>> encoder = DMZEncoder(latent_dim=32, max_time=60).fit(X)  # doctest: +SKIP
     >>> BitDisplay.from_estimator(encoder, X[0], baseline=X.mean(axis=0))  # doctest: +SKIP
     """
 
@@ -120,7 +118,7 @@ class BitDisplay(ImageGridDisplay):
         maps_of_bits = np.concatenate(maps).reshape(len(chosen), *image_format.image_shape)
         channel_axis: Any = {"HW": (), "HWC": 3, "CHW": 1}[image_format.layout]
         pictures, change = np.broadcast_to(picture, on.shape), np.abs(on - off).mean(axis=-1)
-        full = float(np.quantile(change, 0.995))
+        full = max(float(np.quantile(change, 0.995)), _FULL_CHANGE)
         columns = {
             "image": pictures,
             "driven by": overlay(pictures, maps_of_bits.sum(axis=channel_axis), signed=True),

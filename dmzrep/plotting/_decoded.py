@@ -30,10 +30,7 @@ class SampleDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import SampleDisplay
-    >>> encoder = DMZEncoder(max_time=60).fit(load_digits_images().images)  # doctest: +SKIP
     >>> SampleDisplay.from_estimator(encoder, 100)  # doctest: +SKIP
     """
 
@@ -110,11 +107,7 @@ class ReconstructionDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import ReconstructionDisplay
-    >>> X = load_digits_images().images
-    >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
     >>> ReconstructionDisplay.from_estimator(encoder, X, n_draws=3)  # doctest: +SKIP
     """
 

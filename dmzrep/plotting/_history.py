@@ -51,10 +51,7 @@ class HistoryDisplay(Display):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import HistoryDisplay
-    >>> encoder = DMZEncoder(max_time=60).fit(load_digits_images().images)  # doctest: +SKIP
     >>> HistoryDisplay.from_estimator(encoder)  # doctest: +SKIP
     """
 

@@ -44,13 +44,8 @@ class NeighborsDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import NeighborsDisplay
-    >>> digits = load_digits_images()
-    >>> X = digits.images
-    >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
-    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X, names=digits.target)  # doctest: +SKIP
+    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X, names=labels)  # doctest: +SKIP
     """
 
     distances_: np.ndarray
