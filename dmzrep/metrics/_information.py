@@ -215,9 +215,9 @@ def contrastive_bound(logits: Tensor, codes: Tensor, power: float = 1.0) -> floa
     """
     logits, codes = logits.double(), codes.double()
     # Scores are log q(z_j | x_i), up to a constant of x_i: the sum over bits of z log p + (1 - z) log(1 - p).
-    own, others = torch.empty(len(codes)).double(), torch.empty(len(codes)).double()
+    positive, log_total = torch.empty(2, len(codes), dtype=torch.float64)
     for part in batches(len(codes), BATCH_SIZE):
         scores = power * (logits[part] @ codes.T)
-        own[part] = scores[torch.arange(len(scores)), torch.arange(part.start, part.stop)]
-        others[part] = scores.logsumexp(dim=1)
-    return float((own - others).mean() / math.log(2.0)) + math.log2(len(codes))
+        positive[part] = scores[torch.arange(len(scores)), torch.arange(part.start, part.stop)]
+        log_total[part] = scores.logsumexp(dim=1)
+    return float((positive - log_total).mean() / math.log(2.0)) + math.log2(len(codes))

@@ -20,26 +20,13 @@ from tests.plotting.helpers import texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
+VALIDATION = [f"validation_loss{kind}" for kind in ("", "_hard", "_shuffled", "_no_code")]
 HISTORY = pd.DataFrame(
-    {
-        "epoch": [1, 2, 3],
-        "seconds": [0.5, 1.0, 1.5],
-        "images": [100, 200, 300],
-        "loss": [1.0, 0.5, 0.4],
-        "validation_loss": [0.9, 0.6, 0.5],
-        "validation_loss_hard": [0.95, 0.65, 0.55],
-        "validation_loss_shuffled": [1.0, 1.1, 1.2],
-        "validation_loss_no_code": [1.3, 1.2, 1.1],
-    }
+    np.arange(24.0).reshape(3, 8), columns=["epoch", "seconds", "images", "loss", *VALIDATION]
 )
 LENGTHS = pd.DataFrame(
-    {
-        "latent_dim": [64, 32, 8],
-        "roc_auc": [0.85, 0.9, 0.8],
-        "bits_per_dim": [2.6, 2.5, 2.0],
-        "reconstruction_error": [0.04, 0.05, 0.1],
-        "pareto": [False, True, True],
-    }
+    [(64, 0.85, 2.6, 0.04, False), (32, 0.9, 2.5, 0.05, True), (8, 0.8, 2.0, 0.1, True)],
+    columns=["latent_dim", "roc_auc", "bits_per_dim", "reconstruction_error", "pareto"],
 )
 RNG = np.random.default_rng(0)
 Z = RNG.random((120, 4))
@@ -94,7 +81,7 @@ def test_charts_do_not_depend_on_rcparams(displays):
 )
 def test_history_curves_match_their_columns(x, label):
     display = HistoryDisplay(HISTORY, x=x).plot()
-    for line, column in zip(display.lines_, HISTORY.columns[3:], strict=True):
+    for line, column in zip(display.lines_, ["loss", *VALIDATION], strict=True):
         assert_array_equal(line.get_xdata(), HISTORY[x])
         assert_array_equal(line.get_ydata(), HISTORY[column])
     assert display.ax_.get_xlabel() == label
