@@ -109,7 +109,7 @@ class Models:
             return InceptionFeatures()
         path = self.folder / f"{self.name}-classifier.safetensors"
         if not path.exists():
-            ClassifierFeatures().fit(self.data.train, self.data.train_labels).save(path)
+            ClassifierFeatures(random_state=0).fit(self.data.train, self.data.train_labels).save(path)
         return ClassifierFeatures.load(path)
 
     def model(self, key: dict[str, Any]) -> tuple[DMZEncoder, ClusterPrior | None, dict[str, Any]]:
@@ -180,7 +180,7 @@ def measure(reference: FeatureSet, samples: np.ndarray, extractor: Extractor) ->
     """Every measure of samples under one extractor."""
     generated = extract_features(samples, extractor)
     row = frechet_distance(reference, generated).to_dict()
-    row |= kernel_distance(reference, generated).scores
+    row |= kernel_distance(reference, generated, random_state=0).scores
     n = min(len(reference), len(generated))
     some, others = (FeatureSet(x.features[:n], x.source) for x in (reference, generated))
     manifold = precision_recall(some, others)

@@ -123,7 +123,7 @@ class QualitySet:
         if self._reference is None:
             path = self.folder / f"{self.name}-classifier.safetensors"
             if not path.exists():
-                features = ClassifierFeatures(device=self.device, **self.scale.classifier)
+                features = ClassifierFeatures(device=self.device, random_state=0, **self.scale.classifier)
                 features.fit(self.data.train, self.data.train_labels).save(path)
             extractor = ClassifierFeatures.load(path, device=self.device)
             self._reference = extractor, extract_features(self.data.test, extractor)

@@ -1,17 +1,21 @@
-"""Measures of generated images, of codes and of reconstructions."""
+"""Metrics of generated images, of codes and of reconstructions."""
 
 from dmzrep.codes import code_report, code_summary
 from dmzrep.metrics._classifier import ClassifierFeatures
 from dmzrep.metrics._dci import DCIScores, dci
 from dmzrep.metrics._disentanglement import DisentanglementScore, mig, tad
-from dmzrep.metrics._distances import frechet_distance, kernel_distance
-from dmzrep.metrics._features import FeatureSet, FeatureStatistics, extract_features
-from dmzrep.metrics._image_errors import mse, psnr, ssim
+from dmzrep.metrics._distances import frechet_distance, kernel_distance, precision_recall
+from dmzrep.metrics._features import (
+    DistanceResult,
+    FeatureSet,
+    FeatureSource,
+    FeatureStatistics,
+    extract_features,
+)
+from dmzrep.metrics._images import mse, psnr, ssim
 from dmzrep.metrics._inception import InceptionFeatures
 from dmzrep.metrics._information import mutual_information_over_time
-from dmzrep.metrics._precision_recall import precision_recall
 from dmzrep.metrics._reconstruction import code_cycle_accuracy, inversion_error, reconstruction_report
-from dmzrep.metrics._results import DistanceResult, FeatureSource
 
 __all__ = [
     "ClassifierFeatures",

@@ -11,53 +11,53 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import available_device, on_cpu, resolve_device
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, check_choice, check_int, check_number, is_finite, is_int
 from dmzrep.data import ImageFormat
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import read_state, require, restoring, take, write_state
-from dmzrep.metrics._inputs import read_images, unit_tensor
-from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
+from dmzrep.metrics._images import read_images, unit_tensor
+from dmzrep.metrics._small_network import SmallNetwork, fit_small_network
 
-#: Images per batch at inference; features are batch-invariant.
+#: Images per batch at inference.
 BATCH_SIZE = 256
-#: Values of an image, at most, in a file.
+#: Largest number of values of an image that a file may ask for.
 MAX_PIXELS = 2**31
 
 
-class ClassifierFeatures(TransformerMixin, BaseEstimator):
+class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Features of images from the last hidden layer of a convolutional classifier.
 
-    For labelled images that differ from the training data of public networks, such as digits or drawings.
-    Distances are comparable for one fitted classifier only; its hash is stored in every result. Use
-    reference images that the classifier was not trained on: it is more confident of its training images
-    than of new ones.
+    For labelled images unlike those that public networks were trained on, such as digits or drawings.
+    Distances are comparable only with the same fitted classifier, whose hash is stored in every result. Use
+    reference images that the classifier was not trained on, as it is more confident on its training images.
 
     Parameters
     ----------
     n_features : int, default=64
-        Width of the last hidden layer. A Fréchet distance needs more images than features.
+        Size of the last hidden layer. A Fréchet distance needs more images than features.
     width : int, default=32
         Channels of the first convolution; they double twice.
     max_iter : int, default=5
-        Passes over the images.
+        Number of epochs.
     batch_size : int, default=128
-        Images per step.
+        Images per training step.
     learning_rate : float, default=4e-3
         Peak learning rate of AdamW.
     channels : {"auto", "first", "last"}, default="auto"
-        Position of the channel axis of images.
+        Position of the channel axis.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel; ``"auto"`` is 0 to 255 for uint8, 0 to 1 for floats.
     device : str or torch.device, default="auto"
         Device of the network.
-    random_state : int, RandomState or None, default=0
+    random_state : int, RandomState or None, default=None
         Controls the initialisation of the weights and the order of the images.
 
     Attributes
@@ -65,15 +65,15 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
     network_ : SmallNetwork
         The classifier.
     classes_ : ndarray or None
-        Classes, sorted; None for attributes.
+        Sorted classes; None after a fit on attributes.
     data_shape_ : tuple of int
         (channels, H, W) of the images.
     sha256 : str
-        Of the weights; stored in results.
+        Hash of the weights, stored in results.
 
     See Also
     --------
-    InceptionFeatures : A public network, for scores comparable with the literature.
+    InceptionFeatures : A public network, for scores that are comparable with the literature.
 
     Examples
     --------
@@ -89,7 +89,6 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
     """
 
     name: ClassVar[str] = "classifier"
-    #: Images are taken as they are.
     resize: ClassVar[None] = None
 
     def __init__(
@@ -103,7 +102,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         channels="auto",
         value_range="auto",
         device="auto",
-        random_state=0,
+        random_state=None,
     ):
         self.n_features = n_features
         self.width = width
@@ -115,6 +114,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
+    @isolated
     def fit(self, X: Any, y: Any) -> Self:
         """Train the classifier.
 
@@ -123,7 +123,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images.
         y : array-like of shape (n,), or DataFrame or array of shape (n, n_attributes)
-            Classes; or attributes, each 0 or 1, learned together.
+            Classes; or binary attributes, 0 or 1, that are learned together.
 
         Returns
         -------
@@ -132,38 +132,38 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Images or labels have a wrong shape or range, or labels are missing.
+            X or y has the wrong shape or values out of range, or labels are missing.
         """
         learning_rate = self._check_parameters()
         images, image_format = read_images(X, self.channels, self.value_range, "X")
         target, classes = _read_target(y, len(images))
-        seed, device = draw_seed(self.random_state), resolve_device(self.device)
-        n_outputs = target.shape[1] if classes is None else len(classes)
-        network = make_network(
-            image_format.shape, self.n_features, n_outputs, width=self.width, seed=seed, device=device
-        )
+        device = resolve_device(self.device)
 
-        def loss_of(batch: Tensor, _: torch.Generator) -> Tensor:
-            x = _centred(images[batch.numpy()], image_format, device)
-            wanted = target[batch].to(device)
+        def loss_of(network: SmallNetwork, batch: Tensor, _: torch.Generator) -> Tensor:
+            logits = network(_centred(images[batch.numpy()], image_format, device))
+            y_batch = target[batch].to(device)
             if classes is None:
-                return F.binary_cross_entropy_with_logits(network(x), wanted)
-            return F.cross_entropy(network(x), wanted)
+                return F.binary_cross_entropy_with_logits(logits, y_batch)
+            return F.cross_entropy(logits, y_batch)
 
-        train_network(
-            network,
+        self.network_ = fit_small_network(
+            image_format.shape,
+            self.n_features,
+            target.shape[1] if classes is None else len(classes),
             loss_of,
             len(images),
-            steps=self.max_iter * max(1, len(images) // self.batch_size),
+            width=self.width,
+            n_steps=self.max_iter * max(1, len(images) // self.batch_size),
             batch_size=self.batch_size,
             learning_rate=learning_rate,
-            seed=seed,
+            seed=draw_seed(self.random_state),
+            device=device,
         )
-        self.network_, self.classes_, self.data_shape_ = network, classes, image_format.shape
+        self.classes_, self.data_shape_ = classes, image_format.shape
         return self
 
     def _check_parameters(self) -> float:
-        """Raise unless the parameters are legal; return the learning rate."""
+        """Raise unless the parameters are valid; return the learning rate."""
         for name in ("n_features", "width", "max_iter", "batch_size"):
             check_int(getattr(self, name), name)
         check_choice("channels", self.channels, ("auto", "first", "last"))
@@ -180,7 +180,7 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
         return digest.hexdigest()
 
     @torch.inference_mode()
-    def _outputs(self, X: Any, layer: str) -> np.ndarray:
+    def _run(self, X: Any, output: str) -> np.ndarray:
         check_is_fitted(self, "network_")
         images, image_format = read_images(X, self.channels, self.value_range, "X")
         if image_format.shape != self.data_shape_:
@@ -189,33 +189,47 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
                 f"fitted on, got {image_format.shape}."
             )
         device = next(self.network_.parameters()).device
-        run = self.network_.features if layer == "features" else self.network_
+        run = self.network_.features if output == "features" else self.network_
         outputs = []
         for part in batches(len(images), BATCH_SIZE):
             x = _centred(images[part], image_format, device)
             outputs.append(run_padded(run, BATCH_SIZE, x).cpu().numpy())
         return np.concatenate(outputs)
 
+    @isolated
     def transform(self, X: Any) -> np.ndarray:
-        """Return features of images, shape (n, n_features), float32."""
-        return self._outputs(X, "features")
+        """Return the features of images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+        """
+        return self._run(X, "features")
 
     def __call__(self, X: Any) -> np.ndarray:
         """Return features, as extractors do."""
         return self.transform(X)
 
+    @isolated
     def predict(self, X: Any) -> np.ndarray:
-        """Return classes of shape (n,), or attributes of shape (n, n_attributes), 0 or 1."""
-        outputs = self._outputs(X, "outputs")
-        return (outputs > 0.0).astype(np.int64) if self.classes_ is None else self.classes_[outputs.argmax(1)]
+        """Return the predicted classes, or binary attributes.
 
-    def score(self, X: Any, y: Any) -> float:
-        """Return the accuracy of classes or, over all attributes, of values."""
-        predicted = self.predict(X)
-        wanted = as_array(y, "y")
-        if wanted.shape != predicted.shape:
-            raise ValueError(f"y must have shape {predicted.shape}, got {wanted.shape}.")
-        return float((predicted == wanted).mean())
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_attributes)
+        """
+        logits = self._run(X, "logits")
+        return (logits > 0.0).astype(np.int64) if self.classes_ is None else self.classes_[logits.argmax(1)]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -229,7 +243,13 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             self.network_ = self.network_.to(available_device(self.device))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the fitted classifier to one file, so that later distances use the same features."""
+        """Save the fitted classifier to one file, so that later distances use the same features.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        """
         check_is_fitted(self, "network_")
         state = {
             "params": self.get_params(deep=False),
@@ -242,7 +262,18 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, device: str | torch.device = "auto") -> Self:
-        """Read what `save` wrote.
+        """Load a classifier from a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by `save`.
+        device : str or torch.device, default="auto"
+            Device of the network.
+
+        Returns
+        -------
+        ClassifierFeatures
 
         Raises
         ------
@@ -257,18 +288,14 @@ class ClassifierFeatures(TransformerMixin, BaseEstimator):
             features = cls(**(params | {"device": device}))
             features._check_parameters()
             limits = features.value_range
-            finite = limits == "auto" or (
-                len(limits) == 2 and all(map(is_finite, limits)) and limits[0] < limits[1]
-            )
-            require(finite, "value_range must be two finite numbers")
+            is_range = limits == "auto" or (len(limits) == 2 and all(map(is_finite, limits)))
+            require(is_range and (limits == "auto" or limits[0] < limits[1]), "value_range is invalid")
             sides = isinstance(shape, tuple) and len(shape) == 3 and all(is_int(n) and n > 0 for n in shape)
             require(sides and math.prod(shape) < MAX_PIXELS, "data_shape must be that of images")
             check_int(n_outputs, "n_outputs")
             if classes is not None:
-                require(
-                    isinstance(classes, np.ndarray) and classes.shape == (n_outputs,), "classes are missing"
-                )
-                require(len(np.unique(classes)) == n_outputs, "classes must differ")
+                is_array = isinstance(classes, np.ndarray) and classes.shape == (n_outputs,)
+                require(is_array and len(np.unique(classes)) == n_outputs, "classes must be distinct")
             network: Any = build_module(
                 lambda: SmallNetwork(shape, features.n_features, n_outputs, features.width), weights
             )
@@ -282,12 +309,12 @@ def _centred(images: np.ndarray, image_format: ImageFormat, device: torch.device
 
 
 def _read_target(y: Any, n_samples: int) -> tuple[Tensor, np.ndarray | None]:
-    """Return positions of classes and the classes; or attributes as float32, and None."""
+    """Return indices of classes and the classes; or attributes as float32, and None."""
     labels = as_array(y, "y")
     if labels.ndim not in (1, 2) or len(labels) != n_samples:
         raise ValueError(f"y must have a label for each of the {n_samples} images, got shape {labels.shape}.")
     if pd.isna(labels).any():
-        raise ValueError("y has missing labels (NaN); use only the images that have one.")
+        raise ValueError("y has missing labels (NaN); leave out the images without one.")
     if labels.ndim == 2:
         if not np.isin(labels, (0, 1)).all():
             raise ValueError(
@@ -295,7 +322,7 @@ def _read_target(y: Any, n_samples: int) -> tuple[Tensor, np.ndarray | None]:
                 "pandas.get_dummies, or pass one column of classes, of shape (n,)."
             )
         return torch.from_numpy(labels.astype(np.float32)), None
-    classes, positions = np.unique(labels, return_inverse=True)
+    classes, indices = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError("y has a single class; a classifier needs at least two.")
-    return torch.from_numpy(positions.astype(np.int64)), classes
+    return torch.from_numpy(indices.astype(np.int64)), classes

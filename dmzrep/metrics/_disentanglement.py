@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
+from sklearn.metrics import mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
 
 from dmzrep._base._validation import check_int, check_number
-from dmzrep.metrics._factors import (
-    discretise,
-    entropy_bits,
-    mutual_information_bits,
-    read_codes_and_factors,
-)
+from dmzrep.codes._checks import check_codes
+from dmzrep.codes._labels import Target, read_labels
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class DisentanglementScore:
     score : float
         For MIG the mean of the gaps, for TAD the sum of those that count.
     table : DataFrame
-        One line per factor or attribute.
+        One row per factor or attribute.
     """
 
     score: float
@@ -38,35 +36,34 @@ class DisentanglementScore:
 
 
 def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
-    """Return the mutual information gap (MIG): how far the best code of a factor is ahead of the next one.
+    """Return the mutual information gap (MIG): how far the best code of a factor is ahead of the next best.
 
     Parameters
     ----------
     Z : array-like of shape (n, latent_dim)
-        Codes, at least two columns. Bits and other integers are used as they are, which is exact; a
-        column with more than `n_bins` different fractions is put into `n_bins` bins of equal width.
+        Codes, at least two columns. Bits and other integers are used as they are, which is exact; columns
+        with more than `n_bins` different fractions are discretised into bins of equal width.
     factors : DataFrame, or array-like of shape (n,) or (n, n_factors)
-        Generating factors: classes, or values, which are binned in the same way.
+        Generating factors: classes, or continuous values, which are discretised likewise.
     n_bins : int, default=20
         At least 2.
 
     Returns
     -------
     DisentanglementScore
-        `score` in [0, 1] is the mean of the column "gap". The table has the columns "factor",
-        "entropy" (bits), "code" (column of the code with most information about the factor),
-        "information" (of that code, bits), "second" (of the next one, bits) and "gap",
-        (information - second) / entropy.
+        `score` in [0, 1] is the mean of the column "gap". The table has the columns "factor", "entropy"
+        (bits), "code" (column of the most informative code), "information" (of that code, bits), "second"
+        (of the next best code, bits) and "gap", (information - second) / entropy.
 
     Raises
     ------
     ValueError
-        Codes or factors are not finite, differ in length, have missing values or do not vary.
+        Codes or factors are not finite, differ in length, have missing values or are constant.
 
     Notes
     -----
-    Information is that of the observed frequencies, which is biased upwards by about (classes of the
-    code - 1) * (classes of the factor - 1) / (2 n ln 2) bits.
+    The plug-in estimate of information is biased upwards by about (classes of the code - 1) * (classes of
+    the factor - 1) / (2 n ln 2) bits.
 
     References
     ----------
@@ -83,13 +80,13 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
     """
     codes, targets = read_codes_and_factors(Z, factors)
     n_bins = check_int(n_bins, "n_bins", least=2)
-    columns = [discretise(column, n_bins) for column in codes.T]
+    columns = [_discretise(column, n_bins) for column in codes.T]
     rows = []
     for factor in targets:
-        values = discretise(factor.values, len(codes) if factor.is_class else n_bins)
-        information = np.array([mutual_information_bits(column, values) for column in columns])
+        values = factor.values if factor.is_class else _discretise(factor.values, n_bins)
+        information = np.array([_mutual_information(column, values) for column in columns])
         second, best = np.sort(information)[-2:]
-        entropy = entropy_bits(values)
+        entropy = _mutual_information(values, values)
         gap = (best - second) / entropy
         rows.append((factor.name, entropy, int(information.argmax()), best, second, gap))
     table = pd.DataFrame(rows, columns=["factor", "entropy", "code", "information", "second", "gap"])
@@ -99,40 +96,41 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
 def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2) -> DisentanglementScore:
     """Return the total AUROC difference (TAD): the sum over attributes of the lead of the best code.
 
-    For data that have attributes rather than independent factors. An attribute counts where some code
-    predicts it, and no other attribute implies it.
+    For data with attributes rather than independent factors. An attribute counts if some code predicts it
+    and no other attribute implies it.
 
     Parameters
     ----------
     Z : array-like of shape (n, latent_dim)
-        Codes, at least two columns: bits, probabilities or other numbers.
+        Codes, at least two columns: bits, probabilities or other values.
     Y : DataFrame, or array-like of shape (n,) or (n, n_attributes)
         Attributes with two values each.
     min_auroc : float, default=0.75
-        An attribute counts where a single code, or its negative, reaches this AUROC.
+        AUROC that a single code, or its negative, must reach for an attribute to count.
     max_redundancy : float, default=0.2
-        And where its mutual information with any other attribute is at most this fraction of its entropy.
+        Largest mutual information with another attribute, as a fraction of the attribute's entropy, for an
+        attribute to count.
 
     Returns
     -------
     DisentanglementScore
-        `score` is the sum of "gap" over attributes with "counts". The table has the columns
-        "attribute", "code" (column of the best code), "auroc" (its AUROC, or its negative's), "second"
-        (the next best code's), "gap", "redundancy" and "counts".
+        `score` is the sum of "gap" over the attributes with "counts". The table has the columns
+        "attribute", "code" (column of the best code), "auroc" (of that code or its negative), "second" (of
+        the next best code), "gap", "redundancy" and "counts".
 
     Raises
     ------
     ValueError
-        Codes or attributes are not finite, differ in length, have missing values or do not vary.
+        Codes or attributes are not finite, differ in length, have missing values or are constant.
 
     Notes
     -----
-    Papers average over the training parts of five folds of the first 10,000 samples.
+    The papers average over the training parts of five folds of the first 10,000 samples.
 
     References
     ----------
     Yeats, Liu, Womble, Li, "NashAE: Disentangling Representations through Adversarial Covariance
-    Minimization", 2022; used so in Wang et al., "InfoDiffusion", 2023.
+    Minimization", 2022; used likewise in Wang et al., "InfoDiffusion", 2023.
 
     Examples
     --------
@@ -143,8 +141,8 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     0.5
     """
     codes, attributes = read_codes_and_factors(Z, Y, "Y")
-    for name, value in (("min_auroc", min_auroc), ("max_redundancy", max_redundancy)):
-        check_number(value, name)
+    check_number(min_auroc, "min_auroc")
+    check_number(max_redundancy, "max_redundancy")
     for attribute in attributes:
         if not attribute.is_class or attribute.values.max() > 1:
             raise ValueError(
@@ -155,7 +153,10 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     auroc = _auroc(codes, values)
     auroc = np.maximum(auroc, 1.0 - auroc)
     second, best = np.sort(auroc, axis=1)[:, -2:].T
-    redundancy = _redundancy(values)
+    information = np.array([[_mutual_information(one, other) for other in values.T] for one in values.T])
+    entropy = information.diagonal().copy()
+    np.fill_diagonal(information, 0.0)
+    redundancy = information.max(axis=1) / entropy
     table = pd.DataFrame(
         {
             "attribute": [attribute.name for attribute in attributes],
@@ -170,21 +171,43 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     return DisentanglementScore(float(table.loc[table["counts"], "gap"].sum()), table)
 
 
+def read_codes_and_factors(
+    Z: Any, factors: Any, argument: str = "factors"
+) -> tuple[np.ndarray, list[Target]]:
+    """Return codes, at least two columns, and their factors, without missing values and none constant."""
+    codes = check_codes(Z, kind="numbers")
+    if codes.shape[1] < 2:
+        raise ValueError(
+            f"Z must have at least two columns to compare with each other, got {codes.shape[1]}."
+        )
+    targets = read_labels(factors, len(codes), argument=argument).targets
+    for target in targets:
+        label = f"{argument} {target.name!r}"
+        if not target.known.all():
+            raise ValueError(f"{label} has missing values; drop these samples, and their codes.")
+        if len(np.unique(target.values)) < 2:
+            raise ValueError(f"{label} has the same value in all samples. Drop it.")
+    return codes, targets
+
+
+def _discretise(values: np.ndarray, n_bins: int) -> np.ndarray:
+    """Return indices of distinct values, or of equal-width bins for more than `n_bins` fractions."""
+    distinct, indices = np.unique(values, return_inverse=True)
+    if len(distinct) <= n_bins or np.array_equal(values, np.round(values)):
+        return indices
+    edges = np.linspace(values.min(), values.max(), n_bins + 1)
+    return np.searchsorted(edges[1:-1], values, side="right")
+
+
+def _mutual_information(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the mutual information of two discrete variables by their frequencies, in bits."""
+    counts = contingency_matrix(one, other, sparse=True)
+    return float(mutual_info_score(None, None, contingency=counts) / np.log(2.0))
+
+
 def _auroc(codes: np.ndarray, attributes: np.ndarray) -> np.ndarray:
     """Return the AUROC of every code for every attribute, shape (n_attributes, n_codes), from ranks."""
     ranks = rankdata(codes, axis=0)
     positives = attributes.sum(axis=0)[:, None].astype(np.float64)
     above = attributes.T @ ranks - positives * (positives + 1.0) / 2.0
     return above / (positives * (len(codes) - positives))
-
-
-def _redundancy(attributes: np.ndarray) -> np.ndarray:
-    """Return the largest mutual information with another attribute as a fraction of the entropy of each."""
-    n = attributes.shape[1]
-    information = np.zeros((n, n))
-    for i in range(n):
-        for k in range(i):
-            information[i, k] = mutual_information_bits(attributes[:, i], attributes[:, k])
-    return np.maximum(information, information.T).max(axis=1) / np.array(
-        [entropy_bits(column) for column in attributes.T]
-    )

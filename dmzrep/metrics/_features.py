@@ -1,25 +1,45 @@
-"""Features of images, and their mean and covariance."""
+"""Features of images with their origin, their statistics, and results of comparing them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import is_int, short_repr
+from dmzrep.codes._checks import check_codes
 from dmzrep.files._state import read_state, require, restoring, take, write_state
-from dmzrep.metrics._inputs import read_matrix
-from dmzrep.metrics._results import FeatureSource
 
-#: Samples of features that were passed in place of images.
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Origin of features; distances between features of different sources are not comparable.
+
+    Parameters
+    ----------
+    name : str
+        Name of the extractor.
+    sha256 : str or None, default=None
+        Hash of its weights, if known.
+    resize : str or None, default=None
+        How images are resized for the extractor, if they are.
+    """
+
+    name: str
+    sha256: str | None = None
+    resize: str | None = None
+
+
+#: Source of features that were passed in place of images.
 GIVEN = FeatureSource("given features")
 
-#: Images -> features of shape (n, n_features). Attributes `name`, `sha256` and `resize`, where it has them,
-#: are kept with every result.
+#: Images to features of shape (n, n_features). The attributes `name`, `sha256` and `resize`, if there are
+#: any, are stored in every result.
 Extractor = Callable[[Any], np.ndarray]
 
 
@@ -53,12 +73,27 @@ class FeatureStatistics:
     source: FeatureSource = GIVEN
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the statistics to one file, for use as a reference later."""
+        """Save the statistics to one file, for use as a reference later.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        """
         write_state(path, "FeatureStatistics", vars(self) | {"source": asdict(self.source)})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read what `save` wrote.
+        """Load statistics from a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by `save`.
+
+        Returns
+        -------
+        FeatureStatistics
 
         Raises
         ------
@@ -71,7 +106,7 @@ class FeatureStatistics:
             for array, shape in ((mean, (len(mean),)), (covariance, (len(mean), len(mean)))):
                 require(array.dtype == np.float64 and array.shape == shape, "arrays differ in shape or dtype")
                 require(np.isfinite(array).all(), "arrays must be finite")
-            require(len(mean) > 0 and (covariance.diagonal() >= 0).all(), "variances must not be negative")
+            require(len(mean) > 0 and (covariance.diagonal() >= 0).all(), "variances must be non-negative")
             require(is_int(n_samples) and n_samples >= 2, "n_samples must be at least 2")
             name, *others = take(source, "name", "sha256", "resize")
             require(isinstance(name, str), "the source must have a name")
@@ -106,6 +141,7 @@ class FeatureSet:
         return FeatureStatistics(self.features.mean(axis=0), covariance, len(self), self.source)
 
 
+@isolated
 def extract_features(
     images: Any, extractor: Extractor | None = None, *, argument: str = "images"
 ) -> FeatureSet:
@@ -114,12 +150,12 @@ def extract_features(
     Parameters
     ----------
     images : array-like, table or FeatureSet
-        Images as the extractor takes them; features of shape (n, n_features) where there is none; or
-        a `FeatureSet`, which is returned as it is.
+        Images in the layout of the extractor; without an extractor, features of shape (n, n_features). A
+        `FeatureSet` is returned unchanged.
     extractor : callable or None, default=None
-        Such as `InceptionFeatures` or `ClassifierFeatures`; or any function of images.
+        `InceptionFeatures`, `ClassifierFeatures`, or any function of images.
     argument : str, default="images"
-        Name of the images in errors.
+        Name of the images in error messages.
 
     Returns
     -------
@@ -128,9 +164,9 @@ def extract_features(
     Raises
     ------
     ValueError
-        Features are not of shape (n, n_features), or not finite.
+        Features are not of shape (n, n_features), or are not finite.
     TypeError
-        The extractor is not a function.
+        The extractor is not callable.
 
     Examples
     --------
@@ -145,43 +181,96 @@ def extract_features(
     if isinstance(images, FeatureSet):
         return images
     if extractor is None:
-        remedy = " Flatten the features of each image, or pass an extractor with images."
-        return FeatureSet(read_matrix(images, argument, remedy), GIVEN)
+        if getattr(images, "ndim", 2) > 2:
+            raise ValueError(
+                f"{argument} must be features of shape (n, n_features), got shape {tuple(images.shape)}. "
+                "Pass an extractor for images, or flatten them with X.reshape(len(X), -1)."
+            )
+        return FeatureSet(check_codes(images, argument, "numbers").astype(np.float64), GIVEN)
     if not callable(extractor):
         raise TypeError(f"extractor must be a function of images, or None, got {short_repr(extractor)}.")
-    source = _source_of(extractor)
-    features = read_matrix(extractor(images), f"The result of extractor {source.name!r} for {argument}")
-    if len(features) != len(images):
-        raise ValueError(
-            f"The result of extractor {source.name!r} must have one line for each of {len(images)} "
-            f"{argument} images, got {len(features)}."
-        )
-    return FeatureSet(features, source)
-
-
-def _source_of(extractor: Any) -> FeatureSource:
     name = getattr(extractor, "name", None) or getattr(extractor, "__qualname__", type(extractor).__name__)
-    return FeatureSource(
-        str(name).rpartition("<locals>.")[2],
-        getattr(extractor, "sha256", None),
-        getattr(extractor, "resize", None),
-    )
+    name = str(name).rpartition("<locals>.")[2]
+    source = FeatureSource(name, getattr(extractor, "sha256", None), getattr(extractor, "resize", None))
+    label = f"The result of extractor {name!r} for {argument}"
+    features = check_codes(extractor(images), label, "numbers").astype(np.float64)
+    if len(features) != len(images):
+        raise ValueError(f"{label} must have one row for each of {len(images)} images, got {len(features)}.")
+    return FeatureSet(features, source)
 
 
 def check_comparable(
     reference: FeatureSet | FeatureStatistics, generated: FeatureSet | FeatureStatistics
 ) -> None:
-    """Raise unless two sets of features have one source and one width."""
+    """Raise unless two sets of features have the same source and number of features."""
     if reference.source != generated.source:
         raise ValueError(
             f"reference has features of {reference.source}, generated of {generated.source}; distances "
-            "between different features mean nothing. Extract both with the same extractor."
+            "between different features are meaningless. Extract both with the same extractor."
         )
-    widths = [
+    n_reference, n_generated = (
         x.features.shape[1] if isinstance(x, FeatureSet) else len(x.mean) for x in (reference, generated)
-    ]
-    if widths[0] != widths[1]:
+    )
+    if n_reference != n_generated:
         raise ValueError(
-            f"reference has {widths[0]} features per image, generated {widths[1]}; extract both the same "
+            f"reference has {n_reference} features per image, generated {n_generated}; extract both the same "
             "way, from images of the same size."
         )
+
+
+@dataclass(frozen=True)
+class DistanceResult:
+    """Scores of two sets of images, with the extractor and the settings that they depend on.
+
+    Parameters
+    ----------
+    scores : dict of str to float
+        Scores by name, the most important one first.
+    source : FeatureSource
+        Origin of the features that were compared.
+    n_reference, n_generated : int
+        Numbers of images. Compare scores only at equal numbers.
+    settings : dict, default={}
+        Settings of the measure, such as the number of neighbours.
+
+    Examples
+    --------
+    >>> from dmzrep.metrics import DistanceResult, FeatureSource
+    >>> result = DistanceResult({"frechet_distance": 1.5}, FeatureSource("pixels"), 100, 50)
+    >>> float(result)
+    1.5
+    >>> row = result.to_dict() | {"seed": 0}
+    >>> row["extractor"], row["n_generated"], row["seed"]
+    ('pixels', 50, 0)
+    """
+
+    scores: dict[str, float]
+    source: FeatureSource
+    n_reference: int
+    n_generated: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The first score."""
+        return next(iter(self.scores.values()))
+
+    def __float__(self) -> float:
+        return self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a flat dictionary, for a line of JSON or a row of a table.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            **self.scores,
+            "extractor": self.source.name,
+            "extractor_sha256": self.source.sha256,
+            "resize": self.source.resize,
+            "n_reference": self.n_reference,
+            "n_generated": self.n_generated,
+            **self.settings,
+        }

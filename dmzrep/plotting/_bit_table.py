@@ -21,17 +21,16 @@ _CELL = 0.17
 class BitTableDisplay(Display):
     """A heat map of bits against attributes.
 
-    Colour is how well the bit alone predicts the attribute, from 0 (AUROC
-    0.5, white) to 1 (AUROC 1), red where the bit is on with the attribute and blue where it is off. Bits
-    stand in the order of the attribute that they predict best, so that a code with one bit per attribute
-    shows a diagonal.
+    The colour shows how well a bit alone predicts an attribute, from white (AUROC 0.5) to red (AUROC 1) or,
+    for bits that are 0 if the attribute is present, blue. Bits are sorted by the attribute that they predict
+    best, so that a code with one bit per attribute shows a diagonal.
 
     Parameters
     ----------
     table : DataFrame
         Returned by `dmzrep.attribution.bit_table`.
     max_bits : int or None, default=64
-        Draw only this many bits, those that predict an attribute best; None draws all.
+        Largest number of bits to draw, those that predict an attribute best; None draws all.
     title : str, default="Bits and attributes"
         Title of the axes.
 
@@ -39,7 +38,7 @@ class BitTableDisplay(Display):
     ----------
     image_ : matplotlib AxesImage
         The heat map.
-    strengths_ : DataFrame of shape (n_attributes, n_bits)
+    values_ : DataFrame of shape (n_attributes, n_bits)
         Its values: sign x (2 AUROC - 1), in [-1, 1].
 
     Examples
@@ -60,18 +59,18 @@ class BitTableDisplay(Display):
         if self.max_bits is not None:
             check_int(self.max_bits, "max_bits", also=", or None")
         check_table(self.table, ["bit", "attribute", "auroc", "sign"], "bit_table", "table")
-        self.strengths_ = self._strengths()
-        n_attributes, n_bits = self.strengths_.shape
+        self.values_ = self._sorted_values()
+        n_attributes, n_bits = self.values_.shape
         return max(4.5, _CELL * n_bits + 3.0), max(2.5, _CELL * n_attributes + 1.4)
 
     def _draw(self, ax: Axes) -> None:
-        strengths, n_all_bits = self.strengths_, self.table["bit"].nunique()
-        n_attributes, n_bits = strengths.shape
+        values, n_all_bits = self.values_, self.table["bit"].nunique()
+        n_attributes, n_bits = values.shape
         self.image_ = ax.imshow(
-            strengths, cmap="RdBu_r", vmin=-1.0, vmax=1.0, aspect="auto", origin="upper", interpolation="none"
+            values, cmap="RdBu_r", vmin=-1.0, vmax=1.0, aspect="auto", origin="upper", interpolation="none"
         )
-        ax.set_yticks(range(n_attributes), map(str, strengths.index), fontsize=8, parse_math=False)
-        ax.set_xticks(range(n_bits), map(str, strengths.columns), fontsize=7, rotation=90)
+        ax.set_yticks(range(n_attributes), map(str, values.index), fontsize=8, parse_math=False)
+        ax.set_xticks(range(n_bits), map(str, values.columns), fontsize=7, rotation=90)
         ax.tick_params(length=0, labelbottom=True, labeltop=False, labelleft=True, labelright=False)
         ax.minorticks_off()
         ax.grid(False)
@@ -79,14 +78,11 @@ class BitTableDisplay(Display):
         ax.set_title(self.title if n_bits == n_all_bits else f"{self.title} ({n_bits} of {n_all_bits})")
         self.figure_.colorbar(self.image_, ax=ax, label="sign x (2 AUROC - 1)").ax.grid(False)
 
-    def _strengths(self) -> pd.DataFrame:
-        signed = self.table.assign(strength=self.table["sign"] * (2.0 * self.table["auroc"] - 1.0))
-        wide = signed.pivot(index="attribute", columns="bit", values="strength")
+    def _sorted_values(self) -> pd.DataFrame:
+        signed = self.table.assign(value=self.table["sign"] * (2.0 * self.table["auroc"] - 1.0))
+        wide = signed.pivot(index="attribute", columns="bit", values="value")
         wide = wide.loc[self.table["attribute"].unique()]
-        size = wide.abs()
-        best, strongest = size.to_numpy().argmax(axis=0), size.max().to_numpy()
-        best[strongest == 0.0] = len(wide)  # Constant bits come last.
-        kept = np.argsort(-strongest, kind="stable")[: self.max_bits]
-        # By the attribute that a bit predicts best; among those, the strongest first.
-        order = kept[np.lexsort((-strongest[kept], best[kept]))]
-        return wide.iloc[:, order]
+        best, largest = wide.abs().to_numpy().argmax(axis=0), wide.abs().max().to_numpy()
+        best[largest == 0.0] = len(wide)  # Constant bits come last.
+        kept = np.argsort(-largest, kind="stable")[: self.max_bits]
+        return wide.iloc[:, kept[np.lexsort((-largest[kept], best[kept]))]]

@@ -1,4 +1,4 @@
-"""The pixels that drive bits, and the changes that bits make."""
+"""The pixels that drive bits, and the changes that bits cause."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
-from dmzrep.codes._protocol import encoder_output
-from dmzrep.data import ImageFormat
+from dmzrep.codes._protocol import code_probabilities
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.plotting._image_grid import ImageGridDisplay
 from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format
@@ -18,36 +17,38 @@ from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_forma
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Colours of numbers above and below 0, and of magnitudes, that red-green blindness does not confuse.
+#: Colours of positive and negative values and of magnitudes, safe for red-green blindness.
 POSITIVE, NEGATIVE, MAGNITUDE = (0.80, 0.10, 0.10), (0.10, 0.25, 0.80), (0.85, 0.35, 0.0)
-#: Share of the image's own contrast that is kept below a map.
+#: Smallest change, in shares of the value range, that has the full colour; smaller ones are hardly visible.
+_FULL_CHANGE = 0.05
+#: Share of the contrast of an image that is kept below a map.
 _CONTRAST = 0.45
 
 
 class BitDisplay(ImageGridDisplay):
-    """A row for each bit: the pixels that drive it, the image decoded with it off and on, and the change.
+    """Bits of an image, a row each: attribution map, decoded images with the bit off and on, and the change.
 
-    An `ImageGridDisplay` to create with `from_estimator`. In the second column red pixels push the bit
-    to 1 and blue ones to 0, on a scale of its own in each row; in the last, orange marks where the image
-    changes, on one scale for all rows.
+    Create it with `from_estimator`. In the column "driven by" red pixels push the bit to 1 and blue ones to
+    0, scaled per row; in the column "change" orange pixels change, on one scale for all rows.
+
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     Attributes
     ----------
     bits_ : list of int
-        The bits, a row each.
+        The bits drawn.
 
     See Also
     --------
     dmzrep.attribution.attribute_bits : The pixels that drive a bit.
-    dmzrep.attribution.bit_effects : The changes, measured over many codes.
+    dmzrep.attribution.bit_effects : The changes over many codes.
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import make_sprites
     >>> from dmzrep.plotting import BitDisplay
-    >>> X = make_sprites(random_state=0).images
-    >>> encoder = DMZEncoder(latent_dim=32, max_time=60).fit(X)  # doctest: +SKIP
     >>> BitDisplay.from_estimator(encoder, X[0], baseline=X.mean(axis=0))  # doctest: +SKIP
     """
 
@@ -63,11 +64,11 @@ class BitDisplay(ImageGridDisplay):
         max_bits: int = 6,
         method: str = "integrated_gradients",
         baseline: Any = None,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | None = None,
         ax: Axes | None = None,
         **sampling: Any,
     ) -> Self:
-        """Attribute bits of an image to its pixels, and decode it with each of them off and on.
+        """Attribute bits of an image to its pixels, and decode its code with each bit off and on.
 
         Parameters
         ----------
@@ -76,18 +77,18 @@ class BitDisplay(ImageGridDisplay):
         image : array-like
             One image in the fitted layout.
         bits : sequence of int or None, default=None
-            Bits to draw; None takes those whose change alters this image most.
+            Bits to draw; None takes those that change this image most.
         max_bits : int, default=6
-            Number of bits to draw where `bits` is None.
+            Number of bits to draw if `bits` is None.
         method, baseline
             As in `attribute_bits`; the mean image ``X.mean(axis=0)`` is a good baseline.
-        random_state : int, RandomState or None, default=0
+        random_state : int, RandomState or None, default=None
             Controls the noise, which is the same in all images.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
         **sampling
-            Further options of `DMZEncoder.inverse_transform`, such as `n_steps`, or ``noise="inverted"``,
-            which keeps what the bits do not hold.
+            Options of `DMZEncoder.inverse_transform`, such as `n_steps`, or ``noise="inverted"``, which keeps
+            what the bits do not encode.
 
         Returns
         -------
@@ -96,33 +97,34 @@ class BitDisplay(ImageGridDisplay):
         image_format = fitted_image_format(encoder, cls)
         X = as_array(image, "image")
         X = X[None] if X.shape == image_format.sample_shape else X
-        codes = encoder.transform(X)
+        probabilities = code_probabilities(encoder, X)
         if len(X) != 1:
             raise ValueError(f"{cls.__name__} draws one image, got {len(X)}. Pass one, such as X[0].")
         max_bits = check_int(max_bits, "max_bits")
-        effects = bit_effects(encoder, codes, bits, like=X, random_state=random_state, **sampling)
+        effects = bit_effects(
+            encoder, probabilities > 0.5, bits, like=X, random_state=random_state, **sampling
+        )
         positions = np.arange(len(effects.bits))
         if bits is None:
             ranked = effects.table["bit"].to_numpy()[:max_bits]
             positions = np.array([np.flatnonzero(effects.bits == bit)[0] for bit in ranked])
         chosen = effects.bits[positions].tolist()
         maps = [attribute_bits(encoder, X, bit, method=method, baseline=baseline).maps for bit in chosen]
-        is_on = codes[0, chosen] > (0.0 if encoder_output(encoder) == "logits" else 0.5)
-        has_channels = image_format.shape[0] > 1
+        is_on = probabilities[0, chosen] > 0.5
         picture, off, on = (
-            as_rgb(as_pictures(images, image_format), has_channels)
+            as_rgb(as_pictures(images, image_format))
             for images in (X, effects.off[positions, 0], effects.on[positions, 0])
         )
+        maps_of_bits = np.concatenate(maps).reshape(len(chosen), *image_format.image_shape)
+        channel_axis: Any = {"HW": (), "HWC": 3, "CHW": 1}[image_format.layout]
         pictures, change = np.broadcast_to(picture, on.shape), np.abs(on - off).mean(axis=-1)
-        drives = _sum_over_channels(np.concatenate(maps), image_format)
+        full = max(float(np.quantile(change, 0.995)), _FULL_CHANGE)
         columns = {
             "image": pictures,
-            "driven by": overlay(pictures, drives, signed=True),
+            "driven by": overlay(pictures, maps_of_bits.sum(axis=channel_axis), signed=True),
             "bit off": off,
             "bit on": on,
-            "change": overlay(
-                (off + on) / 2, change, signed=False, largest=float(np.quantile(change, 0.995))
-            ),
+            "change": overlay((off + on) / 2, change, signed=False, full=full),
         }
         display = cls(
             np.stack(list(columns.values()), axis=1),
@@ -135,17 +137,9 @@ class BitDisplay(ImageGridDisplay):
         return display.plot(ax)
 
 
-def _sum_over_channels(maps: np.ndarray, image_format: ImageFormat) -> np.ndarray:
-    """Sum maps in the layout of the samples over channels, shape (n, H, W)."""
-    maps = maps.reshape(len(maps), *image_format.image_shape)
-    if image_format.layout == "HW":
-        return maps
-    return maps.sum(axis=3 if image_format.layout == "HWC" else 1)
-
-
-def as_rgb(pictures: np.ndarray, has_channels: bool) -> np.ndarray:
-    """Return images with three channels: grey ones repeated, opacity blended with white."""
-    if not has_channels:
+def as_rgb(pictures: np.ndarray) -> np.ndarray:
+    """Return images with three channels: greyscale is repeated, opacity blended with white."""
+    if pictures.ndim == 3:
         return np.repeat(pictures[..., None], 3, axis=-1)
     if pictures.shape[-1] == 4:
         opacity = pictures[..., 3:]
@@ -153,18 +147,15 @@ def as_rgb(pictures: np.ndarray, has_channels: bool) -> np.ndarray:
     return pictures
 
 
-def overlay(
-    pictures: np.ndarray, maps: np.ndarray, *, signed: bool, largest: float | None = None
-) -> np.ndarray:
-    """Colour faded grey images by maps: signed ones red above and blue below 0, magnitudes orange.
+def overlay(pictures: np.ndarray, maps: np.ndarray, *, signed: bool, full: float | None = None) -> np.ndarray:
+    """Colour faded grey images by maps: positive values red and negative ones blue, or magnitudes orange.
 
-    `largest` has the full colour; None takes the 99th percentile of each map.
+    The value `full` has the full colour; None takes the 99th percentile of each map.
     """
-    grey = pictures @ np.array([0.299, 0.587, 0.114])
-    grey = 1.0 - _CONTRAST + _CONTRAST * grey
+    grey = 1.0 - _CONTRAST + _CONTRAST * (pictures @ np.array([0.299, 0.587, 0.114]))
     size = np.abs(maps)
-    full = np.quantile(size, 0.99, axis=(1, 2), keepdims=True) if largest is None else np.array(largest)
-    full = np.where(full > 0, full, np.maximum(size.max(axis=(1, 2), keepdims=True), 1e-30))
-    opacity = np.clip(size / full, 0.0, 1.0)[..., None]
+    scale = np.quantile(size, 0.99, axis=(1, 2), keepdims=True) if full is None else np.array(full)
+    scale = np.where(scale > 0, scale, np.maximum(size.max(axis=(1, 2), keepdims=True), 1e-30))
+    opacity = np.clip(size / scale, 0.0, 1.0)[..., None]
     colour = np.where((maps < 0)[..., None], NEGATIVE, POSITIVE if signed else MAGNITUDE)
     return (1.0 - opacity) * grey[..., None] + opacity * colour

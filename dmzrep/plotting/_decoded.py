@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 class SampleDisplay(ImageGridDisplay):
-    """Images sampled from an encoder, an `ImageGridDisplay` to create with `from_estimator`.
+    """Images sampled from an encoder; create it with `from_estimator`.
+
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     See Also
     --------
@@ -25,10 +30,7 @@ class SampleDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import SampleDisplay
-    >>> encoder = DMZEncoder(max_time=60).fit(load_digits_images().images)  # doctest: +SKIP
     >>> SampleDisplay.from_estimator(encoder, 100)  # doctest: +SKIP
     """
 
@@ -39,7 +41,7 @@ class SampleDisplay(ImageGridDisplay):
         n_samples: int = 64,
         *,
         n_columns: int | None = None,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | None = None,
         ax: Axes | None = None,
         **sampling: Any,
     ) -> Self:
@@ -52,14 +54,14 @@ class SampleDisplay(ImageGridDisplay):
         n_samples : int, default=64
             Number of samples.
         n_columns : int or None, default=None
-            Images in a row; None makes the grid nearly square, or with ``return_trajectory=True`` draws a row
+            Images per row; None makes the grid nearly square, or with ``return_trajectory=True`` draws a row
             for each sample and a column for each step.
-        random_state : int, RandomState or None, default=0
+        random_state : int, RandomState or None, default=None
             Controls codes and noise.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
         **sampling
-            Further options of `DMZEncoder.sample`, such as `prior`, `n_steps` and `sampler`.
+            Options of `DMZEncoder.sample`, such as `prior`, `n_steps` and `sampler`.
 
         Returns
         -------
@@ -81,16 +83,23 @@ class SampleDisplay(ImageGridDisplay):
         n_rows = math.ceil(n / n_columns)
         grid = np.full((n_rows * n_columns, *pictures.shape[1:]), np.nan)
         grid[:n] = pictures
-        grid = grid.reshape(n_rows, n_columns, *pictures.shape[1:])
-        title = f"Samples from {code_name(encoder)}"
-        return cls(grid, title=title, column_labels=column_labels).plot(ax)
+        return cls(
+            grid.reshape(n_rows, n_columns, *pictures.shape[1:]),
+            title=f"Samples from {code_name(encoder)}",
+            column_labels=column_labels,
+        ).plot(ax)
 
 
 class ReconstructionDisplay(ImageGridDisplay):
-    """Images above their reconstructions, an `ImageGridDisplay` to create with `from_estimator`.
+    """Images above their reconstructions; create it with `from_estimator`.
 
-    Several draws of one code show what the code determines (it is the same in all of them) and what it
-    leaves to the noise.
+    Several draws from one code show what the code determines, which is the same in all of them, and what is
+    left to the noise.
+
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     See Also
     --------
@@ -98,11 +107,7 @@ class ReconstructionDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import ReconstructionDisplay
-    >>> X = load_digits_images().images
-    >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
     >>> ReconstructionDisplay.from_estimator(encoder, X, n_draws=3)  # doctest: +SKIP
     """
 
@@ -114,7 +119,7 @@ class ReconstructionDisplay(ImageGridDisplay):
         *,
         max_images: int = 10,
         n_draws: int = 1,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | None = None,
         ax: Axes | None = None,
         **sampling: Any,
     ) -> Self:
@@ -127,16 +132,16 @@ class ReconstructionDisplay(ImageGridDisplay):
         X : array-like, table or map-style dataset
             Images in the fitted layout.
         max_images : int, default=10
-            Number of images to draw, from the first.
+            Largest number of images to draw, from the first.
         n_draws : int, default=1
-            Reconstructions of each image, each from other noise. Must be 1 with ``noise="inverted"``, which
-            leaves nothing to chance, and with ``return_trajectory=True``, which draws a row for each step.
-        random_state : int, RandomState or None, default=0
-            Controls random noise. The first draw is what `reconstruct` returns for it.
+            Reconstructions per image, each from different noise. Must be 1 with ``noise="inverted"``, which
+            is deterministic, and with ``return_trajectory=True``, which draws a row for each step.
+        random_state : int, RandomState or None, default=None
+            Controls random noise.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
         **sampling
-            Further options of `DMZEncoder.reconstruct`, such as `noise`, `n_steps` and `sampler`.
+            Options of `DMZEncoder.reconstruct`, such as `noise`, `n_steps` and `sampler`.
 
         Returns
         -------
@@ -144,25 +149,20 @@ class ReconstructionDisplay(ImageGridDisplay):
         """
         image_format = fitted_image_format(encoder, cls)
         n_draws = check_int(n_draws, "n_draws")
-        is_inverted, is_trajectory = (
-            sampling.get("noise") == "inverted",
-            bool(sampling.get("return_trajectory")),
-        )
+        is_inverted, is_trajectory = sampling.get("noise") == "inverted", sampling.get("return_trajectory")
         if n_draws > 1 and (is_inverted or is_trajectory):
             option = "noise='inverted'" if is_inverted else "return_trajectory=True"
             raise ValueError(f"n_draws must be 1 with {option}, got {n_draws}.")
         samples = take(X, slice(0, check_int(max_images, "max_images")))
         originals = as_pictures(samples, image_format)
-        # One call for all draws: the noise of a sample depends on its position.
+        # One call for all draws, as the noise of a sample depends on its index.
         repeated = samples if n_draws == 1 else np.concatenate([np.asarray(samples)] * n_draws)
         rebuilt = encoder.reconstruct(repeated, random_state=random_state, **sampling)
         pictures = as_pictures(rebuilt, image_format).reshape(-1, *originals.shape)
         name = "step" if is_trajectory else "draw"
-        labels = (
-            [f"{name} {i + 1}" for i in range(len(pictures))] if len(pictures) > 1 else ["reconstruction"]
-        )
+        labels = [f"{name} {i + 1}" for i in range(len(pictures))]
         return cls(
             np.concatenate([originals[None], pictures]),
             title=f"Reconstructions from {code_name(encoder)}{' and inverted noise' if is_inverted else ''}",
-            row_labels=["original", *labels],
+            row_labels=["original", *(labels if len(labels) > 1 else ["reconstruction"])],
         ).plot(ax)

@@ -15,26 +15,18 @@ if TYPE_CHECKING:
 
 
 class Display(ABC):
-    """Something to draw on one Matplotlib axes.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes of the last drawing.
-    figure_ : matplotlib Figure
-        Figure of the axes.
-    """
+    """A drawing on one Matplotlib axes, `ax_`, of the figure `figure_`."""
 
     ax_: Axes
     figure_: Figure
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw.
+        """Draw on Matplotlib axes.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         Returns
         -------
@@ -59,7 +51,7 @@ class Display(ABC):
 
     @abstractmethod
     def _prepare(self) -> tuple[float, float]:
-        """Check what is drawn, and return the size of a new figure in inches."""
+        """Check the parameters, and return the size of a new figure in inches."""
 
     @abstractmethod
     def _draw(self, ax: Axes) -> None:

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 
 class EditDisplay(ImageGridDisplay):
-    """Images, each followed by edits of one attribute at several strengths.
+    """Images and their edits by several amounts of one attribute; create it with `from_estimator`.
 
-    An `ImageGridDisplay` to create with `from_estimator`.
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     Attributes
     ----------
-    probabilities_ : ndarray of shape (n, n_strengths + 1)
-        Probability of the attribute for the codes of the originals and of the edited images: those that
-        the encoder returns for the images, not those that were decoded.
+    probabilities_ : ndarray of shape (n, n_amounts + 1)
+        Probability of the attribute for the originals and for the edited images, after encoding them.
 
     Examples
     --------
@@ -44,11 +46,11 @@ class EditDisplay(ImageGridDisplay):
         editor: AttributeEditor,
         X: Any,
         attribute: str,
-        strengths: Sequence[float] = (-4.0, -2.0, 0.0, 2.0, 4.0),
+        amounts: Sequence[float] = (-4.0, -2.0, 0.0, 2.0, 4.0),
         *,
         max_images: int = 6,
         ax: Axes | None = None,
-        **sampling: Any,
+        **options: Any,
     ) -> Self:
         """Edit images and draw them beside the originals.
 
@@ -57,17 +59,17 @@ class EditDisplay(ImageGridDisplay):
         editor : AttributeEditor
             Fitted, with an encoder of images.
         X : array-like, table or map-style dataset
-            Images in the layout that the encoder was fitted on.
+            Images in the fitted layout.
         attribute : str
             Attribute to change.
-        strengths : sequence of float, default=(-4, -2, 0, 2, 4)
-            As in `AttributeEditor.edit`.
+        amounts : sequence of float, default=(-4, -2, 0, 2, 4)
+            Log-odds of the attribute, as in `AttributeEditor.edit`.
         max_images : int, default=6
-            Number of images to edit, from the first.
+            Largest number of images to edit, from the first.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
-        **sampling
-            Further options of `AttributeEditor.sweep`, such as `hold` and `n_steps`.
+            Axes to draw on; None creates a figure.
+        **options
+            Options of `AttributeEditor.sweep`, such as `hold`, `strength` and `n_steps`.
 
         Returns
         -------
@@ -76,30 +78,32 @@ class EditDisplay(ImageGridDisplay):
         if not isinstance(editor, AttributeEditor):
             raise TypeError(f"editor must be a fitted AttributeEditor, got {short_repr(editor)}.")
         image_format = fitted_image_format(editor.encoder, cls)
-        samples = take(X, slice(0, check_int(max_images, "max_images")))
-        versions = [samples, *editor.sweep(samples, attribute, strengths, **sampling)[0]]
-        probabilities = np.stack([editor.predict_proba(images)[attribute] for images in versions], axis=1)
-        labels = ["no edit" if strength == 0.0 else f"{strength:+g}" for strength in strengths]
+        originals = take(X, slice(0, check_int(max_images, "max_images")))
+        columns = [originals, *editor.sweep(originals, attribute, amounts, **options)[0]]
+        probabilities = np.stack([editor.predict_proba(images)[attribute] for images in columns], axis=1)
         display = cls(
-            np.stack([as_pictures(images, image_format) for images in versions], axis=1),
+            np.stack([as_pictures(images, image_format) for images in columns], axis=1),
             title=f'Edits of "{attribute}"',
-            column_labels=["original", *labels],
+            column_labels=["original", *(f"{amount:+g}" if amount else "no edit" for amount in amounts)],
             captions=[[f"{value:.2f}" for value in row] for row in probabilities],
-            note="below the images: probability of the attribute after encoding them",
+            note="columns: target log-odds; below the images: probability after encoding them",
         )
         display.probabilities_ = probabilities
         return display.plot(ax)
 
 
 class InterpolationDisplay(ImageGridDisplay):
-    """Interpolations between pairs of images through their codes, a row each, with the pair at the ends.
+    """Pairs of images and the interpolations between them, a row each; create it with `from_estimator`.
 
-    An `ImageGridDisplay` to create with `from_estimator`.
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     Attributes
     ----------
-    moved_ : ndarray of shape (n_rows, n_steps)
-        Bits by which a code differs from the first one of its row; fractions on soft paths.
+    distances_ : ndarray of shape (n_rows, n_images)
+        Number of bits in which a code differs from the first one of its row; fractional on soft paths.
 
     See Also
     --------
@@ -111,7 +115,7 @@ class InterpolationDisplay(ImageGridDisplay):
     >>> InterpolationDisplay.from_estimator(encoder, X[:4], X[4:8])  # doctest: +SKIP
     """
 
-    moved_: np.ndarray
+    distances_: np.ndarray
 
     @classmethod
     def from_estimator(
@@ -119,12 +123,12 @@ class InterpolationDisplay(ImageGridDisplay):
         encoder: DMZEncoder,
         x0: Any,
         x1: Any,
-        n_steps: int = 7,
+        n_images: int = 7,
         *,
         path: str | Sequence[str] = "smooth",
-        max_walks: int = 6,
+        max_pairs: int = 6,
         ax: Axes | None = None,
-        **sampling: Any,
+        **options: Any,
     ) -> Self:
         """Interpolate between images and draw the results.
 
@@ -133,44 +137,42 @@ class InterpolationDisplay(ImageGridDisplay):
         encoder : DMZEncoder
             Fitted on images.
         x0, x1 : array-like, table or map-style dataset
-            Images at the beginnings and at the ends.
-        n_steps : int, default=7
-            Images of an interpolation, both ends included.
+            First and last images.
+        n_images : int, default=7
+            Images per interpolation, both ends included.
         path : str or sequence of str, default="smooth"
-            As in `interpolate`; or several, to compare them on each pair.
-        max_walks : int, default=6
-            Number of pairs to use, from the first.
+            As in `interpolate`; several are drawn below each other for each pair.
+        max_pairs : int, default=6
+            Largest number of pairs to draw, from the first.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
-        **sampling
-            Further options of `interpolate`.
+            Axes to draw on; None creates a figure.
+        **options
+            Options of `interpolate`, such as `noise`, `strength` and `n_steps`.
 
         Returns
         -------
         InterpolationDisplay
         """
         image_format = fitted_image_format(encoder, cls)
-        pairs = slice(0, check_int(max_walks, "max_walks"))
+        pairs = slice(0, check_int(max_pairs, "max_pairs"))
         paths: list[Any] = [path] if isinstance(path, str) else list(path)
-        if not paths:
-            raise ValueError("path must be a name or a sequence of at least one.")
         x0, x1 = take(x0, pairs), take(x1, pairs)
         first, last = as_pictures(x0, image_format), as_pictures(x1, image_format)
-        rows, moved = [], []
+        rows, distances = [], []
         for name in paths:
-            walks, codes = interpolate(encoder, x0, x1, n_steps, path=name, **sampling)
-            between = np.stack([as_pictures(walk, image_format) for walk in walks])
+            images, codes = interpolate(encoder, x0, x1, n_images, path=name, **options)
+            between = as_pictures(images, image_format).reshape(len(first), n_images, *first.shape[1:])
             rows.append(np.concatenate([first[:, None], between, last[:, None]], axis=1))
-            moved.append(np.abs(codes - codes[:, :1].astype(float)).sum(axis=2))
-        # Pair after pair, the paths of each together.
-        changes = np.concatenate(list(np.stack(moved, axis=1)))
+            distances.append(np.abs(codes - codes[:, :1].astype(float)).sum(axis=2))
+        # The rows of a pair stand together.
+        images, moved = (np.concatenate(list(np.stack(values, axis=1))) for values in (rows, distances))
         display = cls(
-            np.concatenate(list(np.stack(rows, axis=1))),
+            images,
             title="Interpolation" if len(paths) > 1 else f"Interpolation, {paths[0]} path",
             row_labels=paths * len(first) if len(paths) > 1 else None,
-            column_labels=["from", *[""] * n_steps, "to"],
-            captions=[["", *(f"{value:g}" for value in np.round(row, 1)), ""] for row in changes],
+            column_labels=["from", *[""] * n_images, "to"],
+            captions=[["", *(f"{value:g}" for value in np.round(row, 1)), ""] for row in moved],
             note="below the images: bits that differ from the first code",
         )
-        display.moved_ = changes
+        display.distances_ = moved
         return display.plot(ax)

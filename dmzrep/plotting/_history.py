@@ -14,7 +14,7 @@ from dmzrep.plotting._tables import check_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Columns of the history that are drawn, with label and style.
+#: Columns of the history to draw, with label and style.
 _CURVES: dict[str, tuple[str, dict[str, Any]]] = {
     "loss": ("training, relaxed code", {"color": "0.6"}),
     "validation_loss": ("validation, relaxed code", {"color": "C0"}),
@@ -29,17 +29,15 @@ _X_LABELS = {"seconds": "Training time (s)", "epoch": "Epoch", "images": "Images
 class HistoryDisplay(Display):
     """Losses during training.
 
-    The gap between the curves of an image's own bits and of another image's bits is what the denoiser
-    learns from the code; the gap between relaxed code and hard bits is the cost of rounding.
-
-    Create one with `from_estimator`.
+    The gap between the losses with an image's own bits and with those of another image shows how much the
+    denoiser uses the code; the gap between relaxed code and hard bits is the cost of rounding.
 
     Parameters
     ----------
     history : DataFrame
-        One line per epoch, as in `DMZEncoder.history_`.
+        `DMZEncoder.history_`.
     x : {"seconds", "epoch", "images"}, default="seconds"
-        Quantity of the x axis.
+        Column on the x axis.
 
     Attributes
     ----------
@@ -48,16 +46,12 @@ class HistoryDisplay(Display):
 
     Notes
     -----
-    Training and validation losses need not agree even without overfitting: the validation loss is that of
-    averaged weights at uniform noise levels, the training loss that of the latest weights, by default with
-    more of the high noise levels.
+    Training and validation losses differ even without overfitting: validation uses averaged weights and
+    uniform timesteps, training the latest weights and, by default, more of the high noise levels.
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import HistoryDisplay
-    >>> encoder = DMZEncoder(max_time=60).fit(load_digits_images().images)  # doctest: +SKIP
     >>> HistoryDisplay.from_estimator(encoder)  # doctest: +SKIP
     """
 
@@ -74,9 +68,9 @@ class HistoryDisplay(Display):
         encoder : DMZEncoder
             Fitted.
         x : {"seconds", "epoch", "images"}, default="seconds"
-            Quantity of the x axis.
+            Column on the x axis.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         Returns
         -------
@@ -93,7 +87,7 @@ class HistoryDisplay(Display):
     def _draw(self, ax: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        # One epoch makes no line.
+        # A single epoch is not visible as a line.
         marker = "o" if len(self.history) == 1 else None
         self.lines_ = [
             ax.plot(self.history[self.x], self.history[column], label=label, marker=marker, **style)[0]

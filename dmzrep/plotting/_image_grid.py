@@ -16,36 +16,32 @@ if TYPE_CHECKING:
 
 #: Width of an image in a new figure, in inches.
 _TILE = 0.8
-#: Space between images, from one to the next, and height of a line of text, in widths of an image.
+#: Gap between images, distance of columns, and height of a line of text, in widths of an image.
 _GAP, _COLUMN_STEP, _LINE = 0.08, 1.08, 0.19
 
 
 class ImageGridDisplay(Display):
-    """Images in rows and columns, with labels; the base class of all Displays of images.
+    """Labelled images in rows and columns; the base class of all Displays of images.
 
     Parameters
     ----------
     images : array-like of shape (n_rows, n_columns, H, W) or (n_rows, n_columns, H, W, 3 or 4)
-        Pixel values in [0, 1]. Images of NaN are left blank.
+        Pixel values in [0, 1]. Images that are all NaN are left blank.
     title : str, default=""
         Title of the axes.
     row_labels : sequence of n_rows str, optional
-        Left of the rows.
+        Labels to the left of the rows.
     column_labels : sequence of n_columns str, optional
-        Above the columns.
+        Labels above the columns.
     captions : sequence of n_rows sequences of n_columns str, optional
-        Under the images.
+        Captions below the images.
     note : str, default=""
-        Under the grid.
+        Text below the grid.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with the images.
-    figure_ : matplotlib Figure
-        Figure of the axes.
     images_ : list of matplotlib AxesImage
-        The images drawn, in reading order.
+        The images drawn, row by row.
 
     Examples
     --------
@@ -96,7 +92,7 @@ class ImageGridDisplay(Display):
             if np.isnan(images[row, column]).all():
                 continue
             left, top = column * _COLUMN_STEP, row * row_step
-            # Origin, aspect and ticks are given, as Matplotlib's settings may have other defaults.
+            # Origin and aspect, and ticks below, are set because rcParams may have other defaults.
             drawn = ax.imshow(
                 images[row, column],
                 cmap="gray",
@@ -108,16 +104,17 @@ class ImageGridDisplay(Display):
             )
             self.images_.append(drawn)
             if self.captions:
-                position = (left + 0.5, top + height + 0.02)
-                ax.text(
-                    *position, self.captions[row][column], ha="center", va="top", fontsize=8, parse_math=False
-                )
-        # `imshow` sets the limits to those of its own image.
+                style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "parse_math": False}
+                ax.text(left + 0.5, top + height + 0.02, self.captions[row][column], **style)
+        # `imshow` sets the limits to those of its image.
         ax.set_xlim(-_GAP, n_columns * _COLUMN_STEP)
         ax.set_ylim(n_rows * row_step, -_GAP)
-        columns, rows = np.arange(n_columns) * _COLUMN_STEP + 0.5, np.arange(n_rows) * row_step + height / 2
-        ax.set_xticks(*_labelled(columns, self.column_labels), parse_math=False)
-        ax.set_yticks(*_labelled(rows, self.row_labels), parse_math=False)
+        for set_ticks, labels, step, centre in (
+            (ax.set_xticks, self.column_labels, _COLUMN_STEP, 0.5),
+            (ax.set_yticks, self.row_labels, row_step, height / 2),
+        ):
+            texts = [str(label) for label in labels or []]
+            set_ticks(np.arange(len(texts)) * step + centre, texts, parse_math=False)
         ax.tick_params(length=0, labeltop=True, labelbottom=False, labelleft=True, labelright=False)
         ax.minorticks_off()
         ax.grid(False)
@@ -125,7 +122,3 @@ class ImageGridDisplay(Display):
             spine.set_visible(False)
         ax.set_title(self.title, wrap=True, parse_math=False)
         ax.set_xlabel(self.note, fontsize=8)
-
-
-def _labelled(positions: np.ndarray, labels: Sequence[str] | None) -> tuple[Sequence[float], Sequence[str]]:
-    return ([], []) if labels is None else (positions.tolist(), [str(label) for label in labels])

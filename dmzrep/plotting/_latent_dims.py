@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,43 +13,35 @@ from dmzrep.plotting._tables import SCORE_LABELS, check_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NAMES = SCORE_LABELS | {
+_LABELS = SCORE_LABELS | {
     "bits_per_dim": "Bits per dimension (variational bound)",
     "reconstruction_error": "Mean squared error of reconstructions",
     "latent_dim": "Bits of the code",
     "code_bits": "Entropy of the code in bits",
-    "seconds": "Seconds of training",
+    "seconds": "Training time (s)",
 }
 
 
 class LatentDimDisplay(Display):
-    """Two columns of a `latent_dim_report`, a point for each code length.
+    """Two columns of a `latent_dim_report`, with a point for each code length.
 
-    Points on the Pareto front are filled and connected; the number beside a point is its `latent_dim`.
+    Points on the Pareto front are filled and connected; the number at a point is its `latent_dim`.
 
     Parameters
     ----------
     report : DataFrame
         Returned by `dmzrep.model_selection.latent_dim_report`.
     x : str, default="bits_per_dim"
-        Column of the horizontal axis.
+        Column on the x axis.
     y : str or None, default=None
-        Column of the vertical axis; None takes the score of the probe, or the reconstruction error where
-        there is none.
+        Column on the y axis; None takes the score of the probe, if there is one, or the reconstruction error.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from dmzrep.plotting import LatentDimDisplay
-    >>> report = pd.DataFrame(
-    ...     {
-    ...         "latent_dim": [8, 32],
-    ...         "roc_auc": [0.8, 0.9],
-    ...         "bits_per_dim": [2.0, 2.5],
-    ...         "reconstruction_error": [0.1, 0.05],
-    ...         "pareto": [True, True],
-    ...     }
-    ... )
+    >>> report = pd.DataFrame({"latent_dim": [8, 32], "roc_auc": [0.8, 0.9], "bits_per_dim": [2.0, 2.5]})
+    >>> report["pareto"] = True
     >>> LatentDimDisplay(report).plot()  # doctest: +SKIP
     """
 
@@ -60,41 +52,26 @@ class LatentDimDisplay(Display):
 
     def _prepare(self) -> tuple[float, float]:
         check_table(self.report, ["latent_dim", "pareto"], "latent_dim_report", "report")
-        self._columns = (
-            self._column("x", self.x),
-            self._column("y", self._score() if self.y is None else self.y),
-        )
+        default = next((name for name in SCORE_LABELS if name in self.report), "reconstruction_error")
+        self._y = default if self.y is None else self.y
+        columns = [column for column in self.report if column != "pareto"]
+        for parameter, column in (("x", self.x), ("y", self._y)):
+            if column not in columns:
+                raise ValueError(
+                    f"{parameter} must be a column of the report, one of {columns}; got {short_repr(column)}."
+                )
         return 5.2, 3.8
 
     def _draw(self, ax: Axes) -> None:
-        x, y = self._columns
+        x, y = self.x, self._y
         front = self.report[self.report["pareto"]].sort_values(x)
         rest = self.report[~self.report["pareto"]]
         ax.plot(front[x], front[y], "o-", color="C0", label="Pareto front")
         if len(rest):
             ax.plot(rest[x], rest[y], "o", color="C0", markerfacecolor="white", label="dominated")
-        for latent_dim, across, up in self.report[["latent_dim", x, y]].itertuples(index=False):
-            ax.annotate(
-                f"{latent_dim:.0f}",
-                (across, up),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
+        style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+        for latent_dim, *point in self.report[["latent_dim", x, y]].itertuples(index=False):
+            ax.annotate(f"{latent_dim:.0f}", (point[0], point[1]), xytext=(0, 7), **style)
         ax.margins(0.15)
-        ax.set_xlabel(_NAMES.get(x, x))
-        ax.set_ylabel(_NAMES.get(y, y))
-        ax.set_title("Code lengths, in bits")
+        ax.set(xlabel=_LABELS.get(x, x), ylabel=_LABELS.get(y, y), title="Code lengths, in bits")
         ax.legend(fontsize=8)
-
-    def _score(self) -> str:
-        return next((name for name in SCORE_LABELS if name in self.report), "reconstruction_error")
-
-    def _column(self, parameter: str, name: str) -> str:
-        columns = [column for column in self.report if column != "pareto"]
-        if name not in columns:
-            raise ValueError(
-                f"{parameter} must be a column of the report, one of {columns}; got {short_repr(name)}."
-            )
-        return name

@@ -18,7 +18,7 @@ from dmzrep.retrieval import ImageRetriever
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Names of the distances in titles; those over bits are followed by the number of bits.
+#: Names of the distances in titles; {} is the number of bits.
 _DISTANCES = {
     "hamming": "Hamming distance over {}",
     "asymmetric": "expected Hamming distance over {}",
@@ -28,26 +28,24 @@ _DISTANCES = {
 
 
 class NeighborsDisplay(ImageGridDisplay):
-    """Query images, each followed by the images with the nearest codes.
+    """Query images and their nearest neighbours; create it with `from_estimator` or `from_retriever`.
 
-    An `ImageGridDisplay` to create with `from_estimator` or `from_retriever`.
+    Parameters
+    ----------
+    images, title, row_labels, column_labels, captions, note
+        As in `ImageGridDisplay`.
 
     Attributes
     ----------
     distances_ : ndarray of shape (n, k)
-        Numbers of differing bits if integers, else other distances.
+        Distances of the codes; integers for Hamming distances.
     indices_ : ndarray of shape (n, k)
-        Positions of the neighbours among the images searched.
+        Indices of the neighbours in `X_index`.
 
     Examples
     --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.datasets import load_digits_images
     >>> from dmzrep.plotting import NeighborsDisplay
-    >>> digits = load_digits_images()
-    >>> X = digits.images
-    >>> encoder = DMZEncoder(latent_dim=64, max_time=60).fit(X)  # doctest: +SKIP
-    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X, names=digits.target)  # doctest: +SKIP
+    >>> NeighborsDisplay.from_estimator(encoder, X[:5], X, names=labels)  # doctest: +SKIP
     """
 
     distances_: np.ndarray
@@ -65,20 +63,20 @@ class NeighborsDisplay(ImageGridDisplay):
         max_queries: int = 8,
         ax: Axes | None = None,
     ) -> Self:
-        """Encode images, search by Hamming distance over bits, and draw the neighbours.
+        """Encode images, search by Hamming distance, and draw the neighbours.
 
         Parameters
         ----------
         encoder : DMZEncoder
             Fitted on images.
-        X_query : array-like, table or map-style dataset
-            Images to search for, in the fitted layout.
-        X_index : array-like, table or map-style dataset
-            Images to search in, in the fitted layout.
-        k, max_queries, ax
-            As in `from_retriever`.
+        X_query, X_index : array-like, table or map-style dataset
+            Images to search for, and to search in, in the fitted layout.
+        k : int, default=8
+            Neighbours of each query.
         names : array-like of shape (n_index,) or None, default=None
-            Names of the images in `X_index`, such as their labels, to write below them.
+            Captions of the images in `X_index`, such as their labels.
+        max_queries, ax
+            As in `from_retriever`.
 
         Returns
         -------
@@ -109,25 +107,24 @@ class NeighborsDisplay(ImageGridDisplay):
         retriever : ImageRetriever
             Fitted, with a `DMZEncoder` of images.
         X_query : array-like, table or map-style dataset
-            Images to search for. One that is also in the index is not drawn as its own neighbour, unless
-            there are only `k` images to draw.
+            Images to search for. An image of the index is not drawn as its own neighbour, unless there are
+            only `k` images.
         X_index : array-like, table or map-style dataset
-            The images in the index, in the order of its `ids_`; a retriever keeps only their codes.
+            The images of the index, in the order of its `ids_`.
         k : int, default=8
             Neighbours of each query.
         where : str, callable, array-like of bool or None, default=None
             Condition, as in `ImageRetriever.query`.
         names : str, array-like of shape (n_index,) or None, default=None
-            Column of the metadata, or names of the images in `X_index`, to write below them.
+            Captions of the images in `X_index`, or the column of the metadata that holds them.
         max_queries : int, default=8
-            Number of queries to use, from the first.
+            Largest number of queries to draw, from the first.
         ax : matplotlib Axes or None, default=None
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         Returns
         -------
         NeighborsDisplay
-            Its `indices_` are positions in `X_index`.
         """
         if not isinstance(retriever, ImageRetriever):
             raise TypeError(f"retriever must be a fitted ImageRetriever, got {short_repr(retriever)}.")
@@ -146,29 +143,31 @@ class NeighborsDisplay(ImageGridDisplay):
                 known = [] if table is None else list(table.columns)
                 raise ValueError(f"names must be a column of the metadata, one of {known}, got {names!r}.")
             names = table[names].to_numpy()
-        try:
-            answer = retriever.query(queries, check_int(k, "k") + 1, where=where)
-        except ValueError:  # There may be k images, but not k + 1.
-            answer = retriever.query(queries, k, where=where)
-        shape = (_num_samples(queries), -1)
-        indices = index.rows_of(answer["id"].to_numpy()).reshape(shape)
-        distances = answer["distance"].to_numpy().reshape(shape)
-        pictures, found = (as_pictures(X, image_format) for X in (queries, take(X_index, indices.ravel())))
-        found = found.reshape(*indices.shape, *found.shape[1:])
-        # Of k + 1 neighbours, the one with the query's own pixels is left out, or else the last.
-        kept = np.tile(np.arange(k), (len(pictures), 1))
-        if indices.shape[1] > k:
-            same = (found == pictures[:, None]).reshape(*indices.shape, -1).all(axis=2)
-            kept += kept >= np.where(same.any(axis=1), same.argmax(axis=1), k)[:, None]
-        found = np.take_along_axis(found, kept.reshape(*kept.shape, *[1] * (found.ndim - 2)), axis=1)
-        distances, indices = (np.take_along_axis(values, kept, axis=1) for values in (distances, indices))
-        captions = [[_distance_text(distance) for distance in row] for row in distances]
         if names is not None:
             names = as_array(names, "names")
             if names.shape != (n_index,):
                 raise ValueError(
                     f"names must have shape ({n_index},), one for each image in X_index, got {names.shape}."
                 )
+        try:
+            answer = retriever.query(queries, check_int(k, "k") + 1, where=where)
+        except ValueError:  # There may be k images, but not k + 1.
+            answer = retriever.query(queries, k, where=where)
+        shape = (_num_samples(queries), -1)
+        indices = index.indices_of(answer["id"].to_numpy()).reshape(shape)
+        distances = answer["distance"].to_numpy().reshape(shape)
+        pictures, found = (as_pictures(X, image_format) for X in (queries, take(X_index, indices.ravel())))
+        found = found.reshape(*indices.shape, *found.shape[1:])
+        # Of k + 1 neighbours, one that equals the query is left out, or else the last.
+        left_out = np.full(len(pictures), k)
+        if indices.shape[1] > k:
+            same = (found == pictures[:, None]).reshape(*indices.shape, -1).all(axis=2)
+            left_out = np.where(same.any(axis=1), same.argmax(axis=1), k)
+        kept = np.arange(k) + (np.arange(k) >= left_out[:, None])
+        each = np.arange(len(pictures))[:, None]
+        found, distances, indices = found[each, kept], distances[each, kept], indices[each, kept]
+        captions = [[_distance_text(distance) for distance in row] for row in distances]
+        if names is not None:
             captions = [
                 [f"{_short(name)}\n{text}" for name, text in zip(*row, strict=True)]
                 for row in zip(names[indices], captions, strict=True)
@@ -176,7 +175,7 @@ class NeighborsDisplay(ImageGridDisplay):
         distance = _DISTANCES[index.effective_metric_].format(code_name(retriever.encoder))
         display = cls(
             np.concatenate([pictures[:, None], found], axis=1),
-            title=f"Nearest neighbors among {n_index:,} images by {distance}",
+            title=f"Nearest neighbours among {n_index:,} images by {distance}",
             column_labels=["query", *(str(i + 1) for i in range(k))],
             captions=[["", *row] for row in captions],
         )
@@ -191,5 +190,5 @@ def _distance_text(distance: int | float) -> str:
 
 
 def _short(name: Any) -> str:
-    """Cut a name to the width of an image."""
+    """Shorten a name to the width of an image."""
     return textwrap.shorten(str(name), 13, placeholder="…") if " " in str(name) else str(name)[:13]

@@ -1,4 +1,4 @@
-"""From samples in the layout of an encoder to images that Matplotlib's `imshow` draws."""
+"""From samples in the fitted layout to images that Matplotlib's `imshow` draws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dmzrep.estimator._encoder import DMZEncoder, check_encoder
 def fitted_image_format(encoder: DMZEncoder, display: type) -> ImageFormat:
     """Return the format of an encoder's images; raise unless it was fitted on images."""
     check_encoder(encoder)
-    data_format = encoder.data_format_
+    data_format = encoder.decoder_.data_format
     if not isinstance(data_format, ImageFormat):
         raise ValueError(
             f"{display.__name__} draws images, but the encoder was fitted on vectors of "
@@ -25,13 +25,13 @@ def fitted_image_format(encoder: DMZEncoder, display: type) -> ImageFormat:
 
 
 def code_name(encoder: DMZEncoder) -> str:
-    """Return what a fitted encoder decodes from, such as ``"64 bits"``, for a title."""
-    report = encoder.code_report_
-    return "no code" if report is None else "1 bit" if len(report) == 1 else f"{len(report)} bits"
+    """Return a description of a fitted encoder's code for a title, such as ``"64 bits"``."""
+    n_bits = encoder.decoder_.latent_dim
+    return "no code" if not encoder.decoder_.has_code else "1 bit" if n_bits == 1 else f"{n_bits} bits"
 
 
 def take(X: Any, indices: np.ndarray | slice) -> Any:
-    """Return some samples of an array, a table or a map-style dataset; no other one is read."""
+    """Return some samples of an array, a table or a map-style dataset, without reading the others."""
     return DatasetSource(X)[indices] if is_dataset(X) else _safe_indexing(X, indices)
 
 

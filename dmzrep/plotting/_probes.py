@@ -14,23 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-#: Scores of chance.
+#: Scores at chance level.
 _CHANCE = {"balanced_accuracy": 0.5, "roc_auc": 0.5, "r2": 0.0, "pearson_r": 0.0}
-_CHANCE_STYLE: dict[str, Any] = {
-    "color": "0.5",
-    "linestyle": "--",
-    "linewidth": 1,
-    "label": "chance",
-    "zorder": 0,
-}
+_CHANCE_STYLE: dict[str, Any] = {"color": "0.5", "linestyle": "--", "linewidth": 1, "label": "chance"}
 #: Height of an attribute in a new figure, in inches.
 _LINE = 0.19
 
 
 class ProbeDisplay(Display):
-    """Scores of linear probes: a line for each attribute, a dot for each representation.
+    """Scores of linear probes: a row for each attribute, a dot for each representation.
 
-    Attributes are sorted by the score of the first representation, the best at the top; error bars are one
+    Attributes are sorted by the score of the first representation, the best at the top; error bars are the
     standard deviation over folds.
 
     Parameters
@@ -73,38 +67,37 @@ class ProbeDisplay(Display):
         order = list(first.index[::-1] if self.metric == "mean_squared_error" else first.index)
         heights = np.arange(len(order))
         self.dots_: list[Line2D] = []
-        # The first representation is drawn last, over the others.
-        for rank, name in reversed(list(enumerate(names))):
+        for rank, name in enumerate(names):
             scores = table.loc[name].reindex(order)
             spread = scores.get(f"{self.metric}_std", pd.Series(np.nan, index=scores.index))
             dots = ax.errorbar(
                 scores[self.metric].to_numpy(float),
                 heights,
                 xerr=None if spread.isna().all() else spread.fillna(0.0).to_numpy(float),
-                fmt="o" if rank == 0 else "oDs^vP*X"[rank % 8],
-                markersize=5 if rank == 0 else 4,
+                fmt="oDs^vP*X"[rank % 8],
+                markersize=4 if rank else 5,
                 elinewidth=1,
                 color=f"C{rank}",
-                alpha=1.0 if rank == 0 else 0.75,
+                alpha=0.75 if rank else 1.0,
                 label=name,
+                zorder=3.0 - 0.01 * rank,  # The first representation is on top.
             )
-            self.dots_.insert(0, dots.lines[0])
+            self.dots_.append(dots.lines[0])
         if self.metric in _CHANCE:
-            ax.axvline(_CHANCE[self.metric], **_CHANCE_STYLE)
+            ax.axvline(_CHANCE[self.metric], zorder=0, **_CHANCE_STYLE)
         ax.set_yticks(heights, [str(name) for name in order], fontsize=8, parse_math=False)
         ax.set_ylim(-0.7, len(order) - 0.3)
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
         ax.set(xlabel=SCORE_LABELS[self.metric])
         handles, labels = ax.get_legend_handles_labels()
-        by_label = dict(zip(labels, handles, strict=True))
-        entries = [*names, *(["chance"] if self.metric in _CHANCE else [])]
+        n_lines = len(handles) - len(names)  # Chance, which Matplotlib puts before error bars.
         ax.legend(
-            [by_label[label] for label in entries],
-            entries,
+            handles[n_lines:] + handles[:n_lines],
+            labels[n_lines:] + labels[:n_lines],
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
-            ncols=min(3, len(entries)),
+            ncols=min(3, len(handles)),
             frameon=False,
             fontsize=8,
             title="Linear probes of each attribute",
@@ -112,9 +105,9 @@ class ProbeDisplay(Display):
 
 
 class LabelEfficiencyDisplay(Display):
-    """Score against the number of labelled samples, a curve for each representation.
+    """Score against the number of labelled samples, with a curve for each representation.
 
-    Bands are one standard deviation over draws of the labelled samples.
+    Bands are the standard deviation over draws of the labelled samples.
 
     Parameters
     ----------
@@ -143,7 +136,7 @@ class LabelEfficiencyDisplay(Display):
     def _prepare(self) -> tuple[float, float]:
         check_scores(self.curve, self.metric, ["representation", "n_train"], "label_efficiency", "curve")
         if "attribute" in self.curve:
-            raise ValueError("curve must have one line per representation and size; use by_attribute=False.")
+            raise ValueError("curve must have one row per representation and size; use by_attribute=False.")
         return 5.6, 4.0
 
     def _draw(self, ax: Axes) -> None:
@@ -158,7 +151,7 @@ class LabelEfficiencyDisplay(Display):
             ax.fill_between(scores["n_train"], low, high, color=line.get_color(), alpha=0.15, linewidth=0)
             self.lines_.append(line)
         if self.metric in _CHANCE:
-            ax.axhline(_CHANCE[self.metric], **_CHANCE_STYLE)
+            ax.axhline(_CHANCE[self.metric], zorder=0, **_CHANCE_STYLE)
         ax.set_xscale("log")
         ax.set_xticks(sorted(set(self.curve["n_train"])))
         ax.xaxis.set_major_formatter(ScalarFormatter())

@@ -1,4 +1,4 @@
-"""Tables that Displays draw: their columns and the names of scores."""
+"""Checks of the tables that Displays draw, and labels of scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmzrep._base._validation import check_choice, short_repr
 
-#: Names of scores on axes.
+#: Axis labels of scores.
 SCORE_LABELS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -21,7 +21,7 @@ SCORE_LABELS = {
 
 
 def check_table(table: Any, needed: list[str], source: str, name: str) -> None:
-    """Raise unless a value is a table with the columns that a Display reads."""
+    """Raise unless a value is a table with the needed columns."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"{name} must be a DataFrame returned by {source}, got {short_repr(table)}.")
     missing = [column for column in needed if column not in table]
@@ -30,6 +30,6 @@ def check_table(table: Any, needed: list[str], source: str, name: str) -> None:
 
 
 def check_scores(table: Any, metric: str, needed: list[str], source: str, name: str) -> None:
-    """Raise unless a value is a table with a score and the columns that a Display reads."""
+    """Raise unless a value is a table with a score and the needed columns."""
     check_table(table, needed, source, name)
     check_choice("metric", metric, tuple(score for score in SCORE_LABELS if score in table))

@@ -3,10 +3,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder, Training
+from dmzrep import DMZEncoder, Network, Training
 from dmzrep.datasets import load_digits_images
 
 matplotlib.use("Agg")
+
+
+def small_encoder(latent_dim, width=(8, 16)):
+    network, training = Network(width=width, encoder_width=8), Training(n_timesteps=20)
+    return DMZEncoder(latent_dim, network=network, training=training, max_iter=1, random_state=0)
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +21,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def encoder(digits):
-    return DMZEncoder(8, max_iter=1, training=Training(n_timesteps=20), random_state=0).fit(digits)
+    return small_encoder(8).fit(digits)
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +31,12 @@ def colour_images():
 
 @pytest.fixture(scope="session")
 def colour_encoder(colour_images):
-    return DMZEncoder(4, max_iter=1, training=Training(n_timesteps=20), random_state=0).fit(colour_images)
+    return small_encoder(4).fit(colour_images)
 
 
 @pytest.fixture(scope="session")
 def vector_encoder():
-    X = np.random.default_rng(0).normal(size=(40, 5))
-    return DMZEncoder(4, max_iter=1, training=Training(n_timesteps=20), random_state=0).fit(X)
+    return small_encoder(4, width=8).fit(np.random.default_rng(0).normal(size=(40, 5)))
 
 
 @pytest.fixture(autouse=True)

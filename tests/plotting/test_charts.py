@@ -16,29 +16,17 @@ from dmzrep.plotting import (
     ProbeDisplay,
 )
 from dmzrep.probing import label_efficiency, probe_report
-from tests.plotting._drawn import texts
+from tests.plotting.helpers import texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
+VALIDATION = [f"validation_loss{kind}" for kind in ("", "_hard", "_shuffled", "_no_code")]
 HISTORY = pd.DataFrame(
-    {
-        "epoch": [1, 2, 3],
-        "seconds": [0.5, 1.0, 1.5],
-        "images": [100, 200, 300],
-        "loss": [1.0, 0.5, 0.4],
-        "validation_loss": [0.9, 0.6, 0.5],
-        "validation_loss_hard": [0.95, 0.65, 0.55],
-        "validation_loss_shuffled": [1.0, 1.1, 1.2],
-    }
+    np.arange(24.0).reshape(3, 8), columns=["epoch", "seconds", "images", "loss", *VALIDATION]
 )
 LENGTHS = pd.DataFrame(
-    {
-        "latent_dim": [64, 32, 8],
-        "roc_auc": [0.85, 0.9, 0.8],
-        "bits_per_dim": [2.6, 2.5, 2.0],
-        "reconstruction_error": [0.04, 0.05, 0.1],
-        "pareto": [False, True, True],
-    }
+    [(64, 0.85, 2.6, 0.04, False), (32, 0.9, 2.5, 0.05, True), (8, 0.8, 2.0, 0.1, True)],
+    columns=["latent_dim", "roc_auc", "bits_per_dim", "reconstruction_error", "pareto"],
 )
 RNG = np.random.default_rng(0)
 Z = RNG.random((120, 4))
@@ -49,13 +37,14 @@ ATTRIBUTES = pd.DataFrame({"hat": BITS[:, 3], "smile": 1 - BITS[:, 1], "beard": 
 
 @pytest.fixture(scope="module")
 def report():
-    return probe_report(Z, Y, cv=3, baselines={"noise": Z[::-1]})
+    return probe_report(Z, Y, cv=3, baselines={"noise": Z[::-1]}, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def curve():
     baselines = {"noise": (Z[79::-1], Z[80:])}
-    return label_efficiency(Z[:80], Y[:80], Z[80:], Y[80:], fractions=(0.5, 1.0), baselines=baselines)
+    options = {"fractions": (0.5, 1.0), "baselines": baselines, "random_state": 0}
+    return label_efficiency(Z[:80], Y[:80], Z[80:], Y[80:], **options)
 
 
 @pytest.fixture
@@ -69,17 +58,17 @@ def displays(report, curve):
     ]
 
 
-def test_given_axes_are_used_and_the_current_figure_is_left_alone(displays):
+def test_charts_are_drawn_on_the_given_axes(displays):
     for display in displays:
         figure, ax = plt.subplots()
-        other = plt.figure()
+        current = plt.figure()
         assert display.plot(ax) is display and display.ax_ is ax and display.figure_ is figure
-        assert plt.gcf() is other and not other.axes
+        assert plt.gcf() is current and not current.axes
 
 
-def test_settings_of_matplotlib_do_not_turn_the_heat_map(displays):
-    odd = {"image.origin": "lower", "axes.grid": True, "xtick.minor.visible": True, "figure.autolayout": True}
-    with mpl.rc_context(odd):
+def test_charts_do_not_depend_on_rcparams(displays):
+    rc = {"image.origin": "lower", "axes.grid": True, "xtick.minor.visible": True, "figure.autolayout": True}
+    with mpl.rc_context(rc):
         for display in displays:
             display.plot().figure_.canvas.draw()
     heat_map = displays[0]
@@ -90,13 +79,11 @@ def test_settings_of_matplotlib_do_not_turn_the_heat_map(displays):
 @pytest.mark.parametrize(
     ("x", "label"), [("seconds", "Training time (s)"), ("epoch", "Epoch"), ("images", "Images seen")]
 )
-def test_histories_have_named_curves_against_the_chosen_axis(x, label):
-    display = HistoryDisplay(HISTORY.assign(validation_loss_no_code=[1.3, 1.2, 1.1]), x=x).plot()
-    columns = ["loss", *(f"validation_loss{kind}" for kind in ("", "_hard", "_shuffled"))]
-    for line, column in zip(display.lines_, columns, strict=False):
+def test_history_curves_match_their_columns(x, label):
+    display = HistoryDisplay(HISTORY, x=x).plot()
+    for line, column in zip(display.lines_, ["loss", *VALIDATION], strict=True):
         assert_array_equal(line.get_xdata(), HISTORY[x])
         assert_array_equal(line.get_ydata(), HISTORY[column])
-    assert_array_equal(display.lines_[4].get_ydata(), [1.3, 1.2, 1.1])
     assert display.ax_.get_xlabel() == label
     assert texts(display.ax_.get_legend().get_texts()) == [
         "training, relaxed code",
@@ -109,25 +96,28 @@ def test_histories_have_named_curves_against_the_chosen_axis(x, label):
     assert x != "epoch" or all(float(tick).is_integer() for tick in display.ax_.get_xticks())
 
 
-def test_histories_of_encoders(encoder, vector_encoder):
+def test_history_of_an_encoder(encoder, vector_encoder):
     display = HistoryDisplay.from_estimator(encoder)
     assert_array_equal(display.lines_[0].get_ydata(), encoder.history_["loss"])
-    assert display.lines_[0].get_marker() == "o"  # A single epoch makes no line.
+    assert display.lines_[0].get_marker() == "o"  # A single epoch is not visible as a line.
     assert HistoryDisplay.from_estimator(vector_encoder, x="epoch").lines_
 
 
-def test_probes_have_a_dot_for_each_attribute_sorted_by_the_first_representation(report):
+def test_probes_are_sorted_by_the_first_representation(report):
     display = ProbeDisplay(report).plot()
-    shown = texts(display.ax_.get_yticklabels())
+    names = texts(display.ax_.get_yticklabels())
     codes = report[report["representation"] == "codes"].set_index("attribute")["roc_auc"]
-    assert shown == list(codes.sort_values(kind="stable").index)
+    assert names == list(codes.sort_values(kind="stable").index)
     assert [len(dots.get_xdata()) for dots in display.dots_] == [3, 3]
-    assert_allclose(display.dots_[0].get_xdata(), codes[shown])
+    assert_allclose(display.dots_[0].get_xdata(), codes[names])
     assert texts(display.ax_.get_legend().get_texts()) == ["codes", "noise", "chance"]
     assert display.ax_.get_xlabel() == "AUROC"
-    gaps = report.assign(accuracy_std=np.nan)
-    gaps.loc[gaps["attribute"] == "b", "accuracy"] = np.nan
-    display = ProbeDisplay(gaps, metric="accuracy").plot()
+
+
+def test_probes_with_missing_scores_are_drawn(report):
+    missing = report.assign(accuracy_std=np.nan)
+    missing.loc[missing["attribute"] == "b", "accuracy"] = np.nan
+    display = ProbeDisplay(missing, metric="accuracy").plot()
     assert not display.ax_.collections  # Error bars would be line collections.
     assert texts(display.ax_.get_yticklabels())[0] == "b" and np.isnan(display.dots_[0].get_xdata()[0])
 
@@ -140,11 +130,11 @@ def test_label_efficiency_has_a_curve_for_each_representation(curve):
     assert display.ax_.get_xscale() == "log"
 
 
-def test_the_pareto_front_is_connected_and_every_point_named():
+def test_latent_dims_on_the_pareto_front_are_connected():
     display = LatentDimDisplay(LENGTHS).plot()
-    front, rest = display.ax_.lines
+    front, dominated = display.ax_.lines
     assert front.get_xydata().tolist() == [[2.0, 0.8], [2.5, 0.9]]
-    assert rest.get_xydata().tolist() == [[2.6, 0.85]]
+    assert dominated.get_xydata().tolist() == [[2.6, 0.85]]
     assert sorted(texts(display.ax_.texts)) == ["32", "64", "8"]
     assert display.ax_.get_ylabel() == "AUROC"
     assert display.ax_.get_xlabel() == "Bits per dimension (variational bound)"
@@ -154,39 +144,40 @@ def test_the_pareto_front_is_connected_and_every_point_named():
     assert unprobed.ax_.get_ylabel() == "Mean squared error of reconstructions"
 
 
-def test_the_heat_map_is_the_table_with_bits_in_the_order_of_attributes():
+def test_bit_table_is_sorted_by_the_best_attribute():
     table = bit_table(BITS, ATTRIBUTES)
     display = BitTableDisplay(table).plot()
-    assert display.strengths_.index.tolist() == ["hat", "smile", "beard"]
-    assert display.strengths_.columns.tolist()[0] == 3
-    assert display.strengths_.loc["hat", 3] == 1.0 and display.strengths_.loc["smile", 1] == -1.0
+    assert display.values_.index.tolist() == ["hat", "smile", "beard"]
+    assert display.values_.columns.tolist()[0] == 3
+    assert display.values_.loc["hat", 3] == 1.0 and display.values_.loc["smile", 1] == -1.0
     for row in table.itertuples():
         expected = row.sign * (2 * row.auroc - 1)
-        assert display.strengths_.loc[row.attribute, row.bit] == pytest.approx(expected)
-    assert_array_equal(np.asarray(display.image_.get_array()), display.strengths_)
-    assert display.ax_.get_title() == "Bits and attributes"
+        assert display.values_.loc[row.attribute, row.bit] == pytest.approx(expected)
+    assert_array_equal(np.asarray(display.image_.get_array()), display.values_)
     assert texts(display.ax_.get_yticklabels()) == ["hat", "smile", "beard"]
     best = BitTableDisplay(table, max_bits=2).plot()
-    assert best.strengths_.columns.tolist() == [3, 1]
+    assert best.values_.columns.tolist() == [3, 1]
     assert best.ax_.get_title() == "Bits and attributes (2 of 5)"
 
 
-def test_tables_and_options_that_do_not_fit_are_refused(report, curve):
-    for display, message in (
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda r, c: HistoryDisplay(HISTORY, x="hours"), r"x must be one of \('seconds', .* got 'hours'"),
+        (lambda r, c: LatentDimDisplay(LENGTHS, x="bits"), "x must be a column of the report, .* got 'bits'"),
         (
-            HistoryDisplay(HISTORY, x="hours"),
-            r"x must be one of \('seconds', 'epoch', 'images'\), got 'hours'",
+            lambda r, c: BitTableDisplay(bit_table(BITS, ATTRIBUTES), max_bits=0),
+            "max_bits must be an",
         ),
-        (LatentDimDisplay(LENGTHS, x="bits"), r"x must be a column of the report, .* got 'bits'"),
+        (lambda r, c: ProbeDisplay(r, metric="auc"), "metric must be one of .* got 'auc'"),
         (
-            BitTableDisplay(bit_table(BITS, ATTRIBUTES), max_bits=0),
-            "max_bits must be an integer of at least 1",
+            lambda r, c: ProbeDisplay(pd.DataFrame({"roc_auc": [1.0]})),
+            "it lacks the columns",
         ),
-        (ProbeDisplay(report, metric="auc"), "metric must be one of .* got 'auc'"),
-        (ProbeDisplay(pd.DataFrame({"roc_auc": [1.0]})), "returned by probe_report; it lacks the columns"),
-        (LabelEfficiencyDisplay(curve.assign(attribute="a")), "by_attribute=False"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            display.plot()
-    with pytest.raises(TypeError, match="report must be a DataFrame returned by probe_report, got None"):
-        ProbeDisplay(None).plot()
+        (lambda r, c: ProbeDisplay(None), "report must be a DataFrame returned by probe_report, got None"),
+        (lambda r, c: LabelEfficiencyDisplay(c.assign(attribute="a")), "by_attribute=False"),
+    ],
+)
+def test_invalid_tables_and_options_raise(make, message, report, curve):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make(report, curve).plot()

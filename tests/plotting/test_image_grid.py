@@ -1,4 +1,4 @@
-"""What all Displays of images share."""
+"""Behaviour that all Displays of images share."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -20,109 +20,99 @@ from dmzrep.plotting import (
     SampleDisplay,
 )
 from dmzrep.plotting._pictures import as_pictures, take
-from tests.plotting._drawn import drawn, texts
+from tests.plotting.helpers import drawn_images, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
-FAST = {"n_steps": 2}
+SEEDED = {"n_steps": 2, "random_state": 0}
 
 
 def _edit(encoder, X, **options):
     editor = AttributeEditor(encoder)
-    if X.ndim > 2:  # Vectors are refused whether the editor is fitted or not.
+    if X.ndim > 2:  # Vectors are refused before the editor is used.
         editor.fit(X, np.arange(len(X)) % 2, names=["bold"])
     return EditDisplay.from_estimator(editor, X, "bold", [1.0], max_images=2, **options)
 
 
-#: Every Display of images from an encoder: how to make it, its rows and columns.
+#: Every Display of images from an encoder: a function that draws it, and its rows and columns.
 DISPLAYS = {
-    SampleDisplay: (lambda e, X, **o: SampleDisplay.from_estimator(e, 4, **FAST, **o), (2, 2)),
+    SampleDisplay: (lambda e, X, **o: SampleDisplay.from_estimator(e, 4, **SEEDED, **o), (2, 2)),
     ReconstructionDisplay: (
-        lambda e, X, **o: ReconstructionDisplay.from_estimator(e, X, max_images=3, **FAST, **o),
+        lambda e, X, **o: ReconstructionDisplay.from_estimator(e, X, max_images=3, **SEEDED, **o),
         (2, 3),
     ),
     NeighborsDisplay: (lambda e, X, **o: NeighborsDisplay.from_estimator(e, X[:2], X[2:], 3, **o), (2, 4)),
-    EditDisplay: (lambda e, X, **o: _edit(e, X, **FAST, **o), (2, 2)),
+    EditDisplay: (lambda e, X, **o: _edit(e, X, **SEEDED, **o), (2, 2)),
     InterpolationDisplay: (
-        lambda e, X, **o: InterpolationDisplay.from_estimator(e, X[:2], X[2:4], 3, denoising_steps=2, **o),
+        lambda e, X, **o: InterpolationDisplay.from_estimator(e, X[:2], X[2:4], 3, **SEEDED, **o),
         (2, 5),
     ),
-    BitDisplay: (lambda e, X, **o: BitDisplay.from_estimator(e, X[:1], max_bits=2, **FAST, **o), (2, 5)),
+    BitDisplay: (lambda e, X, **o: BitDisplay.from_estimator(e, X[:1], max_bits=2, **SEEDED, **o), (2, 5)),
 }
 every_display = pytest.mark.parametrize("display", DISPLAYS, ids=lambda display: display.__name__)
 
 
 @every_display
-def test_colour_images_on_given_axes(display, colour_encoder, colour_images):
-    make, (n_rows, n_columns) = DISPLAYS[display]
+def test_images_are_drawn_on_the_given_axes(display, colour_encoder, colour_images):
+    draw, (n_rows, n_columns) = DISPLAYS[display]
     figure, axes = plt.subplots(1, 2)
-    other = plt.figure()  # pyplot's current figure is left alone.
-    result = make(colour_encoder, colour_images, ax=axes[0])
+    current = plt.figure()
+    result = draw(colour_encoder, colour_images, ax=axes[0])
     assert result.ax_ is axes[0] and result.figure_ is figure
-    assert drawn(result, n_rows).shape == (n_rows, n_columns, 8, 12, 3)
+    assert drawn_images(result, n_rows).shape == (n_rows, n_columns, 8, 12, 3)
     assert result.plot(axes[1]) is result and result.ax_ is axes[1]
     assert len(axes[0].images) == len(axes[1].images) == n_rows * n_columns
-    assert plt.gcf() is other and not other.axes
-    assert plt.get_fignums() == [figure.number, other.number]
+    assert plt.gcf() is current and not current.axes
+    assert plt.get_fignums() == [figure.number, current.number]
 
 
 @every_display
-def test_vectors_and_unfitted_encoders_are_refused(display, vector_encoder, digits):
-    make = DISPLAYS[display][0]
+def test_vectors_and_unfitted_encoders_raise(display, vector_encoder, digits):
+    draw = DISPLAYS[display][0]
     with pytest.raises(
         ValueError, match=rf"{display.__name__} draws images.*5 features.*image_shape=\(H, W\)"
     ):
-        make(vector_encoder, np.zeros((6, 5)))
+        draw(vector_encoder, np.zeros((6, 5)))
     if display is not EditDisplay:
         with pytest.raises(NotFittedError):
-            make(DMZEncoder(), digits)
+            draw(DMZEncoder(), digits)
 
 
-SETTINGS = {
+RC = {
     "image.cmap": "jet",
     "image.origin": "lower",
     "image.aspect": "auto",
     "axes.grid": True,
-    "axes.grid.which": "both",
-    "axes.labelsize": 30,
-    "xtick.labelbottom": True,
     "xtick.minor.visible": True,
-    "ytick.labelleft": False,
     "ytick.minor.visible": True,
-    "figure.constrained_layout.use": True,
+    "ytick.labelleft": False,
     "figure.dpi": 30,
 }
 
 
 @every_display
-def test_settings_of_matplotlib_do_not_change_the_images(display, encoder, digits):
-    make, (n_rows, _) = DISPLAYS[display]
-    plain = make(encoder, digits)
-    with mpl.rc_context(SETTINGS):
-        odd = make(encoder, digits)
-        odd.figure_.canvas.draw()
-    assert_array_equal(drawn(odd, n_rows), drawn(plain, n_rows))
-    for image, expected in zip(odd.images_, plain.images_, strict=True):
+def test_images_do_not_depend_on_rcparams(display, encoder, digits):
+    draw, (n_rows, _) = DISPLAYS[display]
+    default = draw(encoder, digits)
+    with mpl.rc_context(RC):
+        changed = draw(encoder, digits)
+        changed.figure_.canvas.draw()
+    assert_array_equal(drawn_images(changed, n_rows), drawn_images(default, n_rows))
+    for image, expected in zip(changed.images_, default.images_, strict=True):
         assert image.get_cmap().name == "gray" and image.get_clim() == (0.0, 1.0)
         assert image.origin == "upper" and image.get_extent() == expected.get_extent()
-    assert odd.ax_.get_aspect() == 1.0
-    lines = [*odd.ax_.get_xgridlines(), *odd.ax_.get_ygridlines()]
+    assert changed.ax_.get_aspect() == 1.0
+    lines = [*changed.ax_.get_xgridlines(), *changed.ax_.get_ygridlines()]
     assert not any(line.get_visible() for line in lines)
-    assert not len(odd.ax_.xaxis.get_minorticklocs()) and not len(odd.ax_.yaxis.get_minorticklocs())
-    assert all(tick.label1.get_visible() for tick in odd.ax_.yaxis.get_major_ticks())
+    assert not len(changed.ax_.xaxis.get_minorticklocs()) and not len(changed.ax_.yaxis.get_minorticklocs())
+    assert all(tick.label1.get_visible() for tick in changed.ax_.yaxis.get_major_ticks())
 
 
-def test_a_grid_is_drawn_in_reading_order_inside_its_axes():
+def test_grid_is_drawn_row_by_row_inside_the_axes():
     images = np.random.default_rng(0).random((2, 3, 8, 12))
     images[1, 2] = np.nan  # Left blank.
-    display = ImageGridDisplay(
-        images,
-        title="$T$",
-        row_labels=["a", "b$1"],
-        column_labels="xyz",
-        captions=[["1", "2", "3"]] * 2,
-        note="n",
-    ).plot()
+    labels = {"row_labels": ["a", "b$1"], "column_labels": "xyz", "captions": [["1", "2", "3"]] * 2}
+    display = ImageGridDisplay(images, title="$T$", note="n", **labels).plot()
     assert len(display.images_) == len(display.ax_.images) == 5
     (x_low, x_high), (y_high, y_low) = display.ax_.get_xlim(), display.ax_.get_ylim()
     for image, expected in zip(display.images_, images.reshape(6, 8, 12), strict=False):
@@ -130,24 +120,24 @@ def test_a_grid_is_drawn_in_reading_order_inside_its_axes():
         left, right, bottom, top = image.get_extent()
         assert x_low < left < right < x_high and y_low < top < bottom < y_high
         assert (bottom - top) / (right - left) == pytest.approx(8 / 12)
-    first, second, below = display.images_[0], display.images_[1], display.images_[3]
-    assert second.get_extent()[0] > first.get_extent()[1] and below.get_extent()[3] > first.get_extent()[2]
+    first, second, below = (display.images_[i].get_extent() for i in (0, 1, 3))
+    assert second[0] > first[1] and below[3] > first[2]
     assert display.ax_.get_title() == "$T$" and texts(display.ax_.get_yticklabels()) == ["a", "b$1"]
     assert texts(display.ax_.get_xticklabels()) == ["x", "y", "z"] and display.ax_.get_xlabel() == "n"
     assert texts(display.ax_.texts) == ["1", "2", "3", "1", "2"]
-    display.figure_.canvas.draw()  # Dollars are no mathematics.
+    display.figure_.canvas.draw()  # Dollar signs are not parsed as mathematics.
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (2, 8, 8), (1, 2, 8, 8, 2), (0, 2, 8, 8)])
-def test_other_shapes_and_axes_are_refused(shape):
-    with pytest.raises(ValueError, match=r"images must have shape \(n_rows, n_columns, H, W\)"):
-        ImageGridDisplay(np.zeros(shape)).plot()
+def test_invalid_shapes_and_axes_raise():
+    for shape in ((8, 8), (1, 2, 8, 8, 2), (0, 2, 8, 8)):
+        with pytest.raises(ValueError, match=r"images must have shape \(n_rows, n_columns, H, W\)"):
+            ImageGridDisplay(np.zeros(shape)).plot()
     with pytest.raises(TypeError, match="ax must be a Matplotlib Axes or None"):
         ImageGridDisplay(np.zeros((1, 1, 8, 8))).plot(plt.subplots(1, 2)[1])
 
 
 @pytest.mark.parametrize("title", ["Title", "A title that is much longer than one small image is wide " * 2])
-def test_titles_are_not_cut(title):
+def test_titles_fit_in_the_figure(title):
     display = ImageGridDisplay(np.zeros((1, 1, 8, 8)), title=title, row_labels=["reconstruction"]).plot()
     display.figure_.canvas.draw()
     box = display.ax_.title.get_window_extent()
@@ -164,32 +154,25 @@ def _pictures(X, **options):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
-def test_every_layout_is_the_same_picture(dtype):
+def test_pictures_do_not_depend_on_layout_and_dtype(dtype):
     last = _ramp((2, 8, 12, 3), dtype)
-    last.flags.writeable = False
-    first = np.moveaxis(last, -1, 1).copy()
-    for pictures in (
-        _pictures(last),
-        _pictures(first),
-        _pictures(last.reshape(2, -1), image_shape=(8, 12, 3)),
-    ):
+    flat = _pictures(last.reshape(2, -1), image_shape=(8, 12, 3))
+    for pictures in (_pictures(last), _pictures(np.moveaxis(last, -1, 1).copy()), flat):
         assert pictures.dtype == np.float32
         assert_allclose(pictures, _ramp((2, 8, 12, 3), "float32"), atol=1e-7)
-
-
-def test_one_two_and_four_channels_and_other_ranges():
     for shape in ((3, 8, 12), (3, 8, 12, 1), (3, 1, 8, 12)):
-        assert_allclose(_pictures(_ramp(shape, "uint8")), _ramp((3, 8, 12), "float64"), atol=1e-7)
-    two = _ramp((2, 8, 12, 2), "uint8")
-    assert_allclose(_pictures(two)[..., :2], two / 255, atol=1e-7)
-    assert_array_equal(_pictures(two)[..., 2], 0.0)
+        assert_allclose(_pictures(_ramp(shape, dtype)), _ramp((3, 8, 12), "float64"), atol=1e-7)
+
+
+def test_pictures_of_other_channels_and_ranges():
+    two = _pictures(_ramp((2, 8, 12, 2), "uint8"))
+    assert two.shape == (2, 8, 12, 3) and not two[..., 2].any()
     assert _pictures(_ramp((2, 4, 8, 12), "uint8")).shape == (2, 8, 12, 4)
     pictures = _pictures(np.linspace(-3.0, 5.0, 2 * 64).reshape(2, 8, 8), value_range=(-3.0, 5.0))
     assert pictures.min() == 0.0 and pictures.max() == 1.0
-    assert_array_equal(np.unique(_pictures(np.eye(8, dtype=bool)[None])), [0.0, 1.0])
 
 
-def test_only_the_samples_drawn_are_read(encoder):
+def test_only_the_drawn_samples_of_a_dataset_are_read(encoder):
     class Pairs:
         read = ()
 

@@ -1,26 +1,51 @@
-"""Errors and similarity of pairs of images."""
+"""Reading of images, and errors and similarity of pairs of images."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from dmzrep._base._validation import check_int
-from dmzrep.data import ImageFormat
-from dmzrep.metrics._inputs import read_images
+from dmzrep._base._validation import as_array, check_int
+from dmzrep.data import ImageFormat, find_layout, find_range, to_tensor
 
 #: Window of SSIM, and the standard deviation of its weights.
 WINDOW, SIGMA = 11, 1.5
 
 
-def _pair(
-    X: Any, Y: Any, channels: str, value_range: tuple[float, float] | str
-) -> tuple[np.ndarray, np.ndarray]:
+def read_images(
+    X: Any,
+    channels: str = "auto",
+    value_range: tuple[float, float] | str = "auto",
+    name: str = "images",
+) -> tuple[np.ndarray, ImageFormat]:
+    """Return images, which may be constant, with their layout and value range."""
+    images = as_array(X, name)
+    if images.ndim < 3 or 0 in images.shape:
+        raise ValueError(
+            f"{name} must have shape (n, H, W), (n, H, W, C) or (n, C, H, W) with n of at least 1, got "
+            f"{images.shape}. Reshape flattened images, and pass a single image as X[None]."
+        )
+    if images.dtype.kind not in "buif":
+        raise ValueError(f"{name} must be uint8 or floating-point images, got dtype {images.dtype}.")
+    shape = images.shape[1:]
+    layout = find_layout(shape, channels)
+    low, high, _ = find_range(images, value_range)
+    height, width = shape[1:] if layout == "CHW" else shape[:2]
+    n_channels = 1 if layout == "HW" else shape[0] if layout == "CHW" else shape[2]
+    return images, ImageFormat(layout, (n_channels, height, width), False, str(images.dtype), low, high)
+
+
+def unit_tensor(images: np.ndarray, image_format: ImageFormat, device: Any) -> Tensor:
+    """Return images as float32 of shape (n, C, H, W), in [0, 1]."""
+    return (image_format.to_model(to_tensor(images, device)) + 1.0) / 2.0
+
+
+def _read_pair(X: Any, Y: Any, channels: str, value_range: tuple[float, float] | str) -> list[np.ndarray]:
     """Return two sets of images as float64 of shape (n, H, W, C), in [0, 1]."""
-    (one, first), (two, second) = (
-        read_images(images, channels, value_range, name) for images, name in ((X, "X"), (Y, "Y"))
-    )
+    pair = [read_images(images, channels, value_range, name) for images, name in ((X, "X"), (Y, "Y"))]
+    (one, first), (two, second) = pair
     if one.shape != two.shape:
         raise ValueError(f"X and Y must have the same shape, got {one.shape} and {two.shape}.")
     if (first.low, first.high) != (second.low, second.high):
@@ -28,14 +53,10 @@ def _pair(
             f"X has values from {first.low:g} to {first.high:g} and Y from {second.low:g} to "
             f"{second.high:g}; convert both to one dtype, or pass value_range."
         )
-    return _unit(one, first), _unit(two, second)
-
-
-def _unit(images: np.ndarray, image_format: ImageFormat) -> np.ndarray:
-    values = (images.astype(np.float64) - image_format.low) / (image_format.high - image_format.low)
-    if image_format.layout == "HW":
-        return values[..., None]
-    return np.moveaxis(values, 1, 3) if image_format.layout == "CHW" else values
+    scaled = [(images.astype(np.float64) - first.low) / (first.high - first.low) for images, _ in pair]
+    if first.layout == "HW":
+        return [images[..., None] for images in scaled]
+    return [np.moveaxis(images, 1, 3) if first.layout == "CHW" else images for images in scaled]
 
 
 def mse(
@@ -46,11 +67,11 @@ def mse(
     Parameters
     ----------
     X, Y : array-like of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
-        Images and those to compare with them.
+        Images, and the images to compare them with.
     channels : {"auto", "first", "last"}, default="auto"
         Position of the channel axis.
     value_range : tuple of two floats or "auto", default="auto"
-        Values that become 0 and 1; ``"auto"`` is 0 to 255 for uint8, 0 to 1 for bool and floats.
+        Smallest and largest possible pixel; ``"auto"`` is 0 to 255 for uint8, 0 to 1 for bool and floats.
 
     Returns
     -------
@@ -64,7 +85,7 @@ def mse(
     >>> mse(np.zeros((1, 8, 8)), np.full((1, 8, 8), 0.5)).tolist()
     [0.25]
     """
-    one, two = _pair(X, Y, channels, value_range)
+    one, two = _read_pair(X, Y, channels, value_range)
     return np.square(one - two).mean(axis=(1, 2, 3))
 
 
@@ -104,15 +125,17 @@ def ssim(
 ) -> np.ndarray:
     """Return the structural similarity of each image, the mean over windows and channels.
 
-    It is `skimage.metrics.structural_similarity` with the settings of the paper.
+    `skimage.metrics.structural_similarity` with the settings of the paper.
 
     Parameters
     ----------
-    X, Y, channels, value_range
+    X, Y
         As in `mse`.
     window_size : int, default=11
         Side of the Gaussian window, odd and no larger than the images. Its standard deviation is 1.5
-        for 11 pixels and in proportion for others. Only windows inside the image count.
+        for 11 pixels and proportional for other sizes. Only windows inside the image count.
+    channels, value_range
+        As in `mse`.
 
     Returns
     -------
@@ -141,7 +164,7 @@ def ssim(
         from skimage.metrics import structural_similarity
     except ImportError as error:
         raise ImportError("ssim needs scikit-image: pip install 'dmzrep[metrics]'.") from error
-    one, two = _pair(X, Y, channels, value_range)
+    one, two = _read_pair(X, Y, channels, value_range)
     side = min(one.shape[1:3])
     window_size = check_int(window_size, "window_size", 1, side, ", the images' smaller side, and odd")
     if window_size % 2 == 0:

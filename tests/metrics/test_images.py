@@ -1,0 +1,83 @@
+"""Errors of images against closed forms and loops."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from dmzrep.metrics import mse, psnr, ssim
+
+peak_signal_noise_ratio = pytest.importorskip("skimage.metrics").peak_signal_noise_ratio
+
+
+def ssim_by_loops(x, y, size):
+    """The formula of Wang et al. for each window; x and y of shape (H, W), in [0, 1]."""
+    sigma = 1.5 * size / 11
+    at = np.arange(size) - size // 2
+    window = np.exp(-(at[:, None] ** 2 + at**2) / (2 * sigma**2))
+    window /= window.sum()
+    c1, c2 = 0.01**2, 0.03**2
+    values = []
+    for i, j in np.ndindex(x.shape[0] - size + 1, x.shape[1] - size + 1):
+        a, b = x[i : i + size, j : j + size], y[i : i + size, j : j + size]
+        ma, mb = (window * a).sum(), (window * b).sum()
+        va, vb = (window * (a - ma) ** 2).sum(), (window * (b - mb) ** 2).sum()
+        covariance = (window * (a - ma) * (b - mb)).sum()
+        values.append((2 * ma * mb + c1) * (2 * covariance + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2)))
+    return np.mean(values)
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (3, 15, 14, 3)).astype(np.uint8)
+    y = np.clip(x + rng.normal(scale=40, size=x.shape), 0, 255).astype(np.uint8)
+    return x, y
+
+
+@pytest.mark.parametrize("size", [11, 7, 3])
+def test_ssim_agrees_with_loops(pair, size):
+    x, y = pair
+    expected = [
+        np.mean([ssim_by_loops(a[..., c] / 255.0, b[..., c] / 255.0, size) for c in range(3)])
+        for a, b in zip(x, y, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(x, y, window_size=size), expected, rtol=1e-9)
+
+
+def test_errors_do_not_depend_on_dtype_range_and_layout(pair):
+    x, y = pair
+    expected = [np.mean((a / 255.0 - b / 255.0) ** 2) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(mse(x, y), expected)
+    reference = [peak_signal_noise_ratio(a, b) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(psnr(x, y), reference)
+    np.testing.assert_allclose(mse(x / 255.0, y / 255.0), expected)
+    signed = [images / 127.5 - 1.0 for images in pair]
+    np.testing.assert_allclose(mse(*signed, value_range=(-1.0, 1.0)), expected)
+    channels_first = [np.moveaxis(images, 3, 1) for images in pair]
+    np.testing.assert_allclose(ssim(*channels_first), ssim(x, y))
+    assert mse(x, x).tolist() == [0.0] * 3 and np.isposinf(psnr(x, x)).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, y: mse(x, y[:2]), "must have the same shape"),
+        (lambda x, y: mse(x[0, ..., 0], y), r"X must have shape \(n, H, W\)"),
+        (lambda x, y: mse(x.astype(str), y), "got dtype <U"),
+        (lambda x, y: mse(x, np.full(y.shape, np.nan)), "NaN"),
+        (lambda x, y: psnr(x, y / 255.0), "X has values from 0 to 255 and Y from 0 to 1; convert both"),
+        (lambda x, y: ssim(x, y, window_size=8), "window_size must be odd, got 8"),
+        (lambda x, y: ssim(x, y, window_size=15), "window_size must be an integer from 1 to 14"),
+    ],
+)
+def test_invalid_images_raise(pair, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*pair)
+
+
+def test_ssim_without_scikit_image_names_the_remedy(pair, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    with pytest.raises(ImportError, match=r"ssim needs scikit-image: pip install 'dmzrep\[metrics\]'"):
+        ssim(*pair)
+    assert np.isfinite(psnr(*pair)).all()
