@@ -1,4 +1,4 @@
-"""Early stopping: when to stop, and the best weights so far."""
+"""Early stopping, and the best weights so far."""
 
 from __future__ import annotations
 
@@ -7,31 +7,24 @@ from torch import Tensor, nn
 
 
 class EarlyStopping:
-    """Watches the scores of a run's epochs, and keeps the weights of the best.
+    """Stops after `patience` epochs without a lower score, and keeps the weights of the best epoch.
 
-    Parameters
-    ----------
-    patience : int or None
-        Epochs without a better score after which training stops; None never stops nor keeps anything.
-
-    Attributes
-    ----------
-    weights : dict of str to Tensor
-        State of the model after the best epoch; empty before the first.
+    The score is the validation loss, or the training loss without validation. None never stops.
     """
 
     def __init__(self, patience: int | None):
         self.patience = patience
+        #: State of the model after the best epoch; empty before the first.
         self.weights: dict[str, Tensor] = {}
 
     def update(self, history: list[dict[str, float]], model: nn.Module) -> None:
-        """Keep a model's weights if the last epoch of the run's history is the best."""
+        """Keep the weights of a model if the last epoch of the run is the best."""
         scores = _scores(history)
         if self.patience is not None and scores and min(scores) == scores[-1] not in scores[:-1]:
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     def is_due(self, history: list[dict[str, float]]) -> bool:
-        """Whether the score has not improved for as many epochs of the run as are allowed."""
+        """Whether the last `patience` epochs of the run have not improved the score."""
         scores = _scores(history)
         if self.patience is None or not scores:
             return False
@@ -39,7 +32,7 @@ class EarlyStopping:
 
     @torch.no_grad()
     def restore(self, model: nn.Module) -> bool:
-        """Put the best weights back; return whether they differ from the model's."""
+        """Load the best weights; return whether they differ from those of the model."""
         present = model.state_dict()
         if all(torch.equal(present[name], tensor) for name, tensor in self.weights.items()):
             return False

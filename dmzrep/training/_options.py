@@ -1,7 +1,8 @@
-"""Parameters of training and of the diffusion process."""
+"""Parameters of training and of the diffusion process, and the settings of a run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from dmzrep._base._parameters import ParameterGroup
 from dmzrep.diffusion._objective import OBJECTIVES
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES
 from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
+from dmzrep.training._augmentation import RandomAffine
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WEIGHT = Interval(Real, 0, None, closed="left")
@@ -172,3 +174,28 @@ class Training(ParameterGroup):
         self.checkpoint_keep = checkpoint_keep
         self.distributed = distributed
         self.compile = compile
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one run: what the estimator's parameters are resolved to."""
+
+    max_epochs: int
+    batch_size: int
+    #: Peak learning rate of the denoiser, and that of the encoder as a fraction of it.
+    learning_rate: float
+    encoder_rate: float = 1.0
+    #: Seconds; training ends with whichever limit comes first, and the learning rate follows.
+    max_time: float | None = None
+    #: Probability that the whole code of a sample is masked.
+    code_dropout: float = 0.0
+    #: Also train on prefixes of the codes.
+    ordered: bool = False
+    flip: bool = False
+    #: Augmentation of the encoder's input; the denoiser works on the original image.
+    encoder_view: RandomAffine | None = None
+    #: Epochs without a better validation loss before training stops; None never stops early.
+    n_iter_no_change: int | None = None
+    #: "float32", "bf16" or "fp16", of the forward pass.
+    precision: str = "float32"
+    options: Training = field(default_factory=Training)

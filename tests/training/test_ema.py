@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dmzrep.training._ema import WeightAverage
+from dmzrep.training._optimization import WeightAverage
 
 quick = settings(deadline=None, max_examples=30)
 

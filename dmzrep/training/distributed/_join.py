@@ -1,4 +1,4 @@
-"""Joining the processes that a script or a launcher has started."""
+"""Joining the processes of a fit, which a script or a launcher has started."""
 
 from __future__ import annotations
 
@@ -26,28 +26,10 @@ LAUNCHER_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 def find_processes(
     device: str | torch.device, distributed: bool, clock: Callable[[], float] | None = None
 ) -> Iterator[Processes]:
-    """Join the processes that train together, for as long as the context lasts.
+    """Join the processes that train together within the context.
 
-    A process group that the script has initialised is used and left as it is. Without one, the environment
-    of torchrun or `accelerate launch` is, and the group that is made for it is destroyed at the end.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        The estimator's parameter.
-    distributed : bool
-        Whether to train in several processes; if False, nothing but this process matters.
-    clock : callable, optional
-        Returns seconds; by default `time.perf_counter`.
-
-    Yields
-    ------
-    Processes
-
-    Raises
-    ------
-    ValueError
-        There is nothing to join, this is a thread or a worker process, or the device is MPS.
+    A process group that the script has initialised is used and left as it is. Otherwise one is created from
+    the environment of torchrun or `accelerate launch`, and destroyed at the end.
     """
     if not distributed:
         yield Processes(clock=clock)
@@ -62,7 +44,9 @@ def find_processes(
         processes = Processes(rank, size, _device_of(device, owned), clock)
         yield processes
     except BaseException as error:
-        error.add_note("This ends the fit in all processes. After a lost connection see the others' errors.")
+        error.add_note(
+            "This ends the fit in all processes. If the connection was lost, see the errors of the others."
+        )
         raise
     finally:
         if processes is not None:
@@ -92,7 +76,7 @@ def _check_can_join(device: str | torch.device, owned: bool) -> None:
 
 
 def _device_of(device: str | torch.device, owned: bool) -> torch.device:
-    """A launched process has the GPU of its local rank, unless the parameter names another."""
+    """Return the GPU of the local rank, unless the parameter names another."""
     resolved = resolve_device(device)
     if owned and resolved.type == "cuda" and str(device) in ("auto", "cuda"):
         return resolve_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
@@ -101,12 +85,12 @@ def _device_of(device: str | torch.device, owned: bool) -> torch.device:
 
 @functools.cache
 def _store() -> tuple[Any, int, int]:
-    """The launcher's store, with rank and size; connected once, since the first process may host it."""
+    """Return the store of the launcher, rank and size; cached, since the first process may host it."""
     return next(iter(rendezvous("env://", timeout=TIMEOUT)))
 
 
 def _initialise(device: str | torch.device) -> None:
-    """Make the default process group; each fit has keys of its own in the launcher's store."""
+    """Create the default process group, with keys in the store of the launcher that only this fit uses."""
     store, rank, size = _store()
     fit = (store.add("dmzrep", 1) - 1) // size
     backend = "gloo" if resolve_device(device).type == "cpu" else "cpu:gloo,cuda:nccl"

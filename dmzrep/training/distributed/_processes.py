@@ -1,8 +1,7 @@
 """Processes that train one model together, each on its shard of every batch.
 
-Whatever is random is drawn alike in all of them, for the whole batch, and each takes its shard of it. So
-several processes learn what one does with the same batch, up to rounding, and a run may stop in two
-processes and go on in four.
+All of them draw the same random numbers for the whole batch, and each uses its shard. So they learn what one
+process learns from the same batch, up to rounding, and another number of processes may resume the run.
 """
 
 from __future__ import annotations
@@ -20,30 +19,12 @@ from torch import distributed as dist
 
 Value = TypeVar("Value")
 
-#: How long a process waits for the others before it raises: the first may be running a callback.
+#: How long a process waits for the others before it raises; the first may be running a callback.
 TIMEOUT = timedelta(minutes=30)
 
 
 class Processes:
-    """The processes of a fit; one by default.
-
-    Parameters
-    ----------
-    rank, size : int
-        Which process this is, from 0, and how many there are.
-    device : torch.device, optional
-        Where tensors are reduced over the processes; unused for one process.
-    clock : callable, optional
-        Returns seconds; by default `time.perf_counter`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep.training.distributed._processes import Processes
-    >>> alone = Processes()
-    >>> alone.is_first, alone.shard(torch.arange(3))
-    (True, tensor([0, 1, 2]))
-    """
+    """The processes of a fit, one by default; tensors are reduced on `device`, `clock` returns seconds."""
 
     def __init__(
         self,
@@ -53,10 +34,11 @@ class Processes:
         clock: Callable[[], float] | None = None,
     ):
         self.rank, self.size, self.device = rank, size, device
-        self._clock = clock or _perf_counter
+        # Looked up at each call, so that tests can replace it.
+        self._clock = clock or (lambda: time.perf_counter())
         self._time = 0.0
         self._interrupted = False
-        #: Groups of their own, which can be left after an error, whoever made the default group.
+        #: Separate groups, which can be destroyed after an error, whoever created the default group.
         self._group: Any = None
         self._cpu_group: Any = None
         if size > 1:
@@ -74,12 +56,12 @@ class Processes:
     # -- tensors -------------------------------------------------------------------------------
 
     def shard(self, batch: Tensor) -> Tensor:
-        """Return the part of a batch that is this process's; its length is a multiple of `size`."""
+        """Return this process's part of a batch, whose length is a multiple of `size`."""
         n = len(batch) // self.size
         return batch[self.rank * n : (self.rank + 1) * n]
 
     def all_gather(self, shard: Tensor) -> Tensor:
-        """Return the whole batch from all shards; gradients reach this process's shard only."""
+        """Return the whole batch; gradients reach this process's shard only."""
         if self.size == 1:
             return shard
         shards = [torch.empty_like(shard, requires_grad=False) for _ in range(self.size)]
@@ -94,7 +76,7 @@ class Processes:
 
     @torch.no_grad()
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite tensors by those of the first process."""
+        """Overwrite tensors with those of the first process."""
         for tensor in tensors if self.size > 1 else ():
             contiguous = tensor.contiguous()
             dist.broadcast(contiguous, 0, group=self._group_of(tensor))
@@ -102,7 +84,7 @@ class Processes:
 
     @torch.no_grad()
     def reduce_gradients(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
-        """Sum the gradients of all processes in place; return the sum of their losses, which are detached.
+        """Sum gradients over the processes in place; return the sum of the detached losses.
 
         A parameter may have a gradient in some of the processes only.
         """
@@ -137,11 +119,11 @@ class Processes:
     # -- time and interruptions ----------------------------------------------------------------
 
     def time(self) -> float:
-        """Seconds of the first process's clock, as of the last `synchronize` where there are several."""
+        """Return the seconds of the first process's clock; with several, as of the last `synchronize`."""
         return self._clock() if self.size == 1 else self._time
 
     def synchronize(self) -> None:
-        """Read the first process's clock in all processes."""
+        """Share the first process's clock, and whether Ctrl-C was pressed."""
         if self.size == 1:
             return
         state = torch.tensor([float(self._interrupted), 0.0], dtype=torch.float64)
@@ -160,7 +142,7 @@ class Processes:
 
     @contextmanager
     def deferred_interrupts(self) -> Iterator[None]:
-        """Defer Ctrl-C to the next `barrier` where there are several processes."""
+        """With several processes, defer Ctrl-C to the next `barrier`."""
         if self.size == 1:
             yield
             return
@@ -175,13 +157,9 @@ class Processes:
             signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
     def abort(self) -> None:
-        """Leave the other processes; those that wait for this one get an error."""
+        """Destroy the groups of `Processes`; processes that wait for this one get an error."""
         groups, self._group, self._cpu_group = (self._group, self._cpu_group), None, None
         if groups[0] is not groups[1]:
             dist.destroy_process_group(groups[0])
         if groups[1] is not None:
             dist.destroy_process_group(groups[1])
-
-
-def _perf_counter() -> float:
-    return time.perf_counter()

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from dmzrep.training._augmentation import RandomAffine
-from dmzrep.training.init._alignment import are_aligned, misfit_of_views
+from dmzrep.training.init._alignment import are_aligned, residual_ratio
 
 VIEW = RandomAffine()
 
@@ -26,20 +26,20 @@ def faces():
 def test_images_with_fixed_parts_are_aligned_and_moved_ones_are_not(faces):
     assert are_aligned(faces, VIEW, generator())
     moved = VIEW(faces, generator(1))
-    assert misfit_of_views(moved, VIEW, generator()) < 2.0
+    assert residual_ratio(moved, VIEW, generator()) < 2.0
     assert not are_aligned(moved, VIEW, generator())
 
 
 def test_smooth_noise_is_not_aligned():
     noise = F.avg_pool2d(torch.randn(1000, 3, 40, 36, generator=generator()), 5, stride=1)
-    assert misfit_of_views(noise, VIEW, generator()) < 1.5
+    assert residual_ratio(noise, VIEW, generator()) < 1.5
 
 
 @pytest.mark.parametrize("x", [torch.zeros(10, 1, 8, 8), torch.ones(2, 3, 8, 9)], ids=["zeros", "two"])
 def test_images_that_do_not_differ_are_not_called_aligned(x):
-    assert misfit_of_views(x, VIEW, generator()) == 1.0
+    assert residual_ratio(x, VIEW, generator()) == 1.0
 
 
 def test_large_images_and_few_are_taken(faces):
-    assert misfit_of_views(F.interpolate(faces, 100), VIEW, generator()) > 3.0
-    assert misfit_of_views(faces[:3], VIEW, generator()) > 0.0
+    assert residual_ratio(F.interpolate(faces, 100), VIEW, generator()) > 3.0
+    assert residual_ratio(faces[:3], VIEW, generator()) > 0.0

@@ -5,8 +5,8 @@ from torch import nn
 from dmzrep.datasets import make_sprites
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._augmentation import RandomAffine
-from dmzrep.training.init._cca import common_directions, set_invariant_start, whitened_patches
-from dmzrep.training.init._linear import MEAN_LOGIT, set_linear_start
+from dmzrep.training.init._cca import common_directions, init_cca, whitened_patches
+from dmzrep.training.init._linear import MEAN_LOGIT, init_linear
 
 VIEW = RandomAffine()
 
@@ -67,8 +67,8 @@ def agreement(start, images):
 
 def test_first_codes_of_moved_copies_agree_more_than_those_of_itq(images):
     views, itq = LinearInit((3, 32, 32), 16, "responses", n_filters=32), LinearInit((3, 32, 32), 16)
-    set_invariant_start(views, images[:2000], VIEW, generator())
-    set_linear_start(itq, images[:2000], "itq", generator())
+    init_cca(views, images[:2000], VIEW, generator())
+    init_linear(itq, images[:2000], "itq", generator())
     assert agreement(views, images[2000:]) > agreement(itq, images[2000:]) + 0.03
     logits = views(images)
     torch.testing.assert_close(logits.abs().mean(dim=0), torch.full((16,), MEAN_LOGIT), atol=0.3, rtol=0)
@@ -77,7 +77,7 @@ def test_first_codes_of_moved_copies_agree_more_than_those_of_itq(images):
 
 def test_the_first_bits_of_an_ordered_start_agree_most_between_moved_copies(images):
     start = LinearInit((3, 32, 32), 16, "responses", n_filters=32)
-    set_invariant_start(start, images[:2000], VIEW, generator(), stages=[4, 16])
+    init_cca(start, images[:2000], VIEW, generator(), stages=[4, 16])
     first, second = (start(VIEW(images[2000:], generator(seed))).detach() for seed in (1, 2))
     agreement = ((first > 0) == (second > 0)).double().mean(dim=0)
     assert agreement[:4].mean() > agreement[4:].mean() + 0.03
@@ -86,7 +86,7 @@ def test_the_first_bits_of_an_ordered_start_agree_most_between_moved_copies(imag
 def test_the_generator_decides(images):
     starts = [LinearInit((3, 32, 32), 8, "responses", n_filters=8) for _ in range(3)]
     for start, seed in zip(starts, (0, 0, 1), strict=True):
-        set_invariant_start(start, images[:200], VIEW, generator(seed))
+        init_cca(start, images[:200], VIEW, generator(seed))
     first, again, other = (start.linear.weight for start in starts)
     assert torch.equal(first, again) and not torch.equal(first, other)
 
@@ -95,12 +95,12 @@ def test_the_generator_decides(images):
 def test_poor_data_give_finite_weights(images, kind):
     x = torch.zeros(50, 1, 8, 8) if kind == "constant" else torch.randn(2, 1, 8, 8)
     start = LinearInit((1, 8, 8), 200, "responses", n_filters=4)
-    set_invariant_start(start, x, VIEW, generator())
+    init_cca(start, x, VIEW, generator())
     assert all(torch.isfinite(p).all() for p in start.parameters())
 
 
 def test_more_bits_than_features_are_filled_up(images):
     start = LinearInit((1, 8, 8), 200, "responses", n_filters=4)  # 136 features.
     x = torch.rand(300, 1, 8, 8, generator=generator()) * 2 - 1
-    set_invariant_start(start, x, VIEW, generator())
+    init_cca(start, x, VIEW, generator())
     assert (start(x) > 0).double().std(dim=0).min() > 0

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training.init._linear import (
+    init_contrast_pca,
+    init_linear,
     itq_rotation,
     principal_directions,
-    set_layout_start,
-    set_linear_start,
 )
 
 quick = settings(deadline=None, max_examples=8)
@@ -91,7 +91,7 @@ def test_the_rotation_is_one_and_brings_projections_closer_to_their_signs(seed):
 def test_itq_gives_the_codes_of_a_slow_oracle_and_sure_logits(seed, n_bits):
     rows = draw_features(seed)
     start = LinearInit((20,), n_bits)
-    set_linear_start(start, rows, "itq", generator(seed))
+    init_linear(start, rows, "itq", generator(seed))
     logits = start(rows).detach().double().numpy()
     np.testing.assert_allclose(np.abs(logits).mean(axis=0), 3.0, rtol=1e-3)
     # The signs of principal directions are free: the oracle takes those of the package.
@@ -108,7 +108,7 @@ def test_itq_gives_the_codes_of_a_slow_oracle_and_sure_logits(seed, n_bits):
 def test_pca_gives_the_signs_of_principal_components(seed):
     rows = draw_features(seed)
     start = LinearInit((20,), 4)
-    set_linear_start(start, rows, "pca", generator(seed))
+    init_linear(start, rows, "pca", generator(seed))
     logits = start(rows).detach().double().numpy()
     centred = rows.double().numpy() - rows.double().numpy().mean(axis=0)
     _, _, right = np.linalg.svd(centred, full_matrices=False)
@@ -122,7 +122,7 @@ def test_pca_gives_the_signs_of_principal_components(seed):
 def test_prefixes_of_an_ordered_start_keep_the_leading_directions(kind):
     rows = draw_features(3)
     start = LinearInit((20,), 12)
-    set_linear_start(start, rows, kind, generator(0), stages=[4, 8, 12])
+    init_linear(start, rows, kind, generator(0), stages=[4, 8, 12])
     leading = principal_directions(rows, 12, generator(0)).float()
     for end in (4, 8, 12):
         weight = start.linear.weight[:end].detach()
@@ -131,7 +131,7 @@ def test_prefixes_of_an_ordered_start_keep_the_leading_directions(kind):
         torch.testing.assert_close(inside, weight, atol=1e-4, rtol=1e-4)
     if kind == "itq":
         whole = LinearInit((20,), 12)
-        set_linear_start(whole, rows, kind, generator(0))
+        init_linear(whole, rows, kind, generator(0))
         weight = whole.linear.weight[:4].detach()
         assert (weight @ leading[:4].T @ leading[:4] - weight).abs().max() > 0.1
 
@@ -139,7 +139,7 @@ def test_prefixes_of_an_ordered_start_keep_the_leading_directions(kind):
 def test_bits_of_the_start_are_balanced_about_the_mean_of_the_data():
     rows = draw_features(1)
     start = LinearInit((20,), 6)
-    set_linear_start(start, rows, "itq", generator(0))
+    init_linear(start, rows, "itq", generator(0))
     np.testing.assert_allclose(start(rows).detach().mean(dim=0), 0.0, atol=1e-3)
 
 
@@ -147,14 +147,14 @@ def test_bits_of_the_start_are_balanced_about_the_mean_of_the_data():
 def test_constant_data_and_more_bits_than_features_give_finite_weights(kind):
     for rows in (torch.ones(10, 5), torch.randn(40, 5), torch.randn(2, 5)):
         start = LinearInit((5,), 12)
-        set_linear_start(start, rows, kind, generator(0))
+        init_linear(start, rows, kind, generator(0))
         assert torch.isfinite(start(rows)).all()
 
 
 def test_an_encoders_first_logits_are_those_of_its_start():
     encoder = ConvEncoder((3, 40, 40), 6, width=4, init_features="values").eval()
     x = torch.rand(60, 3, 40, 40) * 2 - 1 + torch.randn(60, 3, 1, 1)
-    set_linear_start(encoder.linear_init, x, "itq", generator(0))
+    init_linear(encoder.linear_init, x, "itq", generator(0))
     logits = encoder(x)
     np.testing.assert_allclose(logits.detach().abs().mean(dim=0), 3.0, rtol=1e-2)
 
@@ -162,7 +162,7 @@ def test_an_encoders_first_logits_are_those_of_its_start():
 def test_the_layout_start_gives_components_of_the_contrast_from_the_mean_image():
     start = LinearInit((1, 8, 8), 6, "contrast")
     x = torch.rand(300, 1, 8, 8, generator=generator(0)) * torch.linspace(0.1, 1.0, 8)
-    set_layout_start(start, x, generator(0))
+    init_contrast_pca(start, x, generator(0))
     torch.testing.assert_close(start.contrast.centre, x.mean(dim=0))
     logits = start(x).detach()
     np.testing.assert_allclose(logits.mean(dim=0), 0.0, atol=1e-3)
@@ -172,7 +172,7 @@ def test_the_layout_start_gives_components_of_the_contrast_from_the_mean_image()
 
 def test_images_that_do_not_differ_give_finite_weights_of_the_layout_start():
     start = LinearInit((3, 50, 40), 6, "contrast")
-    set_layout_start(start, torch.ones(5, 3, 50, 40), generator(0))
+    init_contrast_pca(start, torch.ones(5, 3, 50, 40), generator(0))
     assert torch.isfinite(start(torch.rand(2, 3, 50, 40))).all()
 
 
@@ -180,6 +180,6 @@ def test_the_generator_decides_the_start():
     rows = draw_features(2)
     starts = [LinearInit((20,), 6) for _ in range(3)]
     for start, seed in zip(starts, (1, 1, 2), strict=True):
-        set_linear_start(start, rows, "itq", generator(seed))
+        init_linear(start, rows, "itq", generator(seed))
     assert torch.equal(starts[0].linear.weight, starts[1].linear.weight)
     assert not torch.equal(starts[0].linear.weight, starts[2].linear.weight)
