@@ -7,9 +7,8 @@ from dmzrep.training._data import TrainingData, split_indices
 from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 from dmzrep.training._loop import REPORT_SAMPLES, Trainer
 from dmzrep.training._options import Training, TrainingConfig
+from dmzrep.training._processes import Processes, find_processes
 from dmzrep.training._validation import VALIDATION_SAMPLES
-from dmzrep.training.distributed._join import find_processes
-from dmzrep.training.distributed._processes import Processes
 from dmzrep.training.init._alignment import are_aligned
 from dmzrep.training.init._cca import init_cca
 from dmzrep.training.init._linear import init_contrast_pca, init_linear

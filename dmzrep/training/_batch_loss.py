@@ -17,7 +17,7 @@ from dmzrep.training._code_terms import CodeTerms
 from dmzrep.training._masking import drop_codes, keep_prefixes
 from dmzrep.training._micro_batches import MicroBatches
 from dmzrep.training._options import TrainingConfig
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._processes import Processes
 
 #: Fraction of a run, at its end, in which an encoder that trains on augmented views is frozen, so that the
 #: denoiser learns from codes of the original images.
@@ -102,7 +102,8 @@ class BatchLoss(ABC):
 
     def _denoising_losses(self, x0: Tensor, t: Tensor, shares: Tensor, z: Tensor | None) -> Tensor:
         """Return detached losses per sample; accumulate gradients of their sum weighted by `shares`."""
-        noise, perturbation = self._randn(x0), self._perturbation(x0)
+        noise = self._randn(x0)
+        perturbation = self._randn(x0) if self.objective.input_perturbation else None
         losses = torch.zeros(len(x0), device=self.device)
         leaves = [*self.model.denoiser.parameters(), *([] if z is None else [z])]
 
@@ -124,13 +125,10 @@ class BatchLoss(ABC):
     def _code(self, x0: Tensor, n_samples: int) -> tuple[Tensor, Tensor]:
         """Return the logits of the whole batch and relaxed bits drawn from them."""
         logits = self.processes.all_gather(self._logits(x0, n_samples))
-        z = relaxed_bernoulli(
-            logits,
-            self._temperature(n_samples),
-            straight_through=self.config.options.straight_through,
-            generator=self.noise,
+        options = self.config.options
+        return logits, relaxed_bernoulli(
+            logits, options.temperature, straight_through=options.straight_through, generator=self.noise
         )
-        return logits, z
 
     def _masked(self, z: Tensor) -> Tensor:
         """Return the relaxed bits with those masked that the denoiser must not see."""
@@ -154,13 +152,7 @@ class BatchLoss(ABC):
         """Whether the encoder is frozen, and sees the original images."""
         return self.freezes and self.progress(n_samples) >= 1.0 - FREEZE_FRACTION
 
-    def _temperature(self, n_samples: int) -> float:
-        return self.config.options.temperature
-
     def _randn(self, like: Tensor) -> Tensor:
         n = len(like) * self.processes.size
         noise = torch.randn((n, *like.shape[1:]), generator=self.noise, device=like.device)
         return self.processes.shard(noise).contiguous(memory_format=memory_format(self.model.config))
-
-    def _perturbation(self, x0: Tensor) -> Tensor | None:
-        return self._randn(x0) if self.objective.input_perturbation else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._processes import Processes
 
 #: Largest fraction of the time for what follows training: statistics, code report and prior.
 RESERVED_SHARE = 0.25

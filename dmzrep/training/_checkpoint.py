@@ -19,8 +19,8 @@ from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, Persistenc
 from dmzrep.files._state import read_state, restoring, take, write_state
 from dmzrep.training._hooks import Hooks
 from dmzrep.training._loop import Trainer
+from dmzrep.training._processes import Processes
 from dmzrep.training._state import decoded_state, encoded_state
-from dmzrep.training.distributed._processes import Processes
 
 #: What files say that they hold.
 KIND = "checkpoint"

@@ -40,34 +40,23 @@ class MicroBatches:
 
         Raises the error if memory runs out for a single sample.
         """
-        while True:
+        start = 0
+        while start < n_samples:
             size = min(self.size or n_samples, n_samples)
-            error = self._try(n_samples, size, work)
-            if error is None:
-                return
+            try:
+                work(slice(start, min(start + size, n_samples)))
+                start += size
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not is_out_of_memory(error):
+                    raise
+            # Here, the frames of the error no longer keep its tensors.
             undo()
-            if size == 1:
-                raise error
-            # Frames that the error holds keep their tensors.
-            error = error.with_traceback(None)
-            self.size = math.ceil(size / 2)
+            give_back_memory("auto")
+            start, self.size = 0, math.ceil(size / 2)
             warnings.warn(
                 f"Memory ran out for {size} samples at a time. Training continues with {self.size} at a time "
                 f"and the same batches. To avoid this, set micro_batch_size={self.size}.",
                 MemoryWarning,
                 stacklevel=2,
             )
-            del error
-            give_back_memory("auto")
-
-    @staticmethod
-    def _try(n_samples: int, size: int, work: Callable[[slice], None]) -> BaseException | None:
-        """Return the out-of-memory error, if any."""
-        try:
-            for start in range(0, n_samples, size):
-                work(slice(start, min(start + size, n_samples)))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return error
-        return None

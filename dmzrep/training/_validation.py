@@ -45,11 +45,9 @@ def validation_losses(
     with autocast(config.precision, device):
         if conditional:
             logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
+            options = config.options
             codes["validation_loss"] = relaxed_bernoulli(
-                logits,
-                config.options.temperature,
-                straight_through=config.options.straight_through,
-                generator=generator,
+                logits, options.temperature, straight_through=options.straight_through, generator=generator
             )
             codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
             if n_samples > 1:
