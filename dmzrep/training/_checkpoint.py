@@ -28,33 +28,11 @@ _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 
 class Checkpoints(Hooks):
-    """Finds the latest checkpoint of a run, and writes further ones.
+    """Finds the latest checkpoint of the run with an `identity` (JSON values), and writes further ones.
 
-    Parameters
-    ----------
-    folder : path-like
-        Created if missing. Each run has its own folder in it, named by a hash of `identity`.
-    identity : dict
-        JSON values that a run must share to be resumed.
-    every : {"epoch"} or float, default="epoch"
-        Write at the end of each epoch, or whenever this many seconds have passed, also within an epoch.
-        Either way the end of the run is written.
-    keep : int, default=2
-        Number of checkpoints to keep.
-    processes : Processes, optional
-        Those that train together, of which the first reads and writes.
-
-    Raises
-    ------
-    CheckpointMismatchError
-        The run's own folder holds checkpoints of another run.
-    PersistenceError
-        There are checkpoints of the run, but all are damaged.
-
-    Attributes
-    ----------
-    latest : dict or None
-        The latest valid checkpoint of the run, until `resume` has loaded it.
+    They are written at the end of each epoch or whenever `every` seconds have passed, and at the end of the
+    run, by the first process, to a folder named by a hash of the identity; the last `keep` are kept. Raises
+    CheckpointMismatchError if the folder holds another run, PersistenceError if all checkpoints are damaged.
     """
 
     def __init__(
@@ -79,6 +57,7 @@ class Checkpoints(Hooks):
                 latest = self._read_latest(self.folder)
             except (ValueError, PersistenceError) as raised:
                 error = raised
+        #: The latest valid checkpoint, until `resume` has loaded it.
         self.latest, error = processes.broadcast_object((latest, error))
         if error is not None:
             raise error

@@ -17,12 +17,12 @@ from dmzrep.training._batch_statistics import STATISTICS_SAMPLES, refresh_statis
 from dmzrep.training._budget import VALIDATION_SHARE, Budget
 from dmzrep.training._data import Epoch, TrainingData
 from dmzrep.training._divergence import DivergenceGuard
-from dmzrep.training._early_stopping import EarlyStopping
 from dmzrep.training._hooks import Hooks
-from dmzrep.training._optimization import WeightAverage, make_optimizer, set_learning_rates
+from dmzrep.training._optimization import make_optimizer, set_learning_rates
 from dmzrep.training._options import TrainingConfig
 from dmzrep.training._state import load_trainer_state, trainer_state
 from dmzrep.training._validation import VALIDATION_SAMPLES, validation_losses
+from dmzrep.training._weights import EarlyStopping, WeightAverage
 
 #: Largest number of samples for the code report and the prior after training.
 REPORT_SAMPLES = 20_000
@@ -303,15 +303,8 @@ class Trainer(BatchLoss):
         """Return losses of the averaged weights on validation samples; see `validation_losses`."""
         shard = max(1, self.config.batch_size // self.processes.size)
         at_a_time = self.micro_batches.size or (shard if self.processes.size > 1 else None)
-        return validation_losses(
-            self.average.model,
-            self.objective,
-            self.config,
-            data,
-            self.validation_seed,
-            at_a_time,
-            self._n_validation,
-        )
+        settings = self.config, data, self.validation_seed, at_a_time, self._n_validation
+        return validation_losses(self.average.model, self.objective, *settings)
 
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""

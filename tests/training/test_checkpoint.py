@@ -119,12 +119,6 @@ def test_a_run_resumed_within_an_epoch_equals_an_uninterrupted_one(tmp_path, dat
     assert (resumed.history[-1]["images"], len(resumed.history)) == (3 * 48, 3)
 
 
-def test_a_run_killed_many_times_equals_an_uninterrupted_one(tmp_path, data, whole):
-    for step in (1, 3, 4, 6, 8):
-        run_until_killed(make_trainer(seed=step - 1), data, tmp_path, step, **EVERY_STEP)
-    assert_same_run(run(make_trainer(seed=9), data, tmp_path, **EVERY_STEP), whole())
-
-
 def test_a_run_resumed_while_the_encoder_is_frozen_equals_an_uninterrupted_one(tmp_path, data, monkeypatch):
     losses = {1: 1.0, 2: 2.0, 3: 3.0}
     monkeypatch.setattr(Trainer, "validate", lambda self, _: {"validation_loss": losses.get(self.epoch, 9.0)})

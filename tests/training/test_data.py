@@ -98,7 +98,3 @@ def test_each_sample_is_in_one_part_of_the_split(n_samples, fraction, seed):
         assert 1 <= len(held_out) < n_samples
         assert abs(len(held_out) - fraction * n_samples) <= 1
     assert np.array_equal(held_out, split_indices(n_samples, fraction, seed)[1])
-
-
-def test_the_split_depends_on_the_seed():
-    assert not np.array_equal(split_indices(200, 0.3, 1)[1], split_indices(200, 0.3, 2)[1])

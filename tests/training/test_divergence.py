@@ -132,16 +132,6 @@ def test_the_error_names_remedies(settings, remedies):
     assert ("precision" in str(error)) == ("precision" in settings)
 
 
-def test_training_continues_from_the_restored_weights():
-    trainer = make_trainer()
-    diverge(trainer, data_of(40), SpoilGradients(30))
-    next_run = make_trainer(learning_rate=1e-4)
-    next_run.load_state(trainer.state(), new_run=True)
-    next_run.fit(data_of(40))
-    assert next_run.stopped == "max_iter" and next_run.step == trainer.step + 80
-    assert all(math.isfinite(row["loss"]) for row in next_run.history)
-
-
 def test_checks_are_rare_and_change_nothing(monkeypatch):
     trainer, checks = make_trainer(), []
     check = trainer.guard.check

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.training._masking import drop_codes, keep_prefixes
 from tests.training.trainers import VECTORS, make_data, make_trainer
 
 NETWORK = replace(VECTORS, latent_dim=32)
@@ -14,31 +13,6 @@ NETWORK = replace(VECTORS, latent_dim=32)
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def draw_bits(n, n_bits):
-    return torch.rand(n, n_bits, generator=generator(1)) * 0.4
-
-
-def test_prefixes_are_kept_and_their_lengths_are_equally_likely():
-    z = draw_bits(4000, 64)
-    masked = keep_prefixes(z, generator())
-    kept = (masked != 0.5).sum(dim=1)
-    ends = torch.arange(64) >= kept[:, None]
-    assert (masked[ends] == 0.5).all() and torch.equal(masked[~ends], z[~ends])
-    lengths, counts = kept.unique(return_counts=True)
-    assert lengths.tolist() == [8, 16, 32, 64]
-    # Half of the samples have a drawn length, for a quarter of these all 64 bits.
-    np.testing.assert_allclose(counts / len(z), [0.125, 0.125, 0.125, 0.625], atol=0.02)
-
-
-@pytest.mark.parametrize("probability", [0.1, 0.6])
-def test_whole_codes_are_dropped(probability):
-    z = draw_bits(4000, 16)
-    masked = drop_codes(z, probability, generator())
-    dropped = (masked == 0.5).all(dim=1)
-    assert dropped.float().mean() == pytest.approx(probability, abs=0.02)
-    assert torch.equal(masked[~dropped], z[~dropped])
 
 
 def seen_by_the_denoiser(n_steps=30, **settings):

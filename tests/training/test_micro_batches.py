@@ -1,7 +1,5 @@
-import warnings
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -9,7 +7,6 @@ from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import MemoryWarning
 from dmzrep.training._micro_batches import MicroBatches, is_out_of_memory
-from tests.encoders import make_encoder
 from tests.training import trainers
 
 NETWORK = replace(trainers.IMAGES, normalize_logits=True)
@@ -105,14 +102,3 @@ def test_out_of_memory_errors_of_the_cpu_are_recognised():
     assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("something else"))
     assert not is_out_of_memory(ValueError("not enough memory"))
-
-
-def test_an_encoder_learns_the_same_in_micro_batches():
-    X = np.random.default_rng(0).integers(0, 256, (48, 8, 8), dtype=np.uint8)
-    params = {"latent_dim": 8, "width": 8, "encoder_width": 8, "max_iter": 2, "batch_size": 16}
-    params |= {"precision": "float32", "random_state": 0, "prior": "uniform", "init": "itq"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        encoders = (make_encoder(**params, micro_batch_size=size) for size in ("auto", 5))
-        whole, in_parts = (encoder.fit(X).transform(X) for encoder in encoders)
-    np.testing.assert_allclose(in_parts, whole, atol=1e-5)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from dmzrep.training import HookList, Hooks
-from dmzrep.training._optimization import WeightAverage, parameter_groups
+from dmzrep.training._optimization import parameter_groups
+from dmzrep.training._weights import WeightAverage
 from tests.training.trainers import (
     IMAGES,
     SETTINGS,

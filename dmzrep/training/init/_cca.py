@@ -60,7 +60,7 @@ def init_cca(
         directions = torch.cat([directions, random], dim=1)
         projected = (own - centre).double() @ directions
         projected /= projected.std(dim=0).clamp(min=1e-12)
-    rotation = staged_rotation(projected, stages or [projected.shape[1]], generator, time_left)
+    rotation = staged_rotation(projected, stages, generator, time_left)
     set_linear_map(branch, (directions @ rotation).T, centre.double(), projected @ rotation)
 
 

@@ -62,19 +62,17 @@ def itq_rotation(
 
 def staged_rotation(
     projected: Tensor,
-    stages: Sequence[int],
+    stages: Sequence[int] | None,
     generator: torch.Generator,
     time_left: Callable[[], float] = lambda: math.inf,
 ) -> Tensor:
     """Return a rotation by ITQ within each stage, so that prefixes of an ordered code keep their directions.
 
-    `stages` are ascending lengths of prefixes, the last one latent_dim.
+    `stages` are ascending lengths of prefixes, the last one latent_dim; by default one stage.
     """
-    blocks = [
-        itq_rotation(projected[:, begin:end], generator, time_left=time_left)
-        for begin, end in itertools.pairwise([0, *stages])
-    ]
-    return torch.block_diag(*blocks)
+    ranges = itertools.pairwise([0, *(stages or [projected.shape[1]])])
+    parts = (projected[:, begin:end] for begin, end in ranges)
+    return torch.block_diag(*(itq_rotation(part, generator, time_left=time_left) for part in parts))
 
 
 @torch.no_grad()
@@ -92,9 +90,7 @@ def init_linear(
     centre = features.double().mean(dim=0)
     projected = (features.double() - centre) @ directions.T
     if kind == "itq":
-        directions = (
-            staged_rotation(projected, stages or [len(directions)], generator, time_left).T @ directions
-        )
+        directions = staged_rotation(projected, stages, generator, time_left).T @ directions
         projected = (features.double() - centre) @ directions.T
     set_linear_map(branch, directions, centre, projected)
 
