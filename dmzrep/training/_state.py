@@ -126,10 +126,8 @@ def decoded_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
         torch.Generator().set_state(order)
         require(is_finite(seconds) and is_int(images), "the current epoch must begin at a count")
         require(losses.ndim == 1 and losses.is_floating_point(), "losses must be floats")
-    require(all(map(is_finite, state["scaler"].values())), "the scaler must be finite")
-    require(
-        state["decorrelation"] is None or is_finite(state["decorrelation"]), "decorrelation must be finite"
-    )
+    scalars = [*state["scaler"].values(), state["decorrelation"] or 0.0]
+    require(all(map(is_finite, scalars)), "scaler and decorrelation must be finite")
     table = state["history"]
     require(isinstance(table, pd.DataFrame), "history must be a table")
     require(all(dtype.kind in "iuf" for dtype in table.dtypes), "history must be numeric")

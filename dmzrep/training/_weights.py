@@ -30,10 +30,8 @@ class WeightAverage(Generic[Model]):
     def _tensors(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
         """Return the floating-point parameters and buffers of a model, and the others."""
         tensors = [*model.parameters(), *model.buffers()]
-        return (
-            [t for t in tensors if t.is_floating_point()],
-            [t for t in tensors if not t.is_floating_point()],
-        )
+        floats = [t for t in tensors if t.is_floating_point()]
+        return floats, [t for t in tensors if not t.is_floating_point()]
 
     def decay(self, images_seen: int, batch_size: int) -> float:
         """Return the weight of the old average in a step."""

@@ -190,12 +190,6 @@ def test_the_encoder_sees_augmented_views_until_it_is_frozen():
     assert original == [False] * (20 - n_frozen) + [True] * n_frozen
 
 
-@pytest.mark.parametrize(("view", "freeze"), [(None, True), (RandomAffine(), False)])
-def test_the_encoder_is_not_frozen_without_augmented_views_or_on_request(view, freeze):
-    trainer = make_trainer(IMAGES, max_epochs=5, encoder_view=view)
-    assert fit_recorded(trainer, draw_samples(IMAGES), freeze=freeze).changed == [True] * 20
-
-
 def test_the_best_encoder_is_frozen_after_early_stopping(monkeypatch):
     scripted_losses(monkeypatch, itertools.chain([3.0, 2.0, 2.5, 2.6], itertools.repeat(9.0)))
     trainer = make_trainer(IMAGES, encoder_view=RandomAffine(), max_epochs=50, n_iter_no_change=2)

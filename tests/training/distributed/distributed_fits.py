@@ -159,7 +159,7 @@ def run_all(folder: Path, rank: int) -> dict[str, Any]:
     )
     keep("parts", fit_in_parts(X, DISTRIBUTED))
     keep("no seed", make_encoder(**DISTRIBUTED | {"random_state": None}).fit(X))
-    keep("time", make_encoder(**DISTRIBUTED | {"max_iter": 10_000, "max_time": 1.0}).fit(X))
+    keep("time", make_encoder(**DISTRIBUTED | {"max_iter": 10_000, "max_time": 0.5}).fit(X))
     steps: list[int] = []
 
     def interrupt(x0: torch.Tensor) -> None:
