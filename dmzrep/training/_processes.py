@@ -44,8 +44,7 @@ class Processes:
         clock: Callable[[], float] | None = None,
     ):
         self.rank, self.size, self.device = rank, size, device
-        # Looked up at each call, so that tests can replace it.
-        self._clock = clock or (lambda: time.perf_counter())
+        self._clock = clock or time.perf_counter
         self._time = 0.0
         self._interrupted = False
         #: Separate groups, which can be destroyed after an error, whoever created the default group.

@@ -8,10 +8,9 @@ import torch
 from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
 from dmzrep.networks._model import NetworkConfig
 from dmzrep.training import Checkpoints, HookList, Hooks, RandomAffine, Trainer
-from dmzrep.training import _processes as processes
 from dmzrep.training._checkpoint import run_name
 from tests.training import trainers
-from tests.training.trainers import At, assert_equal_weights
+from tests.training.trainers import At, Clock, assert_equal_weights
 
 NETWORK = NetworkConfig((2, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, dropout=0.1)
 IDENTITY, OTHER_IDENTITY = {"learning_rate": 1e-3, "seed": 0}, {"learning_rate": 0.1, "seed": 3}
@@ -45,12 +44,12 @@ def resume(trainer, folder):
     return trainer
 
 
-def run(trainer, data, folder, *others, **options):
+def run(trainer, data, folder, *others, validation=None, **options):
     """Train with checkpoints, from the latest in the folder if there is one, as if in a new process."""
     torch.manual_seed(5)
     checkpoints = open_checkpoints(folder, **options)
     checkpoints.resume(trainer)
-    return trainer.fit(data, hooks=HookList([checkpoints, *others]), refresh=False)
+    return trainer.fit(data, validation, hooks=HookList([checkpoints, *others]), refresh=False)
 
 
 def kill_at(step):
@@ -113,20 +112,11 @@ def test_a_run_resumed_while_the_encoder_is_frozen_equals_an_uninterrupted_one(t
     losses = {1: 1.0, 2: 2.0, 3: 3.0}
     monkeypatch.setattr(Trainer, "validate", lambda self, _: {"validation_loss": losses.get(self.epoch, 9.0)})
     settings = {"encoder_view": RandomAffine(), "max_epochs": 9, "n_iter_no_change": 4}
-    validation = trainers.make_data(NETWORK, 8, 1)
-
-    def fit(trainer, folder, *others):
-        checkpoints = open_checkpoints(folder, **EVERY_STEP)
-        checkpoints.resume(trainer)
-        return trainer.fit(data, validation, hooks=HookList([checkpoints, *others]), refresh=False)
-
-    torch.manual_seed(5)
-    whole = fit(make_trainer(**settings), tmp_path / "whole")
+    options = EVERY_STEP | {"validation": trainers.make_data(NETWORK, 8, 1)}
+    whole = run(make_trainer(**settings), data, tmp_path / "whole", **options)
     assert (whole.stopped, whole.freeze_step, whole.step) == ("early_stopping", 15, 17)
-    torch.manual_seed(5)
-    with pytest.raises(SystemExit):
-        fit(make_trainer(**settings), tmp_path, kill_at(16))
-    assert_same_run(fit(make_trainer(seed=7, **settings), tmp_path), whole)
+    run_until_killed(make_trainer(**settings), data, tmp_path, 16, **options)
+    assert_same_run(run(make_trainer(seed=7, **settings), data, tmp_path, **options), whole)
 
 
 def test_a_run_after_another_run_is_resumed(tmp_path, data):
@@ -145,29 +135,15 @@ def test_a_run_after_another_run_is_resumed(tmp_path, data):
 # -- when checkpoints are written --------------------------------------------------------------------
 
 
-class Clock(Hooks):
-    """Time advances by one second at each step only."""
-
-    def __init__(self, monkeypatch):
-        self.seconds = 100.0
-        monkeypatch.setattr(processes, "time", self)
-
-    def perf_counter(self):
-        return self.seconds
-
-    def step_end(self, trainer, loss):
-        self.seconds += 1.0
-
-
-def test_checkpoints_are_written_at_intervals_of_seconds(tmp_path, data, monkeypatch):
-    seen = []
+def test_checkpoints_are_written_at_intervals_of_seconds(tmp_path, data):
+    seen, clock = [], Clock()
 
     class Watch(Hooks):
         def step_end(self, trainer, loss):
             seen.append(files(tmp_path))
 
     # Hooks are called in order: time advances after the checkpoint of a step.
-    run(make_trainer(max_epochs=2), data, tmp_path, Watch(), Clock(monkeypatch), every=2.0)
+    run(make_trainer(max_epochs=2, budget=clock.budget(None)), data, tmp_path, Watch(), clock, every=2.0)
     assert seen == [checkpoints_of(*steps) for steps in ([], [], [3], [3], [3, 5], [3, 5])]
     # The end of the run is always written.
     assert files(tmp_path) == checkpoints_of(5, 6)
