@@ -34,7 +34,7 @@ def squared_correlation(probabilities: Tensor) -> Tensor:
 def kl_to_uniform(logits: Tensor, free_bits: float = 0.0) -> Tensor:
     """Return KL(q(z | x) || uniform bits) in bits: the sum over bits of max(free_bits, mean over the batch).
 
-    Kingma et al., "Improving Variational Inference with Inverse Autoregressive Flow", 2016, equation 15.
+    Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016, equation 15.
     """
     # Of logits rather than probabilities, so that the gradient stays finite for sure bits.
     nats = F.softplus(logits) - logits * torch.sigmoid(logits)
