@@ -46,7 +46,7 @@ class ClusterTrainer(Trainer):
     ):
         super().__init__(model, objective, config, seed)
         self.centres = centres.to(self.device)
-        self.seconds += seconds
+        self.budget.before += seconds
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
         code = one_hot(nearest(x0, self.centres), len(self.centres))

@@ -66,7 +66,7 @@ def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.nd
     own, start = build_trainer(encoder, rows, data_format, seed, False)
     trainer = make_trainer(own.model, own.objective, own.config, seed)
     # What the start took is training time, here as in the encoder's own fit.
-    trainer.seconds += own.seconds
+    trainer.budget.before += own.seconds
     fitted = train(encoder, trainer, rows, data_format, seed, [])
     vars(encoder).update(fitted | attributes | start)
     return encoder

@@ -125,10 +125,8 @@ class BatchLoss(ABC):
     def _code(self, x0: Tensor, n_samples: int) -> tuple[Tensor, Tensor]:
         """Return the logits of the whole batch and relaxed bits drawn from them."""
         logits = self.processes.all_gather(self._logits(x0, n_samples))
-        options = self.config.options
-        return logits, relaxed_bernoulli(
-            logits, options.temperature, straight_through=options.straight_through, generator=self.noise
-        )
+        temperature, hard = self._temperature(n_samples), self.config.options.straight_through
+        return logits, relaxed_bernoulli(logits, temperature, straight_through=hard, generator=self.noise)
 
     def _masked(self, z: Tensor) -> Tensor:
         """Return the relaxed bits with those masked that the denoiser must not see."""
@@ -151,6 +149,9 @@ class BatchLoss(ABC):
     def _is_frozen(self, n_samples: int) -> bool:
         """Whether the encoder is frozen, and sees the original images."""
         return self.freezes and self.progress(n_samples) >= 1.0 - FREEZE_FRACTION
+
+    def _temperature(self, n_samples: int) -> float:
+        return self.config.options.temperature
 
     def _randn(self, like: Tensor) -> Tensor:
         n = len(like) * self.processes.size
