@@ -15,7 +15,7 @@ import torch
 
 from dmzrep.training import Processes, find_processes
 from tests.encoders import make_encoder
-from tests.training.distributed.distributed_fits import ALONE, CASES, describe, fit_in_parts, load_images
+from tests.training.distributed_fits import ALONE, CASES, describe, fit_in_parts, load_images
 
 SCRIPT = Path(__file__).parent / "distributed_fits.py"
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
