@@ -119,19 +119,6 @@ def test_a_run_resumed_while_the_encoder_is_frozen_equals_an_uninterrupted_one(t
     assert_same_run(run(make_trainer(seed=7, **settings), data, tmp_path, **options), whole)
 
 
-def test_a_run_after_another_run_is_resumed(tmp_path, data):
-    first = make_trainer(max_epochs=2).fit(data)
-    whole, killed = (make_trainer(max_epochs=2, seed=1) for _ in range(2))
-    for trainer in (whole, killed):
-        trainer.load_state(first.state(), new_run=True)
-    whole.fit(data, refresh=False)
-    with pytest.raises(SystemExit):
-        killed.fit(data, hooks=HookList([open_checkpoints(tmp_path, **EVERY_STEP), kill_at(8)]))
-    resumed = run(make_trainer(max_epochs=2), data, tmp_path)
-    assert resumed.epoch == 4
-    assert_same_run(resumed, whole)
-
-
 # -- when checkpoints are written --------------------------------------------------------------------
 
 

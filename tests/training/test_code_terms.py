@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, kl_divergence
 
-from dmzrep.training import Trainer
 from dmzrep.training._code_terms import (
     CodeTerms,
     kl_to_uniform,
@@ -16,7 +15,7 @@ from dmzrep.training._code_terms import (
     mmd_to_uniform,
     squared_correlation,
 )
-from tests.training.trainers import VECTORS, assert_equal_weights, make_data
+from tests.training.trainers import VECTORS, make_data
 from tests.training.trainers import make_trainer as make_any_trainer
 
 TERMS = {
@@ -107,8 +106,8 @@ def test_discrepancy_is_unbiased():
 # -- in the training loop --------------------------------------------------------------------------
 
 
-def make_trainer(kind=Trainer, **settings):
-    return make_any_trainer(replace(VECTORS, latent_dim=5), kind=kind, **settings)
+def make_trainer(**settings):
+    return make_any_trainer(replace(VECTORS, latent_dim=5), **settings)
 
 
 @pytest.fixture
@@ -158,22 +157,3 @@ def test_terms_use_unmasked_bits(batch):
     masked = seen["denoiser"] == 0.5
     assert masked.any() and not (seen["terms"] == 0.5).any()
     assert torch.equal(seen["terms"][~masked], seen["denoiser"][~masked])
-
-
-class PlainTrainer(Trainer):
-    """The loop without terms, masking and micro-batches."""
-
-    def _batch_loss(self, x0, n_samples):
-        t, weights = self.timesteps.sample(len(x0), self.order)
-        _, z = self._code(x0, n_samples)
-        losses = self.objective.losses(self.model.denoiser, x0, t, z, self._randn(x0), None)
-        self.timesteps.update(t, losses.detach())
-        loss = (losses * weights).mean()
-        loss.backward()
-        return loss.detach()
-
-
-def test_disabled_terms_change_nothing():
-    plain, usual = (make_trainer(kind).fit(make_data()) for kind in (PlainTrainer, Trainer))
-    assert_equal_weights(plain.average.model, usual.average.model)
-    assert torch.equal(plain.noise.get_state(), usual.noise.get_state())

@@ -20,11 +20,11 @@ SETTINGS = {
 }
 
 
-def make_trainer(network=VECTORS, seed=0, objective=None, budget=None, kind=Trainer, **settings):
+def make_trainer(network=VECTORS, seed=0, objective=None, budget=None, **settings):
     torch.manual_seed(seed)
     model = DiffusionAutoencoder(network).to(memory_format=memory_format(network))
     objective = objective or Objective(NoiseSchedule.named("cosine", 50))
-    return kind(model, objective, make_config(**SETTINGS | settings), seed, budget)
+    return Trainer(model, objective, make_config(**SETTINGS | settings), seed, budget)
 
 
 def draw_samples(network=VECTORS, n=64, seed=0):
