@@ -84,7 +84,7 @@ def alone(size: str, repeats: int, folder: Path) -> dict[str, Any]:
     # The optimiser has its moments from the first step on.
     trainer.train_step(data.batch(torch.arange(2)), len(X))
     checkpoints = Checkpoints(folder, {"size": size}, every=EVERY)
-    checkpoints.begin(0, {})
+    checkpoints.set_metadata(0, {})
     seconds, core_seconds = [], []
     for _ in range(repeats):
         trainer.step += 1

@@ -20,7 +20,7 @@ from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 from dmzrep import DMZEncoder
 from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import RandomAffine, set_invariant_start, set_layout_start, set_linear_start
+from dmzrep.training import RandomAffine, init_cca, init_contrast_pca, init_linear
 
 #: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
 FIT_ROWS = 10_000
@@ -88,7 +88,7 @@ class ITQ:
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(rows), generator=generator)[:FIT_ROWS].numpy()
         self.start = LinearInit((rows.shape[1],), self.n_bits)
-        set_linear_start(self.start, torch.from_numpy(rows[chosen]), "itq", generator)
+        init_linear(self.start, torch.from_numpy(rows[chosen]), "itq", generator)
         return self
 
     @torch.no_grad()
@@ -112,9 +112,9 @@ class Start:
         shape = self.format.shape
         self.start = LinearInit(shape, self.n_bits, self.features)
         if self.features == "responses":
-            set_invariant_start(self.start, self._units(X[chosen]), RandomAffine(), generator)
+            init_cca(self.start, self._units(X[chosen]), RandomAffine(), generator)
         else:
-            set_layout_start(self.start, self._units(X[chosen]), generator)
+            init_contrast_pca(self.start, self._units(X[chosen]), generator)
         return self
 
     def _units(self, X: np.ndarray) -> torch.Tensor:

@@ -26,8 +26,8 @@ from benchmarks.time_to_quality import SETS
 from dmzrep.data import learn_image_format
 from dmzrep.networks._init_features import PLAIN_WEIGHT, Contrast
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import RandomAffine, set_linear_start
-from dmzrep.training.init._alignment import misfit_of_views
+from dmzrep.training import RandomAffine, init_linear
+from dmzrep.training.init._alignment import residual_ratio
 
 #: Images that maps and probes are fitted on, images that are scored, and bits.
 FITTED, SCORED, BITS = 6000, 4000, 64
@@ -69,7 +69,7 @@ def measure_starts(folder: str) -> None:
         columns = features(x)
         for kind in ("pca", "itq"):
             start = LinearInit((columns.shape[1],), BITS)
-            set_linear_start(start, columns[:FITTED], kind, torch.Generator().manual_seed(0))
+            init_linear(start, columns[:FITTED], kind, torch.Generator().manual_seed(0))
             with torch.no_grad():
                 logits = start(columns).numpy()
             row = {"what": "start", "set": "avatars", "features": name, "map": kind, "scored_rows": SCORED}
@@ -89,7 +89,7 @@ def measure_alignment(folder: str) -> None:
         for n in (10_000, 1_000, 200):
             some = images[np.random.default_rng(0).permutation(len(images))[:n]]
             x = learn_image_format(some).to_model(torch.from_numpy(some))
-            misfit = misfit_of_views(x, RandomAffine(), torch.Generator().manual_seed(0))
+            misfit = residual_ratio(x, RandomAffine(), torch.Generator().manual_seed(0))
             row = {"what": "misfit of augmented views", "set": name, "images": n, "ratio": round(misfit, 3)}
             results.append("starts", row)
             print(row, flush=True)

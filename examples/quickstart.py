@@ -25,7 +25,7 @@ from dmzrep.datasets import load_digits_images
 from dmzrep.networks._encoders import LinearInit
 from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ReconstructionDisplay, SampleDisplay
 from dmzrep.retrieval import hamming_neighbors
-from dmzrep.training import set_linear_start
+from dmzrep.training import init_linear
 
 BITS = 64
 FOLDS = StratifiedKFold(5)
@@ -114,7 +114,7 @@ def itq_bits(pixels: np.ndarray, seed: int) -> np.ndarray:
     generator = torch.Generator().manual_seed(seed)
     start = LinearInit((pixels.shape[1],), BITS)
     x = torch.from_numpy(2.0 * pixels - 1.0).float()
-    set_linear_start(start, x, "itq", generator)
+    init_linear(start, x, "itq", generator)
     with torch.no_grad():
         return (start(x) > 0).numpy()
 

@@ -43,9 +43,9 @@ from dmzrep.training import (
     TrainingData,
     are_aligned,
     find_processes,
-    set_invariant_start,
-    set_layout_start,
-    set_linear_start,
+    init_cca,
+    init_contrast_pca,
+    init_linear,
     split_indices,
 )
 
@@ -166,8 +166,8 @@ def build_trainer(
     def aligned() -> bool:
         return are_aligned(sample(), RandomAffine(), torch.Generator().manual_seed(seed))
 
-    resumed = not continued and checkpoints is not None and checkpoints.found is not None
-    known = vars(estimator) if continued else checkpoints.settled if checkpoints is not None else {}
+    resumed = not continued and checkpoints is not None and checkpoints.latest is not None
+    known = vars(estimator) if continued else checkpoints.resolved if checkpoints is not None else {}
     names = ("init", "encoder_augment")
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
     params["max_time"] = budget.limit
@@ -197,7 +197,7 @@ def build_trainer(
     trainer = Trainer(model, objective, config, seed, budget)
     _check_shards(trainer, rows, data_format, params, seed)
     if checkpoints is not None:
-        checkpoints.begin(seed, settled)
+        checkpoints.set_metadata(seed, settled)
     state = getattr(estimator, "_training_state", None)
     if checkpoints is not None and resumed:
         # Its encoder has long left its start, which is not computed again.
@@ -250,11 +250,11 @@ def _set_start(
     start: Any = model.encoder.linear_init
     if init == "cca":
         view = config.encoder_view or RandomAffine()
-        set_invariant_start(start, sample, view, generator, stages, budget.left_to_initialise)
+        init_cca(start, sample, view, generator, stages, budget.left_to_initialise)
     elif init == "contrast_pca":
-        set_layout_start(start, sample, generator)
+        init_contrast_pca(start, sample, generator)
     else:
-        set_linear_start(start, sample, init, generator, stages, budget.left_to_initialise)
+        init_linear(start, sample, init, generator, stages, budget.left_to_initialise)
 
 
 def _initial_samples(

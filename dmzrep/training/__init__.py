@@ -3,17 +3,15 @@
 from dmzrep.training._augmentation import RandomAffine
 from dmzrep.training._budget import Budget
 from dmzrep.training._checkpoint import Checkpoints
-from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData, split_indices
 from dmzrep.training._hooks import HookList, Hooks, ProgressBar
 from dmzrep.training._loop import REPORT_SAMPLES, Trainer
-from dmzrep.training._options import Training
+from dmzrep.training._options import Training, TrainingConfig
+from dmzrep.training._processes import Processes, find_processes
 from dmzrep.training._validation import VALIDATION_SAMPLES
-from dmzrep.training.distributed._join import find_processes
-from dmzrep.training.distributed._processes import Processes
 from dmzrep.training.init._alignment import are_aligned
-from dmzrep.training.init._cca import set_invariant_start
-from dmzrep.training.init._linear import set_layout_start, set_linear_start
+from dmzrep.training.init._cca import init_cca
+from dmzrep.training.init._linear import init_contrast_pca, init_linear
 
 __all__ = [
     "REPORT_SAMPLES",
@@ -31,8 +29,8 @@ __all__ = [
     "TrainingData",
     "are_aligned",
     "find_processes",
-    "set_invariant_start",
-    "set_layout_start",
-    "set_linear_start",
+    "init_cca",
+    "init_contrast_pca",
+    "init_linear",
     "split_indices",
 ]

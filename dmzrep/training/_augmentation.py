@@ -11,15 +11,7 @@ from torch.nn import functional as F
 
 
 def flip(x: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirror some images left to right.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, channels, H, W)
-        Images.
-    mirrored : Tensor of shape (n,), bool
-        Which; on any device.
-    """
+    """Mirror the images for which the bool tensor `mirrored`, on any device, is True."""
     return torch.where(mirrored.to(x.device).view(-1, 1, 1, 1), x.flip(-1), x)
 
 
@@ -28,59 +20,37 @@ class RandomAffine:
     """Shift, scale, rotate and shear each image at random; positions outside repeat the border.
 
     All amounts are drawn uniformly between their limit and its opposite.
-
-    Parameters
-    ----------
-    shift : float
-        Largest shift each way, as a share of the side.
-    scale : float
-        Largest factor of size (its logarithm is drawn).
-    rotation : float
-        Largest angle, in degrees.
-    shear : float
-        Largest shear, in pixels per pixel.
-    mirror : bool
-        Whether half of the images are mirrored left to right too.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep.training._augmentation import RandomAffine
-    >>> view = RandomAffine()(torch.zeros(2, 1, 8, 8), torch.Generator().manual_seed(0))
-    >>> view.shape
-    torch.Size([2, 1, 8, 8])
-
-    The same in two parts, of which the first may be drawn for more images than are changed here:
-
-    >>> moves = RandomAffine().draw(2, torch.Generator().manual_seed(0))
-    >>> torch.equal(RandomAffine().move(torch.zeros(2, 1, 8, 8), moves), view)
-    True
     """
 
+    #: Largest shift each way, as a fraction of the side.
     shift: float = 0.1
+    #: Largest factor of size (its logarithm is drawn).
     scale: float = 1.2
+    #: Largest angle, in degrees.
     rotation: float = 15.0
+    #: Largest shear, in pixels per pixel.
     shear: float = 0.15
+    #: Whether half of the images are also mirrored left to right.
     mirror: bool = False
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Change images of shape (n, channels, H, W), each its own way; draws on the CPU."""
-        return self.move(x, self.draw(len(x), generator))
+        """Transform images of shape (n, channels, H, W), each at random, with a CPU generator."""
+        return self.transform(x, self.draw(len(x), generator))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw the changes of n images on the CPU: affine maps of positions, shape (n, 2, 3)."""
+        """Draw affine maps of positions for n images, of shape (n, 2, 3), on the CPU."""
         drawn = 2.0 * torch.rand(n, 5, generator=generator) - 1.0
         angle = drawn[:, 0] * math.radians(self.rotation)
         size = (drawn[:, 1] * math.log(self.scale)).exp()
         cosine, sine = angle.cos() / size, angle.sin() / size
         matrix = torch.stack([cosine, drawn[:, 2] * self.shear - sine, sine, cosine], dim=1).view(-1, 2, 2)
-        # The grid runs from -1 to 1: a share of the side is twice that here.
+        # The grid runs from -1 to 1: a fraction of the side is twice that here.
         shift = 2.0 * self.shift * drawn[:, 3:, None]
         if self.mirror:
             matrix[:, 0] *= 1.0 - 2.0 * (torch.rand(n, 1, generator=generator) < 0.5).float()
         return torch.cat([matrix, shift], dim=2)
 
-    def move(self, x: Tensor, maps: Tensor) -> Tensor:
-        """Change images of shape (n, channels, H, W) by maps of shape (n, 2, 3)."""
+    def transform(self, x: Tensor, maps: Tensor) -> Tensor:
+        """Transform images by maps from `draw`."""
         grid = F.affine_grid(maps.to(x.device), list(x.shape), False)
         return F.grid_sample(x, grid.to(x.dtype), padding_mode="border", align_corners=False)

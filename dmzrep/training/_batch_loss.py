@@ -1,4 +1,4 @@
-"""What a step learns from: the loss of a batch, and its gradients."""
+"""The loss of a batch and its gradients."""
 
 from __future__ import annotations
 
@@ -14,38 +14,23 @@ from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.networks._model import DiffusionAutoencoder, memory_format
 from dmzrep.networks._relaxation import relaxed_bernoulli
 from dmzrep.training._code_terms import CodeTerms
-from dmzrep.training._config import TrainingConfig
 from dmzrep.training._masking import drop_codes, keep_prefixes
 from dmzrep.training._micro_batches import MicroBatches
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._options import TrainingConfig
+from dmzrep.training._processes import Processes
 
-#: Share of a run, at its end, in which an encoder that trains on augmented views is frozen, so that the
-#: denoiser learns from codes of images as they are.
+#: Fraction of a run, at its end, in which an encoder that trains on augmented views is frozen, so that the
+#: denoiser learns from codes of the original images.
 FREEZE_FRACTION = 0.15
 
 
 class BatchLoss(ABC):
-    """Draws what is random in a step, and leaves the gradients of a batch's loss in the weights.
+    """Draws the random part of a step, and accumulates the gradients of the loss of a batch.
 
-    Parameters
-    ----------
-    model : DiffusionAutoencoder
-        On its device.
-    objective : Objective
-        The loss.
-    config : TrainingConfig
-        Settings.
-    seed : int
-        Decides the order of the data, the timesteps and all noise.
-    processes : Processes
-        Those that share each batch.
-
-    Attributes
-    ----------
-    freezes : bool
-        Whether the encoder is frozen at the end of the run.
+    `seed` determines the order of the data, the timesteps and all noise; `processes` share each batch.
     """
 
+    #: Whether the encoder is frozen at the end of the run.
     freezes = True
 
     def __init__(
@@ -76,14 +61,14 @@ class BatchLoss(ABC):
 
     @abstractmethod
     def progress(self, n_samples: int) -> float:
-        """Share of the run that is done, in [0, 1]."""
+        """Return the fraction of the run that is done."""
 
     def _batch_loss(self, x0: Tensor, n_samples: int) -> Tensor:
-        """Leave the gradients of a batch's mean loss in the weights; return this process's part of the loss.
+        """Accumulate the gradients of the mean loss of a batch; return this process's part of the loss.
 
-        The code is computed for the whole batch, whose samples its normalisation and terms compare. The
-        denoiser, which needs most of the memory, then takes some samples at a time; the gradients of the
-        code are accumulated, and go back to the encoder at once.
+        The code is computed for the whole batch, since its normalisation and terms compare samples. The
+        denoiser, which needs most of the memory, runs on micro-batches; the gradients with respect to the
+        code are accumulated, and backpropagated through the encoder at once.
         """
         n = len(x0) * self.processes.size
         t, weights = (self.processes.shard(drawn) for drawn in self.timesteps.sample(n, self.order))
@@ -116,8 +101,9 @@ class BatchLoss(ABC):
         return loss
 
     def _denoising_losses(self, x0: Tensor, t: Tensor, shares: Tensor, z: Tensor | None) -> Tensor:
-        """Losses of samples, detached; gradients of their weighted sum are left in weights and z."""
-        noise, perturbation = self._randn(x0), self._perturbation(x0)
+        """Return detached losses per sample; accumulate gradients of their sum weighted by `shares`."""
+        noise = self._randn(x0)
+        perturbation = self._randn(x0) if self.objective.input_perturbation else None
         losses = torch.zeros(len(x0), device=self.device)
         leaves = [*self.model.denoiser.parameters(), *([] if z is None else [z])]
 
@@ -129,26 +115,21 @@ class BatchLoss(ABC):
             losses[part] = of_part.detach()
             self.scaler.scale((of_part * shares[part]).sum()).backward()
 
-        def forget() -> None:
+        def discard() -> None:
             for leaf in leaves:
                 leaf.grad = None
 
-        self.micro_batches.run(len(x0), denoise, forget)
+        self.micro_batches.run(len(x0), denoise, discard)
         return losses
 
     def _code(self, x0: Tensor, n_samples: int) -> tuple[Tensor, Tensor]:
-        """Logits of the whole batch and relaxed bits drawn from them."""
+        """Return the logits of the whole batch and relaxed bits drawn from them."""
         logits = self.processes.all_gather(self._logits(x0, n_samples))
-        z = relaxed_bernoulli(
-            logits,
-            self._temperature(n_samples),
-            straight_through=self.config.options.straight_through,
-            generator=self.noise,
-        )
-        return logits, z
+        temperature, hard = self._temperature(n_samples), self.config.options.straight_through
+        return logits, relaxed_bernoulli(logits, temperature, straight_through=hard, generator=self.noise)
 
     def _masked(self, z: Tensor) -> Tensor:
-        """The relaxed bits as the denoiser gets them, some of them masked."""
+        """Return the relaxed bits with those masked that the denoiser must not see."""
         if self.config.ordered:
             z = keep_prefixes(z, self.noise)
         if self.config.code_dropout:
@@ -161,12 +142,12 @@ class BatchLoss(ABC):
             return self._encoder(x0).float()
         if not self._is_frozen(n_samples):
             maps = view.draw(len(x0) * self.processes.size, self.order)
-            return self._encoder(view.move(x0, self.processes.shard(maps))).float()
+            return self._encoder(view.transform(x0, self.processes.shard(maps))).float()
         with torch.no_grad():
             return self._encoder(x0).float()
 
     def _is_frozen(self, n_samples: int) -> bool:
-        """Whether the encoder is frozen, and sees images as they are."""
+        """Whether the encoder is frozen, and sees the original images."""
         return self.freezes and self.progress(n_samples) >= 1.0 - FREEZE_FRACTION
 
     def _temperature(self, n_samples: int) -> float:
@@ -176,6 +157,3 @@ class BatchLoss(ABC):
         n = len(like) * self.processes.size
         noise = torch.randn((n, *like.shape[1:]), generator=self.noise, device=like.device)
         return self.processes.shard(noise).contiguous(memory_format=memory_format(self.model.config))
-
-    def _perturbation(self, x0: Tensor) -> Tensor | None:
-        return self._randn(x0) if self.objective.input_perturbation else None

@@ -1,4 +1,4 @@
-"""Statistics of batch normalisation: over the batches of several processes, and for the averaged weights."""
+"""Statistics of batch normalisation: across processes, and for the averaged weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dmzrep.networks._normalization import BatchNorm
 from dmzrep.training._budget import Budget
 from dmzrep.training._data import TrainingData
 
-#: Samples that re-estimate the running statistics after training, at most.
+#: Largest number of samples from which running statistics are re-estimated after training.
 STATISTICS_SAMPLES = 8192
 
 
 @contextmanager
 def synchronized_batch_norm(module: nn.Module, budget: Budget) -> Iterator[None]:
-    """Normalise by the batches of all processes, for as long as the context lasts."""
+    """Normalise over the batches of all processes within the context."""
     norms = _batch_norms(module)
     for norm in norms:
         norm.all_reduce = budget.processes.all_reduce if budget.processes.size > 1 else None
@@ -31,10 +31,7 @@ def synchronized_batch_norm(module: nn.Module, budget: Budget) -> Iterator[None]
 
 @torch.no_grad()
 def refresh_statistics(encoder: nn.Module, data: TrainingData, batch_size: int, budget: Budget) -> None:
-    """Re-estimate running statistics for weights that no batch has gone through.
-
-    Batches follow each other for as long as half of the time that is left allows; there is at least one.
-    """
+    """Re-estimate running statistics of averaged weights, in at most half of the time that is left."""
     norms, processes = _batch_norms(encoder), budget.processes
     if not norms:
         return

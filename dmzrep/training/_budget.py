@@ -1,82 +1,58 @@
-"""The time that a fit may take, and what training leaves of it to what follows."""
+"""The time limit of a fit, and the part of it that is reserved for what follows training."""
 
 from __future__ import annotations
 
 import math
 
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._processes import Processes
 
-#: Share of the time, at most, that is kept for what follows training: statistics, code report and prior.
+#: Largest fraction of the time for what follows training: statistics, code report and prior.
 RESERVED_SHARE = 0.25
-#: Share of the time, at most, in which the encoder is initialised.
+#: Largest fraction of the time for the initialisation of the encoder.
 INITIALISATION_SHARE = 0.3
-#: Share of the time, at most, that one validation takes.
+#: Largest fraction of the time for one validation.
 VALIDATION_SHARE = 0.05
 
 
 class Budget:
-    """Seconds of a fit, counted from here on by the clock of the processes.
-
-    Parameters
-    ----------
-    limit : float or None
-        Seconds that the fit may take, or None.
-    processes : Processes, optional
-        Those that train together; by default this one alone.
-
-    Attributes
-    ----------
-    before : float
-        Seconds that the run had taken in an earlier process.
-    reserve : float
-        Seconds that are kept for what follows training.
-    fixed : float
-        Seconds of it that do not depend on the number of samples, such as those of the prior.
-
-    Examples
-    --------
-    >>> from dmzrep.training._budget import Budget
-    >>> from dmzrep.training.distributed._processes import Processes
-    >>> now = 5.0
-    >>> budget = Budget(10.0, Processes(clock=lambda: now))
-    >>> now = 9.0
-    >>> budget.elapsed(), budget.left(), budget.training_is_over()
-    (4.0, 6.0, False)
-    """
+    """Seconds of a fit, counted from now by the clock of the processes; `limit` may be None."""
 
     def __init__(self, limit: float | None, processes: Processes | None = None):
         self.limit = limit
         self.processes = processes or Processes()
         self.processes.synchronize()
         self.begun = self.processes.time()
-        self.before = self.reserve = self.fixed = 0.0
+        #: Seconds that the run took before it was resumed.
+        self.before = 0.0
+        #: Seconds reserved for what follows training, and those of the prior among them.
+        self.reserve = self.fixed = 0.0
 
     def elapsed(self) -> float:
-        """Seconds that have passed, as of the last synchronisation."""
+        """Return the seconds that have passed, as of the last synchronisation."""
         return self.before + self.processes.time() - self.begun
 
     def left(self, keep: float = 0.0) -> float:
-        """Seconds that are left beside those to keep; infinite without a limit. All processes call it."""
+        """Return the seconds left beyond `keep`; infinite without a limit. All processes must call it."""
         if self.limit is None:
             return math.inf
         self.processes.synchronize()
         return self.limit - keep - self.elapsed()
 
     def left_to_initialise(self, keep: float = 0.0) -> float:
-        """Seconds that are left to the encoder's initialisation, beside a share of them to keep."""
+        """Return the seconds left for initialisation, of which a fraction `keep` is reserved."""
         if self.limit is None:
             return math.inf
         return INITIALISATION_SHARE * self.limit * (1.0 - keep) - (self.limit - self.left())
 
-    def training_is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether training has used its part of the time, as of the last synchronisation."""
         return self.limit is not None and self.elapsed() >= self.limit - self.reserve
 
     def progress(self) -> float:
-        """Share of training's time that has passed; 0 without a limit."""
+        """Return the fraction of the training time that has passed; 0 without a limit."""
         return 0.0 if self.limit is None else self.elapsed() / max(self.limit - self.reserve, 1e-9)
 
-    def plan(self, seconds: float) -> None:
-        """Keep so many seconds, or a share of the limit, for what follows training."""
+    def reserve_for_end(self, seconds: float) -> None:
+        """Reserve seconds, up to a fraction of the limit, for what follows training."""
         if self.limit is not None:
             self.reserve = min(seconds, RESERVED_SHARE * self.limit)

@@ -1,53 +1,38 @@
-"""Checkpoints: a training run written to files now and then, and resumed."""
+"""Checkpoints: a training run is written to files at intervals, and resumed from them."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
 import warnings
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import Tensor
 
+from dmzrep._base._validation import as_path
 from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
-from dmzrep.files._state import restoring, take
-from dmzrep.training._checkpoint_folder import KIND, CheckpointFolder
-from dmzrep.training._checkpoint_state import checked_state
+from dmzrep.files._state import read_state, restoring, take, write_state
 from dmzrep.training._hooks import Hooks
 from dmzrep.training._loop import Trainer
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._processes import Processes
+from dmzrep.training._state import decoded_state, encoded_state
+
+#: What files say that they hold.
+KIND = "checkpoint"
+_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 
 class Checkpoints(Hooks):
-    """Finds the checkpoints of a run, if there are any, and writes more of them.
+    """Finds the latest checkpoint of the run with an `identity` (JSON values), and writes further ones.
 
-    Parameters
-    ----------
-    folder : path-like
-        Made if missing. Each run has a folder of its own in it, named by a hash of its identity.
-    identity : dict
-        JSON values that a run must share to be resumed.
-    every : {"epoch"} or float, default="epoch"
-        Write at the end of each epoch, or whenever as many seconds have passed, in the midst of an epoch
-        too. Either way there is one of the run's end.
-    keep : int, default=2
-        How many checkpoints are kept.
-    processes : Processes, optional
-        Those that train together, of which the first reads and writes; by default this one alone.
-
-    Raises
-    ------
-    CheckpointMismatchError
-        The run's own folder holds checkpoints of another run.
-    PersistenceError
-        There are checkpoints of the run, but none of them is whole.
-
-    Attributes
-    ----------
-    found : dict or None
-        The newest whole checkpoint of the run, until `resume` has taken it.
+    They are written at the end of each epoch or whenever `every` seconds have passed, and at the end of the
+    run, by the first process, to a folder named by a hash of the identity; the last `keep` are kept. Raises
+    CheckpointMismatchError if the folder holds another run, PersistenceError if all checkpoints are damaged.
     """
 
     def __init__(
@@ -61,36 +46,34 @@ class Checkpoints(Hooks):
     ):
         self.every = every
         self._identity = identity
-        self._begun: dict[str, Any] = {"seed": None, "settled": {}}
+        self._metadata: dict[str, Any] = {"seed": None, "resolved": {}}
         self._path = ""
         processes = processes or Processes()
         self.folder: CheckpointFolder | None = None
-        found, error = None, None
+        latest, error = None, None
         if processes.is_first:
             try:
                 self.folder = CheckpointFolder(folder, run_name(identity), keep)
-                found = self._newest(self.folder)
+                latest = self._read_latest(self.folder)
             except (ValueError, PersistenceError) as raised:
                 error = raised
-        self.found, error = processes.broadcast_object((found, error))
+        #: The latest valid checkpoint, until `resume` has loaded it.
+        self.latest, error = processes.broadcast_object((latest, error))
         if error is not None:
             raise error
         self._written: tuple[int, bool] | None = None
         self._written_at = 0.0
-        self._fails = False
+        self._has_warned = False
 
-    def _newest(self, folder: CheckpointFolder) -> dict[str, Any] | None:
-        newest = folder.newest()
-        if newest is None:
+    def _read_latest(self, folder: CheckpointFolder) -> dict[str, Any] | None:
+        latest = folder.read_latest()
+        if latest is None:
             return None
-        self._path, state = os.fspath(newest[0]), newest[1]
+        self._path, state = os.fspath(latest[0]), latest[1]
         with restoring(self._path, KIND):
-            identity, *_ = take(state, "identity", "seed", "settled", "trainer")
-        differing = sorted(
-            name
-            for name in identity.keys() | self._identity
-            if identity.get(name) != self._identity.get(name)
-        )
+            identity, *_ = take(state, "identity", "seed", "resolved", "trainer")
+        names = identity.keys() | self._identity
+        differing = sorted(name for name in names if identity.get(name) != self._identity.get(name))
         if differing:
             raise CheckpointMismatchError(
                 f"{folder.path} holds checkpoints of another run, which differs in {', '.join(differing)}. "
@@ -100,42 +83,28 @@ class Checkpoints(Hooks):
 
     @property
     def seed(self) -> int | None:
-        """The seed of the run that was found."""
-        return None if self.found is None else self.found["seed"]
+        """The seed of the run to resume."""
+        return None if self.latest is None else self.latest["seed"]
 
     @property
-    def settled(self) -> dict[str, Any]:
-        """What the run that was found had settled at its start; empty without one."""
-        return {} if self.found is None else self.found["settled"]
+    def resolved(self) -> dict[str, Any]:
+        """Resolved values of ``"auto"`` parameters of the run to resume; empty without one."""
+        return {} if self.latest is None else self.latest["resolved"]
 
-    def begin(self, seed: int, settled: dict[str, Any]) -> None:
-        """Set what all checkpoints of the run hold.
-
-        Parameters
-        ----------
-        seed : int
-            The seed of the run.
-        settled : dict
-            Plain values that a run finds out at its start, and that it need not find out again.
-        """
-        self._begun = {"seed": seed, "settled": settled}
+    def set_metadata(self, seed: int, resolved: dict[str, Any]) -> None:
+        """Set the seed and the resolved parameters (JSON values) that each checkpoint of the run holds."""
+        self._metadata = {"seed": seed, "resolved": resolved}
 
     def resume(self, trainer: Trainer) -> None:
-        """Bring a new trainer of the same configuration to where the run that was found stood.
-
-        Raises
-        ------
-        PersistenceError
-            The checkpoint is not one of such a trainer.
-        """
-        if self.found is not None:
+        """Load the latest checkpoint, if any, into a new trainer of the same configuration."""
+        if self.latest is not None:
             with restoring(self._path, KIND):
-                trainer.load_state(checked_state(self.found["trainer"], trainer))
-            self.found, self._written = None, _place(trainer)
+                trainer.load_state(decoded_state(self.latest["trainer"], trainer))
+            self.latest, self._written = None, _position(trainer)
 
     # -- hooks ---------------------------------------------------------------------------------
 
-    def fit_begin(self, trainer: Trainer, n_rows: int) -> None:
+    def fit_begin(self, trainer: Trainer, n_samples: int) -> None:
         self._written_at = trainer.processes.time()
 
     def step_end(self, trainer: Trainer, loss: Tensor) -> None:
@@ -149,7 +118,7 @@ class Checkpoints(Hooks):
         return False
 
     def fit_end(self, trainer: Trainer) -> None:
-        # A run that was broken off may have stood between two steps.
+        # A run that was interrupted or has raised may be in the middle of a step.
         if trainer.stopped not in ("", "interrupted", "diverged"):
             self._write(trainer)
 
@@ -158,40 +127,102 @@ class Checkpoints(Hooks):
             self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
-        """Write a checkpoint, unless there is one of this place."""
-        place = _place(trainer)
-        if place == self._written:
+        """Write a checkpoint, unless this position of the run has been written."""
+        position = _position(trainer)
+        if position == self._written:
             return
-        # What is written is resumed from, so it has to be sound.
+        # Non-finite weights must not be resumed from.
         trainer.guard.check(trainer)
         if self.folder is None or self._write_file(self.folder, trainer):
-            self._written = place
+            self._written = position
         self._written_at = trainer.processes.time()
 
     def _write_file(self, folder: CheckpointFolder, trainer: Trainer) -> bool:
-        """Write a checkpoint; return whether that went well, and warn of a disk that fails."""
-        state = trainer.state()
-        state["timesteps"] = {name: getattr(state["timesteps"], name) for name in ("history", "counts")}
-        state["history"] = pd.DataFrame(state["history"])
+        """Return whether writing succeeded; warn once per series of failures."""
+        state = {"identity": self._identity, "trainer": encoded_state(trainer)} | self._metadata
         try:
-            folder.write(trainer.step, {"identity": self._identity, "trainer": state} | self._begun)
+            folder.write(trainer.step, state)
         except OSError as error:
-            self._warn(folder, error)
+            if not self._has_warned:
+                last = (
+                    f"The last is of step {self._written[0]}." if self._written else "There is none so far."
+                )
+                warnings.warn(
+                    f"A checkpoint could not be written to {folder.path}: {error}. Training continues, and "
+                    f"tries again. {last} Free some space there, or make the folder writable.",
+                    CheckpointWarning,
+                    stacklevel=2,
+                )
+            self._has_warned = True
             return False
-        self._fails = False
+        self._has_warned = False
         return True
 
-    def _warn(self, folder: CheckpointFolder, error: OSError) -> None:
-        """Warn of a checkpoint that could not be written, once for as long as that lasts."""
-        if not self._fails:
-            last = f"The last is of step {self._written[0]}." if self._written else "There is none so far."
-            warnings.warn(
-                f"A checkpoint could not be written to {folder.path}: {error}. Training goes on, and "
-                f"tries again. {last} Free some space there, or make the folder writable.",
-                CheckpointWarning,
-                stacklevel=2,
+
+class CheckpointFolder:
+    """The last `keep` checkpoints of one run, as files named by their step in ``path / run``."""
+
+    def __init__(self, path: str | os.PathLike, run: str, keep: int = 2):
+        self.path = as_path(path, "checkpoint_dir") / run
+        self.keep = keep
+        self._damaged: list[Path] = []
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint_dir={os.fspath(path)!r} must be a folder, or a path where one can be created: "
+                f"{error}. Use another path, or None."
+            ) from error
+        # A process that was killed while writing leaves an incomplete file.
+        for part in self.path.glob(".checkpoint-*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+
+    def read_latest(self) -> tuple[Path, dict[str, Any]] | None:
+        """Return the latest valid checkpoint and its path, or None without checkpoints.
+
+        Warns of damaged ones that are skipped; raises PersistenceError if all are damaged.
+        """
+        errors = []
+        for _, path in reversed(self._files()):
+            try:
+                content = read_state(path, KIND)
+            except PersistenceError as error:
+                self._damaged.append(path)
+                errors.append(error)
+                continue
+            for damaged in self._damaged:
+                warnings.warn(
+                    f"The checkpoint {damaged} is damaged and was skipped; training resumes from the one "
+                    f"before, {path.name}.",
+                    CheckpointWarning,
+                    stacklevel=3,
+                )
+            return path, content
+        if errors:
+            raise PersistenceError(
+                f"All {len(errors)} checkpoints in {self.path} are damaged. {errors[0]} "
+                "To start anew, delete them or use another checkpoint_dir."
             )
-        self._fails = True
+        return None
+
+    def write(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint atomically, then delete those that are no longer kept."""
+        path = self.path / f"checkpoint-{step:09d}.safetensors"
+        write_state(path, KIND, state)
+        files = self._files()
+        # Later steps are of a run that was abandoned for an earlier checkpoint.
+        old = [file for of_step, file in files if of_step > step or file in self._damaged]
+        kept = [file for _, file in files if file not in old]
+        for file in [*old, *kept[: -self.keep]]:
+            if file != path:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+        self._damaged = []
+
+    def _files(self) -> list[tuple[int, Path]]:
+        """Steps and paths of the checkpoints, in ascending order of steps."""
+        names = ((_NAME.fullmatch(path.name), path) for path in self.path.iterdir())
+        return sorted((int(match[1]), path) for match, path in names if match)
 
 
 def run_name(identity: dict[str, Any]) -> str:
@@ -200,6 +231,6 @@ def run_name(identity: dict[str, Any]) -> str:
     return f"run-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
-def _place(trainer: Trainer) -> tuple[int, bool]:
-    """Where a run stands: its step, and whether the epoch is over."""
+def _position(trainer: Trainer) -> tuple[int, bool]:
+    """The step, and whether the epoch is over."""
     return trainer.step, trainer.current is None

@@ -1,8 +1,10 @@
-"""Batches for training: samples kept in their own dtype, converted to model units a batch at a time."""
+"""The samples of a training run: which of them train, in which order, and as batches in model units."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,31 +13,16 @@ from torch import Tensor
 from dmzrep._base._batching import batches
 from dmzrep.data import Source, is_on_disk, to_tensor
 
-#: Share of a device's free memory that training data may take.
+#: Largest share of a device's free memory for training data; samples copied there at a time.
 RESIDENT_SHARE = 0.25
-#: Samples that are copied to a device at a time.
 _COPIED_AT_A_TIME = 4096
 
 
 class TrainingData:
-    """Samples of a training set, by index, as tensors in model units on the device.
+    """The samples of `source` at `indices`, as batches on the device that `prepare` converts to model units.
 
-    Parameters
-    ----------
-    source : ndarray, memmap or other source
-        The original data; never written to.
-    prepare : callable
-        Converts raw samples (a tensor on the device) to model units.
-    indices : ndarray of int64
-        Samples that belong to this set.
-    device : torch.device
-        Where batches are made.
-
-    Notes
-    -----
-    On a GPU an in-memory array is kept whole in its own dtype where it takes at most a quarter of the free
-    memory: uint8 images take a quarter of their float size. Otherwise, on the CPU, and from memmaps and
-    data sets, a batch is read at a time.
+    On a GPU, an in-memory array is copied there whole, in its own dtype, if it takes at most a quarter of
+    the free memory. Otherwise, and from memmaps and datasets, each batch is read when needed.
     """
 
     def __init__(
@@ -59,14 +46,14 @@ class TrainingData:
         return len(self.indices)
 
     def batch(self, positions: Tensor) -> Tensor:
-        """Return the samples at positions 0 .. len(self) - 1, in model units, on the device."""
+        """Return the samples at positions in 0 .. len(self) - 1."""
         if self._resident is not None:
             return self.prepare(self._resident[positions.to(self.device)])
         return self.prepare(to_tensor(self._source[self.indices[positions.numpy()]], self.device))
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes of a GPU that are free, 0 where they are unknown and on the CPU."""
+    """Return the free bytes of a GPU; 0 for the CPU."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
@@ -75,7 +62,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _copy(source: np.ndarray, indices: np.ndarray, device: torch.device) -> Tensor:
-    """Copy samples to a device, some at a time: no copy of all of them is made on the way."""
+    """Copy samples to a device in parts, without an intermediate copy of all of them."""
     first = to_tensor(source[indices[:1]], device)
     samples = torch.empty((len(indices), *first.shape[1:]), dtype=first.dtype, device=device)
     for part in batches(len(indices), _COPIED_AT_A_TIME):
@@ -84,12 +71,48 @@ def _copy(source: np.ndarray, indices: np.ndarray, device: torch.device) -> Tens
 
 
 def split_indices(n_samples: int, validation_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split the numbers of samples into a training and a validation part.
-
-    The validation part has at least one sample if the fraction is above 0 and two samples exist.
-    """
+    """Split sample indices into training and validation, of at least one each if possible."""
     if not validation_fraction or n_samples < 2:
         return np.arange(n_samples), np.arange(0)
     n_validation = min(max(1, round(validation_fraction * n_samples)), n_samples - 1)
     order = np.random.default_rng(seed).permutation(n_samples)
     return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+
+
+@dataclass
+class Epoch:
+    """An epoch in progress; its state is enough to resume it in another process."""
+
+    #: State, when the epoch began, of the generator that drew the order of its samples.
+    order: Tensor
+    #: Seconds of the run, and images seen, when it began.
+    seconds: float
+    images: int
+    #: Losses of its steps so far.
+    losses: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, generator: torch.Generator, n_samples: int, seconds: float, images: int) -> Epoch:
+        """Begin an epoch whose order a CPU generator draws."""
+        epoch = cls(generator.get_state(), seconds, images)
+        torch.randperm(n_samples, generator=generator)
+        return epoch
+
+    def batches(self, n_samples: int, size: int) -> Iterator[Tensor]:
+        """Yield the positions of the samples of each remaining batch."""
+        generator = torch.Generator()
+        generator.set_state(self.order)
+        order = torch.randperm(n_samples, generator=generator)
+        for start in range(len(self.losses) * size, n_samples - size + 1, size):
+            yield order[start : start + size]
+
+    def state(self) -> dict[str, Any]:
+        """Return tensors and numbers for `from_state`."""
+        losses = torch.stack(self.losses) if self.losses else torch.zeros(0)
+        return {"order": self.order, "seconds": self.seconds, "images": self.images, "losses": losses}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], device: torch.device) -> Epoch:
+        """Rebuild an epoch, its losses on the device."""
+        losses = list(state["losses"].to(device).unbind())
+        return cls(state["order"], state["seconds"], state["images"], losses)

@@ -1,38 +1,28 @@
-"""Divergence: non-finite losses or weights, and the last finite ones."""
+"""Divergence: detection of non-finite losses or weights, and restoring the last finite ones."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.training._config import TrainingConfig
-from dmzrep.training._progress import Epoch
-from dmzrep.training.distributed._processes import Processes
+from dmzrep.training._data import Epoch
+from dmzrep.training._options import TrainingConfig
 
-#: Steps between two checks, at most: a check waits for the device and copies the averaged weights.
+if TYPE_CHECKING:
+    from dmzrep.training._loop import Trainer
+
+#: Largest number of steps between two checks: a check waits for the device and copies the averaged weights.
 CHECK_STEPS = 50
 
 
-class Run(Protocol):
-    """What is checked of a training run; `Trainer` has it."""
-
-    config: TrainingConfig
-    processes: Processes
-    step: int
-    images_seen: int
-    epoch: int
-    current: Epoch | None
-    history: list[dict[str, float]]
-
-
 @dataclass(frozen=True)
-class _Place:
-    """Where a run stood at a check."""
+class _Position:
+    """The position of a run at a check."""
 
     step: int
     images_seen: int
@@ -42,15 +32,10 @@ class _Place:
 
 
 class DivergenceGuard:
-    """Checks now and then that a run is finite, and keeps the last averaged weights that were.
+    """Checks at intervals that a run is finite, and keeps the last averaged weights that were.
 
-    Checked are the losses of all steps and the averaged weights, which a non-finite gradient reaches with
-    its step. The first checks come after 1, 2, 4, 8, ... steps: most runs that diverge do so early.
-
-    Parameters
-    ----------
-    average : nn.Module
-        The model with the averaged weights.
+    Checks cover the losses of all steps and the averaged weights, which a non-finite gradient reaches in
+    its step. The first come after 1, 2, 4, 8, ... steps, since most runs that diverge do so early.
     """
 
     def __init__(self, average: nn.Module):
@@ -60,90 +45,62 @@ class DivergenceGuard:
         self._losses: list[Tensor] = []
         self._begun = self._checked = 0
 
-    def begin(self, trainer: Run) -> None:
-        """Start a run with the weights that it has."""
+    def begin(self, trainer: Trainer) -> None:
+        """Begin a run with the current weights."""
         self._losses = []
         self._begun = self._checked = trainer.step
         self._keep(trainer)
 
-    def step_end(self, trainer: Run, loss: Tensor) -> None:
-        """Record the loss of a step, and check if it is time to; raises as `check` does."""
+    def step_end(self, trainer: Trainer, loss: Tensor) -> None:
+        """Record the loss of a step, and check if due."""
         self._losses.append(loss)
-        since_begin = self._checked - self._begun
-        if len(self._losses) >= min(max(since_begin, 1), CHECK_STEPS):
+        if len(self._losses) >= min(max(self._checked - self._begun, 1), CHECK_STEPS):
             self.check(trainer)
 
     @torch.no_grad()
-    def check(self, trainer: Run) -> None:
-        """Raise unless the losses since the last check, and the averaged weights, are finite.
-
-        Parameters
-        ----------
-        trainer : Run
-            The run.
-
-        Raises
-        ------
-        TrainingDivergedError
-            Some are not. The message names the step and remedies.
-        """
-        numbers = [*self._losses, *torch._foreach_norm(self._weights)]
-        # One question, since each waits for the device.
-        found = bool(torch.stack(numbers).isfinite().all())
-        if not all(trainer.processes.all_gather_object(found)):
-            raise TrainingDivergedError(f"{self._what(trainer)} {_remedies(trainer.config)}")
+    def check(self, trainer: Trainer) -> None:
+        """Raise TrainingDivergedError unless averaged weights and losses since the last check are finite."""
+        norms = [*self._losses, *torch._foreach_norm(self._weights)]
+        # A single comparison, since each waits for the device.
+        is_finite = bool(torch.stack(norms).isfinite().all())
+        if not all(trainer.processes.all_gather_object(is_finite)):
+            raise TrainingDivergedError(f"{self._describe(trainer)} {_remedies(trainer.config)}")
         self._keep(trainer)
         self._losses, self._checked = [], trainer.step
 
     @torch.no_grad()
-    def _keep(self, trainer: Run) -> None:
+    def _keep(self, trainer: Trainer) -> None:
         torch._foreach_copy_(self._kept, self._weights)
-        current = trainer.current
-        self._good = _Place(
-            trainer.step,
-            trainer.images_seen,
-            trainer.epoch,
-            current,
-            0 if current is None else len(current.losses),
-        )
+        n_losses = 0 if trainer.current is None else len(trainer.current.losses)
+        self._good = _Position(trainer.step, trainer.images_seen, trainer.epoch, trainer.current, n_losses)
 
-    def _what(self, trainer: Run) -> str:
+    def _describe(self, trainer: Trainer) -> str:
         epoch = trainer.epoch + (trainer.current is not None)
         for i, loss in enumerate(torch.stack(self._losses).tolist() if self._losses else []):
             if not math.isfinite(loss):
                 return f"The training loss became {loss} in epoch {epoch} (step {self._checked + i + 1})."
-        return (
-            f"The weights became infinite or not a number in epoch {epoch}, by step {trainer.step}, "
-            "though the loss was finite."
-        )
+        return f"Weights, but not the loss, became non-finite in epoch {epoch}, by step {trainer.step}."
 
     @torch.no_grad()
-    def restore(self, trainer: Run) -> bool:
-        """Put the averaged weights, the counters and the history back to the last good check of the run.
-
-        Returns
-        -------
-        bool
-            Whether the run had learned anything by then.
-        """
-        place = self._good
+    def restore(self, trainer: Trainer) -> None:
+        """Restore the averaged weights, the counters and the history of the last successful check."""
+        good = self._good
         torch._foreach_copy_(self._weights, self._kept)
-        trainer.step, trainer.images_seen = place.step, place.images_seen
-        trainer.history = [row for row in trainer.history if row["images"] <= place.images_seen]
-        trainer.epoch, trainer.current = place.epoch, None
+        trainer.step, trainer.images_seen = good.step, good.images_seen
+        trainer.history = [row for row in trainer.history if row["images"] <= good.images_seen]
+        trainer.epoch, trainer.current = good.epoch, None
         last = trainer.history[-1] if trainer.history else {"epoch": 0, "images": 0}
-        if last["images"] == place.images_seen:
+        if last["images"] == good.images_seen:
             trainer.epoch = int(last["epoch"])
-        elif place.current is not None:
-            del place.current.losses[place.n_losses :]
-            trainer.current = place.current
-        return place.step > self._begun
+        elif good.current is not None:
+            del good.current.losses[good.n_losses :]
+            trainer.current = good.current
 
 
 def _remedies(config: TrainingConfig) -> str:
-    found = [f"lower learning_rate (it was {config.learning_rate:g})"]
+    remedies = [f"lower learning_rate (it was {config.learning_rate:g})"]
     if config.options.gradient_clip is None:
-        found.append("set gradient_clip=1.0")
+        remedies.append("set gradient_clip=1.0")
     if config.precision != "float32":
-        found.append("use precision='float32'")
-    return f"What helps: {', or '.join(found)}."
+        remedies.append("use precision='float32'")
+    return f"What helps: {', or '.join(remedies)}."

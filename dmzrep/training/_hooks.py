@@ -1,4 +1,4 @@
-"""What may happen around the steps and epochs of training."""
+"""Hooks of the training loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 
 class Hooks:
-    """Called by the training loop with its `Trainer`; does nothing. Override what is needed."""
+    """Methods that the training loop calls with its `Trainer`, which do nothing by default."""
 
     def fit_begin(self, trainer: Any, n_samples: int) -> None:
         """Called once, before the first epoch."""
@@ -17,10 +17,10 @@ class Hooks:
         """Called before an epoch."""
 
     def step_end(self, trainer: Any, loss: Any) -> None:
-        """Called after a step with its loss, a tensor."""
+        """Called after a step with its loss."""
 
     def epoch_end(self, trainer: Any) -> bool:
-        """Called after an epoch, once it is in the history; True stops training."""
+        """Called after an epoch has been added to the history; return True to stop training."""
         return False
 
     def fit_end(self, trainer: Any) -> None:
@@ -28,12 +28,7 @@ class Hooks:
 
 
 class HookList(Hooks):
-    """Several hooks, called in order.
-
-    Parameters
-    ----------
-    hooks : list of Hooks
-    """
+    """Several hooks, called in order."""
 
     def __init__(self, hooks: list[Hooks]):
         self.hooks = hooks
@@ -51,8 +46,8 @@ class HookList(Hooks):
             hook.step_end(trainer, loss)
 
     def epoch_end(self, trainer: Any) -> bool:
-        answers = [hook.epoch_end(trainer) for hook in self.hooks]
-        return any(answers)
+        stops = [hook.epoch_end(trainer) for hook in self.hooks]
+        return any(stops)
 
     def fit_end(self, trainer: Any) -> None:
         for hook in self.hooks:

@@ -15,56 +15,24 @@ from dmzrep.training._augmentation import flip
 from dmzrep.training._batch_loss import FREEZE_FRACTION, BatchLoss
 from dmzrep.training._batch_statistics import STATISTICS_SAMPLES, refresh_statistics, synchronized_batch_norm
 from dmzrep.training._budget import VALIDATION_SHARE, Budget
-from dmzrep.training._config import TrainingConfig
-from dmzrep.training._data import TrainingData
+from dmzrep.training._data import Epoch, TrainingData
 from dmzrep.training._divergence import DivergenceGuard
-from dmzrep.training._early_stopping import EarlyStopping
-from dmzrep.training._ema import WeightAverage
 from dmzrep.training._hooks import Hooks
 from dmzrep.training._optimization import make_optimizer, set_learning_rates
-from dmzrep.training._progress import Epoch
+from dmzrep.training._options import TrainingConfig
 from dmzrep.training._state import load_trainer_state, trainer_state
 from dmzrep.training._validation import VALIDATION_SAMPLES, validation_losses
+from dmzrep.training._weights import EarlyStopping, WeightAverage
 
-#: Samples that are described after training, at most: those of the code report and the prior.
+#: Largest number of samples for the code report and the prior after training.
 REPORT_SAMPLES = 20_000
 
 
 class Trainer(BatchLoss):
-    """Trains a diffusion autoencoder.
+    """Trains a diffusion autoencoder in place, on its device; the averaged weights are the result.
 
-    Parameters
-    ----------
-    model : DiffusionAutoencoder
-        Trained in place, on its device.
-    objective : Objective
-        The loss.
-    config : TrainingConfig
-        Settings.
-    seed : int
-        Decides the order of the data, the timesteps and all noise.
-    budget : Budget, optional
-        The time of the fit and the processes that train together; by default `config.max_time` from here
-        on, in this process alone.
-
-    Attributes
-    ----------
-    average : WeightAverage
-        The weights to use afterwards.
-    history : list of dict
-        One for each epoch: epoch, seconds, images, images_per_second, loss, learning_rate and, with
-        validation data, the losses of `validation_losses`. The loss includes the code's terms.
-    stopped : str
-        Why training ended: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or
-        "diverged".
-    current : Epoch or None
-        The epoch in progress.
-    guard : DivergenceGuard
-        Ends a run whose losses or weights are non-finite.
-    early_stopping : EarlyStopping
-        Keeps the best weights.
-    freeze_step : int or None
-        Step at which early stopping froze the encoder.
+    `seed` determines the order of the data, the timesteps and all noise. `budget` has the time limit and
+    the processes that train together; by default `config.max_time` from now on, in this process alone.
     """
 
     def __init__(
@@ -77,17 +45,23 @@ class Trainer(BatchLoss):
     ):
         self.budget = budget or Budget(config.max_time)
         super().__init__(model, objective, config, seed, self.budget.processes)
+        #: The result of training.
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.options.ema_half_life)
         self.optimizer = make_optimizer(model, config)
         self.validation_seed = seed + 2
         self.epoch = self.step = self.images_seen = 0
         self.start_epoch = self.start_step = 0
         self.start_seconds = 0.0
+        #: For each epoch: epoch, seconds, images, images_per_second, loss (with the terms of the code),
+        #: learning_rate and, with validation data, the losses of `validation_losses`.
         self.history: list[dict[str, float]] = []
+        #: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or "diverged" at the end.
         self.stopped = ""
+        #: The epoch in progress.
         self.current: Epoch | None = None
         self.guard = DivergenceGuard(self.average.model)
         self.early_stopping = EarlyStopping(config.n_iter_no_change)
+        #: Step at which early stopping froze the encoder.
         self.freeze_step: int | None = None
         self.torch_states: dict[str, Tensor] = {}
         self._n_validation = VALIDATION_SAMPLES
@@ -95,15 +69,15 @@ class Trainer(BatchLoss):
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, those of earlier runs included."""
+        """Seconds of training so far, including earlier runs."""
         return self.start_seconds + self.budget.elapsed()
 
     @property
     def draws_from_torch(self) -> bool:
-        """Whether steps may draw from torch's own generators: by dropout, or in a custom module."""
+        """Whether steps may draw from torch's global generators: by dropout, or in a custom module."""
         return self.model.config.dropout > 0.0 or self.model.config.module is not None
 
-    # -- the ladder: fit, epoch, step ----------------------------------------------------------
+    # -- fit, epoch, step ----------------------------------------------------------------------
 
     def fit(
         self,
@@ -116,28 +90,9 @@ class Trainer(BatchLoss):
     ) -> Trainer:
         """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends it.
 
-        Parameters
-        ----------
-        data, validation : TrainingData
-            Samples to learn from, and samples to score.
-        hooks : Hooks, optional
-            Called around steps and epochs.
-        refresh : bool, default=True
-            Re-estimate batch normalisation from `data` at the end; wrong for a chunk too small to
-            stand for all samples.
-        freeze : bool, default=True
-            End with steps in which an encoder of augmented views is frozen; see `FREEZE_FRACTION`.
-
-        Returns
-        -------
-        Trainer
-            Itself.
-
-        Raises
-        ------
-        TrainingDivergedError
-            Losses or weights became non-finite; weights, counters and history are put back to where they
-            were last found to be finite.
+        Pass ``refresh=False`` (do not re-estimate batch normalisation at the end) and ``freeze=False`` (do
+        not freeze an encoder of augmented views at the end) for a chunk of the data. If losses or weights
+        become non-finite, the last finite state is restored and TrainingDivergedError raised.
         """
         if not self._batch_size(len(data)):
             raise ValueError(
@@ -151,14 +106,14 @@ class Trainer(BatchLoss):
         self.processes.synchronize()
         self._is_planned, self._begun = False, self.budget.elapsed()
         self._validates = validation is not None and len(validation) > 0
-        # A run that has just begun makes a step at least, however long its initialisation took.
-        self.stopped = "max_time" if self.step > self.start_step and self.budget.training_is_over() else ""
+        # A new run makes at least one step, however long its initialisation took.
+        self.stopped = "max_time" if self.step > self.start_step and self.budget.is_over() else ""
         if not self.stopped and self.current is None:
             self._stop_early_if_due(len(data))
         if self.draws_from_torch:
             set_torch_states(self.torch_states, self.device)
             if self.torch_states and not self.processes.is_first:
-                # The states are the first process's; other samples want other draws.
+                # The states are those of the first process; other samples need other draws.
                 torch.manual_seed(self.validation_seed + self.step + self.processes.rank)
         self.guard.begin(self)
         hooks.fit_begin(self, len(data))
@@ -177,7 +132,7 @@ class Trainer(BatchLoss):
         return self
 
     def _run(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
-        """Run epochs; `stopped` says what ended them."""
+        """Run epochs, and set `stopped`."""
         try:
             shared = synchronized_batch_norm(self.model, self.budget)
             with self.processes.deferred_interrupts(), shared:
@@ -193,7 +148,7 @@ class Trainer(BatchLoss):
             self._restart_from_average()
 
     def _run_epochs(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
-        """Train and validate until something stops the run; `stopped` says what, if not the last epoch."""
+        """Train and validate until something stops the run; set `stopped` unless it was the last epoch."""
         while not self.stopped and self.epoch - self.start_epoch < self.config.max_epochs:
             hooks.epoch_begin(self)
             self.run_epoch(data, hooks)
@@ -202,13 +157,13 @@ class Trainer(BatchLoss):
             self.early_stopping.update(self.history[self.start_epoch :], self.average.model)
             if any(self.processes.all_gather_object(hooks.epoch_end(self))):
                 self.stopped = "callback"
-            elif self.budget.training_is_over():
+            elif self.budget.is_over():
                 self.stopped = "max_time"
             else:
                 self._stop_early_if_due(len(data))
 
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
-        """Train on each sample once, or until the time is up; an epoch in progress is continued."""
+        """Train on each sample once, or until the time is up; continue the epoch in progress."""
         self.model.train()
         self.processes.synchronize()
         if self.current is None:
@@ -221,19 +176,19 @@ class Trainer(BatchLoss):
             hooks.step_end(self, loss)
             if not self._is_planned:
                 self._plan(data, loss)
-            if self.budget.training_is_over() or self._freeze_is_over():
+            if self.budget.is_over() or self._freeze_is_over():
                 break
         self.guard.check(self)
         self._end_epoch()
 
     def _end_epoch(self) -> None:
-        """Count the epoch in progress, if it has a step, and append it to the history."""
+        """Append the epoch in progress to the history if it has a step."""
         epoch, self.current = self.current, None
         if epoch is None or not epoch.losses:
             return
         self.epoch += 1
         self.processes.synchronize()
-        # Those of a custom module are of its own samples.
+        # Buffers of a custom module depend on the shard.
         self.processes.broadcast([*self.model.buffers(), *self.average.model.buffers()])
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
@@ -247,7 +202,7 @@ class Trainer(BatchLoss):
         self.history.append(row)
 
     def train_step(self, x0: Tensor, n_samples: int) -> Tensor:
-        """Make one step on this process's shard of a batch, in model units; return the batch's mean loss."""
+        """Make one step on this process's shard of a batch; return the mean loss of the batch."""
         n = len(x0) * self.processes.size
         if self.config.flip:
             x0 = flip(x0, self.processes.shard(torch.rand(n, generator=self.order) < 0.5))
@@ -266,14 +221,14 @@ class Trainer(BatchLoss):
         return loss
 
     def _batch_size(self, n_samples: int) -> int:
-        """Samples of a batch, of all processes."""
+        """Return the number of samples per step, of all processes."""
         size = min(self.config.batch_size, n_samples)
         return size - size % self.processes.size
 
-    # -- how far the run is --------------------------------------------------------------------
+    # -- progress ------------------------------------------------------------------------------
 
     def progress(self, n_samples: int) -> float:
-        """Share of the run that is done, in [0, 1], by epochs or by time, whichever is further."""
+        """Return the fraction of the run that is done, by epochs or by time, whichever is further."""
         if self.freeze_step is not None:
             done = (self.step - self.freeze_step) / max(1, self._n_frozen_steps())
             return min(1.0 - FREEZE_FRACTION * (1.0 - done), 1.0)
@@ -282,7 +237,7 @@ class Trainer(BatchLoss):
         return min(max(done, self.budget.progress(), 0.0), 1.0)
 
     def _stop_early_if_due(self, n_samples: int) -> None:
-        """End the run once the score no longer improves: at once, or after steps with a frozen encoder."""
+        """Stop the run if the score no longer improves: at once, or after steps with a frozen encoder."""
         if self.freeze_step is not None:
             self.stopped = "early_stopping" if self._freeze_is_over() else ""
         elif self.early_stopping.is_due(self.history[self.start_epoch :]):
@@ -295,7 +250,7 @@ class Trainer(BatchLoss):
                 self.stopped = "early_stopping"
 
     def _n_frozen_steps(self) -> int:
-        """Steps with a frozen encoder that follow early stopping."""
+        """Return the number of steps with a frozen encoder that follow early stopping."""
         last = self.step if self.freeze_step is None else self.freeze_step
         return int(FREEZE_FRACTION * (last - self.start_step))
 
@@ -303,27 +258,21 @@ class Trainer(BatchLoss):
         return self.freeze_step is not None and self.step - self.freeze_step >= self._n_frozen_steps()
 
     def _restart_from_average(self) -> None:
-        """Let training continue from the averaged weights."""
+        """Continue training from the averaged weights."""
         self.model.load_state_dict(self.average.model.state_dict())
         self.optimizer.state.clear()
 
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """A copy of everything that resuming needs, on the CPU."""
+        """Return a copy of everything that resuming needs, on the CPU."""
         return trainer_state(self)
 
     def load_state(self, state: dict[str, Any], *, new_run: bool = False) -> None:
-        """Continue from what `state` returned.
+        """Load what `state` returned, but keep this trainer's settings.
 
-        Settings stay this trainer's own; what has been learned and drawn is taken over.
-
-        Parameters
-        ----------
-        state : dict
-            From `state`.
-        new_run : bool, default=False
-            Count epochs, time and the learning rate's schedule from here, instead of resuming the run.
+        With `new_run`, epochs, time and the schedule of the learning rate are counted from there, instead of
+        resuming the run.
         """
         load_trainer_state(self, state, new_run)
 
@@ -331,7 +280,7 @@ class Trainer(BatchLoss):
 
     @torch.no_grad()
     def _plan(self, data: TrainingData, loss: Tensor) -> None:
-        """Keep time for what follows training, by the measured speed of the encoder and of the first step."""
+        """Reserve time for what follows training, from the speed of the encoder and of the first step."""
         self._is_planned = True
         if self.budget.limit is None:
             return
@@ -343,26 +292,19 @@ class Trainer(BatchLoss):
         self.average.model.encode(x).sum().item()
         per_sample = (begun - self.budget.left()) / size
         n_encoded = min(len(data), STATISTICS_SAMPLES) + min(len(data), REPORT_SAMPLES)
-        # A validation loss takes some three passes through the denoiser, about as long as a step.
+        # A validation loss takes three passes through the denoiser, about as long as a step.
         per_validated = max(per_step / self._batch_size(len(data)), per_sample)
         affordable = VALIDATION_SHARE * self.budget.limit / max(per_validated, 1e-9)
         self._n_validation = int(min(max(affordable, 1), VALIDATION_SAMPLES))
         validating = per_validated * self._n_validation if self._validates else 0.0
-        self.budget.plan(per_sample * n_encoded + validating + self.budget.fixed)
+        self.budget.reserve_for_end(per_sample * n_encoded + validating + self.budget.fixed)
 
     def validate(self, data: TrainingData) -> dict[str, float]:
-        """Losses of the averaged weights on validation samples; see `validation_losses`."""
+        """Return losses of the averaged weights on validation samples; see `validation_losses`."""
         shard = max(1, self.config.batch_size // self.processes.size)
         at_a_time = self.micro_batches.size or (shard if self.processes.size > 1 else None)
-        return validation_losses(
-            self.average.model,
-            self.objective,
-            self.config,
-            data,
-            self.validation_seed,
-            at_a_time,
-            self._n_validation,
-        )
+        settings = self.config, data, self.validation_seed, at_a_time, self._n_validation
+        return validation_losses(self.average.model, self.objective, *settings)
 
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""

@@ -1,4 +1,4 @@
-"""Bits that training masks: whole codes, and the ends of ordered codes."""
+"""Masking of codes in training: whole codes, and the ends of ordered codes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,13 @@ from torch import Tensor
 from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.networks._relaxation import MASKED_BIT
 
-#: Share of samples whose prefix length is drawn; the others keep all bits.
+#: Fraction of samples whose prefix length is drawn; the others keep all bits.
 SHORTENED_SHARE = 0.5
 
 
 def drop_codes(z: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Mask the whole code of each sample with a probability: the denoiser learns to do without.
+    """Mask the whole code of each sample with a probability; masked bits are 0.5.
 
-    Parameters
-    ----------
-    z : Tensor of shape (n, latent_dim)
-        Relaxed bits.
-    probability : float
-        That a sample's code is masked.
-    generator : torch.Generator
-        On the device of `z`.
-
-    Returns
-    -------
-    Tensor of shape (n, latent_dim)
-        0.5 in every bit of a masked code, which is zero in the signed encoding.
-
-    References
-    ----------
     Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, algorithm 1.
     """
     dropped = torch.rand(len(z), 1, generator=generator, device=z.device) < probability
@@ -40,24 +24,8 @@ def drop_codes(z: Tensor, probability: float, generator: torch.Generator) -> Ten
 def keep_prefixes(z: Tensor, generator: torch.Generator) -> Tensor:
     """Nested dropout: mask the bits after a prefix whose length is drawn for each sample.
 
-    Half of the samples keep all bits; of the others, each length of `prefix_lengths` is as likely. With
-    lengths that double, each stage of the order gets its share of the training, however long the code.
-
-    Parameters
-    ----------
-    z : Tensor of shape (n, latent_dim)
-        Relaxed bits.
-    generator : torch.Generator
-        On the device of `z`.
-
-    Returns
-    -------
-    Tensor of shape (n, latent_dim)
-        0.5 in every bit after a sample's prefix.
-
-    References
-    ----------
-    Rippel, Gelbart, Adams, "Learning Ordered Representations with Nested Dropout", 2014.
+    Half of the samples keep all bits; for the others, the lengths of `prefix_lengths` are equally likely
+    (Rippel, Gelbart, Adams, "Learning Ordered Representations with Nested Dropout", 2014).
     """
     drawn = torch.rand(2, len(z), generator=generator, device=z.device)
     lengths = torch.tensor(prefix_lengths(z.shape[1]), device=z.device)

@@ -1,4 +1,4 @@
-"""Batches in parts that fit into memory."""
+"""Micro-batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from dmzrep._base._device import give_back_memory
 from dmzrep.errors import MemoryWarning
 
-#: What says that memory is full, where torch has no class of its own: CPUs, MPS, libraries of CUDA.
-FULL = (
+#: Messages of out-of-memory errors for which torch has no class: CPU, MPS, libraries of CUDA.
+_MESSAGES = (
     "can't allocate memory",
     "not enough memory",
     "backend out of memory",
@@ -23,87 +23,40 @@ FULL = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the CPU's memory, is full."""
+    """Whether an error says that the memory of a device or of the CPU is full."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in FULL)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
 
 
 class MicroBatches:
-    """Goes through batches in parts, of fewer samples when memory runs out.
-
-    Parameters
-    ----------
-    size : int or None
-        Samples of a part at most; None for whole batches.
-
-    Attributes
-    ----------
-    size : int or None
-        The same, smaller after memory ran out.
-
-    Examples
-    --------
-    >>> from dmzrep.training._micro_batches import MicroBatches
-    >>> MicroBatches(3).run(8, lambda part: print(part.start, part.stop), lambda: None)
-    0 3
-    3 6
-    6 8
-    """
+    """Processes batches in parts of at most `size` samples (None: whole), halved when memory runs out."""
 
     def __init__(self, size: int | None = None):
         self.size = size
 
     def run(self, n_samples: int, work: Callable[[slice], None], undo: Callable[[], None]) -> None:
-        """Work on all samples of a batch; when memory runs out, undo that and begin again with smaller parts.
+        """Call `work` with slices that cover a batch; if memory runs out, call `undo` and retry with smaller.
 
-        Parameters
-        ----------
-        n_samples : int
-            Samples of the batch.
-        work : callable
-            Called with each part, a slice of the samples.
-        undo : callable
-            Called before a new beginning.
-
-        Raises
-        ------
-        RuntimeError
-            Memory runs out for a single sample.
-
-        Warns
-        -----
-        MemoryWarning
-            Parts become smaller.
+        Raises the error if memory runs out for a single sample.
         """
-        while True:
+        start = 0
+        while start < n_samples:
             size = min(self.size or n_samples, n_samples)
-            error = self._try(n_samples, size, work)
-            if error is None:
-                return
+            try:
+                work(slice(start, min(start + size, n_samples)))
+                start += size
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not is_out_of_memory(error):
+                    raise
+            # Here, the frames of the error no longer keep its tensors.
             undo()
-            if size == 1:
-                raise error
-            # Frames that the error holds keep their tensors.
-            error = error.with_traceback(None)
-            self.size = math.ceil(size / 2)
+            give_back_memory("auto")
+            start, self.size = 0, math.ceil(size / 2)
             warnings.warn(
-                f"Memory ran out for {size} samples at a time. Training goes on with {self.size} at a time, "
-                f"and batches as large as before. micro_batch_size={self.size} does so from the start.",
+                f"Memory ran out for {size} samples at a time. Training continues with {self.size} at a time "
+                f"and the same batches. To avoid this, set micro_batch_size={self.size}.",
                 MemoryWarning,
                 stacklevel=2,
             )
-            del error
-            give_back_memory("auto")
-
-    @staticmethod
-    def _try(n_samples: int, size: int, work: Callable[[slice], None]) -> BaseException | None:
-        """Work on all samples; return the error that says that memory ran out, if any."""
-        try:
-            for start in range(0, n_samples, size):
-                work(slice(start, min(start + size, n_samples)))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return error
-        return None

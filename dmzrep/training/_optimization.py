@@ -1,4 +1,4 @@
-"""The optimiser: which parameters decay, and how the learning rate goes."""
+"""The optimiser and the schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -7,32 +7,26 @@ import math
 import torch
 
 from dmzrep.networks._model import DiffusionAutoencoder
-from dmzrep.training._config import TrainingConfig
+from dmzrep.training._options import TrainingConfig
 
 
 def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
     """Split parameters by network and kind: matrices and kernels decay, biases and normalisation do not.
 
-    A group's "rate" is its learning rate as a share of the denoiser's.
+    A group's "rate" is its learning rate as a fraction of the denoiser's.
     """
     groups = []
     for network, rate in ((model.denoiser, 1.0), (model.encoder, encoder_rate)):
-        parameters = list(network.parameters())
         for decayed in (True, False):
-            chosen = [p for p in parameters if (p.dim() > 1) == decayed]
-            decay = weight_decay if decayed else 0.0
-            groups.append({"params": chosen, "weight_decay": decay, "rate": rate})
+            chosen = [p for p in network.parameters() if (p.dim() > 1) == decayed]
+            groups.append({"params": chosen, "weight_decay": weight_decay if decayed else 0.0, "rate": rate})
     return groups
 
 
 def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW on the parameters of a model."""
-    return torch.optim.AdamW(
-        parameter_groups(model, config.options.weight_decay, config.encoder_rate),
-        lr=config.learning_rate,
-        betas=(0.9, 0.99),
-        fused=True,
-    )
+    """Return AdamW for the parameters of a model."""
+    groups = parameter_groups(model, config.options.weight_decay, config.encoder_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def set_learning_rates(
@@ -47,10 +41,10 @@ def set_learning_rates(
 
 
 def align_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Lay the optimiser's moments out as their weights are.
+    """Give the optimiser's moments the memory format of their weights.
 
-    The fused optimiser walks memory, not indices: moments in another memory format than their
-    weight would silently be applied to the wrong elements.
+    The fused optimiser walks memory, not indices: moments in another format than their weight would
+    silently be applied to the wrong elements.
     """
     for weight, slots in optimizer.state.items():
         for name, value in slots.items():

@@ -1,7 +1,8 @@
-"""Parameters of training and of the diffusion process."""
+"""Parameters of training and of the diffusion process, and the settings of a run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from dmzrep._base._parameters import ParameterGroup
 from dmzrep.diffusion._objective import OBJECTIVES
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES
 from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
+from dmzrep.training._augmentation import RandomAffine
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WEIGHT = Interval(Real, 0, None, closed="left")
@@ -25,7 +27,7 @@ class Training(ParameterGroup):
         What the denoiser predicts: velocity, noise or clean data. ``"auto"`` is velocity, or clean data
         where a patch has more values than a quarter of the channels.
     learn_variance : bool, default=False
-        Learn the reverse variance by the variational bound.
+        Learn the variance of the reverse process with the variational bound.
     noise_schedule : {"auto", "cosine", "linear"}, default="auto"
         Variances of the forward process. ``"auto"`` is cosine, or that of a pretrained `backbone`.
     n_timesteps : int, default=1000
@@ -40,22 +42,22 @@ class Training(ParameterGroup):
         Hard bits forward and relaxed gradients backward.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
-        batch, summed over the bits. 0.01 is a start.
+        batch, summed over the bits. A reasonable value is 0.01.
     decorrelation : float or "auto", default=0.0
         Weight of the mean squared correlation between the probabilities of two bits over the batch.
         ``"auto"`` sets it so that the term is a tenth of the first loss.
     kl_weight : float, default=0.0
-        Weight of the Kullback-Leibler divergence, in bits, of the bits of a sample from fair coins, summed
+        Weight of the Kullback-Leibler divergence, in bits, of the bits of a sample from uniform bits, summed
         over the bits. The denoising loss is a mean over pixels, so useful weights are small (0.001).
     kl_free_bits : float, default=0.0
-        Divergence of each bit, as a mean over the batch, that costs nothing; in bits, in [0, 1).
+        Divergence of each bit, as a mean over the batch, that is not penalised; in bits, in [0, 1).
     mmd_weight : float, default=0.0
         Weight of the squared maximum mean discrepancy between the relaxed bits of the batch and uniform bits,
         with a Gaussian kernel.
     micro_batch_size : "auto" or int, default="auto"
-        Largest number of samples, per process, that the denoiser processes at a time: smaller numbers need
-        less memory and learn the same, unless a custom `backbone` normalises batches. ``"auto"`` is the whole
-        batch. It is halved, with a warning, when the denoiser runs out of memory.
+        Largest number of samples, per process, that the denoiser processes at a time. Smaller values need
+        less memory and give the same gradients, unless a custom `backbone` normalises over the batch.
+        ``"auto"`` is the whole batch. The size is halved, with a warning, when memory runs out.
     encoder_learning_rate : "auto" or float, default="auto"
         Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, or 0.15 times that
         after an initialisation by ``"cca"`` or ``"contrast_pca"``.
@@ -68,12 +70,12 @@ class Training(ParameterGroup):
     gradient_clip : float or None, default=1.0
         Largest norm of the gradient.
     ema_half_life : float, default=500_000
-        Half-life, in samples, of the exponential moving average of the weights, which is what the fitted
-        model holds; at most a twentieth of the samples seen so far. 0 keeps the last weights.
+        Half-life, in samples, of the exponential moving average of the weights, which the fitted model uses;
+        at most a twentieth of the samples seen so far. 0 uses the last weights.
     checkpoint_keep : int, default=2
         Number of checkpoints to keep. Where the newest is damaged, the one before is used.
     distributed : bool, default=False
-        Train in all processes that `torchrun` or `accelerate launch` has started; each gets an equal share of
+        Train in all processes that `torchrun` or `accelerate launch` has started, each on an equal part of
         every batch. See the page on scale.
     compile : bool, default=False
         Compile the networks for training with `torch.compile`.
@@ -172,3 +174,28 @@ class Training(ParameterGroup):
         self.checkpoint_keep = checkpoint_keep
         self.distributed = distributed
         self.compile = compile
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one run: what the estimator's parameters are resolved to."""
+
+    max_epochs: int
+    batch_size: int
+    #: Peak learning rate of the denoiser, and that of the encoder as a fraction of it.
+    learning_rate: float
+    encoder_rate: float = 1.0
+    #: Seconds; training ends with whichever limit comes first, and the learning rate follows.
+    max_time: float | None = None
+    #: Probability that the whole code of a sample is masked.
+    code_dropout: float = 0.0
+    #: Also train on prefixes of the codes.
+    ordered: bool = False
+    flip: bool = False
+    #: Augmentation of the encoder's input; the denoiser works on the original image.
+    encoder_view: RandomAffine | None = None
+    #: Epochs without a better validation loss before training stops; None never stops early.
+    n_iter_no_change: int | None = None
+    #: "float32", "bf16" or "fp16", of the forward pass.
+    precision: str = "float32"
+    options: Training = field(default_factory=Training)

@@ -1,4 +1,4 @@
-"""Losses on samples that training does not see."""
+"""Losses on validation samples."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.networks._relaxation import MASKED_BIT, hard_bits, relaxed_bernoulli
-from dmzrep.training._config import TrainingConfig
 from dmzrep.training._data import TrainingData
+from dmzrep.training._options import TrainingConfig
 
-#: Samples that are set aside for validation, and scored at the end of an epoch, at most.
+#: Largest number of samples that are held out and scored at the end of each epoch.
 VALIDATION_SAMPLES = 1024
 
 
@@ -27,32 +27,12 @@ def validation_losses(
     at_a_time: int | None = None,
     n_samples: int = VALIDATION_SAMPLES,
 ) -> dict[str, float]:
-    """Losses on validation samples, with timesteps and noise that are the same at every call.
+    """Return losses on validation samples, with timesteps and noise that depend on the seed only.
 
-    Parameters
-    ----------
-    model : DiffusionAutoencoder
-        In eval mode.
-    objective : Objective
-        The loss.
-    config : TrainingConfig
-        Batch size, kind of code and precision.
-    data : TrainingData
-        Validation samples.
-    seed : int
-        Decides everything that is drawn.
-    at_a_time : int, optional
-        Samples that the denoiser works on at a time, at most; all of a batch otherwise.
-    n_samples : int
-        Samples that are scored, at most.
-
-    Returns
-    -------
-    dict of str to float
-        ``validation_loss`` with codes as in training and, with a code, ``validation_loss_hard`` with
-        bits as at inference and ``validation_loss_shuffled`` with the bits of another sample,
-        which tells whether the denoiser uses the code. After training with code dropout,
-        ``validation_loss_no_code`` too.
+    ``validation_loss`` uses codes as in training. With a code, ``validation_loss_hard`` uses bits as at
+    inference, ``validation_loss_shuffled`` the bits of another sample (which shows whether the denoiser uses
+    the code) and, after training with code dropout, ``validation_loss_no_code`` masked bits. The model is in
+    eval mode; its denoiser processes `at_a_time` samples of a batch at a time.
     """
     device = data.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -65,15 +45,13 @@ def validation_losses(
     with autocast(config.precision, device):
         if conditional:
             logits = torch.cat([model.encode(data.batch(part)) for part in parts]).float()
+            options = config.options
             codes["validation_loss"] = relaxed_bernoulli(
-                logits,
-                config.options.temperature,
-                straight_through=config.options.straight_through,
-                generator=generator,
+                logits, options.temperature, straight_through=options.straight_through, generator=generator
             )
             codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
             if n_samples > 1:
-                # Samples are in random order, so a neighbour is any other one.
+                # Samples are in random order, so the neighbour is a random other sample.
                 codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
             if config.code_dropout:
                 codes["validation_loss_no_code"] = torch.full_like(bits, MASKED_BIT)

@@ -13,7 +13,7 @@ from dmzrep._base import _device as device
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingData
-from dmzrep.training._ema import WeightAverage
+from dmzrep.training._weights import WeightAverage
 from tests.encoders import make_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")

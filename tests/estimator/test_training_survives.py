@@ -81,9 +81,9 @@ def test_a_run_that_goes_on_does_not_compute_its_start_again(digits, tmp_path, m
     starts = []
     for name in (
         "are_aligned",
-        "set_invariant_start",
-        "set_linear_start",
-        "set_layout_start",
+        "init_cca",
+        "init_linear",
+        "init_contrast_pca",
         "_initial_samples",
     ):
         made = getattr(fitting, name)
@@ -92,7 +92,7 @@ def test_a_run_that_goes_on_does_not_compute_its_start_again(digits, tmp_path, m
     with monkeypatch.context() as context, pytest.raises(Killed):
         kill_at(context, 4)
         make_encoder(**params, checkpoint_every=1e-9).fit(digits[:128])
-    assert {"are_aligned", "set_invariant_start", "_initial_samples"} <= set(starts)
+    assert {"are_aligned", "init_cca", "_initial_samples"} <= set(starts)
     starts.clear()
     resumed = make_encoder(**params).fit(digits[:128])
     assert starts == []

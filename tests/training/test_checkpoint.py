@@ -1,244 +1,79 @@
 import errno
 import os
 import warnings
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from dmzrep.diffusion._objective import Objective
-from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.errors import (
-    CheckpointMismatchError,
-    CheckpointWarning,
-    PersistenceError,
-    TrainingDivergedError,
-)
-from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, memory_format
-from dmzrep.training import (
-    Checkpoints,
-    HookList,
-    Hooks,
-    Trainer,
-    TrainingData,
-)
+from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
+from dmzrep.networks._model import NetworkConfig
+from dmzrep.training import Checkpoints, HookList, Hooks, RandomAffine, Trainer
 from dmzrep.training._checkpoint import run_name
-from dmzrep.training.distributed import _processes as processes
-from tests.encoders import make_config
+from tests.training import trainers
+from tests.training.trainers import At, Clock, assert_equal_weights
 
 NETWORK = NetworkConfig((2, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, dropout=0.1)
-SETTINGS = make_config(max_epochs=3, batch_size=16, warmup_steps=2, ema_half_life=100.0)
-IDENTITY = {"learning_rate": 1e-3, "seed": 0}
-# Three steps an epoch.
-N_ROWS = 48
+IDENTITY, OTHER_IDENTITY = {"learning_rate": 1e-3, "seed": 0}, {"learning_rate": 0.1, "seed": 3}
+EVERY_STEP = {"every": 1e-9}
 
 
 def make_trainer(seed=0, **settings):
-    torch.manual_seed(seed)
-    model = DiffusionAutoencoder(NETWORK).to(memory_format=memory_format(NETWORK))
-    return Trainer(model, Objective(NoiseSchedule.named("cosine", 6)), replace(SETTINGS, **settings), seed)
+    return trainers.make_trainer(NETWORK, seed, **{"max_epochs": 3} | settings)
 
 
 @pytest.fixture
 def data():
-    rows = np.random.default_rng(0).normal(size=(N_ROWS, 2, 8, 8)).astype(np.float32)
-
-    def prepare(raw):
-        return raw.contiguous(memory_format=torch.channels_last)
-
-    return TrainingData(rows, prepare, np.arange(N_ROWS), torch.device("cpu"))
+    """Three steps per epoch."""
+    return trainers.make_data(NETWORK, 48)
 
 
-def checkpoints(folder, identity=IDENTITY, **options):
-    hooks = Checkpoints(folder, identity, **options)
-    hooks.begin(0, {"init_": "itq"})
-    return hooks
+@pytest.fixture
+def whole(data, tmp_path):
+    """Runs the same training without interruption."""
+    return lambda **settings: run(make_trainer(**settings), data, tmp_path / "whole")
+
+
+def open_checkpoints(folder, identity=IDENTITY, **options):
+    checkpoints = Checkpoints(folder, identity, **options)
+    checkpoints.set_metadata(0, {"init_": "itq"})
+    return checkpoints
+
+
+def resume(trainer, folder):
+    open_checkpoints(folder).resume(trainer)
+    return trainer
+
+
+def run(trainer, data, folder, *others, validation=None, **options):
+    """Train with checkpoints, from the latest in the folder if there is one, as if in a new process."""
+    torch.manual_seed(5)
+    checkpoints = open_checkpoints(folder, **options)
+    checkpoints.resume(trainer)
+    return trainer.fit(data, validation, hooks=HookList([checkpoints, *others]), refresh=False)
+
+
+def kill_at(step):
+    def kill(trainer):
+        raise SystemExit
+
+    return At(step, kill)
+
+
+def run_until_killed(trainer, data, folder, step, **options):
+    with pytest.raises(SystemExit):
+        run(trainer, data, folder, kill_at(step), **options)
 
 
 def run_folder(folder, identity=IDENTITY):
     return folder / run_name(identity)
 
 
-def run(trainer, data, folder, *others, **options):
-    """Train with checkpoints, from the folder's if there is one, in a process of its own as it were."""
-    torch.manual_seed(5)
-    hooks = checkpoints(folder, **options)
-    hooks.resume(trainer)
-    return trainer.fit(data, hooks=HookList([hooks, *others]), refresh=False)
-
-
-def names(folder):
-    """Names of the files of the run."""
+def files(folder):
     return sorted(os.listdir(run_folder(folder)))
 
 
-class DieAt(Hooks):
-    """Ends the process after a step, as it were: nothing that would tidy up is told."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def step_end(self, trainer, loss):
-        if trainer.step == self.step:
-            raise SystemExit
-
-
-def die(trainer, data, folder, step, **options):
-    with pytest.raises(SystemExit):
-        run(trainer, data, folder, DieAt(step), **options)
-
-
-def assert_same_run(first, second):
-    assert (first.epoch, first.step, first.images_seen) == (second.epoch, second.step, second.images_seen)
-    assert [row["loss"] for row in first.history] == [row["loss"] for row in second.history]
-    for part in ("model", "average"):
-        a, b = (trainer.state()[part] for trainer in (first, second))
-        assert [name for name in a if not torch.equal(a[name], b[name])] == []
-
-
-#: Each has a state of its own to be kept.
-KINDS = [
-    {"timestep_sampling": "high_noise"},
-    {"timestep_sampling": "loss_second_moment"},
-    {"decorrelation": "auto", "ordered": True},
-    {"flip": True, "precision": "bf16"},
-]
-
-
-@pytest.mark.parametrize("settings", KINDS, ids=str)
-def test_a_run_taken_up_from_a_file_is_the_run_that_never_stopped(tmp_path, data, settings):
-    folder = tmp_path / "new" / "folder"
-    whole = run(make_trainer(**settings), data, tmp_path / "other")
-    die(make_trainer(**settings), data, folder, 5)
-    resumed = make_trainer(seed=7, **settings)
-    checkpoints(folder).resume(resumed)
-    assert (resumed.epoch, resumed.step, resumed.current) == (1, 3, None)
-    resumed = run(make_trainer(seed=7, **settings), data, folder)
-    assert_same_run(resumed, whole)
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 8, 9])
-@pytest.mark.parametrize("settings", KINDS[1:3], ids=str)
-def test_a_run_taken_up_in_the_midst_of_an_epoch_is_the_run_that_never_stopped(
-    tmp_path, data, settings, step
-):
-    whole = run(make_trainer(**settings), data, tmp_path / "other")
-    die(make_trainer(**settings), data, tmp_path, step, every=1e-9)
-    resumed = make_trainer(seed=7, **settings)
-    checkpoints(tmp_path).resume(resumed)
-    assert resumed.step == step and len(resumed.current.losses) == (step - 1) % 3 + 1
-    resumed = run(make_trainer(seed=7, **settings), data, tmp_path, every=1e-9)
-    assert_same_run(resumed, whole)
-    assert (resumed.history[-1]["images"], len(resumed.history)) == (3 * N_ROWS, 3)
-
-
-def test_many_deaths_at_any_step_change_nothing(tmp_path, data):
-    whole = run(make_trainer(), data, tmp_path / "other")
-    draw, step = np.random.default_rng(0), 0
-    while step < 8:
-        # Only the first of them starts; the others have nothing of their own.
-        trainer = make_trainer(seed=step)
-        step = min(step + int(draw.integers(1, 3)), 8)
-        die(trainer, data, tmp_path, step, every=1e-9)
-    assert_same_run(run(make_trainer(seed=9), data, tmp_path, every=1e-9), whole)
-
-
-class Clock(Hooks):
-    """A second passes in each step, and at no other time."""
-
-    def __init__(self, monkeypatch):
-        self.seconds = 100.0
-        monkeypatch.setattr(processes, "time", self)
-
-    def perf_counter(self):
-        return self.seconds
-
-    def step_end(self, trainer, loss):
-        self.seconds += 1.0
-
-
-def test_seconds_between_checkpoints(tmp_path, data, monkeypatch):
-    seen = []
-
-    class Watch(Hooks):
-        def step_end(self, trainer, loss):
-            seen.append(names(tmp_path))
-
-    # Hooks are called in order: a step's second passes after its checkpoint would be written.
-    run(make_trainer(max_epochs=2), data, tmp_path, Watch(), Clock(monkeypatch), every=2.0)
-    steps = [[int(name[11:20]) for name in step] for step in seen]
-    assert steps == [[], [], [3], [3], [3, 5], [3, 5]]
-    # The run's end is kept whatever the time.
-    assert names(tmp_path) == [f"checkpoint-{step:09d}.safetensors" for step in (5, 6)]
-
-
-@pytest.mark.parametrize(("every", "count"), [("epoch", 3), (1e6, 1)])
-def test_checkpoints_of_epochs_or_of_the_end_alone(tmp_path, data, every, count):
-    run(make_trainer(), data, tmp_path, every=every, keep=9)
-    assert len(names(tmp_path)) == count
-
-
-def test_the_end_of_a_run_is_kept_and_a_longer_one_goes_on_from_it(tmp_path, data):
-    steady = {"final_learning_rate": 1.0}
-    whole = run(make_trainer(**steady), data, tmp_path / "other", every=1e6)
-    short = run(make_trainer(max_epochs=2, **steady), data, tmp_path, every=1e6)
-    assert short.stopped == "max_iter"
-    resumed = run(make_trainer(seed=4, **steady), data, tmp_path, every=1e6)
-    assert_same_run(resumed, whole)
-    again = make_trainer(seed=4, **steady)
-    written = [(run_folder(tmp_path) / name).stat().st_mtime_ns for name in names(tmp_path)]
-    assert_same_run(run(again, data, tmp_path, every=1e6), whole)
-    assert written == [(run_folder(tmp_path) / name).stat().st_mtime_ns for name in names(tmp_path)]
-
-
-def test_seconds_before_a_stop_count(tmp_path, data, monkeypatch):
-    clock, timed = Clock(monkeypatch), {"max_time": 5.0, "max_epochs": 99}
-    with pytest.raises(SystemExit):
-        run(make_trainer(**timed), data, tmp_path, clock, DieAt(4), every=1e-9)
-    clock.seconds += 1000.0
-    resumed = make_trainer(**timed)
-    checkpoints(tmp_path).resume(resumed)
-    assert (resumed.step, resumed.seconds) == (3, 3.0)
-    run(resumed, data, tmp_path, clock, every=1e-9)
-    assert (resumed.stopped, resumed.step, resumed.history[-1]["seconds"]) == ("max_time", 5, 5.0)
-    # Nothing is left of the time.
-    late = run(make_trainer(**timed), data, tmp_path, clock, every=1e-9)
-    assert (late.stopped, late.step) == ("max_time", 5)
-
-
-def test_a_run_after_a_run_is_taken_up_where_it_stood(tmp_path, data):
-    first = make_trainer(max_epochs=2).fit(data)
-    whole, dying = (make_trainer(max_epochs=2, seed=1) for _ in range(2))
-    for trainer in (whole, dying):
-        trainer.load_state(first.state(), new_run=True)
-    whole.fit(data, refresh=False)
-    with pytest.raises(SystemExit):
-        dying.fit(data, hooks=HookList([checkpoints(tmp_path, every=1e-9), DieAt(8)]))
-    resumed = run(make_trainer(max_epochs=2), data, tmp_path)
-    assert resumed.epoch == 4
-    assert_same_run(resumed, whole)
-
-
-# -- the folder --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("keep", [1, 2, 5])
-def test_the_last_checkpoints_are_kept_and_nothing_else_is(tmp_path, data, keep):
-    folder = run_folder(tmp_path)
-    (folder / ".checkpoint-000000001.safetensors.123.part").mkdir(parents=True)
-    (folder / ".checkpoint-000000001.safetensors.123.part" / "new").write_text("half of one")
-    (folder / "notes.txt").write_text("mine")
-    run(make_trainer(max_epochs=3), data, tmp_path, keep=keep)
-    kept = [f"checkpoint-{step:09d}.safetensors" for step in (3, 6, 9)][-keep:]
-    assert names(tmp_path) == [*kept, "notes.txt"]
-
-
-def test_no_checkpoint_is_none(tmp_path):
-    assert checkpoints(tmp_path).found is None
-    trainer = make_trainer()
-    checkpoints(tmp_path).resume(trainer)
-    assert trainer.step == 0
+def checkpoints_of(*steps):
+    return [f"checkpoint-{step:09d}.safetensors" for step in steps]
 
 
 def damage(path):
@@ -247,124 +82,160 @@ def damage(path):
     path.write_bytes(content)
 
 
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_it(tmp_path, data):
-    whole = run(make_trainer(), data, tmp_path / "other")
-    folder = tmp_path / "run"
-    die(make_trainer(), data, folder, 7)
-    damage(run_folder(folder) / "checkpoint-000000006.safetensors")
+def assert_same_run(first, second):
+    assert (first.epoch, first.step, first.images_seen) == (second.epoch, second.step, second.images_seen)
+    assert [row["loss"] for row in first.history] == [row["loss"] for row in second.history]
+    assert_equal_weights(first.model, second.model)
+    assert_equal_weights(first.average.model, second.average.model)
+
+
+#: Each has state of its own.
+SETTINGS = [
+    {"timestep_sampling": "loss_second_moment"},
+    {"decorrelation": "auto", "ordered": True},
+    {"flip": True, "precision": "bf16"},
+]
+
+
+@pytest.mark.parametrize("step", [1, 3, 8, 9])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_a_run_resumed_within_an_epoch_equals_an_uninterrupted_one(tmp_path, data, whole, settings, step):
+    run_until_killed(make_trainer(**settings), data, tmp_path, step, **EVERY_STEP)
+    resumed = resume(make_trainer(seed=7, **settings), tmp_path)
+    assert resumed.step == step and len(resumed.current.losses) == (step - 1) % 3 + 1
+    resumed = run(make_trainer(seed=7, **settings), data, tmp_path, **EVERY_STEP)
+    assert_same_run(resumed, whole(**settings))
+    assert (resumed.history[-1]["images"], len(resumed.history)) == (3 * 48, 3)
+
+
+def test_a_run_resumed_while_the_encoder_is_frozen_equals_an_uninterrupted_one(tmp_path, data, monkeypatch):
+    losses = {1: 1.0, 2: 2.0, 3: 3.0}
+    monkeypatch.setattr(Trainer, "validate", lambda self, _: {"validation_loss": losses.get(self.epoch, 9.0)})
+    settings = {"encoder_view": RandomAffine(), "max_epochs": 9, "n_iter_no_change": 4}
+    options = EVERY_STEP | {"validation": trainers.make_data(NETWORK, 8, 1)}
+    whole = run(make_trainer(**settings), data, tmp_path / "whole", **options)
+    assert (whole.stopped, whole.freeze_step, whole.step) == ("early_stopping", 15, 17)
+    run_until_killed(make_trainer(**settings), data, tmp_path, 16, **options)
+    assert_same_run(run(make_trainer(seed=7, **settings), data, tmp_path, **options), whole)
+
+
+# -- when checkpoints are written --------------------------------------------------------------------
+
+
+def test_checkpoints_are_written_at_intervals_of_seconds(tmp_path, data):
+    seen, clock = [], Clock()
+
+    class Watch(Hooks):
+        def step_end(self, trainer, loss):
+            seen.append(files(tmp_path))
+
+    # Hooks are called in order: time advances after the checkpoint of a step.
+    run(make_trainer(max_epochs=2, budget=clock.budget(None)), data, tmp_path, Watch(), clock, every=2.0)
+    assert seen == [checkpoints_of(*steps) for steps in ([], [], [3], [3], [3, 5], [3, 5])]
+    # The end of the run is always written.
+    assert files(tmp_path) == checkpoints_of(5, 6)
+
+
+@pytest.mark.parametrize(
+    ("every", "keep", "steps"),
+    [("epoch", 9, [3, 6, 9]), ("epoch", 2, [6, 9]), ("epoch", 1, [9]), (1e6, 9, [9])],
+)
+def test_the_last_checkpoints_are_kept(tmp_path, data, every, keep, steps):
+    folder = run_folder(tmp_path)
+    incomplete = folder / ".checkpoint-000000001.safetensors.123.part"
+    incomplete.mkdir(parents=True)
+    (incomplete / "new").write_text("half of one")
+    (folder / "notes.txt").write_text("mine")
+    run(make_trainer(), data, tmp_path, every=every, keep=keep)
+    assert files(tmp_path) == [*checkpoints_of(*steps), "notes.txt"]
+
+
+def test_a_finished_run_is_extended_but_not_written_again(tmp_path, data):
+    constant = {"final_learning_rate": 1.0}
+    whole = run(make_trainer(**constant), data, tmp_path / "whole", every=1e6)
+    assert run(make_trainer(max_epochs=2, **constant), data, tmp_path, every=1e6).stopped == "max_iter"
+    times = []
+    for _ in range(2):
+        assert_same_run(run(make_trainer(seed=4, **constant), data, tmp_path, every=1e6), whole)
+        times.append([(run_folder(tmp_path) / name).stat().st_mtime_ns for name in files(tmp_path)])
+    assert times[0] == times[1]
+
+
+# -- invalid and foreign checkpoints -----------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_is_skipped_with_a_warning_that_names_it(tmp_path, data, whole):
+    run_until_killed(make_trainer(), data, tmp_path, 7)
+    damage(run_folder(tmp_path) / "checkpoint-000000006.safetensors")
     with pytest.warns(CheckpointWarning, match=r"checkpoint-000000006\.safetensors is damaged.*000000003"):
-        resumed = run(make_trainer(seed=3), data, folder)
-    assert_same_run(resumed, whole)
-    assert names(folder) == [f"checkpoint-{step:09d}.safetensors" for step in (6, 9)]
+        resumed = run(make_trainer(seed=3), data, tmp_path)
+    assert_same_run(resumed, whole())
+    assert files(tmp_path) == checkpoints_of(6, 9)
 
 
-def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path, data):
-    die(make_trainer(), data, tmp_path, 7)
+def test_a_damaged_checkpoint_does_not_replace_a_valid_one(tmp_path, data):
+    run_until_killed(make_trainer(), data, tmp_path, 7)
     damage(run_folder(tmp_path) / "checkpoint-000000006.safetensors")
     with pytest.warns(CheckpointWarning):
-        die(make_trainer(), data, tmp_path, 5, every=1e-9)
-    assert names(tmp_path) == [f"checkpoint-{step:09d}.safetensors" for step in (4, 5)]
+        run_until_killed(make_trainer(), data, tmp_path, 5, **EVERY_STEP)
+    assert files(tmp_path) == checkpoints_of(4, 5)
 
 
-def test_checkpoints_none_of_which_is_whole_raise(tmp_path, data):
+def test_damaged_checkpoints_only_are_an_error(tmp_path, data):
     run(make_trainer(), data, tmp_path)
-    for name in names(tmp_path):
+    for name in files(tmp_path):
         damage(run_folder(tmp_path) / name)
-    with pytest.raises(PersistenceError, match=r"None of the 2 checkpoints .* is whole.*delete them"):
-        checkpoints(tmp_path)
+    with pytest.raises(PersistenceError, match=r"All 2 checkpoints .* are damaged.*delete them"):
+        open_checkpoints(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"checkpoint_dir='.*file' must be a folder.*Name another"):
-        checkpoints(str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=r"checkpoint_dir='.*file' must be a folder.*Use another path"):
+        open_checkpoints(str(tmp_path / "file"))
 
 
-def test_runs_share_a_folder_and_leave_each_other_alone(tmp_path, data):
-    other = {"learning_rate": 0.1, "seed": 3}
+def test_runs_share_a_folder_unless_checkpoints_were_moved(tmp_path, data):
     run(make_trainer(max_epochs=1), data, tmp_path)
-    assert checkpoints(tmp_path, other).found is None
-    assert names(tmp_path) == ["checkpoint-000000003.safetensors"]
-    assert checkpoints(tmp_path).found is not None
-
-
-def test_checkpoints_that_were_moved_to_another_run_are_refused_with_the_differences(tmp_path, data):
-    run(make_trainer(max_epochs=1), data, tmp_path)
-    other = {"learning_rate": 0.1, "seed": 3}
-    run_folder(tmp_path).rename(run_folder(tmp_path, other))
+    assert open_checkpoints(tmp_path, OTHER_IDENTITY).latest is None
+    assert files(tmp_path) == checkpoints_of(3) and open_checkpoints(tmp_path).latest is not None
+    run_folder(tmp_path, OTHER_IDENTITY).rmdir()
+    run_folder(tmp_path).rename(run_folder(tmp_path, OTHER_IDENTITY))
     with pytest.raises(CheckpointMismatchError, match="another run, which differs in learning_rate, seed"):
-        checkpoints(tmp_path, other)
+        open_checkpoints(tmp_path, OTHER_IDENTITY)
 
 
-# -- disks that fail ---------------------------------------------------------------------------------
+# -- failing disks -----------------------------------------------------------------------------------
 
 
-def full_disk(*args, **kwargs):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.mark.parametrize("where", ["fsync", "mkdir", "replace"])
+@pytest.mark.parametrize("function", ["fsync", "mkdir", "replace"])
 @pytest.mark.parametrize("lasting", [True, False], ids=["lasting", "once"])
-def test_a_full_disk_is_warned_of_once_and_training_goes_on(tmp_path, data, monkeypatch, where, lasting):
-    whole = run(make_trainer(max_epochs=5), data, tmp_path / "other")
-    folder = tmp_path / "run"
+def test_a_full_disk_is_warned_of_once_and_training_continues(tmp_path, data, monkeypatch, function, lasting):
+    whole = run(make_trainer(max_epochs=5), data, tmp_path / "whole")
 
-    class FillsUp(Hooks):
-        def step_end(self, trainer, loss):
-            if trainer.step == 4:
-                monkeypatch.setattr(os, where, full_disk)
-            if trainer.step == 7 and not lasting:
-                monkeypatch.undo()
+    def full_disk(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
+    fill_up = At(4, lambda trainer: monkeypatch.setattr(os, function, full_disk))
+    free = At(99 if lasting else 7, lambda trainer: monkeypatch.undo())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trained = run(make_trainer(max_epochs=5), data, folder, FillsUp())
+        trained = run(make_trainer(max_epochs=5), data, tmp_path, fill_up, free)
     monkeypatch.undo()
-    messages = [str(w.message) for w in caught if w.category is CheckpointWarning]
-    assert len(messages) == 1
-    for part in (str(folder), "No space left on device", "Training goes on", "of step 3", "Free some space"):
-        assert part in messages[0]
+    (message,) = [str(w.message) for w in caught if w.category is CheckpointWarning]
+    for part in (str(tmp_path), "No space left", "Training continues", "of step 3", "Free some space"):
+        assert part in message
     assert_same_run(trained, whole)
-    kept = [3] if lasting else [12, 15]
-    assert names(folder) == [f"checkpoint-{step:09d}.safetensors" for step in kept]
-    # The last good one is whole, and what came after it is made again from it.
-    assert_same_run(run(make_trainer(max_epochs=5, seed=8), data, folder), whole)
+    assert files(tmp_path) == checkpoints_of(*([3] if lasting else [12, 15]))
+    # The last valid checkpoint can be resumed.
+    assert_same_run(run(make_trainer(max_epochs=5, seed=8), data, tmp_path), whole)
 
 
-def test_a_folder_that_cannot_be_written_to_is_warned_of(tmp_path, data, monkeypatch):
+def test_a_read_only_folder_is_warned_of(tmp_path, data, monkeypatch):
     def read_only(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "replace", read_only)
     with pytest.warns(CheckpointWarning, match=r"Permission denied.*There is none so far.*writable"):
         trained = run(make_trainer(), data, tmp_path)
-    assert trained.stopped == "max_iter" and names(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_read_only_folder_is_warned_of(tmp_path, data):
-    folder = tmp_path / "run"
-    run(make_trainer(max_epochs=1), data, folder)
-    run_folder(folder).chmod(0o500)
-    try:
-        with pytest.warns(CheckpointWarning, match="Permission denied"):
-            assert run(make_trainer(), data, folder).epoch == 3
-    finally:
-        run_folder(folder).chmod(0o700)
-    assert names(folder) == ["checkpoint-000000003.safetensors"]
-
-
-def test_a_run_that_goes_wrong_leaves_a_sound_checkpoint(tmp_path, data):
-    class Spoil(Hooks):
-        def step_end(self, trainer, loss):
-            if trainer.step == 5:
-                with torch.no_grad():
-                    for parameter in trainer.model.parameters():
-                        parameter.fill_(torch.nan)
-
-    with pytest.raises(TrainingDivergedError):
-        run(make_trainer(), data, tmp_path, Spoil(), every=1e-9)
-    resumed = make_trainer()
-    checkpoints(tmp_path).resume(resumed)
-    assert resumed.step == 5
-    assert all(torch.isfinite(tensor).all() for tensor in resumed.state()["average"].values())
+    assert trained.stopped == "max_iter" and files(tmp_path) == []

@@ -5,10 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.data import DatasetSource
+from dmzrep.training import TrainingData, split_indices
 from dmzrep.training import _data as training_data
-from dmzrep.training._data import TrainingData, split_indices
 
-quick = settings(deadline=None, max_examples=60)
 CPU = torch.device("cpu")
 
 
@@ -23,44 +22,38 @@ def samples():
 
 @pytest.fixture
 def sources(samples, tmp_path):
-    """The same samples from an array, a read-only array, a memmap and a dataset."""
-    np.save(tmp_path / "rows.npy", samples)
-    frozen = samples.copy()
-    frozen.setflags(write=False)
+    np.save(tmp_path / "samples.npy", samples)
+    read_only = samples.copy()
+    read_only.setflags(write=False)
+    memmap = np.load(tmp_path / "samples.npy", mmap_mode="r")
     return {
         "array": samples,
         "strided": np.repeat(samples, 2, axis=0)[::2],
-        "read-only": frozen,
-        "memmap": np.load(tmp_path / "rows.npy", mmap_mode="r"),
+        "read-only": read_only,
+        "memmap": memmap,
+        "view of a memmap": np.asarray(memmap),
         "dataset": DatasetSource(list(samples)),
     }
 
 
 @pytest.mark.parametrize(
-    "indices",
-    [np.arange(20), np.arange(0, 20, 3), np.array([7]), np.arange(20)[::-1].copy(), np.array([4, 1, 1, 9])],
-    ids=["all", "some", "one", "reversed", "repeated"],
+    "indices", [np.arange(20)[::-1].copy(), np.array([7]), np.array([4, 1, 1, 9])], ids=str
 )
 @pytest.mark.parametrize("source", ["array", "strided", "read-only", "memmap", "dataset"])
-def test_every_source_returns_the_samples_of_its_indices_in_model_units(samples, sources, source, indices):
+def test_batches_are_the_samples_at_the_indices_in_model_units(samples, sources, source, indices):
     data = TrainingData(sources[source], prepare, indices, CPU)
     assert len(data) == len(indices)
     positions = torch.randperm(len(indices))[:5]
-    expected = samples[indices[positions.numpy()]].astype(np.float32) * 2 - 1
     batch = data.batch(positions)
     assert batch.dtype == torch.float32
-    np.testing.assert_array_equal(batch, expected)
+    np.testing.assert_array_equal(batch, samples[indices[positions.numpy()]].astype(np.float32) * 2 - 1)
 
 
 @pytest.mark.parametrize("source", ["array", "strided", "read-only", "memmap"])
-@pytest.mark.parametrize("n_kept", [20, 7])
-def test_the_original_samples_are_never_written_to(samples, sources, source, n_kept, recwarn):
+def test_original_samples_are_never_written_to(samples, sources, source):
     before = samples.copy()
-    data = TrainingData(sources[source], lambda raw: raw, np.arange(n_kept), CPU)
-    data.batch(torch.arange(n_kept)).fill_(0)
+    TrainingData(sources[source], lambda raw: raw, np.arange(7), CPU).batch(torch.arange(7)).fill_(0)
     np.testing.assert_array_equal(sources[source], before)
-    np.testing.assert_array_equal(data.batch(torch.arange(n_kept)), before[:n_kept])
-    assert not [w for w in recwarn.list if "not writable" in str(w.message)]
 
 
 @pytest.mark.parametrize(
@@ -75,12 +68,11 @@ def test_the_original_samples_are_never_written_to(samples, sources, source, n_k
         ("dataset", 2**30, False),
     ],
 )
-def test_arrays_are_kept_on_a_device_that_has_four_times_their_size_free(
+def test_arrays_stay_on_a_device_with_four_times_their_size_free(
     samples, sources, source, free, resident, monkeypatch
 ):
     monkeypatch.setattr(training_data, "free_memory", lambda device: free)
     monkeypatch.setattr(training_data, "_COPIED_AT_A_TIME", 7)
-    sources["view of a memmap"] = np.asarray(sources["memmap"])
     data = TrainingData(sources[source], prepare, np.arange(20)[::-1], CPU)
     assert (data._resident is not None) == resident
     np.testing.assert_array_equal(data.batch(torch.arange(20)), samples[::-1] * 2.0 - 1.0)
@@ -92,9 +84,9 @@ def test_free_memory_is_that_of_the_gpu():
     assert 0 < training_data.free_memory(device) <= torch.cuda.get_device_properties(device).total_memory
 
 
-@quick
+@settings(deadline=None, max_examples=40)
 @given(n_samples=st.integers(0, 300), fraction=st.floats(0, 0.999), seed=st.integers(0, 2**31))
-def test_each_sample_is_in_exactly_one_part(n_samples, fraction, seed):
+def test_each_sample_is_in_one_part_of_the_split(n_samples, fraction, seed):
     kept, held_out = split_indices(n_samples, fraction, seed)
     assert sorted([*kept, *held_out]) == list(range(n_samples))
     assert list(kept) == sorted(kept) and list(held_out) == sorted(held_out)
@@ -103,9 +95,4 @@ def test_each_sample_is_in_exactly_one_part(n_samples, fraction, seed):
     else:
         assert 1 <= len(held_out) < n_samples
         assert abs(len(held_out) - fraction * n_samples) <= 1
-    again = split_indices(n_samples, fraction, seed)
-    assert np.array_equal(kept, again[0]) and np.array_equal(held_out, again[1])
-
-
-def test_the_seed_decides_the_split():
-    assert not np.array_equal(split_indices(200, 0.3, 1)[1], split_indices(200, 0.3, 2)[1])
+    assert np.array_equal(held_out, split_indices(n_samples, fraction, seed)[1])

@@ -1,38 +1,35 @@
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from dmzrep.diffusion._objective import Objective
-from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import DmzError, TrainingDivergedError
-from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
-from dmzrep.training import HookList, Hooks, Trainer, TrainingData
+from dmzrep.training import HookList, Hooks
 from dmzrep.training._divergence import CHECK_STEPS
-from tests.encoders import make_config
-
-NETWORK = NetworkConfig((6,), 3, "mlp", (32,), (2,), encoder_width=16)
-SETTINGS = make_config(max_epochs=2, batch_size=4, warmup_steps=2, ema_half_life=100.0)
+from tests.training.trainers import (
+    VECTORS,
+    At,
+    assert_equal_weights,
+    copy_weights,
+    draw_samples,
+    make_data,
+)
+from tests.training.trainers import make_trainer as make_any_trainer
 
 
 def make_trainer(**settings):
-    torch.manual_seed(0)
-    objective = Objective(NoiseSchedule.named("cosine", 50))
-    return Trainer(DiffusionAutoencoder(NETWORK), objective, replace(SETTINGS, **settings), 0)
+    return make_any_trainer(**{"batch_size": 4} | settings)
 
 
-def make_data(n_steps=200, rows=None):
-    """Data of which an epoch has as many steps."""
-    if rows is None:
-        rows = np.random.default_rng(0).normal(size=(4 * n_steps, 6)).astype(np.float32)
-    return TrainingData(rows, lambda raw: raw, np.arange(len(rows)), torch.device("cpu"))
+def data_of(n_steps=200):
+    """Data with this many steps per epoch."""
+    return make_data(n=4 * n_steps)
 
 
 class SpoilGradients(Hooks):
-    """From a step on, gradients are non-finite; the loss of that step itself is finite."""
+    """Makes gradients non-finite from a step on; the loss of that step is still finite."""
 
     def __init__(self, step, value=math.nan):
         self.step, self.value = step, value
@@ -50,115 +47,97 @@ class Snapshots(Hooks):
         self.weights = {}
 
     def step_end(self, trainer, loss):
-        self.weights[trainer.step] = [p.clone() for p in trainer.average.model.parameters()]
+        self.weights[trainer.step] = copy_weights(trainer.average.model)
 
 
 def diverge(trainer, data, *hooks, match=None):
     with pytest.raises(TrainingDivergedError, match=match) as caught:
-        trainer.fit(data, hooks=HookList(list(hooks)))
+        trainer.fit(data, hooks=HookList(list(hooks)), refresh=False)
     assert trainer.stopped == "diverged"
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("step", "clip", "value"),
+    ("step", "clip", "value", "restored"),
     [
-        (2, 1.0, math.nan),
-        (3, math.inf, math.nan),
-        (40, 1.0, math.inf),
-        (77, math.inf, -math.inf),
-        (250, 1.0, math.nan),
+        (2, 1.0, math.nan, 1),
+        (3, None, math.nan, 2),
+        (9, None, math.nan, 8),
+        (40, 1.0, math.inf, 32),
+        (250, 1.0, -math.inf, None),
     ],
 )
-def test_weights_go_back_to_the_last_check_and_the_average_is_not_poisoned(step, clip, value):
+def test_weights_of_the_last_check_are_restored(step, clip, value, restored):
     trainer, snapshots = make_trainer(gradient_clip=clip), Snapshots()
-    error = diverge(trainer, make_data(), SpoilGradients(step, value), snapshots)
+    error = diverge(trainer, data_of(), SpoilGradients(step, value), snapshots)
     assert trainer.step < step <= trainer.step + CHECK_STEPS
-    kept = snapshots.weights[trainer.step]
+    assert restored is None or trainer.step == restored
     for model in (trainer.average.model, trainer.model):
-        assert all(torch.equal(a, b) for a, b in zip(kept, model.parameters(), strict=True))
+        assert_equal_weights(model, snapshots.weights[trainer.step])
     assert isinstance(error, DmzError) and isinstance(error, ArithmeticError)
-    # A loss shows it one step after the gradient; where it is the weights that show it, no step is sure.
+    # The loss is non-finite one step after the gradient.
     if "loss became" in str(error):
         assert f"(step {step + 1})" in str(error)
 
 
-def test_early_steps_are_checked_more_often():
-    for step in (2, 3, 5, 9):
-        trainer = make_trainer()
-        diverge(trainer, make_data(), SpoilGradients(step))
-        assert trainer.step == {2: 1, 3: 2, 5: 4, 9: 8}[step]
-
-
-def test_counts_and_history_are_those_of_the_weights():
+def test_counters_and_history_match_the_restored_weights():
     trainer = make_trainer(max_epochs=9)
-    diverge(trainer, make_data(70), SpoilGradients(135))
-    # Looked at in the midst of the second epoch, 50 steps after the first one's end.
+    diverge(trainer, data_of(70), SpoilGradients(135))
+    # Checked in the second epoch, 50 steps after the end of the first.
     assert (trainer.epoch, trainer.step, trainer.images_seen) == (2, 120, 480)
     assert [(row["epoch"], row["images"]) for row in trainer.history] == [(1, 280), (2, 480)]
     assert all(math.isfinite(row["loss"]) for row in trainer.history)
 
 
-def test_an_epoch_that_ends_well_is_kept_whole_with_its_validation():
+def test_an_epoch_before_divergence_keeps_its_validation_loss():
     trainer = make_trainer(max_epochs=9)
     with pytest.raises(TrainingDivergedError):
-        trainer.fit(make_data(20), make_data(5), hooks=SpoilGradients(41))
+        trainer.fit(data_of(20), make_data(n=20), hooks=SpoilGradients(41))
     assert (trainer.epoch, trainer.step) == (2, 40)
     assert all(math.isfinite(row["validation_loss"]) for row in trainer.history)
 
 
-def test_a_run_that_diverges_at_once_leaves_its_initial_weights():
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_non_finite_data_leave_the_initial_weights(value):
     trainer = make_trainer()
-    before = [p.clone() for p in trainer.average.model.parameters()]
-    rows = np.full((64, 6), np.nan, dtype=np.float32)
-    diverge(trainer, make_data(rows=rows), match=r"loss became nan in epoch 1 \(step 1\)")
+    before = copy_weights(trainer.average.model)
+    X = np.full_like(draw_samples(VECTORS), value)
+    diverge(trainer, make_data(X=X), match=r"loss became (nan|inf) in epoch 1 \(step 1\).*learning_rate")
     assert (trainer.step, trainer.epoch, trainer.history) == (0, 0, [])
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.average.model.parameters(), strict=True))
+    assert_equal_weights(trainer.average.model, before)
+
+
+def test_non_finite_weights_after_the_last_step_are_detected():
+    def spoil(trainer):
+        with torch.no_grad():
+            for model in (trainer.model, trainer.average.model):
+                model.denoiser.linear_out.bias.fill_(math.nan)
+
+    diverge(make_trainer(max_epochs=1), data_of(4), At(4, spoil), match="Weights, but not the loss")
 
 
 @pytest.mark.parametrize(
     ("settings", "remedies"),
     [
         ({}, ["lower learning_rate (it was 0.5)"]),
-        ({"gradient_clip": math.inf}, ["lower learning_rate", "set gradient_clip=1.0"]),
+        ({"gradient_clip": None}, ["lower learning_rate", "set gradient_clip=1.0"]),
         ({"precision": "bf16"}, ["lower learning_rate", "use precision='float32'"]),
     ],
     ids=str,
 )
 def test_the_error_names_remedies(settings, remedies):
-    error = diverge(make_trainer(learning_rate=0.5, **settings), make_data(), SpoilGradients(3))
+    error = diverge(make_trainer(learning_rate=0.5, **settings), data_of(), SpoilGradients(3))
     assert all(remedy in str(error) for remedy in remedies)
     assert ("gradient_clip" in str(error)) == ("gradient_clip" in settings)
     assert ("precision" in str(error)) == ("precision" in settings)
 
 
-def test_training_goes_on_from_what_was_kept():
-    trainer = make_trainer()
-    diverge(trainer, make_data(), SpoilGradients(30))
-    next_run = make_trainer(learning_rate=1e-4)
-    next_run.load_state(trainer.state(), new_run=True)
-    next_run.fit(make_data())
-    assert next_run.stopped == "max_iter" and next_run.step == trainer.step + 400
-    assert all(math.isfinite(row["loss"]) for row in next_run.history)
-
-
-def test_checks_are_few(monkeypatch):
+def test_checks_are_rare(monkeypatch):
     trainer, checks = make_trainer(), []
     check = trainer.guard.check
     monkeypatch.setattr(trainer.guard, "check", lambda t: checks.append(t.step) or check(t))
-    trainer.fit(make_data(400))
-    within_first_epoch = [step for step in checks if step < 400]
-    assert within_first_epoch[:7] == [1, 2, 4, 8, 16, 32, 64]
-    assert all(b - a <= CHECK_STEPS for a, b in itertools.pairwise(within_first_epoch))
-    assert len(checks) < 25
-
-
-def test_a_sound_run_is_as_it_was_without_the_guard(monkeypatch):
-    guarded = make_trainer().fit(make_data())
-    bare = make_trainer()
-    for name in ("check", "step_end"):
-        monkeypatch.setattr(bare.guard, name, lambda *args: None)
-    bare.fit(make_data())
-    for part in ("model", "average"):
-        a, b = guarded.state()[part], bare.state()[part]
-        assert all(torch.equal(a[name], b[name]) for name in a)
+    trainer.fit(data_of())
+    first_epoch = [step for step in checks if step < 200]
+    assert first_epoch[:7] == [1, 2, 4, 8, 16, 32, 64]
+    assert all(b - a <= CHECK_STEPS for a, b in itertools.pairwise(first_epoch))
+    assert len(checks) < 20

@@ -1,26 +1,21 @@
-import warnings
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.errors import MemoryWarning
-from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
-from dmzrep.training import Trainer
 from dmzrep.training._micro_batches import MicroBatches, is_out_of_memory
-from tests.encoders import make_config, make_encoder
+from tests.training import trainers
 
-NETWORK = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4, normalize_logits=True)
-SETTINGS = make_config(max_epochs=1, batch_size=16, marginal_entropy=0.1, mmd_weight=0.1, gradient_clip=1e9)
+NETWORK = replace(trainers.IMAGES, normalize_logits=True)
 
 
-def make_trainer(**settings):
-    torch.manual_seed(0)
+def make_trainer(size="auto"):
     objective = Objective(NoiseSchedule.named("cosine", 50), input_perturbation=0.1)
-    return Trainer(DiffusionAutoencoder(NETWORK), objective, replace(SETTINGS, **settings), 0)
+    terms = {"marginal_entropy": 0.1, "mmd_weight": 0.1, "gradient_clip": 1e9}
+    return trainers.make_trainer(NETWORK, objective=objective, micro_batch_size=size, **terms)
 
 
 @pytest.fixture
@@ -34,89 +29,76 @@ def step(trainer, batch):
     return loss, {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
 
 
-def full_above(n_rows, seen):
-    """Make memory run out when more rows than these are denoised, once their activations are there."""
+def run_out_of_memory(trainer, is_full):
+    """Let memory run out after the denoiser, depending on all sizes of batches so far; return these."""
+    sizes = []
 
-    def run_out(module, given, output):
-        seen.append(len(output))
-        if len(output) > n_rows:
+    def run_out(module, args, output):
+        sizes.append(len(output))
+        if is_full(sizes):
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    return run_out
+    trainer.model.denoiser.register_forward_hook(run_out)
+    return sizes
+
+
+def assert_is_step_of(found, size, batch):
+    loss, gradients = step(make_trainer(size), batch)
+    assert torch.equal(found[0], loss)
+    assert all(torch.equal(found[1][name], gradients[name]) for name in gradients)
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 99])
-def test_parts_of_a_batch_give_its_gradients(batch, size):
-    whole, in_parts = (step(make_trainer(micro_batch_size=n), batch) for n in (None, size))
-    assert in_parts[0].item() == pytest.approx(whole[0].item(), rel=1e-5)
-    assert in_parts[1].keys() == whole[1].keys()
-    for name, gradient in whole[1].items():
-        torch.testing.assert_close(in_parts[1][name], gradient, atol=1e-6, rtol=1e-4)
+def test_micro_batches_accumulate_the_gradients_of_the_batch(batch, size):
+    (loss, gradients), (loss_in_parts, in_parts) = (step(make_trainer(n), batch) for n in ("auto", size))
+    assert loss_in_parts.item() == pytest.approx(loss.item(), rel=1e-5)
+    assert in_parts.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(in_parts[name], gradient, atol=1e-6, rtol=1e-4)
 
 
-def test_when_memory_runs_out_parts_are_halved_and_the_step_is_the_same(batch):
-    trainer, seen = make_trainer(), []
-    trainer.model.denoiser.register_forward_hook(full_above(5, seen))
-    with pytest.warns(MemoryWarning, match="ran out for 8 samples.*with 4 at a time.*micro_batch_size=4"):
-        loss, gradients = step(trainer, batch)
-    assert seen == [16, 8, 4, 4, 4, 4]
-    expected, gradients_of_parts = step(make_trainer(micro_batch_size=4), batch)
-    assert torch.equal(loss, expected)
-    assert all(torch.equal(gradients[name], gradients_of_parts[name]) for name in gradients_of_parts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        step(trainer, batch)
-    assert seen[6:] == [4, 4, 4, 4]
+def test_micro_batches_are_halved_when_memory_runs_out(batch):
+    trainer = make_trainer()
+    sizes = run_out_of_memory(trainer, lambda sizes: sizes[-1] > 5)
+    with pytest.warns(MemoryWarning) as caught:
+        found = step(trainer, batch)
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == 2 and "ran out for 16 samples" in messages[0]
+    assert "with 4 at a time" in messages[1] and "set micro_batch_size=4" in messages[1]
+    assert sizes == [16, 8, 4, 4, 4, 4]
+    assert_is_step_of(found, 4, batch)
+    # Later steps begin with the smaller size, without a warning.
+    step(trainer, batch)
+    assert sizes[6:] == [4, 4, 4, 4]
 
 
-def test_what_the_parts_before_have_left_is_forgotten(batch):
-    trainer, calls = make_trainer(micro_batch_size=8), []
-
-    def second_fails(module, given, output):
-        calls.append(len(output))
-        if len(calls) == 2:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    trainer.model.denoiser.register_forward_hook(second_fails)
+def test_gradients_of_earlier_micro_batches_are_discarded_when_memory_runs_out(batch):
+    trainer = make_trainer(8)
+    sizes = run_out_of_memory(trainer, lambda sizes: len(sizes) == 2)
     with pytest.warns(MemoryWarning):
-        loss, gradients = step(trainer, batch)
-    assert calls == [8, 8, 4, 4, 4, 4]
-    expected, right = step(make_trainer(micro_batch_size=4), batch)
-    assert torch.equal(loss, expected) and all(torch.equal(gradients[name], right[name]) for name in right)
+        found = step(trainer, batch)
+    assert sizes == [8, 8, 4, 4, 4, 4]
+    assert_is_step_of(found, 4, batch)
 
 
-def test_memory_that_does_not_hold_one_sample_is_an_error(batch):
-    trainer = make_trainer(micro_batch_size=2)
-    trainer.model.denoiser.register_forward_hook(full_above(0, []))
+def test_too_little_memory_for_one_sample_is_an_error(batch):
+    trainer = make_trainer(2)
+    run_out_of_memory(trainer, lambda sizes: True)
     with pytest.warns(MemoryWarning), pytest.raises(torch.OutOfMemoryError):
         trainer.train_step(batch, 64)
 
 
-def test_other_errors_are_left_alone():
-    def fails(part):
-        raise RuntimeError("shapes do not fit")
+def test_other_errors_are_raised():
+    def fail(part):
+        raise RuntimeError("shapes do not match")
 
-    parts = MicroBatches()
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
-        parts.run(8, fails, lambda: None)
-    assert parts.size is None
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        MicroBatches().run(8, fail, lambda: None)
 
 
-def test_the_cpus_memory_runs_out_too():
+def test_out_of_memory_errors_of_the_cpu_are_recognised():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**14)
     assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("something else"))
     assert not is_out_of_memory(ValueError("not enough memory"))
-
-
-def test_an_encoder_learns_the_same_in_parts():
-    X = np.random.default_rng(0).integers(0, 256, (48, 8, 8), dtype=np.uint8)
-    params = {"latent_dim": 8, "width": 8, "encoder_width": 8, "max_iter": 2, "batch_size": 16}
-    params |= {"precision": "float32", "random_state": 0, "prior": "uniform", "init": "itq"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        whole, in_parts = (
-            make_encoder(**params, micro_batch_size=size).fit(X).transform(X) for size in ("auto", 5)
-        )
-    np.testing.assert_allclose(in_parts, whole, atol=1e-5)

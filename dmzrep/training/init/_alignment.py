@@ -1,4 +1,4 @@
-"""Whether images are spatially aligned, as centred faces are: then codes should keep positions."""
+"""Whether images are spatially aligned, as centred faces are, so that codes should keep positions."""
 
 from __future__ import annotations
 
@@ -10,44 +10,20 @@ from torch.nn import functional as F
 
 from dmzrep.training._augmentation import RandomAffine
 
-#: Side, in pixels, to which images are averaged, and images looked at, at most.
+#: Side, in pixels, to which images are averaged, and largest number of images used.
 ALIGNMENT_SIDE, ALIGNMENT_IMAGES = 16, 4000
-#: Share of the variance that the principal subspace holds.
+#: Fraction of the variance that the principal subspace explains.
 EXPLAINED = 0.9
-#: Images are aligned where augmented views leave as many times more outside that subspace.
+#: Images are aligned if augmented views leave this many times more variance outside that subspace.
 ALIGNED_RATIO = 3.0
 
 
-def misfit_of_views(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
+def residual_ratio(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
     """Return how much worse the principal subspace of images explains augmented views of them.
 
-    The subspace with 90 % of the variance of one half of the images is measured on the other half: the
-    mean squared distance from it of augmented views, divided by that of the images as they are. It is near
-    1 where objects may be anywhere (photographs), and large where all images are spatially aligned.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, channels, H, W)
-        Images in model units, at least two.
-    view : RandomAffine
-        Moves images.
-    generator : torch.Generator
-        A CPU generator.
-
-    Returns
-    -------
-    float
-        The ratio, above 0; 1 where the images do not differ.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep.training.init._alignment import misfit_of_views
-    >>> from dmzrep.training._augmentation import RandomAffine
-    >>> noise = torch.randn(100, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    >>> ratio = misfit_of_views(noise, RandomAffine(), torch.Generator().manual_seed(0))
-    >>> 0.3 < ratio < 1.5
-    True
+    The subspace with 90 % of the variance of one half of the images is evaluated on the other half: the mean
+    squared distance of augmented views from it, divided by that of the original images. It is near 1 for
+    objects at any position (photographs) and for constant images, and large for aligned images.
     """
     chosen = torch.randperm(len(x), generator=generator)[:ALIGNMENT_IMAGES]
     fitted, held_out = x[chosen].float().cpu().tensor_split(2)
@@ -62,8 +38,8 @@ def misfit_of_views(x: Tensor, view: RandomAffine, generator: torch.Generator) -
 
 
 def are_aligned(x: Tensor, view: RandomAffine, generator: torch.Generator) -> bool:
-    """Whether images are spatially aligned; see `misfit_of_views`."""
-    return misfit_of_views(x, view, generator) >= ALIGNED_RATIO
+    """Whether images are spatially aligned; see `residual_ratio`."""
+    return residual_ratio(x, view, generator) >= ALIGNED_RATIO
 
 
 def _averaged(x: Tensor) -> Tensor:

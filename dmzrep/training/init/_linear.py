@@ -1,4 +1,4 @@
-"""Data-dependent initialisation of the encoder: PCA or ITQ, of values or of contrast."""
+"""Initialisation by PCA or ITQ, of values or of contrast."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from torch import Tensor
 
 from dmzrep.networks._linear_init import LinearInit
 
-#: Mean absolute initial logit: most bits are certain, yet free to change.
+#: Mean absolute initial logit: most bits are certain, but can still change.
 MEAN_LOGIT = 3.0
-#: Features up to which principal directions are computed exactly; beyond, by randomised SVD.
+#: Largest number of features for exact principal directions; above, randomised SVD is used.
 EXACT_FEATURES = 1024
 
 
 def principal_directions(features: Tensor, n_directions: int, generator: torch.Generator) -> Tensor:
-    """Leading principal directions as rows, shape (n_directions, n_features).
-
-    Where the data have fewer directions than asked, random ones fill up.
-    """
+    """Return leading principal directions of shape (n_directions, n_features), padded with random ones."""
     centred = (features - features.mean(dim=0)).double()
     if centred.shape[1] > EXACT_FEATURES:
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
@@ -47,12 +44,10 @@ def itq_rotation(
     n_iterations: int = 50,
     time_left: Callable[[], float] = lambda: math.inf,
 ) -> Tensor:
-    """Rotation of PCA projections that brings them closest to their signs, iterated while time is left.
+    """Return the rotation of PCA projections that brings them closest to their signs.
 
-    References
-    ----------
-    Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes",
-    2011, section 2.2.
+    Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011,
+    section 2.2. Iterations end when no time is left.
     """
     size = projected.shape[1]
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
@@ -67,102 +62,51 @@ def itq_rotation(
 
 def staged_rotation(
     projected: Tensor,
-    stages: Sequence[int],
+    stages: Sequence[int] | None,
     generator: torch.Generator,
     time_left: Callable[[], float] = lambda: math.inf,
 ) -> Tensor:
-    """Rotation by ITQ within each stage of an ordered code, so that every prefix keeps its directions.
+    """Return a rotation by ITQ within each stage, so that prefixes of an ordered code keep their directions.
 
-    Parameters
-    ----------
-    projected : Tensor of shape (n, latent_dim)
-        Projections, those that matter most first.
-    stages : sequence of int
-        Ascending lengths of prefixes, the last latent_dim; a single one rotates all bits together.
-    generator : torch.Generator
-        A CPU generator.
-    time_left : callable
-        Returns the seconds that are left; iterations end when there are none.
+    `stages` are ascending lengths of prefixes, the last one latent_dim; by default one stage.
     """
-    blocks = [
-        itq_rotation(projected[:, begin:end], generator, time_left=time_left)
-        for begin, end in itertools.pairwise([0, *stages])
-    ]
-    return torch.block_diag(*blocks)
+    ranges = itertools.pairwise([0, *(stages or [projected.shape[1]])])
+    parts = (projected[:, begin:end] for begin, end in ranges)
+    return torch.block_diag(*(itq_rotation(part, generator, time_left=time_left) for part in parts))
 
 
 @torch.no_grad()
-def set_linear_start(
-    start: LinearInit,
+def init_linear(
+    branch: LinearInit,
     x: Tensor,
     kind: str,
     generator: torch.Generator,
     stages: Sequence[int] | None = None,
     time_left: Callable[[], float] = lambda: math.inf,
 ) -> None:
-    """Set the encoder's linear branch from data.
-
-    Parameters
-    ----------
-    start : LinearInit
-        The branch.
-    x : Tensor of shape (n, *data_shape)
-        Data in model units.
-    kind : {"pca", "itq"}
-        Signs of principal components, or of their ITQ rotation.
-    generator : torch.Generator
-        A CPU generator.
-    stages : sequence of int, optional
-        Lengths of the prefixes of an ordered code; see `staged_rotation`.
-    time_left : callable
-        See `staged_rotation`.
-    """
-    features = start.features(x).cpu().float()
-    directions = principal_directions(features, start.linear.out_features, generator)
+    """Initialise the linear branch by signs of principal components, or of their rotation by "itq"."""
+    features = branch.features(x).cpu().float()
+    directions = principal_directions(features, branch.linear.out_features, generator)
     centre = features.double().mean(dim=0)
     projected = (features.double() - centre) @ directions.T
     if kind == "itq":
-        directions = (
-            staged_rotation(projected, stages or [len(directions)], generator, time_left).T @ directions
-        )
+        directions = staged_rotation(projected, stages, generator, time_left).T @ directions
         projected = (features.double() - centre) @ directions.T
-    set_linear_map(start, directions, centre, projected)
+    set_linear_map(branch, directions, centre, projected)
 
 
 @torch.no_grad()
-def set_layout_start(start: LinearInit, x: Tensor, generator: torch.Generator) -> None:
-    """Set the linear branch to the principal components of the contrast of spatially aligned images.
-
-    Parameters
-    ----------
-    start : LinearInit
-        The branch, with contrast.
-    x : Tensor of shape (n, channels, H, W)
-        Images in model units.
-    generator : torch.Generator
-        A CPU generator.
-    """
-    assert start.contrast is not None
-    start.contrast.centre.copy_(start.averaged(x).mean(dim=0))
-    set_linear_start(start, x, "pca", generator)
+def init_contrast_pca(branch: LinearInit, x: Tensor, generator: torch.Generator) -> None:
+    """Initialise the linear branch by principal components of the contrast of spatially aligned images."""
+    assert branch.contrast is not None
+    branch.contrast.centre.copy_(branch.averaged(x).mean(dim=0))
+    init_linear(branch, x, "pca", generator)
 
 
 @torch.no_grad()
-def set_linear_map(start: LinearInit, directions: Tensor, centre: Tensor, projected: Tensor) -> None:
-    """Set the linear layer to directions, as rows, scaled to logits of a mean size.
-
-    Parameters
-    ----------
-    start : LinearInit
-        The branch.
-    directions : Tensor of shape (latent_dim, n_features)
-        One direction per bit.
-    centre : Tensor of shape (n_features,)
-        Features whose logits are zero.
-    projected : Tensor of shape (n, latent_dim)
-        Projections of some samples.
-    """
+def set_linear_map(branch: LinearInit, directions: Tensor, centre: Tensor, projected: Tensor) -> None:
+    """Set the linear layer to directions (latent_dim, n_features) with logits of mean size MEAN_LOGIT."""
     scale = MEAN_LOGIT / projected.abs().mean(dim=0).clamp(min=1e-12)
     weight = directions * scale[:, None]
-    start.linear.weight.copy_(weight)
-    start.linear.bias.copy_(-(weight @ centre))
+    branch.linear.weight.copy_(weight)
+    branch.linear.bias.copy_(-(weight @ centre))

@@ -1,38 +1,37 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training.init._linear import (
-    itq_rotation,
-    principal_directions,
-    set_layout_start,
-    set_linear_start,
-)
+from dmzrep.training import init_contrast_pca, init_linear
+from dmzrep.training.init._linear import itq_rotation, principal_directions
 
-quick = settings(deadline=None, max_examples=8)
-any_seed = st.integers(0, 2**31)
+SEEDS = pytest.mark.parametrize("seed", range(5))
+KINDS = pytest.mark.parametrize("kind", ["itq", "pca"])
 
 
-def generator(seed):
+def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 def draw_features(seed, n=300, n_features=20):
-    """Correlated, off-centre rows with clearly different spreads along their axes."""
+    """Correlated, uncentred features with distinct standard deviations along their axes."""
     rng = np.random.default_rng(seed)
     axes = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
-    rows = rng.normal(size=(n, n_features)) * np.geomspace(3.0, 0.1, n_features) @ axes
-    return torch.from_numpy(rows + rng.normal(size=n_features)).float()
+    X = rng.normal(size=(n, n_features)) * np.geomspace(3.0, 0.1, n_features) @ axes
+    return torch.from_numpy(X + rng.normal(size=n_features)).float()
 
 
-def slow_itq(rows, directions, start):
-    """Gong and Lazebnik's alternation, written out."""
-    projected = (rows - rows.mean(axis=0)) @ directions.T
-    rotation = np.linalg.qr(start)[0]
+def fit_linear(X, n_bits, kind, seed=0, **options):
+    branch = LinearInit((X.shape[1],), n_bits)
+    init_linear(branch, X, kind, generator(seed), **options)
+    return branch
+
+
+def reference_itq(X, directions, initial):
+    """The alternation of Gong and Lazebnik, written out."""
+    projected = (X - X.mean(axis=0)) @ directions.T
+    rotation = np.linalg.qr(initial)[0]
     for _ in range(50):
         codes = np.where(projected @ rotation > 0, 1.0, -1.0)
         # Orthogonal Procrustes: the R that brings V R closest to the codes.
@@ -41,145 +40,85 @@ def slow_itq(rows, directions, start):
     return projected @ rotation
 
 
-@quick
-@given(seed=any_seed)
-def test_directions_are_those_of_the_largest_variance(seed):
-    features = draw_features(seed)
-    directions = principal_directions(features, 5, generator(seed)).numpy()
-    np.testing.assert_allclose(directions @ directions.T, np.eye(5), atol=1e-9)
-    centred = features.double().numpy()
-    centred = centred - centred.mean(axis=0)
-    _, singular, right = np.linalg.svd(centred, full_matrices=False)
-    np.testing.assert_allclose(np.abs((directions * right[:5]).sum(axis=1)), 1.0, atol=1e-6)
-    spreads = (centred @ directions.T).std(axis=0)
-    np.testing.assert_allclose(spreads, singular[:5] / len(centred) ** 0.5, rtol=1e-6)
-
-
 @pytest.mark.parametrize(("n_features", "rank", "n_bits"), [(4, 4, 9), (20, 3, 8), (6, 0, 3)])
-def test_random_directions_fill_up_where_data_have_fewer(n_features, rank, n_bits):
-    rows = torch.randn(50, rank) @ torch.randn(rank, n_features) + 1.0
-    directions = principal_directions(rows, n_bits, generator(0))
+def test_random_directions_complete_those_of_low_rank_data(n_features, rank, n_bits):
+    X = torch.randn(50, rank) @ torch.randn(rank, n_features) + 1.0
+    directions = principal_directions(X, n_bits, generator())
     assert directions.shape == (n_bits, n_features)
     torch.testing.assert_close(directions.norm(dim=1), torch.ones(n_bits, dtype=torch.float64))
-    leading = directions[:rank]
-    residual = (rows - rows.mean(dim=0)).double()
-    residual = residual - residual @ leading.T @ leading
-    assert residual.abs().max() < 1e-4
+    centred, leading = (X - X.mean(dim=0)).double(), directions[:rank]
+    assert (centred - centred @ leading.T @ leading).abs().max() < 1e-4
     assert torch.linalg.matrix_rank(directions[rank:]) == min(n_bits - rank, n_features)
 
 
-@quick
-@given(seed=any_seed)
-def test_the_rotation_is_one_and_brings_projections_closer_to_their_signs(seed):
+@SEEDS
+def test_itq_iterations_reduce_the_distance_from_the_signs(seed):
     features = draw_features(seed).double()
-    centred = features - features.mean(dim=0)
-    projected = centred @ principal_directions(features, 6, generator(seed)).T
-
-    def distance(rotation):
+    projected = (features - features.mean(dim=0)) @ principal_directions(features, 6, generator(seed)).T
+    distances = []
+    for n_iterations in (0, 1, 5, 50):
+        rotation = itq_rotation(projected, generator(seed), n_iterations)
+        torch.testing.assert_close(rotation @ rotation.T, torch.eye(6, dtype=torch.float64))
         rotated = projected @ rotation
-        return (rotated - rotated.sign()).square().mean().item()
-
-    found = itq_rotation(projected, generator(seed))
-    torch.testing.assert_close(found @ found.T, torch.eye(6, dtype=torch.float64))
-    distances = [distance(itq_rotation(projected, generator(seed), n)) for n in (0, 1, 5, 50)]
-    assert distances == sorted(distances, reverse=True)
-    assert distances[-1] < distances[0]
+        distances.append((rotated - rotated.sign()).square().mean().item())
+    assert distances == sorted(distances, reverse=True) and distances[-1] < distances[0]
 
 
-@quick
-@given(seed=any_seed, n_bits=st.integers(1, 8))
-def test_itq_gives_the_codes_of_a_slow_oracle_and_sure_logits(seed, n_bits):
-    rows = draw_features(seed)
-    start = LinearInit((20,), n_bits)
-    set_linear_start(start, rows, "itq", generator(seed))
-    logits = start(rows).detach().double().numpy()
+@pytest.mark.parametrize("n_bits", [1, 5, 8])
+@SEEDS
+def test_itq_matches_a_reference_implementation(seed, n_bits):
+    X = draw_features(seed)
+    logits = fit_linear(X, n_bits, "itq", seed)(X).detach().double().numpy()
     np.testing.assert_allclose(np.abs(logits).mean(axis=0), 3.0, rtol=1e-3)
-    # The signs of principal directions are free: the oracle takes those of the package.
-    directions = principal_directions(rows, n_bits, generator(seed)).numpy()
-    drawn = torch.randn(n_bits, n_bits, generator=generator(seed), dtype=torch.float64).numpy()
-    expected = slow_itq(rows.double().numpy(), directions, drawn)
-    sure = np.abs(logits) > 1e-3
-    assert sure.mean() > 0.99
-    assert np.array_equal((logits > 0)[sure], (expected > 0)[sure])
+    np.testing.assert_allclose(logits.mean(axis=0), 0.0, atol=1e-3)
+    # The signs of principal directions are arbitrary: the reference uses those of the package.
+    directions = principal_directions(X, n_bits, generator(seed)).numpy()
+    initial = torch.randn(n_bits, n_bits, generator=generator(seed), dtype=torch.float64).numpy()
+    expected = reference_itq(X.double().numpy(), directions, initial)
+    certain = np.abs(logits) > 1e-3
+    assert certain.mean() > 0.99
+    assert np.array_equal((logits > 0)[certain], (expected > 0)[certain])
 
 
-@quick
-@given(seed=any_seed)
-def test_pca_gives_the_signs_of_principal_components(seed):
-    rows = draw_features(seed)
-    start = LinearInit((20,), 4)
-    set_linear_start(start, rows, "pca", generator(seed))
-    logits = start(rows).detach().double().numpy()
-    centred = rows.double().numpy() - rows.double().numpy().mean(axis=0)
-    _, _, right = np.linalg.svd(centred, full_matrices=False)
-    projected = centred @ right[:4].T
+@SEEDS
+def test_pca_logits_are_scaled_principal_components(seed):
+    X = draw_features(seed)
+    logits = fit_linear(X, 4, "pca")(X).detach().double().numpy()
+    centred = X.double().numpy() - X.double().numpy().mean(axis=0)
+    projected = centred @ np.linalg.svd(centred, full_matrices=False)[2][:4].T
     np.testing.assert_allclose(np.abs(logits).mean(axis=0), 3.0, rtol=1e-3)
     correlations = [np.corrcoef(logits[:, i], projected[:, i])[0, 1] for i in range(4)]
     np.testing.assert_allclose(np.abs(correlations), 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["itq", "pca"])
-def test_prefixes_of_an_ordered_start_keep_the_leading_directions(kind):
-    rows = draw_features(3)
-    start = LinearInit((20,), 12)
-    set_linear_start(start, rows, kind, generator(0), stages=[4, 8, 12])
-    leading = principal_directions(rows, 12, generator(0)).float()
-    for end in (4, 8, 12):
-        weight = start.linear.weight[:end].detach()
-        # Every row of a prefix lies in the span of as many principal directions.
-        inside = weight @ leading[:end].T @ leading[:end]
-        torch.testing.assert_close(inside, weight, atol=1e-4, rtol=1e-4)
+@KINDS
+def test_prefixes_of_an_ordered_code_span_the_leading_directions(kind):
+    X = draw_features(3)
+    leading = principal_directions(X, 12, generator()).float()
+
+    def residual(weight, end):
+        return (weight[:end] @ leading[:end].T @ leading[:end] - weight[:end]).abs().max()
+
+    ordered = fit_linear(X, 12, kind, stages=[4, 8, 12]).linear.weight
+    assert all(residual(ordered, end) < 1e-3 for end in (4, 8, 12))
     if kind == "itq":
-        whole = LinearInit((20,), 12)
-        set_linear_start(whole, rows, kind, generator(0))
-        weight = whole.linear.weight[:4].detach()
-        assert (weight @ leading[:4].T @ leading[:4] - weight).abs().max() > 0.1
+        assert residual(fit_linear(X, 12, kind).linear.weight, 4) > 0.1
 
 
-def test_bits_of_the_start_are_balanced_about_the_mean_of_the_data():
-    rows = draw_features(1)
-    start = LinearInit((20,), 6)
-    set_linear_start(start, rows, "itq", generator(0))
-    np.testing.assert_allclose(start(rows).detach().mean(dim=0), 0.0, atol=1e-3)
+@KINDS
+@pytest.mark.parametrize(
+    "X", [torch.ones(10, 5), torch.eye(5), torch.eye(5)[:2]], ids=["constant", "few", "two"]
+)
+def test_degenerate_data_lead_to_finite_logits(kind, X):
+    assert torch.isfinite(fit_linear(X, 12, kind)(X)).all()
 
 
-@pytest.mark.parametrize("kind", ["itq", "pca"])
-def test_constant_data_and_more_bits_than_features_give_finite_weights(kind):
-    for rows in (torch.ones(10, 5), torch.randn(40, 5), torch.randn(2, 5)):
-        start = LinearInit((5,), 12)
-        set_linear_start(start, rows, kind, generator(0))
-        assert torch.isfinite(start(rows)).all()
-
-
-def test_an_encoders_first_logits_are_those_of_its_start():
-    encoder = ConvEncoder((3, 40, 40), 6, width=4, init_features="values").eval()
-    x = torch.rand(60, 3, 40, 40) * 2 - 1 + torch.randn(60, 3, 1, 1)
-    set_linear_start(encoder.linear_init, x, "itq", generator(0))
-    logits = encoder(x)
-    np.testing.assert_allclose(logits.detach().abs().mean(dim=0), 3.0, rtol=1e-2)
-
-
-def test_the_layout_start_gives_components_of_the_contrast_from_the_mean_image():
-    start = LinearInit((1, 8, 8), 6, "contrast")
-    x = torch.rand(300, 1, 8, 8, generator=generator(0)) * torch.linspace(0.1, 1.0, 8)
-    set_layout_start(start, x, generator(0))
-    torch.testing.assert_close(start.contrast.centre, x.mean(dim=0))
-    logits = start(x).detach()
+def test_contrast_pca_logits_are_components_of_the_contrast_to_the_mean_image():
+    branch = LinearInit((1, 8, 8), 6, "contrast")
+    x = torch.rand(300, 1, 8, 8, generator=generator()) * torch.linspace(0.1, 1.0, 8)
+    init_contrast_pca(branch, x, generator())
+    torch.testing.assert_close(branch.contrast.centre, x.mean(dim=0))
+    logits = branch(x).detach()
     np.testing.assert_allclose(logits.mean(dim=0), 0.0, atol=1e-3)
     np.testing.assert_allclose(logits.abs().mean(dim=0), 3.0, rtol=1e-3)
     np.testing.assert_allclose(np.corrcoef(logits.T), np.eye(6), atol=1e-3)
-
-
-def test_images_that_do_not_differ_give_finite_weights_of_the_layout_start():
-    start = LinearInit((3, 50, 40), 6, "contrast")
-    set_layout_start(start, torch.ones(5, 3, 50, 40), generator(0))
-    assert torch.isfinite(start(torch.rand(2, 3, 50, 40))).all()
-
-
-def test_the_generator_decides_the_start():
-    rows = draw_features(2)
-    starts = [LinearInit((20,), 6) for _ in range(3)]
-    for start, seed in zip(starts, (1, 1, 2), strict=True):
-        set_linear_start(start, rows, "itq", generator(seed))
-    assert torch.equal(starts[0].linear.weight, starts[1].linear.weight)
-    assert not torch.equal(starts[0].linear.weight, starts[2].linear.weight)
