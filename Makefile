@@ -8,6 +8,8 @@ TORCH_INDEX ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+# One worker per core, each on one thread.
+PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile
 TORCH_SOURCE := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 INSTALL := $(RUN) pip install --disable-pip-version-check -c constraints.txt $(TORCH_SOURCE)
 PACKAGING := pyproject.toml setup.py constraints.txt
@@ -39,10 +41,10 @@ demo: $(PLOT)
 	$(VENV)/bin/python examples/quickstart.py
 
 test: lint
-	$(RUN) pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint
-	$(RUN) pytest
+	$(PYTEST)
 
 test-lowest: $(LOWEST_DEV)
 	$(LOWEST)/bin/python -m pytest -m "not slow"
