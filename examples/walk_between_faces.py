@@ -10,10 +10,11 @@ import matplotlib
 import numpy as np
 from _data import fitted_encoder, load_faces, parse_options, save_figures
 
-from dmzrep.editing._interpolation import PATHS, interpolate
+from dmzrep.editing import interpolate
 from dmzrep.plotting import InterpolationDisplay
 
 N_WALKS, N_STEPS = 4, 9
+PATHS = ("ordered", "random", "smooth", "soft")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dmzrep._base._batching import batches
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
@@ -52,6 +53,7 @@ class BitEffects:
     on: np.ndarray
 
 
+@isolated
 def bit_effects(
     encoder: Any,
     Z: Any,
@@ -59,7 +61,7 @@ def bit_effects(
     *,
     like: Any = None,
     n_pictures: int = 1,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
     **decoding: Any,
 ) -> BitEffects:
     """Decode codes with each bit off and on, from the same noise, and measure where images change.
@@ -78,7 +80,7 @@ def bit_effects(
         ``noise="inverted"`` or ``strength=0.9``.
     n_pictures : int, default=1
         Number of codes, from the first, whose images are kept.
-    random_state : int, RandomState or None, default=0
+    random_state : int, RandomState or None, default=None
         Seed of the noise, if `inverse_transform` takes a `random_state` (a sequence of seeds, one per
         sample). A code has the same noise whichever bit is set.
     **decoding

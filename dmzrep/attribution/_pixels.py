@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from dmzrep._base._batching import batches
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import as_array
 from dmzrep.attribution._methods import ScoredEncoder, attributor, check_options
 from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
@@ -45,6 +46,7 @@ class Attributions:
     convergence_delta: np.ndarray | None
 
 
+@isolated
 def attribute_bits(
     encoder: Any,
     X: Any,

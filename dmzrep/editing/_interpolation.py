@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities, decode_codes
@@ -17,6 +18,7 @@ from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
 PATHS = ("ordered", "random", "smooth", "soft")
 
 
+@isolated
 def interpolate(
     encoder: Any,
     x0: Any,
@@ -26,7 +28,7 @@ def interpolate(
     path: str = "smooth",
     noise: str = "random",
     strength: float = 1.0,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
     **sampling: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate between pairs of images, with one noise per walk or with inverted noise.
@@ -48,7 +50,7 @@ def interpolate(
     strength : float, default=1.0
         Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised so far;
         the lower, the more of the blend stays. 1 is from noise alone.
-    random_state : int, RandomState or None, default=0
+    random_state : int, RandomState or None, default=None
         Seed of the noise of each walk, and of random orders.
     **sampling
         Sampling options of `DMZEncoder.inverse_transform`, such as `n_steps`, `sampler` and `guidance`.
@@ -126,21 +128,9 @@ def interpolate(
 
 
 def flip_times(before: np.ndarray, after: np.ndarray, path: str, random_state: int = 0) -> np.ndarray:
-    """Return when each bit flips on a path between two codes.
+    """Return when each bit flips between two codes: 0 for the first flip, -1 for bits that do not differ.
 
-    Parameters
-    ----------
-    before, after : ndarray of shape (n, latent_dim)
-        Probabilities of a one.
-    path : {"ordered", "random", "smooth"}
-        As in `interpolate`.
-    random_state : int, default=0
-        Seed of random orders.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), int
-        0 for the bit that flips first, and so on; -1 for bits that do not differ.
+    Takes probabilities of a one, and returns integers, of shape (n, latent_dim).
     """
     n, latent_dim = before.shape
     differ = (before > 0.5) != (after > 0.5)

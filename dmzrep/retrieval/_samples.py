@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,9 @@ METRICS = ("hamming", "asymmetric", "l2", "cosine")
 class SampleFormat:
     """How the samples of a fitted index are stored.
 
-    Parameters
-    ----------
-    metric : {"hamming", "asymmetric", "l2", "cosine"}
-        Distance.
-    n_features : int
-        Bits, bytes or values of a sample as the user passes it.
-    packed : bool
-        Whether the user passes bytes.
-    offset : ndarray of shape (n_features,), float64, or None
-        Subtracted from vectors under "l2": distances stay the same, and float32 keeps more digits of them.
-    exact : bool, default=False
-        Whether no stored vector was rounded to float32.
+    `n_features` counts bits, bytes (if `packed`) or values of a sample as the user passes it. `offset` is
+    subtracted from vectors under "l2": distances stay the same, and float32 keeps more digits of them.
+    `exact` says that no stored vector was rounded to float32.
     """
 
     metric: str
@@ -68,14 +59,7 @@ class SampleFormat:
             return check_codes(X, "X"), True
         if not self.binary:
             return self._vectors(X)
-        if not self.packed:
-            return pack(check_codes(X, "X", "bits")), True
-        if X.dtype != np.uint8:
-            raise ValueError(
-                f"With packed=True, X must be uint8 bytes from numpy.packbits, got dtype {X.dtype}. "
-                "Pack bits with numpy.packbits(bits, axis=1), or set packed=False."
-            )
-        return np.ascontiguousarray(X), True
+        return check_codes(X, "X", "packed") if self.packed else pack(check_codes(X, "X", "bits")), True
 
     def _vectors(self, X: np.ndarray) -> tuple[np.ndarray, bool]:
         X = X.astype(np.float64)
@@ -93,9 +77,9 @@ class SampleFormat:
 
 
 def check_training(estimator: Any, X: Any) -> tuple[SampleFormat, np.ndarray]:
-    """Check the samples to build an index from; return their format, and what the index stores.
+    """Check the samples to build the index of a `FaissNeighbors` from; return their format and stored values.
 
-    `estimator` is a `FaissNeighbors`; its `n_features_in_` and `feature_names_in_` are set.
+    The estimator's `n_features_in_` and `feature_names_in_` are set.
     """
     metric, packed = estimator.metric, bool(estimator.packed)
     if packed and metric != "hamming":
@@ -104,29 +88,29 @@ def check_training(estimator: Any, X: Any) -> tuple[SampleFormat, np.ndarray]:
             "Unpack codes with numpy.unpackbits first."
         )
     X = validate_data(estimator, X, dtype=_dtype(metric))
-    formats = [SampleFormat(metric, X.shape[1], packed)]
-    if metric == "l2":
-        formats = [SampleFormat(metric, X.shape[1], packed, offset) for offset in _offsets(X)]
-    for samples in formats:  # The first that needs no rounding, or else the first.
+    samples = SampleFormat(metric, X.shape[1], packed)
+    if metric != "l2":
         vectors, exact = samples.checked(X)
+        return replace(samples, exact=exact), samples.stored(vectors)
+    offset = _offset(X)
+    centred, plain = replace(samples, offset=offset), replace(samples, offset=np.zeros_like(offset))
+    vectors, exact = centred.checked(X)
+    if not exact:
+        uncentred, exact = plain.checked(X)
         if exact:
-            break
-    else:
-        samples = formats[0]
-        vectors, exact = samples.checked(X)
-    return SampleFormat(metric, X.shape[1], packed, samples.offset, exact), samples.stored(vectors)
+            centred, vectors = plain, uncentred
+    return replace(centred, exact=exact), vectors
 
 
-def _offsets(X: np.ndarray) -> list[np.ndarray]:
-    """Return offsets for vectors: the mean to a few binary digits of the spread, and none.
+def _offset(X: np.ndarray) -> np.ndarray:
+    """Return the mean of vectors, to a few binary digits of their spread.
 
     Differences of a few digits are exact in float32 for integers, and for floats far from zero.
     """
     mean = X.mean(axis=0, dtype=np.float64)
     spread = np.abs(X - mean).max(axis=0)
     step = np.exp2(np.floor(np.log2(np.where(spread > 0.0, spread, 1.0))) - 3.0)
-    offset = np.where(spread > 0.0, np.rint(mean / step) * step, X[0])
-    return [offset, np.zeros_like(offset)]
+    return np.where(spread > 0.0, np.rint(mean / step) * step, X[0])
 
 
 def check_query(estimator: Any, X: Any) -> tuple[np.ndarray, bool]:
