@@ -125,7 +125,8 @@ def bit_effects(
         found = len(like) if like.ndim else "one value"
         raise ValueError(f"like must have one sample per code, {len(codes)}, got {found}.")
     seeds = block_seeds(random_state, len(codes))
-    absolute = signed = None
+    absolute: Any = 0.0
+    signed: Any = 0.0
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     for part in batches(len(codes), max(1, _CALL_SAMPLES // len(chosen))):
         times = len(chosen) + 1
@@ -133,12 +134,10 @@ def bit_effects(
         options["like"] = None if like is None else np.concatenate([like[part]] * times)
         off, on = _off_and_on(encoder, codes[part], chosen, options)
         difference = on.astype(np.float64) - off.astype(np.float64)
-        total = np.abs(difference).sum(axis=1), difference.sum(axis=1)
-        absolute, signed = total if absolute is None else (absolute + total[0], signed + total[1])
+        absolute, signed = absolute + np.abs(difference).sum(axis=1), signed + difference.sum(axis=1)
         if part.start < max(n_pictures, 1):
             end = max(n_pictures - part.start, 0)
             kept.append((off[:, :end], on[:, :end]))
-    assert absolute is not None and signed is not None
     maps = (absolute / len(codes)).astype(np.float32)
     return BitEffects(
         _table(chosen, maps, getattr(encoder, "data_format_", None)),
@@ -193,21 +192,14 @@ def _table(bits: np.ndarray, maps: np.ndarray, data_format: Any) -> pd.DataFrame
     table["share"] = change / change.sum() if change.sum() > 0 else 0.0
     table["area"] = np.divide(sums**2, flat.shape[1] * squares, out=np.zeros_like(sums), where=squares > 0)
     if isinstance(data_format, ImageFormat) or maps.ndim == 3:
-        places = _over_channels(maps, data_format)
+        places = maps.astype(np.float64)
+        if isinstance(data_format, ImageFormat):
+            places = places.reshape(len(maps), *data_format.image_shape)
+            if data_format.layout != "HW":
+                places = places.sum(axis=3 if data_format.layout == "HWC" else 1)
         total = places.sum(axis=(1, 2))
         for axis, name in ((2, "row"), (1, "column")):
             line = places.sum(axis=axis)
             moment = line @ np.arange(line.shape[1])
             table[name] = np.divide(moment, total, out=np.full(len(maps), np.nan), where=total > 0)
     return table.sort_values("change", ascending=False, kind="stable", ignore_index=True)
-
-
-def _over_channels(maps: np.ndarray, data_format: Any) -> np.ndarray:
-    """Sum maps over channels, shape (n, H, W), float64."""
-    maps = maps.astype(np.float64)
-    if not isinstance(data_format, ImageFormat):
-        return maps
-    images = maps.reshape(len(maps), *data_format.image_shape)
-    if data_format.layout == "HW":
-        return images
-    return images.sum(axis=3 if data_format.layout == "HWC" else 1)

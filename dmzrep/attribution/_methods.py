@@ -23,15 +23,7 @@ Attribute = Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor 
 
 
 class ScoredEncoder(nn.Module):
-    """An encoder network followed by a score of its logits.
-
-    Parameters
-    ----------
-    network : ConvEncoder or MLPEncoder
-        Data in model units to logits.
-    score : callable
-        Logits, and further inputs, to one number per sample.
-    """
+    """An encoder network followed by a score of its logits: data in model units to one value per sample."""
 
     def __init__(self, network: ConvEncoder | MLPEncoder, score: Score):
         super().__init__()
@@ -39,7 +31,6 @@ class ScoredEncoder(nn.Module):
         self.score = score
 
     def forward(self, x: Tensor, *extra: Tensor) -> Tensor:
-        """Return one score per sample, shape (n,)."""
         return self.score(self.network(x), *extra)
 
 

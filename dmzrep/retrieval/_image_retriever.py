@@ -70,7 +70,7 @@ class ImageRetriever(BaseEstimator):
         X : array-like
             Images, as the encoder takes them.
         metadata : DataFrame or None, default=None
-            One row per image, by position; its index is not kept. Paths are stored as strings.
+            One row per image, by position; its index is not kept.
         ids : array-like of shape (n,), int64, or None, default=None
             Distinct ids of the images; None numbers them from 0.
 
