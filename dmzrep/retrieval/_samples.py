@@ -87,7 +87,7 @@ def check_training(estimator: Any, X: Any) -> tuple[SampleFormat, np.ndarray]:
             f"packed=True is for metric='hamming', got metric={metric!r}. "
             "Unpack codes with numpy.unpackbits first."
         )
-    X = validate_data(estimator, X, dtype=_dtype(metric))
+    X = validate_data(estimator, _without_torch(X), dtype=_dtype(metric))
     samples = SampleFormat(metric, X.shape[1], packed)
     if metric != "l2":
         vectors, exact = samples.checked(X)
@@ -115,11 +115,16 @@ def _offset(X: np.ndarray) -> np.ndarray:
 
 def check_query(estimator: Any, X: Any) -> tuple[np.ndarray, bool]:
     """Check queries or further samples of a fitted `FaissNeighbors`; return as `SampleFormat.checked`."""
-    samples = estimator._samples
+    samples, X = estimator._samples, _without_torch(X)
     shape = X.shape if hasattr(X, "shape") else as_array(X, "X").shape
     if samples.binary and len(shape) == 2 and shape[1] != samples.n_features:
         _explain_width(samples, shape[1])
     return samples.checked(validate_data(estimator, X, dtype=_dtype(samples.metric), reset=False))
+
+
+def _without_torch(X: Any) -> Any:
+    """Return a tensor as an array; scikit-learn's validation takes neither bfloat16 nor gradients."""
+    return as_array(X, "X") if hasattr(X, "requires_grad") else X
 
 
 def _dtype(metric: str) -> Any:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, NearestNeighbors
@@ -182,6 +183,14 @@ def test_feature_names_of_tables_are_checked(clustered_bits):
     assert_array_equal(neighbors.kneighbors(queries)[0], expected)
     with pytest.raises(ValueError, match="feature names should match"):
         neighbors.kneighbors(queries[queries.columns[::-1]])
+
+
+@pytest.mark.parametrize("metric", ["l2", "asymmetric"])
+def test_tensors_of_bfloat16_are_accepted(metric):
+    X = torch.rand((50, 8), generator=torch.Generator().manual_seed(0)).bfloat16()
+    neighbors = FaissNeighbors(3, metric=metric).fit(X)
+    expected = FaissNeighbors(3, metric=metric).fit(X.float().numpy()).kneighbors(X.float().numpy())
+    assert_array_equal(neighbors.kneighbors(X)[0], expected[0])
 
 
 def test_number_of_threads_is_restored(clustered_bits):
