@@ -1,4 +1,4 @@
-"""Effect of a bit on decoded images: images with it off and on, from the same noise."""
+"""Effects of bits on decoded images: images with a bit off and on, from the same noise."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class BitEffects:
     Parameters
     ----------
     table : DataFrame
-        One row per bit, in descending order of change, with the columns
+        One row per bit, in descending order of change. The columns are:
 
         bit : index of the bit
         change : mean absolute difference of pixels between off and on, in the units of the images
         share : `change` as a share of the sum over `bits`
         area : share of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
             when one of n does (participation ratio of the map)
-        row, column : centre of the change in the image, in pixels (images only)
+        row, column : centre of the change in the image, in pixels (images only).
     bits : ndarray of int
         The bits, in the order of the arrays below.
     maps : ndarray of shape (n_bits, *sample_shape), float32
         Mean absolute difference per pixel, over the codes.
     signed_maps : ndarray of shape (n_bits, *sample_shape), float32
         Mean of on minus off.
-    off, on : ndarray of shape (n_bits, n_pictures, *sample_shape)
+    off, on : ndarray of shape (n_bits, n_images, *sample_shape)
         Images decoded from the first codes, without and with the bit.
     """
 
@@ -60,7 +60,7 @@ def bit_effects(
     bits: Sequence[int] | None = None,
     *,
     like: Any = None,
-    n_pictures: int = 1,
+    n_images: int = 1,
     random_state: int | np.random.RandomState | None = None,
     **decoding: Any,
 ) -> BitEffects:
@@ -78,8 +78,8 @@ def bit_effects(
     like : array-like of n samples, optional
         The images of the codes, for options of `inverse_transform` that begin from them:
         ``noise="inverted"`` or ``strength=0.9``.
-    n_pictures : int, default=1
-        Number of codes, from the first, whose images are kept.
+    n_images : int, default=1
+        Number of codes, from the first, whose images are returned.
     random_state : int, RandomState or None, default=None
         Seed of the noise, if `inverse_transform` takes a `random_state` (a sequence of seeds, one per
         sample). A code has the same noise whichever bit is set.
@@ -119,7 +119,7 @@ def bit_effects(
     codes = _as_bits(Z, encoder)
     check_codec(encoder, needed=("inverse_transform",))
     chosen = _chosen_bits(bits, codes.shape[1])
-    n_pictures = check_int(n_pictures, "n_pictures", least=0)
+    n_images = check_int(n_images, "n_images", least=0)
     like = None if like is None else as_array(like, "like")
     if like is not None and like.shape[:1] != (len(codes),):
         found = len(like) if like.ndim else "one value"
@@ -135,8 +135,8 @@ def bit_effects(
         off, on = _off_and_on(encoder, codes[part], chosen, options)
         difference = on.astype(np.float64) - off.astype(np.float64)
         absolute, signed = absolute + np.abs(difference).sum(axis=1), signed + difference.sum(axis=1)
-        if part.start < max(n_pictures, 1):
-            end = max(n_pictures - part.start, 0)
+        if part.start < max(n_images, 1):
+            end = max(n_images - part.start, 0)
             kept.append((off[:, :end], on[:, :end]))
     maps = (absolute / len(codes)).astype(np.float32)
     return BitEffects(
@@ -144,7 +144,7 @@ def bit_effects(
         chosen,
         maps,
         (signed / len(codes)).astype(np.float32),
-        *(np.concatenate(pictures, axis=1) for pictures in zip(*kept, strict=True)),
+        *(np.concatenate(images, axis=1) for images in zip(*kept, strict=True)),
     )
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dmzrep._base._batching import batches
 from dmzrep._base._isolation import isolated
-from dmzrep._base._validation import as_array
-from dmzrep.attribution._methods import ScoredEncoder, attributor, check_options
+from dmzrep._base._validation import as_array, check_int
+from dmzrep.attribution._methods import ScoredEncoder, attributor
 from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
 from dmzrep.data import ImageFormat, Source, VectorFormat, is_dataset, open_like_fitted
 from dmzrep.estimator._encoder import DMZEncoder
@@ -137,13 +137,14 @@ def attribute_bits(
     score = _score(encoder, model, target, attribute, reference)
     others = None if reference is None else _as_many(encoder, "reference", reference, len(samples))
     baselines = others if baseline is None else _as_many(encoder, "baseline", baseline, len(samples))
-    options = check_options(model, method, batch_size, n_steps, window, stride, layer)
+    size = check_int(model.encoder_batch if batch_size is None else batch_size, "batch_size")
     # Hooks and gradient flags are set on a copy.
     network = copy.deepcopy(model.network.encoder).eval().requires_grad_(False)
     scored = ScoredEncoder(network, score)
-    attribute_part = attributor(scored, options)
+    options = {"n_steps": n_steps, "window": window, "stride": stride, "layer": layer}
+    attribute_part = attributor(scored, model, method, batch_size=size, **options)
     parts: list[Any] = []
-    for part in batches(len(samples), options.batch_size):
+    for part in batches(len(samples), size):
         x = model.model_units(samples[part])
         x0 = torch.zeros_like(x[:1]) if baselines is None else _part(model, baselines, part)
         extra: tuple[Tensor, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-#: Share of the value range by which a pixel changes to be replaced completely.
+#: Change of a pixel, as a share of the value range, from which the edited pixel replaces it.
 FULL_CHANGE = 0.2
 
 
@@ -16,8 +16,8 @@ def keep_unchanged(
     """Return edited pixels where the edit changes them, and the original ones elsewhere, in the edited dtype.
 
     Images decoded from the codes before and after the edit, from the same noise, differ where the edit acts.
-    What the code does not represent is missing in both, and not part of the edit. The weight of the edited
-    pixel grows with its largest change over channels, up to one at a fifth of the range. Without a
+    Details that the code does not represent are missing in both, and not part of the edit. The weight of the
+    edited pixel grows with its largest change over channels, up to one at a fifth of the range. Without a
     `data_format_` of the encoder the range is 255 for integers and 1 for floats, and each value is a pixel.
     """
     if edited.ndim > originals.ndim:  # Trajectories.

@@ -1,4 +1,4 @@
-"""Checks of what users pass to the editor."""
+"""Validation of arguments of editing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_parameters(editor: Any) -> None:
 
 
 def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what decoding begins from; return the options to pass on, without those at their defaults.
+    """Check where decoding begins; return the options of decoding, without those at their defaults.
 
     Encoders of other kinds than `DMZEncoder` need not know options that are not used.
     """

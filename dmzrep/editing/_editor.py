@@ -96,7 +96,7 @@ class AttributeEditor(BaseEstimator):
 
     @isolated
     def fit(self, X: Any, Y: Any, *, names: Sequence[str] | None = None) -> Self:
-        """Fit a probe per attribute; 100 labelled samples suffice for an attribute that the code represents.
+        """Fit a probe per attribute; 100 labelled samples suffice if the code represents it.
 
         Parameters
         ----------
@@ -174,20 +174,20 @@ class AttributeEditor(BaseEstimator):
             The attribute; or several, with the amount of each.
         amount : float, default=4.0
             Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds it,
-            negative removes it, zero changes nothing; 4 is a probability of 0.98. Images beyond it stay.
+            negative removes it, zero changes nothing; 4 is a probability of 0.98. Images beyond are unchanged.
         hold : sequence of str or "others", default=()
-            Attributes to keep: moves are made orthogonal to their directions, or flips are penalised for
-            moving them. ``"others"`` is all but those edited.
+            Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
+            penalised. ``"others"`` is all but those edited.
         relative : bool, default=False
             Whether the amount is a multiple of an image's own distance to the boundary, as the paper's alpha:
-            -1 goes to the boundary, -2 to its other side, 1 doubles the distance.
+            -1 moves to the boundary, -2 to its other side, 1 doubles the distance.
         keep : bool, default=True
             Whether to keep the pixels of X where images decoded from its code before and after the edit, from
             the same noise, agree. False returns what the edited code decodes to.
         noise : {"random", "inverted"}, default="random"
-            ``"inverted"`` decodes from the noise that X inverts to, so that what is not edited stays.
+            ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited.
         strength : float, default=1.0
-            Share of the timesteps to decode through, in (0, 1], from X noised so far; 1 is from noise alone.
+            Share of the timesteps to decode through, in (0, 1], from X noised to that timestep.
         random_state : int, RandomState or None, default=None
             Seed of random noise; an image has the same noise at all amounts.
         **sampling
@@ -291,7 +291,7 @@ class AttributeEditor(BaseEstimator):
         """
         probes = self._probes()
         names = list(attribute) if isinstance(attribute, Mapping) else [attribute]
-        edited, held = self._places(names, hold)
+        edited, held = self._resolve_names(names, hold)
         before, rebuilt = self._encode(X), self._encode(images)
         codes = as_numbers(codes, "codes").astype(np.float64)
         if codes.shape != before.shape or rebuilt.shape != before.shape:
@@ -321,7 +321,7 @@ class AttributeEditor(BaseEstimator):
     def _features(self, probabilities: np.ndarray) -> np.ndarray:
         return (probabilities > 0.5).astype(np.float64) if self.features == "bits" else probabilities
 
-    def _places(self, names: Sequence[str], hold: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _resolve_names(self, names: Sequence[str], hold: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of the edited attributes and of those held."""
         edited = self._positions(names)
         if isinstance(hold, str) and hold == "others" and "others" not in self.attributes_:
@@ -347,7 +347,7 @@ class AttributeEditor(BaseEstimator):
         """Edit attributes of the same images by several amounts, and decode all in one call."""
         self._probes()
         relative, keep = check_bool(relative, "relative"), check_bool(keep, "keep")
-        edited, held = self._places(list(edits[0]), hold)
+        edited, held = self._resolve_names(list(edits[0]), hold)
         probabilities = self._encode(X)
         codes = np.stack(
             [self._moved(probabilities, list(amounts.values()), edited, held, relative) for amounts in edits]

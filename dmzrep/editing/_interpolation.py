@@ -48,8 +48,8 @@ def interpolate(
         ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
         that walks begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
     strength : float, default=1.0
-        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised so far;
-        the lower, the more of the blend stays. 1 is from noise alone.
+        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
+        timestep; the lower, the closer to the blend. 1 is from noise alone.
     random_state : int, RandomState or None, default=None
         Seed of the noise of each walk, and of random orders.
     **sampling
@@ -72,7 +72,7 @@ def interpolate(
 
     Notes
     -----
-    The smooth path makes the k-th of K flips where it gives the likeliest code under
+    The k-th of K flips of the smooth path is the one that results in the likeliest code under
     ``(1 - k / K) q(z | x0) + (k / K) q(z | x1)``, bit by bit. Bits that are uncertain in x0 and certain in x1
     therefore flip first. As bits are independent given the image, the next flip depends on the probabilities
     of single bits only.
@@ -181,7 +181,7 @@ def _decode_between(
     progress: np.ndarray,
     options: dict[str, Any],
 ) -> np.ndarray:
-    """Decode the codes of all walks from noise between what their ends invert to."""
+    """Decode the codes of all walks from noise between the inverted noise of their ends."""
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
     decoder, options = encoder.decoder_, dict(options)

@@ -54,12 +54,6 @@ class BinaryIndex(StoredIndex):
     def _make(self, name: str) -> Any:
         return load_faiss().index_binary_factory(8 * self.width, f"B{name}")
 
-    def downcast(self, index: Any) -> Any:
-        return load_faiss().downcast_IndexBinary(index)
-
-    def _data(self, storage: Any) -> Any:
-        return storage.xb.data()
-
     def _reconstruct(self) -> np.ndarray:
         # Not by reconstruct_n, which writes beyond its buffer before FAISS 1.15.
         if self._codes is None:

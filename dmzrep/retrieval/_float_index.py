@@ -107,12 +107,6 @@ class FloatIndex(StoredIndex):
             name += f",PQ{self.n_parts}np" if self.options.kind == "pq" else ",Flat"
         return load_faiss().index_factory(self.width, name, self._faiss_metric)
 
-    def downcast(self, index: Any) -> Any:
-        return load_faiss().downcast_index(index)
-
-    def _data(self, storage: Any) -> Any:
-        return storage.get_xb()
-
     def _reconstruct(self) -> np.ndarray:
         return self.faiss_index.reconstruct_n(0, len(self))
 

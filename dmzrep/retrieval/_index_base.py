@@ -82,14 +82,6 @@ class StoredIndex(ABC):
         """Return an empty FAISS index for a part of its factory string: "Flat", "HNSW32" or "IVF16"."""
 
     @abstractmethod
-    def downcast(self, index: Any) -> Any:
-        """Return a part of a FAISS index as an instance of its own class."""
-
-    @abstractmethod
-    def _data(self, storage: Any) -> Any:
-        """Return FAISS's pointer to the vectors of a flat index."""
-
-    @abstractmethod
     def _reconstruct(self) -> np.ndarray:
         """Return the vectors of inverted lists, in the order of indices."""
 
@@ -137,7 +129,7 @@ class StoredIndex(ABC):
         self.faiss_index.add(X)
 
     def tune(self, n_probes: int | str, ef_search: int) -> None:
-        """Set what may change between searches; setting the same again is thread-safe."""
+        """Set the parameters that may change between searches; setting the same values is thread-safe."""
         index = self.faiss_index
         if self.options.has_lists:
             wanted = max(16, index.nlist // 32) if n_probes == "auto" else int(n_probes)
@@ -156,7 +148,13 @@ class StoredIndex(ABC):
         size = storage.ntotal * self.width
         if not size:
             return np.empty((0, self.width), dtype=self.dtype)
-        return load_faiss().rev_swig_ptr(self._data(storage), size).reshape(-1, self.width)
+        data = storage.xb.data() if self.dtype == np.uint8 else storage.get_xb()
+        return load_faiss().rev_swig_ptr(data, size).reshape(-1, self.width)
+
+    def downcast(self, index: Any) -> Any:
+        """Return a part of a FAISS index as an instance of its own class."""
+        faiss = load_faiss()
+        return (faiss.downcast_IndexBinary if self.dtype == np.uint8 else faiss.downcast_index)(index)
 
     def _storage(self) -> Any:
         """Return the flat FAISS index that holds the vectors of "flat" and "hnsw"."""

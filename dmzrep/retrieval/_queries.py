@@ -22,22 +22,8 @@ _EMPTY = "The index is empty: all its samples were removed. Add samples first."
 class QueriesMixin:
     """`kneighbors`, `radius_neighbors` and their graphs, for `FaissNeighbors`."""
 
-    # Of FaissNeighbors.
-    n_neighbors: Any
-    radius: Any
-    mode: Any
-    n_probes: Any
-    ef_search: Any
-    shortlist: Any
-    n_jobs: Any
-    index_: Any
-    n_samples_fit_: Any
-    _samples: Any
-    _ids: Any
-    _validate_params: Any
-
     def kneighbors(
-        self,
+        self: Any,
         X: Any = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
@@ -74,7 +60,7 @@ class QueriesMixin:
         return (distances, ids) if check_bool(return_distance, "return_distance") else ids
 
     def radius_neighbors(
-        self,
+        self: Any,
         X: Any = None,
         radius: float | None = None,
         return_distance: bool = True,
@@ -131,7 +117,7 @@ class QueriesMixin:
         return self._graph(limits, distances.ravel(), indices.ravel(), mode)
 
     def radius_neighbors_graph(
-        self,
+        self: Any,
         X: Any = None,
         radius: float | None = None,
         mode: str = "connectivity",
@@ -141,7 +127,7 @@ class QueriesMixin:
         check_choice("mode", mode, MODES)
         return self._graph(*self._within(X, radius), mode)
 
-    def transform(self, X: Any) -> csr_matrix:
+    def transform(self: Any, X: Any) -> csr_matrix:
         """Return the graph of neighbours, for estimators with ``metric="precomputed"``.
 
         Parameters
@@ -157,12 +143,14 @@ class QueriesMixin:
         check_is_fitted(self)
         return self.kneighbors_graph(X, self.n_neighbors + (self.mode == "distance"), self.mode)
 
-    def _graph(self, limits: np.ndarray, distances: np.ndarray, indices: np.ndarray, mode: str) -> csr_matrix:
+    def _graph(
+        self: Any, limits: np.ndarray, distances: np.ndarray, indices: np.ndarray, mode: str
+    ) -> csr_matrix:
         """Return neighbours as a sparse matrix; a distance of 0 is a stored entry."""
         values = distances if mode == "distance" else np.ones(len(indices))
         return csr_matrix((values, indices, limits), shape=(len(limits) - 1, self.n_samples_fit_))
 
-    def _nearest(self, X: Any, n_neighbors: Any, among: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def _nearest(self: Any, X: Any, n_neighbors: Any, among: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return distances and indices of the nearest samples."""
         check_is_fitted(self)
         self._validate_params()
@@ -196,7 +184,7 @@ class QueriesMixin:
             return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
         return distances, indices
 
-    def _within(self, X: Any, radius: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _within(self: Any, X: Any, radius: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return limits, distances and indices of the samples within a radius, the nearest first.
 
         Neighbours of query i are those from ``limits[i]`` to ``limits[i + 1]``.

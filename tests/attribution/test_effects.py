@@ -43,7 +43,7 @@ def test_effects_are_ranked_and_located(codes):
 
 
 def test_off_and_on_images_differ_in_one_bit(codes):
-    found = bit_effects(Painter(), codes, [3, 0], n_pictures=2, random_state=5)
+    found = bit_effects(Painter(), codes, [3, 0], n_images=2, random_state=5)
     assert found.off.shape == found.on.shape == (2, 2, 4, 3)
     np.testing.assert_allclose((found.on - found.off)[0, :, 3], 2.0)
     np.testing.assert_allclose((found.on - found.off)[1, :, 0], 1.0)
@@ -55,7 +55,7 @@ def test_off_and_on_images_differ_in_one_bit(codes):
 
 
 def test_results_are_batch_invariant(codes, monkeypatch):
-    options = {"n_pictures": 3, "random_state": 0}
+    options = {"n_images": 3, "random_state": 0}
     whole = bit_effects(Painter(), codes, **options)
     few = bit_effects(Painter(), codes[:3], [2], **options)
     assert np.array_equal(few.on[0], whole.on[2])
@@ -71,7 +71,7 @@ def test_results_are_batch_invariant(codes, monkeypatch):
 
 def test_options_and_like_reach_the_decoder(codes):
     like = np.arange(20.0)[:, None, None] * np.ones((4, 3))
-    options = {"n_pictures": 20, "brightness": 3.0, "random_state": 0}
+    options = {"n_images": 20, "brightness": 3.0, "random_state": 0}
     plain = bit_effects(Painter(), codes, **options)
     found = bit_effects(Painter(), codes, like=like, **options)
     np.testing.assert_allclose(found.off - plain.off, np.broadcast_to(like, found.off.shape))
@@ -89,7 +89,7 @@ def test_probabilities_and_logits_are_read_as_bits(codes):
 
 
 def test_differences_of_uint8_images_are_signed(encoder, digits):
-    found = bit_effects(encoder, encoder.transform(digits[:3]), [0, 5], n_steps=2, n_pictures=3)
+    found = bit_effects(encoder, encoder.transform(digits[:3]), [0, 5], n_steps=2, n_images=3)
     assert found.off.dtype == np.uint8
     difference = found.on.astype(float) - found.off
     np.testing.assert_allclose(found.maps, np.abs(difference).mean(axis=1), rtol=1e-6)

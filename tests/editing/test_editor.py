@@ -71,6 +71,8 @@ def test_edit_flips_the_bit_of_the_attribute_only(editor, pixels, labels):
     assert (codes[:, 0] == 1).all() and np.array_equal(codes[:, 1:], pixels[:, 1:] / 10)
     assert np.array_equal(images, 10.0 * codes)
     assert (editor.edit(pixels, "first", -1.0)[1][:, 0] == 0).all()
+    across = editor.edit(pixels, "first", -2.0, relative=True)[1]  # To the other side of the boundary.
+    assert np.array_equal(across[:, 0], pixels[:, 0] == 0)
 
 
 def test_images_at_or_beyond_the_amount_are_unchanged(editor, pixels, labels):
@@ -130,14 +132,6 @@ def test_held_attributes_are_kept(pixel_codec, pixels):
     held, free = (soft.edit(X, "pair", 0.5, hold=hold)[1] for hold in ("others", ()))
     changes = [np.abs(probability(soft, codes) - before)[:, 1].mean() for codes in (held, free)]
     assert changes[0] < changes[1]
-
-
-def test_relative_amount_is_a_multiple_of_the_distance(codec, pixels, labels):
-    params = {"mode": "soft", "features": "probabilities"}
-    editor = AttributeEditor(codec("probabilities"), **params).fit(pixels, labels)
-    before = editor.probes_.log_odds(codec("probabilities").transform(pixels))[:, 0]
-    after = editor.probes_.log_odds(editor.edit(pixels, "first", -1.0, relative=True)[1])[:, 0]
-    assert np.abs(after).max() < 0.35 * np.abs(before).min()
 
 
 def test_sweep_is_a_series_of_edits_from_the_same_noise(codec, pixels, labels):
@@ -212,18 +206,6 @@ def test_keep_leaves_unchanged_pixels_as_they_are(codec, pixels, labels):
     assert np.array_equal(images[:, 1:], X[:, 1:])
     changed = X[:, 0] == 0.0
     assert changed.any() and np.array_equal(images[changed, 0], plain[changed, 0])
-
-
-def test_keep_blends_pixels_between_the_image_and_the_edited_one(encoder, digits, digit_labels):
-    editor = AttributeEditor(encoder).fit(digits, digit_labels == 0, names=["zero"])
-    others = digits[digit_labels != 0][:10]
-    kept, plain = (
-        editor.edit(others, "zero", n_steps=3, random_state=0, keep=keep)[0].astype(float)
-        for keep in (True, False)
-    )
-    assert np.abs(kept - others).mean() < np.abs(plain - others).mean()
-    low, high = np.minimum(plain, others), np.maximum(plain, others)
-    assert ((kept >= low - 1) & (kept <= high + 1)).all()
 
 
 def test_edits_do_not_depend_on_the_state_of_torch(encoder, digits, digit_labels):

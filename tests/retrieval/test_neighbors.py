@@ -1,9 +1,6 @@
 """FaissNeighbors against scikit-learn and a count of differing bits."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -175,16 +172,6 @@ def test_search_parameters_may_change_after_fitting(clustered_bits):
         neighbors.set_params(n_probes=-1).kneighbors(queries)
 
 
-def test_feature_names_of_tables_are_checked(clustered_bits):
-    bits, queries = (pd.DataFrame(part).add_prefix("bit") for part in clustered_bits)
-    neighbors = FaissNeighbors(2).fit(bits)
-    assert neighbors.feature_names_in_[0] == "bit0"
-    expected = FaissNeighbors(2).fit(bits.to_numpy()).kneighbors(queries.to_numpy())[0]
-    assert_array_equal(neighbors.kneighbors(queries)[0], expected)
-    with pytest.raises(ValueError, match="feature names should match"):
-        neighbors.kneighbors(queries[queries.columns[::-1]])
-
-
 @pytest.mark.parametrize("metric", ["l2", "asymmetric"])
 def test_tensors_of_bfloat16_are_accepted(metric):
     X = torch.rand((50, 8), generator=torch.Generator().manual_seed(0)).bfloat16()
@@ -202,17 +189,6 @@ def test_number_of_threads_is_restored(clustered_bits):
         found = FaissNeighbors(5, n_jobs=n_jobs).fit(clustered_bits[0]).kneighbors(clustered_bits[1])[0]
         assert_array_equal(found, expected)
         assert faiss.omp_get_max_threads() == before
-
-
-@pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_queries_from_several_threads(index, clustered_bits):
-    bits, queries = clustered_bits
-    neighbors = FaissNeighbors(5, index=index, n_jobs=1).fit(bits)
-    expected = neighbors.kneighbors(queries)
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: neighbors.kneighbors(queries), range(24)):
-            assert_array_equal(found[0], expected[0])
-            assert_array_equal(found[1], expected[1])
 
 
 @pytest.mark.parametrize("make_state", [lambda: 3, lambda: np.random.RandomState(3)])

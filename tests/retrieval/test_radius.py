@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.cluster import DBSCAN
-from sklearn.neighbors import NearestNeighbors
 
 from dmzrep.retrieval import FaissNeighbors
 
@@ -66,13 +65,6 @@ def test_cosine_radius_includes_its_boundary(radius):
     # The margin is far below the gaps between angles.
     expected = (dots >= (1 - radius - 1e-9) * np.sqrt(np.outer(lengths, lengths))).sum(axis=1)
     assert counts(FaissNeighbors(metric="cosine", radius=radius).fit(X), X) == expected.tolist()
-
-
-def test_radius_of_bits_agrees_with_scikit_learn():
-    bits = np.random.default_rng(2).integers(0, 2, (100, 10))
-    for radius in range(11):
-        reference = NearestNeighbors(radius=radius / 10, metric="hamming", algorithm="brute").fit(bits > 0)
-        assert counts(FaissNeighbors(radius=radius).fit(bits), bits) == counts(reference, bits > 0)
 
 
 def test_duplicates_of_long_vectors_are_within_radius_zero():
