@@ -14,7 +14,7 @@ from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
-from dmzrep.data import ImageFormat
+from dmzrep.data import ImageFormat, read_all
 
 #: Approximate number of samples decoded per call: enough to fill batches, few enough for memory.
 _CALL_SAMPLES = 512
@@ -75,7 +75,7 @@ def bit_effects(
         ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes suffice for a stable mean.
     bits : sequence of int or None, default=None
         Bits; None is all.
-    like : array-like of n samples, optional
+    like : array-like, table or map-style dataset of n samples, optional
         The images of the codes, for options of `inverse_transform` that begin from them:
         ``noise="inverted"`` or ``strength=0.9``.
     n_images : int, default=1
@@ -120,30 +120,28 @@ def bit_effects(
     check_codec(encoder, needed=("inverse_transform",))
     chosen = _chosen_bits(bits, codes.shape[1])
     n_images = check_int(n_images, "n_images", least=0)
-    like = None if like is None else as_array(like, "like")
-    if like is not None and like.shape[:1] != (len(codes),):
-        found = len(like) if like.ndim else "one value"
-        raise ValueError(f"like must have one sample per code, {len(codes)}, got {found}.")
+    like = None if like is None else read_all(like, "like")
+    if like is not None and len(like) != len(codes):
+        raise ValueError(f"like must have one sample per code, {len(codes)}, got {len(like)}.")
     seeds = block_seeds(random_state, len(codes))
-    absolute: Any = 0.0
-    signed: Any = 0.0
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    sums: Any = 0.0  # Of absolute and of signed differences.
+    kept = []
     for part in batches(len(codes), max(1, _CALL_SAMPLES // len(chosen))):
         times = len(chosen) + 1
         options = {**decoding, "random_state": seeds[part] * times}
         options["like"] = None if like is None else np.concatenate([like[part]] * times)
         off, on = _off_and_on(encoder, codes[part], chosen, options)
         difference = on.astype(np.float64) - off.astype(np.float64)
-        absolute, signed = absolute + np.abs(difference).sum(axis=1), signed + difference.sum(axis=1)
+        sums = sums + np.stack([np.abs(difference).sum(axis=1), difference.sum(axis=1)])
         if part.start < max(n_images, 1):
             end = max(n_images - part.start, 0)
             kept.append((off[:, :end], on[:, :end]))
-    maps = (absolute / len(codes)).astype(np.float32)
+    maps, signed_maps = (sums / len(codes)).astype(np.float32)
     return BitEffects(
         _table(chosen, maps, getattr(encoder, "data_format_", None)),
         chosen,
         maps,
-        (signed / len(codes)).astype(np.float32),
+        signed_maps,
         *(np.concatenate(images, axis=1) for images in zip(*kept, strict=True)),
     )
 

@@ -173,8 +173,8 @@ class AttributeEditor(BaseEstimator):
         attribute : str or dict
             The attribute; or several, with the amount of each.
         amount : float, default=4.0
-            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds it,
-            negative removes it, zero changes nothing; 4 is a probability of 0.98. Images beyond are unchanged.
+            Log-odds of the attribute that the code is to reach, as far as `reach` allows; 4 is a probability
+            of 0.98. Positive adds it, negative removes it; images beyond the amount do not change.
         hold : sequence of str or "others", default=()
             Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
             penalised. ``"others"`` is all but those edited.
