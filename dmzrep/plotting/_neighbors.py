@@ -151,7 +151,7 @@ class NeighborsDisplay(ImageGridDisplay):
         except ValueError:  # There may be k images, but not k + 1.
             answer = retriever.query(queries, k, where=where)
         shape = (_num_samples(queries), -1)
-        indices = index.indices_of(answer["id"].to_numpy()).reshape(shape)
+        indices = index.rows_of(answer["id"].to_numpy()).reshape(shape)
         distances = answer["distance"].to_numpy().reshape(shape)
         pictures, found = (as_pictures(X, image_format) for X in (queries, take(X_index, indices.ravel())))
         found = found.reshape(*indices.shape, *found.shape[1:])
