@@ -50,8 +50,8 @@ class ImageRetriever(BaseEstimator):
     >>> X = np.eye(6)
     >>> retriever = ImageRetriever(PCA(3).fit(X), FaissNeighbors(metric="l2"))
     >>> retriever = retriever.fit(X, metadata=pd.DataFrame({"name": list("abcdef")}))
-    >>> answer = retriever.query(X[2:3], k=1)
-    >>> answer[["rank", "id", "name"]].values.tolist()
+    >>> result = retriever.query(X[2:3], k=1)
+    >>> result[["rank", "id", "name"]].values.tolist()
     [[1, 2, 'c']]
     """
 
@@ -193,7 +193,7 @@ class ImageRetriever(BaseEstimator):
                 )
         codes = _encoded(self.encoder, images, self._metric)
         distances, ids = self.neighbors_.kneighbors(codes, k, among=among)
-        answer = pd.DataFrame(
+        result = pd.DataFrame(
             {
                 "query": np.repeat(np.arange(len(ids)), k),
                 "rank": np.tile(np.arange(1, k + 1), len(ids)),
@@ -202,9 +202,9 @@ class ImageRetriever(BaseEstimator):
             }
         )
         if self.metadata_ is None:
-            return answer
+            return result
         indices = self.neighbors_.indices_of(ids.ravel())
-        return pd.concat([answer, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
+        return pd.concat([result, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one file: the index, the metadata, and the encoder if it is a `DMZEncoder`; no pickle.

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
-from dmzrep import DMZEncoder, Network
+from dmzrep import DMZEncoder
 from dmzrep.attribution import attribute_bits
 from dmzrep.datasets import make_sprites
 from dmzrep.networks._encoders import ConvEncoder
@@ -33,13 +33,6 @@ def colour_encoder(sprites):
     params = {"width": (8,), "encoder_width": 8, "init": "itq", "max_iter": 2, "batch_size": 32}
     params |= {"normalize_logits": False}
     return make_encoder(6, **params, random_state=0).fit(sprites.images)
-
-
-@pytest.fixture(scope="module")
-def gray_encoder(digits):
-    return DMZEncoder(6, network=Network(width=(8,), encoder_width=8), max_iter=2, random_state=0).fit(
-        digits[:128]
-    )
 
 
 def logits(encoder, X):
@@ -80,12 +73,12 @@ def test_integrated_gradients_of_a_linear_encoder_are_exact(colour_encoder, spri
     np.testing.assert_allclose(found.maps, expected, atol=1e-5)
 
 
-def test_occlusion_of_single_pixels_is_the_decrease_of_the_logit(gray_encoder, digits):
-    found = attribute_bits(gray_encoder, digits[:2], 1, method="occlusion", window=1, baseline=0)
+def test_occlusion_of_single_pixels_is_the_decrease_of_the_logit(encoder, digits):
+    found = attribute_bits(encoder, digits[:2], 1, method="occlusion", window=1, baseline=0)
     for image, map_ in zip(digits[:2], found.maps, strict=True):
         without = np.repeat(image[None], 64, axis=0)
         without.reshape(64, 64)[np.arange(64), np.arange(64)] = 0
-        loss = logits(gray_encoder, image[None])[0, 1] - logits(gray_encoder, without)[:, 1]
+        loss = logits(encoder, image[None])[0, 1] - logits(encoder, without)[:, 1]
         np.testing.assert_allclose(map_.ravel(), loss, atol=1e-4)
 
 
@@ -149,25 +142,18 @@ def test_vectors_support_integrated_gradients_only(vector_encoder, vectors):
         attribute_bits(vector_encoder, vectors[:4], 5, method="grad_cam")
 
 
-def test_score_is_the_decision_function_of_a_linear_model(colour_encoder, sprites):
-    Z, y = colour_encoder.transform(sprites.images), sprites.attributes["warm"]
-    X = sprites.images[:3]
+@pytest.mark.parametrize("output", ["probabilities", "logits"])
+def test_score_is_the_decision_function_of_a_linear_model(colour_encoder, sprites, output):
+    encoder = copy.copy(colour_encoder).set_params(output=output)
+    Z, y, X = encoder.transform(sprites.images), sprites.attributes["warm"], sprites.images[:3]
     probe = LogisticRegression().fit(Z, y)
-    found = attribute_bits(colour_encoder, X, probe)
+    found = attribute_bits(encoder, X, probe)
     np.testing.assert_allclose(found.scores, probe.decision_function(Z[:3]), rtol=1e-4, atol=1e-5)
-    weights = attribute_bits(colour_encoder, X, probe.coef_[0].tolist())
+    weights = attribute_bits(encoder, X, probe.coef_[0].tolist())
     np.testing.assert_allclose(weights.maps, found.maps, atol=1e-6)
     pipeline = make_pipeline(StandardScaler(), PCA(4), LogisticRegression()).fit(Z, y)
-    piped = attribute_bits(colour_encoder, X, pipeline)
+    piped = attribute_bits(encoder, X, pipeline)
     np.testing.assert_allclose(piped.scores, pipeline.decision_function(Z[:3]), rtol=1e-3, atol=1e-4)
-
-
-def test_linear_model_of_logits_is_applied_to_logits(colour_encoder, sprites):
-    encoder = copy.copy(colour_encoder).set_params(output="logits")
-    probe = LogisticRegression().fit(encoder.transform(sprites.images), sprites.attributes["warm"])
-    found = attribute_bits(encoder, sprites.images[:3], probe)
-    expected = probe.decision_function(encoder.transform(sprites.images[:3]))
-    np.testing.assert_allclose(found.scores, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_one_of_several_outputs_is_chosen_by_name(colour_encoder, sprites):
