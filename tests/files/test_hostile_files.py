@@ -160,8 +160,8 @@ NONSENSE = {
         "too many links": put("options", "n_links", to=10**6),
     },
     "ivf": {
-        "index twice": put("index", "indices", to=lambda indices: np.append(indices[1], indices[1:])),
-        "index outside": put("index", "indices", to=item(0, 10**12)),
+        "sample twice": put("index", "indices", to=lambda indices: np.append(indices[1], indices[1:])),
+        "sample outside": put("index", "indices", to=item(0, 10**12)),
         "sizes beyond the samples": put("index", "sizes", to=item(0, 10**12)),
         "negative sizes": put("index", "sizes", to=item(slice(0, 2), [-5, 400])),
         "no lists": put("index", "centroids", to=lambda centroids: centroids[:0]),
@@ -172,7 +172,6 @@ NONSENSE = {
     "pq": {
         "short centroids": put("index", "pq_centroids", to=lambda centroids: centroids[:-1]),
         "no centroids": drop("index", "pq_centroids"),
-        "NaN in centroids": put("index", "pq_centroids", to=item(0, np.nan)),
         "more bytes than numbers": put("options", "pq_bytes", to=10**6),
     },
     "retriever": {

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from dmzrep.errors import PersistenceError
+from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval import FaissNeighbors
 
 KINDS = [
@@ -80,6 +81,16 @@ def test_file_of_an_encoder_is_refused(encoder, tmp_path):
     encoder.save(tmp_path / "encoder.safetensors")
     with pytest.raises(PersistenceError, match="holds a DMZEncoder, not a FaissNeighbors"):
         FaissNeighbors.load(tmp_path / "encoder.safetensors")
+
+
+def test_non_finite_centroids_of_product_quantisation_are_refused(clustered, tmp_path):
+    path = tmp_path / "index.safetensors"
+    FaissNeighbors(metric="l2", index="pq").fit(clustered[0]).save(path)
+    state = read_state(path, "FaissNeighbors")
+    state["index"]["pq_centroids"] = np.full_like(state["index"]["pq_centroids"], np.nan)
+    write_state(path, "FaissNeighbors", state)
+    with pytest.raises(PersistenceError, match="pq_centroids should be from"):
+        FaissNeighbors.load(path)
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
