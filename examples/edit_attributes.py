@@ -1,7 +1,7 @@
-"""Add and remove attributes of pictures through codes that were learned without labels.
+"""Add and remove attributes of images through codes that were learned without labels.
 
-An encoder is trained on images alone. A few labels then give a direction in code space for each attribute;
-the fewest bits that turn the attribute are flipped, and the codes decoded.
+An encoder is trained on images alone. A few labels then determine a direction in code space for each
+attribute; the fewest bits that change the attribute are flipped, and the codes decoded.
 
     python examples/edit_attributes.py --data FOLDER --seconds 180 --out out
 """
@@ -15,7 +15,7 @@ from dmzrep.plotting import EditDisplay
 
 N_LABELLED, N_EDITED = 4000, 32
 ATTRIBUTES = {"faces": ("smiling", "eyeglasses", "beard"), "sprites": ("warm", "large", "low")}
-#: An attribute to change, and one that goes with it.
+#: An attribute to change, and one that correlates with it.
 HELD = {"faces": ("beard", "long_hair"), "sprites": ("warm", "red")}
 
 
@@ -27,23 +27,23 @@ def main() -> None:
     editor = AttributeEditor(encoder).fit(data.X_train[:N_LABELLED], data.Y_train[:N_LABELLED])
     X, figures = data.X_test[:N_EDITED], {}
     for attribute in ATTRIBUTES[data.name]:
-        images, codes = editor.edit(X, attribute)
+        images, codes = editor.edit(X, attribute, random_state=options.seed)
         report = editor.report(X, images, codes, attribute)
-        print(f'\n"{attribute}" added to {len(X)} images, as the probes see the codes of the edited pictures')
+        print(f'\n"{attribute}" added to {len(X)} images, by the probes, from the codes of the edited images')
         columns = ["before", "after", "reencoded", "changed_reencoded"]
         print(edit_summary(report)[columns].head(4).to_string(float_format="{:.2f}".format))
         flips, distance = report.groupby("image")[["bits_flipped", "distance"]].first().mean()
-        print(f"{flips:.1f} of {codes.shape[1]} bits flipped; pictures moved by {distance:.1f} of 255.")
+        print(f"{flips:.1f} of {codes.shape[1]} bits flipped; pixels changed by {distance:.1f} of 255.")
         figures[f"edit_{attribute}"] = EditDisplay.from_estimator(editor, X, attribute)
     print_held(editor, X, *HELD[data.name])
     save_figures(options.out, **figures)
 
 
 def print_held(editor: AttributeEditor, X: np.ndarray, attribute: str, held: str) -> None:
-    """Say what holding an attribute still does to another that goes with it."""
+    """Print how holding a correlated attribute affects an edit."""
     print(f'\n"{attribute}" added; mean probability of "{attribute}" and of "{held}" under the codes')
     for hold in ((), (held,)):
-        images, codes = editor.edit(X, attribute, hold=hold)
+        images, codes = editor.edit(X, attribute, hold=hold, random_state=0)
         means = edit_summary(editor.report(X, images, codes, attribute, hold=hold))
         before, after = means.loc[[attribute, held], "before"], means.loc[[attribute, held], "after"]
         name = f'"{held}" held' if hold else "nothing held"

@@ -31,16 +31,16 @@ def main() -> None:
     retriever = ImageRetriever(encoder).fit(data.X_train, metadata=data.Y_train)
     encoded = time.perf_counter()
     queries, wanted = data.X_test[:N_QUERIES], data.Y_test[:N_QUERIES]
-    answer = retriever.query(queries, K)
+    result = retriever.query(queries, K)
     searched = time.perf_counter()
     n, latent_dim = len(data.X_train), encoder.latent_dim
     print(f"\n{n} images became {latent_dim // 8} bytes each in {encoded - started:.1f} seconds;")
     print(f"{len(queries)} queries were encoded and answered in {searched - encoded:.2f} seconds.\n")
 
     print("Share of neighbours that have an attribute of the query (chance: share of all images)")
-    print(agreement(answer, wanted, data.Y_train).to_string(float_format="{:.3f}".format), "\n")
+    print(agreement(result, wanted, data.Y_train).to_string(float_format="{:.3f}".format), "\n")
 
-    # The same search among the images that lack what the first query shows most rarely.
+    # The same search among images without the rarest attribute of the first query.
     rare = data.Y_train.mean()[wanted.iloc[0] == 1].idxmin()
     drawn = {"k": K, "max_queries": N_SHOWN}
     save_figures(
@@ -52,21 +52,14 @@ def main() -> None:
     )
 
 
-def agreement(answer: pd.DataFrame, wanted: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
+def agreement(result: pd.DataFrame, wanted: pd.DataFrame, population: pd.DataFrame) -> pd.DataFrame:
     """Return how often neighbours share an attribute of the query, for the eight that exceed chance most."""
-    asked = wanted.to_numpy()[answer["query"]] == 1
-    found = answer[list(wanted.columns)].to_numpy() == 1
+    asked = wanted.to_numpy()[result["query"]] == 1
+    found = result[list(wanted.columns)].to_numpy() == 1
     share = (asked & found).sum(axis=0) / np.maximum(asked.sum(axis=0), 1)
-    table = pd.DataFrame({"neighbours": share, "chance": everyone.mean()}, index=wanted.columns)
+    table = pd.DataFrame({"neighbours": share, "chance": population.mean()}, index=wanted.columns)
     table["times"] = table["neighbours"] / table["chance"]
     return table.sort_values("times", ascending=False).head(8)
-
-
-def display(queries: np.ndarray, images: np.ndarray, answer: pd.DataFrame, title: str) -> NeighborsDisplay:
-    answer = answer[answer["query"] < N_SHOWN]
-    ids, distances = (answer[name].to_numpy().reshape(-1, K) for name in ("id", "distance"))
-    pictures = queries[: len(ids)]
-    return NeighborsDisplay(pictures / 255, images[ids] / 255, distances, ids, title=title).plot()
 
 
 if __name__ == "__main__":

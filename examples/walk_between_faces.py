@@ -1,7 +1,7 @@
-"""Walk from one picture to another through their codes.
+"""Interpolate between images through their codes.
 
-Each path goes from the bits of one picture to those of another; all pictures of a walk are decoded from the
-same noise. The smooth path flips the likeliest bits first.
+Each path goes from the bits of one image to those of another; all images of a walk are decoded from the same
+noise. The smooth path flips the likeliest bits first.
 
     python examples/walk_between_faces.py --data FOLDER --seconds 180 --out out
 """
@@ -10,10 +10,11 @@ import matplotlib
 import numpy as np
 from _data import fitted_encoder, load_faces, parse_options, save_figures
 
-from dmzrep.editing._interpolation import PATHS, interpolate
+from dmzrep.editing import interpolate
 from dmzrep.plotting import InterpolationDisplay
 
 N_WALKS, N_STEPS = 4, 9
+PATHS = ("ordered", "random", "smooth", "soft")
 
 
 def main() -> None:
@@ -22,9 +23,9 @@ def main() -> None:
     data = load_faces(options.data, n_train=options.images)
     encoder = fitted_encoder(options, data.X_train, latent_dim=128)
     x0, x1 = data.X_test[:N_WALKS], data.X_test[N_WALKS : 2 * N_WALKS]
-    print("\nLength of a walk's steps in the picture (root mean square of pixels, 0 to 255)")
+    print("\nChange of the image per step (root mean square of pixels, 0 to 255)")
     for path in PATHS:
-        images = interpolate(encoder, x0, x1, N_STEPS, path=path)[0].astype(float)
+        images = interpolate(encoder, x0, x1, N_STEPS, path=path, random_state=options.seed)[0].astype(float)
         steps = np.sqrt((np.diff(images, axis=1) ** 2).mean(axis=(2, 3, 4)))
         print(f"{path:8s} mean {steps.mean():5.1f}, longest {steps.max(axis=1).mean():5.1f}")
     print()

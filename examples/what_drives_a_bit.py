@@ -1,4 +1,4 @@
-"""See which pixels switch a bit on, what the bit draws, and which attributes it goes with.
+"""Attribute bits to pixels, measure their effect on decoded images, and relate them to attributes.
 
 python examples/what_drives_a_bit.py --data FOLDER --seconds 180 --out out
 """
@@ -35,10 +35,10 @@ def main() -> None:
     table = effects.join(best, on="bit")
     table["attribute"] = table["sign"].map({1: "", -1: "not ", 0: "? "}) + table["attribute"]
     columns = ["bit", "change", "area", "row", "column", "attribute", "auroc", "mutual_information"]
-    print("\nThe bits that change pictures most, where, and the attribute that each tells most about")
+    print("\nThe bits that change images most, where, and the attribute that each is most informative about")
     print(table[columns].head(10).to_string(index=False, float_format="{:.2f}".format), "\n")
 
-    # The attribute that codes tell best, of those that are neither rare nor everywhere.
+    # The attribute that codes predict best, of those that are neither rare nor common.
     train = encoder.transform(data.X_train[:N_CODES])
     common = Y.columns[Y.mean().between(0.1, 0.9)]
     probe = LinearProbe().fit(train, data.Y_train[common][:N_CODES])
@@ -58,7 +58,7 @@ def main() -> None:
 def attribute_figure(
     encoder: DMZEncoder, data: Bunch, probe: LinearProbe, attribute: str, mean: np.ndarray
 ) -> ImageGridDisplay:
-    """Pictures with the attribute: what speaks for it in red, against it in blue, by two methods."""
+    """Images with the attribute: pixels for it in red, against it in blue, by two methods."""
     X = data.X_test[np.flatnonzero(data.Y_test[attribute])[:N_SHOWN]]
     rows = [X / 255]
     for method in ("integrated_gradients", "occlusion"):
@@ -67,15 +67,15 @@ def attribute_figure(
     captions = [[""] * len(X), [f"{score:+.1f}" for score in found.scores], [""] * len(X)]
     return ImageGridDisplay(
         np.stack(rows),
-        title=f"What speaks for {attribute}",
-        row_labels=["picture", "integrated\ngradients", "occlusion"],
+        title=f"Evidence for {attribute}",
+        row_labels=["image", "integrated\ngradients", "occlusion"],
         captions=captions,
-        note="red: for, blue: against; below: log odds",
+        note="red: for, blue: against; below: log-odds",
     ).plot()
 
 
 def distance_figure(encoder: DMZEncoder, X: np.ndarray, Z: np.ndarray) -> ImageGridDisplay:
-    """Pairs of pictures: the pixels of the second that set its code apart from the first's."""
+    """Pairs of images: pixels of the second that distinguish its code from the first's."""
     pairs = X[:N_SHOWN], X[N_SHOWN : 2 * N_SHOWN]
     found = attribute_bits(encoder, pairs[1], "distance", reference=pairs[0])
     apart = ((Z[:N_SHOWN] > 0.5) != (Z[N_SHOWN : 2 * N_SHOWN] > 0.5)).sum(axis=1)
@@ -83,10 +83,10 @@ def distance_figure(encoder: DMZEncoder, X: np.ndarray, Z: np.ndarray) -> ImageG
         np.stack(
             [*(pair / 255 for pair in pairs), overlay(pairs[1] / 255, found.maps.sum(axis=-1), signed=True)]
         ),
-        title="What sets two codes apart",
+        title="Differences between two codes",
         row_labels=["first", "second", "pixels"],
         captions=[[""] * N_SHOWN, [f"{count} bits" for count in apart], [""] * N_SHOWN],
-        note="red: takes the second's code away from the first's",
+        note="red: increases the distance between the codes",
     ).plot()
 
 

@@ -35,7 +35,7 @@ FIGURES = {
     "probe_attributes": ("Linear probes of 15 attributes", {"probes"}),
     "search_avatars": ("300 images became 8 bytes each", {"neighbors", "neighbors_narrowed"}),
     "what_drives_a_bit": (
-        "The bits that change pictures most",
+        "The bits that change images most",
         {"bits", "bits_and_attributes", "attribute", "distance"},
     ),
     "edit_attributes": ("added to 32 images", {"edit_warm", "edit_large", "edit_low"}),

@@ -1,4 +1,4 @@
-"""Effect of a bit on decoded images: images with it off and on, from the same noise."""
+"""Effects of bits on decoded images: images with a bit off and on, from the same noise."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from dmzrep._base._batching import batches
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
-from dmzrep.data import ImageFormat
+from dmzrep.data import ImageFormat, read_all
 
 #: Approximate number of samples decoded per call: enough to fill batches, few enough for memory.
 _CALL_SAMPLES = 512
@@ -26,21 +27,21 @@ class BitEffects:
     Parameters
     ----------
     table : DataFrame
-        One row per bit, in descending order of change, with the columns
+        One row per bit, in descending order of change. The columns are:
 
         bit : index of the bit
         change : mean absolute difference of pixels between off and on, in the units of the images
         share : `change` as a share of the sum over `bits`
         area : share of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
             when one of n does (participation ratio of the map)
-        row, column : centre of the change in the image, in pixels (images only)
+        row, column : centre of the change in the image, in pixels (images only).
     bits : ndarray of int
         The bits, in the order of the arrays below.
     maps : ndarray of shape (n_bits, *sample_shape), float32
         Mean absolute difference per pixel, over the codes.
     signed_maps : ndarray of shape (n_bits, *sample_shape), float32
         Mean of on minus off.
-    off, on : ndarray of shape (n_bits, n_pictures, *sample_shape)
+    off, on : ndarray of shape (n_bits, n_images, *sample_shape)
         Images decoded from the first codes, without and with the bit.
     """
 
@@ -52,14 +53,15 @@ class BitEffects:
     on: np.ndarray
 
 
+@isolated
 def bit_effects(
     encoder: Any,
     Z: Any,
     bits: Sequence[int] | None = None,
     *,
     like: Any = None,
-    n_pictures: int = 1,
-    random_state: int | np.random.RandomState | None = 0,
+    n_images: int = 1,
+    random_state: int | np.random.RandomState | None = None,
     **decoding: Any,
 ) -> BitEffects:
     """Decode codes with each bit off and on, from the same noise, and measure where images change.
@@ -73,12 +75,12 @@ def bit_effects(
         ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes suffice for a stable mean.
     bits : sequence of int or None, default=None
         Bits; None is all.
-    like : array-like of n samples, optional
+    like : array-like, table or map-style dataset of n samples, optional
         The images of the codes, for options of `inverse_transform` that begin from them:
         ``noise="inverted"`` or ``strength=0.9``.
-    n_pictures : int, default=1
-        Number of codes, from the first, whose images are kept.
-    random_state : int, RandomState or None, default=0
+    n_images : int, default=1
+        Number of codes, from the first, whose images are returned.
+    random_state : int, RandomState or None, default=None
         Seed of the noise, if `inverse_transform` takes a `random_state` (a sequence of seeds, one per
         sample). A code has the same noise whichever bit is set.
     **decoding
@@ -117,33 +119,30 @@ def bit_effects(
     codes = _as_bits(Z, encoder)
     check_codec(encoder, needed=("inverse_transform",))
     chosen = _chosen_bits(bits, codes.shape[1])
-    n_pictures = check_int(n_pictures, "n_pictures", least=0)
-    like = None if like is None else as_array(like, "like")
-    if like is not None and like.shape[:1] != (len(codes),):
-        found = len(like) if like.ndim else "one value"
-        raise ValueError(f"like must have one sample per code, {len(codes)}, got {found}.")
+    n_images = check_int(n_images, "n_images", least=0)
+    like = None if like is None else read_all(like, "like")
+    if like is not None and len(like) != len(codes):
+        raise ValueError(f"like must have one sample per code, {len(codes)}, got {len(like)}.")
     seeds = block_seeds(random_state, len(codes))
-    absolute = signed = None
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    sums: Any = 0.0  # Of absolute and of signed differences.
+    kept = []
     for part in batches(len(codes), max(1, _CALL_SAMPLES // len(chosen))):
         times = len(chosen) + 1
         options = {**decoding, "random_state": seeds[part] * times}
         options["like"] = None if like is None else np.concatenate([like[part]] * times)
         off, on = _off_and_on(encoder, codes[part], chosen, options)
         difference = on.astype(np.float64) - off.astype(np.float64)
-        total = np.abs(difference).sum(axis=1), difference.sum(axis=1)
-        absolute, signed = total if absolute is None else (absolute + total[0], signed + total[1])
-        if part.start < max(n_pictures, 1):
-            end = max(n_pictures - part.start, 0)
+        sums = sums + np.stack([np.abs(difference).sum(axis=1), difference.sum(axis=1)])
+        if part.start < max(n_images, 1):
+            end = max(n_images - part.start, 0)
             kept.append((off[:, :end], on[:, :end]))
-    assert absolute is not None and signed is not None
-    maps = (absolute / len(codes)).astype(np.float32)
+    maps, signed_maps = (sums / len(codes)).astype(np.float32)
     return BitEffects(
         _table(chosen, maps, getattr(encoder, "data_format_", None)),
         chosen,
         maps,
-        (signed / len(codes)).astype(np.float32),
-        *(np.concatenate(pictures, axis=1) for pictures in zip(*kept, strict=True)),
+        signed_maps,
+        *(np.concatenate(images, axis=1) for images in zip(*kept, strict=True)),
     )
 
 
@@ -191,21 +190,14 @@ def _table(bits: np.ndarray, maps: np.ndarray, data_format: Any) -> pd.DataFrame
     table["share"] = change / change.sum() if change.sum() > 0 else 0.0
     table["area"] = np.divide(sums**2, flat.shape[1] * squares, out=np.zeros_like(sums), where=squares > 0)
     if isinstance(data_format, ImageFormat) or maps.ndim == 3:
-        places = _over_channels(maps, data_format)
+        places = maps.astype(np.float64)
+        if isinstance(data_format, ImageFormat):
+            places = places.reshape(len(maps), *data_format.image_shape)
+            if data_format.layout != "HW":
+                places = places.sum(axis=3 if data_format.layout == "HWC" else 1)
         total = places.sum(axis=(1, 2))
         for axis, name in ((2, "row"), (1, "column")):
             line = places.sum(axis=axis)
             moment = line @ np.arange(line.shape[1])
             table[name] = np.divide(moment, total, out=np.full(len(maps), np.nan), where=total > 0)
     return table.sort_values("change", ascending=False, kind="stable", ignore_index=True)
-
-
-def _over_channels(maps: np.ndarray, data_format: Any) -> np.ndarray:
-    """Sum maps over channels, shape (n, H, W), float64."""
-    maps = maps.astype(np.float64)
-    if not isinstance(data_format, ImageFormat):
-        return maps
-    images = maps.reshape(len(maps), *data_format.image_shape)
-    if data_format.layout == "HW":
-        return images
-    return images.sum(axis=3 if data_format.layout == "HWC" else 1)

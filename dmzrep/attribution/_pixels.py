@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from dmzrep._base._batching import batches
-from dmzrep._base._validation import as_array
-from dmzrep.attribution._methods import ScoredEncoder, attributor, check_options
+from dmzrep._base._isolation import isolated
+from dmzrep._base._validation import as_array, check_int
+from dmzrep.attribution._methods import ScoredEncoder, attributor
 from dmzrep.attribution._targets import Score, bit_score, distance_score, linear_head, linear_score
 from dmzrep.data import ImageFormat, Source, VectorFormat, is_dataset, open_like_fitted
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.inference import Decoder
-from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class Attributions:
     convergence_delta: np.ndarray | None
 
 
+@isolated
 def attribute_bits(
     encoder: Any,
     X: Any,
@@ -137,34 +137,30 @@ def attribute_bits(
     score = _score(encoder, model, target, attribute, reference)
     others = None if reference is None else _as_many(encoder, "reference", reference, len(samples))
     baselines = others if baseline is None else _as_many(encoder, "baseline", baseline, len(samples))
-    options = check_options(model, method, batch_size, n_steps, window, stride, layer)
-    parts = []
-    with torch.inference_mode(False), torch.enable_grad():
-        # Hooks and gradient flags are set on a copy.
-        network = copy.deepcopy(model.network.encoder).eval().requires_grad_(False)
-        scored = ScoredEncoder(network, score)
-        attribute_part = attributor(scored, options)
-        for part in batches(len(samples), options.batch_size):
-            x = model.model_units(samples[part])
-            x0 = torch.zeros_like(x[:1]) if baselines is None else _part(model, baselines, part)
-            extra: tuple[Tensor, ...] = ()
-            if others is not None:
-                extra = (_bits(network, _part(model, others, part)).expand(len(x), -1),)
-            maps, delta = attribute_part(x, x0, extra)
+    size = check_int(model.encoder_batch if batch_size is None else batch_size, "batch_size")
+    # Hooks and gradient flags are set on a copy.
+    network = copy.deepcopy(model.network.encoder).eval().requires_grad_(False)
+    scored = ScoredEncoder(network, score)
+    options = {"n_steps": n_steps, "window": window, "stride": stride, "layer": layer}
+    attribute_part = attributor(scored, model, method, batch_size=size, **options)
+    parts: list[Any] = []
+    for part in batches(len(samples), size):
+        x = model.model_units(samples[part])
+        x0 = torch.zeros_like(x[:1]) if baselines is None else _part(model, baselines, part)
+        extra: tuple[Tensor, ...] = ()
+        if others is not None:
             with torch.no_grad():
-                scores, scores0 = scored(x, *extra), scored(x0.expand_as(x), *extra)
-            parts.append(
-                (_in_layout(maps, model.data_format), _numpy(scores), _numpy(scores0), _numpy(delta))
-            )
-    columns = [_joined(column) for column in zip(*parts, strict=True)]
-    if method == "grad_cam":
-        columns[2] = None
-    return Attributions(*columns)  # type: ignore[arg-type]
-
-
-def _joined(blocks: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    present = [block for block in blocks if block is not None]
-    return np.concatenate(present) if present else None
+                bits = (network(_part(model, others, part)) > 0).float()
+            extra = (bits.expand(len(x), -1),)
+        maps, delta = attribute_part(x, x0, extra)
+        with torch.no_grad():
+            scores, scores0 = scored(x, *extra), scored(x0.expand_as(x), *extra)
+        results = maps, scores, None if method == "grad_cam" else scores0, delta
+        parts.append([None if one is None else one.detach().float().cpu() for one in results])
+    columns: list[Any] = [
+        None if one[0] is None else torch.cat(one).numpy() for one in zip(*parts, strict=True)
+    ]
+    return Attributions(_in_layout(columns[0], model.data_format), *columns[1:])
 
 
 def _trained_model(encoder: Any, method: str) -> Decoder:
@@ -202,17 +198,17 @@ def _score(encoder: Any, model: Decoder, target: Any, attribute: Any, reference:
     return linear_score(*linear_head(target, model.latent_dim, attribute), encoder.output == "logits")
 
 
-def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Source:
+def _as_many(encoder: Any, name: str, value: Any, n_samples: int) -> Source:
     """Check a pixel's value, a sample, or n samples; return one sample or n."""
     sample_shape = encoder.data_format_.sample_shape
-    if not is_dataset(given):
-        given = as_array(given, name)
-        if given.ndim == 0:
-            given = np.full(sample_shape, given)
-        if given.shape == sample_shape:
-            given = given[None]
+    if not is_dataset(value):
+        value = as_array(value, name)
+        if value.ndim == 0:
+            value = np.full(sample_shape, value)
+        if value.shape == sample_shape:
+            value = value[None]
     try:
-        samples = open_like_fitted(encoder, given)
+        samples = open_like_fitted(encoder, value)
     except ValueError as error:
         error.add_note(f"This is about {name}.")
         raise
@@ -221,22 +217,13 @@ def _as_many(encoder: Any, name: str, given: Any, n_samples: int) -> Source:
     return samples
 
 
-def _part(model: Decoder, rows: Source, part: slice) -> Tensor:
-    return model.model_units(rows[part] if len(rows) > 1 else rows[:1])
+def _part(model: Decoder, samples: Source, part: slice) -> Tensor:
+    """Return samples in model units; one sample is for all parts."""
+    return model.model_units(samples[part] if len(samples) > 1 else samples[:1])
 
 
-@torch.no_grad()
-def _bits(network: ConvEncoder | MLPEncoder, x: Tensor) -> Tensor:
-    return (network(x) > 0).float()
-
-
-def _numpy(tensor: Tensor | None) -> np.ndarray | None:
-    return None if tensor is None else tensor.detach().float().cpu().numpy()
-
-
-def _in_layout(maps: Tensor, data_format: ImageFormat | VectorFormat) -> np.ndarray:
+def _in_layout(maps: np.ndarray, data_format: ImageFormat | VectorFormat) -> np.ndarray:
     """Return maps in the layout of the user's samples."""
-    array = maps.detach().float().cpu().numpy()
     if isinstance(data_format, ImageFormat) and data_format.layout == "HWC":
-        array = np.moveaxis(array, 1, -1)
-    return array.reshape(len(array), *data_format.sample_shape)
+        maps = np.moveaxis(maps, 1, -1)
+    return maps.reshape(len(maps), *data_format.sample_shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dmzrep._base._validation import as_numbers
+from dmzrep._base._validation import as_numbers, did_you_mean
 
-#: From logits (n, latent_dim), and further inputs, to one number per sample.
+#: From logits (n, latent_dim), and further inputs, to one value per sample.
 Score = Callable[..., Tensor]
 
 
@@ -25,7 +24,7 @@ def bit_score(bit: Any, latent_dim: int) -> Score:
 
 
 def linear_score(weights: np.ndarray, intercept: float, on_logits: bool) -> Score:
-    """Return a linear function of probabilities (or of logits) as a score."""
+    """Return a linear function of probabilities, or of logits, as a score."""
     w = torch.from_numpy(weights.astype(np.float32))
 
     def score(logits: Tensor) -> Tensor:
@@ -42,22 +41,9 @@ def distance_score(logits: Tensor, other_bits: Tensor) -> Tensor:
 
 
 def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.ndarray, float]:
-    """Read the weights of a linear model of codes.
+    """Return the weights, shape (latent_dim,), and the intercept of an output of a linear model of codes.
 
-    Parameters
-    ----------
-    model : array-like of shape (latent_dim,), or fitted linear model
-        Weights, an object with `coef_` and `intercept_`, or one with a linear
-        `decision_function`, such as a pipeline of a scaler and a classifier.
-    latent_dim : int
-        Number of bits.
-    attribute : int, str or None, default=None
-        Output of a model that has several, by position or name.
-
-    Returns
-    -------
-    weights : ndarray of shape (latent_dim,), float64
-    intercept : float
+    Takes weights, an object with `coef_`, or one with a linear `decision_function`, such as a pipeline.
     """
     if hasattr(model, "coef_") and isinstance(model.coef_, list):
         return _of_mixed_attributes(model, latent_dim, attribute)
@@ -74,7 +60,7 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
         if coefficients.ndim != 1:
             raise ValueError(
                 "target must be a bit's index, 'distance', one weight per bit, or a fitted linear model with "
-                f"coef_ or decision_function; got {_described(model)}."
+                f"coef_ or decision_function; got {type(model).__name__}."
             )
         coefficients, intercepts = coefficients[None], np.zeros(1)
     if coefficients.ndim != 2 or coefficients.shape[1] != latent_dim:
@@ -111,7 +97,7 @@ def _by_probing(model: Any, latent_dim: int) -> tuple[np.ndarray, np.ndarray]:
     expected = np.asarray(points)[-8:] @ coefficients.T + intercepts
     if not np.allclose(decisions[-8:], expected, rtol=1e-3, atol=1e-3 * np.abs(decisions).max()):
         raise ValueError(
-            f"target must be linear in the code; the decisions of {_described(model)} are not. "
+            f"target must be linear in the code; the decisions of {type(model).__name__} are not. "
             "Fit a linear classifier, such as LogisticRegression, on the codes."
         )
     return coefficients, intercepts
@@ -119,18 +105,16 @@ def _by_probing(model: Any, latent_dim: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _output(model: Any, n_outputs: int, attribute: Any) -> int:
     names = _output_names(model, n_outputs)
-    if attribute is None and n_outputs == 1:
-        return 0
+    listed = ", ".join(map(str, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     if attribute is None:
-        raise ValueError(
-            f"target has {n_outputs} outputs ({_listed(names)}): choose one with attribute=<name>."
-        )
+        if n_outputs > 1:
+            raise ValueError(f"target has {n_outputs} outputs ({listed}): choose one with attribute=<name>.")
+        return 0
     if isinstance(attribute, (str, int, np.integer)) and attribute in names:
         return names.index(attribute)
     if isinstance(attribute, (int, np.integer)) and 0 <= attribute < n_outputs:
         return int(attribute)
-    near = difflib.get_close_matches(str(attribute), [str(name) for name in names], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" It has {_listed(names)}."
+    hint = did_you_mean(attribute, names, f" It has {listed}.")
     raise ValueError(f"target has no attribute {attribute!r}.{hint}")
 
 
@@ -140,14 +124,3 @@ def _output_names(model: Any, n_outputs: int) -> list[Any]:
         if values is not None and len(values) == n_outputs and np.ndim(values[0]) == 0:
             return np.asarray(values, dtype=object).tolist()
     return list(range(n_outputs))
-
-
-def _listed(names: list[Any]) -> str:
-    listed = ", ".join(map(str, names[:8]))
-    return listed + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def _described(model: Any) -> str:
-    if isinstance(model, np.ndarray):
-        return f"an array of shape {model.shape}"
-    return repr(model) if isinstance(model, (str, int, float)) else type(model).__name__

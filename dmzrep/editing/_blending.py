@@ -6,42 +6,23 @@ from typing import Any
 
 import numpy as np
 
-#: Share of the value range by which a pixel changes to be replaced completely.
+#: Change of a pixel, as a share of the value range, from which the edited pixel replaces it.
 FULL_CHANGE = 0.2
 
 
 def keep_unchanged(
     encoder: Any, originals: np.ndarray, unedited: np.ndarray, edited: np.ndarray
 ) -> np.ndarray:
-    """Return edited pixels where the edit changes them, and the original ones elsewhere.
+    """Return edited pixels where the edit changes them, and the original ones elsewhere, in the edited dtype.
 
     Images decoded from the codes before and after the edit, from the same noise, differ where the edit acts.
-    What the code does not represent is missing in both, and not part of the edit.
-
-    Parameters
-    ----------
-    encoder : object
-        Its `data_format_`, if it has one, gives range and channels. Else the range is 255 for integers
-        and 1 for other values, and each value is one pixel.
-    originals : ndarray of shape (n, *sample_shape)
-        Images before the edit.
-    unedited, edited : ndarray of shape (n, *sample_shape)
-        Decoded from the codes before and after the edit.
-
-    Returns
-    -------
-    ndarray of shape (n, *sample_shape)
-        In the dtype of `edited`. A pixel's share of the edited picture grows with its largest change
-        over channels, up to one at a fifth of the range.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.editing._blending import keep_unchanged
-    >>> originals, before, after = np.array([[0.5, 0.5]]), np.array([[0.4, 0.1]]), np.array([[0.4, 0.9]])
-    >>> keep_unchanged(None, originals, before, after)
-    array([[0.5, 0.9]])
+    Details that the code does not represent are missing in both, and not part of the edit. The weight of the
+    edited pixel grows with its largest change over channels, up to one at a fifth of the range. Without a
+    `data_format_` of the encoder the range is 255 for integers and 1 for floats, and each value is a pixel.
     """
+    if edited.ndim > originals.ndim:  # Trajectories.
+        pairs = zip(unedited, edited, strict=True)
+        return np.stack([keep_unchanged(encoder, originals, *pair) for pair in pairs])
     data_format: Any = getattr(encoder, "data_format_", None)
     old, before, after = (np.asarray(values, dtype=np.float64) for values in (originals, unedited, edited))
     change = np.abs(after - before)

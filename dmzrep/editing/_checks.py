@@ -1,4 +1,4 @@
-"""Checks of what users pass to the editor."""
+"""Validation of arguments of editing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def check_parameters(editor: Any) -> None:
 
 
 def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what decoding begins from; return the options to pass on, without those at their defaults.
+    """Check where decoding begins; return the options of decoding, without those at their defaults.
 
-    Decoders of other kinds than `DMZEncoder` need not know options that nobody uses.
+    Encoders of other kinds than `DMZEncoder` need not know options that are not used.
     """
     check_choice("noise", noise, NOISES)
     also = " (the share of the timesteps to decode through; how far to edit is `amount`)"
@@ -40,7 +40,7 @@ def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -
     return options
 
 
-def finite_amounts(attribute: Any, amount: Any) -> dict[Any, float]:
+def check_amounts(attribute: Any, amount: Any) -> dict[Any, float]:
     """Return the amount for each attribute; raise where one is not finite."""
     if not isinstance(attribute, (Mapping, Hashable)):
         raise TypeError(

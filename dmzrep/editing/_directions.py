@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
-from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,25 +11,13 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from dmzrep._base._validation import short_repr
-
 #: Penalty of the scale; keeps it finite where the classes are separable.
 SCALE_C = 1.0
 
 
 @dataclass(frozen=True)
 class AttributeProbes:
-    """Linear probes, one per attribute.
-
-    Parameters
-    ----------
-    names : tuple of n_attributes str
-        Attributes.
-    weights : ndarray of shape (n_attributes, latent_dim)
-        Contribution of each bit to the log-odds.
-    intercepts : ndarray of shape (n_attributes,)
-        Log-odds of a code of zeros.
-    """
+    """Linear probes, one per attribute: weights of shape (n_attributes, latent_dim), and intercepts."""
 
     names: tuple[Any, ...]
     weights: np.ndarray
@@ -52,39 +38,14 @@ class AttributeProbes:
         most = [np.quantile(log_odds[ones == 1.0], reach) for log_odds, ones in pairs]
         return np.array(least), np.array(most)
 
-    def places(self, names: Iterable[Any], parameter: str) -> np.ndarray:
-        """Return the positions of attributes by name; raise where one is unknown, with the nearest match."""
-        found = []
-        if not isinstance(names, Iterable):
-            raise TypeError(f"{parameter} must be a name or a list of names, got {short_repr(names)}.")
-        for name in names:
-            if not isinstance(name, Hashable) or name not in self.names:
-                near = difflib.get_close_matches(str(name), [str(known) for known in self.names], n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else f" There are {list(self.names)}."
-                raise ValueError(f"{parameter} {short_repr(name)} is not an attribute passed to fit.{hint}")
-            found.append(self.names.index(name))
-        return np.array(found, dtype=int)
-
 
 def fit_probes(codes: np.ndarray, labels: pd.DataFrame, C: float) -> AttributeProbes:
     """Fit a logistic regression per attribute to the samples that have a label.
 
     With a strong penalty, weights follow the difference of the classes' means, so that moves change all bits
     that correlate with the attribute, as the decoder needs; but log-odds become too small. A second
-    regression, with one coefficient, sets their scale.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, latent_dim)
-        Bits or probabilities.
-    labels : DataFrame of shape (n, n_attributes)
-        Zeros, ones and NaN.
-    C : float
-        Inverse strength of the L2 penalty, relative to the mean loss of the labelled samples.
-
-    Returns
-    -------
-    AttributeProbes
+    regression, with one coefficient, sets their scale. Labels are zeros, ones and NaN; `C` is relative to
+    the mean loss of the labelled samples.
     """
     weights, intercepts = [], []
     for name in labels:

@@ -11,12 +11,13 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import as_array, as_numbers, check_bool, short_repr
-from dmzrep.codes._labels import read_binary_labels
+from dmzrep.codes._labels import position_of, read_binary_labels
 from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
 from dmzrep.data import read_all
 from dmzrep.editing._blending import keep_unchanged
-from dmzrep.editing._checks import check_parameters, decoding_options, finite_amounts
+from dmzrep.editing._checks import check_amounts, check_parameters, decoding_options
 from dmzrep.editing._directions import AttributeProbes, fit_probes
 from dmzrep.editing._moves import flip, shift, wanted_log_odds
 from dmzrep.editing._report import edit_report
@@ -93,12 +94,13 @@ class AttributeEditor(BaseEstimator):
         self.hold_weight = hold_weight
         self.reach = reach
 
+    @isolated
     def fit(self, X: Any, Y: Any, *, names: Sequence[str] | None = None) -> Self:
-        """Fit a probe per attribute; 100 labelled samples suffice for an attribute that the code represents.
+        """Fit a probe per attribute; 100 labelled samples suffice if the code represents it.
 
         Parameters
         ----------
-        X : array-like, table or map-style dataset of n rows
+        X : array-like, table or map-style dataset of n samples
             Images, as the encoder takes them.
         Y : DataFrame, Series or array-like of shape (n,) or (n, n_attributes)
             Zeros and ones (or False and True, -1 and 1); NaN where unknown.
@@ -107,7 +109,8 @@ class AttributeEditor(BaseEstimator):
 
         Returns
         -------
-        self
+        AttributeEditor
+            Fitted.
 
         Raises
         ------
@@ -129,8 +132,9 @@ class AttributeEditor(BaseEstimator):
         self.latent_dim_ = codes.shape[1]
         return self
 
+    @isolated
     def predict_proba(self, X: Any) -> pd.DataFrame:
-        """Probability of each attribute by the probes.
+        """Return the probability of each attribute by the probes.
 
         Parameters
         ----------
@@ -140,10 +144,12 @@ class AttributeEditor(BaseEstimator):
         Returns
         -------
         DataFrame of shape (n, n_attributes)
+            Probabilities, in the order of `attributes_`.
         """
         log_odds = self._probes().log_odds(self._features(self._encode(X)))
         return pd.DataFrame(expit(log_odds), columns=self.attributes_)
 
+    @isolated
     def edit(
         self,
         X: Any,
@@ -155,7 +161,7 @@ class AttributeEditor(BaseEstimator):
         keep: bool = True,
         noise: str = "random",
         strength: float = 1.0,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | None = None,
         **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change attributes of images.
@@ -167,22 +173,22 @@ class AttributeEditor(BaseEstimator):
         attribute : str or dict
             The attribute; or several, with the amount of each.
         amount : float, default=4.0
-            Log-odds of the attribute that the code is to reach, as far as `reach` allows: positive adds it,
-            negative removes it, zero changes nothing; 4 is a probability of 0.98. Images beyond it stay.
+            Log-odds of the attribute that the code is to reach, as far as `reach` allows; 4 is a probability
+            of 0.98. Positive adds it, negative removes it; images beyond the amount do not change.
         hold : sequence of str or "others", default=()
-            Attributes to keep: moves are made orthogonal to their directions, or flips are penalised for
-            moving them. ``"others"`` is all but those edited.
+            Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
+            penalised. ``"others"`` is all but those edited.
         relative : bool, default=False
             Whether the amount is a multiple of an image's own distance to the boundary, as the paper's alpha:
-            -1 goes to the boundary, -2 to its other side, 1 doubles the distance.
+            -1 moves to the boundary, -2 to its other side, 1 doubles the distance.
         keep : bool, default=True
             Whether to keep the pixels of X where images decoded from its code before and after the edit, from
             the same noise, agree. False returns what the edited code decodes to.
         noise : {"random", "inverted"}, default="random"
-            ``"inverted"`` decodes from the noise that X inverts to, so that what is not edited stays.
+            ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited.
         strength : float, default=1.0
-            Share of the timesteps to decode through, in (0, 1], from X noised so far; 1 is from noise alone.
-        random_state : int, RandomState or None, default=0
+            Share of the timesteps to decode through, in (0, 1], from X noised to that timestep.
+        random_state : int, RandomState or None, default=None
             Seed of random noise; an image has the same noise at all amounts.
         **sampling
             Sampling options of `DMZEncoder.inverse_transform`, such as `n_steps`, `sampler` and `guidance`.
@@ -202,11 +208,12 @@ class AttributeEditor(BaseEstimator):
             An attribute is unknown (the nearest name is suggested), or both edited and held; or an option is
             invalid.
         """
-        amounts = finite_amounts(attribute, amount)
+        amounts = check_amounts(attribute, amount)
         options = decoding_options(noise, strength, sampling)
         images, codes = self._edits(X, [amounts], hold, relative, keep, random_state, options)
         return images[0], codes[0]
 
+    @isolated
     def sweep(
         self,
         X: Any,
@@ -218,7 +225,7 @@ class AttributeEditor(BaseEstimator):
         keep: bool = True,
         noise: str = "random",
         strength: float = 1.0,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: int | np.random.RandomState | None = None,
         **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Edit images by several amounts, from the same noise.
@@ -230,7 +237,7 @@ class AttributeEditor(BaseEstimator):
         attribute : str
             The attribute.
         amounts : sequence of float
-            As in `edit`; by 0 images stay, or with ``keep=False`` are decoded from their own codes.
+            As in `edit`; 0 leaves images unchanged, or with ``keep=False`` decodes their own codes.
         hold, relative, keep, noise, strength, random_state, **sampling
             As in `edit`.
 
@@ -239,13 +246,15 @@ class AttributeEditor(BaseEstimator):
         images : ndarray of shape (n_amounts, n, *sample_shape)
             With `return_trajectory`, of shape (n_amounts, n_steps, n, *sample_shape).
         codes : ndarray of shape (n_amounts, n, latent_dim)
+            Their codes.
         """
         if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
             raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
-        edits = [finite_amounts(attribute, amount) for amount in amounts]
+        edits = [check_amounts(attribute, amount) for amount in amounts]
         options = decoding_options(noise, strength, sampling)
         return self._edits(X, edits, hold, relative, keep, random_state, options)
 
+    @isolated
     def report(
         self, X: Any, images: Any, codes: np.ndarray, attribute: Any, *, hold: Any = ()
     ) -> pd.DataFrame:
@@ -253,10 +262,12 @@ class AttributeEditor(BaseEstimator):
 
         Parameters
         ----------
-        X, attribute, hold
+        X
             As passed to `edit`.
         images, codes
             As returned by it.
+        attribute, hold
+            As passed to it.
 
         Returns
         -------
@@ -280,7 +291,7 @@ class AttributeEditor(BaseEstimator):
         """
         probes = self._probes()
         names = list(attribute) if isinstance(attribute, Mapping) else [attribute]
-        edited, held = self._places(names, hold)
+        edited, held = self._resolve_names(names, hold)
         before, rebuilt = self._encode(X), self._encode(images)
         codes = as_numbers(codes, "codes").astype(np.float64)
         if codes.shape != before.shape or rebuilt.shape != before.shape:
@@ -310,16 +321,18 @@ class AttributeEditor(BaseEstimator):
     def _features(self, probabilities: np.ndarray) -> np.ndarray:
         return (probabilities > 0.5).astype(np.float64) if self.features == "bits" else probabilities
 
-    def _places(self, names: Sequence[str], hold: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _resolve_names(self, names: Sequence[str], hold: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of the edited attributes and of those held."""
-        edited = self.probes_.places(names, "attribute")
+        edited = self._positions(names)
         if isinstance(hold, str) and hold == "others" and "others" not in self.attributes_:
             return edited, np.setdiff1d(np.arange(len(self.attributes_)), edited)
-        held = self.probes_.places([hold] if isinstance(hold, str) else hold, "hold")
-        both = [self.attributes_[place] for place in np.intersect1d(edited, held)]
-        if both:
+        held = self._positions([hold] if isinstance(hold, str) else hold)
+        if both := [self.attributes_[i] for i in np.intersect1d(edited, held)]:
             raise ValueError(f"{both} cannot be both edited and held. Take them out of hold.")
         return edited, held
+
+    def _positions(self, names: Sequence[Any]) -> np.ndarray:
+        return np.array([position_of(name, self.attributes_) for name in names], dtype=int)
 
     def _edits(
         self,
@@ -331,16 +344,13 @@ class AttributeEditor(BaseEstimator):
         random_state: Any,
         options: dict[str, Any],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Edit the same images in several ways, and decode all in one call."""
+        """Edit attributes of the same images by several amounts, and decode all in one call."""
         self._probes()
         relative, keep = check_bool(relative, "relative"), check_bool(keep, "keep")
-        places = [self._places(list(amounts), hold) for amounts in edits]
+        edited, held = self._resolve_names(list(edits[0]), hold)
         probabilities = self._encode(X)
         codes = np.stack(
-            [
-                self._moved(probabilities, list(amounts.values()), edited, held, relative)
-                for amounts, (edited, held) in zip(edits, places, strict=True)
-            ]
+            [self._moved(probabilities, list(amounts.values()), edited, held, relative) for amounts in edits]
         )
         originals = read_all(X)
         # With `keep`, the codes before the edit are one more block.
@@ -354,15 +364,10 @@ class AttributeEditor(BaseEstimator):
         images = np.stack(np.split(decoded, len(blocks), axis=axis))
         if keep:
             *edited_images, unedited = images
-            images = np.stack([self._kept(originals, unedited, edited, axis) for edited in edited_images])
+            images = np.stack(
+                [keep_unchanged(self.encoder, originals, unedited, edited) for edited in edited_images]
+            )
         return images, codes
-
-    def _kept(self, originals: np.ndarray, unedited: np.ndarray, edited: np.ndarray, axis: int) -> np.ndarray:
-        """Keep pixels of the originals; of a trajectory, step by step."""
-        if axis == 0:
-            return keep_unchanged(self.encoder, originals, unedited, edited)
-        pairs = zip(unedited, edited, strict=True)
-        return np.stack([keep_unchanged(self.encoder, originals, *pair) for pair in pairs])
 
     def _origin(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the codes before the edit."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities, decode_codes
@@ -17,6 +18,7 @@ from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
 PATHS = ("ordered", "random", "smooth", "soft")
 
 
+@isolated
 def interpolate(
     encoder: Any,
     x0: Any,
@@ -26,7 +28,7 @@ def interpolate(
     path: str = "smooth",
     noise: str = "random",
     strength: float = 1.0,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | None = None,
     **sampling: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate between pairs of images, with one noise per walk or with inverted noise.
@@ -46,9 +48,9 @@ def interpolate(
         ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
         that walks begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
     strength : float, default=1.0
-        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised so far;
-        the lower, the more of the blend stays. 1 is from noise alone.
-    random_state : int, RandomState or None, default=0
+        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
+        timestep; the lower, the closer to the blend. 1 is from noise alone.
+    random_state : int, RandomState or None, default=None
         Seed of the noise of each walk, and of random orders.
     **sampling
         Sampling options of `DMZEncoder.inverse_transform`, such as `n_steps`, `sampler` and `guidance`.
@@ -70,7 +72,7 @@ def interpolate(
 
     Notes
     -----
-    The smooth path makes the k-th of K flips where it gives the likeliest code under
+    The k-th of K flips of the smooth path is the one that results in the likeliest code under
     ``(1 - k / K) q(z | x0) + (k / K) q(z | x1)``, bit by bit. Bits that are uncertain in x0 and certain in x1
     therefore flip first. As bits are independent given the image, the next flip depends on the probabilities
     of single bits only.
@@ -126,21 +128,9 @@ def interpolate(
 
 
 def flip_times(before: np.ndarray, after: np.ndarray, path: str, random_state: int = 0) -> np.ndarray:
-    """Return when each bit flips on a path between two codes.
+    """Return when each bit flips between two codes: 0 for the first flip, -1 for bits that do not differ.
 
-    Parameters
-    ----------
-    before, after : ndarray of shape (n, latent_dim)
-        Probabilities of a one.
-    path : {"ordered", "random", "smooth"}
-        As in `interpolate`.
-    random_state : int, default=0
-        Seed of random orders.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), int
-        0 for the bit that flips first, and so on; -1 for bits that do not differ.
+    Takes probabilities of a one, and returns integers, of shape (n, latent_dim).
     """
     n, latent_dim = before.shape
     differ = (before > 0.5) != (after > 0.5)
@@ -191,7 +181,7 @@ def _decode_between(
     progress: np.ndarray,
     options: dict[str, Any],
 ) -> np.ndarray:
-    """Decode the codes of all walks from noise between what their ends invert to."""
+    """Decode the codes of all walks from noise between the inverted noise of their ends."""
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
     decoder, options = encoder.decoder_, dict(options)

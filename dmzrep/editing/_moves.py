@@ -12,33 +12,11 @@ def wanted_log_odds(
     relative: bool = False,
     limits: tuple[float, float] | np.ndarray = (-np.inf, np.inf),
 ) -> np.ndarray:
-    """Return the log-odds that an edit is to reach.
+    """Return the log-odds that an edit is to reach from those before it, shape (n,).
 
-    Parameters
-    ----------
-    current : ndarray of shape (n,)
-        Log-odds of the samples before the edit.
-    amount : float
-        Log-odds to reach: positive adds the attribute, negative removes it, zero changes nothing, and
-        samples beyond it stay. With `relative`, a multiple of each sample's own distance to the boundary, to
-        be added to it.
-    relative : bool, default=False
-        See `amount`.
-    limits : pair of float, default=(-inf, inf)
-        Log-odds beyond which no sample is moved.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.editing._moves import wanted_log_odds
-    >>> wanted_log_odds(np.array([-1.0, 4.0]), 3.0)
-    array([3., 4.])
-    >>> wanted_log_odds(np.array([-1.0, 4.0]), -2.0, relative=True)
-    array([ 1., -4.])
+    A positive amount adds the attribute, a negative one removes it, zero changes nothing; samples beyond the
+    amount stay. With `relative`, the amount is a multiple of each sample's own distance to the boundary, to
+    be added to it. `limits` are log-odds beyond which no sample is moved.
     """
     least, most = limits
     if relative:
@@ -53,28 +31,11 @@ def wanted_log_odds(
 
 
 def shift(codes: np.ndarray, weights: np.ndarray, change: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Move codes by the shortest shift that changes some log-odds as specified and holds others.
+    """Move codes by the shortest shift that changes some log-odds by `change` and holds others.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n, latent_dim)
-        Bits or probabilities.
-    weights : ndarray of shape (n_edited, latent_dim)
-        Probes of the attributes to change.
-    change : ndarray of shape (n, n_edited)
-        Differences of log-odds to make.
-    held : ndarray of shape (n_held, latent_dim)
-        Probes of the attributes to hold.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), float64
-        Not limited to [0, 1].
-
-    Notes
-    -----
-    With one attribute and nothing held the move is ``distance * w / |w|``, the paper's; what is held
-    is projected out of it. Collinear directions are changed in the least-squares sense.
+    `change` has shape (n, n_edited); `weights` and `held` have one probe per row. With one attribute and
+    nothing held the shift is the paper's ``distance * w / |w|``. Collinear directions are changed in the
+    least-squares sense. The result is not limited to [0, 1].
     """
     constraints = np.concatenate([weights, held])
     targets = np.concatenate([change, np.zeros((len(change), len(held)))], axis=1)
@@ -84,27 +45,11 @@ def shift(codes: np.ndarray, weights: np.ndarray, change: np.ndarray, held: np.n
 def flip(
     bits: np.ndarray, weights: np.ndarray, change: np.ndarray, held: np.ndarray, *, hold_weight: float = 1.0
 ) -> np.ndarray:
-    """Flip few bits, those of largest weight first, until log-odds have changed as specified.
+    """Flip few bits, those of largest weight first, until log-odds have changed by `change` or more.
 
-    Parameters
-    ----------
-    bits : ndarray of shape (n, latent_dim)
-        Zeros and ones.
-    weights : ndarray of shape (n_edited, latent_dim)
-        Probes of the attributes to change.
-    change : ndarray of shape (n, n_edited)
-        Differences of log-odds to make, or to exceed.
-    held : ndarray of shape (n_held, latent_dim)
-        Probes of the attributes to hold.
-    hold_weight : float, default=1.0
-        Penalty per unit of log-odds by which a held attribute moves.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), bool
-        With one attribute and nothing held, the number of flips is minimal. Otherwise a bit is flipped while
-        that lowers the missing change plus the penalty. Where no set of flips suffices, all flips that help
-        are made.
+    Shapes as for `shift`. With one attribute and nothing held, the number of flips is minimal. Otherwise a
+    bit is flipped while that lowers the missing change plus the penalty: `hold_weight` per unit of log-odds
+    by which a held attribute moves. Where no set of flips suffices, all flips that help are made.
     """
     z = bits.astype(bool).copy()
     towards = np.sign(change)

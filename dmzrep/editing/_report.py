@@ -21,22 +21,10 @@ def edit_report(
     originals: np.ndarray,
     images: np.ndarray,
 ) -> pd.DataFrame:
-    """Compare codes and images before and after an edit; columns as in `AttributeEditor.report`.
+    """Return the table of `AttributeEditor.report`.
 
-    Parameters
-    ----------
-    probes : AttributeProbes
-        Probes of the attributes.
-    roles : ndarray of n_attributes str
-        "edited", "held" or "other".
-    before, codes, reencoded : ndarray of shape (n, latent_dim)
-        Codes of the originals, edited codes, and codes of the edited images.
-    originals, images : ndarray of shape (n, *sample_shape)
-        Images before and after.
-
-    Returns
-    -------
-    DataFrame of n * n_attributes rows
+    `roles` has one entry per attribute. The codes are those of the originals, edited, and of the edited
+    images.
     """
     n, n_attributes = len(before), len(probes.names)
     probability = {
@@ -78,8 +66,8 @@ def edit_summary(report: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by attribute: those edited first, then those held, then by how often they changed. Columns as
-        in the report.
+        Indexed by attribute: those edited first, then those held; the others by how often they changed. The
+        columns are those of the report, without "image".
     """
     needed = ("image", "attribute", "role", "changed_reencoded")
     if not isinstance(report, pd.DataFrame) or any(name not in report for name in needed):

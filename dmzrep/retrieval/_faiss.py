@@ -1,6 +1,6 @@
 """FAISS, imported on first use, and its number of threads.
 
-FAISS and torch bring an OpenMP runtime each. On macOS two of them with several threads can end the process,
+FAISS and torch each bring an OpenMP runtime. On macOS two of them with several threads can end the process,
 so FAISS uses one thread there unless asked for more. It is imported after torch, which `dmzrep` imports.
 """
 
@@ -29,22 +29,15 @@ def load_faiss() -> Any:
 
 
 @contextmanager
-def faiss_threads(n_jobs: int | None) -> Iterator[Any]:
-    """Yield `faiss` with its number of threads set for the calling thread, and restore it afterwards.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        Threads; -1 is all processors, -2 all but one. None keeps FAISS's own number (all processors, or
-        ``OMP_NUM_THREADS``), and is 1 on macOS. Forked processes always use one thread.
-    """
+def faiss_threads(n_jobs: int | None) -> Iterator[None]:
+    """Set FAISS's number of threads as `n_jobs` of `FaissNeighbors` says, and restore it."""
     faiss = load_faiss()
     if n_jobs is None and sys.platform != "darwin":
-        yield faiss
+        yield
         return
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1 if n_jobs is None else int(effective_n_jobs(n_jobs)))
     try:
-        yield faiss
+        yield
     finally:
         faiss.omp_set_num_threads(before)

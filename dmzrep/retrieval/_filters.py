@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dmzrep._base._validation import as_array
+from dmzrep._base._validation import as_array, did_you_mean
 
 #: Columns of a result, which metadata must not have.
 COLUMNS = ("query", "rank", "id", "distance")
 
 
 def matching_indices(table: pd.DataFrame, where: Any) -> np.ndarray:
-    """Return the indices of the rows of a table that meet a condition.
+    """Return the indices of the rows of a table that meet a condition, as in `ImageRetriever.query`.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns that the condition may name.
-    where : str, callable or array-like of bool
-        An expression for `DataFrame.eval`, a function of the table, or the mask itself. A missing
-        value (NA) does not match.
-
-    Returns
-    -------
-    ndarray of shape (n_matching,), int64
-
-    Raises
-    ------
-    ValueError
-        An unknown column, or something that is not a mask of the table's length.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dmzrep.retrieval._filters import matching_indices
-    >>> table = pd.DataFrame({"colour": ["red", "blue", "red"], "price": [3, 5, 9]})
-    >>> matching_indices(table, "colour == 'red' and price > 4").tolist()
-    [2]
+    A missing value (NA) does not match.
     """
     if isinstance(where, str):
         mask = _evaluate(table, where)
@@ -63,16 +39,14 @@ def _evaluate(table: pd.DataFrame, where: str) -> Any:
         return table.eval(where)
     except pd.errors.UndefinedVariableError as error:
         named = re.search(r"name '(.+?)' is not defined", str(error))
-        names = list(map(str, table.columns))
-        near = difflib.get_close_matches(named.group(1), names, n=1) if named else []
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"where={where!r}: {error}.{hint} The columns are {names}.") from error
-    except Exception as error:  # Of Python, numexpr or pandas, depending on the text.
+        hint = did_you_mean(named.group(1), list(table.columns)) if named else ""
+        raise ValueError(f"where={where!r}: {error}.{hint} The columns are {list(table.columns)}.") from error
+    except Exception as error:  # From Python, numexpr or pandas, depending on the expression.
         raise ValueError(f"where={where!r} is not a condition that pandas can evaluate: {error}") from error
 
 
 def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
-    """Return metadata with text as column names and a new index; None without columns."""
+    """Return metadata with strings as column names and a new index; None without columns."""
     if metadata is None:
         return None
     if not isinstance(metadata, pd.DataFrame):

@@ -3,67 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
 from dmzrep.retrieval._index_base import IndexOptions, StoredIndex
-from dmzrep.retrieval._index_state import PQ_CENTROIDS
 
 #: Values of found vectors that are held at a time.
 _BLOCK = 1 << 22
 #: Relative error of FAISS's float32 squared distances; samples so near to a radius are measured again.
 _FAISS_ERROR = 1e-5
-#: Samples that product quantisation is trained on, where available.
-PQ_TRAINING_SAMPLES = 64 * PQ_CENTROIDS
 
 
 class FloatIndex(StoredIndex):
-    """Vectors and Euclidean or cosine distance.
+    """Vectors and Euclidean or cosine distance; for "cosine" they must have length 1 (or be all zero).
 
     FAISS finds neighbours in float32. Distances to them are then computed in float64 from the stored
     vectors, so that they are batch-invariant.
-
-    Parameters
-    ----------
-    n_features : int
-        Length of a vector.
-    metric : {"l2", "cosine"}
-        For "cosine", samples and queries must have length 1 (or be all zero).
-    options : IndexOptions
-        Of any kind.
     """
 
+    dtype: ClassVar[Any] = np.float32
+
     def __init__(self, n_features: int, metric: str, options: IndexOptions):
-        super().__init__(options)
-        self.n_features = n_features
         self.metric = metric
         n_parts = max(1, -(-n_features // 4)) if options.pq_bytes == "auto" else int(options.pq_bytes)
         if n_parts > n_features:
             raise ValueError(f"pq_bytes must be at most the number of features, {n_features}, got {n_parts}.")
         self.n_parts = n_parts
-        # Product quantisation needs parts of one width.
-        self.width = n_parts * -(-n_features // n_parts) if options.kind == "pq" else n_features
+        # Product quantisation needs parts of equal width.
+        super().__init__(n_parts * -(-n_features // n_parts) if options.kind == "pq" else n_features, options)
 
     def build(self, X: np.ndarray) -> None:
-        super().build(self._widen(X))
+        super().build(self._padded(X))
 
     def add(self, X: np.ndarray) -> None:
-        super().add(self._widen(X))
+        super().add(self._padded(X))
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
         for part in self._parts(len(queries), k):
-            distances[part], indices[part] = self._search_part(self._widen(queries[part]), k)
+            distances[part], indices[part] = self._search_part(self._padded(queries[part]), k)
         return distances, indices
 
     def _search_part(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.options.kind in ("flat", "hnsw"):
+        if self.options.has_lists:
+            _, indices, found = self.faiss_index.search_and_reconstruct(queries, k)
+        else:
             _, indices = self.faiss_index.search(queries, k)
             found = self.vectors()[indices]
-        else:
-            _, indices, found = self.faiss_index.search_and_reconstruct(queries, k)
         distances = self._distances(queries[:, None], found)
         short = (indices < 0).any(axis=1)  # The probed lists held fewer than k.
         if short.any():
@@ -72,7 +60,7 @@ class FloatIndex(StoredIndex):
         return _sorted(distances, indices)
 
     def search_among(self, indices: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        queries = self._widen(queries)
+        queries = self._padded(queries)
         vectors = np.ascontiguousarray(self.vectors()[indices])
         _, found = load_faiss().knn(queries, vectors, k, metric=self._faiss_metric)
         distances = np.empty(found.shape)
@@ -83,11 +71,11 @@ class FloatIndex(StoredIndex):
     def within(
         self, queries: np.ndarray, radius: float, rounding: float = 0.0
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        queries = self._widen(queries)
-        index = self._storage() if self.options.kind in ("flat", "hnsw") else self.faiss_index
+        queries = self._padded(queries)
+        index = self.faiss_index if self.options.has_lists else self._storage()
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         if self.metric == "l2":
-            # A sample within the radius is at most so much longer than the query.
+            # A sample within the radius is longer than the query by at most that.
             error = _FAISS_ERROR * (2.0 * lengths.max(initial=0.0) + radius) ** 2
             threshold = min(radius**2 + error, float(np.finfo(np.float32).max))
         else:
@@ -113,37 +101,14 @@ class FloatIndex(StoredIndex):
         faiss = load_faiss()
         return faiss.METRIC_L2 if self.metric == "l2" else faiss.METRIC_INNER_PRODUCT
 
-    def _trained(self, X: np.ndarray) -> Any:
-        faiss, options = load_faiss(), self.options
-        if options.kind == "flat":
-            return faiss.index_factory(self.width, "Flat", self._faiss_metric)
-        if options.kind == "hnsw":
-            return self._graph()
-        n_lists = options.lists(len(X))
-        index = self._inverted(n_lists)
-        options.prepare_clustering(index.cp)
-        least = 0
-        if options.kind == "pq":
-            if len(X) < PQ_CENTROIDS:
-                raise ValueError(
-                    f"index='pq' learns {PQ_CENTROIDS} centroids and needs at least as many samples, got "
-                    f"{len(X)}. Use index='flat' for few samples."
-                )
-            options.prepare_clustering(index.pq.cp)
-            least = PQ_TRAINING_SAMPLES
-        index.train(options.training_samples(X, n_lists, least))
-        return index
+    def _make(self, name: str) -> Any:
+        if self.options.kind != "flat":
+            # "np": without polysemous training, which is slow and only serves another kind of search.
+            name += f",PQ{self.n_parts}np" if self.options.kind == "pq" else ",Flat"
+        return load_faiss().index_factory(self.width, name, self._faiss_metric)
 
-    def _inverted(self, n_lists: int) -> Any:
-        # "np": without polysemous training, which is slow and only serves another kind of search.
-        store = "Flat" if self.options.kind == "ivf" else f"PQ{self.n_parts}np"
-        return load_faiss().index_factory(self.width, f"IVF{n_lists},{store}", self._faiss_metric)
-
-    def _graph(self) -> Any:
-        name = f"HNSW{self.options.n_links},Flat"
-        index = load_faiss().index_factory(self.width, name, self._faiss_metric)
-        index.hnsw.efConstruction = int(self.options.ef_construction)
-        return index
+    def _reconstruct(self) -> np.ndarray:
+        return self.faiss_index.reconstruct_n(0, len(self))
 
     def _distances(self, queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         difference = queries.astype(np.float64) - vectors
@@ -158,27 +123,13 @@ class FloatIndex(StoredIndex):
         step = max(1, _BLOCK // (k * self.width))
         return (slice(i, i + step) for i in range(0, n_queries, step))
 
-    def _widen(self, vectors: np.ndarray) -> np.ndarray:
+    def _padded(self, vectors: np.ndarray) -> np.ndarray:
         if self.width == vectors.shape[1]:
             return np.ascontiguousarray(vectors)
         return np.pad(vectors, ((0, 0), (0, self.width - vectors.shape[1])))
 
-    def _storage(self) -> Any:
-        if self.options.kind == "flat":
-            return self.faiss_index
-        return load_faiss().downcast_index(self.faiss_index.storage)
-
-    def _view(self, storage: Any) -> np.ndarray:
-        size = storage.ntotal * self.width
-        if not size:
-            return np.empty((0, self.width), dtype=np.float32)
-        return load_faiss().rev_swig_ptr(storage.get_xb(), size).reshape(-1, self.width)
-
-    def _reconstruct(self) -> np.ndarray:
-        return self.faiss_index.reconstruct_n(0, len(self))
-
 
 def _sorted(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort each query's neighbours by distance, then by index."""
+    """Sort the neighbours of each query by distance, then by index."""
     order = np.lexsort((indices, distances), axis=1)
     return np.take_along_axis(distances, order, axis=1), np.take_along_axis(indices, order, axis=1)

@@ -15,15 +15,13 @@ from dmzrep.retrieval._faiss import load_faiss
 LOOKUP_QUERIES, LOOKUP_BITS, LOOKUP_NEIGHBORS = 32, 240, 1024
 #: Codes and queries of a block of look-ups; a block of codes is copied into FAISS's layout.
 BLOCK_CODES, BLOCK_QUERIES = 1 << 19, 1 << 13
-#: Queries per pass over the codes in FAISS's notation: four times two. The accumulators of two fit the
-#: registers of AVX2; FAISS's own choice of three took a quarter longer.
+#: Queries per pass over the codes in FAISS's notation: four times two, whose accumulators fit the registers
+#: of AVX2. FAISS's own choice of three took a quarter longer.
 QUERY_GROUPS = 0x2222
 #: Low bits of a sort key that hold the index; the distance is above them.
 INDEX_BITS = 40
-#: Bit j of byte b, the highest first, as in `numpy.packbits`.
-_BYTE_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
-#: Expected distances computed at a time.
-_BLOCK_DISTANCES = 1 << 22
+#: Bits that are unpacked at a time.
+_BLOCK_BITS = 1 << 22
 
 
 def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,23 +71,7 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
 
 
 def nearest_packed(codes: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k nearest packed codes of each packed query.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, n_bytes), uint8
-        In C order.
-    queries : ndarray of shape (n_queries, n_bytes), uint8
-        In C order.
-    k : int
-        From 1 to n.
-
-    Returns
-    -------
-    distances : ndarray of shape (n_queries, k), int32
-    indices : ndarray of shape (n_queries, k), int64
-        Sorted by distance, then by index.
-    """
+    """Find the k nearest packed codes of each packed query, sorted by distance, then by index."""
     n_queries, n_bytes = queries.shape
     if n_queries >= LOOKUP_QUERIES and 8 * n_bytes <= LOOKUP_BITS and k <= LOOKUP_NEIGHBORS:
         keys = np.concatenate(
@@ -108,11 +90,10 @@ def nearest_packed(codes: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.n
 def _nearest_by_lookup(codes: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
     """Return the k smallest keys of each query, by FAISS's 4-bit product quantiser.
 
-    Quarters of a byte pair are its sub-codes and the 16 corners of a cube their centroids, so the
-    squared distance of a pair is its Hamming distance, and SIMD shuffles look 32 of them up at once.
-    FAISS rounds the five possible values 0 to 4 of a table to multiples of 1/63.75, at most 0.5/63.75
-    off. Below 64 tables the errors of a sum stay under one half, so neither the order of different
-    distances nor a rounded distance can be wrong.
+    Half a byte is a sub-code and the 16 corners of a cube are its centroids, so that a squared distance is
+    a Hamming distance, and SIMD shuffles look up 32 of them at once. FAISS rounds the values 0 to 4 of a
+    table to multiples of 1/63.75, at most 0.5/63.75 off. Below 64 tables the error of a sum stays under one
+    half, so that neither the order of different distances nor a rounded distance can be wrong.
     """
     faiss = load_faiss()
     n_tables = 2 * codes.shape[1]
@@ -142,42 +123,18 @@ def _keys(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 
 def expected_hamming(candidates: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return the expected Hamming distance between each candidate and the code of its query.
+    """Return the expected Hamming distance between packed candidates and the code of their query.
 
-    The query's bits are independent with the given probabilities of a one, so that it is the
-    sum of ``|p - b|`` over bits.
-
-    Parameters
-    ----------
-    candidates : ndarray of shape (n_queries, n_candidates, n_bytes), uint8
-        Packed codes.
-    probabilities : ndarray of shape (n_queries, latent_dim)
-        In [0, 1].
-
-    Returns
-    -------
-    ndarray of shape (n_queries, n_candidates), float64
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.retrieval._hamming import expected_hamming
-    >>> candidates = np.packbits([[[1, 1], [1, 0]]], axis=2)
-    >>> expected_hamming(candidates, np.array([[1.0, 0.75]])).tolist()
-    [[0.25, 0.75]]
+    Candidates have shape (n_queries, n_candidates, n_bytes). The query's bits are independent with the given
+    probabilities of a one, so that it is the sum of ``|p - b|`` over bits.
     """
-    n_queries, n_candidates, n_bytes = candidates.shape
+    (n_queries, n_candidates, _), n_bits = candidates.shape, probabilities.shape[1]
     result = np.empty((n_queries, n_candidates))
-    step = max(1, _BLOCK_DISTANCES // (n_candidates + 256 * n_bytes))
+    step = max(1, _BLOCK_BITS // (n_candidates * n_bits))
     for start in range(0, n_queries, step):
         part = slice(start, start + step)
         p = np.asarray(probabilities[part], dtype=np.float64)
-        # |p - b| = p + b (1 - 2 p); padding bits have weight zero.
-        weights = np.zeros((len(p), 8 * n_bytes))
-        weights[:, : p.shape[1]] = 1.0 - 2.0 * p
-        tables = np.einsum("vj,qbj->qbv", _BYTE_BITS, weights.reshape(len(p), n_bytes, 8))
-        total = np.repeat(p.sum(axis=1)[:, None], n_candidates, axis=1)
-        for byte in range(n_bytes):
-            total += np.take_along_axis(tables[:, byte], candidates[part, :, byte].astype(np.intp), axis=1)
-        result[part] = total
+        bits = np.unpackbits(candidates[part], axis=2, count=n_bits).astype(np.float64)
+        # |p - b| = p + b (1 - 2 p)
+        result[part] = p.sum(axis=1, keepdims=True) + (bits @ (1.0 - 2.0 * p)[:, :, None])[:, :, 0]
     return result

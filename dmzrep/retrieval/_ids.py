@@ -1,7 +1,8 @@
-"""The user's ids of the samples of an index."""
+"""Ids of the samples of an index."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,37 +10,21 @@ import numpy as np
 from dmzrep._base._validation import as_array
 
 
+@dataclass(frozen=True)
 class SampleIds:
     """Ids of samples 0 to n - 1: their indices, until the user passes others or removes some.
 
-    Indices take no memory, and those of removed samples are not used again.
-
-    Parameters
-    ----------
-    ids : ndarray of int64 or None
-        Ids of all samples, or None for indices.
-    n_samples : int
-        Number of samples.
-    next_id : int or None
-        Id of the next sample; None where ids are the user's.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.retrieval._ids import SampleIds
-    >>> ids = SampleIds(np.array([70, 30]), 2, None)
-    >>> ids.indices(np.array([30])).tolist()
-    [1]
+    `ids` is None for indices, which take no memory. `next_id` is the id of the next sample, since ids of
+    removed samples are not reused; it is None where the user passes ids.
     """
 
-    def __init__(self, ids: np.ndarray | None, n_samples: int, next_id: int | None):
-        self.ids = ids
-        self.n_samples = n_samples
-        self.next_id = next_id
+    ids: np.ndarray | None
+    n_samples: int
+    next_id: int | None
 
     @classmethod
     def of(cls, ids: Any, n_samples: int) -> SampleIds:
-        """Check ids for the first samples; None numbers them."""
+        """Check ids of the first samples; None numbers them."""
         if ids is None:
             return cls(None, n_samples, n_samples)
         return cls(check_ids(ids, n_samples), n_samples, None)
@@ -92,29 +77,29 @@ class SampleIds:
 
 def check_ids(ids: Any, n_samples: int) -> np.ndarray:
     """Return ids as int64; raise unless they are distinct integers, one per sample."""
-    numbers = _integers(ids, "ids")
-    if len(numbers) != n_samples:
-        raise ValueError(f"ids must be one for each sample: got {len(numbers)} for {n_samples} samples.")
-    unique, counts = np.unique(numbers, return_counts=True)
-    if len(unique) < len(numbers):
+    checked = _integers(ids, "ids")
+    if len(checked) != n_samples:
+        raise ValueError(f"ids must be one for each sample: got {len(checked)} for {n_samples} samples.")
+    unique, counts = np.unique(checked, return_counts=True)
+    if len(unique) < len(checked):
         raise ValueError(f"ids must be distinct, but {_few(unique[counts > 1])} occur more than once.")
-    return numbers
+    return checked
 
 
 def _integers(ids: Any, name: str) -> np.ndarray:
-    numbers = as_array(ids, name)
-    if numbers.ndim == 1 and numbers.size == 0:
-        return numbers.astype(np.int64)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+    array = as_array(ids, name)
+    if array.ndim == 1 and array.size == 0:
+        return array.astype(np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(
-            f"{name} must be integers in one dimension, got dtype {numbers.dtype} and shape "
-            f"{numbers.shape}. Keep names in a column of metadata instead."
+            f"{name} must be integers in one dimension, got dtype {array.dtype} and shape {array.shape}. "
+            "Keep names in a column of metadata instead."
         )
-    if numbers.dtype == np.uint64 and numbers.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name} must fit a signed 64-bit integer, got {numbers.max()}.")
-    return numbers.astype(np.int64)
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must fit a signed 64-bit integer, got {array.max()}.")
+    return array.astype(np.int64)
 
 
-def _few(numbers: np.ndarray) -> str:
-    listed = ", ".join(map(str, numbers[:3].tolist()))
-    return listed if len(numbers) <= 3 else f"{listed} and {len(numbers) - 3} more"
+def _few(ids: np.ndarray) -> str:
+    listed = ", ".join(map(str, ids[:3].tolist()))
+    return listed if len(ids) <= 3 else f"{listed} and {len(ids) - 3} more"

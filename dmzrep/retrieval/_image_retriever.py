@@ -1,4 +1,4 @@
-"""ImageRetriever: images in, similar images out."""
+"""Search for similar images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import as_numbers, check_int, short_repr
 from dmzrep.codes._protocol import check_codec, encoder_output
-from dmzrep.estimator._state import CLASSES
-from dmzrep.files._state import read_state, write_state
+from dmzrep.estimator._encoder import DMZEncoder
+from dmzrep.estimator._state import CLASSES, fitted_state, restore_fitted
+from dmzrep.files._state import read_state, require, restoring, take, write_state
 from dmzrep.retrieval._filters import check_metadata, matching_indices
+from dmzrep.retrieval._index_file import neighbors_state, restore_neighbors
 from dmzrep.retrieval._neighbors import FaissNeighbors
-from dmzrep.retrieval._retriever_file import KIND, restore_retriever, retriever_state
+
+#: Kind of the files.
+KIND = "ImageRetriever"
 
 
 class ImageRetriever(BaseEstimator):
@@ -46,8 +50,8 @@ class ImageRetriever(BaseEstimator):
     >>> X = np.eye(6)
     >>> retriever = ImageRetriever(PCA(3).fit(X), FaissNeighbors(metric="l2"))
     >>> retriever = retriever.fit(X, metadata=pd.DataFrame({"name": list("abcdef")}))
-    >>> answer = retriever.query(X[2:3], k=1)
-    >>> answer[["rank", "id", "name"]].values.tolist()
+    >>> result = retriever.query(X[2:3], k=1)
+    >>> result[["rank", "id", "name"]].values.tolist()
     [[1, 2, 'c']]
     """
 
@@ -66,13 +70,14 @@ class ImageRetriever(BaseEstimator):
         X : array-like
             Images, as the encoder takes them.
         metadata : DataFrame or None, default=None
-            One row per image, by position; its index is not kept. Paths are stored as strings.
+            One row per image, by position; its index is not kept.
         ids : array-like of shape (n,), int64, or None, default=None
             Distinct ids of the images; None numbers them from 0.
 
         Returns
         -------
         ImageRetriever
+            Fitted.
 
         Raises
         ------
@@ -107,6 +112,7 @@ class ImageRetriever(BaseEstimator):
         Returns
         -------
         ImageRetriever
+            The retriever with the images.
 
         Raises
         ------
@@ -139,6 +145,7 @@ class ImageRetriever(BaseEstimator):
         Returns
         -------
         ImageRetriever
+            The retriever without the images.
         """
         check_is_fitted(self)
         indices = self.neighbors_.indices_of(ids)
@@ -173,7 +180,7 @@ class ImageRetriever(BaseEstimator):
             Fewer images than k, a condition with an unknown column or that is not a mask.
         """
         check_is_fitted(self)
-        most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself refuses an empty index.
+        most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself raises for an empty index.
         k = check_int(k, "k", 1, most, ", the number of images in the index")
         among = None
         if where is not None:
@@ -186,7 +193,7 @@ class ImageRetriever(BaseEstimator):
                 )
         codes = _encoded(self.encoder, images, self._metric)
         distances, ids = self.neighbors_.kneighbors(codes, k, among=among)
-        answer = pd.DataFrame(
+        result = pd.DataFrame(
             {
                 "query": np.repeat(np.arange(len(ids)), k),
                 "rank": np.tile(np.arange(1, k + 1), len(ids)),
@@ -195,9 +202,9 @@ class ImageRetriever(BaseEstimator):
             }
         )
         if self.metadata_ is None:
-            return answer
+            return result
         indices = self.neighbors_.indices_of(ids.ravel())
-        return pd.concat([answer, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
+        return pd.concat([result, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one file: the index, the metadata, and the encoder if it is a `DMZEncoder`; no pickle.
@@ -216,7 +223,12 @@ class ImageRetriever(BaseEstimator):
             dates, or lists and dictionaries of these.
         """
         check_is_fitted(self)
-        write_state(path, KIND, retriever_state(self), CLASSES)
+        state = {
+            "neighbors": neighbors_state(self.neighbors_),
+            "metadata": self.metadata_,
+            "encoder": fitted_state(self.encoder) if isinstance(self.encoder, DMZEncoder) else None,
+        }
+        write_state(path, KIND, state, CLASSES)
 
     @classmethod
     def load(cls, path: str | os.PathLike, encoder: Any = None) -> Self:
@@ -239,9 +251,22 @@ class ImageRetriever(BaseEstimator):
         PersistenceError
             The file is foreign, damaged, truncated, or of an unknown version.
         ValueError
-            No encoder was saved and none is given.
+            No encoder was saved and none is passed.
         """
-        return restore_retriever(cls, read_state(path, KIND, CLASSES), encoder, path)
+        state = read_state(path, KIND, CLASSES)
+        with restoring(path, KIND):
+            neighbors_values, metadata, encoder_values = take(state, "neighbors", "metadata", "encoder")
+            neighbors = restore_neighbors(FaissNeighbors, neighbors_values, path)
+            if metadata is not None:
+                require(isinstance(metadata, pd.DataFrame), "metadata must be a table")
+                metadata = check_metadata(metadata, neighbors.n_samples_fit_)
+        if encoder is None:
+            if encoder_values is None:
+                raise ValueError(f"{path} holds no encoder, as only a DMZEncoder is saved; pass encoder=.")
+            encoder = restore_fitted(DMZEncoder, encoder_values, "auto", path)
+        retriever = cls(encoder, neighbors)
+        retriever.neighbors_, retriever.metadata_ = neighbors, metadata
+        return retriever
 
     @property
     def _metric(self) -> str:

@@ -6,16 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
-from dmzrep.retrieval._index_state import index_state, restore_index
+from dmzrep.retrieval._index_state import PQ_CENTROIDS, index_state, restore_index
 
 INDEXES = ("flat", "hnsw", "ivf", "pq")
-#: Training samples per inverted list; more changes little.
-SAMPLES_PER_LIST = 64
+#: Training samples per inverted list, and for product quantisation, where available; more change little.
+SAMPLES_PER_LIST, PQ_TRAINING_SAMPLES = 64, 64 * PQ_CENTROIDS
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class IndexOptions:
     pq_bytes: int | str = "auto"
     seed: int = 0
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether the index has inverted lists."""
+        return self.kind in ("ivf", "pq")
+
     def lists(self, n_samples: int) -> int:
         """Return the number of inverted lists for a number of samples."""
         if self.n_lists == "auto":
@@ -40,30 +45,14 @@ class IndexOptions:
             )
         return int(self.n_lists)
 
-    def training_samples(self, X: np.ndarray, n_lists: int, least: int = 0) -> np.ndarray:
-        """Draw samples to learn clusters from."""
-        wanted = max(SAMPLES_PER_LIST * n_lists, least)
-        if len(X) <= wanted:
-            return X
-        return X[np.sort(np.random.default_rng(self.seed).choice(len(X), wanted, replace=False))]
-
-    def prepare_clustering(self, parameters: Any) -> None:
-        """Seed FAISS's k-means, and keep it from printing advice about few samples."""
-        parameters.seed = int(self.seed)
-        parameters.min_points_per_centroid = 1
-        parameters.max_points_per_centroid = 1 << 30
-
 
 class StoredIndex(ABC):
-    """Base of the indexes over bits and over floats.
+    """Base of the indexes over bits and over floats; `width` values of `dtype` are stored per sample."""
 
-    Parameters
-    ----------
-    options : IndexOptions
-        Build options.
-    """
+    dtype: ClassVar[Any]
 
-    def __init__(self, options: IndexOptions):
+    def __init__(self, width: int, options: IndexOptions):
+        self.width = width
         self.options = options
         self.faiss_index: Any = None
 
@@ -84,48 +73,65 @@ class StoredIndex(ABC):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return limits, distances and indices of the samples within a distance, unsorted.
 
-        Neighbours of query i stand at ``limits[i]`` to ``limits[i + 1]``. `rounding` is the relative error of
-        vectors that were rounded to float32; what it leaves undecided is included.
+        Neighbours of query i are those from ``limits[i]`` to ``limits[i + 1]``. `rounding` is the relative
+        error of vectors that were rounded to float32; what it leaves undecided is included.
         """
 
     @abstractmethod
-    def _inverted(self, n_lists: int) -> Any:
-        """Return an index of inverted lists that is not trained."""
-
-    @abstractmethod
-    def _trained(self, X: np.ndarray) -> Any:
-        """Return an empty FAISS index trained on samples."""
-
-    @abstractmethod
-    def _graph(self) -> Any:
-        """Return an empty graph index."""
-
-    @abstractmethod
-    def _storage(self) -> Any:
-        """Return the part of a flat or graph index that holds the vectors."""
-
-    @abstractmethod
-    def _view(self, storage: Any) -> np.ndarray:
-        """Return the vectors of a storage without a copy; valid while the index does not change."""
+    def _make(self, name: str) -> Any:
+        """Return an empty FAISS index for a part of its factory string: "Flat", "HNSW32" or "IVF16"."""
 
     @abstractmethod
     def _reconstruct(self) -> np.ndarray:
         """Return the vectors of inverted lists, in the order of indices."""
 
+    def empty(self, n_lists: int = 0) -> Any:
+        """Return an empty FAISS index that is not trained; `n_lists` is for "ivf" and "pq"."""
+        if self.options.kind == "hnsw":
+            index = self._make(f"HNSW{self.options.n_links}")
+            index.hnsw.efConstruction = int(self.options.ef_construction)
+            return index
+        return self._make(f"IVF{n_lists}" if self.options.has_lists else "Flat")
+
     def build(self, X: np.ndarray) -> None:
         """Train on samples and add them."""
-        index = self._trained(X)
+        if self.options.has_lists:
+            n_lists = self.options.lists(len(X))
+            index = self.empty(n_lists)
+            self._train(index, X, n_lists)
+        else:
+            index = self.empty()
         index.add(X)
         self.faiss_index = index
+
+    def _train(self, index: Any, X: np.ndarray, n_lists: int) -> None:
+        wanted, clusterings = SAMPLES_PER_LIST * n_lists, [index.cp]
+        if self.options.kind == "pq":
+            if len(X) < PQ_CENTROIDS:
+                raise ValueError(
+                    f"index='pq' learns {PQ_CENTROIDS} centroids and needs at least as many samples, got "
+                    f"{len(X)}. Use index='flat' for few samples."
+                )
+            wanted = max(wanted, PQ_TRAINING_SAMPLES)
+            clusterings.append(index.pq.cp)
+        for parameters in clusterings:
+            parameters.seed = self.options.seed % 2**31  # A C int.
+            # FAISS would print advice about few samples, and draw from many by itself.
+            parameters.min_points_per_centroid = 1
+            parameters.max_points_per_centroid = 1 << 30
+        if len(X) > wanted:
+            random = np.random.default_rng(self.options.seed)
+            X = X[np.sort(random.choice(len(X), wanted, replace=False))]
+        index.train(X)
 
     def add(self, X: np.ndarray) -> None:
         """Append samples; lists and centroids stay those of the first ones."""
         self.faiss_index.add(X)
 
     def tune(self, n_probes: int | str, ef_search: int) -> None:
-        """Set what may change between searches; setting the same again is thread-safe."""
+        """Set the parameters that may change between searches; setting the same values is thread-safe."""
         index = self.faiss_index
-        if self.options.kind in ("ivf", "pq"):
+        if self.options.has_lists:
             wanted = max(16, index.nlist // 32) if n_probes == "auto" else int(n_probes)
             wanted = min(wanted, index.nlist)
             if index.nprobe != wanted:
@@ -135,24 +141,41 @@ class StoredIndex(ABC):
 
     def vectors(self) -> np.ndarray:
         """Return the vectors of all samples, in order; read-only by convention."""
-        return self._view(self._storage()) if self.options.kind in ("flat", "hnsw") else self._reconstruct()
+        return self._reconstruct() if self.options.has_lists else self.view(self._storage())
+
+    def view(self, storage: Any) -> np.ndarray:
+        """Return the vectors of a flat FAISS index without a copy; valid while it does not change."""
+        size = storage.ntotal * self.width
+        if not size:
+            return np.empty((0, self.width), dtype=self.dtype)
+        data = storage.xb.data() if self.dtype == np.uint8 else storage.get_xb()
+        return load_faiss().rev_swig_ptr(data, size).reshape(-1, self.width)
+
+    def downcast(self, index: Any) -> Any:
+        """Return a part of a FAISS index as an instance of its own class."""
+        faiss = load_faiss()
+        return (faiss.downcast_IndexBinary if self.dtype == np.uint8 else faiss.downcast_index)(index)
+
+    def _storage(self) -> Any:
+        """Return the flat FAISS index that holds the vectors of "flat" and "hnsw"."""
+        return self.faiss_index if self.options.kind == "flat" else self.downcast(self.faiss_index.storage)
 
     def remove(self, indices: np.ndarray) -> None:
         """Remove the samples with these indices; those behind them move up."""
         kept = np.setdiff1d(np.arange(len(self)), indices)
         if self.options.kind == "hnsw":  # A graph cannot lose a node.
-            vectors, index = self.vectors()[kept], self._graph()
+            vectors, index = self.vectors()[kept], self.empty()
             if len(kept):
                 index.add(vectors)
             self.faiss_index = index
             return
         self.faiss_index.remove_ids(np.asarray(indices, dtype=np.int64))
-        if self.options.kind in ("ivf", "pq"):  # Close the gaps in the numbers that lists keep.
-            for _, numbers in self._lists():
-                numbers[:] = np.searchsorted(kept, numbers)
+        if self.options.has_lists:  # Close the gaps in the indices that lists store.
+            for _, stored in self._lists():
+                stored[:] = np.searchsorted(kept, stored)
 
     def _lists(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield each non-empty inverted list's number and its indices, without a copy."""
+        """Yield the number of each non-empty inverted list and its indices, without a copy."""
         faiss, lists = load_faiss(), self.faiss_index.invlists
         for i in range(self.faiss_index.nlist):
             if size := lists.list_size(i):

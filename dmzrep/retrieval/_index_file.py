@@ -15,7 +15,7 @@ from dmzrep.retrieval._index_base import IndexOptions
 from dmzrep.retrieval._index_state import index_state, restore_index
 from dmzrep.retrieval._samples import SampleFormat
 
-#: What files say that they hold.
+#: Kind of the files.
 KIND = "FaissNeighbors"
 
 
@@ -38,21 +38,9 @@ def neighbors_state(neighbors: Any) -> dict[str, Any]:
 
 
 def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLike) -> Any:
-    """Return the fitted estimator of which `neighbors_state` made the state, after checking all of it.
+    """Return the fitted estimator, made by its class `make`, whose state `neighbors_state` returned.
 
-    Parameters
-    ----------
-    make : callable
-        The estimator's class.
-    state : dict
-        From `neighbors_state`, by way of a file.
-    source : path-like
-        The file, for errors.
-
-    Raises
-    ------
-    PersistenceError
-        Something is missing, is not what it should be, or does not go together.
+    All of the state is checked; `source` is the file, for the PersistenceError.
     """
     load_faiss()
     with restoring(source, KIND):
@@ -69,12 +57,12 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
             name: getattr(options, name) for name in ("n_lists", "n_links", "ef_construction", "pq_bytes")
         }
         make(**made)._validate_params()
-        require(is_int(n_features) and n_features > 0, "n_features must be a count")
+        require(is_int(n_features) and n_features > 0, "n_features must be a positive integer")
         require(not packed or metric == "hamming", "packed codes are for metric 'hamming'")
         require((offset is not None) == (metric == "l2"), "an offset is for metric 'l2'")
         if offset is not None:
             is_array = isinstance(offset, np.ndarray) and offset.dtype == np.float64
-            require(is_array and offset.shape == (n_features,), "offset must be one number for each feature")
+            require(is_array and offset.shape == (n_features,), "offset must have one value per feature")
             require(np.isfinite(offset).all(), "offset must be finite")
         require(isinstance(exact, bool), "exact must be a boolean")
         samples = SampleFormat(metric, n_features, packed, offset, exact)
@@ -85,7 +73,7 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
         neighbors.n_features_in_ = n_features
         if names is not None:
             text = isinstance(names, np.ndarray) and all(isinstance(name, str) for name in names)
-            require(text and names.shape == (n_features,), "feature names must be one for each feature")
+            require(text and names.shape == (n_features,), "there must be one name per feature")
             neighbors.feature_names_in_ = names.astype(object)
     return neighbors
 

@@ -1,7 +1,7 @@
 """FAISS indexes as plain arrays, and back.
 
-FAISS's own format may name any file of the disk, which is then mapped for writing, and its sizes are
-believed. Arrays are checked here before FAISS sees them, and make an index without training or search.
+FAISS's own format may name any file of the disk, which is then mapped for writing, and sizes in it are
+trusted. Arrays are checked here before FAISS sees them, and make an index without training or search.
 """
 
 from __future__ import annotations
@@ -12,19 +12,12 @@ import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
 
-#: Centroids of a one-byte code of product quantisation, and the largest number in a vector.
+#: Centroids of a one-byte code of product quantisation, and the largest value in a vector.
 PQ_CENTROIDS, LARGEST = 256, 2e18
 
 
 def index_state(stored: Any) -> dict[str, np.ndarray]:
-    """Return the content of a `StoredIndex`.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``"vectors"`` for "flat" and "hnsw", the latter with its graph; ``"centroids"`` and inverted lists for
-        "ivf" and "pq".
-    """
+    """Return the content of a `StoredIndex`: its vectors (with a graph), or centroids and inverted lists."""
     faiss, index, kind = load_faiss(), stored.faiss_index, stored.options.kind
     if kind in ("flat", "hnsw"):
         state = {"vectors": stored.vectors().copy()}
@@ -40,7 +33,7 @@ def index_state(stored: Any) -> dict[str, np.ndarray]:
         size = int(sizes[i])
         indices.append(faiss.rev_swig_ptr(lists.get_ids(i), size))
         codes.append(faiss.rev_swig_ptr(lists.get_codes(i), size * width).reshape(size, width))
-    state = {"centroids": stored._view(_part(stored, index.quantizer)).copy(), "sizes": sizes}
+    state = {"centroids": stored.view(stored.downcast(index.quantizer)).copy(), "sizes": sizes}
     state |= {"indices": np.concatenate(indices), "codes": np.concatenate(codes)}
     if kind == "pq":
         state["pq_centroids"] = faiss.vector_to_array(index.pq.centroids)
@@ -50,24 +43,15 @@ def index_state(stored: Any) -> dict[str, np.ndarray]:
 def restore_index(stored: Any, state: dict[str, np.ndarray]) -> None:
     """Fill a new `StoredIndex` with what `index_state` returned.
 
-    Raises
-    ------
-    ValueError
-        The arrays are not those of such an index.
-    TypeError
-        One is missing, or unknown.
+    Raise ValueError if the arrays are not those of such an index, TypeError if one is missing or unknown.
     """
-    if stored.options.kind == "flat":
-        _restore_flat(stored, **state)
-    elif stored.options.kind == "hnsw":
-        _restore_graph(stored, **state)
-    else:
-        _restore_lists(stored, **state)
+    restore: Any = {"flat": _restore_flat, "hnsw": _restore_graph}.get(stored.options.kind, _restore_lists)
+    restore(stored, **state)
 
 
 def _restore_flat(stored: Any, *, vectors: np.ndarray) -> None:
     vectors = _checked_vectors(stored, vectors)
-    index = stored._trained(vectors)
+    index = stored.empty()
     index.add(vectors)
     stored.faiss_index = index
 
@@ -76,7 +60,7 @@ def _restore_graph(
     stored: Any, *, vectors: np.ndarray, levels: np.ndarray, neighbors: np.ndarray, entry: np.ndarray
 ) -> None:
     vectors = _checked_vectors(stored, vectors)
-    index, n = stored._graph(), len(vectors)
+    index, n = stored.empty(), len(vectors)
     slots = load_faiss().vector_to_array(index.hnsw.cum_nneighbor_per_level).astype(np.int64)
     _check("levels", levels, np.int32, (n,), 1, len(slots) - 1)
     offsets = np.concatenate([[0], np.cumsum(slots[levels])])
@@ -91,7 +75,7 @@ def _restore_graph(
     top = int(levels.max(initial=0))
     if (n > 0) != (entry >= 0) or (n > 0 and levels[entry] != top):
         raise ValueError("the graph does not begin on its top level")
-    _part(stored, index.storage).add(vectors)
+    stored.downcast(index.storage).add(vectors)
     index.ntotal = n
     _fill(index.hnsw.levels, levels)
     _fill(index.hnsw.offsets, offsets.astype(np.uint64))
@@ -113,19 +97,19 @@ def _restore_lists(
     centroids = _checked_vectors(stored, centroids)
     n_lists, n = len(centroids), len(indices)
     if not n_lists or has_pq != (pq_centroids is not None):
-        raise ValueError("there are no centroids, or some too many")
+        raise ValueError("there are no centroids, or too many")
     if pq_centroids is not None:
-        _check("pq_centroids", pq_centroids, np.float32, (PQ_CENTROIDS * stored.width,))
-    index = stored._inverted(n_lists)
+        _check("pq_centroids", pq_centroids, np.float32, (PQ_CENTROIDS * stored.width,), -LARGEST, LARGEST)
+    index = stored.empty(n_lists)
     _check("sizes", sizes, np.int64, (n_lists,), 0, n)
     _check("indices", indices, np.int64, (n,), 0, n - 1)
     _check("codes", codes, np.uint8, (n, index.code_size))
     if sizes.sum() != n or (np.bincount(indices, minlength=n) != 1).any():
-        raise ValueError("the lists do not hold each row once")
+        raise ValueError("the lists do not hold each sample once")
     indices, codes = np.ascontiguousarray(indices), np.ascontiguousarray(codes)
     if not has_pq and centroids.dtype == np.float32:
         _checked_vectors(stored, codes.view(np.float32))
-    _part(stored, index.quantizer).add(centroids)
+    stored.downcast(index.quantizer).add(centroids)
     index.is_trained = True
     if pq_centroids is not None:
         _fill(index.pq.centroids, pq_centroids)
@@ -139,12 +123,6 @@ def _restore_lists(
     stored.faiss_index = index
 
 
-def _part(stored: Any, index: Any) -> Any:
-    """Return a part of a FAISS index as what it is."""
-    faiss = load_faiss()
-    return (faiss.downcast_IndexBinary if hasattr(stored, "n_bytes") else faiss.downcast_index)(index)
-
-
 def _fill(vector: Any, array: np.ndarray) -> None:
     """Copy an array into a vector of FAISS."""
     faiss, array = load_faiss(), np.ascontiguousarray(array)
@@ -155,12 +133,9 @@ def _fill(vector: Any, array: np.ndarray) -> None:
 
 def _checked_vectors(stored: Any, vectors: np.ndarray) -> np.ndarray:
     """Return vectors as FAISS takes them; raise unless they are those of an index."""
-    binary = hasattr(stored, "n_bytes")
-    width = stored.n_bytes if binary else stored.width
-    _check("vectors", vectors, np.uint8 if binary else np.float32, (len(vectors), width))
     # Squared distances must be float32 too.
-    if not binary and not (np.abs(vectors) <= LARGEST).all():
-        raise ValueError("vectors are not finite, or too large")
+    limits = (-LARGEST, LARGEST) if stored.dtype == np.float32 else (None, None)
+    _check("vectors", vectors, stored.dtype, (len(vectors), stored.width), *limits)
     return np.ascontiguousarray(vectors)
 
 
@@ -169,10 +144,10 @@ def _check(
     array: Any,
     dtype: Any,
     shape: tuple[int, ...],
-    least: int | None = None,
-    most: int | None = None,
+    least: float | None = None,
+    most: float | None = None,
 ) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
         raise ValueError(f"{name} should be {np.dtype(dtype)} of shape {shape}")
-    if least is not None and array.size and not (least <= array.min() and array.max() <= most):
+    if None not in (least, most) and array.size and not (least <= array.min() and array.max() <= most):
         raise ValueError(f"{name} should be from {least} to {most}")

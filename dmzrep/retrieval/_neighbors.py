@@ -12,14 +12,14 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._random import draw_seed
 from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval._faiss import faiss_threads
 from dmzrep.retrieval._ids import SampleIds
 from dmzrep.retrieval._index_base import INDEXES, IndexOptions, StoredIndex
 from dmzrep.retrieval._index_file import KIND, neighbors_state, restore_neighbors
-from dmzrep.retrieval._queries import QueriesMixin
+from dmzrep.retrieval._queries import MODES, QueriesMixin
 from dmzrep.retrieval._samples import METRICS, SampleFormat, check_query, check_training
-from dmzrep.retrieval._search import MODES
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 #: FAISS counts candidates of a graph search in 32 bits.
@@ -31,8 +31,8 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
     A replacement for scikit-learn's `NearestNeighbors` and `KNeighborsTransformer`, with two differences:
     Hamming distances are numbers of differing bits, where scikit-learn's are fractions (divide by
-    `n_features_in_`), and neighbours are named by `ids_`, which are indices of samples unless ids are passed
-    or samples removed.
+    `n_features_in_`), and neighbours are returned as `ids_`, which are indices of samples unless ids are
+    passed or samples removed.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Bytes of a vector under "pq"; ``"auto"`` is one for 4 values.
     shortlist : int, default=100
         Candidates that "asymmetric" ranks. May be set after fitting.
-    random_state : int, default=0
-        Seed of the clusters. A graph built on several threads is not deterministic.
+    random_state : int, RandomState or None, default=None
+        Seed of the clusters of "ivf" and "pq". A graph built on several threads is not deterministic.
     n_jobs : int or None, default=None
         Threads of FAISS; -1 is all processors. None is FAISS's own number: all processors, or
         ``OMP_NUM_THREADS``, and 1 on macOS, where the OpenMP runtimes of torch and FAISS conflict.
@@ -118,7 +118,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         "ef_search": [_GRAPH_COUNT],
         "pq_bytes": [_COUNT, StrOptions({"auto"})],
         "shortlist": [_COUNT],
-        "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
+        "random_state": ["random_state"],
         "n_jobs": [
             Interval(Integral, None, -1, closed="right"),
             Interval(Integral, 1, 4096, closed="both"),
@@ -147,7 +147,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         ef_search=32,
         pq_bytes="auto",
         shortlist=100,
-        random_state=0,
+        random_state=None,
         n_jobs=None,
     ):
         self.n_neighbors = n_neighbors
@@ -185,7 +185,18 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         return self._samples.metric
 
     def indices_of(self, ids: Any) -> np.ndarray:
-        """Return the indices of ids in `ids_`; raise ValueError if the index lacks one."""
+        """Return the indices of ids in `ids_`.
+
+        Parameters
+        ----------
+        ids : array-like of int64
+            Ids of samples in the index.
+
+        Returns
+        -------
+        ndarray of int64
+            Their indices.
+        """
         check_is_fitted(self)
         return self._ids.indices(ids)
 
@@ -208,6 +219,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Returns
         -------
         FaissNeighbors
+            The fitted index.
 
         Raises
         ------
@@ -219,8 +231,9 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         stand_in = clone(self)  # Keeps self unchanged if X is refused.
         samples, vectors = check_training(stand_in, X)
         sample_ids = SampleIds.of(ids, len(vectors))
+        seed = draw_seed(self.random_state)
         options = IndexOptions(
-            self.index, self.n_lists, self.n_links, self.ef_construction, self.pq_bytes, self.random_state
+            self.index, self.n_lists, self.n_links, self.ef_construction, self.pq_bytes, seed
         )
         index = samples.new_index(options)
         with faiss_threads(self.n_jobs):
@@ -232,7 +245,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         return self
 
     def add(self, X: Any, ids: Any = None) -> Self:
-        """Add samples. Clusters and centroids stay those of the samples passed to `fit`.
+        """Add samples; clusters and centroids stay those of the samples passed to `fit`.
 
         Parameters
         ----------
@@ -244,6 +257,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Returns
         -------
         FaissNeighbors
+            The index with the samples.
 
         Raises
         ------
@@ -260,7 +274,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         return self
 
     def remove(self, ids: Any) -> Self:
-        """Remove samples by id. An "hnsw" index is built again from those that are left.
+        """Remove samples by id; an "hnsw" index is built again from those that are left.
 
         Parameters
         ----------
@@ -270,6 +284,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Returns
         -------
         FaissNeighbors
+            The index without the samples.
 
         Raises
         ------
@@ -285,7 +300,13 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         return self
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the index to one file, without pickle; replace an existing file once this one is complete."""
+        """Write one file, without pickle; an existing one is replaced once the new one is complete.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by convention with the extension ``.safetensors``.
+        """
         check_is_fitted(self)
         write_state(path, KIND, neighbors_state(self))
 
@@ -293,11 +314,19 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
     def load(cls, path: str | os.PathLike) -> Self:
         """Read what `save` wrote.
 
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        FaissNeighbors
+            Fitted.
+
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, cut off or of an unknown version.
-        FileNotFoundError
-            There is no such file.
+            The file is foreign, damaged, truncated, or of an unknown version.
         """
         return restore_neighbors(cls, read_state(path, KIND), path)

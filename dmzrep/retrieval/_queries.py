@@ -8,31 +8,22 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import check_bool
+from dmzrep._base._validation import check_bool, check_choice, check_number, is_int, short_repr
 from dmzrep.retrieval._faiss import faiss_threads
+from dmzrep.retrieval._hamming import expected_hamming
 from dmzrep.retrieval._samples import check_query
-from dmzrep.retrieval._search import check_count, check_mode, check_radius, graph, nearest, ragged, within
+
+MODES = ("connectivity", "distance")
+#: Relative error of a vector rounded to float32.
+_ROUNDING = 2.0**-24
+_EMPTY = "The index is empty: all its samples were removed. Add samples first."
 
 
 class QueriesMixin:
     """`kneighbors`, `radius_neighbors` and their graphs, for `FaissNeighbors`."""
 
-    # Of FaissNeighbors.
-    n_neighbors: Any
-    radius: Any
-    mode: Any
-    n_probes: Any
-    ef_search: Any
-    shortlist: Any
-    n_jobs: Any
-    index_: Any
-    n_samples_fit_: Any
-    _samples: Any
-    _ids: Any
-    _validate_params: Any
-
     def kneighbors(
-        self,
+        self: Any,
         X: Any = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
@@ -57,6 +48,7 @@ class QueriesMixin:
         distances : ndarray of shape (n_queries, n_neighbors), float64
             In ascending order. Only with `return_distance`.
         ids : ndarray of shape (n_queries, n_neighbors), int64
+            Ids of the neighbours.
 
         Raises
         ------
@@ -68,7 +60,7 @@ class QueriesMixin:
         return (distances, ids) if check_bool(return_distance, "return_distance") else ids
 
     def radius_neighbors(
-        self,
+        self: Any,
         X: Any = None,
         radius: float | None = None,
         return_distance: bool = True,
@@ -94,12 +86,13 @@ class QueriesMixin:
         Returns
         -------
         distances : ndarray of shape (n_queries,) of float64 arrays
-            Only with `return_distance`.
+            In ascending order. Only with `return_distance`.
         ids : ndarray of shape (n_queries,) of int64 arrays
+            Ids of the neighbours.
         """
         limits, distances, indices = self._within(X, radius)
-        ids = ragged(limits, self._ids.at(indices))
-        return (ragged(limits, distances), ids) if check_bool(return_distance, "return_distance") else ids
+        ids = _ragged(limits, self._ids.at(indices))
+        return (_ragged(limits, distances), ids) if check_bool(return_distance, "return_distance") else ids
 
     def kneighbors_graph(
         self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"
@@ -118,23 +111,23 @@ class QueriesMixin:
         csr_matrix of shape (n_queries, n_samples_fit_), float64
             Columns are in the order of `ids_`.
         """
-        check_mode(mode)
+        check_choice("mode", mode, MODES)
         distances, indices = self._nearest(X, n_neighbors)
         limits = np.arange(len(indices) + 1) * indices.shape[1]
-        return graph(limits, distances.ravel(), indices.ravel(), self.n_samples_fit_, mode)
+        return self._graph(limits, distances.ravel(), indices.ravel(), mode)
 
     def radius_neighbors_graph(
-        self,
+        self: Any,
         X: Any = None,
         radius: float | None = None,
         mode: str = "connectivity",
         sort_results: bool = True,
     ) -> Any:
         """Return all samples within a distance as a sparse matrix; see `radius_neighbors`."""
-        check_mode(mode)
-        return graph(*self._within(X, radius), self.n_samples_fit_, mode)
+        check_choice("mode", mode, MODES)
+        return self._graph(*self._within(X, radius), mode)
 
-    def transform(self, X: Any) -> csr_matrix:
+    def transform(self: Any, X: Any) -> csr_matrix:
         """Return the graph of neighbours, for estimators with ``metric="precomputed"``.
 
         Parameters
@@ -145,43 +138,102 @@ class QueriesMixin:
         Returns
         -------
         csr_matrix of shape (n_queries, n_samples_fit_), float64
+            Distances, or ones.
         """
         check_is_fitted(self)
-        extra = self.mode == "distance"
-        return self.kneighbors_graph(X, self.n_neighbors + extra, self.mode)
+        return self.kneighbors_graph(X, self.n_neighbors + (self.mode == "distance"), self.mode)
 
-    def _nearest(self, X: Any, n_neighbors: Any, among: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances and indices."""
+    def _graph(
+        self: Any, limits: np.ndarray, distances: np.ndarray, indices: np.ndarray, mode: str
+    ) -> csr_matrix:
+        """Return neighbours as a sparse matrix; a distance of 0 is a stored entry."""
+        values = distances if mode == "distance" else np.ones(len(indices))
+        return csr_matrix((values, indices, limits), shape=(len(limits) - 1, self.n_samples_fit_))
+
+    def _nearest(self: Any, X: Any, n_neighbors: Any, among: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances and indices of the nearest samples."""
         check_is_fitted(self)
         self._validate_params()
         if among is not None and X is None:
             raise ValueError("among needs queries; pass X, such as the samples with these ids.")
-        indices = None if among is None else np.unique(self._ids.indices(among, "among"))
-        k = check_count(
-            self.n_neighbors if n_neighbors is None else n_neighbors,
-            self.n_samples_fit_ if indices is None else len(indices),
-            self_search=X is None,
-            filtered=among is not None,
-        )
+        chosen = None if among is None else np.unique(self._ids.indices(among, "among"))
+        n_samples = self.n_samples_fit_ if chosen is None else len(chosen)
+        exclude_self = X is None
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        _check_count(k, n_samples, exclude_self, filtered=among is not None)
+        k = int(k) + exclude_self
         queries = self.index_.vectors() if X is None else check_query(self, X)[0]
-        options = {"among": indices, "shortlist": self.shortlist, "exclude_self": X is None}
+        bits = self._samples.stored(queries)
+        uncertain = self._samples.metric == "asymmetric" and queries is not bits
+        wanted = min(max(k, self.shortlist), n_samples) if uncertain else k
         with faiss_threads(self.n_jobs):
             self.index_.tune(self.n_probes, self.ef_search)
-            return nearest(self.index_, self._samples, queries, k, **options)
+            if chosen is None:
+                distances, indices = self.index_.search(bits, wanted)
+            else:
+                distances, indices = self.index_.search_among(chosen, bits, wanted)
+            if uncertain:
+                expected = expected_hamming(self.index_.vectors()[indices], queries)
+                order = np.argsort(expected, axis=1, kind="stable")[:, :k]
+                distances, indices = (np.take_along_axis(a, order, axis=1) for a in (expected, indices))
+        distances = distances.astype(np.float64)
+        if exclude_self:
+            itself = indices == np.arange(len(indices))[:, None]
+            itself[~itself.any(axis=1), -1] = True  # Ties have left it out.
+            shape = (len(indices), k - 1)
+            return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
+        return distances, indices
 
-    def _within(self, X: Any, radius: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return limits, distances and indices, sorted within each query."""
+    def _within(self: Any, X: Any, radius: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return limits, distances and indices of the samples within a radius, the nearest first.
+
+        Neighbours of query i are those from ``limits[i]`` to ``limits[i + 1]``.
+        """
         check_is_fitted(self)
         self._validate_params()
         samples = self._samples
-        radius = check_radius(self.radius if radius is None else radius, samples.metric, len(self.index_))
+        radius = _check_radius(self.radius if radius is None else radius, samples.metric)
+        if not self.n_samples_fit_:
+            raise ValueError(_EMPTY)
         queries, exact = (self.index_.vectors(), True) if X is None else check_query(self, X)
+        rounding = 0.0 if exact and samples.exact else _ROUNDING
         with faiss_threads(self.n_jobs):
             self.index_.tune(self.n_probes, self.ef_search)
-            return within(
-                self.index_,
-                samples.stored(queries),
-                radius,
-                exact=exact and samples.exact,
-                exclude_self=X is None,
-            )
+            limits, distances, indices = self.index_.within(samples.stored(queries), radius, rounding)
+        owners = np.repeat(np.arange(len(queries)), np.diff(limits))
+        if X is None:
+            other = indices != owners
+            owners, distances, indices = owners[other], distances[other], indices[other]
+            limits = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(queries)))])
+        order = np.lexsort((indices, distances, owners))
+        return limits, distances[order].astype(np.float64), indices[order]
+
+
+def _check_count(k: Any, n_samples: int, exclude_self: bool, filtered: bool) -> None:
+    if not is_int(k):
+        raise TypeError(f"n_neighbors must be an integer, got {short_repr(k)}.")
+    if not n_samples:
+        raise ValueError("among is empty; pass at least one id." if filtered else _EMPTY)
+    most = n_samples - exclude_self
+    if not 1 <= int(k) <= most:
+        where = "samples in among" if filtered else "samples in the index"
+        itself = ", less the query itself" if exclude_self else ""
+        raise ValueError(f"n_neighbors must be from 1 to {most}, the number of {where}{itself}, got {k}.")
+
+
+def _check_radius(radius: Any, metric: str) -> float:
+    radius = check_number(radius, "radius", 0, closed="left")
+    if metric == "asymmetric":
+        raise ValueError(
+            "metric='asymmetric' ranks a shortlist only and has no radius search; use kneighbors, "
+            "or metric='hamming'."
+        )
+    return radius
+
+
+def _ragged(limits: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return an array of arrays, one for each query."""
+    result = np.empty(len(limits) - 1, dtype=object)
+    for i in range(len(result)):
+        result[i] = values[limits[i] : limits[i + 1]]
+    return result

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
 from dmzrep._base._validation import as_array
-from dmzrep.codes import pack
 from dmzrep.codes._checks import check_codes
+from dmzrep.codes._packing import pack
 from dmzrep.retrieval._binary_index import BinaryIndex
 from dmzrep.retrieval._float_index import FloatIndex
 from dmzrep.retrieval._index_base import IndexOptions, StoredIndex
@@ -22,18 +22,9 @@ METRICS = ("hamming", "asymmetric", "l2", "cosine")
 class SampleFormat:
     """How the samples of a fitted index are stored.
 
-    Parameters
-    ----------
-    metric : {"hamming", "asymmetric", "l2", "cosine"}
-        Distance.
-    n_features : int
-        Bits, bytes or values of a sample as the user passes it.
-    packed : bool
-        Whether the user passes bytes.
-    offset : ndarray of shape (n_features,), float64, or None
-        Subtracted from vectors under "l2": distances stay the same, and float32 keeps more digits of them.
-    exact : bool, default=False
-        Whether no stored vector was rounded to float32.
+    `n_features` counts bits, bytes (if `packed`) or values of a sample as the user passes it. `offset` is
+    subtracted from vectors under "l2": distances stay the same, and float32 keeps more digits of them.
+    `exact` says that no stored vector was rounded to float32.
     """
 
     metric: str
@@ -68,14 +59,7 @@ class SampleFormat:
             return check_codes(X, "X"), True
         if not self.binary:
             return self._vectors(X)
-        if not self.packed:
-            return pack(check_codes(X, "X", "bits")), True
-        if X.dtype != np.uint8:
-            raise ValueError(
-                f"With packed=True, X must be uint8 bytes from numpy.packbits, got dtype {X.dtype}. "
-                "Pack bits with numpy.packbits(bits, axis=1), or set packed=False."
-            )
-        return np.ascontiguousarray(X), True
+        return check_codes(X, "X", "packed") if self.packed else pack(check_codes(X, "X", "bits")), True
 
     def _vectors(self, X: np.ndarray) -> tuple[np.ndarray, bool]:
         X = X.astype(np.float64)
@@ -93,9 +77,9 @@ class SampleFormat:
 
 
 def check_training(estimator: Any, X: Any) -> tuple[SampleFormat, np.ndarray]:
-    """Check the samples to build an index from; return their format, and what the index stores.
+    """Check the samples to build the index of a `FaissNeighbors` from; return their format and stored values.
 
-    `estimator` is a `FaissNeighbors`; its `n_features_in_` and `feature_names_in_` are set.
+    The estimator's `n_features_in_` and `feature_names_in_` are set.
     """
     metric, packed = estimator.metric, bool(estimator.packed)
     if packed and metric != "hamming":
@@ -103,39 +87,44 @@ def check_training(estimator: Any, X: Any) -> tuple[SampleFormat, np.ndarray]:
             f"packed=True is for metric='hamming', got metric={metric!r}. "
             "Unpack codes with numpy.unpackbits first."
         )
-    X = validate_data(estimator, X, dtype=_dtype(metric))
-    formats = [SampleFormat(metric, X.shape[1], packed)]
-    if metric == "l2":
-        formats = [SampleFormat(metric, X.shape[1], packed, offset) for offset in _offsets(X)]
-    for samples in formats:  # The first that needs no rounding, or else the first.
+    X = validate_data(estimator, _without_torch(X), dtype=_dtype(metric))
+    samples = SampleFormat(metric, X.shape[1], packed)
+    if metric != "l2":
         vectors, exact = samples.checked(X)
+        return replace(samples, exact=exact), samples.stored(vectors)
+    offset = _offset(X)
+    centred, plain = replace(samples, offset=offset), replace(samples, offset=np.zeros_like(offset))
+    vectors, exact = centred.checked(X)
+    if not exact:
+        uncentred, exact = plain.checked(X)
         if exact:
-            break
-    else:
-        samples = formats[0]
-        vectors, exact = samples.checked(X)
-    return SampleFormat(metric, X.shape[1], packed, samples.offset, exact), samples.stored(vectors)
+            centred, vectors = plain, uncentred
+    return replace(centred, exact=exact), vectors
 
 
-def _offsets(X: np.ndarray) -> list[np.ndarray]:
-    """Return offsets for vectors: the mean to a few binary digits of the spread, and none.
+def _offset(X: np.ndarray) -> np.ndarray:
+    """Return the mean of vectors, to a few binary digits of their spread.
 
     Differences of a few digits are exact in float32 for integers, and for floats far from zero.
     """
     mean = X.mean(axis=0, dtype=np.float64)
     spread = np.abs(X - mean).max(axis=0)
     step = np.exp2(np.floor(np.log2(np.where(spread > 0.0, spread, 1.0))) - 3.0)
-    offset = np.where(spread > 0.0, np.rint(mean / step) * step, X[0])
-    return [offset, np.zeros_like(offset)]
+    return np.where(spread > 0.0, np.rint(mean / step) * step, X[0])
 
 
 def check_query(estimator: Any, X: Any) -> tuple[np.ndarray, bool]:
     """Check queries or further samples of a fitted `FaissNeighbors`; return as `SampleFormat.checked`."""
-    samples = estimator._samples
+    samples, X = estimator._samples, _without_torch(X)
     shape = X.shape if hasattr(X, "shape") else as_array(X, "X").shape
     if samples.binary and len(shape) == 2 and shape[1] != samples.n_features:
         _explain_width(samples, shape[1])
     return samples.checked(validate_data(estimator, X, dtype=_dtype(samples.metric), reset=False))
+
+
+def _without_torch(X: Any) -> Any:
+    """Return a tensor as an array; scikit-learn's validation takes neither bfloat16 nor gradients."""
+    return as_array(X, "X") if hasattr(X, "requires_grad") else X
 
 
 def _dtype(metric: str) -> Any:

@@ -1,4 +1,4 @@
-"""Bits and attributes: against scikit-learn, one pair at a time."""
+"""Bits and attributes, against scikit-learn."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ def data():
     return Z, Y.astype(float)
 
 
-def test_every_pair_is_scikit_learns(data):
+def test_every_pair_agrees_with_scikit_learn(data):
     Z, Y = data
     table = bit_table(Z, Y)
     assert table.columns.tolist() == ["bit", "attribute", "auroc", "mutual_information", "sign"]
@@ -31,7 +31,7 @@ def test_every_pair_is_scikit_learns(data):
     assert best[["bit", "attribute", "sign"]].to_numpy().tolist() == [[1, "hat", 1], [4, "beard", -1]]
 
 
-def test_unknown_labels_are_left_out_for_their_attribute_only(data):
+def test_unknown_labels_are_ignored_per_attribute(data):
     Z, Y = data
     gaps = Y.copy()
     gaps.loc[50:149, "beard"] = np.nan
@@ -42,7 +42,7 @@ def test_unknown_labels_are_left_out_for_their_attribute_only(data):
     pd.testing.assert_frame_equal(table[~is_beard], whole[~is_beard])
 
 
-def test_dead_and_perfect_bits():
+def test_constant_and_perfect_bits():
     y = np.array([0, 1, 1, 0])
     table = bit_table(np.column_stack([np.ones(4), y, 1 - y]), y)
     assert table["auroc"].tolist() == [0.5, 1.0, 1.0]
@@ -51,7 +51,7 @@ def test_dead_and_perfect_bits():
     assert table["attribute"].tolist() == [0, 0, 0]
 
 
-def test_bits_of_any_dtype_and_nullable_labels(data):
+def test_dtypes_of_bits_and_labels_do_not_matter(data):
     Z, Y = data
     expected = bit_table(Z, Y)
     for dtype in (bool, np.uint8, np.float32):
@@ -63,14 +63,12 @@ def test_bits_of_any_dtype_and_nullable_labels(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda Z, Y: (Z[:-1], Y), "Y must have one row per code, 299"),
-        (lambda Z, Y: (Z, Y.assign(beard=1.0)), "single class cannot be compared with bits: beard"),
-        (lambda Z, Y: (Z, Y.assign(hat=3.0 * Y["hat"])), "binary attributes .*but 'hat' has other values"),
-        (lambda Z, Y: (Z, Y.assign(hat="red")), "Turn categories into columns with pandas.get_dummies"),
+        (lambda Z, Y: (Z[:-1], Y), "Y has 300, but there are 299 codes"),
+        (lambda Z, Y: (Z, Y.assign(beard=1.0)), "'beard' has a single class"),
+        (lambda Z, Y: (Z, Y.assign(hat=3.0 * Y["hat"])), "'hat' must be binary"),
         (lambda Z, Y: (10 * Z, Y), r"Z must lie in \[0, 1\]"),
-        (lambda Z, Y: (Z[:, 0], Y), "Z must be a non-empty array of shape"),
     ],
 )
-def test_bad_tables_are_named(data, change, message):
+def test_invalid_input_is_refused(data, change, message):
     with pytest.raises(ValueError, match=message):
         bit_table(*change(*data))

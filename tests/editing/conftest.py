@@ -1,4 +1,4 @@
-"""A stand-in encoder whose bits are its pixels, so that what an edit does can be read off."""
+"""An encoder whose bits are its pixels, so that the effect of an edit is known."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 
 class PixelCodec:
-    """Six bits, six pixels of 0 or 10; decoding adds a little noise if a seed is given."""
+    """Six bits, six pixels of 0 or 10; decoding adds noise if `noisy`."""
 
     def __init__(self, output="bits", noisy=False):
         self.output, self.noisy = output, noisy

@@ -4,11 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.codes._protocol import block_seeds
-from dmzrep.editing._interpolation import PATHS, flip_times, interpolate
+from dmzrep.editing import interpolate
+from dmzrep.editing._interpolation import PATHS, flip_times
 
 
 class Probabilities:
-    """Samples are their own codes; decoding adds a row's noise."""
+    """Samples are their own codes; decoding adds the noise of a seed."""
 
     output = "probabilities"
 
@@ -24,8 +25,8 @@ def log_likelihood(code, probabilities):
     return np.log(np.where(code, probabilities, 1.0 - probabilities)).sum()
 
 
-def greedy_oracle(before, after):
-    """The definition, word for word: score every candidate code whole."""
+def greedy_times(before, after):
+    """The definition of the smooth path: score every candidate code as a whole."""
     code, target = before > 0.5, after > 0.5
     n_flips, times = int((code != target).sum()), np.full(len(before), -1)
     for k in range(n_flips):
@@ -44,32 +45,20 @@ def greedy_oracle(before, after):
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), latent_dim=st.integers(1, 24))
-def test_the_smooth_path_is_the_greedy_definition(seed, latent_dim):
+def test_smooth_path_agrees_with_its_definition(seed, latent_dim):
     random = np.random.default_rng(seed)
     before, after = random.uniform(0.01, 0.99, (2, 4, latent_dim))
     found = flip_times(before, after, "smooth")
     for i in range(4):
-        assert found[i].tolist() == greedy_oracle(before[i], after[i]).tolist()
+        assert found[i].tolist() == greedy_times(before[i], after[i]).tolist()
 
 
-def test_certain_bits_do_not_break_the_smooth_path():
+def test_smooth_path_accepts_certain_bits():
     times = flip_times(np.array([[0.0, 0.3, 1.0]]), np.array([[1.0, 1.0, 1.0]]), "smooth")
     assert times.tolist() == [[1, 0, -1]]
 
 
-@pytest.mark.parametrize("path", ["ordered", "random", "smooth"])
-def test_each_differing_bit_flips_once(path):
-    before, after = np.random.default_rng(0).random((2, 30, 20))
-    times = flip_times(before, after, path)
-    differ = (before > 0.5) != (after > 0.5)
-    for row, mask in zip(times, differ, strict=True):
-        assert (row[~mask] == -1).all()
-        assert sorted(row[mask]) == list(range(mask.sum()))
-    if path == "ordered":
-        assert all((np.diff(row[row >= 0]) > 0).all() for row in times)
-
-
-def test_random_orders_are_seeded_pair_by_pair():
+def test_random_order_depends_on_seed_and_position_only():
     before, after = np.zeros((3, 16)), np.ones((3, 16))
     times = flip_times(before, after, "random", 1)
     assert np.array_equal(times[:2], flip_times(before[:2], after[:2], "random", 1))
@@ -78,8 +67,9 @@ def test_random_orders_are_seeded_pair_by_pair():
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_walks_lead_from_bits_to_bits_in_even_steps(path):
+def test_paths_go_from_bits_to_bits_in_equal_steps(path):
     x0, x1 = np.random.default_rng(1).random((2, 5, 40))
+    x1[4] = x0[4]
     images, codes = interpolate(Probabilities(), x0, x1, 6, path=path)
     assert images.shape == codes.shape == (5, 6, 40)
     assert np.array_equal(codes[:, 0], x0 > 0.5) and np.array_equal(codes[:, -1], x1 > 0.5)
@@ -90,7 +80,7 @@ def test_walks_lead_from_bits_to_bits_in_even_steps(path):
     assert codes.dtype == (np.float64 if path == "soft" else np.uint8)
 
 
-def test_a_walk_has_one_noise_and_another_walk_has_another():
+def test_each_walk_has_one_noise():
     x0, x1 = np.random.default_rng(1).random((2, 2, 8))
     images, codes = interpolate(Probabilities(), x0, x1, 4, random_state=7)
     noise = images - 10.0 * codes
@@ -103,30 +93,22 @@ def test_a_walk_has_one_noise_and_another_walk_has_another():
 @pytest.mark.parametrize("noise", ["random", "inverted"])
 @pytest.mark.parametrize("options", [{"n_steps": 3}, {"n_steps": 2, "spacing": "uniform", "sampler": "ddim"}])
 def test_sampling_options_reach_the_encoder(noise, options, encoder, digits):
-    walks, codes = interpolate(encoder, digits[:2], digits[2:4], 3, noise=noise, **options)
-    trajectories, _ = interpolate(
-        encoder, digits[:2], digits[2:4], 3, noise=noise, return_trajectory=True, **options
-    )
+    arguments, params = (encoder, digits[:2], digits[2:4], 3), {"noise": noise, "random_state": 0, **options}
+    walks, codes = interpolate(*arguments, **params)
+    trajectories, _ = interpolate(*arguments, return_trajectory=True, **params)
     assert trajectories.shape == (options["n_steps"], *walks.shape)
     assert np.array_equal(trajectories[-1], walks)
     if noise == "inverted":
         expected = encoder.reconstruct(digits[:2], noise=noise, **options)
     else:
-        seeds = block_seeds(0, 2)
-        expected = encoder.inverse_transform(codes[:, 0], random_state=seeds, **options)
-    assert np.array_equal(walks[:, 0], expected)
+        expected = encoder.inverse_transform(codes[:, 0], random_state=block_seeds(0, 2), **options)
+    np.testing.assert_allclose(walks[:, 0].astype(float), expected, atol=1)
 
 
-def test_equal_ends_stay_where_they_are():
-    x = np.random.default_rng(1).random((1, 8))
-    codes = interpolate(Probabilities(), x, x, 3)[1]
-    assert np.array_equal(codes[0], np.repeat(x > 0.5, 3, axis=0))
-
-
-def test_real_walks_and_partial_noise(encoder, digits):
-    images = interpolate(encoder, digits[:2], digits[2:4], 3, n_steps=3)[0]
+def test_low_strength_keeps_walks_near_blends_of_the_images(encoder, digits):
+    arguments, params = (encoder, digits[:2], digits[2:4], 3), {"n_steps": 3, "random_state": 0}
+    images, near = interpolate(*arguments, **params)[0], interpolate(*arguments, strength=0.05, **params)[0]
     assert images.shape == (2, 3, 8, 8) and images.dtype == np.uint8
-    near = interpolate(encoder, digits[:2], digits[2:4], 3, strength=0.05, n_steps=3)[0]
     middle = (digits[:2].astype(float) + digits[2:4]) / 2
     for i, target in enumerate((digits[:2], middle, digits[2:4])):
         errors = [np.abs(walks[:, i].astype(float) - target).mean() for walks in (near, images)]
@@ -139,23 +121,18 @@ def test_real_walks_and_partial_noise(encoder, digits):
         ({"path": "smoth"}, r"path must be one of .*got 'smoth'. Did you mean 'smooth'"),
         ({"n_images": 1}, "n_images must be an integer of at least 2, both ends included, got 1"),
         ({"strength": 0.5}, "Probabilities.inverse_transform does not take 'strength'"),
-        ({"strength": 2}, r"strength must be a number in \(0, 1\], got 2"),
-        ({"guidance": 2.0}, "inverse_transform does not take 'guidance'"),
+        ({"strength": 2}, r"strength must be a float in the range \(0.0, 1.0\]"),
         ({"x1": np.zeros((2, 5))}, "as many samples, got 3 and 2. Repeat"),
+        ({"x0": np.full((3, 5), 7.0)}, r"must lie in \[0, 1\]"),
+        ({"x0": np.full((3, 5), np.nan)}, "NaN or infinity"),
     ],
 )
-def test_bad_input_is_refused(options, message):
+def test_invalid_input_is_refused(options, message):
     arguments = {"x0": np.zeros((3, 5)), "x1": np.ones((3, 5))} | options
     with pytest.raises(ValueError, match=message):
         interpolate(Probabilities(), **arguments)
 
 
-def test_encoders_that_cannot_do_both_and_bad_codes_are_refused(encoder, digits):
+def test_encoders_that_cannot_decode_are_refused(digits):
     with pytest.raises(TypeError, match="has no inverse_transform"):
         interpolate(type("Half", (), {"transform": lambda self, X: X})(), digits[:1], digits[:1])
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\] .*, got values from 0 to 7"):
-        interpolate(Probabilities(), np.full((1, 3), 7.0) * [0, 1, 1], np.ones((1, 3)))
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        interpolate(Probabilities(), np.full((1, 3), np.nan), np.ones((1, 3)))
-    with pytest.raises(ValueError, match="expected"):
-        interpolate(encoder, digits[:1], np.zeros((1, 9, 9), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Moves of codes against exact answers."""
+"""Moves of codes against exact solutions."""
 
 import itertools
 
@@ -19,52 +19,47 @@ def every_code(latent_dim):
 
 @quick
 @given(seed=st.integers(0, 10_000), wish=st.floats(-6, 6).filter(lambda wish: abs(wish) > 0.01))
-def test_no_smaller_number_of_flips_makes_the_change(seed, wish):
+def test_number_of_flips_is_minimal(seed, wish):
     random = np.random.default_rng(seed)
     weights, bits = random.normal(size=8), random.integers(0, 2, (3, 8))
     flipped = flip(bits, weights[None], np.full((3, 1), wish), NOTHING)
     codes = every_code(8)
-    for row, found in zip(bits, flipped, strict=True):
-        made = (codes - row) @ weights * np.sign(wish)
-        flips = (codes != row).sum(axis=1)
+    for code, found in zip(bits, flipped, strict=True):
+        made = (codes - code) @ weights * np.sign(wish)
+        flips = (codes != code).sum(axis=1)
         enough = made >= abs(wish) - 1e-12
-        change = (found.astype(int) - row) @ weights * np.sign(wish)
+        change = (found.astype(int) - code) @ weights * np.sign(wish)
         if enough.any():
             assert change >= abs(wish) - 1e-6
-            assert (found != row).sum() == flips[enough].min()
-            # Of those, the one with most weight.
+            assert (found != code).sum() == flips[enough].min()
+            # Of the codes with so few flips, the one of largest change.
             assert change == pytest.approx(made[enough & (flips == flips[enough].min())].max())
         else:
             assert change == pytest.approx(made.max())
 
 
-def test_no_change_flips_nothing():
-    bits = np.eye(8)
-    assert np.array_equal(flip(bits, np.ones((1, 8)), np.zeros((8, 1)), NOTHING), bits.astype(bool))
-
-
-def test_flips_avoid_what_is_held_and_pay_for_it_by_price():
-    # Bit 0 serves best but moves the held attribute; bits 1 and 2 together do as well.
+def test_flips_that_move_held_attributes_are_penalised():
+    # Bit 0 has the largest weight but moves the held attribute; bits 1 and 2 together suffice.
     weights, held = np.array([[3.0, 2.0, 2.0, 0.0]]), np.array([[5.0, 0.0, 0.1, 0.0]])
     bits, change = np.zeros((1, 4)), np.array([[3.0]])
     assert flip(bits, weights, change, held)[0].tolist() == [False, True, True, False]
     assert flip(bits, weights, change, held, hold_weight=0.0)[0].tolist() == [True, False, False, False]
 
 
-def test_flips_that_take_back_what_held_attributes_moved_are_made():
+def test_flips_restore_held_attributes():
     # Bit 0 is needed and moves the held attribute; bit 1 moves it back at no cost.
     weights, held = np.array([[3.0, 0.5]]), np.array([[1.0, -1.0]])
     assert flip(np.zeros((1, 2)), weights, np.array([[3.2]]), held)[0].tolist() == [True, True]
 
 
-def test_several_attributes_are_moved_together():
+def test_flips_that_move_several_attributes_are_preferred():
     weights = np.array([[2.0, 0.0, 1.5], [0.0, -2.0, -1.5]])
-    # Bit 2 serves both.
+    # Bit 2 moves both.
     found = flip(np.array([[0, 0, 0]]), weights, np.array([[1.4, -1.4]]), np.zeros((0, 3)))
     assert found[0].tolist() == [False, False, True]
 
 
-def test_rows_are_flipped_independently():
+def test_samples_are_flipped_independently():
     random = np.random.default_rng(0)
     weights, held = random.normal(size=(2, 12)), random.normal(size=(3, 12))
     bits, change = random.integers(0, 2, (20, 12)), random.normal(size=(20, 2)) * 3
@@ -75,19 +70,19 @@ def test_rows_are_flipped_independently():
 
 @quick
 @given(seed=st.integers(0, 10_000))
-def test_a_shift_makes_the_change_by_the_shortest_way_and_holds_the_rest(seed):
+def test_shift_is_the_shortest_that_changes_and_holds_log_odds(seed):
     random = np.random.default_rng(seed)
     weights, held = random.normal(size=(2, 9)), random.normal(size=(3, 9))
     codes, change = random.random((4, 9)), random.normal(size=(4, 2))
     move = shift(codes, weights, change, held) - codes
     np.testing.assert_allclose(move @ weights.T, change, atol=1e-9)
     np.testing.assert_allclose(move @ held.T, 0.0, atol=1e-9)
-    # Shortest: it has no part outside the span of the probes.
+    # The shortest shift is in the span of the probes.
     basis = np.linalg.qr(np.concatenate([weights, held]).T)[0]
     np.testing.assert_allclose(move @ basis @ basis.T, move, atol=1e-9)
 
 
-def test_one_attribute_moves_along_its_direction_as_in_the_paper():
+def test_shift_of_one_attribute_is_along_its_direction_as_in_the_paper():
     w, z, alpha, intercept = np.array([3.0, 4.0]), np.array([[0.2, 0.9]]), -1.5, 0.3
     distance = (z @ w + intercept) / 5.0
     current = z @ w + intercept
@@ -96,7 +91,7 @@ def test_one_attribute_moves_along_its_direction_as_in_the_paper():
     np.testing.assert_allclose(shift(z, w[None], change, np.zeros((0, 2))), expected)
 
 
-def test_strengths_are_floors_for_adding_and_ceilings_for_removing():
+def test_amount_is_a_minimum_for_adding_and_a_maximum_for_removing():
     current = np.array([-2.0, 0.5, 5.0])
     assert wanted_log_odds(current, 3.0).tolist() == [3.0, 3.0, 5.0]
     assert wanted_log_odds(current, -1.0).tolist() == [-2.0, -1.0, -1.0]

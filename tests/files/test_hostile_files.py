@@ -160,9 +160,9 @@ NONSENSE = {
         "too many links": put("options", "n_links", to=10**6),
     },
     "ivf": {
-        "row twice": put("index", "rows", to=lambda rows: np.append(rows[1], rows[1:])),
-        "row outside": put("index", "rows", to=item(0, 10**12)),
-        "sizes beyond the rows": put("index", "sizes", to=item(0, 10**12)),
+        "sample twice": put("index", "indices", to=lambda indices: np.append(indices[1], indices[1:])),
+        "sample outside": put("index", "indices", to=item(0, 10**12)),
+        "sizes beyond the samples": put("index", "sizes", to=item(0, 10**12)),
         "negative sizes": put("index", "sizes", to=item(slice(0, 2), [-5, 400])),
         "no lists": put("index", "centroids", to=lambda centroids: centroids[:0]),
         "NaN centroids": put("index", "centroids", to=item(0, np.nan)),

@@ -1,4 +1,4 @@
-"""Data and oracles of the search tests."""
+"""Data of the search tests."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 
 @pytest.fixture(scope="session")
 def clustered():
-    """2,000 rows and 60 queries of 24 numbers, in 30 clusters."""
+    """2,000 samples and 60 queries of 24 features, in 30 clusters."""
     random = np.random.default_rng(0)
     centres = random.normal(size=(30, 24)) * 3.0
-    rows = centres[random.integers(0, 30, 2060)] + random.normal(size=(2060, 24))
-    return rows[:2000], rows[2000:]
+    X = centres[random.integers(0, 30, 2060)] + random.normal(size=(2060, 24))
+    return X[:2000], X[2000:]
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +22,7 @@ def clustered_bits():
     return bits[:4000].astype(np.uint8), bits[4000:].astype(np.uint8)
 
 
-def differing(queries, bits):
-    """Count differing bits of each pair, one by one."""
-    return (np.asarray(queries)[:, None] != np.asarray(bits)[None]).sum(axis=2)
-
-
 @pytest.fixture(scope="session")
 def count_differing():
-    return differing
+    """Return the number of differing bits of each pair of a query and a code."""
+    return lambda queries, bits: (np.asarray(queries)[:, None] != np.asarray(bits)[None]).sum(axis=2)

@@ -1,4 +1,4 @@
-"""Samples added and removed: the index must be as if built from what is left."""
+"""Samples added and removed: the index must be as if built from those that are left."""
 
 import pickle
 
@@ -9,26 +9,20 @@ from numpy.testing import assert_allclose, assert_array_equal
 from dmzrep.retrieval import FaissNeighbors
 
 KINDS = [("hamming", k) for k in ("flat", "hnsw", "ivf")] + [("l2", k) for k in ("flat", "hnsw", "ivf", "pq")]
-
-
-def data(metric, clustered, clustered_bits):
-    return clustered_bits if metric == "hamming" else clustered
-
-
-def of(metric, index):
-    # Wide enough that approximate indexes see everything.
-    return FaissNeighbors(6, metric=metric, index=index, n_probes=1000, ef_search=1000, n_jobs=1)
+BITS = np.random.default_rng(0).integers(0, 2, (20, 16))
 
 
 @pytest.mark.parametrize(("metric", "index"), KINDS)
-def test_added_and_removed_samples(metric, index, clustered, clustered_bits):
-    rows, queries = data(metric, clustered, clustered_bits)
-    neighbors = of(metric, index).fit(rows[:1000])
-    neighbors.add(rows[1000:1500])
-    gone = np.random.default_rng(0).choice(1500, 600, replace=False)
-    neighbors.remove(gone)
-    neighbors.add(rows[1500:1700])
-    left = np.setdiff1d(np.arange(1700), gone)
+def test_search_after_adding_and_removing_samples(metric, index, clustered, clustered_bits):
+    X, queries = clustered_bits if metric == "hamming" else clustered
+    # Wide enough that approximate indexes see everything.
+    params = {"metric": metric, "index": index, "n_probes": 1000, "ef_search": 1000, "n_jobs": 1}
+    neighbors = FaissNeighbors(6, random_state=0, **params).fit(X[:1000])
+    neighbors.add(X[1000:1500])
+    removed = np.random.default_rng(0).choice(1500, 600, replace=False)
+    neighbors.remove(removed)
+    neighbors.add(X[1500:1700])
+    left = np.setdiff1d(np.arange(1700), removed)
     assert neighbors.n_samples_fit_ == len(left)
     assert_array_equal(neighbors.ids_, left)
 
@@ -39,14 +33,14 @@ def test_added_and_removed_samples(metric, index, clustered, clustered_bits):
         exact = np.sqrt(((centred[:, None] - vectors[None]) ** 2).sum(axis=2))
         assert_allclose(distances, np.sort(exact, axis=1)[:, :6], rtol=1e-4)
     else:
-        expected, places = FaissNeighbors(6, metric=metric).fit(rows[left]).kneighbors(queries)
+        expected, indices = FaissNeighbors(6, metric=metric).fit(X[left]).kneighbors(queries)
         assert_allclose(distances, expected, rtol=1e-4)
         if metric == "l2":
-            assert_array_equal(ids, left[places])
+            assert_array_equal(ids, left[indices])
     assert np.isin(ids, left).all()
 
 
-def test_ids_of_removed_samples_are_not_used_again():
+def test_ids_of_removed_samples_are_not_reused():
     bits = np.eye(16, dtype=np.uint8)
     neighbors = FaissNeighbors(1).fit(bits[:4]).remove([2, 3]).add(bits[4:6])
     assert neighbors.ids_.tolist() == [0, 1, 4, 5]
@@ -55,19 +49,14 @@ def test_ids_of_removed_samples_are_not_used_again():
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_an_emptied_index_says_so_and_fills_again(index):
+def test_empty_index_raises_and_can_be_filled_again(index):
     bits = np.eye(16, dtype=np.uint8)
     neighbors = FaissNeighbors(1, index=index).fit(bits).remove(np.arange(16))
     assert neighbors.n_samples_fit_ == 0
     for search in (neighbors.kneighbors, neighbors.radius_neighbors, neighbors.transform):
         with pytest.raises(ValueError, match=r"The index is empty.*Add samples first"):
             search(bits)
-    with pytest.raises(ValueError, match="which has no 3"):
-        neighbors.remove([3])
     assert neighbors.add(bits[:5]).kneighbors(bits[:5])[1].ravel().tolist() == [16, 17, 18, 19, 20]
-
-
-BITS = np.random.default_rng(0).integers(0, 2, (20, 16))
 
 
 @pytest.mark.parametrize(
@@ -75,35 +64,25 @@ BITS = np.random.default_rng(0).integers(0, 2, (20, 16))
     [
         (BITS, np.arange(20), "the index already has 10, 11, 12 and 7 more"),
         (BITS, None, "so that add needs ids"),
-        (BITS, np.full(20, 50), "50 occur more than once"),
-        (BITS, np.arange(100, 110), "got 10 for 20 samples"),
         (BITS[:, :8], np.arange(100, 120), "8 features.*expecting 16"),
         (BITS * 0.2, np.arange(100, 120), "zeros and ones"),
-        (BITS * np.nan, np.arange(100, 120), "NaN"),
     ],
 )
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_a_refused_add_changes_nothing(index, X, ids, message):
+def test_failed_add_changes_nothing(index, X, ids, message):
     neighbors = FaissNeighbors(3, index=index).fit(BITS, ids=np.arange(10, 30))
-    before, content = neighbors.kneighbors(BITS), pickle.dumps(neighbors.index_)
+    content = pickle.dumps(neighbors.index_)
     with pytest.raises(ValueError, match=message):
         neighbors.add(X, ids)
     assert pickle.dumps(neighbors.index_) == content
     assert_array_equal(neighbors.ids_, np.arange(10, 30))
-    for mine, other in zip(neighbors.kneighbors(BITS), before, strict=True):
-        assert_array_equal(mine, other)
 
 
-def test_a_refused_removal_changes_nothing():
+def test_failed_remove_and_fit_change_nothing():
     neighbors = FaissNeighbors(3).fit(BITS)
     with pytest.raises(ValueError, match="ids must be ids of samples in the index, which has no 77, -1"):
         neighbors.remove([3, 77, -1])
-    assert neighbors.n_samples_fit_ == 20
-
-
-def test_a_refused_fit_keeps_the_last_index():
-    neighbors = FaissNeighbors(3).fit(BITS)
     with pytest.raises(ValueError, match="occur more than once"):
         neighbors.fit(BITS[:, :8], ids=np.zeros(20, int))
-    assert neighbors.n_features_in_ == 16
+    assert neighbors.n_samples_fit_ == 20 and neighbors.n_features_in_ == 16
     assert neighbors.kneighbors(BITS)[0].max() <= 16

@@ -1,4 +1,4 @@
-"""save, load, pickle and joblib of FaissNeighbors; see tests/files for crafted files."""
+"""FaissNeighbors through save and load, pickle and joblib; see tests/files for crafted files."""
 
 import copy
 import pickle
@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from dmzrep.errors import PersistenceError
+from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval import FaissNeighbors
 
 KINDS = [
@@ -43,35 +44,58 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("metric", "index"), KINDS)
-def test_what_comes_back_answers_the_same(way, metric, index, clustered, clustered_bits, tmp_path):
-    rows, queries = clustered if metric in ("l2", "cosine") else clustered_bits
-    neighbors = FaissNeighbors(4, metric=metric, index=index, n_jobs=1).fit(
-        rows, ids=3 * np.arange(len(rows)) - 50
-    )
-    neighbors.remove([-50, -44])
-    back = WAYS[way](neighbors, tmp_path)
-    assert back.get_params() == neighbors.get_params()
-    for mine, other in zip(back.kneighbors(queries), neighbors.kneighbors(queries), strict=True):
-        assert_array_equal(mine, other)
-    back.add(rows[:3], ids=[-101, -102, -103])
-    assert back.n_samples_fit_ == neighbors.n_samples_fit_ + 3
+def test_restored_index_returns_the_same_results(metric, index, way, clustered, clustered_bits, tmp_path):
+    X, queries = clustered if metric in ("l2", "cosine") else clustered_bits
+    neighbors = FaissNeighbors(4, metric=metric, index=index, radius=0.5, n_jobs=1)
+    neighbors.fit(X, ids=3 * np.arange(len(X)) - 50).remove([-50, -44])
+    restored = WAYS[way](neighbors, tmp_path)
+    assert restored.get_params() == neighbors.get_params()
+    for found, expected in zip(restored.kneighbors(queries), neighbors.kneighbors(queries), strict=True):
+        assert_array_equal(found, expected)
+    if metric != "asymmetric":
+        expected = neighbors.radius_neighbors(queries, return_distance=False)
+        for found, wanted in zip(restored.radius_neighbors(queries)[1], expected, strict=True):
+            assert_array_equal(found, wanted)
+    restored.add(X[:3], ids=[-101, -102, -103])
+    assert restored.n_samples_fit_ == neighbors.n_samples_fit_ + 3
 
 
-def test_counting_goes_on_after_loading(tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("step", [1.0, 0.1])
+def test_restored_index_keeps_the_boundary_of_a_radius(way, step, tmp_path):
+    X = np.arange(40.0)[:, None] * step
+    neighbors = FaissNeighbors(metric="l2", radius=3 * step).fit(X)
+    restored = WAYS[way](neighbors, tmp_path)
+    assert restored._samples.exact == neighbors._samples.exact == (step == 1.0)
+    found = [len(ids) for ids in restored.radius_neighbors(X, return_distance=False)]
+    assert found == (np.abs(np.arange(40)[:, None] - np.arange(40)) <= 3).sum(axis=1).tolist()
+
+
+def test_ids_continue_after_loading(tmp_path):
     neighbors = FaissNeighbors(1).fit(np.eye(8)).remove([7])
-    back = through_file(neighbors, tmp_path).add(np.ones((1, 8)))
-    assert back.ids_.tolist() == [0, 1, 2, 3, 4, 5, 6, 8]
+    restored = through_file(neighbors, tmp_path).add(np.ones((1, 8)))
+    assert restored.ids_.tolist() == [0, 1, 2, 3, 4, 5, 6, 8]
 
 
-def test_an_encoders_file_is_no_index(encoder, tmp_path):
+def test_file_of_an_encoder_is_refused(encoder, tmp_path):
     encoder.save(tmp_path / "encoder.safetensors")
     with pytest.raises(PersistenceError, match="holds a DMZEncoder, not a FaissNeighbors"):
         FaissNeighbors.load(tmp_path / "encoder.safetensors")
 
 
+def test_non_finite_centroids_of_product_quantisation_are_refused(clustered, tmp_path):
+    path = tmp_path / "index.safetensors"
+    FaissNeighbors(metric="l2", index="pq").fit(clustered[0]).save(path)
+    state = read_state(path, "FaissNeighbors")
+    state["index"]["pq_centroids"] = np.full_like(state["index"]["pq_centroids"], np.nan)
+    write_state(path, "FaissNeighbors", state)
+    with pytest.raises(PersistenceError, match="pq_centroids should be from"):
+        FaissNeighbors.load(path)
+
+
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_an_index_without_samples_comes_back(index, tmp_path):
+def test_empty_index_is_restored(index, tmp_path):
     neighbors = FaissNeighbors(1, index=index, n_lists=1).fit(np.eye(8)).remove(range(8))
-    back = through_file(neighbors, tmp_path)
-    assert back.n_samples_fit_ == 0
-    assert back.add(np.eye(8)).kneighbors(np.eye(8))[1].ravel().tolist() == list(range(8, 16))
+    restored = through_file(neighbors, tmp_path)
+    assert restored.n_samples_fit_ == 0
+    assert restored.add(np.eye(8)).kneighbors(np.eye(8))[1].ravel().tolist() == list(range(8, 16))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.cluster import DBSCAN
-from sklearn.neighbors import NearestNeighbors
 
 from dmzrep.retrieval import FaissNeighbors
 
@@ -25,23 +24,23 @@ def counts(neighbors, X):
         (np.float64, 1e6, 0.0),
     ],
 )
-def test_vectors_of_whole_steps(index, dtype, scale, shift):
+def test_radius_includes_its_boundary_for_exact_vectors(index, dtype, scale, shift):
     steps = np.random.default_rng(0).integers(0, 9, (250, 3))
     X = (steps * scale + shift).astype(dtype)
     squared = ((steps[:, None] - steps[None]) ** 2).sum(axis=2)
-    ours = FaissNeighbors(metric="l2", index=index, n_probes=1000).fit(X)
+    neighbors = FaissNeighbors(metric="l2", index=index, n_probes=1000).fit(X)
     for square in (0, 1, 4, 9, 25):
         radius = np.sqrt(square) * scale
         expected = (squared <= square).sum(axis=1)
-        assert counts(ours.set_params(radius=radius), X) == expected.tolist()
-        assert counts(ours, None) == (expected - 1).tolist()
+        assert counts(neighbors.set_params(radius=radius), X) == expected.tolist()
+        assert counts(neighbors, None) == (expected - 1).tolist()
         inside = np.nextafter(radius, -1.0)
         if inside > 0.0:
-            assert counts(ours.set_params(radius=inside), X) == (squared < square).sum(axis=1).tolist()
+            assert counts(neighbors.set_params(radius=inside), X) == (squared < square).sum(axis=1).tolist()
 
 
 @pytest.mark.parametrize("step", [0.1, 1 / 3, 0.7])
-def test_steps_that_floating_point_rounds(step):
+def test_radius_includes_its_boundary_for_rounded_vectors(step):
     X = np.arange(100.0)[:, None] * step
     distances, ids = FaissNeighbors(metric="l2", radius=3 * step).fit(X).radius_neighbors(X)
     expected = (np.abs(np.arange(100)[:, None] - np.arange(100)) <= 3).sum(axis=1)
@@ -49,7 +48,7 @@ def test_steps_that_floating_point_rounds(step):
     assert max(map(np.max, distances)) <= 3 * step
 
 
-def test_samples_added_later():
+def test_radius_includes_its_boundary_for_added_samples():
     X = np.arange(40.0)[:, None]
     grown = FaissNeighbors(metric="l2", radius=2.0).fit(X[:20]).add(X[20:])
     assert counts(grown, X) == counts(FaissNeighbors(metric="l2", radius=2.0).fit(X), X)
@@ -58,34 +57,27 @@ def test_samples_added_later():
 
 
 @pytest.mark.parametrize("radius", [0.0, 1 - np.sqrt(0.5), 0.5, 1.0, 1.5, 2.0])
-def test_angles_of_whole_vectors(radius):
+def test_cosine_radius_includes_its_boundary(radius):
     X = np.random.default_rng(1).integers(-2, 3, (200, 2))
     X = X[X.any(axis=1)]
     dots = X @ X.T
     lengths = (X**2).sum(axis=1)
-    # Exact up to the boundary: cosine >= 1 - radius with a margin far below the gaps between angles.
+    # The margin is far below the gaps between angles.
     expected = (dots >= (1 - radius - 1e-9) * np.sqrt(np.outer(lengths, lengths))).sum(axis=1)
     assert counts(FaissNeighbors(metric="cosine", radius=radius).fit(X), X) == expected.tolist()
 
 
-def test_bits_are_scikit_learns():
-    bits = np.random.default_rng(2).integers(0, 2, (100, 10))
-    for radius in range(11):
-        theirs = NearestNeighbors(radius=radius / 10, metric="hamming", algorithm="brute").fit(bits > 0)
-        assert counts(FaissNeighbors(radius=radius).fit(bits), bits) == counts(theirs, bits > 0)
-
-
-def test_near_duplicates_of_long_vectors():
+def test_duplicates_of_long_vectors_are_within_radius_zero():
     # FAISS's float32 distances of long vectors are off by more than these.
     X = np.random.default_rng(3).normal(size=(50, 200)) * 1000 + 300
     X = np.concatenate([X, X])
-    ours = FaissNeighbors(metric="l2", radius=0.0).fit(X)
+    neighbors = FaissNeighbors(metric="l2", radius=0.0).fit(X)
     for queries in (X, X[:3]):
-        assert counts(ours, queries) == [2] * len(queries)
+        assert counts(neighbors, queries) == [2] * len(queries)
 
 
-def test_clusters_of_consecutive_days():
+def test_dbscan_on_a_radius_graph_agrees_with_scikit_learn():
     X = np.append(np.arange(100.0), 333.0)[:, None]
     graph = FaissNeighbors(metric="l2", radius=1.0).fit(X).radius_neighbors_graph(X, mode="distance")
-    ours = DBSCAN(eps=1.0, min_samples=2, metric="precomputed").fit(graph).labels_
-    assert_array_equal(ours, DBSCAN(eps=1.0, min_samples=2).fit(X).labels_)
+    found = DBSCAN(eps=1.0, min_samples=2, metric="precomputed").fit(graph).labels_
+    assert_array_equal(found, DBSCAN(eps=1.0, min_samples=2).fit(X).labels_)

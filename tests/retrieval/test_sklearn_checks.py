@@ -1,4 +1,4 @@
-"""scikit-learn's own checks on vectors; bits are not the data that they are made of."""
+"""scikit-learn's own checks, on vectors; their data are not bits."""
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -13,5 +13,5 @@ from dmzrep.retrieval import FaissNeighbors
         FaissNeighbors(metric="l2", index="ivf"),
     ]
 )
-def test_scikit_learns_checks(estimator, check):
+def test_scikit_learn_checks(estimator, check):
     check(estimator)
