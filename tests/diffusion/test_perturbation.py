@@ -1,4 +1,4 @@
-"""Networks trained with input perturbation, against the ones that training would end in, in closed form."""
+"""Optimal denoisers under input perturbation, in closed form."""
 
 import numpy as np
 import pytest
@@ -14,16 +14,16 @@ G = 0.4
 
 
 def trained_network(mixture, schedule, kind, g=G):
-    """What minimises the loss with input perturbation: the target's mean given the perturbed input."""
+    """Return the minimiser of the loss with input perturbation: the target's mean given the input."""
     times = np.arange(schedule.n_timesteps)
 
-    def network(seen, network_time, z):
-        # A real network is smooth in time; between whole timesteps this one is linear in the log-SNR.
+    def network(x, network_time, z):
+        # Between integer timesteps, linear in the log-SNR.
         tau = network_time[0].item() * schedule.n_timesteps / 1000
         alpha_bar = 1 / (1 + np.exp(-np.interp(tau, times, schedule.log_snr)))
         signal, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
-        x0 = mixture.expected_clean(seen, signal, sigma * (1 + g**2) ** 0.5)
-        noise = (seen - signal * x0) / sigma / (1 + g**2)
+        x0 = mixture.expected_clean(x, signal, sigma * (1 + g**2) ** 0.5)
+        noise = (x - signal * x0) / sigma / (1 + g**2)
         return {"sample": x0, "epsilon": noise, "v": signal * noise - sigma * x0}[kind]
 
     return network
@@ -31,7 +31,7 @@ def trained_network(mixture, schedule, kind, g=G):
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)
-def test_matched_estimates_are_those_of_a_network_trained_without(mixture, name, kind):
+def test_matched_estimates_equal_those_of_a_network_trained_without_perturbation(mixture, name, kind):
     schedule = NoiseSchedule.named(name, 1000)
     objective = Objective(schedule, kind, input_perturbation=G)
     network = trained_network(mixture, schedule, kind)
@@ -48,7 +48,7 @@ def test_matched_estimates_are_those_of_a_network_trained_without(mixture, name,
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_ddim_ends_where_it_does_without_perturbation(mixture, kind):
+def test_matched_ddim_samples_equal_those_without_perturbation(mixture, kind):
     schedule = NoiseSchedule.named("cosine", 1000)
     objective = Objective(schedule, kind, input_perturbation=G)
     network = trained_network(mixture, schedule, kind)
@@ -70,7 +70,7 @@ def test_ddim_ends_where_it_does_without_perturbation(mixture, kind):
 
 
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)
-def test_levels_are_matched_in_signal_to_noise(name):
+def test_levels_have_the_matched_signal_to_noise_ratio(name):
     schedule = NoiseSchedule.named(name, 1000)
     tau, alpha_bar = matched_levels(schedule, 0.15)
     inside = alpha_bar < schedule.alpha_bar[0]
@@ -81,17 +81,7 @@ def test_levels_are_matched_in_signal_to_noise(name):
     np.testing.assert_array_equal(matched_levels(schedule, 0.0)[0], np.arange(1000))
 
 
-def test_without_perturbation_matching_changes_nothing():
-    schedule = NoiseSchedule.named("cosine", 100)
-    objective = Objective(schedule)
-    x, t = torch.ones(3, 2), torch.tensor([0, 50, 99])
-    ask = lambda match: objective.denoise(  # noqa: E731
-        lambda x, time, z: x * time[:, None], x, t, None, match_perturbation=match
-    )
-    assert torch.equal(ask(True).x0, ask(False).x0)
-
-
-def test_a_learned_variance_is_read_as_without_matching():
+def test_matching_keeps_a_learned_variance():
     schedule = NoiseSchedule.named("cosine", 100)
     objective = Objective(schedule, learn_variance=True, input_perturbation=0.1)
     raw = torch.full((2, 6), -0.5)

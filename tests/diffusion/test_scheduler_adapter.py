@@ -184,7 +184,12 @@ def test_unsuitable_settings_are_refused(name, options, clip, eta, message):
         # A single step that begins at timestep 0.
         ("DDIMScheduler", "cosine", 1, {"timestep_spacing": "leading"}),
         # Errors of their own: NaN timesteps, an index or a shape for this number of steps, a prediction type.
-        ("KDPM2AncestralDiscreteScheduler", "cosine", 10, {"prediction_type": "epsilon"}),
+        (
+            "KDPM2AncestralDiscreteScheduler",
+            "cosine",
+            10,
+            {"prediction_type": "epsilon", "timestep_spacing": "linspace"},
+        ),
         ("DEISMultistepScheduler", "cosine", 10, {"use_karras_sigmas": True}),
         ("PNDMScheduler", "cosine", 2, {"prediction_type": "epsilon"}),
         ("EulerAncestralDiscreteScheduler", "linear", 10, {"prediction_type": "sample"}),
