@@ -1,4 +1,4 @@
-"""The authors' denoiser: a conditional UNet of diffusers with the code as its one context token."""
+"""The authors' denoiser: a conditional UNet of diffusers with the code as its only context token."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def paper_backbone(
     attention_kinds: tuple[str, ...] | None = None,
     **params: Any,
 ) -> DiffusersBackbone:
-    """Build the denoiser of one of the paper's experiments as the authors do, with random weights.
+    """Build the denoiser of one of the paper's experiments with random weights.
 
     ``DMZEncoder.paper(name)`` has an equivalent network that is faster; this one is for comparisons, and for
-    the authors' files.
+    the authors' checkpoints.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def paper_backbone(
         Attention at each level. None has cross-attention to the code, and self-attention before it, at
         the recipe's resolutions.
     **params
-        Parameters that override the recipe's, of these: "latent_dim", "width" (each a multiple of 32),
+        Parameters that override the recipe's: "latent_dim", "width" (each a multiple of 32),
         "depth", "attention", "dropout", "learn_variance".
 
     Returns
@@ -53,7 +53,7 @@ def paper_backbone(
     Raises
     ------
     ValueError
-        There is no such experiment.
+        The experiment is unknown.
 
     Examples
     --------

@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dmzrep.networks._init_features import Contrast, FilterResponses
-from dmzrep.networks._linear_init import LinearInit
+from dmzrep.networks._linear_init import Contrast, FilterResponses, LinearInit
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2, 9, 31)])
