@@ -119,7 +119,7 @@ class UNet(nn.Module):
         h = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
         if self.patch_size > 1:
             h = F.pixel_unshuffle(h, self.patch_size)
-        terms = None if self.code_layers is None else self.code_layers(z)
+        terms: Any = None if self.code_layers is None else self.code_layers(z)
         embedding = self.time_embedding(t)
         if self.conditioning == "timestep":
             embedding, terms = embedding + terms[0], None

@@ -19,7 +19,7 @@ def inputs(n=3):
 
 
 @pytest.mark.parametrize("conditioning", VECTOR_CONDITIONINGS)
-def test_the_first_prediction_is_zero(conditioning):
+def test_the_initial_prediction_is_zero(conditioning):
     out = make(conditioning)(*inputs())
     assert out.shape == (3, FEATURES)
     assert torch.equal(out, torch.zeros_like(out))
@@ -27,7 +27,7 @@ def test_the_first_prediction_is_zero(conditioning):
 
 @pytest.mark.parametrize("code_input", ["signed", "one_hot"])
 @pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep"])
-def test_every_bit_of_the_code_changes_its_rows_prediction_only(randomise, conditioning, code_input):
+def test_each_bit_changes_the_prediction_of_its_sample_only(randomise, conditioning, code_input):
     network = randomise(make(conditioning, code_input=code_input))
     x, t, z = inputs()
     before = network(x, t, z)
@@ -39,7 +39,7 @@ def test_every_bit_of_the_code_changes_its_rows_prediction_only(randomise, condi
         assert change[1:].max() < 1e-6
 
 
-def test_without_conditioning_the_code_changes_nothing(randomise):
+def test_an_unconditional_network_ignores_the_code(randomise):
     network = randomise(make("none"))
     x, t, z = inputs()
     assert torch.equal(network(x, t, z), network(x, t, 1.0 - z))
@@ -47,7 +47,7 @@ def test_without_conditioning_the_code_changes_nothing(randomise):
 
 
 @pytest.mark.parametrize("conditioning", VECTOR_CONDITIONINGS)
-def test_every_weight_takes_part_and_time_matters(randomise, conditioning):
+def test_all_weights_have_gradients_and_time_matters(randomise, conditioning):
     network = randomise(make(conditioning))
     x, t, z = inputs()
     out = network(x, t, z)
@@ -57,7 +57,7 @@ def test_every_weight_takes_part_and_time_matters(randomise, conditioning):
     assert idle == []
 
 
-def test_dropout_acts_in_training_only(randomise):
+def test_dropout_is_active_in_training_only(randomise):
     network = randomise(make(dropout=0.5))
     arguments = inputs()
     assert not torch.equal(network(*arguments), network(*arguments))
