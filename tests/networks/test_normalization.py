@@ -69,17 +69,17 @@ def test_bf16_maps_have_float32_statistics(norm, offset):
     torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.01)
 
 
-def test_constant_maps_become_the_bias(norm):
+def test_constant_maps_are_normalised_to_the_bias(norm):
     out = normalise(norm, torch.full((2, 12, 4, 4), 3.0))
     torch.testing.assert_close(out, norm.bias[None, :, None, None].expand_as(out), atol=1e-2, rtol=0)
 
 
-def test_channels_last_maps_stay_so(norm):
+def test_channels_last_maps_stay_channels_last(norm):
     x = torch.randn(2, 12, 4, 4).to(memory_format=torch.channels_last)
     assert normalise(norm, x, activate=True).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_training_goes_on_after_inference_mode_in_the_same_thread(norm, monkeypatch):
+def test_training_works_after_inference_mode_in_the_same_thread(norm, monkeypatch):
     monkeypatch.setattr(normalisation, "_BUFFERS", normalisation._Buffers())
     x = torch.randn(2, 12, 4, 4)
     with torch.inference_mode():
