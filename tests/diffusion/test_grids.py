@@ -41,6 +41,8 @@ def test_strides_are_equal_up_to_rounding(sizes):
     uniform = [t - t_prev for t, t_prev in timestep_grid(n_timesteps, n_steps, "uniform")]
     assert uniform[-1] == 1 or n_steps == 1
     assert n_steps < 3 or max(uniform[:-1]) - min(uniform[:-1]) <= 1
+    times = np.array([t for t, _ in timestep_grid(1000, 20, "quadratic")])
+    np.testing.assert_allclose(np.sqrt(times[:-3]), np.sqrt(999) * np.linspace(1, 0, 20)[:-3], rtol=0.02)
 
 
 @quick
@@ -85,11 +87,6 @@ def test_strength_selects_the_grid_of_a_shorter_schedule(sizes, strength, spacin
     grid = timestep_grid(n_timesteps, n_steps, spacing, strength=strength)
     assert grid == timestep_grid(n_visited, n_steps, spacing)
     assert grid[0][0] == n_visited - 1
-
-
-def test_quadratic_steps_are_even_in_the_square_root_of_t():
-    times = np.array([t for t, _ in timestep_grid(1000, 20, "quadratic")])
-    np.testing.assert_allclose(np.sqrt(times[:-3]), np.sqrt(999) * np.linspace(1, 0, 20)[:-3], rtol=0.02)
 
 
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)

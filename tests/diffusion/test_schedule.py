@@ -27,7 +27,8 @@ def test_the_cosine_schedule_follows_its_formula(n_timesteps):
     alpha_bar = NoiseSchedule(cosine_betas(n_timesteps)).alpha_bar
     time = (np.arange(n_timesteps) + 1) / n_timesteps
     expected = np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2 / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
-    # The clipped last step leaves a little signal.
+    assert (np.diff(alpha_bar) < 0).all()
+    # The last step is clipped.
     np.testing.assert_allclose(alpha_bar[:-1], expected[:-1], rtol=1e-9)
     assert alpha_bar[-1] == pytest.approx(0.001 * (alpha_bar[-2] if n_timesteps > 1 else 1.0), rel=1e-9)
 
@@ -48,16 +49,6 @@ def test_schedules_equal_those_of_diffusers(name, diffusers_name, n_timesteps):
 
 @quick
 @given(name=any_name, n_timesteps=any_length)
-def test_the_signal_falls_strictly_to_almost_zero(name, n_timesteps):
-    schedule = NoiseSchedule.named(name, n_timesteps)
-    assert schedule.n_timesteps == len(schedule.betas) == len(schedule.alpha_bar) == n_timesteps
-    assert (schedule.betas > 0).all() and (schedule.betas < 1).all()
-    assert (np.diff(schedule.alpha_bar) < 0).all()
-    assert schedule.alpha_bar[-1] < 1e-2
-
-
-@quick
-@given(name=any_name, n_timesteps=any_length)
 def test_network_time_is_scaled_to_1000(name, n_timesteps):
     times = NoiseSchedule.named(name, n_timesteps).network_time(torch.arange(n_timesteps))
     assert times.dtype == torch.float32
@@ -66,25 +57,15 @@ def test_network_time_is_scaled_to_1000(name, n_timesteps):
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4, 5)])
-def test_each_sample_is_noised_at_its_timestep(shape):
-    schedule = NoiseSchedule.named("cosine", 100)
-    x0, noise = torch.randn(2, 4, *shape).double()
-    t = torch.tensor([0, 30, 99, -1])
-    x_t = schedule.add_noise(x0, noise, t)
-    for i, step in enumerate(t.tolist()):
-        alpha_bar = 1.0 if step < 0 else schedule.alpha_bar[step]
-        expected = math.sqrt(alpha_bar) * x0[i] + math.sqrt(1 - alpha_bar) * noise[i]
-        torch.testing.assert_close(x_t[i], expected)
-
-
-def test_composed_noising_steps_equal_the_marginal():
+def test_composed_noising_steps_equal_the_marginal(shape):
     schedule = NoiseSchedule.named("linear", 50)
+    x0, noise = torch.randn(2, 51, *shape).double()
+    x_t = schedule.add_noise(x0, noise, torch.arange(-1, 50))
     mean, variance = 1.0, 0.0
+    torch.testing.assert_close(x_t[0], x0[0])
     for t, beta in enumerate(schedule.betas):
         mean, variance = math.sqrt(1 - beta) * mean, (1 - beta) * variance + beta
-        signal, sigma = schedule.signal_and_noise(torch.tensor([t]), torch.zeros(1, dtype=torch.float64))
-        assert signal.item() == pytest.approx(mean, rel=1e-12)
-        assert sigma.item() ** 2 == pytest.approx(variance, rel=1e-9)
+        torch.testing.assert_close(x_t[t + 1], mean * x0[t + 1] + math.sqrt(variance) * noise[t + 1])
 
 
 @quick
