@@ -157,26 +157,3 @@ def test_the_bound_has_gradients_for_the_variance_only(kind, data_bin):
     n_values = x0[0].numel()
     torch.testing.assert_close(mean_part.grad, 2 * (mean_part.detach() - target) / n_values)
     assert raw.grad.flatten(1).abs().amax(dim=1).min() > 0
-
-
-@quick
-@given(seed=any_seed, kind=any_kind, spread=st.floats(0.2, 2.0), step=st.integers(0, 199))
-def test_the_optimal_denoiser_of_gaussian_data_has_its_analytic_loss(seed, kind, spread, step):
-    n = 20_000
-    generator = torch.Generator().manual_seed(seed)
-    x0, noise = torch.randn(2, 1, n, generator=generator, dtype=torch.float64)
-    x0 = 0.3 + spread * x0
-    a2 = SCHEDULE.alpha_bar[step]
-    a, s2 = math.sqrt(a2), 1 - a2
-    total = a2 * spread**2 + s2
-
-    def network(x, time, z):
-        mean = 0.3 + a * spread**2 / total * (x - a * 0.3)
-        epsilon = (x - a * mean) / math.sqrt(s2)
-        return {"sample": mean, "epsilon": epsilon, "v": a * epsilon - math.sqrt(s2) * mean}[kind]
-
-    loss = Objective(SCHEDULE, kind).losses(network, x0, torch.tensor([step]), None, noise).item()
-    posterior = spread**2 * s2 / total
-    expected = {"sample": posterior, "epsilon": posterior * a2 / s2, "v": posterior / s2}[kind]
-    # Seven standard deviations of a mean of n squared normals.
-    assert loss == pytest.approx(expected, rel=7 * math.sqrt(2 / n))

@@ -61,14 +61,6 @@ def test_counts_follow_the_probabilities_up_to_one_draw(sampler, seed):
     assert np.abs(difference).max() <= 1.01
 
 
-@quick
-@given(seed=any_seed, n=st.integers(2, 64), kind=st.sampled_from(["uniform", "high_noise"]))
-def test_each_slice_of_the_distribution_has_one_draw(seed, n, kind):
-    sampler = TimestepSampler(10_000, kind)
-    quantiles = np.cumsum(sampler.probabilities())[sampler.sample(n, generator(seed))[0].numpy()]
-    assert np.abs(np.sort(quantiles) - (np.arange(n) + 0.5) / n).max() < 0.5 / n + 1e-3
-
-
 def test_draws_are_in_random_order():
     t, _ = TimestepSampler(1000).sample(256, generator(torch.seed() % 2**31))
     # Six standard deviations of the correlation of two random orders.
