@@ -75,15 +75,11 @@ def test_training_is_reproducible_for_all_shapes(shape):
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("shape", [(72, 8), (8, 72)], ids=str)
-def test_fits_of_elongated_images_are_reproducible(shape):
-    X = np.random.default_rng(0).integers(0, 256, (8, *shape), dtype=np.uint8)
-
-    def fit():
-        options = {"width": (8,), "encoder_width": 8, "max_iter": 1, "precision": "bf16", "random_state": 0}
-        return make_encoder(8, output="logits", prior="uniform", **options).fit(X).transform(X)
-
-    np.testing.assert_array_equal(fit(), fit())
+def test_fits_of_elongated_images_are_reproducible():
+    X = np.random.default_rng(0).integers(0, 256, (8, 72, 8), dtype=np.uint8)
+    options = {"width": (8,), "encoder_width": 8, "max_iter": 1, "precision": "bf16", "random_state": 0}
+    encoders = [make_encoder(8, output="logits", prior="uniform", **options).fit(X) for _ in range(2)]
+    np.testing.assert_array_equal(encoders[0].transform(X), encoders[1].transform(X))
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
@@ -100,15 +96,6 @@ def test_images_of_any_size_have_one_logit_per_bit(shape, norm):
     assert encoder(x).shape == (3, 5)
     single = encoder.eval()(x[:1])
     assert single.shape == (1, 5) and torch.isfinite(single).all()
-
-
-@pytest.mark.parametrize(("kind", "shape"), [(ConvEncoder, (1, 8, 8)), (MLPEncoder, (7,))])
-def test_logits_are_batch_invariant_at_inference(kind, shape):
-    encoder = kind(shape, 5, width=8)
-    x = torch.randn(6, *shape)
-    encoder.train()(x)
-    encoder.eval()
-    torch.testing.assert_close(encoder(x)[2:3], encoder(x[2:3]))
 
 
 def test_a_paired_head_returns_the_difference_of_its_outputs():
@@ -141,15 +128,9 @@ def test_initial_logits_equal_those_of_the_linear_branch(encoder, shape):
 def test_the_linear_branch_averages_large_images(shape):
     branch = LinearInit(shape, 4)
     x = torch.randn(2, *shape)
-    block_height, block_width = (-(-side // 32) for side in shape[1:])
-    height, width = -(-shape[1] // block_height), -(-shape[2] // block_width)
-    expected = np.zeros((2, shape[0], height, width))
-    for i in range(height):
-        for j in range(width):
-            block = x[
-                :, :, block_height * i : block_height * (i + 1), block_width * j : block_width * (j + 1)
-            ]
-            expected[:, :, i, j] = block.mean(dim=(2, 3))
-    assert max(height, width) <= 32
-    np.testing.assert_allclose(branch.features(x), expected.reshape(2, -1), atol=1e-5)
+    rows, columns = (x.split(-(-side // 32), dim=axis) for axis, side in ((2, shape[1]), (3, shape[2])))
+    expected = torch.stack([row.mean(dim=2) for row in rows], dim=2)
+    expected = torch.stack([c.mean(dim=3) for c in expected.split(columns[0].shape[3], dim=3)], dim=3)
+    assert max(expected.shape[2:]) <= 32
+    torch.testing.assert_close(branch.features(x), expected.flatten(1), atol=1e-5, rtol=0)
     assert branch(x).shape == (2, 4)
