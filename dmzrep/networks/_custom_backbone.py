@@ -49,9 +49,9 @@ def copy_backbone(module: nn.Module) -> nn.Module:
 
 def keep_frozen(denoiser: nn.Module, module: nn.Module) -> None:
     """Freeze the parameters of a denoiser that are frozen in the original module."""
-    frozen = {name: not p.requires_grad for name, p in module.named_parameters()}
+    original = dict(module.named_parameters())
     for name, parameter in denoiser.named_parameters():
-        parameter.requires_grad_(not frozen[name])
+        parameter.requires_grad_(original[name].requires_grad)
 
 
 def check_backbone(
@@ -123,9 +123,7 @@ def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
     wanted, other = (double, single) if learn_variance else (single, double)
     if tuple(out.shape) != wanted:
         why = "twice x's channels, for learn_variance=True" if learn_variance else "x's own shape"
-        remedy = ""
-        if tuple(out.shape) == other:
-            remedy = f" Or set learn_variance={not learn_variance}."
+        remedy = f" Or set learn_variance={not learn_variance}." if tuple(out.shape) == other else ""
         raise ValueError(
             f"backbone(x, t, z) must return {why}: {wanted} for x {single}, got {tuple(out.shape)}.{remedy}"
         )

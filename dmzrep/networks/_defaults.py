@@ -96,11 +96,6 @@ def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, .
     return (first, 64) if side <= 20 else (first, 64, 64)
 
 
-def default_init_filters(data_shape: tuple[int, ...]) -> int:
-    """Return the number of filters of `init="cca"`; fewer for small images."""
-    return 64 if max(data_shape[1:]) > 16 else 32
-
-
 def attention_levels(
     attention: str | tuple[int, ...], data_shape: tuple[int, ...], patch_size: int, n_levels: int
 ) -> tuple[int, ...]:

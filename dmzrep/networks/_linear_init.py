@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmzrep.networks._defaults import default_init_filters
-
 #: Largest height and width of the linear branch's images; larger ones are averaged.
 LINEAR_INIT_SIDE = 32
 #: Side of a filter, of the grid on which responses are averaged, and of the averaged image beside them.
@@ -93,7 +91,7 @@ class LinearInit(nn.Module):
         super().__init__()
         # Per axis, so that an elongated image keeps its shorter side.
         self.block = tuple(math.ceil(side / LINEAR_INIT_SIDE) for side in data_shape[1:])
-        filters = n_filters or (default_init_filters(data_shape) if features == "responses" else 0)
+        filters = n_filters or (64 if max(data_shape[1:], default=0) > 16 else 32)
         sides = (math.ceil(side / block) for side, block in zip(data_shape[1:], self.block, strict=True))
         data_shape = (data_shape[0], *sides)
         self.responses = FilterResponses(data_shape, filters) if features == "responses" else None

@@ -25,6 +25,7 @@ CUSTOM = NetworkConfig(
     dropout=0.1,
     learn_variance=True,
     encoder_width=4,
+    encoder_depth=1,
     encoder_norm="group",
     init_features="values",
     paired_logits=True,
@@ -72,6 +73,8 @@ def test_all_settings_reach_the_networks():
     model = DiffusionAutoencoder(CUSTOM)
     assert model.encoder.head.paired and model.encoder.linear_init is not None
     assert not any(isinstance(m, BatchNorm) for m in model.modules())
+    convolutions = [m for m in model.encoder.convolutions.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [c.stride[0] for c in convolutions] == [2, 1, 2, 1]
     assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.1}
     assert model.denoiser.patch_size == 2 and model.denoiser.conditioning == "cross_attention"
     assert [len(stages) for stages in model.denoiser.down] == [2, 2]
