@@ -5,6 +5,7 @@ import torch
 
 from dmzrep.networks import _blocks as blocks
 from dmzrep.networks._blocks import ResidualBlock, SelfAttention, TimestepEmbedding, attend, modulate
+from dmzrep.networks._conditioning import CrossAttention
 
 
 def test_timestep_features_are_cosines_and_sines():
@@ -49,17 +50,23 @@ def test_attention_equals_its_definition(monkeypatch, limit):
     )
 
 
-@pytest.mark.parametrize("channels", [4, 24, 32, 48, 64, 128, 192])
-def test_self_attention_is_softmax_attention_over_positions(randomise, channels):
-    layer = randomise(SelfAttention(channels)).double()
-    x = torch.randn(2, channels, 3, 4).double()
-    tokens = layer.norm(x).flatten(2).transpose(1, 2)
-    query, key, value = layer.query_key_value(tokens).chunk(3, dim=2)
+@pytest.mark.parametrize("kind", [SelfAttention, CrossAttention])
+@pytest.mark.parametrize("channels", [4, 24, 32, 64, 128, 192])
+def test_attention_layers_equal_softmax_attention(randomise, kind, channels):
+    x, tokens = torch.randn(2, channels, 3, 4).double(), torch.randn(2, 5, 6).double()
+    if kind is SelfAttention:
+        layer = randomise(SelfAttention(channels)).double()
+        query, key, value = layer.query_key_value(layer.norm(x).flatten(2).transpose(1, 2)).chunk(3, dim=2)
+        found = layer(x)
+    else:
+        layer = randomise(CrossAttention(channels, 6)).double()
+        query = layer.query(layer.norm(x).flatten(2).transpose(1, 2))
+        key, value = layer.key_value(tokens).chunk(2, dim=2)
+        found = layer(x, tokens)
     size = channels // layer.n_heads
     mixed = torch.zeros_like(query)
     for head in range(layer.n_heads):
         part = slice(head * size, (head + 1) * size)
         weights = (query[..., part] @ key[..., part].transpose(1, 2) / size**0.5).softmax(dim=2)
         mixed[..., part] = weights @ value[..., part]
-    expected = x + layer.out(mixed).transpose(1, 2).reshape(x.shape)
-    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(found, x + layer.out(mixed).transpose(1, 2).reshape(x.shape))

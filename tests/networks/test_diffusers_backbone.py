@@ -157,9 +157,9 @@ def test_any_schedule_and_prediction_type_is_adopted(tmp_path, digits):
     }
     backbone = DiffusersBackbone.from_pretrained(pipeline(tmp_path, **settings), LATENT_DIM)
     fitted = encoder(backbone, n_timesteps=500).fit(digits[:100])
-    theirs = diffusers.DDPMScheduler(**settings).alphas_cumprod.numpy()
+    expected_alpha_bar = diffusers.DDPMScheduler(**settings).alphas_cumprod.numpy()
     assert fitted.objective_.kind == "v"
-    np.testing.assert_allclose(fitted.objective_.schedule.alpha_bar, theirs, rtol=1e-4)
+    np.testing.assert_allclose(fitted.objective_.schedule.alpha_bar, expected_alpha_bar, rtol=1e-4)
     # The UNet is evaluated at timesteps on the scale of its training.
     x, t, z = batch()
     with torch.no_grad():
