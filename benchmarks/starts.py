@@ -24,8 +24,7 @@ from benchmarks.datasets import load_avatars
 from benchmarks.rivals import signs
 from benchmarks.time_to_quality import SETS
 from dmzrep.data import learn_image_format
-from dmzrep.networks._init_features import PLAIN_WEIGHT, Contrast
-from dmzrep.networks._linear_init import LinearInit
+from dmzrep.networks._linear_init import PLAIN_WEIGHT, Contrast, LinearInit
 from dmzrep.training import RandomAffine, init_linear
 from dmzrep.training.init._alignment import residual_ratio
 

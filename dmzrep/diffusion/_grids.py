@@ -16,25 +16,18 @@ SPACINGS = ("trailing", "uniform", "quadratic", "log_snr")
 #: Pairs (t, t_prev), from the noisiest; the last t_prev is -1, clean data.
 Grid = Sequence[tuple[int, int]]
 
-#: Log-SNR below which "log_snr" takes one stride, however long: noise alone, of which the cosine schedule
-#: has a lot. Twice the half log-SNR of -5.1 that DPM-Solver's authors and diffusers clip at there.
+#: Log-SNR below which "log_snr" takes a single stride: almost only noise, of which the cosine schedule has
+#: many timesteps. Twice the half log-SNR of -5.1 at which DPM-Solver's authors and diffusers clip.
 LOWEST_LOG_SNR = -10.2
 
 
 def check_strength(strength: Any) -> None:
-    """Raise unless a value can say where in the noise denoising starts: a number in (0, 1]."""
+    """Raise unless `strength`, where in the noise denoising begins, is a number in (0, 1]."""
     check_number(strength, "strength", 0, 1, "right", " (1 begins from noise, less keeps more of the sample)")
 
 
 def timesteps_from(n_timesteps: int, strength: float) -> int:
-    """Return the number of timesteps that are visited with a strength in (0, 1], round(strength * T).
-
-    Examples
-    --------
-    >>> from dmzrep.diffusion._grids import timesteps_from
-    >>> timesteps_from(1000, 0.9)
-    900
-    """
+    """Return round(strength * T), the number of timesteps that are visited."""
     check_strength(strength)
     count = round(float(strength) * n_timesteps)
     if count < 1:
@@ -53,38 +46,12 @@ def timestep_grid(
     strength: float = 1.0,
     schedule: NoiseSchedule | None = None,
 ) -> list[tuple[int, int]]:
-    """Timesteps to visit, as pairs (t, t_prev).
+    """Return the timesteps to visit, as pairs (t, t_prev).
 
-    The first t is round(strength * T) - 1 and the last t_prev is -1 (clean data), whatever the number of
-    steps. Timesteps are whole numbers that only fall: where a spacing would name one twice, its neighbours
-    make room.
-
-    Parameters
-    ----------
-    n_timesteps : int
-        T.
-    n_steps : int
-        Steps, from 1 to round(strength * T).
-    spacing : {"trailing", "uniform", "quadratic", "log_snr"}, default="trailing"
-        ``"trailing"``: equal strides counted from the first t, so that the last step is as long as
-        the others. ``"uniform"``: equal strides from the first t to 0, so that the last step is a
-        single timestep. ``"quadratic"``: equal strides of sqrt(t) from the first t to 0, dense near clean
-        data. ``"log_snr"``: equal strides of the log signal-to-noise ratio from the first t, or from -10.2
-        where the first t has less, to t = 0.
-    strength : float, default=1.0
-        Share of the timesteps that are visited, in (0, 1]; 1 begins from noise.
-    schedule : NoiseSchedule, optional
-        Needed by ``"log_snr"``, which reads the ratios from it.
-
-    Returns
-    -------
-    list of (int, int)
-
-    Raises
-    ------
-    ValueError
-        `n_steps` is not from 1 to round(strength * T), `strength` leaves no timestep, `spacing` is unknown,
-        or ``"log_snr"`` got no schedule of T timesteps.
+    The first t is round(strength * T) - 1 and the last t_prev is -1 (clean data). Strides are equal in t
+    (``"trailing"``: all of them; ``"uniform"``: all but the last, of a single timestep), in sqrt(t)
+    (``"quadratic"``) or in the log signal-to-noise ratio (``"log_snr"``, from `LOWEST_LOG_SNR`, of
+    `schedule`).
 
     References
     ----------
@@ -97,8 +64,6 @@ def timestep_grid(
     >>> from dmzrep.diffusion._grids import timestep_grid
     >>> timestep_grid(1000, 4)
     [(999, 749), (749, 499), (499, 249), (249, -1)]
-    >>> timestep_grid(1000, 3, strength=0.9)
-    [(899, 599), (599, 299), (299, -1)]
     >>> timestep_grid(1000, 4, "quadratic")
     [(999, 444), (444, 111), (111, 0), (0, -1)]
     """
@@ -124,6 +89,7 @@ def timestep_grid(
 def _even_in_log_snr(
     n_timesteps: int, n_visited: int, share: np.ndarray, schedule: NoiseSchedule | None
 ) -> np.ndarray:
+    """Return (fractional) timesteps at equal strides of the log signal-to-noise ratio."""
     if schedule is None or schedule.n_timesteps != n_timesteps:
         found = "none" if schedule is None else f"one of {schedule.n_timesteps}"
         raise ValueError(f"spacing='log_snr' needs `schedule` of {n_timesteps} timesteps, got {found}.")
@@ -136,7 +102,7 @@ def _even_in_log_snr(
 
 
 def _strictly_falling(timesteps: np.ndarray, n_visited: int) -> np.ndarray:
-    """Move whole numbers as little as it takes to fall strictly, from n_visited - 1 to no less than 0."""
+    """Move integers as little as possible to fall strictly, from n_visited - 1 to no less than 0."""
     place = np.arange(len(timesteps))
     falling = np.minimum.accumulate(timesteps + place) - place
     return np.maximum(falling, len(timesteps) - 1 - place)

@@ -1,4 +1,4 @@
-"""Training objectives: what the network predicts, and the loss on it."""
+"""Training objectives: the prediction and its loss."""
 
 from __future__ import annotations
 
@@ -21,16 +21,9 @@ Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Denoised(NamedTuple):
-    """What a denoiser says of x_t.
+    """Estimates of a denoiser: clean data, unit noise, and the learned variance if there is one.
 
-    Attributes
-    ----------
-    x0 : Tensor
-        Estimate of the clean data.
-    epsilon : Tensor
-        Estimate of the unit noise.
-    variance_fraction : Tensor or None
-        Learned position of the log-variance between its two bounds, in [0, 1].
+    `variance_fraction` places the log-variance between its two bounds, in [0, 1].
     """
 
     x0: Tensor
@@ -40,23 +33,14 @@ class Denoised(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """What the network predicts and how its error is weighed.
+    """What the network predicts, and the loss on it.
 
-    Parameters
-    ----------
-    schedule : NoiseSchedule
-        The forward process.
-    kind : {"v", "epsilon", "sample"}, default="v"
-        Prediction: the velocity sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise,
-        or the clean data.
-    learn_variance : bool, default=False
-        The network has twice the channels; the second half places the reverse variance between
-        its bounds and is trained by the variational bound alone.
-    input_perturbation : float, default=0.0
-        Standard deviation g of an extra noise that enters x_t but not the target.
-    data_bin : float or None, default=None
-        Width of a grey level in model units, for the bound's last term on discrete data;
-        None means continuous data.
+    The prediction is the velocity ``"v"`` = sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise
+    ``"epsilon"``, or the clean data ``"sample"``. With `learn_variance` the network has twice the channels:
+    the second half places the reverse variance between its bounds and is trained by the variational bound
+    alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not in the target.
+    `data_bin` is the width of a grey level in model units, for the bound's last term on discrete data; None
+    for continuous data.
 
     References
     ----------
@@ -72,7 +56,7 @@ class Objective:
     data_bin: float | None = None
 
     def interpret(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
-        """Turn the raw output into an estimate of clean data and noise."""
+        """Convert the network's output to estimates of clean data and noise."""
         prediction, fraction = self._split(prediction)
         signal, sigma = self.schedule.signal_and_noise(t, x_t)
         if self.kind == "v":
@@ -84,30 +68,17 @@ class Objective:
     def denoise(
         self, network: Network, x_t: Tensor, t: Tensor, z: Tensor | None, *, match_perturbation: bool = False
     ) -> Denoised:
-        """Run the network on x_t at integer timesteps t of shape (n,).
+        """Run the network on x_t, without input perturbation, at integer timesteps of shape (n,).
 
-        Parameters
-        ----------
-        network : callable
-            (x_t, network time, z) -> prediction.
-        x_t : Tensor of shape (n, ...)
-            Noised data, without input perturbation.
-        t : Tensor of shape (n,), int64
-            Timesteps.
-        z : Tensor of shape (n, latent_dim) or None
-            Codes.
-        match_perturbation : bool, default=False
-            Show the network x_t as it saw data of the same signal-to-noise ratio in training with input
-            perturbation: scaled, and under another timestep. The estimates are then those of a network that
-            was trained without, which solvers of the ODE need. Without input perturbation nothing changes.
-
-        Returns
-        -------
-        Denoised
+        `match_perturbation` scales x_t and shifts its timestep to those of the same signal-to-noise ratio in
+        training with input perturbation. The estimates are then those of a network that was trained without
+        it, which solvers of the ODE need.
         """
         if not (match_perturbation and self.input_perturbation > 0.0):
             return self.interpret(network(x_t, self.schedule.network_time(t), z), x_t, t)
-        tau, alpha_bar = self._matched(t)
+        precision = torch.float32 if t.device.type == "mps" else torch.float64
+        tables = matched_levels(self.schedule, self.input_perturbation)
+        tau, alpha_bar = (torch.from_numpy(table).to(t.device, precision)[t] for table in tables)
         shape = (-1,) + (1,) * (x_t.dim() - 1)
         signal, sigma = (
             level.to(x_t.dtype).view(shape) for level in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
@@ -115,8 +86,8 @@ class Objective:
         spread = 1.0 + self.input_perturbation**2
         seen = x_t * (signal.square() + spread * sigma.square()).sqrt()
         prediction, fraction = self._split(network(seen, self.schedule.network_time(tau), z))
-        # seen = signal * x_0 + sigma * n, with n of variance `spread`; given n, training's noise is expected
-        # to be n / spread.
+        # seen = signal * x_0 + sigma * n, with n of variance `spread`; the expected noise of the target given
+        # n is n / spread.
         if self.kind == "epsilon":
             x0 = (seen - spread * sigma * prediction) / signal
         elif self.kind == "v":
@@ -126,21 +97,15 @@ class Objective:
         signal, sigma = self.schedule.signal_and_noise(t, x_t)
         return Denoised(x0, (x_t - signal * x0) / sigma, fraction)
 
-    def _matched(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        precision = torch.float32 if t.device.type == "mps" else torch.float64
-        tables = matched_levels(self.schedule, self.input_perturbation)
-        tau, alpha_bar = (torch.from_numpy(table).to(t.device, precision)[t] for table in tables)
-        return tau, alpha_bar
-
     def _split(self, prediction: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Take the learned place of the log-variance, in [0, 1], from the output."""
+        """Split the output into the prediction and the learned position of the log-variance, in [0, 1]."""
         if not self.learn_variance:
             return prediction, None
         prediction, raw = prediction.chunk(2, dim=1)
         return prediction, (raw + 1.0) / 2.0
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the network should predict."""
+        """Return the target of the network's prediction."""
         if self.kind == "epsilon":
             return noise
         if self.kind == "sample":
@@ -157,28 +122,10 @@ class Objective:
         noise: Tensor,
         perturbation: Tensor | None = None,
     ) -> Tensor:
-        """Loss of each row.
+        """Return the loss of each sample, shape (n,), given unit noise and that of the input perturbation.
 
-        Parameters
-        ----------
-        network : callable
-            (x_t, network time, z) -> prediction.
-        x0 : Tensor of shape (n, ...)
-            Clean data.
-        t : Tensor of shape (n,)
-            Timesteps.
-        z : Tensor of shape (n, latent_dim) or None
-            Codes.
-        noise : Tensor of the shape of x0
-            Unit noise.
-        perturbation : Tensor of the shape of x0, optional
-            Unit noise of the input perturbation.
-
-        Returns
-        -------
-        Tensor of shape (n,)
-            Mean squared error, plus with `learn_variance` the variational bound (in nats a
-            dimension, times T / 1000), through the output for the variance and not that for the mean.
+        The mean squared error, plus with `learn_variance` the variational bound (in nats per dimension, times
+        T / 1000), with gradients to the variance's output alone.
         """
         seen = noise
         if self.input_perturbation and perturbation is not None:
@@ -194,7 +141,7 @@ class Objective:
         return error + bound * (self.schedule.n_timesteps / 1000.0)
 
     def bound_terms(self, denoised: Denoised, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """Term of the variational bound at each row's timestep, in nats a dimension, shape (n,).
+        """Return the term of the variational bound at each sample's timestep, in nats per dimension.
 
         KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) for t > 0; for t = 0 the negative
         log-likelihood of x_0, discretised where the data are.

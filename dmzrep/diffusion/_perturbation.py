@@ -1,4 +1,4 @@
-"""What a network that was trained with input perturbation takes its input to be."""
+"""Noise levels as seen by a network that was trained with input perturbation."""
 
 from __future__ import annotations
 
@@ -11,35 +11,12 @@ from dmzrep.diffusion._schedule import NoiseSchedule
 
 @lru_cache(maxsize=16)
 def matched_levels(schedule: NoiseSchedule, perturbation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Find, for each timestep, the training timestep whose perturbed input has its signal-to-noise ratio.
+    """Return, for each timestep, the one whose perturbed input in training has its signal-to-noise ratio.
 
-    In training with perturbation g, x at timestep tau holds noise of standard deviation
-    sigma * sqrt(1 + g^2). Scaled to unit variance that is a row of the same forward process at another level:
-    its log signal-to-noise ratio is log(1 + g^2) below that of tau. The network is thus an exact denoiser of
-    x_t under the timestep tau whose log-SNR is log(1 + g^2) above that of t.
-
-    Parameters
-    ----------
-    schedule : NoiseSchedule
-        The forward process.
-    perturbation : float
-        g, at least 0.
-
-    Returns
-    -------
-    tau : ndarray of shape (n_timesteps,), float64
-        Timesteps, with fractions, linear in the log-SNR between whole ones. Where even timestep 0 has too low
-        a ratio, it is 0.
-    alpha_bar : ndarray of shape (n_timesteps,), float64
-        Signal power at tau.
-
-    Examples
-    --------
-    >>> from dmzrep.diffusion._perturbation import matched_levels
-    >>> from dmzrep.diffusion._schedule import NoiseSchedule
-    >>> tau, alpha_bar = matched_levels(NoiseSchedule.named("cosine", 1000), 0.15)
-    >>> tau[500].round(2).item()
-    496.43
+    With input perturbation g, x at timestep tau holds noise of standard deviation sigma * sqrt(1 + g^2). The
+    network is thus an exact denoiser of x_t, scaled, at the tau whose log-SNR is log(1 + g^2) above that of
+    t. Returned are tau, fractional and at least 0, and the signal power there, both float64 of shape
+    (n_timesteps,).
     """
     log_snr = schedule.log_snr
     wanted = np.minimum(log_snr + np.log1p(perturbation**2), log_snr[0])

@@ -11,14 +11,14 @@ from dmzrep.diffusion._grids import Grid
 from dmzrep.diffusion._objective import Denoised
 from dmzrep.diffusion._schedule import NoiseSchedule
 
-#: (x_t, integer timesteps of shape (n,)) -> what the network says of x_t.
+#: (x_t, integer timesteps of shape (n,)) -> estimates of the clean data and the noise.
 Denoiser = Callable[[Tensor, Tensor], Denoised]
-#: Hears of each step: (index of the step from 0, estimate of the clean data).
+#: Called at each step with its index, from 0, and the estimate of the clean data.
 Observer = Callable[[int, Tensor], None]
 
 
 def estimate_clean(denoise: Denoiser, x: Tensor, timestep: int, clip: float | None) -> Denoised:
-    """Ask the denoiser about x at one timestep and clip its clean estimate to [-clip, clip]."""
+    """Run the denoiser on x at one timestep and clip its clean estimate to [-clip, clip]."""
     t = torch.full((len(x),), timestep, dtype=torch.long, device=x.device)
     denoised = denoise(x, t)
     return denoised if clip is None else denoised._replace(x0=denoised.x0.clamp(-clip, clip))
@@ -34,34 +34,11 @@ def sample_ddpm(
     clip: float | None = 1.0,
     observe: Observer | None = None,
 ) -> Tensor:
-    """Ancestral sampling over a grid of any stride.
+    """Sample ancestrally over a grid of any stride, from x at the grid's first timestep.
 
-    Parameters
-    ----------
-    denoise : callable
-        (x_t, t) -> `Denoised`.
-    x : Tensor of shape (n, ...)
-        x at the grid's first timestep.
-    grid : sequence of (t, t_prev)
-        Timesteps to visit.
-    schedule : NoiseSchedule
-        The forward process.
-    noise : callable
-        Gives fresh unit noise of the shape of x at each call.
-    clip : float or None, default=1.0
-        Largest absolute value of clean estimates; 1 for images in [-1, 1]. None does not clip.
-    observe : callable, optional
-        Called at each step with its index, from 0, and the (clipped) estimate of the clean data.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-        x at the grid's last t_prev.
-
-    References
-    ----------
-    Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models", 2020, algorithm 2; the strided
-    form is Nichol, Dhariwal, 2021, section 4.
+    `noise` returns fresh unit noise of the shape of x. Clean estimates are clipped to [-clip, clip].
+    `observe` is called at each step with its index and the (clipped) estimate. Ho et al., "Denoising
+    Diffusion Probabilistic Models", 2020, algorithm 2; strided as in Nichol, Dhariwal, 2021, section 4.
     """
     t, t_prev = torch.tensor(list(grid)).unbind(dim=1)
     to_x0, to_xt, _, beta = schedule.posterior(t, t_prev)
@@ -93,25 +70,10 @@ def sample_ddim(
     clip: float | None = 1.0,
     observe: Observer | None = None,
 ) -> Tensor:
-    """Denoising diffusion implicit sampling.
+    """Sample by DDIM; arguments as in `sample_ddpm`.
 
-    Parameters
-    ----------
-    denoise, x, grid, schedule, clip, observe
-        As in `sample_ddpm`.
-    eta : float, default=0.0
-        Share of the posterior's standard deviation that is drawn anew at each step, in [0, 1];
-        zero is deterministic.
-    noise : callable, optional
-        Gives fresh unit noise of the shape of x; needed for eta above 0.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-
-    References
-    ----------
-    Song, Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, equations 12 and 16.
+    `eta` in [0, 1] is the share of the posterior's standard deviation that is drawn anew at each step. Song,
+    Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, equations 12 and 16.
     """
     t, t_prev = torch.tensor(list(grid)).unbind(dim=1)
     variance = eta**2 * schedule.posterior(t, t_prev)[2]
@@ -134,24 +96,10 @@ def sample_ddim(
 def invert_ddim(
     denoise: Denoiser, x0: Tensor, grid: Grid, schedule: NoiseSchedule, *, n_refinements: int = 2
 ) -> Tensor:
-    """Find the noise from which deterministic DDIM over the same grid gives back x0.
+    """Return the noise from which deterministic DDIM over the same grid reconstructs x0.
 
-    Each step of `sample_ddim` is undone by fixed-point iteration: the noise estimate is taken at
-    the point that is being looked for, as the forward step will take it.
-
-    Parameters
-    ----------
-    denoise, grid, schedule
-        As in `sample_ddpm`.
-    x0 : Tensor of shape (n, ...)
-        Clean data.
-    n_refinements : int, default=2
-        Fixed-point iterations after the first guess, at least 0.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-        x at the grid's first timestep.
+    Each step of `sample_ddim` is undone by 1 + `n_refinements` fixed-point iterations: the noise estimate is
+    taken at the point that is being solved for, where the forward step will take it.
     """
     x = x0
     for step, step_prev in reversed(list(grid)):

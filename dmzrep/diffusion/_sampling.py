@@ -15,14 +15,7 @@ SAMPLERS = ("ddpm", "ddim", "dpm++", "dpm++_sde", "heun")
 
 
 def draws_noise(name: str, eta: float = 0.0) -> bool:
-    """Whether a sampler draws noise at its steps; the others solve an ODE.
-
-    Examples
-    --------
-    >>> from dmzrep.diffusion._sampling import draws_noise
-    >>> draws_noise("ddim"), draws_noise("ddim", eta=0.5), draws_noise("dpm++_sde")
-    (False, True, True)
-    """
+    """Return whether a sampler draws noise at its steps; the others solve an ODE."""
     return name in ("ddpm", "dpm++_sde") or (name == "ddim" and eta > 0.0)
 
 
@@ -38,23 +31,7 @@ def run_sampler(
     clip: float | None = 1.0,
     observe: Observer | None = None,
 ) -> Tensor:
-    """Run the sampler of a name.
-
-    Parameters
-    ----------
-    name : {"ddpm", "ddim", "dpm++", "dpm++_sde", "heun"}
-        `sample_ddpm`, `sample_ddim`, `sample_dpm_solver` for the ODE and for the SDE, or `sample_heun`.
-    denoise, x, grid, schedule, clip, observe
-        As in `dmzrep.diffusion._samplers.sample_ddpm`.
-    eta : float, default=0.0
-        Of DDIM.
-    noise : callable
-        Gives fresh unit noise of the shape of x; not called by samplers that draw none.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-    """
+    """Run a sampler of `SAMPLERS`; arguments as in `sample_ddpm`, and `eta` of DDIM."""
     if name == "ddpm":
         return sample_ddpm(denoise, x, grid, schedule, noise=noise, clip=clip, observe=observe)
     if name == "ddim":

@@ -16,50 +16,26 @@ from dmzrep.diffusion._samplers import Denoiser, Observer, estimate_clean
 from dmzrep.diffusion._schedule import NoiseSchedule
 
 PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
-#: Relative difference of signal and noise powers below which two schedules are the same: theirs are float32.
+#: Relative difference of signal and noise powers below which two schedules are the same: diffusers has
+#: float32.
 SAME = 1e-2
+#: Mean and standard deviation of the Gaussian data on which a scheduler is tried, and the largest root mean
+#: square difference of its samples from the mean: about 0.4 where it works, above 1 where it returns noise.
+TRIAL_MEAN, TRIAL_SPREAD, TRIAL_LIMIT = 0.5, 0.4, 0.7
+
+_ALTERNATIVES = "Use for instance DDIMScheduler or DPMSolverMultistepScheduler"
 
 
 def is_scheduler(value: object) -> bool:
-    """Whether an object looks like a scheduler of diffusers."""
+    """Return whether an object looks like a scheduler of diffusers."""
     return all(hasattr(value, name) for name in ("set_timesteps", "step", "config"))
 
 
 class SchedulerSampler:
-    """A scheduler of diffusers, with its grid settled for a noise schedule.
+    """A scheduler of diffusers, checked and tried, for a noise schedule and a number of steps.
 
-    The scheduler itself is left as it is: every run works on a copy, whose signal powers are replaced by the
-    noise schedule's own in float64. The estimates of the denoiser, clipped, are handed over as the
-    scheduler's ``prediction_type`` says. Timesteps, their spacing and what happens in a step are its own.
-
-    Parameters
-    ----------
-    scheduler : diffusers scheduler
-        For variance-preserving diffusion in discrete time: it has ``alphas_cumprod``.
-    schedule : NoiseSchedule
-        The forward process, which the scheduler's betas must agree with.
-    n_steps : int
-        For its ``set_timesteps``.
-    clip : float
-        Largest absolute value of clean estimates.
-    eta : float, default=0.0
-        Handed on to a scheduler whose ``step`` takes it (DDIM's).
-
-    Attributes
-    ----------
-    n_steps : int
-        Network evaluations, which some schedulers make more than what was asked for (two a step).
-
-    Raises
-    ------
-    ValueError
-        The scheduler's noise, kind of prediction or clipping does not suit the model, or `eta` is not for it.
-
-    Notes
-    -----
-    Noise comes from one generator a row where ``step`` takes ``generator``. A scheduler that draws from
-    torch's global generator all the same (``DPMSolverSDEScheduler``) is stopped. Timesteps with fractions,
-    which some sigma spacings give, are rounded for the denoiser.
+    Each run works on a copy of the scheduler, whose signal powers are the noise schedule's own in float64. It
+    gets clipped estimates of the denoiser, in the form of its ``prediction_type``.
     """
 
     def __init__(
@@ -67,16 +43,16 @@ class SchedulerSampler:
     ):
         self.name = type(scheduler).__name__
         self.schedule, self.clip, self.eta = schedule, clip, eta
-        self._asked = n_steps
+        self._requested_steps = n_steps
         _check_noise(scheduler, schedule, self.name)
         self._check_settings(scheduler)
         self._original = copy.deepcopy(scheduler)
         self._arguments = inspect.signature(scheduler.step).parameters
         if eta != 0.0 and "eta" not in self._arguments:
             raise ValueError(
-                f"eta={eta!r} is not for {self.name}, whose step takes none. Leave it at 0, or use "
-                "DDIMScheduler."
+                f"{self.name} has no option eta, got eta={eta!r}. Leave it at 0, or use DDIMScheduler."
             )
+        self._try_scheduler()
         self.n_steps = len(self._prepared(torch.device("cpu")).timesteps)
 
     def _check_settings(self, scheduler: Any) -> None:
@@ -93,12 +69,54 @@ class SchedulerSampler:
                 "units. Make it with clip_sample=False: estimates are clipped before they reach it."
             )
 
+    def _try_scheduler(self) -> None:
+        """Sample from Gaussian data, whose denoiser is known exactly, and check the result.
+
+        Some schedulers go from data to noise, some are unstable at the noisy end of the cosine schedule, some
+        cannot take every number of steps.
+        """
+
+        def denoise(x: Tensor, t: Tensor) -> Denoised:
+            signal, sigma = self.schedule.levels(int(t[0]))
+            gain = signal * TRIAL_SPREAD**2 / (signal**2 * TRIAL_SPREAD**2 + sigma**2)
+            x0 = TRIAL_MEAN + gain * (x - signal * TRIAL_MEAN)
+            return Denoised(x0, (x - signal * x0) / sigma, torch.zeros_like(x))
+
+        generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+        x = torch.stack([torch.randn(1, 8, 8, generator=generator) for generator in generators])
+        before = torch.get_rng_state()
+        try:
+            samples = self.run(denoise, x, generators=generators)
+        except Exception as error:
+            raise ValueError(
+                f"{self.name} does not run with n_steps={self._requested_steps}: {type(error).__name__}: "
+                f"{error}. {_ALTERNATIVES}, or another number of steps or prediction_type."
+            ) from error
+        if not torch.equal(before, torch.get_rng_state()):
+            torch.set_rng_state(before)
+            raise ValueError(
+                f"{self.name} draws noise from torch's global generator, so that random_state would not "
+                "decide the samples. Use a scheduler whose step takes `generator`, or sampler='dpm++_sde'."
+            )
+        distance = (samples - TRIAL_MEAN).square().mean().sqrt().item()
+        if not distance < TRIAL_LIMIT:
+            raise ValueError(
+                f"{self.name} does not sample with n_steps={self._requested_steps} under this model's noise "
+                f"schedule: on Gaussian data of standard deviation {TRIAL_SPREAD} its samples differ from "
+                f"the mean by {distance:.3g}. {_ALTERNATIVES}, or more steps."
+            )
+
     def _prepared(self, device: torch.device) -> Any:
         scheduler = copy.deepcopy(self._original)
         # Apple's MPS has no float64.
         precision = torch.float32 if device.type == "mps" else torch.float64
+        rounded = scheduler.alphas_cumprod[0]
         scheduler.alphas_cumprod = torch.from_numpy(self.schedule.alpha_bar).to(precision)
-        scheduler.set_timesteps(self._asked)
+        # With set_alpha_to_one=False the last step ends at this power; rounded, it would give a negative
+        # variance.
+        if getattr(scheduler, "final_alpha_cumprod", None) == rounded:
+            scheduler.final_alpha_cumprod = scheduler.alphas_cumprod[0]
+        scheduler.set_timesteps(self._requested_steps)
         return scheduler
 
     def run(
@@ -109,22 +127,9 @@ class SchedulerSampler:
         generators: Sequence[torch.Generator],
         observe: Observer | None = None,
     ) -> Tensor:
-        """Sample from x, unit noise.
+        """Sample from unit noise x of shape (n, ...), with one generator for each sample.
 
-        Parameters
-        ----------
-        denoise : callable
-            (x_t, t) -> `Denoised`.
-        x : Tensor of shape (n, ...)
-            Unit noise.
-        generators : sequence of n torch.Generator
-            One for each row.
-        observe : callable, optional
-            Called at each network evaluation with its index, from 0, and the estimate of the clean data.
-
-        Returns
-        -------
-        Tensor of shape (n, ...)
+        `observe` is called at each network evaluation with its index and the estimate of the clean data.
         """
         scheduler = self._prepared(x.device)
         options: dict[str, Any] = {"return_dict": False}
@@ -132,11 +137,10 @@ class SchedulerSampler:
             options["generator"] = list(generators)
         if "eta" in self._arguments:
             options["eta"] = self.eta
-        before = torch.get_rng_state()
         sample = x
         for i, timestep in enumerate(scheduler.timesteps):
             if i == 0:
-                # Some schedulers keep x / signal; what they divide it by tells how it has to begin.
+                # Some schedulers keep x / signal; what they divide it by is the scale of their first input.
                 sample = x / scheduler.scale_model_input(torch.ones((), device=x.device), timestep)
             x_t = scheduler.scale_model_input(sample, timestep).to(x.dtype)
             step = min(max(round(float(timestep)), 0), self.schedule.n_timesteps - 1)
@@ -145,24 +149,18 @@ class SchedulerSampler:
                 observe(i, denoised.x0)
             output = self._output(scheduler, denoised, x_t, step)
             sample = scheduler.step(output, timestep, sample, **options)[0].to(x.dtype)
-        if not torch.equal(before, torch.get_rng_state()):
-            torch.set_rng_state(before)
-            raise ValueError(
-                f"{self.name} draws noise from torch's global generator, so that random_state could not "
-                "decide the rows. Use a scheduler whose step takes `generator`, or sampler='dpm++_sde'."
-            )
         return sample
 
     def _output(self, scheduler: Any, denoised: Denoised, x_t: Tensor, step: int) -> Tensor:
-        """Give the estimates as the scheduler takes them."""
+        """Convert the estimates to the scheduler's ``prediction_type``."""
         signal, sigma = self.schedule.levels(step)
         output = denoised.x0
         if scheduler.config.prediction_type == "epsilon":
             output = (x_t - signal * denoised.x0) / sigma
         elif scheduler.config.prediction_type == "v_prediction":
             output = (signal * x_t - denoised.x0) / sigma
-        # DDPM's scheduler alone makes use of a learned variance, which it takes from -1 to 1. It alone keeps
-        # the setting outside its config.
+        # Only DDPM's scheduler uses a learned variance, scaled to [-1, 1], and only it keeps this setting
+        # outside its config.
         if vars(scheduler).get("variance_type") == "learned_range":
             if denoised.variance_fraction is None:
                 raise ValueError(
@@ -181,17 +179,17 @@ def _check_noise(scheduler: Any, schedule: NoiseSchedule, name: str) -> None:
     if not hasattr(scheduler, "alphas_cumprod"):
         raise ValueError(
             f"{name} has no alphas_cumprod: it is not for variance-preserving diffusion in discrete time, "
-            "which this model is trained for. Use for instance DDIMScheduler or DPMSolverMultistepScheduler."
+            f"which this model is trained for. {_ALTERNATIVES}."
         )
-    theirs, ours = np.asarray(scheduler.alphas_cumprod, dtype=np.float64), schedule.alpha_bar
-    if theirs.shape != ours.shape:
+    found, expected = np.asarray(scheduler.alphas_cumprod, dtype=np.float64), schedule.alpha_bar
+    if found.shape != expected.shape:
         raise ValueError(
-            f"{name} has {len(theirs)} training timesteps, the model {schedule.n_timesteps}. {remedy}"
+            f"{name} has {len(found)} training timesteps, the model {schedule.n_timesteps}. {remedy}"
         )
-    apart = np.maximum(np.abs(theirs / ours - 1.0), np.abs((1.0 - theirs) / (1.0 - ours) - 1.0))
-    if apart.max() > SAME:
-        t = int(apart.argmax())
+    difference = np.maximum(np.abs(found / expected - 1.0), np.abs((1.0 - found) / (1.0 - expected) - 1.0))
+    if difference.max() > SAME:
+        t = int(difference.argmax())
         raise ValueError(
             f"{name} was made for other noise than the model's: at timestep {t} its signal power is "
-            f"{theirs[t]:.4g}, the model's {ours[t]:.4g}. {remedy}"
+            f"{found[t]:.4g}, the model's {expected[t]:.4g}. {remedy}"
         )

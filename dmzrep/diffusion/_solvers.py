@@ -1,9 +1,9 @@
 """Second-order solvers of the sampling ODE and SDE: pure functions of a denoiser and an explicit grid.
 
-Both are written in terms of the clean estimate, which stays bounded at every noise level. With a = signal and
-s = sigma of a timestep, x / s moves along d(x / s) / d(a / s) = x0(x): a step that takes x0 as constant is
-DDIM's, and is exact where it is. Clean data (s = 0, an infinite signal-to-noise ratio) are reached by such a
-first-order step, which gives the clean estimate itself.
+Both are written in terms of the clean estimate x0, which is bounded at every noise level. With a = signal and
+s = sigma of a timestep, the ODE is d(x / s) / d(a / s) = x0(x); a step that takes x0 as constant is DDIM's.
+Clean data (s = 0, an infinite signal-to-noise ratio) are reached by such a first-order step, which returns
+x0.
 """
 
 from __future__ import annotations
@@ -29,29 +29,11 @@ def sample_dpm_solver(
     clip: float | None = 1.0,
     observe: Observer | None = None,
 ) -> Tensor:
-    """DPM-Solver++ (2M): multistep, second order, one network evaluation a step.
+    """Sample by DPM-Solver++ (2M): multistep, second order, one network evaluation per step.
 
-    Each step extrapolates the clean estimate from the last two. The first step, which has but one, and the
-    last, to clean data, are of first order: DDIM's.
-
-    Parameters
-    ----------
-    denoise, x, grid, schedule, clip, observe
-        As in `dmzrep.diffusion._samplers.sample_ddpm`.
-    stochastic : bool, default=False
-        Solve the SDE in place of the ODE (SDE-DPM-Solver++ 2M). Its first-order step is DDPM's.
-    noise : callable, optional
-        Gives fresh unit noise of the shape of x; needed by the SDE.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-        x at the grid's last t_prev.
-
-    References
-    ----------
-    Lu et al., "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models", 2022,
-    algorithm 2 and, for the SDE, section 5.
+    Arguments as in `sample_ddpm`; `stochastic` solves the SDE and needs `noise`. Each step extrapolates the
+    clean estimate from the last two; the first and the last step are of first order: DDIM's, or DDPM's for
+    the SDE. Lu et al., "DPM-Solver++", 2022, algorithm 2 and, for the SDE, section 5.
     """
     if stochastic and noise is None:
         raise ValueError("sample_dpm_solver needs `noise` when stochastic is True.")
@@ -89,30 +71,13 @@ def sample_heun(
     clip: float | None = 1.0,
     observe: Observer | None = None,
 ) -> Tensor:
-    """Heun's method, second order, on d(x / s) / d(a / s) = x0(x).
+    """Sample by Heun's method, second order, on d(x / s) / d(a / s) = x0(x); arguments as in `sample_ddpm`.
 
-    A step costs two network evaluations, the one to clean data a single one: 2 n - 1 for n steps.
-
-    Parameters
-    ----------
-    denoise, x, grid, schedule, clip, observe
-        As in `dmzrep.diffusion._samplers.sample_ddpm`; `observe` gets the estimate at a step's beginning.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-        x at the grid's last t_prev.
-
-    Notes
-    -----
-    Karras et al. integrate x / a over s / a. There the correction of a step grows with the ratio of its two
-    noise levels, which is beyond bounds at the noisy end of the cosine schedule; over a / s the two clean
-    estimates are averaged, and a step is stable whatever its length.
-
-    References
-    ----------
-    Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based Generative Models", 2022,
-    algorithm 1 (Heun's method for sampling).
+    Each step costs two network evaluations, the last only one; `observe` gets the estimate of the first.
+    Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022, algorithm 1,
+    integrate x / a over s / a, where the correction grows with the ratio of a step's noise levels, without
+    bound at the noisy end of the cosine schedule. Over a / s two clean estimates are averaged, which is
+    stable for any step.
     """
     for i, (step, step_prev) in enumerate(grid):
         (a, s), (a_prev, s_prev) = schedule.levels(step), schedule.levels(step_prev)

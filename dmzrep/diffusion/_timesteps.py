@@ -1,4 +1,4 @@
-"""How training draws its timesteps."""
+"""The distribution of timesteps in training."""
 
 from __future__ import annotations
 
@@ -12,22 +12,11 @@ TIMESTEP_SAMPLINGS = ("uniform", "high_noise", "loss_second_moment")
 class TimestepSampler:
     """Draw the timesteps of a training batch and the weights of their losses.
 
-    Draws are stratified: a batch of n takes one timestep from each of n equal slices of the
-    distribution, which lowers the variance of the loss and changes no expectation.
-
-    Parameters
-    ----------
-    n_timesteps : int
-        T.
-    kind : {"uniform", "high_noise", "loss_second_moment"}, default="uniform"
-        ``"high_noise"`` draws t = T * sqrt(u), u uniform, without correcting weights: a choice of
-        emphasis, since what a code can tell matters most where little else is seen.
-        ``"loss_second_moment"`` draws in proportion to the root mean square of each timestep's
-        recent losses, with weights that keep the expectation of the uniform loss.
-
-    References
-    ----------
-    Nichol, Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 18.
+    Draws are stratified: one timestep from each of n equal slices of the distribution, which lowers the
+    variance of the loss. ``"high_noise"`` draws t = T * sqrt(u), u uniform, without correcting weights.
+    ``"loss_second_moment"`` draws in proportion to the root mean square of each timestep's recent losses,
+    with weights that keep the expectation of the uniform loss (Nichol, Dhariwal, "Improved Denoising
+    Diffusion Probabilistic Models", 2021, equation 18).
     """
 
     history_length = 10
@@ -41,40 +30,23 @@ class TimestepSampler:
 
     @property
     def learns(self) -> bool:
-        """Whether it heeds `update`."""
+        """Whether `update` has an effect."""
         return self.kind == "loss_second_moment"
 
     def probabilities(self) -> np.ndarray:
-        """Probability of each timestep, shape (n_timesteps,), summing to one."""
+        """Return the probability of each timestep, shape (n_timesteps,)."""
         if self.kind == "high_noise":
-            edges = np.arange(self.n_timesteps + 1) / self.n_timesteps
-            return np.diff(edges**2)
-        if self.kind == "loss_second_moment" and (self.counts >= self.history_length).all():
-            weights = np.sqrt((self.history**2).mean(axis=1))
-            if weights.sum() == 0.0:
-                return np.full(self.n_timesteps, 1.0 / self.n_timesteps)
-            weights = weights / weights.sum()
-            return (1.0 - self.uniform_share) * weights + self.uniform_share / self.n_timesteps
-        return np.full(self.n_timesteps, 1.0 / self.n_timesteps)
+            return np.diff((np.arange(self.n_timesteps + 1) / self.n_timesteps) ** 2)
+        weights = np.sqrt((self.history**2).mean(axis=1))
+        if not self.learns or (self.counts < self.history_length).any() or weights.sum() == 0.0:
+            return np.full(self.n_timesteps, 1.0 / self.n_timesteps)
+        weights = weights / weights.sum()
+        return (1.0 - self.uniform_share) * weights + self.uniform_share / self.n_timesteps
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n timesteps.
-
-        Parameters
-        ----------
-        n : int
-            Batch size.
-        generator : torch.Generator
-            A CPU generator.
-
-        Returns
-        -------
-        t : Tensor of shape (n,), int64
-        weights : Tensor of shape (n,), float32
-            Factors for the losses.
-        """
+        """Draw n timesteps (int64) and factors for their losses (float32), with a CPU generator."""
         uniform = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
-        if self.kind == "loss_second_moment":
+        if self.learns:
             probabilities = self.probabilities()
             cumulative = np.cumsum(probabilities)
             t = np.searchsorted(cumulative, uniform.double().numpy() * cumulative[-1], side="right")
@@ -87,7 +59,7 @@ class TimestepSampler:
         return t, torch.ones(n)
 
     def update(self, t: Tensor, losses: Tensor) -> None:
-        """Record the losses of a batch, shape (n,); used by ``"loss_second_moment"`` only."""
+        """Record the losses of a batch, shape (n,); only used by "loss_second_moment"."""
         if not self.learns:
             return
         for step, loss in zip(t.tolist(), losses.tolist(), strict=True):

@@ -12,7 +12,7 @@ from dmzrep.networks._normalization import ScaleShiftPair, group_norm, normalise
 
 
 def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Set a layer's weights and bias to zero, so that its branch contributes nothing at first."""
+    """Set a layer's weights and bias to zero, so that its branch is zero at initialisation."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -20,26 +20,14 @@ def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
 
 
 class TimestepEmbedding(nn.Module):
-    """Sinusoidal features of the timestep followed by a two-layer network.
-
-    Parameters
-    ----------
-    features : int
-        Number of sinusoidal features, even.
-    width : int
-        Number of output features.
-
-    References
-    ----------
-    Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models", 2020, appendix B.
-    """
+    """Sinusoidal features of the timestep followed by a two-layer network (Ho et al., 2020, appendix B)."""
 
     frequencies: Tensor
 
     def __init__(self, features: int, width: int):
         super().__init__()
         half = features // 2
-        # A constant, not a weight: kept out of the state so that files hold learned values only.
+        # A constant, kept out of the state so that files hold learned values only.
         frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, dtype=torch.float64) / half)
         self.register_buffer("frequencies", frequencies.float(), persistent=False)
         self.network = nn.Sequential(nn.Linear(2 * half, width), nn.SiLU(), nn.Linear(width, width))
@@ -51,15 +39,7 @@ class TimestepEmbedding(nn.Module):
 
 
 class ScaleShift(nn.Module):
-    """One linear layer for the scales and shifts of all residual blocks.
-
-    Parameters
-    ----------
-    in_features : int
-        Width of the conditioning vector.
-    widths : list of int
-        Number of channels of each block.
-    """
+    """One linear layer for the scales and shifts of all residual blocks, of `widths` channels."""
 
     def __init__(self, in_features: int, widths: list[int]):
         super().__init__()
@@ -73,7 +53,7 @@ class ScaleShift(nn.Module):
 
 
 def modulate(h: Tensor, scale_shift: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply h * (1 + scale) + shift with one value per channel."""
+    """Return h * (1 + scale) + shift with one value per channel."""
     scale, shift = scale_shift
     shape = scale.shape + (1,) * (h.dim() - 2)
     return torch.addcmul(shift.reshape(shape), h, 1.0 + scale.reshape(shape))
@@ -82,15 +62,6 @@ def modulate(h: Tensor, scale_shift: tuple[Tensor, Tensor]) -> Tensor:
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with group normalisation and scale-shift conditioning.
 
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Channels before and after.
-    dropout : float, default=0.0
-        Dropout rate before the second convolution.
-
-    References
-    ----------
     Dhariwal, Nichol, "Diffusion Models Beat GANs on Image Synthesis", 2021, section 3.
     """
 
@@ -110,12 +81,12 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
-#: Positions up to which attention on a CPU materialises its weights, which is faster.
+#: Positions up to which attention on a CPU computes the matrix of weights, which is faster.
 MATERIALISED_POSITIONS = 256
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Scaled dot-product attention of tensors of shape (n, heads, positions, head channels)."""
+    """Return scaled dot-product attention of tensors of shape (n, heads, positions, head channels)."""
     if query.device.type != "cpu" or max(query.shape[2], key.shape[2]) > MATERIALISED_POSITIONS:
         return F.scaled_dot_product_attention(query, key, value)
     scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3))
@@ -123,15 +94,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over the positions of a feature map, as a residual branch.
-
-    Parameters
-    ----------
-    channels : int
-        Number of channels.
-    head_channels : int, default=64
-        Channels of a head, reduced to a divisor of `channels`.
-    """
+    """Multi-head self-attention over the positions of a feature map, as a residual branch."""
 
     def __init__(self, channels: int, head_channels: int = 64):
         super().__init__()

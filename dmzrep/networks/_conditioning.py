@@ -16,73 +16,28 @@ CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "timestep",
 
 
 class CodeBias(nn.Module):
-    """The paper's one-token cross-attention, which is exactly a bias.
+    """The paper's cross-attention to one token, computed as the bias that it equals.
 
-    Softmax over a single key is one, so a cross-attention layer whose context is one token z adds
-    ``to_out(to_v(z))`` at every position, whatever its queries and keys: a linear map of z. One matrix
-    product computes the maps of all layers.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of bits.
-    widths : list of int
-        Number of channels of each conditioned layer.
-    code_input : {"signed", "one_hot"}, default="signed"
-        Encoding of each bit fed to the denoiser.
+    Softmax over a single key is one, so cross-attention to one token z adds ``to_out(to_v(z))`` at every
+    position, whatever its queries and keys. One matrix product computes this linear map for all layers.
     """
 
     def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
         super().__init__()
         self.widths = list(widths)
         self.code_input = code_input
-        # Zero at first, when relaxed bits are noise to the denoiser.
-        self.linear = nn.Linear(code_columns(latent_dim, code_input), sum(widths))
-        zero_init(self.linear)
+        # At initialisation, when relaxed bits are noise to the denoiser.
+        self.linear = zero_init(nn.Linear(code_columns(latent_dim, code_input), sum(widths)))
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """Map codes (n, latent_dim) to one bias of shape (n, width) for each layer."""
         return list(self.linear(code_features(z, self.code_input)).split(self.widths, dim=1))
 
-    @torch.no_grad()
-    def set_layer(self, layer: int, to_v: Tensor, to_out: Tensor, to_out_bias: Tensor) -> None:
-        """Load the weights of a cross-attention layer.
-
-        Parameters
-        ----------
-        layer : int
-            Which conditioned layer.
-        to_v : Tensor of shape (inner, code columns)
-            Weight of the value projection (without bias, as is usual in cross-attention).
-        to_out : Tensor of shape (width, inner)
-            Weight of the output projection.
-        to_out_bias : Tensor of shape (width,)
-            Bias of the output projection.
-        """
-        start = sum(self.widths[:layer])
-        part = slice(start, start + self.widths[layer])
-        self.linear.weight[part] = to_out @ to_v
-        assert self.linear.bias is not None
-        self.linear.bias[part] = to_out_bias
-
 
 class CodeMap(CodeBias):
-    """A bias per layer and, in some layers, per position.
+    """A bias per layer and, in `layers` (ascending), also per position of their feature maps of size `grid`.
 
     A bias that is the same at all positions holds no spatial information; a map of biases does.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of bits.
-    widths : list of int
-        Number of channels of each conditioned layer.
-    code_input : {"signed", "one_hot"}, default="signed"
-        Encoding of each bit fed to the denoiser.
-    layers : list of int
-        Layers with a bias per position, in ascending order.
-    grid : tuple of two int
-        Height and width of those layers' feature maps.
     """
 
     def __init__(
@@ -96,9 +51,8 @@ class CodeMap(CodeBias):
     ):
         super().__init__(latent_dim, widths, code_input)
         self.layers, self.grid = list(layers), tuple(grid)
-        numbers = sum(widths[layer] for layer in layers) * grid[0] * grid[1]
-        self.maps = nn.Linear(code_columns(latent_dim, code_input), numbers, bias=False)
-        zero_init(self.maps)
+        n_outputs = sum(widths[layer] for layer in layers) * grid[0] * grid[1]
+        self.maps = zero_init(nn.Linear(code_columns(latent_dim, code_input), n_outputs, bias=False))
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """Map codes (n, latent_dim) to biases of shape (n, width, 1, 1) or (n, width, *grid)."""
@@ -113,8 +67,6 @@ class CodeMap(CodeBias):
 class CodeScaleShift(nn.Module):
     """Adaptive group normalisation by the code: a scale and a shift for each block.
 
-    References
-    ----------
     Preechakul et al., "Diffusion Autoencoders", 2022, section 3 (AdaGN).
     """
 
@@ -129,42 +81,8 @@ class CodeScaleShift(nn.Module):
         return self.scale_shift(code_features(z, self.code_input))
 
 
-class CodeEmbedding(nn.Module):
-    """A linear map of the code that is added to the timestep's embedding.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of bits.
-    width : int
-        Features of the timestep's embedding.
-    code_input : {"signed", "one_hot"}, default="signed"
-        Encoding of each bit fed to the denoiser.
-    """
-
-    def __init__(self, latent_dim: int, width: int, code_input: str = "signed"):
-        super().__init__()
-        self.code_input = code_input
-        self.linear = nn.Linear(code_columns(latent_dim, code_input), width)
-        zero_init(self.linear)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Map codes (n, latent_dim) to features (n, width)."""
-        return self.linear(code_features(z, self.code_input))
-
-
 class CodeTokens(nn.Module):
-    """Several context tokens, each the sum of learned embeddings of the bits in its group.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of bits.
-    token_dim : int
-        Width of a token.
-    max_tokens : int, default=64
-        Largest number of tokens; up to it, each bit is one token.
-    """
+    """At most `max_tokens` context tokens, each the sum of learned embeddings of a group of adjacent bits."""
 
     def __init__(self, latent_dim: int, token_dim: int, max_tokens: int = 64):
         super().__init__()
@@ -184,17 +102,7 @@ class CodeTokens(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention from the positions of a feature map to the code's tokens.
-
-    Parameters
-    ----------
-    channels : int
-        Channels of the feature map.
-    token_dim : int
-        Width of a token.
-    head_channels : int, default=64
-        Channels of a head, reduced to a divisor of `channels`.
-    """
+    """Multi-head attention from the positions of a feature map to the code's tokens."""
 
     def __init__(self, channels: int, token_dim: int, head_channels: int = 64):
         super().__init__()
@@ -224,28 +132,10 @@ def build_code_layers(
     token_dim: int,
     layers: list[int] | None = None,
     grid: tuple[int, int] | None = None,
-) -> CodeBias | CodeScaleShift | CodeEmbedding | CodeTokens | None:
-    """Build the layers that map a code to the inputs of a denoiser's blocks.
+) -> CodeBias | CodeScaleShift | CodeTokens | None:
+    """Build the layers that map a code to the inputs of a denoiser's blocks, of `widths` channels.
 
-    Parameters
-    ----------
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}
-        How the code enters.
-    latent_dim : int
-        Number of bits.
-    widths : list of int
-        Channels of each block.
-    code_input : {"signed", "one_hot"}
-        Encoding of each bit fed to the denoiser.
-    token_dim : int
-        Width of a token of cross-attention, and of the timestep's embedding.
-    layers, grid : list of int, tuple of two int
-        Blocks with a bias per position, and the shape of their feature maps; for ``"spatial_bias"`` only.
-
-    Returns
-    -------
-    CodeBias, CodeScaleShift, CodeEmbedding, CodeTokens or None
-        Biases, scales and shifts per block, features for the timestep's embedding, or tokens for all blocks.
+    `token_dim` is also the width of the timestep's embedding. `layers` and `grid` are those of `CodeMap`.
     """
     if conditioning == "bias":
         return CodeBias(latent_dim, widths, code_input)
@@ -256,5 +146,5 @@ def build_code_layers(
     if conditioning == "adagn":
         return CodeScaleShift(latent_dim, widths, code_input)
     if conditioning == "timestep":
-        return CodeEmbedding(latent_dim, token_dim, code_input)
+        return CodeBias(latent_dim, [token_dim], code_input)
     return CodeTokens(latent_dim, token_dim) if conditioning == "cross_attention" else None

@@ -1,4 +1,4 @@
-"""Custom denoisers: copied, checked on a small batch, described for files."""
+"""Custom denoisers: copies, checks on a small batch, descriptions for files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,7 @@ def describe_backbone(module: nn.Module) -> str:
 
 
 def copy_backbone(module: nn.Module) -> nn.Module:
-    """Copy a custom denoiser, so that training does not change the user's module.
-
-    Raises
-    ------
-    ValueError
-        It cannot be copied, trained or saved.
-    """
+    """Copy a custom denoiser, so that training does not change the original; raise if it cannot be saved."""
     kinds = sorted({str(p.dtype) for p in module.parameters()} - {"torch.float32"})
     if kinds:
         raise ValueError(
@@ -38,26 +32,26 @@ def copy_backbone(module: nn.Module) -> nn.Module:
         )
     if any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
         raise ValueError(
-            "backbone has tensors on the 'meta' device, which hold no values. Make them real first, for "
-            "instance with backbone.to_empty(device='cpu') and its weights loaded."
+            "backbone has tensors on the 'meta' device, which hold no values. Materialise them "
+            "with backbone.to_empty(device='cpu') and load its weights."
         )
     odd = sorted(name for name, value in module.state_dict().items() if not isinstance(value, Tensor))
     if odd:
-        raise ValueError(f"backbone keeps {odd} in its state_dict; files hold tensors alone. Take them out.")
+        raise ValueError(f"backbone has {odd} in its state_dict, but files hold tensors only. Remove them.")
     try:
         return copy.deepcopy(module)
     except Exception as error:
         raise ValueError(
-            f"backbone cannot be copied, which fit does so as not to train it in place: {error!r}. "
+            f"backbone cannot be copied, which fit does to leave it unchanged: {error!r}. "
             "copy.deepcopy(backbone) has to work: keep parameters, buffers and plain values only."
         ) from error
 
 
 def keep_frozen(denoiser: nn.Module, module: nn.Module) -> None:
     """Freeze the parameters of a denoiser that are frozen in the original module."""
-    frozen = {name: not p.requires_grad for name, p in module.named_parameters()}
+    original = dict(module.named_parameters())
     for name, parameter in denoiser.named_parameters():
-        parameter.requires_grad_(not frozen[name])
+        parameter.requires_grad_(original[name].requires_grad)
 
 
 def check_backbone(
@@ -70,40 +64,15 @@ def check_backbone(
 ) -> None:
     """Run a custom denoiser on two samples, forward and backward as in training, without changing it.
 
-    Parameters
-    ----------
-    denoiser : nn.Module
-        The copy that is going to be trained, on its device.
-    data_shape : tuple of int
-        (channels, H, W) or (features,).
-    latent_dim : int
-        Number of bits.
-    learn_variance : bool
-        Whether the output has twice the channels.
-    device : torch.device
-        Where it is.
-    arithmetic : context manager, optional
-        Autocast of training.
-
-    Raises
-    ------
-    ValueError
-        It cannot be run, does not return a finite tensor of the right shape, changes its input, or has no
-        gradient.
-
-    Warns
-    -----
-    CodeWarning
-        Its output does not depend on z, or has no gradient for it, so that codes cannot be learned.
+    `denoiser` is the copy to be trained, on `device`; `arithmetic` is the autocast of training. Raise unless
+    it returns a finite tensor of the right shape with gradients; warn if its output does not depend on z.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, *data_shape, generator=generator).to(device)
     if len(data_shape) == 3:
         x = x.contiguous(memory_format=torch.channels_last)
-    t, z = (
-        torch.tensor([1.0, 998.5], device=device),
-        torch.rand(2, latent_dim, generator=generator).to(device),
-    )
+    t = torch.tensor([1.0, 998.5], device=device)
+    z = torch.rand(2, latent_dim, generator=generator).to(device)
     was_training = denoiser.training
     devices = [device] if device.type == "cuda" else []
     try:
@@ -113,11 +82,8 @@ def check_backbone(
             z.requires_grad_(True)
             out = _run(denoiser, x.clone(memory_format=torch.preserve_format), t, z)
             _check_output(out, x, learn_variance)
-            gradient = _gradient(denoiser, out, z)
-            if gradient is None:
-                with torch.no_grad():
-                    outputs = [_run(denoiser, x.clone(), t, torch.full_like(z, bit)) for bit in (0.0, 1.0)]
-                _warn_of_code(same=torch.equal(*outputs))
+            if _gradient(denoiser, out, z) is None:
+                _warn_about_code(denoiser, x, t, z)
             kept = x.clone()
             with torch.no_grad():
                 _run(denoiser, x, t, z.detach())
@@ -134,9 +100,9 @@ def _run(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
     except Exception as error:
         hint = ""
         if "view" in str(error):
-            hint = " Images are laid out channels last: use reshape in place of view."
+            hint = " Images are in channels-last memory format: use reshape in place of view."
         elif "device" in str(error):
-            hint = " Every tensor must be a parameter or a buffer, so that it moves along with the module."
+            hint = " Every tensor must be a parameter or a buffer, so that it moves with the module."
         elif any(word in str(error).lower() for word in ("dtype", "scalar type", "indices")):
             hint = " Timesteps are float32 in [0, 1000); t.long() makes them indices."
         raise ValueError(
@@ -157,9 +123,7 @@ def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
     wanted, other = (double, single) if learn_variance else (single, double)
     if tuple(out.shape) != wanted:
         why = "twice x's channels, for learn_variance=True" if learn_variance else "x's own shape"
-        remedy = ""
-        if tuple(out.shape) == other:
-            remedy = f" Or set learn_variance={not learn_variance}."
+        remedy = f" Or set learn_variance={not learn_variance}." if tuple(out.shape) == other else ""
         raise ValueError(
             f"backbone(x, t, z) must return {why}: {wanted} for x {single}, got {tuple(out.shape)}.{remedy}"
         )
@@ -170,9 +134,11 @@ def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
 
 
 def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:
-    """Gradient for z, or None where none comes back; raise where no parameter gets one."""
-    missing = "backbone's output has no gradient for its parameters, so that nothing can be trained. "
-    remedy = "forward must not detach, use torch.no_grad, or go through NumPy."
+    """Return the gradient for z, or None if there is none; raise if no parameter has a gradient."""
+    message = (
+        "backbone's output has no gradient for its parameters, so that nothing can be trained. "
+        "forward must not detach, use torch.no_grad, or convert to NumPy."
+    )
     parameters = [p for p in denoiser.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(
@@ -180,21 +146,21 @@ def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:
             "Call backbone.requires_grad_(True), or pass another module."
         )
     if not out.requires_grad:
-        raise ValueError(missing + remedy)
+        raise ValueError(message)
     gradients = torch.autograd.grad(out.float().square().mean(), [z, *parameters], allow_unused=True)
     if all(gradient is None for gradient in gradients[1:]):
-        raise ValueError(missing + remedy)
+        raise ValueError(message)
     return gradients[0]
 
 
-def _warn_of_code(same: bool) -> None:
-    what = (
-        "backbone ignores z: its output is the same for all codes"
-        if same
-        else "backbone passes no gradient back to z"
-    )
+def _warn_about_code(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> None:
+    with torch.no_grad():
+        outputs = [_run(denoiser, x.clone(), t, torch.full_like(z, bit)) for bit in (0.0, 1.0)]
+    same = torch.equal(*outputs)
+    what = "ignores z: its output is the same for all codes" if same else "passes no gradient back to z"
     warnings.warn(
-        f"{what}, so that the encoder cannot learn. Let forward compute with z's relaxed bits in [0, 1].",
+        f"backbone {what}, so that the encoder cannot learn. Let forward compute with z's relaxed bits in "
+        "[0, 1].",
         CodeWarning,
         stacklevel=3,
     )

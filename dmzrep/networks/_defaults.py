@@ -7,8 +7,8 @@ from typing import Any
 
 from dmzrep._base._validation import short_repr
 
-#: Constructor parameters of `DMZEncoder` for the paper's experiments, by data set: as in the authors'
-#: published commands (github.com/exlab-research/dmz).
+#: Parameters of `DMZEncoder` for the paper's experiments, by data set, as in the authors' published commands
+#: (github.com/exlab-research/dmz).
 PAPER_RECIPES: dict[str, dict[str, Any]] = {}
 
 _PAPER_COMMON: dict[str, Any] = {
@@ -60,7 +60,7 @@ PAPER_RECIPES["celeba64"] = _PAPER_COMMON | {
 }
 PAPER_RECIPES["edges2handbags64"] = PAPER_RECIPES["celeba64"] | {"latent_dim": 256}
 
-#: Parameters that shape the built-in denoisers, with their defaults; a custom denoiser has none of them.
+#: Parameters of the built-in denoisers, with their defaults; a custom denoiser has none of them.
 DENOISER_PARAMETERS: dict[str, Any] = {
     "width": "auto",
     "depth": "auto",
@@ -73,13 +73,7 @@ DENOISER_PARAMETERS: dict[str, Any] = {
 
 
 def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
-    """Return a recipe of the paper; for a custom denoiser, without what shapes the built-in ones.
-
-    Raises
-    ------
-    ValueError
-        There is no such recipe.
-    """
+    """Return a recipe of the paper; for a custom denoiser, without the parameters of the built-in ones."""
     if name not in PAPER_RECIPES:
         raise ValueError(
             f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. "
@@ -90,49 +84,30 @@ def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
 
 
 def default_patch_size(data_shape: tuple[int, ...]) -> int:
-    """Patch size that leaves about 16 positions per side at the finest level."""
+    """Return the patch size that leaves about 16 positions per side at the finest level."""
     side = max(data_shape[1:])
     return 1 if side <= 16 else 2 if side <= 40 else 4 if side <= 96 else 8
 
 
 def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, ...]:
-    """Channels at each level; more where a patch has more values."""
+    """Return the channels at each level; more for patches with more values."""
     first = 32 if data_shape[0] * patch_size**2 <= 16 else 64
     side = math.ceil(max(data_shape[1:]) / patch_size)
     return (first, 64) if side <= 20 else (first, 64, 64)
 
 
-def default_init_filters(data_shape: tuple[int, ...]) -> int:
-    """Number of filters of `init="cca"`; fewer for small images."""
-    return 64 if max(data_shape[1:]) > 16 else 32
-
-
 def attention_levels(
     attention: str | tuple[int, ...], data_shape: tuple[int, ...], patch_size: int, n_levels: int
 ) -> tuple[int, ...]:
-    """Levels with attention.
+    """Return the levels with attention: those whose feature map has one of the sides in `attention`.
 
-    Parameters
-    ----------
-    attention : "auto" or tuple of int
-        Resolutions: larger sides of the feature map, in positions. ``"auto"`` is none.
-    data_shape : tuple of int
-        (channels, H, W).
-    patch_size : int
-        Patch size of the space-to-depth stem.
-    n_levels : int
-        Levels of the UNet.
-
-    Raises
-    ------
-    ValueError
-        A resolution that the network does not have.
+    Sides are the larger ones, in positions; ``"auto"`` is none.
     """
+    if isinstance(attention, str):
+        return ()
     multiple = patch_size * 2 ** (n_levels - 1)
     padded = math.ceil(max(data_shape[1:]) / multiple) * multiple
     sides = [padded // patch_size // 2**level for level in range(n_levels)]
-    if isinstance(attention, str):
-        return ()
     unknown = [side for side in attention if side not in sides]
     if unknown:
         raise ValueError(
@@ -143,7 +118,7 @@ def attention_levels(
 
 
 def default_objective(data_shape: tuple[int, ...], patch_size: int, widths: tuple[int, ...]) -> str:
-    """``"v"``, or ``"sample"`` where the channels cannot carry a patch's noise."""
+    """Return ``"v"``, or ``"sample"`` where the channels cannot carry the noise of a patch."""
     if len(data_shape) == 1:
         return "v"
     return "sample" if data_shape[0] * patch_size**2 * 4 > widths[0] else "v"

@@ -23,15 +23,7 @@ OBJECTIVES = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How a network was trained.
-
-    Parameters
-    ----------
-    objective : {"epsilon", "v", "sample"} or None
-        What it predicts; None where unknown.
-    betas : tuple of float or None
-        Its noise schedule; None where unknown.
-    """
+    """How a network was trained: objective and betas of its noise schedule, None where unknown."""
 
     objective: str | None = None
     betas: tuple[float, ...] | None = None
@@ -40,9 +32,9 @@ class Pretraining:
 class DiffusersBackbone(nn.Module):
     """A UNet of diffusers as a denoiser of `DMZEncoder`, conditioned on the code.
 
-    An unconditional ``UNet2DModel`` gets a linear layer of the code beside each residual block's
-    projection of the timestep. These layers are initialised to zero, so that the output is the UNet's at
-    first. The code is the one context token of a ``UNet2DConditionModel``, as in the paper.
+    Each residual block of an unconditional ``UNet2DModel`` gets a linear layer of the code beside its
+    projection of the timestep. These layers are initialised to zero, so that the initial output is the
+    UNet's. The code is the only context token of a ``UNet2DConditionModel``, as in the paper.
 
     Parameters
     ----------
@@ -57,7 +49,7 @@ class DiffusersBackbone(nn.Module):
     Attributes
     ----------
     unet : UNet2DModel or UNet2DConditionModel
-        With the layers of the code in it.
+        The copy, including the layers of the code.
     latent_dim : int
         Number of bits.
     data_shape : tuple
@@ -152,9 +144,8 @@ class DiffusersBackbone(nn.Module):
         Parameters
         ----------
         folder : path-like
-            What `save_pretrained` of a pipeline (such as ``DDPMPipeline``) or of a UNet wrote. The noise
-            schedule and the kind of prediction are read from its scheduler's configuration, where there is
-            one.
+            Folder written by `save_pretrained` of a pipeline (such as ``DDPMPipeline``) or of a UNet. The
+            noise schedule and the kind of prediction are read from its scheduler's configuration, if any.
         latent_dim : int
             Number of bits, that of the `DMZEncoder`.
 
@@ -165,7 +156,7 @@ class DiffusersBackbone(nn.Module):
         Raises
         ------
         ValueError
-            The folder is missing or holds something else, or its scheduler is not for discrete
+            The folder does not hold a supported UNet, or its scheduler is not for discrete
             variance-preserving diffusion.
         """
         folder = Path(folder)
@@ -215,7 +206,7 @@ class DiffusersBackbone(nn.Module):
 
 
 class _TimeColumns(nn.Module):
-    """The timestep's embedding, padded for the code's features after it."""
+    """The timestep's embedding, zero-padded on the right for the code's features."""
 
     def __init__(self, embedding: nn.Module, columns: int):
         super().__init__()
@@ -226,7 +217,7 @@ class _TimeColumns(nn.Module):
 
 
 class _CodeColumns(nn.Module):
-    """The code's features, padded for the timestep's embedding before them."""
+    """The code's features, zero-padded on the left for the timestep's embedding."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -252,7 +243,7 @@ class _TimeAndCode(nn.Module):
 def _add_code_layers(unet: Any, latent_dim: int) -> None:
     """Append the code's features to the timestep's embedding, and project them in every residual block.
 
-    The blocks apply their activation to these features too; as it maps zero to zero, a linear layer of the
+    The blocks apply their activation to these features, too; as it maps zero to zero, a linear layer of the
     result is linear in the bits.
     """
     columns = 2 * latent_dim
@@ -269,7 +260,7 @@ def _add_code_layers(unet: Any, latent_dim: int) -> None:
 
 
 def _read_pretraining(folder: Path) -> Pretraining:
-    """Read how a network was trained from the scheduler beside it, if any."""
+    """Read how a network was trained from the configuration of its scheduler, if any."""
     files = [folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"]
     file = next((file for file in files if file.is_file()), None)
     if file is None:

@@ -12,24 +12,15 @@ from dmzrep.networks._blocks import zero_init
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.networks._normalization import BatchNorm, group_norm
 
-#: Channels of the widest convolution of the encoder, in multiples of the first one's: those of 64 px.
+#: Largest channels of the encoder, in multiples of the first convolution's: those of 64 px.
 MAX_WIDENING = 16
 
 
 class BitHead(nn.Module):
     """Linear layer from features to one logit per bit.
 
-    Parameters
-    ----------
-    in_features : int
-        Width of the features.
-    latent_dim : int
-        Number of bits.
-    paired : bool, default=False
-        Two outputs per bit whose difference is the logit, as in the authors' code: the same function class
-        with twice the parameters.
-    zero : bool, default=False
-        Initialise to zero, because another branch computes the initial logits.
+    `paired` has two outputs per bit whose difference is the logit, as in the authors' code: the same function
+    class with twice the parameters. `zero` initialises to zero, where another branch computes initial logits.
     """
 
     def __init__(self, in_features: int, latent_dim: int, *, paired: bool = False, zero: bool = False):
@@ -41,30 +32,19 @@ class BitHead(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (n, in_features) to logits of shape (n, latent_dim)."""
-        logits = self.linear(h)
-        if self.paired:
-            zero, one = logits.chunk(2, dim=1)
-            return one - zero
-        return logits
+        if not self.paired:
+            return self.linear(h)
+        zero, one = self.linear(h).chunk(2, dim=1)
+        return one - zero
 
 
 class LogitNorm(BatchNorm):
-    """Batch normalisation of logits to mean zero and a fixed standard deviation per bit.
+    """Batch normalisation of logits to mean zero and standard deviation `SCALE`, so that no bit is constant.
 
-    No bit can become constant over the data, however training goes. A batch of one sample, which has no
-    deviation, is normalised by the running statistics, as at inference.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of bits.
-
-    References
-    ----------
-    Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1.
+    A batch of one sample is normalised by the running statistics, as at inference.
     """
 
-    #: Standard deviation of normalised logits: most bits are certain, yet their gradient does not vanish.
+    #: Standard deviation of normalised logits: most bits are near 0 or 1, but their gradient does not vanish.
     SCALE = 5.0
 
     def __init__(self, latent_dim: int):
@@ -79,7 +59,7 @@ class LogitNorm(BatchNorm):
 
 
 class ResidualConvolution(nn.Module):
-    """x + activation(normalisation(convolution(x))), at one size of the feature map."""
+    """x + activation(normalisation(convolution(x))), which keeps the size of the feature map."""
 
     def __init__(self, channels: int, norm: str, slope: float):
         super().__init__()
@@ -100,21 +80,13 @@ def encoder_norm(channels: int, kind: str) -> nn.Module:
 def convolution_plan(
     sides: tuple[int, int], width: int
 ) -> tuple[list[tuple[int, tuple[int, int]]], tuple[int, int]]:
-    """Plan the convolutions of `ConvEncoder`: channels and stride of each, until no side is above 2.
+    """Return channels and strides of the convolutions of `ConvEncoder`, and the last sides, at most 2 x 2.
 
     Channels double each time that the number of positions has fallen by four, from `width` to at most
     ``MAX_WIDENING * width``. A square image of up to 64 px has the paper's network; a larger or an elongated
-    one has weights in proportion to the number of layers.
-
-    Only a side above 2 is halved. A map of one pixel's width therefore never meets a strided convolution,
-    whose bf16 weight gradient on CPUs reads uninitialised memory for that shape (torch 2.13, oneDNN).
-
-    Returns
-    -------
-    plan : list of (int, tuple of two int)
-        Channels and strides of each convolution.
-    sides : tuple of two int
-        Height and width of the last feature map, at most 2 x 2.
+    one has weights in proportion to the number of layers. Only a side above 2 is halved: a map of one pixel's
+    width never meets a strided convolution, whose bf16 weight gradient on CPUs reads uninitialised memory for
+    that shape (torch 2.13, oneDNN).
 
     Examples
     --------
@@ -134,33 +106,13 @@ def convolution_plan(
 
 
 class ConvEncoder(nn.Module):
-    """Strided 3x3 convolutions down to 2x2 pixels, then a linear layer to the logits.
+    """Strided 3x3 convolutions by `convolution_plan`, then a linear layer to the logits.
 
-    As in the paper, each convolution halves height and width and doubles the channels, until the feature map
-    has 2x2 pixels (4 layers at 32 px, 5 at 64, 9 at 1,024). Beyond the paper's sizes, the number of weights
-    is kept in proportion: see `convolution_plan`.
-
-    Parameters
-    ----------
-    data_shape : tuple of int
-        (channels, H, W), sides of at least 2.
-    latent_dim : int
-        Number of bits.
-    width : int, default=32
-        Channels after the first convolution.
-    depth : int, default=0
-        Residual convolutions after each strided one. The paper has none.
-    norm : {"batch", "group"}, default="batch"
-        Normalisation after each convolution.
-    paired : bool, default=False
-        Two outputs per bit, as in the authors' code.
-    init_features : {"values", "contrast", "responses"} or None, default=None
-        Add a linear map of these features to the logits, to be initialised from data; the output of the
-        convolutional branch is then zero at first.
-    normalize_logits : bool, default=False
-        Batch normalise the logits; see `LogitNorm`.
-    slope : float, default=0.2
-        Slope of the activation below zero; 0.01 in the authors' code.
+    `width` is the channels after the first convolution, `depth` the number of residual convolutions after
+    each strided one (0 in the paper), `norm` "batch" or "group", `slope` the activation's slope below zero
+    (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
+    "responses") adds a linear map of these features to the logits, to be initialised from data; the
+    convolutional branch is then zero at initialisation. `normalize_logits` adds a `LogitNorm`.
     """
 
     def __init__(
@@ -189,7 +141,9 @@ class ConvEncoder(nn.Module):
         self.convolutions = nn.Sequential(*layers)
         n_features = plan[-1][0] * math.prod(sides)
         self.head = BitHead(n_features, latent_dim, paired=paired, zero=init_features is not None)
-        self.linear_init = _linear_init(data_shape, latent_dim, init_features)
+        self.linear_init = (
+            None if init_features is None else LinearInit(data_shape, latent_dim, init_features)
+        )
         self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -198,26 +152,8 @@ class ConvEncoder(nn.Module):
         return self.norm(logits if self.linear_init is None else logits + self.linear_init(x))
 
 
-def _linear_init(data_shape: tuple[int, ...], latent_dim: int, features: str | None) -> LinearInit | None:
-    return None if features is None else LinearInit(data_shape, latent_dim, features)
-
-
 class MLPEncoder(nn.Module):
-    """A multilayer perceptron from vectors to the logits.
-
-    Parameters
-    ----------
-    data_shape : tuple of int
-        (features,).
-    latent_dim : int
-        Number of bits.
-    width : int, default=256
-        Hidden features.
-    init_features : {"values"} or None, default=None
-        Add a linear map of the vector to the logits, to be initialised from data.
-    normalize_logits : bool, default=False
-        Batch normalise the logits; see `LogitNorm`.
-    """
+    """A multilayer perceptron from vectors to logits; options as in `ConvEncoder`."""
 
     def __init__(
         self,
@@ -238,7 +174,9 @@ class MLPEncoder(nn.Module):
             nn.SiLU(),
         )
         self.head = BitHead(width, latent_dim, zero=init_features is not None)
-        self.linear_init = _linear_init(data_shape, latent_dim, init_features)
+        self.linear_init = (
+            None if init_features is None else LinearInit(data_shape, latent_dim, init_features)
+        )
         self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,22 +14,7 @@ from dmzrep.networks._conditioning import CrossAttention, build_code_layers
 class ResidualMLP(nn.Module):
     """A residual network on vectors, conditioned on a timestep and a binary code.
 
-    Parameters
-    ----------
-    in_features, out_features : int
-        Width of the vectors and of the prediction.
-    latent_dim : int
-        Number of bits of the code.
-    width : int, default=256
-        Hidden features, a multiple of 4.
-    depth : int, default=3
-        Residual blocks.
-    conditioning : {"bias", "cross_attention", "adagn", "timestep", "none"}, default="bias"
-        How the code enters.
-    code_input : {"signed", "one_hot"}, default="signed"
-        Encoding of each bit fed to the denoiser.
-    dropout : float, default=0.0
-        Dropout rate in the blocks.
+    `depth` blocks of `width` hidden features, a multiple of 4; other options as in `UNet`.
     """
 
     def __init__(
@@ -62,25 +47,11 @@ class ResidualMLP(nn.Module):
             self.cross_attention = nn.ModuleList(CrossAttention(width, width) for _ in range(depth))
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
-        """Run the network.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, in_features)
-            Noised vectors.
-        t : Tensor of shape (n,)
-            Timesteps on the scale [0, 1000).
-        z : Tensor of shape (n, latent_dim) or None
-            Bits or relaxed bits; ignored when the network is unconditional.
-
-        Returns
-        -------
-        Tensor of shape (n, out_features)
-        """
+        """Map noised vectors (n, in_features), timesteps in [0, 1000) and codes to (n, out_features)."""
         code: Any = self.code_layers(z) if self.code_layers is not None else None
         embedding = self.time_embedding(t)
         if self.conditioning == "timestep":
-            embedding = embedding + code
+            embedding = embedding + code[0]
         time = self.time_scale_shift(F.silu(embedding))
         h = self.linear_in(x)
         for i, (norm, expand, reduce) in enumerate(zip(self.norms, self.expand, self.reduce, strict=True)):

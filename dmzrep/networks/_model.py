@@ -16,48 +16,12 @@ from dmzrep.networks._unet import UNet
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Everything that fixes the networks' shapes; plain values, so that it can be a JSON file.
+    """The shapes of both networks, as plain values that can be written as JSON.
 
-    Parameters
-    ----------
-    data_shape : tuple of int
-        (channels, H, W) of an image or (features,) of a vector.
-    latent_dim : int
-        Number of bits.
-    backbone : {"unet", "mlp", "custom"}
-        Kind of denoiser; settings of the denoiser do not describe a custom one.
-    widths : tuple of int
-        Channels at each level of the UNet, or one number: hidden features of the MLP.
-    depth : tuple of int
-        Residual blocks at each level of the UNet, down and up, or one number: blocks of the MLP.
-    attention_levels : tuple of int
-        Levels of the UNet with attention.
-    patch_size : int
-        Patch size of the space-to-depth stem.
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none", "custom"}
-        How the code enters the denoiser.
-    code_input : {"signed", "one_hot"}
-        Encoding of each bit fed to the denoiser.
-    dropout : float
-        Dropout rate of the denoiser.
-    learn_variance : bool
-        Twice the output channels, for the reverse variance.
-    encoder_width : int
-        Channels after the encoder's first convolution, or hidden features of an MLP.
-    encoder_depth : int
-        Residual convolutions after each strided convolution of the encoder.
-    encoder_norm : {"batch", "group"}
-        Normalisation in the convolutional encoder.
-    init_features : {"values", "contrast", "responses"} or None
-        Features of the encoder's linear branch, which is initialised from data; None for no such branch.
-    paired_logits : bool
-        Two encoder outputs per bit.
-    normalize_logits : bool
-        Batch normalisation of the logits.
-    encoder_slope : float
-        Slope of the convolutional encoder's activation below zero.
-    module : str or None
-        Description of a custom denoiser, by `describe_backbone`.
+    `data_shape` is (channels, H, W) or (features,). `widths` are the channels at each level of the UNet, or
+    (hidden features,) of the MLP; `depth` the residual blocks at each level, (down, up), or (blocks,) of the
+    MLP. `init_features` are those of the encoder's linear branch, or None without one. `module` describes a
+    custom denoiser, by `describe_backbone`; other settings of the denoiser then do not apply.
     """
 
     data_shape: tuple[int, ...]
@@ -153,26 +117,8 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
 class DiffusionAutoencoder(nn.Module):
     """An encoder x -> logits of bits, and a denoiser (x_t, t, z) -> prediction.
 
-    Parameters
-    ----------
-    config : NetworkConfig
-        Shapes of both networks.
-    denoiser : nn.Module, optional
-        A custom denoiser, called as ``denoiser(x_t, t, z)``; None builds the one of `config`.
-
-    References
-    ----------
     Proszewska, Malkin, Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
     and Representation Learning", 2025 (arXiv 2506.00136).
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
-    >>> config = NetworkConfig((1, 8, 8), 16, "unet", (16,), (1, 1))
-    >>> model = DiffusionAutoencoder(config)
-    >>> model.encode(torch.zeros(2, 1, 8, 8)).shape
-    torch.Size([2, 16])
     """
 
     def __init__(self, config: NetworkConfig, denoiser: nn.Module | None = None):
@@ -190,7 +136,7 @@ class DiffusionAutoencoder(nn.Module):
         return self.denoiser(x_t, t, z)
 
     def parameter_counts(self) -> dict[str, int]:
-        """Number of parameters of the encoder and of the denoiser."""
+        """Return the numbers of parameters of the encoder and of the denoiser."""
         return {
             "encoder": sum(p.numel() for p in self.encoder.parameters()),
             "denoiser": sum(p.numel() for p in self.denoiser.parameters()),
@@ -198,12 +144,12 @@ class DiffusionAutoencoder(nn.Module):
 
 
 def place(model: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
-    """Move a model to a device, in the memory layout that runs fastest there."""
+    """Move a model to a device, in the memory format that runs fastest there."""
     model.to(device)
     model.to(memory_format=memory_format(model.config))  # type: ignore[call-overload]
     return model
 
 
 def memory_format(config: NetworkConfig) -> torch.memory_format:
-    """Memory layout in which the networks run fastest: channels last for images."""
+    """Return the memory format in which the networks run fastest: channels last for images."""
     return torch.channels_last if len(config.data_shape) == 3 else torch.contiguous_format

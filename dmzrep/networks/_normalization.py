@@ -1,4 +1,4 @@
-"""Normalisation: of groups of channels, with scale, shift and activation in one piece; and of batches."""
+"""Group normalisation fused with scale, shift and activation; batch normalisation over processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: One value a channel: scale and shift, each of shape (n, channels).
+#: Scale and shift per channel, each of shape (n, channels).
 ScaleShiftPair = tuple[Tensor, Tensor]
-#: Numbers that the CPU works on at a time: few enough for its cache, enough to share among its cores.
+#: Values per operation on CPUs: few enough for the cache, enough to share among the cores.
 CHUNK = 2**20
 
 
@@ -23,27 +23,10 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation of vectors, or of every position of feature maps.
+    """Batch normalisation (Ioffe, Szegedy, 2015) of vectors, or of every position of feature maps.
 
-    In training, statistics may be those of a batch of which this process has a shard.
+    `all_reduce` sums a tensor over the processes that share the batch, in place; None for one process.
     (`torch.nn.SyncBatchNorm` does not run on CPUs.)
-
-    Attributes
-    ----------
-    all_reduce : callable or None
-        Sums a tensor over the processes that share the batch, in place; None for one process.
-
-    References
-    ----------
-    Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep.networks._normalization import BatchNorm
-    >>> h = BatchNorm(3)(torch.randn(16, 3, 4, 4) + 5.0)
-    >>> bool(h.mean().abs() < 1e-5)
-    True
     """
 
     all_reduce: Callable[[Tensor], Any] | None = None
@@ -52,13 +35,13 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     num_batches_tracked: Tensor
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Vectors, or feature maps of any dimension."""
+        """Accept vectors and feature maps of any dimension."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, ...) to the same shape."""
         if self.all_reduce is None or not self.training:
             return super().forward(x)
-        # Near the mean, where a variance from sums of squares loses no digits.
+        # Centred near zero, so that the variance from sums of squares loses no digits.
         centred = x.movedim(1, -1).float() - self.running_mean
         positions = centred.reshape(-1, centred.shape[-1])
         count = torch.full_like(self.running_mean, len(positions))
@@ -97,37 +80,11 @@ class _AllReduce(torch.autograd.Function):
 def normalise(
     norm: nn.GroupNorm, x: Tensor, *modulations: ScaleShiftPair | None, activate: bool = False
 ) -> Tensor:
-    """Apply a group normalisation, then scales and shifts, then SiLU if asked.
+    """Apply a group normalisation, then each (scale, shift) of shape (n, channels), then SiLU if `activate`.
 
-    Parameters
-    ----------
-    norm : nn.GroupNorm
-        Gives groups, weight and bias.
-    x : Tensor of shape (n, channels, H, W)
-        A feature map.
-    *modulations : tuple of two Tensor of shape (n, channels), or None
-        Each (scale, shift) is applied in turn as ``h * (1 + scale) + shift``; None is left out.
-    activate : bool, default=False
-        Whether SiLU follows.
-
-    Returns
-    -------
-    Tensor of shape (n, channels, H, W)
-        In x's dtype.
-
-    Notes
-    -----
-    PyTorch's group normalisation of channels-last maps is slow on CPUs, above all in bf16, where it took a
-    third of a training step (`benchmarks/training_speed.py`). `_Normalisation` sums over positions
-    instead, in float32, which is fast.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep.networks._normalization import group_norm, normalise
-    >>> h = normalise(group_norm(8), torch.randn(2, 8, 4, 4) + 5.0)
-    >>> bool(h.mean().abs() < 1e-5)
-    True
+    A modulation is ``h * (1 + scale) + shift``; None is skipped. PyTorch's group normalisation of
+    channels-last maps is slow on CPUs, above all in bf16, where it took a third of a training step
+    (`benchmarks/training_speed.py`); `_Normalisation` sums over positions in float32 instead.
     """
     weight, bias = norm.weight[None], norm.bias[None]
     for modulation in modulations:
@@ -142,24 +99,24 @@ def normalise(
 
 
 class _Normalisation(torch.autograd.Function):
-    """SiLU(weight * (x - mean) / deviation + bias), with weight and bias of shape (1 or n, channels).
+    """SiLU(weight * (x - mean) / standard deviation + bias); weight and bias have shape (1 or n, channels).
 
-    Everything in between is worked out in place, since fresh memory costs more than the arithmetic, for as
-    many images at a time as `CHUNK` holds.
+    Computed in place in reused buffers, since allocating memory costs more than the arithmetic, for as many
+    images at a time as fit in `CHUNK`.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, activate: bool
     ) -> Tensor:
-        rows = _rows(x)
-        _, positions, channels = rows.shape
+        flat = _flat(x)
+        _, positions, channels = flat.shape
         shape, count = (-1, groups, channels // groups), positions * (channels // groups)
         weight, bias = weight.view(shape), bias.view(shape)
         wide_type = torch.promote_types(x.dtype, torch.float32)
-        result, saved = torch.empty_like(rows), []
-        for part in _parts(rows):
-            wide = _widened(rows[part], wide_type, 0)
+        result, saved = torch.empty_like(flat), []
+        for part in _parts(flat):
+            wide = _widened(flat[part], wide_type, 0)
             scratch = torch.mul(wide, wide, out=_buffer(1, wide.shape, wide_type))
             mean = wide.sum(1).view(shape).sum(2, keepdim=True).div_(count)
             inverse = scratch.sum(1).view(shape).sum(2, keepdim=True).div_(count)
@@ -169,19 +126,19 @@ class _Normalisation(torch.autograd.Function):
             h = torch.addcmul(shift.view(-1, 1, channels), wide, scale.view(-1, 1, channels), out=scratch)
             result[part] = F.silu(h, inplace=True) if activate else h
             saved += [mean, inverse, scale, shift]
-        ctx.save_for_backward(rows, weight, *saved)
+        ctx.save_for_backward(flat, weight, *saved)
         ctx.activate, ctx.shared = activate, (len(weight) == 1, len(bias) == 1)
         return _map(result, x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight, *saved = ctx.saved_tensors
-        _, positions, channels = rows.shape
+        flat, weight, *saved = ctx.saved_tensors
+        _, positions, channels = flat.shape
         shape, count = (-1, *weight.shape[1:]), positions * weight.shape[2]
-        above, result, of_weight, of_bias = _rows(gradients[0]), torch.empty_like(rows), [], []
-        for i, part in enumerate(_parts(rows)):
+        above, result, of_weight, of_bias = _flat(gradients[0]), torch.empty_like(flat), [], []
+        for i, part in enumerate(_parts(flat)):
             mean, inverse, scale, shift = saved[4 * i : 4 * i + 4]
-            wide, gradient = _widened(rows[part], scale.dtype, 0), _widened(above[part], scale.dtype, 1)
+            wide, gradient = _widened(flat[part], scale.dtype, 0), _widened(above[part], scale.dtype, 1)
             spread = (len(wide), 1, channels)
             scratch = _buffer(2, wide.shape, scale.dtype)
             if ctx.activate:
@@ -209,14 +166,14 @@ class _Normalisation(torch.autograd.Function):
         return _map(result, gradients[0]), *sums, None, None, None
 
 
-def _parts(rows: Tensor) -> list[slice]:
-    """Slices of the images, of at most `CHUNK` numbers unless one image has more."""
-    size = max(1, CHUNK // rows[0].numel())
-    return [slice(start, start + size) for start in range(0, len(rows), size)]
+def _parts(flat: Tensor) -> list[slice]:
+    """Return slices of the images, of at most `CHUNK` values unless one image has more."""
+    size = max(1, CHUNK // flat[0].numel())
+    return [slice(start, start + size) for start in range(0, len(flat), size)]
 
 
 class _Buffers(threading.local):
-    """A thread's buffers, by place and dtype."""
+    """Buffers of a thread, by place and dtype."""
 
     def __init__(self) -> None:
         self.held: dict[tuple[int, torch.dtype], Tensor] = {}
@@ -226,32 +183,32 @@ _BUFFERS = _Buffers()
 
 
 def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Memory that every call in a thread uses again: it stays in the cache, and nobody need clear it."""
-    numbers = math.prod(shape)
+    """Return memory that is reused by every call in a thread, and therefore in the cache; not cleared."""
+    size = math.prod(shape)
     held = _BUFFERS.held.get((place, dtype))
-    if held is None or held.numel() < numbers:
-        with torch.inference_mode(False):  # A tensor of inference mode could not be written to in training.
-            held = torch.empty(max(numbers, CHUNK), dtype=dtype)
+    if held is None or held.numel() < size:
+        with torch.inference_mode(False):  # Inference tensors cannot be written to in training.
+            held = torch.empty(max(size, CHUNK), dtype=dtype)
         _BUFFERS.held[place, dtype] = held
-    return held[:numbers].view(shape)
+    return held[:size].view(shape)
 
 
 def _widened(values: Tensor, dtype: torch.dtype, place: int) -> Tensor:
-    """Values in another dtype, in a buffer."""
+    """Return values in another dtype, in a buffer."""
     return values if values.dtype == dtype else _buffer(place, values.shape, dtype).copy_(values)
 
 
 def _of(values: Tensor, part: slice) -> Tensor:
-    """Samples of a part, of values that may be the same for all."""
+    """Return the samples of a part, of values that may be the same for all."""
     return values if len(values) == 1 else values[part]
 
 
-def _rows(x: Tensor) -> Tensor:
+def _flat(x: Tensor) -> Tensor:
     """View a channels-last map as (n, positions, channels); other maps are copied."""
     return x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1])
 
 
-def _map(rows: Tensor, like: Tensor) -> Tensor:
-    """Undo `_rows`."""
+def _map(flat: Tensor, like: Tensor) -> Tensor:
+    """Undo `_flat`."""
     n, channels, height, width = like.shape
-    return rows.view(n, height, width, channels).permute(0, 3, 1, 2)
+    return flat.view(n, height, width, channels).permute(0, 3, 1, 2)

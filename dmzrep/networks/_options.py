@@ -1,4 +1,4 @@
-"""Parameters that shape the networks."""
+"""Parameters of the networks."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Network(ParameterGroup):
     conditioning : str, default="auto"
         How the code conditions the denoiser; one of
 
-        - ``"bias"``: the paper's cross-attention to one token, computed as the bias that it is;
+        - ``"bias"``: the paper's cross-attention to one token, computed as the bias that it equals;
         - ``"spatial_bias"``: the same, and a bias for each position of the coarsest feature maps;
         - ``"cross_attention"``: cross-attention to one token per bit (at most 64 tokens);
         - ``"adagn"``: scale and shift of each normalisation;
         - ``"timestep"``: added to the embedding of the timestep;
-        - ``"none"``: not at all, which gives an unconditional diffusion model without codes.
+        - ``"none"``: not at all: an unconditional diffusion model without codes.
 
         ``"auto"`` is ``"spatial_bias"`` for images, ``"bias"`` for vectors.
     code_input : {"signed", "one_hot"}, default="signed"

@@ -1,4 +1,4 @@
-"""The authors' denoiser: a conditional UNet of diffusers with the code as its one context token."""
+"""The authors' denoiser: a conditional UNet of diffusers with the code as its only context token."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 from dmzrep.networks._defaults import paper_recipe
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 
-#: Side of the images in pixels, and attention_head_dim of the authors' commands, by recipe. For a
-#: conditional UNet, diffusers reads the latter as the number of heads.
+#: Side of the images in pixels and, equal to it, attention_head_dim of the authors' commands, which diffusers
+#: reads as the number of heads.
 SIDES = {"cifar10": 32, "celeba64": 64, "edges2handbags64": 64}
-HEADS = {"cifar10": 32, "celeba64": 64, "edges2handbags64": 64}
 _DOWN = {"none": "DownBlock2D", "self": "AttnDownBlock2D", "cross": "CrossAttnDownBlock2D"}
 _UP = {"none": "UpBlock2D", "self": "AttnUpBlock2D", "cross": "CrossAttnUpBlock2D"}
 
@@ -24,10 +23,10 @@ def paper_backbone(
     attention_kinds: tuple[str, ...] | None = None,
     **params: Any,
 ) -> DiffusersBackbone:
-    """Build the denoiser of one of the paper's experiments as the authors do, with random weights.
+    """Build the denoiser of one of the paper's experiments with random weights.
 
     ``DMZEncoder.paper(name)`` has an equivalent network that is faster; this one is for comparisons, and for
-    the authors' files.
+    the authors' checkpoints.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ def paper_backbone(
         Attention at each level. None has cross-attention to the code, and self-attention before it, at
         the recipe's resolutions.
     **params
-        Parameters that override the recipe's, of these: "latent_dim", "width" (each a multiple of 32),
+        Parameters that override the recipe's: "latent_dim", "width" (each a multiple of 32),
         "depth", "attention", "dropout", "learn_variance".
 
     Returns
@@ -53,7 +52,7 @@ def paper_backbone(
     Raises
     ------
     ValueError
-        There is no such experiment.
+        The experiment is unknown.
 
     Examples
     --------
@@ -80,7 +79,7 @@ def paper_backbone(
         down_block_types=tuple(_DOWN[kind] for kind in attention_kinds),
         up_block_types=tuple(_UP[kind] for kind in reversed(attention_kinds)),
         mid_block_type="UNetMidBlock2DCrossAttn",
-        attention_head_dim=heads or HEADS[name],
+        attention_head_dim=heads or SIDES[name],
         cross_attention_dim=2 * recipe["latent_dim"],
         resnet_time_scale_shift="scale_shift",
         dropout=recipe["dropout"],

@@ -25,35 +25,13 @@ from dmzrep.networks._normalization import group_norm, normalise
 class UNet(nn.Module):
     """A UNet conditioned on a timestep and a binary code.
 
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Channels of the image and of the prediction.
-    latent_dim : int
-        Number of bits of the code.
-    widths : tuple of int
-        Channels at each level, from the finest to the coarsest.
-    depth : tuple of two int, default=(1, 1)
-        Residual blocks at each level on the way down and on the way up; up as many as down (each takes
-        one skip connection) or one more (which takes the level's input, as in DDPM).
-    attention_levels : tuple of int, default=()
-        Levels (0 is the finest) with self-attention, and with cross-attention under
-        ``conditioning="cross_attention"``.
-    conditioning : {"bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none"}, default="bias"
-        How the code enters. ``"spatial_bias"`` adds a bias for each position of the coarsest level.
-    code_input : {"signed", "one_hot"}, default="signed"
-        Encoding of each bit fed to the denoiser.
-    patch_size : int, default=1
-        Patch size of the space-to-depth stem.
-    dropout : float, default=0.0
-        Dropout rate in the residual blocks.
-    image_size : tuple of two int, optional
-        Height and width of the images, which ``"spatial_bias"`` must know.
-
-    Notes
-    -----
-    Height and width may be any (one size for each network under ``"spatial_bias"``): the input is padded
-    to a multiple of ``patch_size * 2 ** (n_levels - 1)`` and the output is cropped.
+    `widths` are the channels at each level, from the finest to the coarsest. `depth` is the number of
+    residual blocks at each level on the way down and on the way up: up as many as down (each takes one skip
+    connection) or one more (which takes the level's input, as in DDPM). `attention_levels` (0 is the finest)
+    have self-attention and, under ``conditioning="cross_attention"``, cross-attention to the code.
+    ``"spatial_bias"`` adds a bias for each position of the coarsest level and needs `image_size`. Otherwise
+    height and width are free: the input is padded to a multiple of ``patch_size * 2 ** (n_levels - 1)`` and
+    the output is cropped.
     """
 
     def __init__(
@@ -95,7 +73,7 @@ class UNet(nn.Module):
             return nn.ModuleDict(parts)
 
         depth_down, depth_up = depth
-        #: Whether a level's input is a skip connection too.
+        # Whether a level's input is also a skip connection.
         self.skip_inputs = depth_up > depth_down
         skips, channels = [widths[0]] if self.skip_inputs else [], widths[0]
         for level, width in enumerate(widths):
@@ -133,29 +111,18 @@ class UNet(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:
-        """Run the network.
+        """Map noised images (n, in_channels, H, W), timesteps (n,) in [0, 1000) and codes to predictions.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n, in_channels, H, W)
-            Noised images.
-        t : Tensor of shape (n,)
-            Timesteps on the scale [0, 1000).
-        z : Tensor of shape (n, latent_dim) or None
-            Bits or relaxed bits; ignored when the network is unconditional.
-
-        Returns
-        -------
-        Tensor of shape (n, out_channels, H, W)
+        `z` of shape (n, latent_dim) holds bits or relaxed bits; it is ignored by an unconditional network.
         """
         height, width = x.shape[2:]
         h = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
         if self.patch_size > 1:
             h = F.pixel_unshuffle(h, self.patch_size)
-        terms = None if self.code_layers is None else self.code_layers(z)
+        terms: Any = None if self.code_layers is None else self.code_layers(z)
         embedding = self.time_embedding(t)
         if self.conditioning == "timestep":
-            embedding, terms = embedding + terms, None
+            embedding, terms = embedding + terms[0], None
         time = iter(self.time_scale_shift(F.silu(embedding)))
         code = iter(terms if isinstance(terms, list) else [terms] * self.n_blocks)
 

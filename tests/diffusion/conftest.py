@@ -1,4 +1,4 @@
-"""A denoiser that is known in closed form, in float64."""
+"""A denoiser in closed form, in float64."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from dmzrep.diffusion._objective import Denoised
 
 
 class GaussianMixture:
-    """A mixture of isotropic Gaussians in the plane, seen through the forward process."""
+    """The optimal denoiser of a mixture of isotropic Gaussians in the plane."""
 
     weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     means = torch.tensor([[-0.6, 0.5], [0.7, 0.4], [0.1, -0.8]], dtype=torch.float64)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from dmzrep.diffusion._objective import OBJECTIVES, Denoised, Objective
+from dmzrep.diffusion._objective import OBJECTIVES, Objective
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 
 quick = settings(deadline=None, max_examples=25)
@@ -31,7 +31,7 @@ def draw(seed, n=5, shape=(2, 3, 4)):
     schedule=st.sampled_from(NOISE_SCHEDULES),
     n_timesteps=st.sampled_from([2, 50, 1000]),
 )
-def test_the_target_is_read_as_the_exact_data_and_noise(seed, kind, learn_variance, schedule, n_timesteps):
+def test_interpreting_the_target_returns_data_and_noise(seed, kind, learn_variance, schedule, n_timesteps):
     objective = Objective(NoiseSchedule.named(schedule, n_timesteps), kind, learn_variance)
     x0, noise, raw, t = draw(seed)
     t = t % n_timesteps
@@ -51,28 +51,15 @@ def test_the_target_is_read_as_the_exact_data_and_noise(seed, kind, learn_varian
 
 @quick
 @given(seed=any_seed, kind=any_kind)
-def test_any_prediction_is_read_as_data_and_noise_that_make_up_its_input(seed, kind):
+def test_estimates_of_any_prediction_recompose_the_input(seed, kind):
     objective = Objective(SCHEDULE, kind)
     prediction, x_t, _, t = draw(seed)
     denoised = objective.interpret(prediction, x_t, t)
     torch.testing.assert_close(SCHEDULE.add_noise(denoised.x0, denoised.epsilon, t), x_t)
 
 
-def test_the_network_is_asked_at_its_own_times():
-    asked = []
-
-    def network(x, time, z):
-        asked.append((time.tolist(), z))
-        return torch.zeros_like(x)
-
-    t, z = torch.tensor([0, 100, 199]), torch.ones(3, 2)
-    Objective(SCHEDULE).denoise(network, torch.zeros(3, 4), t, z)
-    assert asked[0][0] == pytest.approx([0.0, 500.0, 995.0])
-    assert asked[0][1] is z
-
-
-def slow_losses(objective, network, x0, t, z, noise, extra):
-    """The losses of rows, one row, one formula at a time."""
+def losses_by_loop(objective, network, x0, t, z, noise, extra):
+    """Losses computed sample by sample from the formulas of the papers."""
     schedule, losses = objective.schedule, []
     for i in range(len(x0)):
         step = t[i].item()
@@ -121,7 +108,7 @@ def slow_losses(objective, network, x0, t, z, noise, extra):
     perturbation=st.sampled_from([0.0, 0.15]),
     data_bin=st.sampled_from([None, 0.2]),
 )
-def test_losses_are_those_of_a_slow_loop(seed, kind, learn_variance, perturbation, data_bin):
+def test_losses_equal_those_of_a_loop_over_samples(seed, kind, learn_variance, perturbation, data_bin):
     objective = Objective(SCHEDULE, kind, learn_variance, perturbation, data_bin)
     x0, noise, extra, t = draw(seed)
     x0 = 0.5 * x0.clamp(-1.5, 1.5)
@@ -136,15 +123,15 @@ def test_losses_are_those_of_a_slow_loop(seed, kind, learn_variance, perturbatio
 
     found = objective.losses(network, x0, t, z, noise, extra)
     assert found.shape == (5,)
-    expected = slow_losses(objective, network, x0, t, z, noise, extra)
-    # A bin far from a narrow reverse Gaussian has a floor in the one and none in the other.
-    rows = torch.isfinite(expected) & ((t > 0) | (expected < 2.0))
-    assert rows.sum() >= 3
+    expected = losses_by_loop(objective, network, x0, t, z, noise, extra)
+    # The probability of a bin far from a narrow reverse Gaussian is clamped, which the loop does not do.
+    valid = torch.isfinite(expected) & ((t > 0) | (expected < 2.0))
+    assert valid.sum() >= 3
     # Squared errors are taken in float32.
-    torch.testing.assert_close(found[rows].double(), expected[rows], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found[valid].double(), expected[valid], rtol=1e-5, atol=1e-6)
 
 
-def test_without_its_noise_input_perturbation_changes_nothing():
+def test_input_perturbation_acts_through_its_noise_only():
     x0, noise, extra, t = draw(0)
 
     def network(x, time, z):
@@ -158,7 +145,7 @@ def test_without_its_noise_input_perturbation_changes_nothing():
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 @pytest.mark.parametrize("data_bin", [None, 2 / 255])
-def test_the_bound_teaches_the_variance_only(kind, data_bin):
+def test_the_bound_has_gradients_for_the_variance_only(kind, data_bin):
     objective = Objective(SCHEDULE, kind, learn_variance=True, data_bin=data_bin)
     x0, noise, _, t = draw(1)
     x0 = x0.clamp(-1, 1)
@@ -167,50 +154,6 @@ def test_the_bound_teaches_the_variance_only(kind, data_bin):
     raw = torch.zeros_like(target, requires_grad=True)
     losses = objective.losses(lambda x, time, z: torch.cat([mean_part, raw], dim=1), x0, t, None, noise)
     losses.sum().backward()
-    n_numbers = x0[0].numel()
-    torch.testing.assert_close(mean_part.grad, 2 * (mean_part.detach() - target) / n_numbers)
+    n_values = x0[0].numel()
+    torch.testing.assert_close(mean_part.grad, 2 * (mean_part.detach() - target) / n_values)
     assert raw.grad.flatten(1).abs().amax(dim=1).min() > 0
-
-
-@pytest.mark.parametrize("kind", OBJECTIVES)
-def test_a_perfect_prediction_with_the_posteriors_variance_costs_nothing_but_the_last_term(kind):
-    objective = Objective(SCHEDULE, kind, learn_variance=True)
-    x0, noise, _, t = draw(2)
-    perfect = torch.cat([objective.target(x0, noise, t), -torch.ones_like(x0)], dim=1)
-    losses = objective.losses(lambda x, time, z: perfect, x0, t, None, noise)
-    torch.testing.assert_close(losses[t > 0], torch.zeros_like(losses[t > 0]), atol=1e-9, rtol=0)
-    last = SCHEDULE.reverse_log_variance(None, torch.tensor([0]), torch.tensor([-1]), x0).item()
-    assert losses[0].item() == pytest.approx(0.2 * 0.5 * (last + math.log(2 * math.pi)))
-
-
-@quick
-@given(seed=any_seed, kind=any_kind, spread=st.floats(0.2, 2.0), step=st.integers(0, 199))
-def test_on_gaussian_data_the_best_denoiser_has_the_loss_of_the_closed_form(seed, kind, spread, step):
-    n = 20_000
-    generator = torch.Generator().manual_seed(seed)
-    x0, noise = torch.randn(2, 1, n, generator=generator, dtype=torch.float64)
-    x0 = 0.3 + spread * x0
-    a2 = SCHEDULE.alpha_bar[step]
-    a, s2 = math.sqrt(a2), 1 - a2
-    total = a2 * spread**2 + s2
-
-    def network(x, time, z):
-        mean = 0.3 + a * spread**2 / total * (x - a * 0.3)
-        epsilon = (x - a * mean) / math.sqrt(s2)
-        return {"sample": mean, "epsilon": epsilon, "v": a * epsilon - math.sqrt(s2) * mean}[kind]
-
-    loss = Objective(SCHEDULE, kind).losses(network, x0, torch.tensor([step]), None, noise).item()
-    posterior = spread**2 * s2 / total
-    expected = {"sample": posterior, "epsilon": posterior * a2 / s2, "v": posterior / s2}[kind]
-    # Seven standard deviations of a mean of n squared normals.
-    assert loss == pytest.approx(expected, rel=7 * math.sqrt(2 / n))
-
-
-def test_bound_terms_fall_as_the_estimate_nears_the_truth():
-    objective = Objective(SCHEDULE)
-    x0, noise, extra, t = draw(3)
-    x_t = SCHEDULE.add_noise(x0, noise, t)
-    estimates = [Denoised(x0 + error * extra, noise, None) for error in (0.0, 0.1, 0.5)]
-    bounds = [objective.bound_terms(denoised, x0, x_t, t) for denoised in estimates]
-    assert (bounds[0] < bounds[1]).all() and (bounds[1] < bounds[2]).all()
-    torch.testing.assert_close(bounds[0][t > 0], torch.zeros_like(bounds[0][t > 0]), atol=1e-9, rtol=0)

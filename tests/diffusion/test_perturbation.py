@@ -1,4 +1,6 @@
-"""Networks trained with input perturbation, against the ones that training would end in, in closed form."""
+"""Optimal denoisers under input perturbation, in closed form."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,28 +15,30 @@ from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 G = 0.4
 
 
-def trained_network(mixture, schedule, kind, g=G):
-    """What minimises the loss with input perturbation: the target's mean given the perturbed input."""
+def trained_network(mixture, schedule, kind, learn_variance=False):
+    """Return the minimiser of the loss with input perturbation: the target's mean given the input."""
     times = np.arange(schedule.n_timesteps)
 
-    def network(seen, network_time, z):
-        # A real network is smooth in time; between whole timesteps this one is linear in the log-SNR.
+    def network(x, network_time, z):
+        # Between integer timesteps, linear in the log-SNR.
         tau = network_time[0].item() * schedule.n_timesteps / 1000
         alpha_bar = 1 / (1 + np.exp(-np.interp(tau, times, schedule.log_snr)))
         signal, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
-        x0 = mixture.expected_clean(seen, signal, sigma * (1 + g**2) ** 0.5)
-        noise = (seen - signal * x0) / sigma / (1 + g**2)
-        return {"sample": x0, "epsilon": noise, "v": signal * noise - sigma * x0}[kind]
+        x0 = mixture.expected_clean(x, signal, sigma * (1 + G**2) ** 0.5)
+        noise = (x - signal * x0) / sigma / (1 + G**2)
+        out = {"sample": x0, "epsilon": noise, "v": signal * noise - sigma * x0}[kind]
+        return torch.cat([out, torch.full_like(out, -0.5)], dim=1) if learn_variance else out
 
     return network
 
 
+@pytest.mark.parametrize("learn_variance", [False, True])
 @pytest.mark.parametrize("kind", OBJECTIVES)
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)
-def test_matched_estimates_are_those_of_a_network_trained_without(mixture, name, kind):
+def test_matched_estimates_equal_those_without_perturbation(mixture, name, kind, learn_variance):
     schedule = NoiseSchedule.named(name, 1000)
-    objective = Objective(schedule, kind, input_perturbation=G)
-    network = trained_network(mixture, schedule, kind)
+    objective = Objective(schedule, kind, learn_variance, input_perturbation=G)
+    network = trained_network(mixture, schedule, kind, learn_variance)
     x = torch.randn(32, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for step in (5, 60, 500, 900, 999):
         t = torch.full((32,), step)
@@ -43,34 +47,30 @@ def test_matched_estimates_are_those_of_a_network_trained_without(mixture, name,
         # Network time is float32.
         torch.testing.assert_close(found.x0, expected.x0, rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(found.epsilon, expected.epsilon, rtol=5e-3, atol=5e-3)
+        if learn_variance:
+            torch.testing.assert_close(found.variance_fraction, torch.full_like(x, 0.25))
     plain = objective.denoise(network, x, torch.full((32,), 500), None)
     assert (plain.x0 - mixture.denoiser(schedule)(x, torch.full((32,), 500)).x0).abs().max() > 0.02
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
-def test_ddim_ends_where_it_does_without_perturbation(mixture, kind):
+def test_matched_ddim_samples_equal_those_without_perturbation(mixture):
     schedule = NoiseSchedule.named("cosine", 1000)
-    objective = Objective(schedule, kind, input_perturbation=G)
-    network = trained_network(mixture, schedule, kind)
+    objective = Objective(schedule, input_perturbation=G)
+    network = trained_network(mixture, schedule, "v")
     x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    grid = timestep_grid(1000, 50)
-    expected = sample_ddim(mixture.denoiser(schedule), x, grid, schedule, clip=None)
-    ends = [
-        sample_ddim(
-            lambda x, t, match=match: objective.denoise(network, x, t, None, match_perturbation=match),
-            x,
-            grid,
-            schedule,
-            clip=None,
-        )
-        for match in (True, False)
-    ]
-    matched, plain = ((end - expected).square().mean().sqrt().item() for end in ends)
-    assert matched < 5e-3 < plain / 5
+
+    def sample(denoise):
+        return sample_ddim(denoise, x, timestep_grid(1000, 50), schedule, clip=None)
+
+    expected, errors = sample(mixture.denoiser(schedule)), []
+    for match in (True, False):
+        denoise = partial(objective.denoise, network, z=None, match_perturbation=match)
+        errors.append((sample(lambda x, t, f=denoise: f(x, t)) - expected).square().mean().sqrt().item())
+    assert errors[0] < 5e-3 < errors[1] / 5
 
 
 @pytest.mark.parametrize("name", NOISE_SCHEDULES)
-def test_levels_are_matched_in_signal_to_noise(name):
+def test_levels_have_the_matched_signal_to_noise_ratio(name):
     schedule = NoiseSchedule.named(name, 1000)
     tau, alpha_bar = matched_levels(schedule, 0.15)
     inside = alpha_bar < schedule.alpha_bar[0]
@@ -79,24 +79,3 @@ def test_levels_are_matched_in_signal_to_noise(name):
     np.testing.assert_allclose(perturbed[inside], expected[inside], rtol=1e-9)
     assert inside[2:].all() and (tau[~inside] == 0).all()
     np.testing.assert_array_equal(matched_levels(schedule, 0.0)[0], np.arange(1000))
-
-
-def test_without_perturbation_matching_changes_nothing():
-    schedule = NoiseSchedule.named("cosine", 100)
-    objective = Objective(schedule)
-    x, t = torch.ones(3, 2), torch.tensor([0, 50, 99])
-    ask = lambda match: objective.denoise(  # noqa: E731
-        lambda x, time, z: x * time[:, None], x, t, None, match_perturbation=match
-    )
-    assert torch.equal(ask(True).x0, ask(False).x0)
-
-
-def test_a_learned_variance_is_read_as_without_matching():
-    schedule = NoiseSchedule.named("cosine", 100)
-    objective = Objective(schedule, learn_variance=True, input_perturbation=0.1)
-    raw = torch.full((2, 6), -0.5)
-    denoised = objective.denoise(
-        lambda x, time, z: raw, torch.ones(2, 3), torch.tensor([10, 60]), None, match_perturbation=True
-    )
-    assert denoised.x0.shape == (2, 3)
-    torch.testing.assert_close(denoised.variance_fraction, torch.full((2, 3), 0.25))

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from dmzrep.diffusion._grids import SPACINGS, timestep_grid
 from dmzrep.diffusion._objective import Denoised
-from dmzrep.diffusion._samplers import sample_ddim, sample_ddpm
+from dmzrep.diffusion._samplers import sample_ddim
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise, run_sampler
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 from dmzrep.diffusion._solvers import sample_dpm_solver, sample_heun
@@ -32,7 +32,7 @@ def even_grid(first, last, n_steps):
 
 
 def exact_end(mixture, schedule, x, first, last):
-    """The ODE's solution by SciPy, in d(x / s) / d(a / s) = x0, which no sampler is handed."""
+    """Return the solution of the ODE d(x / s) / d(a / s) = x0 by SciPy."""
     (a, s), (a_end, s_end) = schedule.levels(first), schedule.levels(last)
 
     def slope(ratio, u):
@@ -50,7 +50,7 @@ def exact_end(mixture, schedule, x, first, last):
 @pytest.mark.parametrize(
     ("sampler", "lowest", "highest"), [("ddim", 0.85, 1.3), ("dpm++", 1.75, 2.6), ("heun", 1.75, 2.6)]
 )
-def test_the_error_of_an_ode_solver_falls_at_its_order(mixture, name, sampler, lowest, highest):
+def test_ode_solvers_converge_at_their_order(mixture, name, sampler, lowest, highest):
     schedule = NoiseSchedule.named(name, FINE)
     first, last = int(0.9 * FINE), int(0.1 * FINE)
     x = normal((16, 2))
@@ -67,7 +67,7 @@ def test_the_error_of_an_ode_solver_falls_at_its_order(mixture, name, sampler, l
 
 @pytest.mark.parametrize("sampler", ["dpm++", "heun"])
 @pytest.mark.parametrize("spacing", SPACINGS)
-def test_the_second_order_pays_from_noise_to_clean_data(mixture, sampler, spacing):
+def test_second_order_solvers_are_more_exact_than_ddim(mixture, sampler, spacing):
     schedule = NoiseSchedule.named("cosine", 1000)
     x, denoise = normal((64, 2)), mixture.denoiser(schedule)
     every = timestep_grid(1000, 1000)
@@ -76,24 +76,16 @@ def test_the_second_order_pays_from_noise_to_clean_data(mixture, sampler, spacin
     options = {"noise": source(x), "clip": None}
     error = (run_sampler(sampler, denoise, x, grid, schedule, **options) - expected).square().mean()
     first_order = (run_sampler("ddim", denoise, x, grid, schedule, **options) - expected).square().mean()
-    # "uniform" ends in a step whose log-SNR is three times as wide as the one before: a far extrapolation.
+    # The last step of "uniform" is three times as wide in log-SNR as the one before: a far extrapolation.
     assert error < (1.0 if spacing == "uniform" else 0.3) * first_order
 
 
 @pytest.mark.parametrize(("sampler", "eta"), [("ddpm", 0.0), ("dpm++_sde", 0.0), ("ddim", 0.6)])
-def test_samples_of_an_sde_have_the_mixtures_moments(mixture, sampler, eta):
+def test_stochastic_samplers_have_the_moments_of_the_data(mixture, sampler, eta):
     schedule, n = NoiseSchedule.named("cosine", 1000), 10_000
     x = normal((n, 2))
-    ends = run_sampler(
-        sampler,
-        mixture.denoiser(schedule),
-        x,
-        timestep_grid(1000, 100, "uniform"),
-        schedule,
-        eta=eta,
-        noise=source(x),
-        clip=None,
-    )
+    grid, denoise = timestep_grid(1000, 100, "uniform"), mixture.denoiser(schedule)
+    ends = run_sampler(sampler, denoise, x, grid, schedule, eta=eta, noise=source(x), clip=None)
     covariance = mixture.covariance()
     # Six standard errors, and the error of 100 steps.
     slack = 6 * covariance.diagonal().sqrt() / n**0.5 + 0.01
@@ -102,46 +94,11 @@ def test_samples_of_an_sde_have_the_mixtures_moments(mixture, sampler, eta):
     assert (ends - ends.flip(0)).norm(dim=1).median() > 0.5
 
 
-# -- single steps ------------------------------------------------------------------------------------
-
-
-def single_point(schedule, point):
-    """The denoiser of data that are one point: its ODE's paths are straight, and every solver is exact."""
-
-    def denoise(x, t):
-        signal, sigma = schedule.levels(int(t[0]))
-        x0 = torch.full_like(x, point)
-        return Denoised(x0, (x - signal * x0) / sigma, None)
-
-    return denoise
-
-
-@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "heun"])
-@pytest.mark.parametrize("name", NOISE_SCHEDULES)
-def test_every_ode_solver_is_exact_where_data_are_a_single_point(sampler, name):
-    schedule = NoiseSchedule.named(name, 1000)
-    noise = normal((8, 3))
-    (a, s), (a_end, s_end) = schedule.levels(999), schedule.levels(120)
-    grid = [(999, 700), (700, 690), (690, 120)]
-    denoise = single_point(schedule, 0.4)
-    found = run_sampler(sampler, denoise, a * 0.4 + s * noise, grid, schedule, noise=source(noise), clip=None)
-    torch.testing.assert_close(found, a_end * 0.4 + s_end * noise, rtol=1e-9, atol=1e-9)
-
-
-def test_the_first_step_of_dpm_solver_is_ddims_or_ddpms(mixture):
-    schedule = NoiseSchedule.named("cosine", 1000)
-    x, denoise, step = normal((8, 2)), mixture.denoiser(schedule), [(800, 500)]
-    ode = sample_dpm_solver(denoise, x, step, schedule, clip=None)
-    torch.testing.assert_close(ode, sample_ddim(denoise, x, step, schedule, clip=None))
-    sde = sample_dpm_solver(denoise, x, step, schedule, stochastic=True, noise=source(x), clip=None)
-    torch.testing.assert_close(sde, sample_ddpm(denoise, x, step, schedule, noise=source(x), clip=None))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize(("name", "n_timesteps"), [("cosine", 1000), ("linear", 1000), ("cosine", 2)])
-def test_every_sampler_is_stable_from_one_step_to_two(mixture, sampler, spacing, dtype, name, n_timesteps):
+def test_samplers_are_stable_in_one_and_two_steps(mixture, sampler, spacing, dtype, name, n_timesteps):
     schedule = NoiseSchedule.named(name, n_timesteps)
     x = normal((4, 2)).to(dtype)
     for n_steps in (1, 2):
@@ -149,70 +106,48 @@ def test_every_sampler_is_stable_from_one_step_to_two(mixture, sampler, spacing,
         ends = run_sampler(sampler, mixture.denoiser(schedule), x, grid, schedule, noise=source(x))
         assert ends.shape == x.shape and torch.isfinite(ends).all() and ends.abs().max() <= 1.0
         if n_steps == 1:
-            # One step draws the best guess of clean data, which from noise alone is their mean.
+            # One step returns the expected clean data.
             expected = mixture.expected_clean(x.double(), *schedule.levels(grid[0][0]))
             torch.testing.assert_close(ends.double(), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_heun_runs_the_network_twice_a_step_but_the_last_and_others_once(mixture):
+@pytest.mark.parametrize(("sampler", "eta"), [*((name, 0.0) for name in SAMPLERS), ("ddim", 0.5)])
+def test_each_step_has_its_network_evaluations_and_noise(mixture, sampler, eta):
     schedule = NoiseSchedule.named("cosine", 100)
-    x, grid = normal((2, 2)), timestep_grid(100, 7)
-    exact = mixture.denoiser(schedule)
-    for sampler in SAMPLERS:
-        asked, seen = [], []
-        run_sampler(
-            sampler,
-            lambda x, t, asked=asked: asked.append(int(t[0])) or exact(x, t),
-            x,
-            grid,
-            schedule,
-            noise=source(x),
-            observe=lambda i, x0, seen=seen: seen.append(i),
-        )
-        assert len(asked) == (13 if sampler == "heun" else 7)
-        assert seen == list(range(7))
-        assert set(asked) == {t for t, _ in grid}
+    x, grid, exact = normal((2, 2)), timestep_grid(100, 7), mixture.denoiser(schedule)
+    evaluated, drawn, observed = [], [], []
+    run_sampler(
+        sampler,
+        lambda x, t: evaluated.append(int(t[0])) or exact(x, t),
+        x,
+        grid,
+        schedule,
+        eta=eta,
+        noise=lambda: drawn.append(1) or torch.zeros_like(x),
+        observe=lambda i, x0: observed.append(i),
+    )
+    assert len(evaluated) == (13 if sampler == "heun" else 7)
+    assert set(evaluated) == {t for t, _ in grid}
+    assert observed == list(range(7))
+    assert len(drawn) == (6 if draws_noise(sampler, eta) else 0)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_last_estimate_that_is_observed_is_the_sample_and_all_are_clipped(sampler):
+def test_observed_estimates_are_clipped_and_end_in_the_sample(sampler):
     schedule = NoiseSchedule.named("cosine", 100)
-    x, seen = normal((4, 2)), []
-    ends = run_sampler(
-        sampler,
-        lambda x, t: Denoised(3.0 * x, x, None),
-        x,
-        timestep_grid(100, 5),
-        schedule,
-        noise=source(x),
-        clip=0.7,
-        observe=lambda i, x0: seen.append(x0),
-    )
-    assert all(x0.abs().max() <= 0.7 for x0 in seen)
-    torch.testing.assert_close(seen[-1], ends)
+    x, observed, grid = normal((4, 2)), [], timestep_grid(100, 5)
+    options = {"noise": source(x), "clip": 0.7, "observe": lambda i, x0: observed.append(x0)}
+    samples = run_sampler(sampler, lambda x, t: Denoised(3.0 * x, x, None), x, grid, schedule, **options)
+    assert all(x0.abs().max() <= 0.7 for x0 in observed)
+    torch.testing.assert_close(observed[-1], samples)
 
 
-def test_names_say_who_draws_noise(mixture):
-    schedule = NoiseSchedule.named("cosine", 100)
-    x = normal((2, 2))
-    for sampler, eta in [*((name, 0.0) for name in SAMPLERS), ("ddim", 0.5)]:
-        drawn = []
-        run_sampler(
-            sampler,
-            mixture.denoiser(schedule),
-            x,
-            timestep_grid(100, 3),
-            schedule,
-            eta=eta,
-            noise=lambda drawn=drawn: drawn.append(1) or torch.zeros_like(x),
-        )
-        assert len(drawn) == (2 if draws_noise(sampler, eta) else 0)
-
-
-def test_what_cannot_be_run_is_refused(mixture):
+def test_unknown_samplers_and_missing_noise_are_refused(mixture):
     schedule, x = NoiseSchedule.named("cosine", 100), normal((2, 2))
     grid, denoise = timestep_grid(100, 3), mixture.denoiser(schedule)
     with pytest.raises(ValueError, match="needs `noise` when stochastic is True"):
         sample_dpm_solver(denoise, x, grid, schedule, stochastic=True)
+    with pytest.raises(ValueError, match="needs `noise` when eta is above 0"):
+        sample_ddim(denoise, x, grid, schedule, eta=0.1)
     with pytest.raises(ValueError, match=r"sampler must be one of .* got 'euler'"):
         run_sampler("euler", denoise, x, grid, schedule, noise=source(x))

@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture
 def randomise():
-    """Give a function that draws every weight of a module anew, so that no branch starts as nothing."""
+    """Return a function that draws all weights of a module anew, so that no branch is zero."""
 
     def draw(module):
         with torch.no_grad():

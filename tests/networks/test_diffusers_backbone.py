@@ -1,4 +1,4 @@
-"""UNets of diffusers as denoisers: their own output at the start, and how they were trained."""
+"""UNets of diffusers as denoisers: initial output, pretraining, refusals."""
 
 import copy
 import json
@@ -16,38 +16,35 @@ diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
 LATENT_DIM = 8
+SMALL = {
+    "sample_size": 8,
+    "in_channels": 1,
+    "out_channels": 1,
+    "layers_per_block": 1,
+    "block_out_channels": (16, 32),
+    "norm_num_groups": 8,
+}
 
 
 def unconditional(**settings):
-    given = {
-        "sample_size": 8,
-        "in_channels": 1,
-        "out_channels": 1,
-        "layers_per_block": 1,
-        "block_out_channels": (16, 32),
+    blocks = {
         "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
         "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
-        "norm_num_groups": 8,
     }
     torch.manual_seed(0)
-    return diffusers.UNet2DModel(**(given | settings))
+    return diffusers.UNet2DModel(**(SMALL | blocks | settings))
 
 
-def conditional(width=2 * LATENT_DIM, **settings):
-    given = {
-        "sample_size": 8,
-        "in_channels": 1,
-        "out_channels": 1,
-        "layers_per_block": 1,
-        "block_out_channels": (16, 32),
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-        "norm_num_groups": 8,
-        "attention_head_dim": 4,
-        "resnet_time_scale_shift": "scale_shift",
-    }
+def conditional(width=2 * LATENT_DIM):
     torch.manual_seed(0)
-    return diffusers.UNet2DConditionModel(cross_attention_dim=width, **(given | settings))
+    return diffusers.UNet2DConditionModel(
+        cross_attention_dim=width,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4,
+        resnet_time_scale_shift="scale_shift",
+        **SMALL,
+    )
 
 
 def pipeline(folder, **scheduler):
@@ -76,7 +73,7 @@ def encoder(backbone, **params):
     ],
     ids=str,
 )
-def test_the_first_step_is_the_unets_own(settings):
+def test_the_initial_output_equals_that_of_the_unet(settings):
     unet = unconditional(**settings).eval()
     backbone = DiffusersBackbone(unet, LATENT_DIM).eval()
     x, t, z = batch()
@@ -85,7 +82,7 @@ def test_the_first_step_is_the_unets_own(settings):
         torch.testing.assert_close(backbone(x, t, 1.0 - z), unet(x, t).sample, rtol=0.0, atol=1e-6)
 
 
-def test_every_residual_block_gets_a_code_layer_that_counts():
+def test_every_residual_block_has_a_code_layer():
     unet = unconditional()
     backbone = DiffusersBackbone(unet, LATENT_DIM).eval()
     layers = [p for name, p in backbone.named_parameters() if name.endswith("time_emb_proj.code.weight")]
@@ -98,7 +95,7 @@ def test_every_residual_block_gets_a_code_layer_that_counts():
             before = backbone(x, t, z)
             layer[:, 0] += 1.0
             assert not torch.equal(before, backbone(x, t, z))
-    # The UNet that was given is left as it was.
+    # The original UNet is unchanged.
     assert all("code" not in name for name, _ in unet.named_parameters())
 
 
@@ -133,10 +130,10 @@ def test_folders_of_diffusers_are_read(tmp_path, layout):
     assert backbone.pretraining.objective == (None if layout == "unet" else "epsilon")
 
 
-def test_fine_tuning_takes_over_objective_and_noise_schedule(tmp_path, digits):
+def test_fine_tuning_adopts_objective_and_noise_schedule(tmp_path, digits):
     backbone = DiffusersBackbone.from_pretrained(pipeline(tmp_path), LATENT_DIM)
     before = copy.deepcopy(backbone.state_dict())
-    fitted = encoder(backbone, learning_rate=1e-4).fit(digits)
+    fitted = encoder(backbone, learning_rate=1e-4).fit(digits[:100])
     assert fitted.objective_.kind == "epsilon"
     assert fitted.objective_.schedule == NoiseSchedule.named("linear", 1000)
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
@@ -148,61 +145,63 @@ def test_fine_tuning_takes_over_objective_and_noise_schedule(tmp_path, digits):
         tmp_path / "encoder.safetensors", backbone=DiffusersBackbone(unconditional(), LATENT_DIM)
     )
     np.testing.assert_array_equal(again.transform(digits[:3]), fitted.transform(digits[:3]))
-    # What is named and agrees is as good as "auto".
-    encoder(backbone, objective="epsilon", noise_schedule="linear").fit(digits)
+    # Equal values may be passed instead of "auto".
+    encoder(backbone, objective="epsilon", noise_schedule="linear").fit(digits[:100])
 
 
-def test_other_schedules_and_predictions_are_taken_over_too(tmp_path, digits):
+def test_any_schedule_and_prediction_type_is_adopted(tmp_path, digits):
     settings = {
         "beta_schedule": "scaled_linear",
         "num_train_timesteps": 500,
         "prediction_type": "v_prediction",
     }
     backbone = DiffusersBackbone.from_pretrained(pipeline(tmp_path, **settings), LATENT_DIM)
-    fitted = encoder(backbone, n_timesteps=500).fit(digits)
-    theirs = diffusers.DDPMScheduler(**settings).alphas_cumprod.numpy()
+    fitted = encoder(backbone, n_timesteps=500).fit(digits[:100])
+    expected_alpha_bar = diffusers.DDPMScheduler(**settings).alphas_cumprod.numpy()
     assert fitted.objective_.kind == "v"
-    np.testing.assert_allclose(fitted.objective_.schedule.alpha_bar, theirs, rtol=1e-4)
-    # Timesteps reach the UNet on the scale that it was trained on.
+    np.testing.assert_allclose(fitted.objective_.schedule.alpha_bar, expected_alpha_bar, rtol=1e-4)
+    # The UNet is evaluated at timesteps on the scale of its training.
     x, t, z = batch()
     with torch.no_grad():
         expected = unconditional().eval()(x, t / 2.0).sample
         torch.testing.assert_close(backbone.eval()(x, t, z), expected, rtol=0.0, atol=1e-6)
     with pytest.raises(ValueError, match="n_timesteps=1000, but backbone was trained with 500"):
-        encoder(backbone).fit(digits)
+        encoder(backbone).fit(digits[:100])
     with pytest.raises(ValueError, match="noise_schedule='cosine', but backbone was trained with another"):
-        encoder(backbone, n_timesteps=500, noise_schedule="cosine").fit(digits)
+        encoder(backbone, n_timesteps=500, noise_schedule="cosine").fit(digits[:100])
     with pytest.raises(ValueError, match="objective='epsilon', but backbone was trained to predict 'v'"):
-        encoder(backbone, n_timesteps=500, objective="epsilon").fit(digits)
+        encoder(backbone, n_timesteps=500, objective="epsilon").fit(digits[:100])
 
 
-def test_a_folder_without_a_scheduler_asks_for_the_parameters(tmp_path, digits):
+def test_a_folder_without_a_scheduler_needs_objective_and_noise_schedule(tmp_path, digits):
     unconditional().save_pretrained(tmp_path)
     backbone = DiffusersBackbone.from_pretrained(tmp_path, LATENT_DIM)
     with pytest.raises(
         ValueError, match=r"Set objective and noise_schedule; .*objective='epsilon', noise_schedule='linear'"
     ):
-        encoder(backbone).fit(digits)
-    fitted = encoder(backbone, objective="epsilon", noise_schedule="linear").fit(digits)
+        encoder(backbone).fit(digits[:100])
+    fitted = encoder(backbone, objective="epsilon", noise_schedule="linear").fit(digits[:100])
     assert fitted.objective_.kind == "epsilon"
 
 
-def test_images_of_another_size_are_warned_of_and_of_other_channels_refused(tmp_path, digits):
+def test_unsuitable_images_are_refused_or_warned_about(tmp_path, digits):
     backbone = DiffusersBackbone.from_pretrained(pipeline(tmp_path), LATENT_DIM)
-    larger = np.repeat(np.repeat(digits[:40], 2, axis=1), 2, axis=2)
+    images = digits[:40]
+    larger = np.repeat(np.repeat(images, 2, axis=1), 2, axis=2)
     with pytest.warns(UserWarning, match="trained on images of 8 x 8 pixels, but X holds images of 16 x 16"):
         encoder(backbone).fit(larger)
-    with pytest.raises(ValueError, match="for images of 1 channels, but X holds images of 3"):
-        encoder(backbone).fit(np.repeat(digits[:40, :, :, None], 3, axis=3))
-    with pytest.raises(ValueError, match="made for latent_dim=8, but latent_dim=16"):
-        encoder(backbone).set_params(latent_dim=16).fit(digits)
-    with pytest.raises(ValueError, match="Use learn_variance=False"):
-        encoder(backbone, learn_variance=True).fit(digits)
-    with pytest.raises(ValueError, match="which needs images, but X holds vectors"):
-        encoder(backbone).fit(digits.reshape(len(digits), -1).astype(np.float32))
+    colour, vectors = np.repeat(images[:, :, :, None], 3, axis=3), images.reshape(40, -1).astype(np.float32)
+    for X, params, message in [
+        (colour, {}, "for images of 1 channels, but X holds images of 3"),
+        (images, {"latent_dim": 16}, "made for latent_dim=8, but latent_dim=16"),
+        (images, {"training__learn_variance": True}, "Use learn_variance=False"),
+        (vectors, {}, "which needs images, but X holds vectors"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            encoder(backbone).set_params(**params).fit(X)
 
 
-def test_an_untrained_unet_is_trained_as_any_module(digits):
+def test_an_untrained_unet_has_the_default_objective(digits):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="backbone")
         fitted = encoder(DiffusersBackbone(conditional(), LATENT_DIM)).fit(digits[:100])
@@ -219,20 +218,17 @@ def test_an_untrained_unet_is_trained_as_any_module(digits):
         (lambda: conditional(17), "Make the UNet with cross_attention_dim=16"),
     ],
 )
-def test_unets_that_do_not_go_together_with_a_code_are_refused(make, message):
+def test_unets_that_cannot_take_a_code_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         DiffusersBackbone(make(), LATENT_DIM)
 
 
-def test_folders_of_something_else_are_refused(tmp_path):
+def test_unsupported_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match="names of models are not looked up"):
         DiffusersBackbone.from_pretrained("google/ddpm-cifar10-32", LATENT_DIM)
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL"}))
     with pytest.raises(ValueError, match="holds a AutoencoderKL"):
         DiffusersBackbone.from_pretrained(tmp_path, LATENT_DIM)
-
-
-def test_schedulers_of_another_kind_of_diffusion_are_refused(tmp_path):
     pipeline(tmp_path)
     file = tmp_path / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps({"_class_name": "ScoreSdeVeScheduler", "num_train_timesteps": 2000}))

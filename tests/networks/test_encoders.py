@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from dmzrep.networks._encoders import BitHead, ConvEncoder, MLPEncoder, convolution_plan
 from dmzrep.networks._linear_init import LinearInit
@@ -15,7 +14,7 @@ def count(module):
 @pytest.mark.parametrize(
     ("shape", "latent_dim", "expected"), [((3, 32, 32), 16, 422_176), ((3, 64, 64), 64, 1_832_832)]
 )
-def test_the_papers_encoders_have_as_many_parameters_as_the_authors(shape, latent_dim, expected):
+def test_paper_encoders_have_the_published_number_of_parameters(shape, latent_dim, expected):
     with torch.device("meta"):
         assert count(ConvEncoder(shape, latent_dim, paired=True)) == expected
 
@@ -34,7 +33,7 @@ def test_the_papers_encoders_have_as_many_parameters_as_the_authors(shape, laten
     ],
     ids=str,
 )
-def test_channels_double_as_positions_fall_by_four_up_to_sixteen_times_the_width(sides, channels):
+def test_channels_double_as_positions_fall_by_four(sides, channels):
     for height, width in (sides, sides[::-1]):
         plan, left = convolution_plan((height, width), 3)
         assert [n // 3 for n, _ in plan] == channels
@@ -42,7 +41,7 @@ def test_channels_double_as_positions_fall_by_four_up_to_sixteen_times_the_width
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 5000), (3, 16, 1000), (3, 1024, 1024), (1, 3000, 8)], ids=str)
-def test_large_and_elongated_images_take_few_weights(shape):
+def test_large_and_elongated_images_need_few_weights(shape):
     with torch.device("meta"):
         encoder = ConvEncoder(shape, 16, init_features="responses", normalize_logits=True)
     assert count(encoder) < 2.5e7
@@ -53,7 +52,7 @@ SIDES = [8, 9, 16, 20, 33, 48, 72, 100, 160, 256]
 
 
 @pytest.mark.parametrize("shape", [s for side in SIDES for s in ((8, side), (side, 8 + side % 2))], ids=str)
-def test_two_trainings_with_one_seed_are_equal_whatever_the_shape(shape):
+def test_training_is_reproducible_for_all_shapes(shape):
     def train():
         torch.manual_seed(0)
         encoder = ConvEncoder((1, *shape), 4, width=8, init_features="responses").train()
@@ -61,7 +60,7 @@ def test_two_trainings_with_one_seed_are_equal_whatever_the_shape(shape):
         optimizer = torch.optim.SGD(encoder.parameters(), lr=0.01)
         x = torch.randn(4, 1, *shape).contiguous(memory_format=torch.channels_last)
         for _ in range(3):
-            # What the allocator returns next is not zero: memory that nobody wrote would show.
+            # Make uninitialised memory non-zero, so that reading it has an effect.
             freed = [torch.full((2**k,), torch.nan) for k in range(8, 20)]
             del freed
             optimizer.zero_grad()
@@ -76,45 +75,20 @@ def test_two_trainings_with_one_seed_are_equal_whatever_the_shape(shape):
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("shape", [(72, 8), (8, 72)], ids=str)
-def test_two_fits_of_elongated_images_with_one_seed_are_equal(shape):
-    X = np.random.default_rng(0).integers(0, 256, (8, *shape), dtype=np.uint8)
-
-    def fit():
-        options = {"width": (8,), "encoder_width": 8, "max_iter": 1, "precision": "bf16", "random_state": 0}
-        return make_encoder(8, output="logits", prior="uniform", **options).fit(X).transform(X)
-
-    np.testing.assert_array_equal(fit(), fit())
-
-
-@pytest.mark.parametrize("depth", [0, 1, 2])
-def test_residual_convolutions_follow_each_strided_one_and_keep_its_size(depth):
-    encoder = ConvEncoder((3, 16, 16), 4, width=8, depth=depth)
-    convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
-    assert [c.stride[0] for c in convolutions] == [2, *[1] * depth] * 3
-    x = torch.randn(2, 3, 16, 16)
-    assert encoder.convolutions(x).shape == (2, 32, 2, 2)
-    encoder.head(encoder.convolutions(x).flatten(1)).sum().backward()
-    assert all(c.weight.grad.abs().max() > 0 for c in convolutions)
+def test_fits_of_elongated_images_are_reproducible():
+    X = np.random.default_rng(0).integers(0, 256, (8, 72, 8), dtype=np.uint8)
+    options = {"width": (8,), "encoder_width": 8, "max_iter": 1, "precision": "bf16", "random_state": 0}
+    encoders = [make_encoder(8, output="logits", prior="uniform", **options).fit(X) for _ in range(2)]
+    np.testing.assert_array_equal(encoders[0].transform(X), encoders[1].transform(X))
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize(
     "shape",
-    [
-        (1, 8, 8),
-        (2, 9, 9),
-        (3, 13, 28),
-        (4, 31, 8),
-        (1, 33, 33),
-        (3, 64, 64),
-        (1, 100, 75),
-        (2, 255, 9),
-        (1, 256, 256),
-    ],
+    [(1, 8, 8), (2, 9, 9), (3, 13, 28), (4, 31, 8), (1, 33, 33), (3, 64, 64), (1, 100, 75), (2, 255, 9)],
     ids=str,
 )
-def test_images_of_any_size_give_one_logit_per_bit(shape, norm):
+def test_images_of_any_size_have_one_logit_per_bit(shape, norm):
     encoder = ConvEncoder(shape, 5, width=4 if norm == "group" else 2, norm=norm, init_features="values")
     features = encoder.convolutions(torch.randn(2, *shape))
     assert max(features.shape[2:]) <= 2
@@ -124,16 +98,7 @@ def test_images_of_any_size_give_one_logit_per_bit(shape, norm):
     assert single.shape == (1, 5) and torch.isfinite(single).all()
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(ConvEncoder, (1, 8, 8)), (MLPEncoder, (7,))])
-def test_logits_are_batch_invariant_at_inference(kind, shape):
-    encoder = kind(shape, 5, width=8)
-    x = torch.randn(6, *shape)
-    encoder.train()(x)
-    encoder.eval()
-    torch.testing.assert_close(encoder(x)[2:3], encoder(x[2:3]))
-
-
-def test_a_paired_head_gives_the_difference_of_its_two_outputs():
+def test_a_paired_head_returns_the_difference_of_its_outputs():
     head = BitHead(6, 4, paired=True)
     h = torch.randn(3, 6)
     both = head.linear(h)
@@ -149,7 +114,7 @@ def test_a_paired_head_gives_the_difference_of_its_two_outputs():
     ],
     ids=["conv", "mlp"],
 )
-def test_initial_logits_are_those_of_the_linear_branch_and_both_branches_learn(encoder, shape):
+def test_initial_logits_equal_those_of_the_linear_branch(encoder, shape):
     x = torch.randn(4, *shape)
     torch.testing.assert_close(encoder(x), encoder.linear_init.linear(x.flatten(1)))
     encoder(x).sum().backward()
@@ -157,25 +122,15 @@ def test_initial_logits_are_those_of_the_linear_branch_and_both_branches_learn(e
     assert encoder.head.linear.weight.grad.abs().max() > 0
 
 
-def test_without_a_linear_branch_initial_logits_differ_between_samples():
-    encoder = ConvEncoder((1, 8, 8), 5, width=4).eval()
-    assert encoder.linear_init is None
-    assert encoder(torch.randn(4, 1, 8, 8)).std(dim=0).min() > 0
-
-
 @pytest.mark.parametrize(
     "shape", [(1, 8, 8), (3, 32, 20), (2, 33, 40), (3, 64, 64), (1, 70, 9), (1, 256, 100)], ids=str
 )
-def test_large_images_are_averaged_over_blocks_for_the_linear_branch(shape):
+def test_the_linear_branch_averages_large_images(shape):
     branch = LinearInit(shape, 4)
     x = torch.randn(2, *shape)
-    rows, columns = (-(-side // 32) for side in shape[1:])
-    height, width = -(-shape[1] // rows), -(-shape[2] // columns)
-    expected = np.zeros((2, shape[0], height, width))
-    for i in range(height):
-        for j in range(width):
-            block = x[:, :, rows * i : rows * (i + 1), columns * j : columns * (j + 1)]
-            expected[:, :, i, j] = block.mean(dim=(2, 3))
-    assert max(height, width) <= 32
-    np.testing.assert_allclose(branch.features(x), expected.reshape(2, -1), atol=1e-5)
+    rows, columns = (x.split(-(-side // 32), dim=axis) for axis, side in ((2, shape[1]), (3, shape[2])))
+    expected = torch.stack([row.mean(dim=2) for row in rows], dim=2)
+    expected = torch.stack([c.mean(dim=3) for c in expected.split(columns[0].shape[3], dim=3)], dim=3)
+    assert max(expected.shape[2:]) <= 32
+    torch.testing.assert_close(branch.features(x), expected.flatten(1), atol=1e-5, rtol=0)
     assert branch(x).shape == (2, 4)

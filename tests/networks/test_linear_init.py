@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dmzrep.networks._init_features import Contrast, FilterResponses
-from dmzrep.networks._linear_init import LinearInit
+from dmzrep.networks._linear_init import Contrast, FilterResponses, LinearInit
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2, 9, 31)])
-def test_responses_are_means_of_both_signs_on_a_grid_beside_coarse_pixels(shape):
+def test_responses_are_means_of_both_signs_and_coarse_pixels(shape):
     layer = FilterResponses(shape, 6)
+    assert set(layer.state_dict()) == {"filters.weight"}
     x = torch.randn(4, *shape)
     responses = F.conv2d(x, layer.filters.weight, stride=2, padding=2)
     pixels = F.adaptive_avg_pool2d(x, tuple(min(8, side) for side in shape[1:])).flatten(1)
@@ -16,10 +16,6 @@ def test_responses_are_means_of_both_signs_on_a_grid_beside_coarse_pixels(shape)
     expected = torch.cat([*(grid.flatten(1) for grid in grids), pixels], dim=1)
     assert layer(x).shape == (4, layer.n_features)
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
-
-
-def test_the_pooling_matrix_is_not_saved():
-    assert set(FilterResponses((1, 8, 8), 4).state_dict()) == {"filters.weight"}
 
 
 def test_large_images_are_averaged_before_the_filters():
@@ -30,19 +26,13 @@ def test_large_images_are_averaged_before_the_filters():
     assert branch(x).shape == (2, 5)
 
 
-def test_without_filters_pixels_are_mapped():
-    branch = LinearInit((2, 8, 9), 5)
-    x = torch.randn(3, 2, 8, 9)
-    assert branch.responses is None
-    torch.testing.assert_close(branch(x), branch.linear(x.flatten(1)))
-
-
-def test_contrast_is_the_signed_root_of_differences_from_neighbours_and_from_the_mean_image():
+def test_contrast_is_the_signed_root_of_local_and_plain_differences():
     layer = Contrast((2, 8, 9))
+    assert set(layer.state_dict()) == {"centre"}
     layer.centre.copy_(torch.randn(2, 8, 9))
     x = torch.randn(3, 2, 8, 9)
     difference = x - layer.centre
-    # The mean of the neighbourhood that lies inside the image, the pixel itself among them.
+    # The mean of the neighbourhood inside the image, including the pixel itself.
     sums = F.conv2d(difference.flatten(0, 1)[:, None], torch.ones(1, 1, 3, 3), padding=1).view_as(x)
     counts = F.conv2d(torch.ones(1, 1, 8, 9), torch.ones(1, 1, 3, 3), padding=1)
     local = difference - sums / counts
@@ -54,11 +44,7 @@ def test_contrast_is_the_signed_root_of_differences_from_neighbours_and_from_the
         assert torch.equal(part.sign(), values.flatten(1).sign())
 
 
-def test_contrast_has_a_finite_slope_where_an_image_is_the_mean_image():
+def test_contrast_has_a_finite_gradient_at_the_mean_image():
     x = torch.zeros(1, 1, 8, 8, requires_grad=True)
     Contrast((1, 8, 8))(x).sum().backward()
     assert torch.isfinite(x.grad).all()
-
-
-def test_the_mean_image_is_saved():
-    assert "contrast.centre" in LinearInit((1, 8, 8), 4, "contrast").state_dict()
