@@ -1,4 +1,4 @@
-"""Where and in what arithmetic networks run."""
+"""Devices and precisions of networks."""
 
 from __future__ import annotations
 
@@ -19,24 +19,9 @@ PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Turn the `device` parameter into a device that exists here.
+    """Return the available device that the `device` parameter names.
 
-    Parameters
-    ----------
-    device : str or torch.device
-        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device; CUDA without a number is the current
-        device.
-
-    Raises
-    ------
-    ValueError
-        The device is unknown to torch, or not available on this machine.
-
-    Examples
-    --------
-    >>> from dmzrep._base._device import resolve_device
-    >>> resolve_device("cpu")
-    device(type='cpu')
+    ``"auto"`` is CUDA, else MPS, else the CPU; CUDA without an index is the current device.
     """
     if isinstance(device, str) and device == "auto":
         if torch.cuda.is_available():
@@ -74,19 +59,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def cpu_has_bf16_units() -> bool:
-    """Whether this CPU multiplies bf16 matrices in hardware (AVX512-BF16 or AMX).
-
-    Without them bf16 is emulated and several times slower than float32.
-    """
+    """Whether this CPU multiplies bf16 matrices in hardware; emulated, they are slower than float32."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Turn the `precision` parameter into ``"float32"``, ``"bf16"`` or ``"fp16"``.
-
-    ``"auto"`` takes bf16 where the hardware has it, else float32.
-    """
+    """Return ``"float32"``, ``"bf16"`` or ``"fp16"``; ``"auto"`` is bf16 where the hardware supports it."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -97,10 +76,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def available_device(device: str | torch.device) -> torch.device:
-    """Like `resolve_device`, but falls back, with a warning, where the asked device is absent.
-
-    For models that come from a file or another machine.
-    """
+    """As `resolve_device`, but fall back, with a warning, for models saved on a device that is absent."""
     try:
         return resolve_device(device)
     except DeviceUnavailableError as error:
@@ -110,14 +86,9 @@ def available_device(device: str | torch.device) -> torch.device:
 
 
 def on_cpu(module: Module) -> Module:
-    """Return a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+    """Return a module with all tensors on the CPU, to be saved: itself, or a copy where some are elsewhere.
 
-    The module stays where it is, and its device need not have room for a second one.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Anywhere.
+    The module stays where it is, and its device need not have memory for a second one.
     """
     copies: dict[int, Tensor] = {}
     for part in module.modules():
@@ -132,20 +103,14 @@ def on_cpu(module: Module) -> Module:
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
+    """Return the context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
 def give_back_memory(device: str | torch.device) -> None:
-    """Free memory that torch caches on a GPU, so that other processes can have it.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        As in `resolve_device`. Nothing happens where it is a CPU or not there.
-    """
+    """Free memory that torch caches on a GPU, so that other processes can use it."""
     try:
         kind = resolve_device(device).type
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the tools need of an encoder: `transform` to codes, and `inverse_transform` to samples."""
+"""The interface of encoders: `transform` to codes, and `inverse_transform` to samples."""
 
 from __future__ import annotations
 
@@ -39,25 +39,7 @@ def encoder_output(encoder: Any) -> str:
 
 
 def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
-    """Encode samples to probabilities of a one, whatever the encoder's `output`.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Fitted.
-    X : array-like, table or map-style dataset
-        Samples as the encoder takes them.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), float64 in [0, 1]
-        A bit is one where it is above 0.5.
-
-    Raises
-    ------
-    ValueError
-        The codes of the encoder are neither probabilities, bits nor logits.
-    """
+    """Encode samples to probabilities of a one, float64, whatever the encoder's `output`."""
     check_codec(encoder, needed=("transform",))
     codes = as_numbers(encoder.transform(X), "encoder.transform(X)")
     if codes.ndim == 2 and len(codes) == 0:
@@ -68,27 +50,10 @@ def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
 
 
 def decode_codes(encoder: Encoder, codes: np.ndarray, *, random_state: Any, **options: Any) -> np.ndarray:
-    """Decode codes with the options that are not None.
+    """Decode bits or probabilities with the options that are not None.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Fitted.
-    codes : ndarray of shape (n, latent_dim)
-        Bits or probabilities.
-    random_state : sequence of n int, or whatever else `inverse_transform` takes
-        Determines the noise; samples with the same integer share theirs.
-    **options
-        For `inverse_transform`.
-
-    Returns
-    -------
-    ndarray of shape (n, ...)
-
-    Raises
-    ------
-    ValueError
-        `inverse_transform` does not take an option.
+    A sequence as `random_state` holds an integer for each code; codes with the same integer share their
+    noise. In a pipeline options are for the last step.
     """
     check_codec(encoder, needed=("inverse_transform",))
     encoder = _unwrapped(encoder)
@@ -142,14 +107,6 @@ def _last_step(encoder: Any) -> Any:
 
 
 def block_seeds(random_state: Any, n_samples: int, n_blocks: int = 1) -> list[int]:
-    """Return the seeds of `n_blocks` blocks of the same samples: a sample has one noise in all blocks.
-
-    Examples
-    --------
-    >>> from dmzrep.codes._protocol import block_seeds
-    >>> seeds = block_seeds(0, 2, 3)
-    >>> seeds[:2] == seeds[2:4] == seeds[4:] == block_seeds(0, 2)
-    True
-    """
+    """Return the seeds of `n_blocks` blocks of the same samples: a sample has one noise in all blocks."""
     seeds = np.random.SeedSequence(draw_seed(random_state)).generate_state(n_samples) >> 1
     return np.tile(seeds, n_blocks).tolist()

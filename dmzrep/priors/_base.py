@@ -8,24 +8,26 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_int
 from dmzrep.codes._checks import check_codes
 
 
 class CodePrior(BaseEstimator):
-    """Base of the priors: checks, seeds, and state as plain arrays.
+    """Base class of priors: validation, seeds, and state as plain arrays.
 
     A subclass names its fitted arrays in `state_names` and defines `_fit`, `_log_prob` and
     `_from_uniform`, which turns each vector of uniform numbers into one code, so the first m of n samples
-    are the m samples of the same seed. Results are batch-invariant to the last bit; matrix products
-    therefore go through `in_blocks`.
+    are the m samples of the same seed. Results are exactly batch-invariant; matrix products therefore use
+    `in_blocks`.
     """
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
     _parameter_constraints: ClassVar[dict] = {}
 
+    @isolated
     def fit(self, bits: np.ndarray, y: object = None) -> Self:
         """Fit the prior to codes.
 
@@ -45,6 +47,7 @@ class CodePrior(BaseEstimator):
         self._fit(bits.astype(np.float64))
         return self
 
+    @isolated
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> np.ndarray:
@@ -66,6 +69,7 @@ class CodePrior(BaseEstimator):
         generator = np.random.default_rng(draw_seed(random_state))
         return self._from_uniform(generator.random((n_samples, self._n_uniform()))).astype(np.uint8)
 
+    @isolated
     def log_prob(self, bits: np.ndarray) -> np.ndarray:
         """Return the log-probability of codes.
 
@@ -100,7 +104,7 @@ class CodePrior(BaseEstimator):
         return self
 
     def _n_uniform(self) -> int:
-        """Return how many uniform numbers a code needs."""
+        """Return how many uniform numbers determine a code."""
         return self.n_features_in_
 
     def _fit(self, bits: np.ndarray) -> None:

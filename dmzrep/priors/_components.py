@@ -1,4 +1,4 @@
-"""Mixtures whose components have independent bits, as several priors use them."""
+"""Mixtures of components with independent bits."""
 
 from __future__ import annotations
 
@@ -8,21 +8,13 @@ from dmzrep._base._batching import in_blocks
 
 
 def log_joint(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
-    """Return the joint log-probability of each code and each component.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.priors._components import log_joint
-    >>> np.exp(log_joint(np.array([[1.0, 0.0]]), np.array([[0.5, 0.2]]), np.zeros(1))).round(3).tolist()
-    [[0.4]]
-    """
+    """Return the joint log-probability of each code and each component, shape (n, n_components)."""
     if_zero = np.log1p(-probabilities)
     return bits @ (np.log(probabilities) - if_zero).T + (if_zero.sum(axis=1) + log_weights)
 
 
 def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
-    """Return the log-probability of each code, shape (n,), in nats; parameters as of `log_joint`."""
+    """Return the log-probability of each code, shape (n,), in nats."""
     if_zero = np.log1p(-probabilities)
     slopes = np.ascontiguousarray((np.log(probabilities) - if_zero).T)
     offsets = if_zero.sum(axis=1) + log_weights
@@ -39,15 +31,7 @@ def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: n
 
 
 def pick(uniform: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Turn uniform numbers in [0, 1) into components in proportion to their weights.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.priors._components import pick
-    >>> pick(np.array([0.0, 0.2, 0.3, 0.99]), np.array([1.0, 3.0])).tolist()
-    [0, 0, 1, 1]
-    """
+    """Turn uniform numbers in [0, 1) into components in proportion to their weights."""
     cumulative = np.cumsum(weights)
     component = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
     return np.minimum(component, len(cumulative) - 1)

@@ -1,4 +1,4 @@
-"""The codes of the data, with a little noise."""
+"""A bootstrap of the fitted codes with noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dmzrep.priors._base import CodePrior
 from dmzrep.priors._components import mixture_log_prob, pick
 from dmzrep.priors._flip_rates import fit_flip_rates, noisy
 
-#: Codes whose distances to all others are held at a time.
+#: Codes whose distances to all others are in memory at a time.
 BLOCK_CODES = 256
 
 
@@ -32,20 +32,20 @@ class DatasetPrior(CodePrior):
     swap : float, default=0.0
         Probability that a bit comes from the neighbour, in [0, 1]; 0 is the plain bootstrap.
     n_neighbors : int, default=8
-        Neighbours of each code, of which there are at most as many as other distinct codes. Equal
-        distances are in the order of the stored codes. They matter only where `swap` is above 0.
+        Neighbours of each code, at most as many as other distinct codes. Ties are in the order of the
+        stored codes. Without effect where `swap` is 0.
     flip_rate : "auto" or float, default="auto"
         Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
-        stored codes given the other ones. A number, from 1e-9 to 0.5, holds for all bits: a small one
+        stored codes given the other ones. A number, from 1e-9 to 0.5, is used for all bits: a small one
         hardly changes codes, and each bit by which a code differs from all stored ones costs
         ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
-        Codes that are kept, where there are more distinct codes than that; they are drawn at random.
-        Time and memory of `log_prob` go with the distinct codes, times `n_neighbors` where bits are
-        swapped: 2,000 codes of 64 bits take about 0.1 s, or 1 s, on one core.
+        Maximum number of distinct codes that are stored, a random sample where there are more. Time and
+        memory of `log_prob` are proportional to it, times `n_neighbors` where bits are swapped: 2,000
+        codes of 64 bits take about 0.1 s, or 1 s, on one core.
     random_state : int, RandomState or None, default=None
-        Determines which codes are kept, and which of them flip rates are fitted on. Pass an int for a
-        reproducible prior where that is a choice.
+        Determines which codes are stored and used for the flip rates, where there are more than are used.
+        Pass an int for a reproducible prior.
 
     Attributes
     ----------
@@ -137,15 +137,7 @@ class DatasetPrior(CodePrior):
 
 
 def nearest_others(bits: np.ndarray, k: int) -> np.ndarray:
-    """Return the k nearest other codes of each code by Hamming distance, ties in their order.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.priors._dataset import nearest_others
-    >>> nearest_others(np.array([[0, 0, 0], [0, 0, 1], [1, 1, 1]]), 1).ravel().tolist()
-    [1, 0, 1]
-    """
+    """Return the k nearest other codes of each code by Hamming distance, ties in their order."""
     n = len(bits)
     signs = np.where(bits > 0.5, 1.0, -1.0).astype(np.float32)  # Their products are whole numbers: exact.
     neighbors = np.empty((n, k), dtype=np.int32)

@@ -20,9 +20,9 @@ class MixturePrior(CodePrior):
     Parameters
     ----------
     n_components : int, default=32
-        Components; at most a tenth of the number of samples.
+        Number of components; at most a tenth of the number of samples.
     max_iter : int, default=100
-        EM iterations at most.
+        Maximum number of EM iterations.
     tol : float, default=1e-4
         Improvement of the mean log-likelihood, in nats, below which EM stops.
     random_state : int, RandomState or None, default=None

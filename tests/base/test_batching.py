@@ -53,7 +53,7 @@ def unet(conditioning):
 @pytest.mark.parametrize(
     ("make", "shape"),
     [
-        (lambda: ConvEncoder((2, 12, 12), CODE_BITS, width=8, start="values"), (2, 12, 12)),
+        (lambda: ConvEncoder((2, 12, 12), CODE_BITS, width=8, init_features="values"), (2, 12, 12)),
         (lambda: ResidualMLP(5, 5, CODE_BITS, width=32, depth=2), (5,)),
         (lambda: unet("bias"), (2, 8, 8)),
         (lambda: unet("cross_attention"), (2, 8, 8)),
