@@ -52,18 +52,6 @@ class Labels:
         return [target.name for target in self.targets]
 
 
-def as_pandas(Y: Any) -> Any:
-    """Return polars and Arrow tables and columns as pandas', with their names; other objects as they are."""
-    package = type(Y).__module__.partition(".")[0]
-    if package == "pyarrow":
-        return pd.DataFrame(Y.to_pydict()) if hasattr(Y, "to_pydict") else pd.Series(Y.to_pylist())
-    if package == "polars":
-        if hasattr(Y, "columns"):
-            return pd.DataFrame(Y.to_dict(as_series=False))
-        return pd.Series(Y.to_list(), name=Y.name or None)
-    return Y
-
-
 def read_labels(Y: Any, n_samples: int, task: str = "auto", argument: str = "Y") -> Labels:
     """Read the labels of one or several attributes, which are unknown where NaN, None or NA.
 
@@ -71,7 +59,7 @@ def read_labels(Y: Any, n_samples: int, task: str = "auto", argument: str = "Y")
     (n_samples,) or (n_samples, n_attributes), or is a Series or DataFrame of pandas, polars or Arrow.
     """
     check_choice("task", task, TASKS)
-    table, form = _as_table(Y, n_samples, argument)
+    table, form = label_table(Y, n_samples, argument)
     columns = (table.iloc[:, i] for i in range(table.shape[1]))
     targets = [_read_target(column, column.name, task, argument) for column in columns]
     return Labels(targets, form, n_samples)
@@ -85,7 +73,7 @@ def read_binary_labels(
     Each column holds two of 0 and 1, False and True, or -1 and 1. Unnamed columns are called 0, 1, ...
     after `prefix`; `names` replaces the names of `Y`.
     """
-    table, form = _as_table(Y, n_samples, "Y")
+    table, form = label_table(Y, n_samples, "Y")
     if prefix is not None and form != "table" and list(table.columns) == list(range(table.shape[1])):
         table = table.add_prefix(prefix)
     if names is not None:
@@ -110,7 +98,7 @@ def position_of(attribute: Any, names: Sequence[Any]) -> int:
     )
 
 
-def _as_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]:
+def label_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]:
     """Return labels as a table with a column for each attribute, and their form."""
     if Y is None:
         raise ValueError(
@@ -118,7 +106,7 @@ def _as_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]
         )
     if sparse.issparse(Y):
         raise ValueError(f"{argument} is a sparse matrix; dense labels are needed: {argument}.toarray().")
-    Y, form = as_pandas(Y), "vector"
+    Y, form = _as_pandas(Y), "vector"
     if isinstance(Y, pd.DataFrame):
         table, form = Y, "table"
     elif isinstance(Y, pd.Series):
@@ -138,6 +126,18 @@ def _as_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]
             f"there are {n_samples} codes; a label is needed for each code (NaN where unknown)."
         )
     return table, form
+
+
+def _as_pandas(Y: Any) -> Any:
+    """Return polars and Arrow tables and columns as pandas', with their names; other objects as they are."""
+    package = type(Y).__module__.partition(".")[0]
+    if package == "pyarrow":
+        return pd.DataFrame(Y.to_pydict()) if hasattr(Y, "to_pydict") else pd.Series(Y.to_pylist())
+    if package == "polars":
+        if hasattr(Y, "columns"):
+            return pd.DataFrame(Y.to_dict(as_series=False))
+        return pd.Series(Y.to_list(), name=Y.name or None)
+    return Y
 
 
 def _check_unique(names: list[Any], argument: str) -> None:

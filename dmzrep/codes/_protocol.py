@@ -19,18 +19,47 @@ from dmzrep.codes._checks import check_codes
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Anything that encodes samples and decodes codes, such as a fitted `DMZEncoder`.
+    """Interface of anything that encodes samples and decodes codes, such as a fitted `DMZEncoder`.
 
-    A scikit-learn Pipeline that ends in one is an encoder too: the options of `inverse_transform` go to its
-    last step. An encoder whose attribute `output` is ``"logits"`` returns logits, all others probabilities
-    or bits. One whose `inverse_transform` has no `random_state` is taken as deterministic.
+    A scikit-learn Pipeline that ends in an encoder is one too: options of `inverse_transform` are passed to
+    its last step. An encoder whose attribute `output` is ``"logits"`` returns logits, all others return
+    probabilities or bits. Where `inverse_transform` has no `random_state`, decoding is deterministic.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep.codes import Encoder
+    >>> isinstance(DMZEncoder(), Encoder)
+    True
     """
 
     def transform(self, X: Any, /) -> np.ndarray:
-        """Return the codes of samples, shape (n, latent_dim)."""
+        """Return the codes of samples.
+
+        Parameters
+        ----------
+        X : array-like, table or map-style dataset of n samples
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n, latent_dim)
+            Bits, probabilities or logits.
+        """
 
     def inverse_transform(self, Z: Any, /) -> np.ndarray:
-        """Return samples for codes."""
+        """Return samples decoded from codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Bits or probabilities.
+
+        Returns
+        -------
+        ndarray of n samples
+            In the layout of the samples that were encoded.
+        """
 
 
 def encoder_output(encoder: Any) -> str:

@@ -88,16 +88,45 @@ class CodePrior(BaseEstimator):
         return self._log_prob(bits.astype(np.float64))
 
     def score(self, bits: np.ndarray, y: object = None) -> float:
-        """Return the mean log-probability of codes, in nats; higher is better."""
+        """Return the mean log-probability of codes; higher is better.
+
+        Parameters
+        ----------
+        bits : array-like of shape (n, latent_dim)
+            Zeros and ones.
+        y : ignored
+
+        Returns
+        -------
+        float
+            In nats per code.
+        """
         return float(self.log_prob(bits).mean())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the fitted arrays by name."""
+        """Return the fitted arrays by name.
+
+        Returns
+        -------
+        dict of str and ndarray
+        """
         check_is_fitted(self, "n_features_in_")
         return {name: np.asarray(getattr(self, name)) for name in self.state_names}
 
     def restore(self, state: dict[str, np.ndarray], latent_dim: int) -> Self:
-        """Set the fitted arrays that `state` of a fitted prior returned."""
+        """Set the fitted arrays.
+
+        Parameters
+        ----------
+        state : dict of str and ndarray
+            From `state` of a fitted prior.
+        latent_dim : int
+            Number of bits.
+
+        Returns
+        -------
+        self
+        """
         self.n_features_in_ = latent_dim
         for name in self.state_names:
             setattr(self, name, np.array(state[name]))

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._random import draw_seed
-from dmzrep.codes import pack, unpack
+from dmzrep.codes._packing import pack, unpack
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._components import mixture_log_prob, pick
 from dmzrep.priors._flip_rates import fit_flip_rates, noisy

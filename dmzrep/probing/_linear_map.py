@@ -1,4 +1,4 @@
-"""A linear model of one attribute, fitted by scikit-learn and kept as weights in code units."""
+"""Linear models of single attributes, stored as weights in code units, and their joined predictions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -18,20 +19,9 @@ from dmzrep.codes._labels import Target
 
 @dataclass(frozen=True)
 class LinearMap:
-    """Scores that are linear in codes.
+    """Scores that are linear in codes: one row of weights, or one for each of several classes.
 
-    Parameters
-    ----------
-    weights : ndarray of shape (n_scores, latent_dim), float64
-        One row for a binary or continuous attribute, else one for each class.
-    intercepts : ndarray of shape (n_scores,), float64
-        Intercepts.
-    classes : ndarray or None
-        None for a continuous attribute.
-    n_iter : int, default=1
-        Iterations of the solver.
-    converged : bool, default=True
-        Whether it converged within `max_iter`.
+    `classes` is None for a continuous attribute; `converged` is whether `max_iter` was enough.
     """
 
     weights: np.ndarray
@@ -123,3 +113,28 @@ def fit_linear_map(
         converged = n_iter < max_iter
     weights = weights.astype(np.float64) / spread
     return LinearMap(weights, intercepts - weights @ centre, classes, n_iter, converged)
+
+
+def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
+    """Return a table with the index of the codes, where they are a table too."""
+    return pd.DataFrame(columns, index=Z.index if isinstance(Z, pd.DataFrame) else None)
+
+
+def join_columns(
+    found: dict[Any, tuple[np.ndarray, np.ndarray]], form: str, Z: Any
+) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
+    """Join the predictions of several attributes; see `LinearProbe.predict_proba`."""
+    if all(len(classes) == 2 for classes, _ in found.values()):
+        columns = {name: values if values.ndim == 1 else values[:, 1] for name, (_, values) in found.items()}
+        return named_table(columns, Z) if form == "table" else np.column_stack([*columns.values()])
+    if form == "array":
+        return [values for _, values in found.values()]
+    spread: dict[Any, np.ndarray] = {}
+    for name, (classes, values) in found.items():
+        if values.ndim == 1:
+            spread[name, classes[1]] = values
+        else:
+            spread |= {(name, label): values[:, i] for i, label in enumerate(classes)}
+    table = named_table(spread, Z)
+    table.columns = pd.MultiIndex.from_tuples(spread, names=["attribute", "class"])
+    return table

@@ -1,4 +1,4 @@
-"""The estimator: a linear model of codes for one attribute or many."""
+"""A linear model of codes for one or several attributes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_magnitude
 from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
-from dmzrep.probing._linear_map import LinearMap, fit_linear_map
-from dmzrep.probing._outputs import join_columns, named_table
+from dmzrep.probing._linear_map import LinearMap, fit_linear_map, join_columns, named_table
 
 
 def _has_classes(probe: LinearProbe) -> bool:
-    """Whether a probe has probabilities: it classifies an attribute, or may once it is fitted."""
+    """Whether a probe classifies an attribute, or may do so after `fit`."""
     if not hasattr(probe, "attributes_"):
         return probe.task != "regression"
     return any(one.classes is not None for one in probe._maps)
@@ -35,24 +35,23 @@ class LinearProbe(BaseEstimator):
 
     The score of a linear model measures how explicitly a code represents an attribute. Each attribute has
     its own model, logistic regression or ridge regression with an L2 penalty; samples whose label is NaN
-    (None, NA) are left out for that attribute only.
+    (None, NA) are ignored for that attribute only.
 
     Parameters
     ----------
     task : {"auto", "classification", "regression"}, default="auto"
-        Kind of the labels. With ``"auto"``, attributes with fractions are continuous, all others are
-        classes.
+        Kind of the labels. With ``"auto"``, attributes with fractions are continuous, others are classes.
     C : float, default=1.0
-        Inverse strength of the penalty, as in scikit-learn's `LogisticRegression`; ridge regression
-        takes ``alpha=1/C``, which is the same penalty.
+        Inverse strength of the penalty, as in scikit-learn's `LogisticRegression`; ridge regression uses
+        ``alpha=1/C``, the same penalty.
     scale : bool, default=False
-        Standardise codes before fitting. `coef_` is in the units of the codes in any case.
+        Whether to standardise codes before fitting. `coef_` is always in the units of the codes.
     class_weight : dict, "balanced" or None, default=None
         As in scikit-learn; for classes only.
     max_iter : int, default=1000
-        Iterations of the logistic solver at most.
+        Maximum number of iterations of the logistic solver.
     n_jobs : int or None, default=None
-        Attributes fitted in parallel, through joblib.
+        Number of attributes fitted in parallel, as in joblib.
 
     Attributes
     ----------
@@ -118,16 +117,7 @@ class LinearProbe(BaseEstimator):
     coef_: np.ndarray | list[np.ndarray]
     intercept_: np.ndarray | float | list[np.ndarray]
 
-    def __init__(
-        self,
-        task="auto",
-        *,
-        C=1.0,
-        scale=False,
-        class_weight=None,
-        max_iter=1000,
-        n_jobs=None,
-    ):
+    def __init__(self, task="auto", *, C=1.0, scale=False, class_weight=None, max_iter=1000, n_jobs=None):
         self.task = task
         self.C = C
         self.scale = scale
@@ -135,6 +125,7 @@ class LinearProbe(BaseEstimator):
         self.max_iter = max_iter
         self.n_jobs = n_jobs
 
+    @isolated
     def fit(self, Z: Any, y: Any) -> Self:
         """Fit a linear model for each attribute.
 
@@ -172,7 +163,7 @@ class LinearProbe(BaseEstimator):
                 f"{len(maps)} attributes ({', '.join(map(str, slow[:5]))}). Raise max_iter, or "
                 "pass scale=True.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self._maps: list[LinearMap] = maps
         self._form = labels.form
@@ -198,6 +189,7 @@ class LinearProbe(BaseEstimator):
             self.coef_ = [one.weights for one in maps]
             self.intercept_ = [one.intercepts for one in maps]
 
+    @isolated
     def predict(self, Z: Any) -> np.ndarray | pd.DataFrame:
         """Predict classes or values.
 
@@ -220,8 +212,9 @@ class LinearProbe(BaseEstimator):
         return named_table(dict(zip(self.attributes_, columns, strict=True)), Z)
 
     @available_if(_has_classes)
+    @isolated
     def predict_proba(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Return probabilities of the classes; continuous attributes are left out.
+        """Return probabilities of the classes; continuous attributes are skipped.
 
         Parameters
         ----------
@@ -241,8 +234,9 @@ class LinearProbe(BaseEstimator):
         return join_columns(self._per_class(lambda one: one.probabilities(codes)), self._form, Z)
 
     @available_if(_has_classes)
+    @isolated
     def decision_function(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Return log odds of the second of two classes, or logits; continuous attributes are left out.
+        """Return log odds of the second of two classes, or logits; continuous attributes are skipped.
 
         Parameters
         ----------
@@ -281,7 +275,7 @@ class LinearProbe(BaseEstimator):
         Parameters
         ----------
         attribute : hashable, optional
-            Name, or position for unnamed targets; may be left out if there is one only.
+            Name, or position for unnamed targets; optional if there is one only.
         label : object, optional
             The class to move towards, by default the second of two. Required where there are more than two;
             then the direction points away from the mean of the others.
@@ -315,6 +309,7 @@ class LinearProbe(BaseEstimator):
             position = position_of(attribute, self.attributes_)
         return self._maps[position].direction(label, self.attributes_[position])
 
+    @isolated
     def score(self, Z: Any, y: Any) -> float:
         """Return the mean over attributes of the accuracy, or of R squared for values.
 

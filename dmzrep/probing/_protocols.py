@@ -1,4 +1,4 @@
-"""Evaluation protocols of the literature, by name, and the folds they use."""
+"""Evaluation protocols of the literature, and their folds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep._base._validation import as_array, check_choice, short_repr
+from dmzrep._base._validation import as_array, check_choice
 from dmzrep.codes._labels import Target
 from dmzrep.probing._evaluation import Fold
 
@@ -26,16 +26,9 @@ PARTS = ("train", "validation", "test")
 class Protocol:
     """A way to evaluate codes.
 
-    Parameters
-    ----------
-    needs : tuple of str
-        Parts that `split` must mark; none for protocols that fold all samples themselves.
-    estimator : callable or None
-        Makes the classifier where the protocol fixes it.
-    n_samples : int or None
-        Only the first so many samples are used.
-    joint : bool
-        Whether one layer is trained for all attributes at once.
+    `needs` are the parts that `split` must mark, none where all samples are folded; `estimator` makes the
+    classifier where it is fixed; `n_samples` is the number of samples used; `joint` is one layer for all
+    attributes.
     """
 
     needs: tuple[str, ...]
@@ -89,7 +82,7 @@ def read_split(split: Any, needs: Sequence[str], n_samples: int, protocol: str |
 
 
 def pooled_folds(n_samples: int) -> list[Fold]:
-    """Return five shuffled folds of all samples, the same for all attributes, as in DMZ and InfoDiffusion."""
+    """Return five shuffled folds of all samples, shared by all attributes, as in DMZ and InfoDiffusion."""
     if n_samples < 5:
         raise ValueError(f"Five folds need at least 5 samples, got {n_samples}.")
     folds = KFold(5, shuffle=True, random_state=0).split(np.empty(n_samples))
@@ -97,34 +90,16 @@ def pooled_folds(n_samples: int) -> list[Fold]:
 
 
 def read_folds(cv: Any, n_samples: int) -> Any:
-    """Return a number of folds or a splitter as it is, and pairs of positions as folds."""
+    """Return a number of folds or a splitter unchanged, and pairs of positions or masks as folds."""
     if isinstance(cv, Integral):
         return int(cv)
-    if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
+    splitter, samples = check_cv(cv), np.arange(n_samples)
+    if hasattr(cv, "split"):
         return cv
-    try:
-        pairs = [tuple(pair) for pair in cv]  # The first attribute would exhaust a generator.
-    except TypeError:
-        raise TypeError(
-            f"cv must be a number of folds, a splitter or pairs (train, test), got {short_repr(cv)}."
-        ) from None
-    if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"cv must hold pairs (train, test), one at least, got {short_repr(pairs)}.")
-    return [Fold(*(_positions(samples, n_samples) for samples in pair)) for pair in pairs]
-
-
-def _positions(samples: Any, n_samples: int) -> np.ndarray:
-    """Return the positions of a fold's samples from positions or a mask."""
-    found = as_array(samples, "cv")
-    if found.shape == (n_samples,) and found.dtype.kind == "b":
-        return np.flatnonzero(found)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
-        raise ValueError(
-            f"cv must hold arrays of positions of samples, not empty, got {short_repr(samples)}."
-        )
-    if found.min() < -n_samples or found.max() >= n_samples:
-        raise ValueError(f"cv must hold positions among {n_samples} samples, got {short_repr(samples)}.")
-    return found
+    folds = [Fold(samples[train], samples[test]) for train, test in splitter.split()]
+    if not folds:
+        raise ValueError("cv must hold pairs (train, test), at least one, got none.")
+    return folds
 
 
 def own_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:

@@ -15,7 +15,7 @@ from dmzrep.probing._metrics import METRICS
 def average_folds(
     scores: pd.DataFrame, *, by: Sequence[str] = ("attribute", "representation")
 ) -> pd.DataFrame:
-    """Turn scores of folds into means and population standard deviations, as in `probe_report`.
+    """Return means and population standard deviations of scores over folds, as in `probe_report`.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def average_folds(
 def probe_summary(
     scores: pd.DataFrame, *, by: str | list[str] = "representation", as_text: bool = False
 ) -> pd.DataFrame:
-    """Average over attributes in each fold, then over folds, as papers report it.
+    """Average scores over attributes in each fold, then over folds, as in the literature.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def probe_summary(
     by : str or list of str, default="representation"
         Columns to group by.
     as_text : bool, default=False
-        Return per cent as text, ``"84.8 ± 0.3"``, instead of numbers.
+        Whether to return percentages as text, ``"84.8 ± 0.3"``, instead of floats.
 
     Returns
     -------
     DataFrame
-        A row for each representation: "n_attributes", "n_folds", "n_undefined" (fits left out), and
+        A row for each representation: "n_attributes", "n_folds", "n_undefined" (excluded fits), and
         each score's mean and population standard deviation over folds (NaN where there is one fold).
 
     Examples

@@ -15,13 +15,7 @@ CALIBRATIONS = ("per_bit", "shared")
 
 @dataclass(frozen=True)
 class Calibration:
-    """A logistic curve of the score for each bit.
-
-    Parameters
-    ----------
-    slopes, intercepts : ndarray of shape (target_dim,)
-        Log-odds of a one are ``slopes * score + intercepts``.
-    """
+    """Logistic curves: the log-odds of bit j are ``slopes[j] * score + intercepts[j]``."""
 
     slopes: np.ndarray
     intercepts: np.ndarray
@@ -32,12 +26,9 @@ class Calibration:
 
 
 def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibration:
-    """Fit logistic curves to scores of held-out pairs.
+    """Fit logistic curves to scores of held-out pairs, as Platt (1999), section 2.2.
 
-    References
-    ----------
-    Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2 (targets short of 0
-    and 1, which keep curves finite where scores separate the bits).
+    Targets short of 0 and 1 keep the curves finite where scores separate the bits.
     """
     if kind == "shared":
         slope, intercept = _curve(scores.ravel(), bits.ravel())

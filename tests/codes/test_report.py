@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dmzrep.codes import information_bounds, warn_of_poor_code
+from dmzrep.codes import information_bounds
 from dmzrep.codes._information import COMPARED_SAMPLES
+from dmzrep.codes._report import warn_of_poor_code
 from dmzrep.errors import CodeWarning
 from dmzrep.metrics import code_report, code_summary
 

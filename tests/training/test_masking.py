@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.codes import prefix_lengths
+from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig
