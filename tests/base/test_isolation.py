@@ -74,7 +74,7 @@ class Pixels:
 
 def tool_results(X, folder):
     Z = X.reshape(len(X), -1) / 255.0
-    bits, Y = Pixels().transform(X), (Z > np.median(Z, axis=0))[:, [20, 36]]
+    bits, Y = Pixels().transform(X), (np.median(Z, axis=0) < Z)[:, [20, 36]]
     split = np.resize(["train", "train", "validation", "test"], len(X))
     prior = fit_prior(AutoregressivePrior(16, max_iter=2), bits, random_state=0)
     probe = LinearProbe().fit(Z, Y)
