@@ -28,7 +28,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        # A number would be that of a CUDA device, True among them.
+        # torch reads integers and booleans as CUDA indices.
         resolved = torch.device(device if isinstance(device, torch.device) else str(device))
     except RuntimeError as error:
         raise ValueError(
@@ -38,7 +38,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if resolved.type == "cuda":
         if not torch.cuda.is_available():
             raise DeviceUnavailableError(
-                f"device={device!r} was asked for, but torch sees no CUDA device here. "
+                f"device={device!r} was asked for, but torch detects no CUDA device. "
                 "Use device='auto' or 'cpu', or install a CUDA build of torch."
             )
         count = torch.cuda.device_count()
@@ -47,11 +47,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
             raise DeviceUnavailableError(
                 f"device={device!r} was asked for, but there are only {count} CUDA devices."
             )
-        # Where several processes share a machine, each has its own current device.
+        # Each of several processes on a machine has its own current device.
         return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
-            f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."
+            f"device={device!r} was asked for, but MPS is not available. Use device='auto'."
         )
     if resolved.type not in ("cpu", "mps"):
         raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")
@@ -92,13 +92,13 @@ def on_cpu(module: Module) -> Module:
     """
     copies: dict[int, Tensor] = {}
     for part in module.modules():
-        # Tensors that are plain attributes stay behind when a module moves.
+        # Module.to does not move tensors that are plain attributes.
         for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
             if isinstance(tensor, Tensor) and tensor.device.type != "cpu":
                 moved = tensor.detach().cpu()
                 is_parameter = isinstance(tensor, nn.Parameter)
                 copies[id(tensor)] = nn.Parameter(moved, tensor.requires_grad) if is_parameter else moved
-    # What has a copy already is not copied on its device.
+    # Tensors in the memo are not copied on their device.
     return copy.deepcopy(module, copies) if copies else module
 
 
@@ -115,7 +115,7 @@ def give_back_memory(device: str | torch.device) -> None:
         kind = resolve_device(device).type
     except ValueError:
         return
-    # A device that has failed says so at every call; what failed first is the error to see.
+    # A device that has failed raises at every call and would mask the first error.
     with contextlib.suppress(RuntimeError):
         if kind == "cuda":
             torch.cuda.empty_cache()

@@ -1,7 +1,6 @@
 """Binary codes: validation, labels, packing, reports and information."""
 
 from dmzrep.codes._information import information_bounds
-from dmzrep.codes._protocol import Encoder
 from dmzrep.codes._report import code_report, code_summary
 
-__all__ = ["Encoder", "code_report", "code_summary", "information_bounds"]
+__all__ = ["code_report", "code_summary", "information_bounds"]

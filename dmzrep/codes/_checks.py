@@ -10,7 +10,7 @@ from dmzrep._base._validation import as_numbers, check_choice, check_magnitude
 from dmzrep.codes._prefixes import prefix_lengths
 
 KINDS = ("probabilities", "bits", "packed", "numbers")
-#: Distance from [0, 1] that is taken for rounding.
+#: Distance from [0, 1] that is considered rounding.
 ROUNDING = 1e-6
 
 
@@ -78,8 +78,8 @@ def _check_shape(
             )
     if n_samples is not None and len(codes) != n_samples:
         raise ValueError(
-            f"{name} has {len(codes)} samples, but there are {n_samples} codes; the same samples in the same "
-            "order are needed."
+            f"{name} has {len(codes)} samples, but there are {n_samples} codes; pass the same samples in the "
+            "same order."
         )
 
 

@@ -94,7 +94,7 @@ def position_of(attribute: Any, names: Sequence[Any]) -> int:
         return list(names).index(attribute)
     hint = did_you_mean(attribute, names, f" There are {list(names)[:10]}.")
     raise ValueError(
-        f"There is no attribute {short_repr(attribute)} among the {len(names)} fitted ones.{hint}"
+        f"There is no attribute {short_repr(attribute)} among the {len(names)} fitted attributes.{hint}"
     )
 
 
@@ -123,7 +123,7 @@ def label_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, st
     if len(table) != n_samples:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {argument} has {len(table)}, but "
-            f"there are {n_samples} codes; a label is needed for each code (NaN where unknown)."
+            f"there are {n_samples} codes; pass a label for each code (NaN where unknown)."
         )
     return table, form
 
@@ -167,7 +167,7 @@ def _read_binary(column: pd.Series) -> np.ndarray:
         found = f"a single class, {present[0]:g}" if len(present) else "no label"
         raise ValueError(
             f"Attribute {column.name!r} has {found}; samples of both classes are needed. "
-            "Label more samples, or leave the attribute out."
+            "Label more samples, or omit the attribute."
         )
     return values
 
@@ -190,12 +190,12 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
             )
     if continuous:
         try:
-            numbers = values.astype(np.float64)
+            values = values.astype(np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"{label} must be numbers for a regression, got {values[0]!r}.") from None
-        check_magnitude(numbers, label)
+        check_magnitude(values, label)
         filled = np.full(len(known), np.nan)
-        filled[known] = numbers
+        filled[known] = values
         return Target(name, "continuous", known, filled, None)
     try:
         classes, positions = np.unique(values, return_inverse=True)

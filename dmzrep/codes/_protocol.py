@@ -19,47 +19,17 @@ from dmzrep.codes._checks import check_codes
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Interface of anything that encodes samples and decodes codes, such as a fitted `DMZEncoder`.
+    """Anything that encodes samples and decodes codes, such as a fitted `DMZEncoder` or a Pipeline with one.
 
-    A scikit-learn Pipeline that ends in an encoder is one too: options of `inverse_transform` are passed to
-    its last step. An encoder whose attribute `output` is ``"logits"`` returns logits, all others return
-    probabilities or bits. Where `inverse_transform` has no `random_state`, decoding is deterministic.
-
-    Examples
-    --------
-    >>> from dmzrep import DMZEncoder
-    >>> from dmzrep.codes import Encoder
-    >>> isinstance(DMZEncoder(), Encoder)
-    True
+    An encoder whose attribute `output` is ``"logits"`` returns logits, all others probabilities or bits. One
+    whose `inverse_transform` has no `random_state` is deterministic.
     """
 
     def transform(self, X: Any, /) -> np.ndarray:
-        """Return the codes of samples.
-
-        Parameters
-        ----------
-        X : array-like, table or map-style dataset of n samples
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n, latent_dim)
-            Bits, probabilities or logits.
-        """
+        """Return the codes of samples, shape (n, latent_dim)."""
 
     def inverse_transform(self, Z: Any, /) -> np.ndarray:
-        """Return samples decoded from codes.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n, latent_dim)
-            Bits or probabilities.
-
-        Returns
-        -------
-        ndarray of n samples
-            In the layout of the samples that were encoded.
-        """
+        """Return samples decoded from codes."""
 
 
 def encoder_output(encoder: Any) -> str:
@@ -102,7 +72,7 @@ def decode_codes(encoder: Encoder, codes: np.ndarray, *, random_state: Any, **op
         return np.asarray(decode(codes, random_state=random_state, **passed))
     for name in passed:
         if name not in parameters:
-            hint = did_you_mean(name, list(parameters), " Leave it out, or use a DMZEncoder.")
+            hint = did_you_mean(name, list(parameters), " Omit it, or use a DMZEncoder.")
             raise ValueError(
                 f"{type(encoder).__name__}.inverse_transform does not take {name!r} "
                 f"(it takes {list(parameters)}).{hint}"

@@ -24,7 +24,7 @@ def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: n
         joint += offsets
         largest = joint.max(axis=1)
         joint -= largest[:, None]
-        # In place: there may be tens of thousands of components.
+        # In place, as there may be tens of thousands of components.
         return largest + np.log(np.exp(joint, out=joint).sum(axis=1))
 
     return in_blocks(of_block, bits)

@@ -21,11 +21,11 @@ BLOCK_CODES = 256
 class DatasetPrior(CodePrior):
     """A bootstrap of the fitted codes, with bits swapped between neighbours and random flips.
 
-    A draw takes a stored code, the anchor, as often as it was seen; then one of the anchor's
-    `n_neighbors` nearest other codes by Hamming distance, each with the same probability; each bit from
-    the neighbour with probability `swap`, else from the anchor; and flips each bit with that bit's
-    flip rate. Given anchor and neighbour the bits are independent, so that `log_prob` is the exact
-    log-probability of what `sample` draws: a sum over all pairs.
+    A sample starts from a stored code, the anchor, drawn in proportion to its frequency, and one of the
+    anchor's `n_neighbors` nearest other codes by Hamming distance, drawn uniformly. Each bit is from the
+    neighbour with probability `swap`, else from the anchor, and is flipped with that bit's flip rate. Given
+    anchor and neighbour the bits are independent, so `log_prob` is the exact log-probability of a sample: a
+    sum over all pairs.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class DatasetPrior(CodePrior):
         stored codes. Without effect where `swap` is 0.
     flip_rate : "auto" or float, default="auto"
         Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
-        stored codes given the other ones. A number, from 1e-9 to 0.5, is used for all bits: a small one
+        stored codes given the other ones. A float, from 1e-9 to 0.5, is used for all bits: a small one
         hardly changes codes, and each bit by which a code differs from all stored ones costs
         ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
@@ -52,7 +52,7 @@ class DatasetPrior(CodePrior):
     codes_ : ndarray of shape (n_codes, ceil(latent_dim / 8)), uint8
         Distinct codes in lexicographic order, packed by `numpy.packbits`.
     log_weights_ : ndarray of shape (n_codes,)
-        Log-share of each.
+        Logarithm of the share of each code.
     neighbors_ : ndarray of shape (n_codes, n_neighbors), int32
         Positions in `codes_`, the nearest first; without swaps, or for a single code, its own position.
     swap_ : ndarray of shape (), float64
@@ -139,7 +139,7 @@ class DatasetPrior(CodePrior):
 def nearest_others(bits: np.ndarray, k: int) -> np.ndarray:
     """Return the k nearest other codes of each code by Hamming distance, ties in their order."""
     n = len(bits)
-    signs = np.where(bits > 0.5, 1.0, -1.0).astype(np.float32)  # Their products are whole numbers: exact.
+    signs = np.where(bits > 0.5, 1.0, -1.0).astype(np.float32)  # Their products are exact integers.
     neighbors = np.empty((n, k), dtype=np.int32)
     for start in range(0, n, BLOCK_CODES):
         block = np.arange(start, min(start + BLOCK_CODES, n))

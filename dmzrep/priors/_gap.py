@@ -107,7 +107,7 @@ def two_sample_auc(
     """Return the area under the ROC curve of a classifier of codes and draws, on held-out halves.
 
     Gradient boosted trees are trained on one half of both and scored on the other. They detect
-    dependencies of two and three bits, beside unequal means.
+    unequal means, and dependencies of two and three bits.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class MaskedNetwork(nn.Module):
         super().__init__()
         places = torch.from_numpy(unit_places(n_hidden, latent_dim))
         bit = torch.arange(latent_dim)
-        #: Connections; a unit sees earlier units of its own place too.
+        #: Connections; a unit sees earlier units of the same place too.
         self.masks = {
             "input_weights": (places[:, None] > bit).float(),
             "hidden_weights": (places[:, None] >= places).float().expand(n_layers - 1, -1, -1),

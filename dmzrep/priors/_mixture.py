@@ -31,7 +31,7 @@ class MixturePrior(CodePrior):
     Attributes
     ----------
     log_weights_ : ndarray of shape (n_components,)
-        Log-share of each component.
+        Logarithm of the weight of each component.
     probabilities_ : ndarray of shape (n_components, latent_dim)
         Probability of a one in each component.
 

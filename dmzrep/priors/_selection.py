@@ -32,7 +32,7 @@ MINIMUM_GAIN = 0.01
 def fit_prior(
     prior: str | CodePrior, bits: np.ndarray, random_state: int | np.random.RandomState | None = None
 ) -> CodePrior:
-    """Fit a prior given by name, by instance, or as ``"auto"``.
+    """Fit a prior by name or instance, or select one with ``"auto"``.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class LinearMap:
         weights = self.weights[0]
         if label is not None or len(self.weights) > 1:
             if self.classes is None:
-                raise ValueError(f"Attribute {name!r} is continuous and has no classes; leave label out.")
+                raise ValueError(f"Attribute {name!r} is continuous and has no classes; omit label.")
             classes = self.classes.tolist()
             if not isinstance(label, Hashable) or label not in classes:
                 raise ValueError(

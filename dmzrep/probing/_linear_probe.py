@@ -368,5 +368,5 @@ def _require_two_classes(target: Target) -> None:
     if target.classes is not None and len(target.classes) < 2:
         raise ValueError(
             f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} are "
-            f"{target.classes.tolist()[0]!r}. Leave the attribute out, or use more samples."
+            f"{target.classes.tolist()[0]!r}. Omit the attribute, or use more samples."
         )

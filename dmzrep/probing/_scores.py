@@ -30,7 +30,7 @@ from dmzrep.probing._protocols import Protocol, find_protocol, own_folds, pooled
 from dmzrep.probing._summary import average_folds
 
 #: Remedy for folds with one class.
-REMEDY = "Use more samples, or fewer folds: a number as cv, without protocol, spreads classes evenly."
+REMEDY = "Use more samples or fewer folds; with an integer as cv, and no protocol, folds are stratified."
 
 
 @isolated
@@ -50,7 +50,7 @@ def probe_report(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Report how well each attribute can be predicted from codes, beside baselines.
+    """Report how well attributes are predicted from codes, compared with baselines.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def probe_report(
     Y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
         Classes or values; NaN where unknown, and such samples are ignored for that attribute.
     cv : int, splitter or list of (train, test), default=5
-        Folds. A number makes shuffled folds of each attribute's labelled samples, stratified by class.
+        Folds. An integer is shuffled folds of each attribute's labelled samples, stratified by class.
         A list holds positions among all samples, the same for every attribute.
     scoring : str, sequence of str or None, default=None
         For classes "accuracy", "balanced_accuracy", "roc_auc", "average_precision"; for values "r2",
@@ -79,7 +79,7 @@ def probe_report(
     name : str, default="codes"
         Name of Z in the table.
     random_state : int, RandomState or None, default=None
-        Determines the folds where `cv` is a number, and training under "diti". Pass an int for
+        Determines the folds where `cv` is an integer, and training under "diti". Pass an int for
         reproducible output. All representations share the folds.
     n_jobs : int or None, default=None
         Number of parallel fits, as in joblib.
@@ -93,7 +93,7 @@ def probe_report(
         "n_positive" (NA unless there are two classes), "chance" (accuracy of always predicting the
         most frequent class in training; that of AUROC is 0.5, that of average precision the share of
         positives), each score's mean over folds and, as for example "roc_auc_std", its population
-        standard deviation (NaN where there is one fold), "n_folds", and "n_undefined", the folds left out
+        standard deviation (NaN where there is one fold), "n_folds", and "n_undefined", the folds excluded
         because they have a single class.
 
     Raises
@@ -222,15 +222,11 @@ def probe_scores(
 def _check_agreement(plan: Protocol | None, name: str | None, cv: Any, split: Any, estimator: Any) -> None:
     """Raise where an argument would have no effect."""
     if plan is not None and not (isinstance(cv, int) and cv == 5):
-        raise ValueError(f"protocol={name!r} fixes its folds; leave cv out, or pass protocol=None.")
+        raise ValueError(f"protocol={name!r} fixes its folds; omit cv, or pass protocol=None.")
     if plan is not None and plan.fixed and estimator is not None:
-        raise ValueError(
-            f"protocol={name!r} fixes the estimator; leave estimator out, or pass protocol=None."
-        )
+        raise ValueError(f"protocol={name!r} fixes the estimator; omit estimator, or pass protocol=None.")
     if split is not None and (plan is None or not plan.needs):
-        raise ValueError(
-            "split is for protocol='holdout' and protocol='diti'; leave it out, or pass one of them."
-        )
+        raise ValueError("split is for protocol='holdout' and protocol='diti'; omit it, or pass one of them.")
 
 
 def require_two_classes_somewhere(labels: Labels) -> None:
@@ -245,7 +241,7 @@ def _require_classes(labels: Labels, protocol: str | None) -> None:
         if not target.is_class:
             raise ValueError(
                 f"protocol={protocol!r} is for classes, but attribute {target.name!r} is continuous; "
-                "leave it out, or pass protocol='holdout' or None."
+                "omit it, or pass protocol='holdout' or None."
             )
         if protocol == "diti" and target.kind != "binary":
             raise ValueError(

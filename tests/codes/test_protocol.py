@@ -9,8 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer, Network, interpolate
 from dmzrep.attribution import bit_effects
-from dmzrep.codes import Encoder
-from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes, encoder_output
+from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, decode_codes, encoder_output
 from dmzrep.metrics import code_cycle_accuracy
 
 NEGATIVE = FunctionTransformer(lambda X: 255 - X, lambda X: 255 - X)
