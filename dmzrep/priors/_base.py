@@ -25,6 +25,8 @@ class CodePrior(BaseEstimator):
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
+    #: Choices, such as of a component, that a code needs besides its bits.
+    n_choices: ClassVar[int] = 0
     _parameter_constraints: ClassVar[dict] = {}
 
     @isolated
@@ -67,7 +69,8 @@ class CodePrior(BaseEstimator):
         check_is_fitted(self, "n_features_in_")
         n_samples = check_int(n_samples, "n_samples")
         generator = np.random.default_rng(draw_seed(random_state))
-        return self._from_uniform(generator.random((n_samples, self._n_uniform()))).astype(np.uint8)
+        uniform = generator.random((n_samples, self.n_choices + self.n_features_in_))
+        return self._from_uniform(uniform).astype(np.uint8)
 
     @isolated
     def log_prob(self, bits: np.ndarray) -> np.ndarray:
@@ -131,10 +134,6 @@ class CodePrior(BaseEstimator):
         for name in self.state_names:
             setattr(self, name, np.array(state[name]))
         return self
-
-    def _n_uniform(self) -> int:
-        """Return how many uniform numbers determine a code."""
-        return self.n_features_in_
 
     def _fit(self, bits: np.ndarray) -> None:
         raise NotImplementedError

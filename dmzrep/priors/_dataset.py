@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from dmzrep._base._random import draw_seed
 from dmzrep.codes._packing import pack, unpack
 from dmzrep.priors._base import CodePrior
-from dmzrep.priors._components import mixture_log_prob, pick
 from dmzrep.priors._flip_rates import fit_flip_rates, noisy
+from dmzrep.priors._mixture import mixture_log_prob, pick
 
 #: Codes whose distances to all others are in memory at a time.
 BLOCK_CODES = 256
@@ -77,6 +77,7 @@ class DatasetPrior(CodePrior):
     """
 
     name = "dataset"
+    n_choices = 2
     state_names = ("codes_", "log_weights_", "neighbors_", "swap_", "flip_rates_")
     _parameter_constraints: ClassVar[dict] = {
         "swap": [Interval(Real, 0, 1, closed="both")],
@@ -123,9 +124,6 @@ class DatasetPrior(CodePrior):
         n_neighbors = self.neighbors_.shape[1]
         log_weights = np.repeat(self.log_weights_ - np.log(n_neighbors), n_neighbors)
         return mixture_log_prob(bits, noisy(self._shares(), self.flip_rates_), log_weights)
-
-    def _n_uniform(self) -> int:
-        return self.n_features_in_ + 2
 
     def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         anchor = pick(uniform[:, 0], np.exp(self.log_weights_))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmzrep.priors._components import log_joint
+from dmzrep.priors._mixture import log_joint
 
 #: Maximum number of codes times components in an iteration.
 CELLS = 1 << 23

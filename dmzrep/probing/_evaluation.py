@@ -137,8 +137,6 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
 
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
     """Return baselines as a dict; raise where one has the name of the codes."""
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a string, got {short_repr(name)}.")
     if baselines is None:
         return {}
     if not isinstance(baselines, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dmzrep._base._validation import as_array, check_choice
-from dmzrep.codes._labels import Target
+from dmzrep.codes._labels import Labels, Target
 from dmzrep.probing._evaluation import Fold
 
 #: Parts of a split.
@@ -26,43 +26,64 @@ PARTS = ("train", "validation", "test")
 class Protocol:
     """A way to evaluate codes.
 
-    `needs` are the parts that `split` must mark, none where all samples are folded; `estimator` makes the
-    classifier where it is fixed; `n_samples` is the number of samples used; `joint` is one layer for all
-    attributes.
+    `needs` are the parts that `split` must mark; `pooled` is five fixed folds of the first `n_samples`
+    samples; `estimator` makes the classifier where it is fixed; `joint` is one layer for all attributes.
     """
 
-    needs: tuple[str, ...]
-    estimator: Callable[[], Any] | None = None
+    name: str | None = None
+    needs: tuple[str, ...] = ()
+    pooled: bool = False
     n_samples: int | None = None
+    estimator: Callable[[], Any] | None = None
     joint: bool = False
 
-    @property
-    def fixed(self) -> bool:
-        """Whether the protocol fixes the estimator, and so is for classes only."""
-        return self.joint or self.estimator is not None
+
+def _scaled() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression())
 
 
 PROTOCOLS = {
-    "dmz": Protocol((), LogisticRegression),
-    "infodiffusion": Protocol(
-        (), lambda: make_pipeline(StandardScaler(), LogisticRegression()), n_samples=10_000
-    ),
-    "diti": Protocol(PARTS, joint=True),
-    "holdout": Protocol(("train", "test")),
+    protocol.name: protocol
+    for protocol in (
+        Protocol("dmz", pooled=True, estimator=LogisticRegression),
+        Protocol("infodiffusion", pooled=True, n_samples=10_000, estimator=_scaled),
+        Protocol("diti", PARTS, joint=True),
+        Protocol("holdout", ("train", "test")),
+    )
 }
 
 
-def find_protocol(name: str) -> Protocol:
-    """Return a protocol by name; raise with the nearest name where there is none."""
-    check_choice("protocol", name, tuple(PROTOCOLS), " or None")
-    return PROTOCOLS[name]
+def check_protocol(name: str | None, labels: Labels, cv: Any, split: Any, estimator: Any) -> Protocol:
+    """Return a protocol by name; raise where labels do not suit it, or an argument would have no effect."""
+    if name is not None:
+        check_choice("protocol", name, tuple(PROTOCOLS), " or None")
+    protocol = Protocol() if name is None else PROTOCOLS[name]
+    fixed = protocol.joint or protocol.estimator is not None
+    if name is not None and not (isinstance(cv, int) and cv == 5):
+        raise ValueError(f"protocol={name!r} fixes its folds; omit cv, or pass protocol=None.")
+    if fixed and estimator is not None:
+        raise ValueError(f"protocol={name!r} fixes the estimator; omit estimator, or pass protocol=None.")
+    if split is not None and not protocol.needs:
+        raise ValueError("split is for protocol='holdout' and protocol='diti'; omit it, or pass one of them.")
+    for target in labels.targets if fixed else ():
+        if not target.is_class:
+            raise ValueError(
+                f"protocol={name!r} is for classes, but attribute {target.name!r} is continuous; "
+                "omit it, or pass protocol='holdout' or None."
+            )
+        if protocol.joint and target.kind != "binary":
+            raise ValueError(
+                f"protocol={name!r} is for attributes with two classes, but {target.name!r} has "
+                f"{target.n_classes()}."
+            )
+    return protocol
 
 
-def read_split(split: Any, needs: Sequence[str], n_samples: int, protocol: str | None) -> Fold:
+def read_split(split: Any, protocol: Protocol, n_samples: int) -> Fold:
     """Return the positions of samples that are marked "train", "validation" and "test"."""
     if split is None:
         raise ValueError(
-            f"protocol={protocol!r} needs split, which marks each sample of Z as one of {tuple(needs)}."
+            f"protocol={protocol.name!r} needs split, which marks each sample as one of {protocol.needs}."
         )
     marks = as_array(split, "split")
     if marks.shape != (n_samples,):
@@ -73,10 +94,10 @@ def read_split(split: Any, needs: Sequence[str], n_samples: int, protocol: str |
     if unknown:
         raise ValueError(f"split must hold {PARTS} only, got {unknown[:3]}.")
     found = {part: np.flatnonzero(marks == part) for part in PARTS}
-    empty = [part for part in needs if not len(found[part])]
+    empty = [part for part in protocol.needs if not len(found[part])]
     if empty:
         raise ValueError(
-            f"protocol={protocol!r} needs samples that split marks as {empty[0]!r}; there are none."
+            f"protocol={protocol.name!r} needs samples that split marks as {empty[0]!r}; there are none."
         )
     return Fold(found["train"], found["test"], found["validation"])
 

@@ -15,6 +15,7 @@ from dmzrep._base._random import draw_seed
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._labels import Labels, read_labels
 from dmzrep.probing._evaluation import (
+    Fold,
     Job,
     check_baselines,
     describe_target,
@@ -26,7 +27,14 @@ from dmzrep.probing._evaluation import (
 )
 from dmzrep.probing._joint_layer import joint_layer_scores
 from dmzrep.probing._metrics import check_metrics
-from dmzrep.probing._protocols import Protocol, find_protocol, own_folds, pooled_folds, read_folds, read_split
+from dmzrep.probing._protocols import (
+    Protocol,
+    check_protocol,
+    own_folds,
+    pooled_folds,
+    read_folds,
+    read_split,
+)
 from dmzrep.probing._summary import average_folds
 
 #: Remedy for folds with one class.
@@ -196,8 +204,6 @@ def probe_scores(
     >>> scores[["fold", "n_train", "n_test"]].values.tolist()
     [[0, 40, 20], [1, 40, 20], [2, 40, 20]]
     """
-    plan = None if protocol is None else find_protocol(protocol)
-    _check_agreement(plan, protocol, cv, split, estimator)
     codes, others = check_codes(Z, kind="numbers"), check_baselines(baselines, name)
     representations = {name: codes} | {
         other: check_codes(array, f"baselines[{other!r}]", "numbers", n_samples=len(codes))
@@ -206,27 +212,16 @@ def probe_scores(
     labels = read_labels(Y, len(codes), task)
     metrics = check_metrics(scoring, labels)
     require_two_classes_somewhere(labels)
-    if plan is not None and plan.fixed:
-        _require_classes(labels, protocol)
-    if plan is not None and plan.joint:
-        marked = read_split(split, plan.needs, len(codes), protocol)
+    plan = check_protocol(protocol, labels, cv, split, estimator)
+    marked = read_split(split, plan, len(codes)) if plan.needs else None
+    if plan.joint:
         table = _joint_scores(representations, labels, marked, metrics, random_state, verbose)
     else:
-        jobs = _jobs(representations, labels, plan, protocol, cv, split, estimator, random_state)
+        jobs = _jobs(representations, labels, plan, cv, marked, estimator, random_state)
         table = run_jobs(jobs, metrics, n_jobs, verbose)
     table["n_positive"] = table["n_positive"].astype("Int64")
     warn_of_gaps(table, REMEDY)
     return table
-
-
-def _check_agreement(plan: Protocol | None, name: str | None, cv: Any, split: Any, estimator: Any) -> None:
-    """Raise where an argument would have no effect."""
-    if plan is not None and not (isinstance(cv, int) and cv == 5):
-        raise ValueError(f"protocol={name!r} fixes its folds; omit cv, or pass protocol=None.")
-    if plan is not None and plan.fixed and estimator is not None:
-        raise ValueError(f"protocol={name!r} fixes the estimator; omit estimator, or pass protocol=None.")
-    if split is not None and (plan is None or not plan.needs):
-        raise ValueError("split is for protocol='holdout' and protocol='diti'; omit it, or pass one of them.")
 
 
 def require_two_classes_somewhere(labels: Labels) -> None:
@@ -235,50 +230,29 @@ def require_two_classes_somewhere(labels: Labels) -> None:
         raise ValueError("Y has a single class in every attribute; a probe needs at least two.")
 
 
-def _require_classes(labels: Labels, protocol: str | None) -> None:
-    """Raise where a protocol for classes is used for values, or "diti" for more than two classes."""
-    for target in labels.targets:
-        if not target.is_class:
-            raise ValueError(
-                f"protocol={protocol!r} is for classes, but attribute {target.name!r} is continuous; "
-                "omit it, or pass protocol='holdout' or None."
-            )
-        if protocol == "diti" and target.kind != "binary":
-            raise ValueError(
-                f"protocol='diti' is for attributes with two classes, but {target.name!r} has "
-                f"{target.n_classes()}."
-            )
-
-
 def _jobs(
     representations: dict[str, np.ndarray],
     labels: Labels,
-    plan: Protocol | None,
-    protocol: str | None,
+    plan: Protocol,
     cv: Any,
-    split: Any,
+    marked: Fold | None,
     estimator: Any,
     random_state: Any,
 ) -> list[Job]:
     """Return the fits of all representations, attributes and folds."""
-    samples: np.ndarray | slice = slice(None)
-    shared = None
-    if plan is not None:
-        if plan.needs:
-            shared = [read_split(split, plan.needs, labels.n_samples, protocol)]
-            samples = np.concatenate([shared[0].train, shared[0].test])
-        else:
-            n_used = min(labels.n_samples, plan.n_samples or labels.n_samples)
-            shared, samples = pooled_folds(n_used), slice(n_used)
+    n_used = min(labels.n_samples, plan.n_samples or labels.n_samples)
+    samples: np.ndarray | slice = slice(n_used)
+    if marked is not None:
+        folds, samples = [[marked]] * len(labels.targets), np.concatenate([marked.train, marked.test])
+    elif plan.pooled:
+        folds = [pooled_folds(n_used)] * len(labels.targets)
     else:
-        cv = read_folds(cv, labels.n_samples)
-    seed = draw_seed(random_state)
+        cv, seed = read_folds(cv, labels.n_samples), draw_seed(random_state)
+        folds = [own_folds(cv, target, seed) for target in labels.targets]
     jobs = []
-    folds = [own_folds(cv, target, seed) if shared is None else shared for target in labels.targets]
     for name, Z in representations.items():
         for target, parts in zip(labels.targets, folds, strict=True):
-            fixed = plan is not None and plan.estimator is not None
-            model = plan.estimator() if fixed else estimator_for(target, estimator)  # type: ignore[union-attr, misc]
+            model = estimator_for(target, estimator) if plan.estimator is None else plan.estimator()
             about = {"representation": name, **describe_target(target, samples)}
             jobs += [Job(Z, target, fold, model, {**about, "fold": i}) for i, fold in enumerate(parts)]
     return jobs

@@ -58,16 +58,10 @@ def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) 
 
 def check_pairs(X_a: Any, X_b: Any) -> None:
     """Raise unless both domains have the same number of images."""
-    counts = []
-    for name, X in (("X_a", X_a), ("X_b", X_b)):
-        try:
-            counts.append(len(X))
-        except TypeError as error:
-            raise TypeError(f"{name} must be an array, a table or a dataset, got {short_repr(X)}.") from error
-    if counts[0] != counts[1]:
+    if len(X_a) != len(X_b):
         raise ValueError(
-            f"X_a and X_b must be pairs, got {counts[0]} and {counts[1]} samples. "
-            "Leave out images without a partner."
+            f"X_a and X_b must be pairs, got {len(X_a)} and {len(X_b)} samples. "
+            "Remove images without a partner."
         )
 
 
