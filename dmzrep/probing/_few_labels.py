@@ -61,24 +61,14 @@ def label_efficiency(
         Shares of the training samples in (0, 1] as floats, or numbers of samples as integers.
     n_repeats : int, default=5
         Draws of samples. All samples are drawn once.
-    scoring : str, sequence of str or None, default=None
-        As in `probe_report`.
     baselines : dict of str and (train, test), optional
         Other representations of the same samples.
-    estimator : scikit-learn estimator, optional
-        As in `probe_report`.
-    task : {"auto", "classification", "regression"}, default="auto"
-        As in `LinearProbe`.
-    name : str, default="codes"
-        Name of the codes in the table.
     by_attribute : bool, default=False
-        Return a row for each attribute instead of their mean.
+        Whether to return a row for each attribute instead of their mean.
     random_state : int, RandomState or None, default=None
         Determines which samples are drawn. Pass an int for reproducible output.
-    n_jobs : int or None, default=None
-        Number of parallel fits, as in joblib.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    scoring, estimator, task, name, n_jobs, verbose
+        As in `probe_report`.
 
     Returns
     -------

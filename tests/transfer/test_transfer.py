@@ -59,8 +59,9 @@ def test_auto_mapping_is_a_perceptron_for_many_pairs(pairs, monkeypatch):
 
 def test_pairs_in_another_order_warn(pairs):
     X, Y = pairs
-    with pytest.warns(CodeWarning, match=r"no better than.*same order"):
+    with pytest.warns(CodeWarning, match=r"no better than.*same order") as caught:
         DomainTransfer(Pixels(), Pixels(), random_state=0, calibration=None).fit(X, np.roll(Y, 1, axis=0))
+    assert caught[0].filename == __file__
 
 
 def test_transform_decodes_the_most_probable_bits(digit_transfer, encoders, digits, negatives):
