@@ -82,10 +82,10 @@ def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
                 predicted = class_probabilities(model, job.Z[fold.test], len(job.target.classes))
             else:
                 predicted = np.asarray(model.predict(job.Z[fold.test]))
-    slow = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
-    for other in (w for w in caught if w not in slow):
+    unconverged = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
+    for other in (w for w in caught if w not in unconverged):
         warnings.warn(other.message, stacklevel=2)
-    return {**score_fold(job, fold, predicted, metrics), "converged": not slow}
+    return {**score_fold(job, fold, predicted, metrics), "converged": not unconverged}
 
 
 def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequence[str]) -> dict[str, Any]:
@@ -126,10 +126,10 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
             UndefinedMetricWarning,
             stacklevel=4,
         )
-    n_slow = int((~scores["converged"]).sum())
-    if n_slow:
+    n_unconverged = int((~scores["converged"]).sum())
+    if n_unconverged:
         warnings.warn(
-            f"{n_slow} of {len(scores)} fits did not converge within max_iter.",
+            f"{n_unconverged} of {len(scores)} fits did not converge within max_iter.",
             ConvergenceWarning,
             stacklevel=4,
         )

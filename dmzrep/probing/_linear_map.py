@@ -92,12 +92,12 @@ def fit_linear_map(
     """Fit one attribute on the samples whose label is known."""
     used = np.flatnonzero(target.known) if samples is None else samples[target.known[samples]]
     codes, values = Z[used], target.values[used]
-    centre, spread = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
+    mean, std = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
     if scale:
-        centre, spread = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
+        mean, std = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
         # A constant column carries no information; dividing by its rounding error would amplify it.
-        spread[spread <= 10.0 * np.finfo(codes.dtype).eps * np.abs(centre)] = 1.0
-        codes = ((codes - centre) / spread).astype(codes.dtype)
+        std[std <= 10.0 * np.finfo(codes.dtype).eps * np.abs(mean)] = 1.0
+        codes = ((codes - mean) / std).astype(codes.dtype)
     if target.classes is None:
         model = Ridge(alpha=1.0 / C).fit(codes, values)
         weights, intercepts, classes, n_iter = model.coef_[None], np.array([model.intercept_]), None, 1
@@ -111,8 +111,8 @@ def fit_linear_map(
         weights, intercepts, classes = model.coef_, model.intercept_, model.classes_
         n_iter = int(np.max(model.n_iter_))
         converged = n_iter < max_iter
-    weights = weights.astype(np.float64) / spread
-    return LinearMap(weights, intercepts - weights @ centre, classes, n_iter, converged)
+    weights = weights.astype(np.float64) / std
+    return LinearMap(weights, intercepts - weights @ mean, classes, n_iter, converged)
 
 
 def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
@@ -129,12 +129,12 @@ def join_columns(
         return named_table(columns, Z) if form == "table" else np.column_stack([*columns.values()])
     if form == "array":
         return [values for _, values in found.values()]
-    spread: dict[Any, np.ndarray] = {}
+    expanded: dict[Any, np.ndarray] = {}
     for name, (classes, values) in found.items():
         if values.ndim == 1:
-            spread[name, classes[1]] = values
+            expanded[name, classes[1]] = values
         else:
-            spread |= {(name, label): values[:, i] for i, label in enumerate(classes)}
-    table = named_table(spread, Z)
-    table.columns = pd.MultiIndex.from_tuples(spread, names=["attribute", "class"])
+            expanded |= {(name, label): values[:, i] for i, label in enumerate(classes)}
+    table = named_table(expanded, Z)
+    table.columns = pd.MultiIndex.from_tuples(expanded, names=["attribute", "class"])
     return table

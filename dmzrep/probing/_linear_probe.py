@@ -27,7 +27,7 @@ def _has_classes(probe: LinearProbe) -> bool:
     """Whether a probe classifies an attribute, or may do so after `fit`."""
     if not hasattr(probe, "attributes_"):
         return probe.task != "regression"
-    return any(one.classes is not None for one in probe._maps)
+    return any(model.classes is not None for model in probe._maps)
 
 
 class LinearProbe(BaseEstimator):
@@ -156,19 +156,19 @@ class LinearProbe(BaseEstimator):
         maps = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
         )
-        slow = [name for name, one in zip(labels.names, maps, strict=True) if not one.converged]
-        if slow:
+        unconverged = [name for name, model in zip(labels.names, maps, strict=True) if not model.converged]
+        if unconverged:
             warnings.warn(
-                f"The logistic solver did not converge within max_iter={self.max_iter} for {len(slow)} of "
-                f"{len(maps)} attributes ({', '.join(map(str, slow[:5]))}). Raise max_iter, or "
-                "pass scale=True.",
+                f"The logistic solver did not converge within max_iter={self.max_iter} for "
+                f"{len(unconverged)} of {len(maps)} attributes ({', '.join(map(str, unconverged[:5]))}). "
+                "Increase max_iter, or pass scale=True.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
         self._maps: list[LinearMap] = maps
         self._form = labels.form
         self.attributes_ = labels.names
-        self.n_iter_ = max(one.n_iter for one in maps)
+        self.n_iter_ = max(model.n_iter for model in maps)
         self.n_labels_ = [int(target.known.sum()) for target in labels.targets]
         self._set_weights()
         return self
@@ -181,13 +181,13 @@ class LinearProbe(BaseEstimator):
             self.coef_ = only.weights[0] if only.classes is None else only.weights
             self.intercept_ = float(only.intercepts[0]) if only.classes is None else only.intercepts
             return
-        self.classes_ = [one.classes for one in maps]
-        if all(len(one.weights) == 1 for one in maps):
-            self.coef_ = np.concatenate([one.weights for one in maps])
-            self.intercept_ = np.concatenate([one.intercepts for one in maps])
+        self.classes_ = [model.classes for model in maps]
+        if all(len(model.weights) == 1 for model in maps):
+            self.coef_ = np.concatenate([model.weights for model in maps])
+            self.intercept_ = np.concatenate([model.intercepts for model in maps])
         else:
-            self.coef_ = [one.weights for one in maps]
-            self.intercept_ = [one.intercepts for one in maps]
+            self.coef_ = [model.weights for model in maps]
+            self.intercept_ = [model.intercepts for model in maps]
 
     @isolated
     def predict(self, Z: Any) -> np.ndarray | pd.DataFrame:
@@ -204,7 +204,7 @@ class LinearProbe(BaseEstimator):
             In the form of the fitted labels.
         """
         codes = self._check_codes(Z)
-        columns = [one.predict(codes) for one in self._maps]
+        columns = [model.predict(codes) for model in self._maps]
         if self._form == "vector":
             return columns[0]
         if self._form == "array":
@@ -231,7 +231,7 @@ class LinearProbe(BaseEstimator):
         codes = self._check_codes(Z)
         if self._form == "vector":
             return self._maps[0].probabilities(codes)
-        return join_columns(self._per_class(lambda one: one.probabilities(codes)), self._form, Z)
+        return join_columns(self._per_class(lambda model: model.probabilities(codes)), self._form, Z)
 
     @available_if(_has_classes)
     @isolated
@@ -251,16 +251,16 @@ class LinearProbe(BaseEstimator):
         codes = self._check_codes(Z)
         if self._form == "vector":
             return self._maps[0].scores(codes)
-        return join_columns(self._per_class(lambda one: one.scores(codes)), self._form, Z)
+        return join_columns(self._per_class(lambda model: model.scores(codes)), self._form, Z)
 
     def _per_class(
         self, values: Callable[[LinearMap], np.ndarray]
     ) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
         """Return classes and values of each attribute that has classes."""
         found = {
-            name: (one.classes, values(one))
-            for name, one in zip(self.attributes_, self._maps, strict=True)
-            if one.classes is not None
+            name: (model.classes, values(model))
+            for name, model in zip(self.attributes_, self._maps, strict=True)
+            if model.classes is not None
         }
         if self._form == "array" and len(found) < len(self.attributes_):
             raise ValueError(
@@ -330,7 +330,7 @@ class LinearProbe(BaseEstimator):
             Other attributes than those fitted, or classes and values mixed: use `probe_report`.
         """
         codes = self._check_codes(Z)
-        kinds = {one.classes is None for one in self._maps}
+        kinds = {model.classes is None for model in self._maps}
         if len(kinds) > 1:
             raise ValueError(
                 "Accuracy of classes and R squared of values have no common mean; use probe_report."
@@ -344,7 +344,7 @@ class LinearProbe(BaseEstimator):
                 f"{self.attributes_[:10]}."
             )
         pairs = zip(self._maps, labels.targets, strict=True)
-        return float(np.mean([one.score(codes, target) for one, target in pairs]))
+        return float(np.mean([model.score(codes, target) for model, target in pairs]))
 
     def _check_codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)

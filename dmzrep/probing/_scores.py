@@ -275,8 +275,8 @@ def _joint_scores(
         for position, target in enumerate(labels.targets):
             about = {"representation": name, **describe_target(target, samples), "fold": 0}
             fold = known_fold(target, split)
-            chances = expit(logits[fold.test, position])
-            both = np.column_stack([1.0 - chances, chances]) if target.n_classes(fold.train) > 1 else None
+            positive = expit(logits[fold.test, position])
+            both = np.column_stack([1.0 - positive, positive]) if target.n_classes(fold.train) > 1 else None
             row = score_fold(Job(Z, target, fold, None, about), fold, both, metrics)
             table.append({**row, "converged": True})
     return pd.DataFrame(table)

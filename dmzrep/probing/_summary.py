@@ -37,7 +37,7 @@ def average_folds(
     table["chance"] = groups["chance"].mean()
     for metric in (column for column in scores if column in METRICS):
         table[metric] = groups[metric].mean()
-        table[f"{metric}_std"] = spread(groups[metric])
+        table[f"{metric}_std"] = fold_std(groups[metric])
     table["n_folds"] = groups.size()
     table["n_undefined"] = groups["undefined"].sum()
     return table.reset_index()
@@ -78,7 +78,7 @@ def probe_summary(
     table["n_undefined"] = groups["undefined"].sum()
     for metric in (column for column in scores if column in METRICS):
         folds = scores.groupby([*keys, "fold"], sort=False)[metric].mean().groupby(keys, sort=False)
-        mean, std = folds.mean(), spread(folds)
+        mean, std = folds.mean(), fold_std(folds)
         if as_text:
             texts = [
                 f"{100 * m:.1f}" + ("" if np.isnan(s) else f" ± {100 * s:.1f}")
@@ -104,6 +104,6 @@ def _keys(scores: Any, by: Any) -> list[str]:
     return list(keys)
 
 
-def spread(groups: Any) -> pd.Series:
+def fold_std(groups: Any) -> pd.Series:
     """Return the population standard deviation of each group; NaN where it has a single value."""
     return groups.std(ddof=0).where(groups.count() > 1)

@@ -56,7 +56,7 @@ class KernelRidgeMap:
         )
 
     @staticmethod
-    def plain_probabilities(scores: np.ndarray) -> np.ndarray:
+    def uncalibrated_probabilities(scores: np.ndarray) -> np.ndarray:
         """Return uncalibrated probabilities of a one."""
         return np.clip((scores + 1.0) / 2.0, 0.0, 1.0)
 
@@ -76,7 +76,7 @@ class NetworkMap:
         )
 
     @staticmethod
-    def plain_probabilities(scores: np.ndarray) -> np.ndarray:
+    def uncalibrated_probabilities(scores: np.ndarray) -> np.ndarray:
         """Return uncalibrated probabilities of a one."""
         return expit(scores)
 

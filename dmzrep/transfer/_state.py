@@ -21,7 +21,7 @@ from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap
 
 #: What files say that they hold.
 KIND = "DomainTransfer"
-MAPS: dict[str, Any] = {one.name: one for one in (KernelRidgeMap, NetworkMap)}
+MAPS: dict[str, Any] = {mapping.name: mapping for mapping in (KernelRidgeMap, NetworkMap)}
 COUNTS = ("n_pairs_", "source_dim_", "target_dim_")
 
 
@@ -108,6 +108,6 @@ def _mapping(values: dict[str, Any], n_source: int, n_target: int) -> Any:
 
 
 def _check_floats(array: Any, shape: tuple[int, ...]) -> None:
-    require(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array must be of floats")
+    require(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array must hold floats")
     require(array.shape == shape, f"an array should have shape {shape}, has {array.shape}")
     require(np.isfinite(array).all(), "an array must be finite")

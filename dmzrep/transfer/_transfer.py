@@ -187,7 +187,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             mapping = NetworkMap(tuple(part.networks[0] for part in parts))
         else:
             mapping = self._fit_map(kind, features, bits, groups, seed)
-        plain = mapping.plain_probabilities(scores)
+        plain = mapping.uncalibrated_probabilities(scores)
         table = validation_table(scores, codes > 0.5, features, bits, splits, self.calibration, plain)
         self.calibration_ = None
         if self.calibration is not None:
@@ -228,7 +228,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         codes = encoded(self.source, X_a, "source", self.source_dim_)
         scores = self.mapping_.scores(self.features_(codes))
         if self.calibration_ is None:
-            return np.clip(self.mapping_.plain_probabilities(scores), 1e-6, 1.0 - 1e-6)
+            return np.clip(self.mapping_.uncalibrated_probabilities(scores), 1e-6, 1.0 - 1e-6)
         return probabilities_of(self.calibration_.log_odds(scores))
 
     def predict_codes(self, X_a: Any) -> np.ndarray:

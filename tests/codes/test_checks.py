@@ -1,4 +1,4 @@
-"""The check of codes, prefixes and packing."""
+"""Validation of codes, prefixes and packing."""
 
 import numpy as np
 import pandas as pd

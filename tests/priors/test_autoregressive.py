@@ -6,7 +6,6 @@ import torch
 from scipy.special import expit
 
 from dmzrep.priors import AutoregressivePrior, IndependentPrior
-from dmzrep.priors._masked_network import MaskedNetwork, unit_places
 
 
 def autoregressive(*args, **params):
@@ -33,14 +32,6 @@ def chain(seed, n=3000, latent_dim=6):
     return bits, log_prob
 
 
-def random_network(*args, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    network = MaskedNetwork(*args, generator)
-    for value in network.parameters():
-        value.data.normal_(generator=generator)
-    return network
-
-
 def test_parity_of_three_bits_is_learned_by_hidden_units():
     prior = autoregressive().fit(parity(0))
     truth = -3 * np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9)
@@ -61,33 +52,6 @@ def test_few_samples_are_modelled_as_independent_bits():
     codes = np.array(list(itertools.product([0, 1], repeat=6)))
     few, independent = autoregressive().fit(bits), IndependentPrior().fit(bits)
     np.testing.assert_allclose(few.log_prob(codes), independent.log_prob(codes), rtol=1e-6)
-
-
-@pytest.mark.parametrize(("n_hidden", "n_layers"), [(0, 1), (23, 3), (3, 2)])
-def test_logits_depend_on_earlier_bits_only(n_hidden, n_layers):
-    network = random_network(7, n_hidden, n_layers, np.zeros(7))
-    bits = torch.randint(0, 2, (50, 7)).float()
-    logits = network(bits)
-    for bit in range(7):
-        flipped = bits.clone()
-        flipped[:, bit] = 1.0 - flipped[:, bit]
-        changed = (network(flipped) != logits).any(dim=0)
-        assert not changed[: bit + 1].any()
-        assert bit == 6 or changed[bit + 1 :].all()
-
-
-def test_log_probabilities_are_those_of_the_network():
-    network = random_network(6, 20, 2, np.linspace(-1, 1, 6))
-    state = {f"{name}_": array for name, array in network.arrays().items()} | {"bound_": np.array(3.0)}
-    codes = np.array(list(itertools.product([0, 1], repeat=6)))
-    expected = network.log_prob(torch.from_numpy(codes).float(), 3.0).detach().numpy()
-    np.testing.assert_allclose(autoregressive().restore(state, 6).log_prob(codes), expected, rtol=1e-4)
-
-
-def test_hidden_units_are_spread_over_the_bits():
-    assert unit_places(5, 1).tolist() == unit_places(0, 4).tolist() == []
-    assert unit_places(6, 4).tolist() == [1, 1, 2, 2, 3, 3]
-    assert set(np.bincount(unit_places(512, 64))[1:]) <= {8, 9}
 
 
 def test_constant_bits_are_smoothed_by_half_a_count():

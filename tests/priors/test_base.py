@@ -16,7 +16,7 @@ from dmzrep.priors._base import smoothed_mean
 
 
 def seeded(prior, **params):
-    """A constructor of a prior, with a seed where it is random."""
+    """Return a constructor of a prior, with a seed where it is random."""
     random = {"random_state": 0} if "random_state" in prior().get_params() else {}
     return partial(prior, **random | params)
 

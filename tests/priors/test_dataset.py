@@ -99,16 +99,6 @@ def test_max_codes_are_stored_reproducibly():
     np.testing.assert_allclose(np.exp(few.log_weights_[few.log_weights_.argmax()]), 0.5)
 
 
-@pytest.mark.parametrize("swap", [0.0, 0.4])
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_priors_of_few_codes_are_normalised(swap, n):
-    bits = np.eye(4, dtype=int)[:n]
-    prior = dataset(swap).fit(bits)
-    log_prob = prior.log_prob(list(itertools.product([0, 1], repeat=4)))
-    assert np.exp(log_prob).sum() == pytest.approx(1.0)
-    assert ((prior.flip_rates_ > 0.0) & (prior.flip_rates_ <= 0.5)).all()
-
-
 @quick
 @given(seed=any_seed, k=st.integers(1, 20))
 def test_nearest_others_match_a_stable_sort(seed, k):

@@ -68,7 +68,7 @@ def test_transform_decodes_the_most_probable_bits(digit_transfer, encoders, digi
     X = digits[500:540]
     images = digit_transfer.transform(X, n_steps=2, random_state=0)
     assert images.shape == X.shape and images.dtype == np.uint8
-    assert images.mean() > 128 > X.mean()  # Dark on white.
+    assert images.mean() > 128 > X.mean()
     again = encoders[1].inverse_transform(
         digit_transfer.predict_codes(X),
         n_steps=2,
