@@ -1,7 +1,7 @@
-"""Read attributes off codes that were learned without labels.
+"""Predict attributes from codes that were learned without labels.
 
-An encoder is trained on images alone. Then a linear probe of each attribute is fitted on the codes of the
-training images and scored on images that the encoder never saw, beside PCA of the same length.
+An encoder is trained on images alone. A linear probe of each attribute is then fitted on codes of training
+images and scored on held-out images, compared with PCA of the same dimension.
 
     python examples/probe_attributes.py --data FOLDER --seconds 180 --out out
 """

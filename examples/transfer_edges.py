@@ -1,7 +1,7 @@
-"""Draw faces from their edges, through codes that were learned without pairs.
+"""Translate edge maps to faces, by codes that were learned without pairs.
 
-The encoder of faces sees many more faces than have edge maps. The folder holds avatar_edges64.npz and
-avatars64.npz; without it, edges of sprites stand in.
+The encoder of faces is trained on many more faces than have edge maps. The folder contains
+avatar_edges64.npz and avatars64.npz; without it, edges of sprites are used.
 
     python examples/transfer_edges.py --data FOLDER --seconds 300 --out out
 """
@@ -32,11 +32,11 @@ def main() -> None:
 
 
 def load_edges(options) -> Bunch:
-    """Edge maps and faces of 32 x 32 pixels."""
+    """Return edge maps and faces of 32 x 32 pixels."""
     paths = [options.data / name for name in ("avatar_edges64.npz", FACES)]
     for path in paths:
         if not path.exists():
-            raise SystemExit(f"There is no {path}. Leave --data out to draw sprites instead.")
+            raise SystemExit(f"There is no {path}. Omit --data to use sprites instead.")
     with np.load(paths[0]) as file:
         maps = {name: file[name] for name in file.files}
     with np.load(paths[1]) as file:

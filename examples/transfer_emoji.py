@@ -1,7 +1,7 @@
-"""Draw emoji of one style in another, through codes that were learned without pairs.
+"""Translate emoji from one style to another, by codes that were learned without pairs.
 
-An encoder of each style sees its images alone. Pairs then teach which code of one style goes with which of
-the other. The folder holds emoji64.npz; without it, sprites are drawn turned and in other colours.
+The encoder of each style is trained on its images alone. A mapping between their codes is then fitted to
+pairs. The folder contains emoji64.npz; without it, sprites are rotated and inverted.
 
     python examples/transfer_emoji.py --data FOLDER --seconds 300 --out out
 """
@@ -24,10 +24,10 @@ def main() -> None:
 
 
 def load_emoji(options) -> Bunch:
-    """Emoji of 32 x 32 pixels by Twitter and by Google; variants of a picture are a group."""
+    """Return emoji of 32 x 32 pixels by Twitter and Google; variants of an emoji are a group."""
     path = options.data / "emoji64.npz"
     if not path.exists():
-        raise SystemExit(f"There is no {path}. Leave --data out to draw sprites instead.")
+        raise SystemExit(f"There is no {path}. Omit --data to use sprites instead.")
     with np.load(path) as file:
         train, n = file["train"], options.images
         source, target, groups = small(file["x_twitter"]), small(file["x_google"]), file["group_id"]

@@ -26,22 +26,16 @@ def batch_size_for(data_shape: tuple[int, ...], largest: int) -> int:
 
 
 def batches(n_samples: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` samples that cover n_samples."""
+    """Return slices of at most `size` samples that cover n_samples."""
     for start in range(0, n_samples, size):
         yield slice(start, min(start + size, n_samples))
 
 
 def padded_batches(n_samples: int, data_shape: tuple[int, ...], largest: int) -> Iterator[tuple[slice, int]]:
-    """Slices that cover n_samples, each with the batch size to which it is padded.
+    """Return slices that cover n_samples, each with the batch size to which it is padded.
 
-    Batches have `largest` samples, and what is left over is cut into batches of 8 where it is at most a
-    quarter of that. A single image is a batch of its own, so that its latency is that of the network.
-
-    Examples
-    --------
-    >>> from dmzrep._base._batching import padded_batches
-    >>> [(part.start, part.stop, size) for part, size in padded_batches(70, (1, 28, 28), 64)]
-    [(0, 64, 64), (64, 70, 8)]
+    Batches have `largest` samples; a remainder of at most a quarter of that is split into batches of 8. A
+    single image is a batch of its own, so that its latency is that of the network.
     """
     for part in batches(n_samples, largest):
         left = part.stop - part.start
@@ -65,21 +59,13 @@ def run_padded(function: Callable[..., Tensor], size: int, *tensors: Tensor) -> 
     """Apply a function of samples to tensors padded to `size` samples, and remove the padding.
 
     Matrix products and convolutions choose their kernels, and so their order of summation, by the shape of
-    the batch. With few shapes results are reproducible, and equal up to rounding in any batch.
+    the batch. With few shapes results are batch-invariant up to rounding.
     """
     return function(*(pad_samples(tensor, size) for tensor in tensors))[: len(tensors[0])]
 
 
 def in_blocks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray, size: int = 128) -> np.ndarray:
-    """Apply a sample-wise function to blocks of exactly `size` samples; as `run_padded`, for arrays.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep._base._batching import in_blocks
-    >>> in_blocks(lambda block: block.sum(axis=1), np.eye(5), size=2).tolist()
-    [1.0, 1.0, 1.0, 1.0, 1.0]
-    """
+    """Apply a sample-wise function to blocks of exactly `size` samples; as `run_padded`, for arrays."""
     parts = []
     for part in batches(len(X), size):
         block = X[part]

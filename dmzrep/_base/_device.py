@@ -1,4 +1,4 @@
-"""Where and in what arithmetic networks run."""
+"""Devices and precisions of networks."""
 
 from __future__ import annotations
 
@@ -19,31 +19,16 @@ PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Turn the `device` parameter into a device that exists here.
+    """Return the available device that the `device` parameter names.
 
-    Parameters
-    ----------
-    device : str or torch.device
-        ``"auto"`` (CUDA, else MPS, else the CPU) or a torch device; CUDA without a number is the current
-        device.
-
-    Raises
-    ------
-    ValueError
-        The device is unknown to torch, or not available on this machine.
-
-    Examples
-    --------
-    >>> from dmzrep._base._device import resolve_device
-    >>> resolve_device("cpu")
-    device(type='cpu')
+    ``"auto"`` is CUDA, else MPS, else the CPU; CUDA without an index is the current device.
     """
     if isinstance(device, str) and device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        # A number would be that of a CUDA device, True among them.
+        # torch reads integers and booleans as CUDA indices.
         resolved = torch.device(device if isinstance(device, torch.device) else str(device))
     except RuntimeError as error:
         raise ValueError(
@@ -53,7 +38,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if resolved.type == "cuda":
         if not torch.cuda.is_available():
             raise DeviceUnavailableError(
-                f"device={device!r} was asked for, but torch sees no CUDA device here. "
+                f"device={device!r} was asked for, but torch detects no CUDA device. "
                 "Use device='auto' or 'cpu', or install a CUDA build of torch."
             )
         count = torch.cuda.device_count()
@@ -62,11 +47,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
             raise DeviceUnavailableError(
                 f"device={device!r} was asked for, but there are only {count} CUDA devices."
             )
-        # Where several processes share a machine, each has its own current device.
+        # Each of several processes on a machine has its own current device.
         return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
-            f"device={device!r} was asked for, but MPS is not available here. Use device='auto'."
+            f"device={device!r} was asked for, but MPS is not available. Use device='auto'."
         )
     if resolved.type not in ("cpu", "mps"):
         raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")
@@ -74,19 +59,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def cpu_has_bf16_units() -> bool:
-    """Whether this CPU multiplies bf16 matrices in hardware (AVX512-BF16 or AMX).
-
-    Without them bf16 is emulated and several times slower than float32.
-    """
+    """Whether this CPU multiplies bf16 matrices in hardware; emulated, they are slower than float32."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Turn the `precision` parameter into ``"float32"``, ``"bf16"`` or ``"fp16"``.
-
-    ``"auto"`` takes bf16 where the hardware has it, else float32.
-    """
+    """Return ``"float32"``, ``"bf16"`` or ``"fp16"``; ``"auto"`` is bf16 where the hardware supports it."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -97,10 +76,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def available_device(device: str | torch.device) -> torch.device:
-    """Like `resolve_device`, but falls back, with a warning, where the asked device is absent.
-
-    For models that come from a file or another machine.
-    """
+    """As `resolve_device`, but fall back, with a warning, for models saved on a device that is absent."""
     try:
         return resolve_device(device)
     except DeviceUnavailableError as error:
@@ -110,47 +86,36 @@ def available_device(device: str | torch.device) -> torch.device:
 
 
 def on_cpu(module: Module) -> Module:
-    """Return a module with all tensors on the CPU, for a pickle: itself, or a copy where some are elsewhere.
+    """Return a module with all tensors on the CPU, to be saved: itself, or a copy where some are elsewhere.
 
-    The module stays where it is, and its device need not have room for a second one.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Anywhere.
+    The module stays where it is, and its device need not have memory for a second one.
     """
     copies: dict[int, Tensor] = {}
     for part in module.modules():
-        # Tensors that are plain attributes stay behind when a module moves.
+        # Module.to does not move tensors that are plain attributes.
         for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
             if isinstance(tensor, Tensor) and tensor.device.type != "cpu":
                 moved = tensor.detach().cpu()
                 is_parameter = isinstance(tensor, nn.Parameter)
                 copies[id(tensor)] = nn.Parameter(moved, tensor.requires_grad) if is_parameter else moved
-    # What has a copy already is not copied on its device.
+    # Tensors in the memo are not copied on their device.
     return copy.deepcopy(module, copies) if copies else module
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
+    """Return the context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
 def give_back_memory(device: str | torch.device) -> None:
-    """Free memory that torch caches on a GPU, so that other processes can have it.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        As in `resolve_device`. Nothing happens where it is a CPU or not there.
-    """
+    """Free memory that torch caches on a GPU, so that other processes can use it."""
     try:
         kind = resolve_device(device).type
     except ValueError:
         return
-    # A device that has failed says so at every call; what failed first is the error to see.
+    # A device that has failed raises at every call and would mask the first error.
     with contextlib.suppress(RuntimeError):
         if kind == "cuda":
             torch.cuda.empty_cache()

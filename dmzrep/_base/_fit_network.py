@@ -1,4 +1,4 @@
-"""The training loop of small networks: classifiers, probes, priors, maps between codes."""
+"""The training loop of small networks: classifiers, probes, priors, mappings between codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dmzrep._base._validation import check_number
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """Record gradients even if the caller has switched them off; around all tensors that are trained on."""
+    """Record gradients even if the caller has disabled them; around all tensors that are trained on."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -37,41 +37,12 @@ def fit_network(
     patience: int | None = None,
     tol: float = 0.0,
 ) -> float:
-    """Train a network in place by gradient descent; return its best validation loss.
+    """Train a network in place, leave it in eval mode, and return its best validation loss.
 
-    Parameters
-    ----------
-    network : nn.Module
-        Left in eval mode, with the weights of the epoch with the lowest validation loss if there is one.
-    loss_of : callable
-        From the positions of a batch's samples to the loss.
-    n_samples : int
-        Number of training samples.
-    n_steps : int
-        Steps at most, in as many epochs as it takes.
-    batch_size : int
-        Samples per step; all samples where they are fewer.
-    learning_rate : float
-        Above 0.
-    generator : torch.Generator
-        Shuffles the samples, on the CPU.
-    optimizer : callable, default=torch.optim.Adam
-        From parameters and `lr` to an optimizer.
-    schedule : callable, optional
-        From the optimizer to a schedule of the learning rate, stepped after each step.
-    drop_last : bool, default=False
-        Leave out the last batch of an epoch where it is smaller.
-    validation_loss : callable, optional
-        Called after each epoch, in eval mode and without gradients.
-    patience : int, optional
-        Epochs without a lower validation loss, by more than `tol`, after which training stops.
-    tol : float, default=0.0
-        See `patience`.
-
-    Returns
-    -------
-    float
-        Infinite without validation, and where no validation loss was finite.
+    `loss_of` maps the positions of a batch's samples to the loss. `validation_loss` is called after each
+    epoch, in eval mode and without gradients; the weights of the best epoch are kept, and training stops
+    after `patience` epochs that do not improve on it by more than `tol`. The result is infinite without
+    validation, and where no validation loss is finite. `generator`, on the CPU, shuffles the samples.
     """
     rate = check_number(learning_rate, "learning_rate", 0)
     trained = optimizer(network.parameters(), lr=rate)

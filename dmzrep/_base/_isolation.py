@@ -1,4 +1,4 @@
-"""Computation that does not depend on the state that others have left torch and NumPy in."""
+"""Computation that does not depend on global settings of torch and NumPy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def isolated_state() -> Iterator[None]:
-    """Compute as in a fresh process; what was set before is restored at the end.
+    """Compute as in a fresh process; previous settings are restored at the end.
 
-    It covers what would change results or make them fail: torch's default dtype and device, gradients that
-    are switched off, inference mode and autocast, and NumPy's handling of floating-point errors. Only the
-    default dtype is global to the process; it is touched where it is not float32 only.
+    It covers torch's default dtype and device, disabled gradients, inference mode and autocast, and NumPy's
+    handling of floating-point errors. Only the default dtype is global to the process; it is changed only
+    where it is not float32.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -39,7 +39,7 @@ def isolated_state() -> Iterator[None]:
 
 
 def isolated(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a public function or method compute in `isolated_state`."""
+    """Make a public function or method compute in `isolated_state`; it adds a frame to the stack."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:

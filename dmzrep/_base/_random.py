@@ -1,4 +1,4 @@
-"""Random numbers: one convention for `random_state`, and one generator per image."""
+"""Randomness: one convention for `random_state`, and one generator per image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dmzrep._base._validation import as_array, short_repr
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Return one integer seed for scikit-learn's `random_state`.
 
-    An integer is returned as it is, a `RandomState` is drawn from, and None is a fresh seed from the
-    operating system, so that NumPy's global generator is not touched.
+    An integer is its own seed, a `RandomState` is drawn from, and None is a fresh seed from the operating
+    system; NumPy's global generator is not used.
     """
     if random_state is None:
         return secrets.randbits(31)
@@ -48,9 +48,9 @@ _TORCH_GENERATORS = threading.RLock()
 
 @contextmanager
 def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
-    """Seed torch's global generators inside the context, and restore them afterwards.
+    """Seed torch's global generators inside the context, and restore them afterwards; other threads wait.
 
-    For what cannot take a generator: the initial weights of layers, and dropout. Other threads wait.
+    For what does not accept a generator: the initial weights of layers, and dropout.
     """
     with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)
@@ -80,30 +80,15 @@ def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
 
 
 def image_seeds(seed: int, n: int) -> list[int]:
-    """Return the seeds of n images; the first m of n are those of m.
-
-    Examples
-    --------
-    >>> from dmzrep._base._random import image_seeds
-    >>> image_seeds(0, 3) == image_seeds(0, 8)[:3]
-    True
-    """
+    """Return the seeds of n images; the first m of n are those of m."""
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
 
 
 def sample_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, n: int) -> list[int]:
     """Return the seeds of n samples from one `random_state`, or from one integer for each sample.
 
-    A sample with an integer of its own gets what it would get alone under that integer, so samples with
-    the same integer share their noise.
-
-    Examples
-    --------
-    >>> from dmzrep._base._random import image_seeds, sample_seeds
-    >>> sample_seeds(0, 3) == image_seeds(0, 3)
-    True
-    >>> sample_seeds([7, 7], 2) == 2 * image_seeds(7, 1)
-    True
+    A sample with its own integer gets the seed it would have alone under that integer, so samples with the
+    same integer share their noise.
     """
     if not isinstance(random_state, (Sequence, np.ndarray)):
         return image_seeds(draw_seed(random_state), n)
@@ -118,40 +103,13 @@ def sample_seeds(random_state: int | np.random.RandomState | Sequence[int] | Non
 
 
 def content_seeds(X: np.ndarray) -> list[int]:
-    """Return a seed for each sample from its content, so that its noise depends on nothing else."""
+    """Return a seed for each sample that depends on its content only."""
     digests = (hashlib.blake2b(x.tobytes(), digest_size=8).digest() for x in np.ascontiguousarray(X))
     return [int.from_bytes(digest, "little") >> 1 for digest in digests]
 
 
 class ImageNoise:
-    """Unit Gaussian noise with one generator per image.
-
-    The noise of an image depends on its own seed only (batch-invariant). Drawn on
-    the CPU, so that it is the same on every device.
-
-    Parameters
-    ----------
-    seeds : sequence of int
-        One for each image.
-    shape : tuple of int
-        Shape of an image's noise.
-    device : torch.device
-        Where the noise is needed.
-
-    Attributes
-    ----------
-    generators : list of torch.Generator
-        One for each image, on the CPU.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dmzrep._base._random import ImageNoise
-    >>> alone = ImageNoise([5], (2,), torch.device("cpu")).draw()
-    >>> among = ImageNoise([4, 5], (2,), torch.device("cpu")).draw()
-    >>> torch.equal(alone[0], among[1])
-    True
-    """
+    """Unit Gaussian noise from one generator per image: batch-invariant, and the same on every device."""
 
     def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device):
         self.shape = shape
@@ -159,7 +117,7 @@ class ImageNoise:
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw(self) -> Tensor:
-        """Draw the next noise of every image, shape (n_images, *shape), float32."""
+        """Return the next noise of every image, shape (n_images, *shape), float32."""
         out = torch.empty(len(self.generators), *self.shape)
         for noise, generator in zip(out, self.generators, strict=True):
             noise.normal_(generator=generator)

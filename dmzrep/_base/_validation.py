@@ -1,4 +1,4 @@
-"""Checks of arguments that scikit-learn's `_param_validation` does not see; errors name the argument."""
+"""Checks of arguments; errors name the argument, the expected and the actual value, and a remedy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,7 @@ _LARGEST = {"float32": 1e15, "float64": 1e140}
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Return an array-like as an array; raise where NumPy cannot make one.
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import as_array
-    >>> as_array([[0, 1], [1]], "Z")
-    Traceback (most recent call last):
-    ValueError: Z must be an array or a nested list of equal lengths, got list: setting an array element ...
-    """
+    """Return an array-like as an array; raise where NumPy cannot make one."""
     if sparse.issparse(value):
         raise ValueError(f"{name} must be a dense array, got a sparse matrix. Pass {name}.toarray().")
     try:
@@ -39,28 +31,14 @@ def as_array(value: Any, name: str) -> np.ndarray:
         ) from error
 
 
-def _without_graph(tensor: Any) -> Any:
-    """Return a tensor of torch as one that NumPy can read."""
-    tensor = tensor.detach().cpu()
-    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # NumPy has no bfloat16.
-
-
 def without_graph(tensor: Any) -> Any:
-    """Return a tensor of torch as one that NumPy can read."""
+    """Return a torch tensor as one that NumPy can convert."""
     tensor = tensor.detach().cpu()
     return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # NumPy has no bfloat16.
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Return an array of booleans, integers or floats; raise where it holds anything else.
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import as_numbers
-    >>> as_numbers([["0", "1"]], "Z")
-    Traceback (most recent call last):
-    ValueError: Z must be numbers, got dtype <U1. Convert them first, such as with numpy.asarray(Z, float).
-    """
+    """Return an array of booleans, integers or floats; raise for other dtypes."""
     array = as_array(value, name)
     if array.dtype.kind == "O" and not any(isinstance(one, (str, bytes)) for one in array.flat):
         with contextlib.suppress(TypeError, ValueError):
@@ -74,16 +52,7 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
 
 
 def check_magnitude(array: np.ndarray, name: str, computed_in: Any = None) -> None:
-    """Raise where sums of squares overflow in `computed_in`, by default the array's own dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep._base._validation import check_magnitude
-    >>> check_magnitude(np.array([1e300]), "Z")
-    Traceback (most recent call last):
-    ValueError: Z has values as large as 1e+300, whose squares overflow float64; the limit is 1e+140. ...
-    """
+    """Raise where sums of squares overflow in `computed_in`, by default the array's own dtype."""
     dtype = np.dtype(array.dtype if computed_in is None else computed_in)
     limit = _LARGEST[dtype.name]
     largest = max(float(array.max()), -float(array.min()))
@@ -100,16 +69,9 @@ def check_int(
     """Return an integer from `least` to `most` as an int.
 
     In the error, `limit` is the name of `most`, and `also` what else is accepted, such as ", or None".
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import check_int
-    >>> check_int(2.0, "k")
-    Traceback (most recent call last):
-    ValueError: k must be an integer of at least 1, got 2.0.
     """
     end = sys.maxsize if most is None else most
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= end:
+    if not is_int(value) or not least <= value <= end:
         wanted = f"of at least {least}" if most is None else f"from {least} to {limit and f'{limit}='}{most}"
         raise ValueError(f"{name} must be an integer {wanted}{also}, got {short_repr(value)}.")
     return int(value)
@@ -123,17 +85,7 @@ def check_number(
     closed: str = "neither",
     also: str = "",
 ) -> float:
-    """Return a finite real number in a range, given as in scikit-learn's `Interval`, as a float.
-
-    In the error, `also` is what else is accepted, such as ", or None".
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import check_number
-    >>> check_number(1.5, "test_size", 0, 1)
-    Traceback (most recent call last):
-    ValueError: test_size must be a float in the range (0.0, 1.0), got 1.5.
-    """
+    """Return a finite real number in a range as a float; `closed` as in scikit-learn's `Interval`."""
     interval = Interval(Real, least, most, closed=closed)
     if isinstance(value, (bool, np.bool_)) or not interval.is_satisfied_by(value):
         raise ValueError(f"{name} must be {interval}{also}, got {short_repr(value)}.")
@@ -147,20 +99,11 @@ def is_int(value: Any) -> bool:
 
 def is_finite(value: Any) -> bool:
     """Whether a value is a finite real number, and not a boolean."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return number and bool(np.isfinite(value))
+    return (is_int(value) or isinstance(value, (float, np.floating))) and bool(np.isfinite(value))
 
 
 def check_bool(value: Any, name: str) -> bool:
-    """Return a boolean, Python's or NumPy's, as Python's.
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import check_bool
-    >>> check_bool("no", "per_bit")
-    Traceback (most recent call last):
-    ValueError: per_bit must be True or False, got 'no'.
-    """
+    """Return a boolean of Python or NumPy as a Python bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {short_repr(value)}.")
     return bool(value)
@@ -174,15 +117,7 @@ def as_path(value: Any, name: str) -> Path:
 
 
 def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") -> None:
-    """Raise unless a value is one of the legal ones; the error suggests the nearest.
-
-    Examples
-    --------
-    >>> from dmzrep._base._validation import check_choice
-    >>> check_choice("mode", "flop", ("flip", "soft"))
-    Traceback (most recent call last):
-    ValueError: mode must be one of ('flip', 'soft'), got 'flop'. Did you mean 'flip'?
-    """
+    """Raise unless a value is a legal one; the error suggests the nearest."""
     if (value is None or isinstance(value, str)) and value in legal:
         return
     hint = did_you_mean(value, legal) if isinstance(value, str) else ""
@@ -190,12 +125,12 @@ def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") ->
 
 
 def did_you_mean(value: Any, known: Sequence[Any], otherwise: str = "") -> str:
-    """Return a sentence that names the known value nearest to an unknown one, or else `otherwise`."""
+    """Return a sentence that suggests the known value nearest to an unknown one, or else `otherwise`."""
     near = difflib.get_close_matches(str(value), [str(one) for one in known], n=1)
     return f" Did you mean {near[0]!r}?" if near else otherwise
 
 
 def short_repr(value: Any) -> str:
-    """Return the repr of a value, cut after 200 characters."""
+    """Return the repr of a value, truncated to 200 characters."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,4 +1,4 @@
-"""The one check of codes: bits, probabilities, packed bits, or any numbers."""
+"""Validation of codes: bits, probabilities, packed bits, or any numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dmzrep._base._validation import as_numbers, check_choice, check_magnitude
 from dmzrep.codes._prefixes import prefix_lengths
 
 KINDS = ("probabilities", "bits", "packed", "numbers")
+#: Distance from [0, 1] that is considered rounding.
+ROUNDING = 1e-6
 
 
 def check_codes(
@@ -21,38 +23,12 @@ def check_codes(
     n_samples: int | None = None,
     ordered: bool = False,
 ) -> np.ndarray:
-    """Return codes as an array; raise unless they are what a tool needs.
+    """Return codes of shape (n, n_bits); raise unless they are of the kind a tool needs.
 
-    Parameters
-    ----------
-    Z : array-like of shape (n, n_bits)
-        Codes.
-    name : str, default="Z"
-        Name of the argument in errors.
-    kind : {"probabilities", "bits", "packed", "numbers"}
-        "probabilities" lie in [0, 1], which bits do too; "bits" are zeros and ones of any dtype; "packed"
-        are bytes from `pack`; "numbers" are finite, such as logits or other representations.
-    n_bits : int, optional
-        Number of columns that is needed.
-    n_samples : int, optional
-        Number of codes that is needed.
-    ordered : bool, default=False
-        Accept the first bits of ordered codes too, from the shortest prefix on.
-
-    Returns
-    -------
-    ndarray of shape (n, n_bits)
-        "probabilities" and "numbers": float32 if they came as such, else float64. "bits": bool, or uint8 if
-        they came as such. "packed": uint8, in C order.
-
-    Examples
-    --------
-    >>> from dmzrep.codes._checks import check_codes
-    >>> check_codes([[0, 1]], kind="bits").tolist()
-    [[False, True]]
-    >>> check_codes([[0.0, 3.5]])
-    Traceback (most recent call last):
-    ValueError: Z must lie in [0, 1] (probabilities or bits), got values from 0 to 3.5. Turn logits into ...
+    "probabilities", which bits are too, lie in [0, 1] up to rounding of 1e-6, which is clipped; "numbers" are
+    any finite values. Both are returned as float32 if passed as such, else float64. "bits" are zeros and ones
+    of any dtype, returned as bool, or uint8 if passed as such; "packed" are bytes from `pack`, in C order.
+    With `ordered`, the first k bits of codes are accepted too, from the shortest prefix on.
     """
     check_choice("kind", kind, KINDS)
     codes = as_numbers(Z, name)
@@ -72,41 +48,38 @@ def check_codes(
         raise ValueError(f"{name} contains NaN or infinity, first in sample {int(finite.argmin())}.")
     if kind == "numbers":
         check_magnitude(codes, name)
-    elif codes.min() < 0.0 or codes.max() > 1.0:
+        return codes
+    low, high = codes.min(), codes.max()
+    if low < -ROUNDING or high > 1.0 + ROUNDING:
         raise ValueError(
-            f"{name} must lie in [0, 1] (probabilities or bits), got values from {codes.min():g} to "
-            f"{codes.max():g}. Turn logits into probabilities with scipy.special.expit first."
+            f"{name} must lie in [0, 1] (probabilities or bits), got values from {low:g} to {high:g}. Turn "
+            "logits into probabilities with scipy.special.expit first."
         )
-    return codes
+    return np.clip(codes, 0.0, 1.0) if low < 0.0 or high > 1.0 else codes
 
 
 def _check_shape(
     codes: np.ndarray, name: str, n_bits: int | None, n_samples: int | None, ordered: bool
 ) -> None:
     if codes.ndim != 2 or 0 in codes.shape:
-        images = " Flatten images with X.reshape(len(X), -1)." if codes.ndim > 2 else ""
-        raise ValueError(
-            f"{name} must be a non-empty array of shape (n, {n_bits or 'latent_dim'}), got {codes.shape}."
-            + images
-        )
+        hint = " Flatten images with X.reshape(len(X), -1)." if codes.ndim > 2 else ""
+        shape = f"(n, {n_bits or 'latent_dim'})"
+        raise ValueError(f"{name} must be a non-empty array of shape {shape}, got {codes.shape}.{hint}")
     width = codes.shape[1]
     if n_bits is not None and width != n_bits:
         shortest = prefix_lengths(n_bits)[0]
-        if not ordered:
-            hint = " The first bits of codes can be used after a fit with ordered=True."
+        if not (ordered and shortest <= width < n_bits):
+            prefix = f", or (n, k) with the first k bits of codes, k from {shortest} on" if ordered else ""
+            fewer = width < n_bits and not ordered
+            hint = " The first bits of codes can be used after a fit with ordered=True." if fewer else ""
             raise ValueError(
-                f"{name} must have shape (n, {n_bits}), one column for each bit, got {codes.shape}."
-                + (hint if width < n_bits else "")
-            )
-        if not shortest <= width < n_bits:
-            raise ValueError(
-                f"{name} must have shape (n, {n_bits}), one column for each bit, or (n, k) with the first k "
-                f"bits of codes, k from {shortest} on, got {codes.shape}."
+                f"{name} must have shape (n, {n_bits}), one column for each bit{prefix}, got {codes.shape}."
+                + hint
             )
     if n_samples is not None and len(codes) != n_samples:
         raise ValueError(
-            f"{name} has {len(codes)} samples, but there are {n_samples} codes; the same samples in the same "
-            "order are needed."
+            f"{name} has {len(codes)} samples, but there are {n_samples} codes; pass the same samples in the "
+            "same order."
         )
 
 

@@ -21,19 +21,11 @@ def binary_entropy(p: np.ndarray) -> np.ndarray:
 
 
 def joint_distribution(p: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
-    """Return the joint distribution of every pair of bits that are independent given the sample.
+    """Return the joint distribution of pairs of bits that are independent given the sample.
 
-    Parameters
-    ----------
-    p : ndarray of shape (n, latent_dim), float
-        Probabilities of a one, or bits.
-    smoothing : float, default=0.0
-        Pseudo-count added to each of the four cells.
-
-    Returns
-    -------
-    ndarray of shape (4, latent_dim, latent_dim)
-        Probability that bits i and j are (1, 1), (1, 0), (0, 1) and (0, 0).
+    `p` holds probabilities of shape (n, latent_dim). The result, of shape (4, latent_dim, latent_dim), is
+    the probability that bits i and j are (1, 1), (1, 0), (0, 1) and (0, 0); `smoothing` is a pseudo-count
+    added to each of the four cells.
     """
     n, ones, both = len(p), p.sum(axis=0), p.T @ p
     counts = np.stack([both, ones[:, None] - both, ones - both, n - ones[:, None] - ones + both])
@@ -41,13 +33,7 @@ def joint_distribution(p: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
 
 
 def mutual_information(joint: np.ndarray) -> np.ndarray:
-    """Return the mutual information, in bits, of pairs of binary variables.
-
-    Parameters
-    ----------
-    joint : ndarray of shape (4, ...)
-        Probabilities of (1, 1), (1, 0), (0, 1) and (0, 0).
-    """
+    """Return the mutual information, in bits, of the pairs of a `joint_distribution`."""
     first, second = joint[0] + joint[1], joint[0] + joint[2]
     products = np.stack(
         [first * second, first * (1.0 - second), (1.0 - first) * second, (1.0 - first) * (1.0 - second)]
@@ -67,8 +53,8 @@ def absolute_correlations(bits: np.ndarray) -> np.ndarray:
     """Return the absolute correlations of bits; 0 on the diagonal and for bits that never vary."""
     joint = joint_distribution(bits.astype(np.float64))
     mean = joint[0].diagonal()
-    deviation = np.sqrt(mean * (1.0 - mean))
-    scale = np.outer(deviation, deviation)
+    std = np.sqrt(mean * (1.0 - mean))
+    scale = np.outer(std, std)
     correlations = np.abs(joint[0] - np.outer(mean, mean))
     correlations = np.divide(correlations, scale, out=np.zeros_like(scale), where=scale > 0.0)
     np.fill_diagonal(correlations, 0.0)

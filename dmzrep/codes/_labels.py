@@ -1,4 +1,4 @@
-"""The one reader of labels beside codes: one or several attributes, with unknown labels set aside."""
+"""Labels of one or several attributes, with unknown labels masked."""
 
 from __future__ import annotations
 
@@ -17,21 +17,10 @@ TASKS = ("auto", "classification", "regression")
 
 @dataclass(frozen=True)
 class Target:
-    """Labels of one attribute.
+    """Labels of one attribute; `kind` is "binary" (or a single class), "multiclass" or "continuous".
 
-    Parameters
-    ----------
-    name : hashable
-        Name of the attribute.
-    kind : {"binary", "multiclass", "continuous"}
-        Kind of the values; "binary" also stands for a single class.
-    known : ndarray of shape (n,), bool
-        Samples that have a label.
-    values : ndarray of shape (n,)
-        Position of the class in `classes` (int64, -1 where unknown), or the value (float64, NaN where
-        unknown).
-    classes : ndarray or None
-        Sorted; None for continuous values.
+    `values` are positions in the sorted `classes` (int64, -1 where unknown), or floats (NaN where unknown)
+    where `classes` is None. `known` masks the samples that have a label.
     """
 
     name: Any
@@ -42,7 +31,6 @@ class Target:
 
     @property
     def is_class(self) -> bool:
-        """Whether the values are classes."""
         return self.kind != "continuous"
 
     def n_classes(self, samples: np.ndarray | slice = slice(None)) -> int:
@@ -53,17 +41,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of n samples.
-
-    Parameters
-    ----------
-    targets : list of Target
-        One for each attribute.
-    form : {"vector", "array", "table"}
-        One-dimensional, two-dimensional without names, or a DataFrame.
-    n_samples : int
-        Number of samples.
-    """
+    """Labels of n samples; `form` is "vector", "array" (no names) or "table" (a DataFrame)."""
 
     targets: list[Target]
     form: str
@@ -71,57 +49,17 @@ class Labels:
 
     @property
     def names(self) -> list[Any]:
-        """Names of the attributes."""
         return [target.name for target in self.targets]
 
 
-def as_pandas(Y: Any) -> Any:
-    """Return tables and columns of polars and Arrow as pandas', with their names; else `Y` itself."""
-    package = type(Y).__module__.partition(".")[0]
-    if package == "pyarrow":
-        return pd.DataFrame(Y.to_pydict()) if hasattr(Y, "to_pydict") else pd.Series(Y.to_pylist())
-    if package == "polars":
-        return (
-            pd.DataFrame(Y.to_dict(as_series=False))
-            if hasattr(Y, "columns")
-            else pd.Series(Y.to_list(), name=Y.name or None)
-        )
-    return Y
-
-
 def read_labels(Y: Any, n_samples: int, task: str = "auto", argument: str = "Y") -> Labels:
-    """Read labels of one or several attributes; NaN, None and NA mean "unknown".
+    """Read the labels of one or several attributes, which are unknown where NaN, None or NA.
 
-    Parameters
-    ----------
-    Y : array-like of shape (n_samples,) or (n_samples, n_attributes), Series or DataFrame
-        Classes, or continuous values. Series and DataFrames may be those of pandas, polars or Arrow.
-    n_samples : int
-        Number of codes.
-    task : {"auto", "classification", "regression"}, default="auto"
-        With "auto", columns with fractions are continuous and all others are classes.
-    argument : str, default="Y"
-        Name of the argument in errors.
-
-    Returns
-    -------
-    Labels
-
-    Raises
-    ------
-    ValueError
-        The labels differ in length from the codes, have more than two dimensions, infinite values, no
-        value at all for an attribute, continuous values for a classification, or text for a regression.
-
-    Examples
-    --------
-    >>> from dmzrep.codes._labels import read_labels
-    >>> target = read_labels(["b", "a", None], 3).targets[0]
-    >>> target.kind, target.classes.tolist(), target.values.tolist()
-    ('binary', ['a', 'b'], [1, 0, -1])
+    With `task="auto"`, columns with fractions are continuous and all others are classes. `Y` has shape
+    (n_samples,) or (n_samples, n_attributes), or is a Series or DataFrame of pandas, polars or Arrow.
     """
     check_choice("task", task, TASKS)
-    table, form = _as_table(Y, n_samples, argument)
+    table, form = label_table(Y, n_samples, argument)
     columns = (table.iloc[:, i] for i in range(table.shape[1]))
     targets = [_read_target(column, column.name, task, argument) for column in columns]
     return Labels(targets, form, n_samples)
@@ -132,27 +70,10 @@ def read_binary_labels(
 ) -> pd.DataFrame:
     """Read binary attributes as a table of zeros, ones and NaN where unknown.
 
-    Parameters
-    ----------
-    Y : array-like of shape (n_samples,) or (n_samples, n_attributes), Series or DataFrame
-        Two values in each column: 0 and 1, False and True, or -1 and 1; NaN (or None) where unknown.
-    n_samples : int
-        Number of codes.
-    names : sequence of str, optional
-        Names of the columns; None takes those of `Y`.
-    prefix : str, optional
-        Columns without names are called 0, 1, ..., after this prefix.
-
-    Returns
-    -------
-    DataFrame of shape (n_samples, n_attributes), float64
-
-    Raises
-    ------
-    ValueError
-        The labels differ in length from the codes, are not binary, or an attribute has a single class.
+    Each column holds two of 0 and 1, False and True, or -1 and 1. Unnamed columns are called 0, 1, ...
+    after `prefix`; `names` replaces the names of `Y`.
     """
-    table, form = _as_table(Y, n_samples, "Y")
+    table, form = label_table(Y, n_samples, "Y")
     if prefix is not None and form != "table" and list(table.columns) == list(range(table.shape[1])):
         table = table.add_prefix(prefix)
     if names is not None:
@@ -173,19 +94,19 @@ def position_of(attribute: Any, names: Sequence[Any]) -> int:
         return list(names).index(attribute)
     hint = did_you_mean(attribute, names, f" There are {list(names)[:10]}.")
     raise ValueError(
-        f"There is no attribute {short_repr(attribute)} among the {len(names)} fitted ones.{hint}"
+        f"There is no attribute {short_repr(attribute)} among the {len(names)} fitted attributes.{hint}"
     )
 
 
-def _as_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]:
+def label_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]:
     """Return labels as a table with a column for each attribute, and their form."""
     if Y is None:
         raise ValueError(
-            f"A probe requires y to be passed, but the target y is None; pass labels as {argument}."
+            f"This requires y to be passed, but the target y is None; pass labels as {argument}."
         )
     if sparse.issparse(Y):
         raise ValueError(f"{argument} is a sparse matrix; dense labels are needed: {argument}.toarray().")
-    Y, form = as_pandas(Y), "vector"
+    Y, form = _as_pandas(Y), "vector"
     if isinstance(Y, pd.DataFrame):
         table, form = Y, "table"
     elif isinstance(Y, pd.Series):
@@ -202,9 +123,21 @@ def _as_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, str]
     if len(table) != n_samples:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {argument} has {len(table)}, but "
-            f"there are {n_samples} codes; a label is needed for each code (NaN where unknown)."
+            f"there are {n_samples} codes; pass a label for each code (NaN where unknown)."
         )
     return table, form
+
+
+def _as_pandas(Y: Any) -> Any:
+    """Return polars and Arrow tables and columns as pandas', with their names; other objects as they are."""
+    package = type(Y).__module__.partition(".")[0]
+    if package == "pyarrow":
+        return pd.DataFrame(Y.to_pydict()) if hasattr(Y, "to_pydict") else pd.Series(Y.to_pylist())
+    if package == "polars":
+        if hasattr(Y, "columns"):
+            return pd.DataFrame(Y.to_dict(as_series=False))
+        return pd.Series(Y.to_list(), name=Y.name or None)
+    return Y
 
 
 def _check_unique(names: list[Any], argument: str) -> None:
@@ -216,8 +149,6 @@ def _check_unique(names: list[Any], argument: str) -> None:
 def _read_binary(column: pd.Series) -> np.ndarray:
     remedy = "Turn classes into columns with pandas.get_dummies, or compare: Y > threshold."
     try:
-        if column.dtype.kind in "cmM":  # NumPy would drop the imaginary part, and count nanoseconds.
-            raise TypeError
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         raise ValueError(
@@ -236,7 +167,7 @@ def _read_binary(column: pd.Series) -> np.ndarray:
         found = f"a single class, {present[0]:g}" if len(present) else "no label"
         raise ValueError(
             f"Attribute {column.name!r} has {found}; samples of both classes are needed. "
-            "Label more samples, or leave the attribute out."
+            "Label more samples, or omit the attribute."
         )
     return values
 
@@ -247,8 +178,6 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
     if not known.any():
         raise ValueError(f"Input {label} contains NaN only; at least some samples need a label.")
     values = _plain(column[known])
-    if values.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: {label} is complex.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"Input {label} contains infinity; pass NaN where the value is unknown.")
     continuous = task == "regression"
@@ -261,12 +190,12 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
             )
     if continuous:
         try:
-            numbers = values.astype(np.float64)
+            values = values.astype(np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"{label} must be numbers for a regression, got {values[0]!r}.") from None
-        check_magnitude(numbers, label)
+        check_magnitude(values, label)
         filled = np.full(len(known), np.nan)
-        filled[known] = numbers
+        filled[known] = values
         return Target(name, "continuous", known, filled, None)
     try:
         classes, positions = np.unique(values, return_inverse=True)
@@ -278,7 +207,7 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
 
 
 def _plain(column: pd.Series) -> np.ndarray:
-    """Return a column without gaps as a NumPy array, also from pandas' nullable and categorical types."""
+    """Return a column without missing values as an array, also for nullable and categorical dtypes."""
     dtype = getattr(column.dtype, "numpy_dtype", None)
     values = column.to_numpy() if dtype is None else column.to_numpy(dtype=dtype)
     return np.asarray(pd.Series(values).infer_objects()) if values.dtype.kind == "O" else values

@@ -15,9 +15,6 @@ def prefix_lengths(latent_dim: int) -> list[int]:
 
     Powers of two from 8 on (from 1 on for codes of up to 8 bits), and `latent_dim`.
 
-    Examples
-    --------
-    >>> from dmzrep.codes import prefix_lengths
     >>> prefix_lengths(100), prefix_lengths(6)
     ([8, 16, 32, 64, 100], [1, 2, 4, 6])
     """

@@ -1,4 +1,4 @@
-"""What the tools need of an encoder: `transform` to codes, and `inverse_transform` to samples."""
+"""The interface of encoders: `transform` to codes, and `inverse_transform` to samples."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ from dmzrep.codes._checks import check_codes
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Anything that encodes samples and decodes codes, such as a fitted `DMZEncoder`.
+    """Anything that encodes samples and decodes codes, such as a fitted `DMZEncoder` or a Pipeline with one.
 
-    A scikit-learn Pipeline that ends in one is an encoder too: the options of `inverse_transform` go to its
-    last step. An encoder whose attribute `output` is ``"logits"`` returns logits, all others probabilities
-    or bits. One whose `inverse_transform` has no `random_state` is taken as deterministic.
+    An encoder whose attribute `output` is ``"logits"`` returns logits, all others probabilities or bits. One
+    whose `inverse_transform` has no `random_state` is deterministic.
     """
 
     def transform(self, X: Any, /) -> np.ndarray:
         """Return the codes of samples, shape (n, latent_dim)."""
 
     def inverse_transform(self, Z: Any, /) -> np.ndarray:
-        """Return samples for codes."""
+        """Return samples decoded from codes."""
 
 
 def encoder_output(encoder: Any) -> str:
@@ -39,25 +38,7 @@ def encoder_output(encoder: Any) -> str:
 
 
 def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
-    """Encode samples to probabilities of a one, whatever the encoder's `output`.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Fitted.
-    X : array-like, table or map-style dataset
-        Samples as the encoder takes them.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), float64 in [0, 1]
-        A bit is one where it is above 0.5.
-
-    Raises
-    ------
-    ValueError
-        The codes of the encoder are neither probabilities, bits nor logits.
-    """
+    """Encode samples to probabilities of a one, float64, whatever the encoder's `output`."""
     check_codec(encoder, needed=("transform",))
     codes = as_numbers(encoder.transform(X), "encoder.transform(X)")
     if codes.ndim == 2 and len(codes) == 0:
@@ -68,27 +49,10 @@ def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
 
 
 def decode_codes(encoder: Encoder, codes: np.ndarray, *, random_state: Any, **options: Any) -> np.ndarray:
-    """Decode codes with the options that are not None.
+    """Decode bits or probabilities with the options that are not None.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Fitted.
-    codes : ndarray of shape (n, latent_dim)
-        Bits or probabilities.
-    random_state : sequence of n int, or whatever else `inverse_transform` takes
-        Determines the noise; samples with the same integer share theirs.
-    **options
-        For `inverse_transform`.
-
-    Returns
-    -------
-    ndarray of shape (n, ...)
-
-    Raises
-    ------
-    ValueError
-        `inverse_transform` does not take an option.
+    A sequence as `random_state` holds an integer for each code; codes with the same integer share their
+    noise. In a pipeline options are for the last step.
     """
     check_codec(encoder, needed=("inverse_transform",))
     encoder = _unwrapped(encoder)
@@ -108,7 +72,7 @@ def decode_codes(encoder: Encoder, codes: np.ndarray, *, random_state: Any, **op
         return np.asarray(decode(codes, random_state=random_state, **passed))
     for name in passed:
         if name not in parameters:
-            hint = did_you_mean(name, list(parameters), " Leave it out, or use a DMZEncoder.")
+            hint = did_you_mean(name, list(parameters), " Omit it, or use a DMZEncoder.")
             raise ValueError(
                 f"{type(encoder).__name__}.inverse_transform does not take {name!r} "
                 f"(it takes {list(parameters)}).{hint}"
@@ -142,14 +106,6 @@ def _last_step(encoder: Any) -> Any:
 
 
 def block_seeds(random_state: Any, n_samples: int, n_blocks: int = 1) -> list[int]:
-    """Return the seeds of `n_blocks` blocks of the same samples: a sample has one noise in all blocks.
-
-    Examples
-    --------
-    >>> from dmzrep.codes._protocol import block_seeds
-    >>> seeds = block_seeds(0, 2, 3)
-    >>> seeds[:2] == seeds[2:4] == seeds[4:] == block_seeds(0, 2)
-    True
-    """
+    """Return the seeds of `n_blocks` blocks of the same samples: a sample has one noise in all blocks."""
     seeds = np.random.SeedSequence(draw_seed(random_state)).generate_state(n_samples) >> 1
     return np.tile(seeds, n_blocks).tolist()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.codes import code_report, code_summary, warn_of_poor_code
+from dmzrep.codes._report import code_report, code_summary, warn_of_poor_code
 from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.inference import Decoder, encode

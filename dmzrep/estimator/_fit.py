@@ -14,7 +14,7 @@ import torch
 
 from dmzrep._base._device import autocast, resolve_device, resolve_precision
 from dmzrep._base._random import draw_seed, seeded_torch
-from dmzrep.codes import prefix_lengths
+from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import fitted_attributes, prior_seconds

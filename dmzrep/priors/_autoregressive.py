@@ -1,4 +1,4 @@
-"""Each bit given all the bits before it."""
+"""A masked network of each bit given all earlier bits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dmzrep._base._random import draw_seed
 from dmzrep.priors._base import CodePrior, smoothed_mean
 from dmzrep.priors._masked_network import MaskedNetwork, fit_masked_network, unit_places
 
-#: Samples below which nothing can be held out: bits are taken as independent.
+#: With fewer samples none can be held out, and bits are modelled as independent.
 MIN_SAMPLES = 20
-#: Samples held out at least, up to half of them; a tenth of many is more.
+#: Minimum number of held-out samples, up to half of all; the default is a tenth.
 MIN_HELD_OUT = 50
 
 
 class AutoregressivePrior(CodePrior):
-    """A network of the probability of each bit given the ones before it (MADE).
+    """A network of the probability of each bit given earlier bits (MADE).
 
     Trained on the CPU by maximum likelihood, initialised to independent bits, with early stopping on a tenth
     of the samples (or 50, up to half of them). Where the improvement on independent bits is within its
@@ -34,13 +34,13 @@ class AutoregressivePrior(CodePrior):
     Parameters
     ----------
     n_hidden : "auto" or int, default="auto"
-        Hidden units per layer. ``"auto"`` is 8 per bit, at most 512; 0 leaves a logistic regression of
-        each bit on the ones before it.
+        Hidden units per layer. ``"auto"`` is 8 per bit, at most 512; 0 is a logistic regression of each
+        bit on earlier bits.
     n_layers : int, default=2
         Hidden layers, at least 1.
     max_iter : int, default=12
-        Epochs at most, with 256 samples per step, or fewer so that an epoch has 32 steps. 50,000 codes of
-        64 bits take about 20 s on one core, and a third of that with a single layer.
+        Maximum number of epochs, with 256 samples per step, or fewer so that an epoch has 32 steps. 50,000
+        codes of 64 bits take about 20 s on one core, and a third of that with a single layer.
     learning_rate : float, default=3e-3
         Peak learning rate of Adam.
     n_iter_no_change : int, default=5
@@ -55,11 +55,11 @@ class AutoregressivePrior(CodePrior):
         The masked network, of shapes (n_hidden, latent_dim), (n_hidden,), (n_layers - 1, n_hidden,
         n_hidden), (n_layers - 1, n_hidden) and (latent_dim, n_hidden). Bits enter as -1 and 1.
     direct_weights_ : ndarray of shape (latent_dim, latent_dim), float32
-        What each bit adds to the logits of later ones.
+        Weights of each bit in the logits of later bits.
     bias_ : ndarray of shape (latent_dim,)
         Logits without the other bits.
     bound_ : ndarray of shape (), float64
-        Size at which logits are clipped.
+        Absolute value at which logits are clipped.
 
     References
     ----------
@@ -115,7 +115,7 @@ class AutoregressivePrior(CodePrior):
 
     def _fit(self, bits: np.ndarray) -> None:
         self.bound_ = np.array(math.log(2.0 * len(bits) + 1.0))
-        arrays = self._trained(bits) if len(bits) >= MIN_SAMPLES else None
+        arrays = self._train(bits) if len(bits) >= MIN_SAMPLES else None
         if arrays is None:
             bias = logit(smoothed_mean(bits))
             independent = MaskedNetwork(bits.shape[1], 0, 1, bias, torch.Generator())
@@ -124,7 +124,7 @@ class AutoregressivePrior(CodePrior):
             setattr(self, f"{name}_", array)
 
     @gradients()
-    def _trained(self, bits: np.ndarray) -> dict[str, np.ndarray] | None:
+    def _train(self, bits: np.ndarray) -> dict[str, np.ndarray] | None:
         seed = draw_seed(self.random_state)
         order = np.random.default_rng(seed).permutation(len(bits))
         n_held_out = max(len(bits) // 10, min(MIN_HELD_OUT, len(bits) // 2))
@@ -151,9 +151,6 @@ class AutoregressivePrior(CodePrior):
         layers = [self.input_weights_, self.input_bias_, *(array for pair in hidden for array in pair)]
         return [a.astype(np.float64) for a in [*layers, self.output_weights_, self.direct_weights_]]
 
-    def _clipped(self, logits: np.ndarray) -> np.ndarray:
-        return np.clip(logits, -float(self.bound_), float(self.bound_))
-
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
         *layers, output, direct = self._weights()
 
@@ -162,7 +159,7 @@ class AutoregressivePrior(CodePrior):
             units = signs
             for weights, bias in zip(layers[::2], layers[1::2], strict=True):
                 units = np.maximum(units @ weights.T + bias, 0.0)
-            logits = self._clipped(signs @ direct.T + units @ output.T + self.bias_)
+            logits = np.clip(signs @ direct.T + units @ output.T + self.bias_, -self.bound_, self.bound_)
             return -np.logaddexp(0.0, -signs * logits).sum(axis=1)
 
         return in_blocks(of_block, bits)
@@ -175,7 +172,7 @@ class AutoregressivePrior(CodePrior):
             signs: np.ndarray = np.zeros(block.shape)
             units: list[np.ndarray] = [np.zeros((len(block), len(places))) for _ in layers[::2]]
             for bit in range(block.shape[1]):
-                # Only the units of this place are new; their inputs are known by now.
+                # The units of this place depend on earlier bits only, which are known by now.
                 begin, end = np.searchsorted(places, [bit, bit + 1])
                 seen, n_seen = signs, bit
                 for out, weights, bias in zip(units, layers[::2], layers[1::2], strict=True):
@@ -183,7 +180,7 @@ class AutoregressivePrior(CodePrior):
                     out[:, begin:end] = np.maximum(new, 0.0)
                     seen, n_seen = out, end
                 logits = signs[:, :bit] @ direct[bit, :bit] + seen[:, :n_seen] @ output[bit, :n_seen]
-                probability = expit(self._clipped(logits + self.bias_[bit]))
+                probability = expit(np.clip(logits + self.bias_[bit], -self.bound_, self.bound_))
                 signs[:, bit] = np.where(block[:, bit] < probability, 1.0, -1.0)
             return signs > 0.0
 

@@ -8,24 +8,28 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_int
 from dmzrep.codes._checks import check_codes
 
 
 class CodePrior(BaseEstimator):
-    """Base of the priors: checks, seeds, and state as plain arrays.
+    """Base class of priors: validation, seeds, and state as plain arrays.
 
     A subclass names its fitted arrays in `state_names` and defines `_fit`, `_log_prob` and
     `_from_uniform`, which turns each vector of uniform numbers into one code, so the first m of n samples
-    are the m samples of the same seed. Results are batch-invariant to the last bit; matrix products
-    therefore go through `in_blocks`.
+    are the m samples of the same seed. Results are exactly batch-invariant; matrix products therefore use
+    `in_blocks`.
     """
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
+    #: Choices, such as of a component, that a code needs besides its bits.
+    n_choices: ClassVar[int] = 0
     _parameter_constraints: ClassVar[dict] = {}
 
+    @isolated
     def fit(self, bits: np.ndarray, y: object = None) -> Self:
         """Fit the prior to codes.
 
@@ -45,6 +49,7 @@ class CodePrior(BaseEstimator):
         self._fit(bits.astype(np.float64))
         return self
 
+    @isolated
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> np.ndarray:
@@ -64,8 +69,10 @@ class CodePrior(BaseEstimator):
         check_is_fitted(self, "n_features_in_")
         n_samples = check_int(n_samples, "n_samples")
         generator = np.random.default_rng(draw_seed(random_state))
-        return self._from_uniform(generator.random((n_samples, self._n_uniform()))).astype(np.uint8)
+        uniform = generator.random((n_samples, self.n_choices + self.n_features_in_))
+        return self._from_uniform(uniform).astype(np.uint8)
 
+    @isolated
     def log_prob(self, bits: np.ndarray) -> np.ndarray:
         """Return the log-probability of codes.
 
@@ -84,24 +91,49 @@ class CodePrior(BaseEstimator):
         return self._log_prob(bits.astype(np.float64))
 
     def score(self, bits: np.ndarray, y: object = None) -> float:
-        """Return the mean log-probability of codes, in nats; higher is better."""
+        """Return the mean log-probability of codes; higher is better.
+
+        Parameters
+        ----------
+        bits : array-like of shape (n, latent_dim)
+            Zeros and ones.
+        y : ignored
+
+        Returns
+        -------
+        float
+            In nats per code.
+        """
         return float(self.log_prob(bits).mean())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the fitted arrays by name."""
+        """Return the fitted arrays by name.
+
+        Returns
+        -------
+        dict of str and ndarray
+        """
         check_is_fitted(self, "n_features_in_")
         return {name: np.asarray(getattr(self, name)) for name in self.state_names}
 
     def restore(self, state: dict[str, np.ndarray], latent_dim: int) -> Self:
-        """Set the fitted arrays that `state` of a fitted prior returned."""
+        """Set the fitted arrays.
+
+        Parameters
+        ----------
+        state : dict of str and ndarray
+            From `state` of a fitted prior.
+        latent_dim : int
+            Number of bits.
+
+        Returns
+        -------
+        self
+        """
         self.n_features_in_ = latent_dim
         for name in self.state_names:
             setattr(self, name, np.array(state[name]))
         return self
-
-    def _n_uniform(self) -> int:
-        """Return how many uniform numbers a code needs."""
-        return self.n_features_in_
 
     def _fit(self, bits: np.ndarray) -> None:
         raise NotImplementedError

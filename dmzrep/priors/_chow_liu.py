@@ -1,4 +1,4 @@
-"""The best tree-shaped prior."""
+"""The maximum-likelihood tree of bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dmzrep.priors._base import CodePrior, smoothed_mean
 
 
 class ChowLiuPrior(CodePrior):
-    """The most likely tree in which each bit depends on one other.
+    """The maximum-likelihood tree, in which each bit depends on one other.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The codes of the data, with a little noise."""
+"""A bootstrap of the fitted codes with noise."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._random import draw_seed
-from dmzrep.codes import pack, unpack
+from dmzrep.codes._packing import pack, unpack
 from dmzrep.priors._base import CodePrior
-from dmzrep.priors._components import mixture_log_prob, pick
 from dmzrep.priors._flip_rates import fit_flip_rates, noisy
+from dmzrep.priors._mixture import mixture_log_prob, pick
 
-#: Codes whose distances to all others are held at a time.
+#: Codes whose distances to all others are in memory at a time.
 BLOCK_CODES = 256
 
 
 class DatasetPrior(CodePrior):
     """A bootstrap of the fitted codes, with bits swapped between neighbours and random flips.
 
-    A draw takes a stored code, the anchor, as often as it was seen; then one of the anchor's
-    `n_neighbors` nearest other codes by Hamming distance, each with the same probability; each bit from
-    the neighbour with probability `swap`, else from the anchor; and flips each bit with that bit's
-    flip rate. Given anchor and neighbour the bits are independent, so that `log_prob` is the exact
-    log-probability of what `sample` draws: a sum over all pairs.
+    A sample starts from a stored code, the anchor, drawn in proportion to its frequency, and one of the
+    anchor's `n_neighbors` nearest other codes by Hamming distance, drawn uniformly. Each bit is from the
+    neighbour with probability `swap`, else from the anchor, and is flipped with that bit's flip rate. Given
+    anchor and neighbour the bits are independent, so `log_prob` is the exact log-probability of a sample: a
+    sum over all pairs.
 
     Parameters
     ----------
     swap : float, default=0.0
         Probability that a bit comes from the neighbour, in [0, 1]; 0 is the plain bootstrap.
     n_neighbors : int, default=8
-        Neighbours of each code, of which there are at most as many as other distinct codes. Equal
-        distances are in the order of the stored codes. They matter only where `swap` is above 0.
+        Neighbours of each code, at most as many as other distinct codes. Ties are in the order of the
+        stored codes. Without effect where `swap` is 0.
     flip_rate : "auto" or float, default="auto"
         Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
-        stored codes given the other ones. A number, from 1e-9 to 0.5, holds for all bits: a small one
+        stored codes given the other ones. A float, from 1e-9 to 0.5, is used for all bits: a small one
         hardly changes codes, and each bit by which a code differs from all stored ones costs
         ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
-        Codes that are kept, where there are more distinct codes than that; they are drawn at random.
-        Time and memory of `log_prob` go with the distinct codes, times `n_neighbors` where bits are
-        swapped: 2,000 codes of 64 bits take about 0.1 s, or 1 s, on one core.
+        Maximum number of distinct codes that are stored, a random sample where there are more. Time and
+        memory of `log_prob` are proportional to it, times `n_neighbors` where bits are swapped: 2,000
+        codes of 64 bits take about 0.1 s, or 1 s, on one core.
     random_state : int, RandomState or None, default=None
-        Determines which codes are kept, and which of them flip rates are fitted on. Pass an int for a
-        reproducible prior where that is a choice.
+        Determines which codes are stored and used for the flip rates, where there are more than are used.
+        Pass an int for a reproducible prior.
 
     Attributes
     ----------
     codes_ : ndarray of shape (n_codes, ceil(latent_dim / 8)), uint8
         Distinct codes in lexicographic order, packed by `numpy.packbits`.
     log_weights_ : ndarray of shape (n_codes,)
-        Log-share of each.
+        Logarithm of the share of each code.
     neighbors_ : ndarray of shape (n_codes, n_neighbors), int32
         Positions in `codes_`, the nearest first; without swaps, or for a single code, its own position.
     swap_ : ndarray of shape (), float64
@@ -77,6 +77,7 @@ class DatasetPrior(CodePrior):
     """
 
     name = "dataset"
+    n_choices = 2
     state_names = ("codes_", "log_weights_", "neighbors_", "swap_", "flip_rates_")
     _parameter_constraints: ClassVar[dict] = {
         "swap": [Interval(Real, 0, 1, closed="both")],
@@ -124,9 +125,6 @@ class DatasetPrior(CodePrior):
         log_weights = np.repeat(self.log_weights_ - np.log(n_neighbors), n_neighbors)
         return mixture_log_prob(bits, noisy(self._shares(), self.flip_rates_), log_weights)
 
-    def _n_uniform(self) -> int:
-        return self.n_features_in_ + 2
-
     def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         anchor = pick(uniform[:, 0], np.exp(self.log_weights_))
         n_neighbors = self.neighbors_.shape[1]
@@ -137,17 +135,9 @@ class DatasetPrior(CodePrior):
 
 
 def nearest_others(bits: np.ndarray, k: int) -> np.ndarray:
-    """Return the k nearest other codes of each code by Hamming distance, ties in their order.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.priors._dataset import nearest_others
-    >>> nearest_others(np.array([[0, 0, 0], [0, 0, 1], [1, 1, 1]]), 1).ravel().tolist()
-    [1, 0, 1]
-    """
+    """Return the k nearest other codes of each code by Hamming distance, ties in their order."""
     n = len(bits)
-    signs = np.where(bits > 0.5, 1.0, -1.0).astype(np.float32)  # Their products are whole numbers: exact.
+    signs = np.where(bits > 0.5, 1.0, -1.0).astype(np.float32)  # Their products are exact integers.
     neighbors = np.empty((n, k), dtype=np.int32)
     for start in range(0, n, BLOCK_CODES):
         block = np.arange(start, min(start + BLOCK_CODES, n))

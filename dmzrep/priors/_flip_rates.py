@@ -1,29 +1,21 @@
-"""How often the bits of a new code differ from those of a stored one."""
+"""Estimation of flip rates: how often the bits of a new code differ from those of a stored one."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dmzrep.priors._components import log_joint
+from dmzrep.priors._mixture import log_joint
 
-#: Codes times components in an iteration, at most.
+#: Maximum number of codes times components in an iteration.
 CELLS = 1 << 23
-#: Iterations at most, and the change of every rate below which they stop.
+#: Maximum number of iterations, and the change of every rate below which they stop.
 MAX_ITER, TOLERANCE = 50, 1e-3
-#: Initial rate, and the rate where no code has another to be compared with.
+#: Initial rate, and the rate of a single code.
 START, UNKNOWN = 0.1, 0.25
 
 
 def noisy(shares: np.ndarray, flip_rates: np.ndarray) -> np.ndarray:
-    """Return the probability of a one in each component after the flips.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.priors._flip_rates import noisy
-    >>> noisy(np.array([[0.0, 1.0, 0.5]]), np.array([0.1, 0.1, 0.1])).tolist()
-    [[0.1, 0.9, 0.5]]
-    """
+    """Return the probability of a one in each component after the flips."""
     return shares * (1.0 - flip_rates) + (1.0 - shares) * flip_rates
 
 
@@ -36,32 +28,11 @@ def fit_flip_rates(
 ) -> np.ndarray:
     """Maximise the leave-one-out likelihood of stored codes by expectation-maximisation.
 
-    The likelihood of a code leaves out the components that one copy of it is part of, as anchor or as
-    neighbour. Where codes times components exceed `CELLS`, a random sample of the codes is used.
-
-    Parameters
-    ----------
-    bits : ndarray of shape (n, latent_dim), float
-        Distinct codes.
-    counts : ndarray of shape (n,), int
-        How often each was seen.
-    neighbors : ndarray of shape (n, n_neighbors), int
-        Positions in `bits` of the neighbours of each code.
-    shares : ndarray of shape (n * n_neighbors, latent_dim)
-        Probability of a one in each component, one for each code and neighbour, before the flips.
-    generator : numpy Generator
-        Draws the sample.
-
-    Returns
-    -------
-    ndarray of shape (latent_dim,)
-        Rates in (0, 0.5], with half a count added to each side.
-
-    References
-    ----------
-    Duin, "On the Choice of Smoothing Parameters for Parzen Estimators of Probability Density
-    Functions", 1976 (the leave-one-out likelihood); Aitchison, Aitken, "Multivariate Binary
-    Discrimination by the Kernel Method", 1976 (the kernel).
+    The likelihood of a code (Duin, 1976) excludes the components that one copy of it is part of, as anchor
+    or as neighbour, with the kernel of Aitchison and Aitken (1976). A component is a pair of a code and one
+    of its neighbours, and `shares`, of shape (n * n_neighbors, latent_dim), are its probabilities of a one
+    before the flips. Where codes times components exceed `CELLS`, a random sample of the codes is used.
+    Rates are in (0, 0.5], with half a count added to each side.
     """
     n_codes, n_neighbors = neighbors.shape
     anchors = np.repeat(np.arange(n_codes), n_neighbors)

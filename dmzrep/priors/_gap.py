@@ -1,4 +1,4 @@
-"""How far priors are from the codes of real data."""
+"""Distance between priors and the codes of real data."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import check_number, short_repr
+from dmzrep._base._validation import check_number
 from dmzrep.codes._checks import check_codes
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._selection import PRIORS, fit_prior
 
-#: Codes of each kind that the two samples are compared on, at most, and at least.
+#: Largest and smallest number of codes of each sample in a comparison.
 MOST_CODES, FEWEST_CODES = 10_000, 4
 
 
+@isolated
 def prior_gap(
     codes: np.ndarray,
     priors: str | CodePrior | Iterable[str | CodePrior] | Mapping[str, str | CodePrior] | None = None,
@@ -36,10 +38,10 @@ def prior_gap(
     codes : array-like of shape (n, latent_dim)
         Zeros and ones, at least 20 codes.
     priors : str, CodePrior, iterable or mapping of them, or None, default=None
-        Names as `fit_prior` takes them, or instances, which are cloned and fitted. The keys of a
-        mapping name the rows of the table. None takes all priors by name.
+        Names as in `fit_prior`, or instances, which are cloned and fitted. The keys of a mapping are the
+        index of the table. None is all priors by name.
     test_size : float, default=0.2
-        Share of the codes held out, between 0 and 1.
+        Share of the codes that is held out, between 0 and 1.
     random_state : int, RandomState or None, default=None
         Determines the held-out codes, the priors' fits, the draws and the classifier. Pass an int for
         reproducible output.
@@ -52,8 +54,8 @@ def prior_gap(
         cross_entropy : mean of minus log2 of the probability of held-out codes, in bits per code: the
             code length under this prior, at least the codes' entropy, up to chance.
         cross_entropy_per_bit : the same divided by `latent_dim`; 1 for the uniform prior.
-        auc : `two_sample_auc` of held-out codes and as many draws; 0.5 where they cannot be
-            distinguished, 1 where they always can.
+        auc : `two_sample_auc` of held-out codes and as many samples of the prior; 0.5 where they cannot
+            be distinguished, 1 where they always can.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def prior_gap(
 
     See Also
     --------
-    fit_prior : Picks a prior by held-out likelihood.
+    fit_prior : Select a prior by held-out likelihood.
 
     Examples
     --------
@@ -98,18 +100,19 @@ def prior_gap(
     return pd.DataFrame(rows, index=index, columns=["cross_entropy", "cross_entropy_per_bit", "auc"])
 
 
+@isolated
 def two_sample_auc(
     codes: np.ndarray, draws: np.ndarray, *, random_state: int | np.random.RandomState | None = None
 ) -> float:
     """Return the area under the ROC curve of a classifier of codes and draws, on held-out halves.
 
     Gradient boosted trees are trained on one half of both and scored on the other. They detect
-    dependencies of two and three bits, beside unequal means.
+    unequal means, and dependencies of two and three bits.
 
     Parameters
     ----------
     codes, draws : array-like of shape (n, latent_dim), (m, latent_dim)
-        Zeros and ones, at least 4 of each; of more than 10,000 a random sample is taken.
+        Zeros and ones, at least 4 of each; of more than 10,000 a random sample is used.
     random_state : int, RandomState or None, default=None
         Determines samples and halves. Pass an int for reproducible output.
 
@@ -118,8 +121,8 @@ def two_sample_auc(
     float
         About 0.5 where the distributions are equal; then its standard deviation is
         ``sqrt((k + l + 1) / (12 * k * l))`` for halves of k and l codes, 0.013 for 1,000 and 1,000. Higher
-        is further apart. With few codes the trees find little: below some hundred of each, 0.5 means
-        nothing.
+        is further apart. With fewer than some hundred codes of each the trees detect little, and 0.5 is
+        no evidence that the distributions are equal.
 
     Raises
     ------
@@ -158,25 +161,18 @@ def two_sample_auc(
 
 def _named(priors: Any) -> dict[str, str | CodePrior]:
     """Return the priors by name; raise where two have the same name."""
-    if priors is None:
-        return {name: name for name in PRIORS}
-    if isinstance(priors, (str, CodePrior)):
-        priors = [priors]
     if isinstance(priors, Mapping):
-        chosen = {str(name): prior for name, prior in priors.items()}
+        named = {str(name): prior for name, prior in priors.items()}
     else:
-        if not isinstance(priors, Iterable):
-            raise TypeError(
-                f"priors must be names or CodePriors, or a mapping of them, got {short_repr(priors)}."
-            )
-        listed = list(priors)
+        single = isinstance(priors, (str, CodePrior))
+        listed = list(PRIORS) if priors is None else [priors] if single else list(priors)
         names = [prior if isinstance(prior, str) else getattr(prior, "name", repr(prior)) for prior in listed]
         if len(set(names)) < len(names):
             raise ValueError(
                 f"priors must differ in name, got {names}. Name them in a mapping, such as "
                 "{'small': MixturePrior(8), 'large': MixturePrior(64)}."
             )
-        chosen = dict(zip(names, listed, strict=True))
-    if not chosen:
+        named = dict(zip(names, listed, strict=True))
+    if not named:
         raise ValueError(f"priors must hold at least one of {sorted(PRIORS)} or a CodePrior, got none.")
-    return chosen
+    return named

@@ -1,4 +1,4 @@
-"""Priors that treat bits one by one."""
+"""Priors of independent bits."""
 
 from __future__ import annotations
 

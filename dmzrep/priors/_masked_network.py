@@ -12,48 +12,25 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from dmzrep._base._fit_network import fit_network
 
-#: Samples per step at most, and steps per epoch at least, where there are few samples.
+#: Maximum number of samples per step, and minimum number of steps per epoch.
 BATCH_SIZE, EPOCH_STEPS = 256, 32
-#: Steps in which the learning rate rises, and the share of it that is left at the end.
+#: Warm-up steps of the learning rate, and its final share.
 WARMUP_STEPS, FINAL_SHARE = 50, 0.02
 
 
 def unit_places(n_hidden: int, latent_dim: int) -> np.ndarray:
-    """Return the place of each hidden unit: it sees the bits before, and feeds that bit and later ones.
-
-    Examples
-    --------
-    >>> from dmzrep.priors._masked_network import unit_places
-    >>> unit_places(6, 4).tolist()
-    [1, 1, 2, 2, 3, 3]
-    """
+    """Return the place of each hidden unit: it sees earlier bits, and feeds that bit and later ones."""
     if latent_dim == 1:
         return np.zeros(0, dtype=np.int64)  # A single bit has nothing to depend on.
     return 1 + np.arange(n_hidden) * (latent_dim - 1) // n_hidden
 
 
 class MaskedNetwork(nn.Module):
-    """A network whose logit of each bit depends on the bits before it only.
+    """A network whose logit of each bit depends on earlier bits only (MADE, Germain et al., 2015).
 
     Direct weights from earlier bits (a logistic regression) plus a multilayer perceptron with masked
-    weights. Output and direct weights are initialised to zero, which is the model of independent bits.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of bits.
-    n_hidden : int
-        Hidden units per layer; 0 leaves the direct weights.
-    n_layers : int
-        Hidden layers, at least 1.
-    bias : ndarray of shape (latent_dim,)
-        Initial logits.
-    generator : torch.Generator
-        Draws the initial weights of the hidden layers.
-
-    References
-    ----------
-    Germain, Gregor, Murray, Larochelle, "MADE: Masked Autoencoder for Distribution Estimation", 2015.
+    weights. Output and direct weights are initialised to zero, which is the model of independent bits with
+    the logits `bias`.
     """
 
     def __init__(
@@ -62,7 +39,7 @@ class MaskedNetwork(nn.Module):
         super().__init__()
         places = torch.from_numpy(unit_places(n_hidden, latent_dim))
         bit = torch.arange(latent_dim)
-        #: Connections; a unit sees earlier units of its own place too.
+        #: Connections; a unit sees earlier units of the same place too.
         self.masks = {
             "input_weights": (places[:, None] > bit).float(),
             "hidden_weights": (places[:, None] >= places).float().expand(n_layers - 1, -1, -1),
@@ -80,7 +57,7 @@ class MaskedNetwork(nn.Module):
         self.weights = nn.ParameterDict(weights)
 
     def forward(self, bits: Tensor) -> Tensor:
-        """Return the logit of each bit given the ones before it, shape (n, latent_dim); bits as floats."""
+        """Return the logit of each bit given earlier ones, shape (n, latent_dim); bits as floats."""
         weights = {name: self.weights[name] * mask for name, mask in self.masks.items()}
         signs = 2.0 * bits - 1.0
         units = F.relu(F.linear(signs, weights["input_weights"], self.weights["input_bias"]))
@@ -113,7 +90,7 @@ def fit_masked_network(
     bound: float,
     generator: torch.Generator,
 ) -> bool:
-    """Maximise the likelihood of codes by Adam, up to the best epoch on held-out codes."""
+    """Maximise the likelihood of codes; return whether held-out codes gain more than a standard error."""
     codes, held_out = (torch.from_numpy(part.astype(np.float32)) for part in (train, validation))
     size = min(BATCH_SIZE, max(8, len(codes) // EPOCH_STEPS), len(codes))
     n_steps = max_iter * (len(codes) // size)

@@ -1,4 +1,4 @@
-"""A mixture of independent bits."""
+"""Mixtures of components with independent bits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.utils._param_validation import Interval
 
+from dmzrep._base._batching import in_blocks
 from dmzrep._base._random import numpy_generator
 from dmzrep.priors._base import CodePrior, smoothed_mean
-from dmzrep.priors._components import log_joint, mixture_log_prob, pick
 
 
 class MixturePrior(CodePrior):
@@ -20,9 +20,9 @@ class MixturePrior(CodePrior):
     Parameters
     ----------
     n_components : int, default=32
-        Components; at most a tenth of the number of samples.
+        Number of components; at most a tenth of the number of samples.
     max_iter : int, default=100
-        EM iterations at most.
+        Maximum number of EM iterations.
     tol : float, default=1e-4
         Improvement of the mean log-likelihood, in nats, below which EM stops.
     random_state : int, RandomState or None, default=None
@@ -31,7 +31,7 @@ class MixturePrior(CodePrior):
     Attributes
     ----------
     log_weights_ : ndarray of shape (n_components,)
-        Log-share of each component.
+        Logarithm of the weight of each component.
     probabilities_ : ndarray of shape (n_components, latent_dim)
         Probability of a one in each component.
 
@@ -50,6 +50,7 @@ class MixturePrior(CodePrior):
     """
 
     name = "mixture"
+    n_choices = 1
     state_names = ("log_weights_", "probabilities_")
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -85,9 +86,36 @@ class MixturePrior(CodePrior):
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
         return mixture_log_prob(bits, self.probabilities_, self.log_weights_)
 
-    def _n_uniform(self) -> int:
-        return self.n_features_in_ + 1
-
     def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         component = pick(uniform[:, 0], np.exp(self.log_weights_))
         return uniform[:, 1:] < self.probabilities_[component]
+
+
+def log_joint(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
+    """Return the joint log-probability of each code and each component, shape (n, n_components)."""
+    if_zero = np.log1p(-probabilities)
+    return bits @ (np.log(probabilities) - if_zero).T + (if_zero.sum(axis=1) + log_weights)
+
+
+def mixture_log_prob(bits: np.ndarray, probabilities: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
+    """Return the log-probability of each code, shape (n,), in nats."""
+    if_zero = np.log1p(-probabilities)
+    slopes = np.ascontiguousarray((np.log(probabilities) - if_zero).T)
+    offsets = if_zero.sum(axis=1) + log_weights
+
+    def of_block(block: np.ndarray) -> np.ndarray:
+        joint = block @ slopes
+        joint += offsets
+        largest = joint.max(axis=1)
+        joint -= largest[:, None]
+        # In place, as there may be tens of thousands of components.
+        return largest + np.log(np.exp(joint, out=joint).sum(axis=1))
+
+    return in_blocks(of_block, bits)
+
+
+def pick(uniform: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Turn uniform numbers in [0, 1) into components in proportion to their weights."""
+    cumulative = np.cumsum(weights)
+    component = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return np.minimum(component, len(cumulative) - 1)

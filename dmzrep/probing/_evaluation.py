@@ -1,4 +1,4 @@
-"""Fit and score one attribute on one fold; many of them at the same time."""
+"""Fits and scores of single attributes and folds, run in parallel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dmzrep.probing._metrics import score_classes, score_values
 
 @dataclass(frozen=True)
 class Fold:
-    """Samples to fit on, samples to score, and where a protocol has them, samples for model selection."""
+    """Positions of the samples to fit on, to score, and, in some protocols, for model selection."""
 
     train: np.ndarray
     test: np.ndarray
@@ -31,7 +31,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Job:
-    """One fit: a representation, an attribute, a fold, a model, and further columns of its table row."""
+    """One fit; `row` holds further columns of its row in the table of scores."""
 
     Z: np.ndarray
     target: Target
@@ -46,7 +46,7 @@ def known_fold(target: Target, fold: Fold) -> Fold:
 
 
 def class_probabilities(estimator: Any, Z: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return probabilities, or else decision scores, for all classes of an attribute.
+    """Return probabilities, or else decision scores, of all classes of an attribute.
 
     Classes that are missing in training get the lowest score.
     """
@@ -82,14 +82,14 @@ def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
                 predicted = class_probabilities(model, job.Z[fold.test], len(job.target.classes))
             else:
                 predicted = np.asarray(model.predict(job.Z[fold.test]))
-    slow = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
-    for other in (w for w in caught if w not in slow):
+    unconverged = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
+    for other in (w for w in caught if w not in unconverged):
         warnings.warn(other.message, stacklevel=2)
-    return {**score_fold(job, fold, predicted, metrics), "converged": not slow}
+    return {**score_fold(job, fold, predicted, metrics), "converged": not unconverged}
 
 
 def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequence[str]) -> dict[str, Any]:
-    """Return a row of the table of scores from predictions of a fold's test samples."""
+    """Return the row of scores of the predictions of a fold's test samples; None where they are undefined."""
     true, target = job.target.values[fold.test], job.target
     row = {**job.row, "n_train": len(fold.train), "n_test": len(fold.test), "chance": np.nan}
     score = score_classes if target.is_class else score_values
@@ -105,41 +105,38 @@ def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequ
 
 
 def run_jobs(jobs: Sequence[Job], metrics: Sequence[str], n_jobs: int | None, verbose: int) -> pd.DataFrame:
-    """Run jobs through joblib; return a row for each, in their order."""
+    """Run jobs in parallel by joblib; return a table with a row for each, in their order."""
     parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     rows = parallel(delayed(score_attribute)(job, metrics) for job in jobs)
     return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=not verbose)))
 
 
 def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
-    """Warn once of undefined scores, and of fits that did not converge."""
+    """Warn once of undefined scores, and once of fits that did not converge."""
     gaps = scores.loc[scores["undefined"]]
     if len(gaps):
         first = gaps[gaps["representation"] == gaps["representation"].iloc[0]]
         counts = first["attribute"].value_counts()
         shown = ", ".join(f"{name!r} ({n})" for name, n in counts.head(8).items())
-        more = f" and {len(counts) - 8} more" if len(counts) > 8 else ""
+        shown += ", ..." if len(counts) > 8 else ""
         warnings.warn(
-            f"Scores are undefined in {len(gaps)} of {len(scores)} fits, with a "
-            f"single class or value in training or test samples; they are NaN and left out of "
-            f"means. Attributes, with the number of such "
-            f"folds: {shown}{more}. {remedy}",
+            f"Scores are undefined in {len(gaps)} of {len(scores)} fits, with a single class or value in "
+            "training or test samples; they are NaN and excluded from means. Attributes, with the number of "
+            f"such folds: {shown}. {remedy}",
             UndefinedMetricWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    n_slow = int((~scores["converged"]).sum())
-    if n_slow:
+    n_unconverged = int((~scores["converged"]).sum())
+    if n_unconverged:
         warnings.warn(
-            f"{n_slow} of {len(scores)} fits did not converge within max_iter.",
+            f"{n_unconverged} of {len(scores)} fits did not converge within max_iter.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
     """Return baselines as a dict; raise where one has the name of the codes."""
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a string, got {short_repr(name)}.")
     if baselines is None:
         return {}
     if not isinstance(baselines, Mapping):
@@ -162,7 +159,7 @@ def estimator_for(target: Target, estimator: Any = None) -> Any:
 
 
 def describe_target(target: Target, samples: np.ndarray | slice = slice(None)) -> dict[str, Any]:
-    """Return the number of labels among some samples, and of positives where there are two classes."""
+    """Return the number of labels of some samples, and of positives where there are two classes."""
     known = target.known[samples]
     positives = int((target.values[samples][known] == 1).sum()) if target.kind == "binary" else None
     return {"attribute": target.name, "n_labels": int(known.sum()), "n_positive": positives}

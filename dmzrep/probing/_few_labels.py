@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed, image_seeds
-from dmzrep._base._validation import (
-    as_array,
-    check_bool,
-    check_int,
-    short_repr,
-)
+from dmzrep._base._validation import check_bool, check_int, short_repr
 from dmzrep.codes._checks import check_codes
-from dmzrep.codes._labels import as_pandas, read_labels
+from dmzrep.codes._labels import label_table, read_labels
 from dmzrep.probing._evaluation import (
     Fold,
     Job,
@@ -31,6 +27,7 @@ from dmzrep.probing._scores import require_two_classes_somewhere
 from dmzrep.probing._summary import average_folds, probe_summary
 
 
+@isolated
 def label_efficiency(
     Z_train: Any,
     Y_train: Any,
@@ -51,8 +48,8 @@ def label_efficiency(
 ) -> pd.DataFrame:
     """Score probes that are fitted on few labels.
 
-    A repeat shuffles the training samples once and takes the first of them for each fraction, so that
-    smaller fractions are nested in larger ones, and every representation gets the same samples.
+    A repeat shuffles the training samples once and uses the first of them for each fraction, so that
+    smaller fractions are nested in larger ones. All representations share the samples.
 
     Parameters
     ----------
@@ -64,32 +61,22 @@ def label_efficiency(
         Shares of the training samples in (0, 1] as floats, or numbers of samples as integers.
     n_repeats : int, default=5
         Draws of samples. All samples are drawn once.
-    scoring : str, sequence of str or None, default=None
-        As in `probe_report`.
     baselines : dict of str and (train, test), optional
         Other representations of the same samples.
-    estimator : scikit-learn estimator, optional
-        As in `probe_report`.
-    task : {"auto", "classification", "regression"}, default="auto"
-        As in `LinearProbe`.
-    name : str, default="codes"
-        Name of the codes in the table.
     by_attribute : bool, default=False
-        Return a row for each attribute instead of their mean.
+        Whether to return a row for each attribute instead of their mean.
     random_state : int, RandomState or None, default=None
         Determines which samples are drawn. Pass an int for reproducible output.
-    n_jobs : int or None, default=None
-        Fits at the same time, through joblib.
-    verbose : int, default=0
-        1 shows a progress bar.
+    scoring, estimator, task, name, n_jobs, verbose
+        As in `probe_report`.
 
     Returns
     -------
     DataFrame
         A row for each representation and fraction (and attribute): "representation", "fraction",
         "n_train" (samples drawn), each score's mean and, as for example "roc_auc_std", its population
-        standard deviation over repeats (NaN for a single one), "n_repeats", and "n_undefined", fits left
-        out because the samples drawn have a single class.
+        standard deviation over repeats (NaN for a single one), "n_repeats", and "n_undefined", fits
+        excluded because the samples drawn have a single class.
 
     Raises
     ------
@@ -169,31 +156,18 @@ def label_efficiency(
     return table.rename(columns={"n_folds": "n_repeats", "n_drawn": "n_train"})
 
 
-def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> Any:
-    """Return labels of training and test samples as one, so that both are read alike."""
-    both = []
-    for Y, n_samples, part in ((Y_train, n_train, "train"), (Y_test, n_test, "test")):
-        labels = as_pandas(Y)
-        labels = labels if isinstance(labels, (pd.DataFrame, pd.Series)) else as_array(labels, f"Y_{part}")
-        if labels.shape[:1] != (n_samples,):
-            raise ValueError(
-                f"Y_{part} must have a label for each of {n_samples} samples of Z_{part}, got shape "
-                f"{labels.shape}."
-            )
-        both.append(labels)
-    one, two = both
-    if isinstance(one, pd.DataFrame) or isinstance(two, pd.DataFrame):
-        columns = [list(Y.columns) if isinstance(Y, pd.DataFrame) else None for Y in both]
-        if columns[0] != columns[1]:
-            raise ValueError("Y_train and Y_test must be DataFrames with the same columns in the same order.")
-        return pd.concat(both, ignore_index=True)
-    if isinstance(one, pd.Series):
-        return pd.concat([one, pd.Series(two, name=one.name)], ignore_index=True)
-    if one.shape[1:] != two.shape[1:]:
+def _joined(Y_train: Any, Y_test: Any, n_train: int, n_test: int) -> pd.DataFrame:
+    """Return labels of training and test samples as one table, so that both have the same classes."""
+    train, form = label_table(Y_train, n_train, "Y_train")
+    test, test_form = label_table(Y_test, n_test, "Y_test")
+    if form == test_form == "vector":
+        test.columns = train.columns
+    if list(train.columns) != list(test.columns):
         raise ValueError(
-            f"Y_train and Y_test must have the same attributes, got {one.shape} and {two.shape}."
+            "Y_train and Y_test must have the same attributes in the same order, got "
+            f"{list(train.columns)[:10]} and {list(test.columns)[:10]}."
         )
-    return np.concatenate([one, two])
+    return pd.concat([train, test], ignore_index=True)
 
 
 def _draws(

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from dmzrep._base._fit_network import fit_network, gradients
+from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import draw_seed, seeded_torch
 
 
-@gradients()
 def joint_layer_scores(
     Z: np.ndarray,
     Y: np.ndarray,
@@ -29,17 +28,9 @@ def joint_layer_scores(
 ) -> np.ndarray:
     """Train a linear layer on binary attributes and return its logits of all samples.
 
-    Binary cross-entropy, Adam; kept are the weights of the epoch with the best macro average
-    precision on the validation samples.
-
-    Notes
-    -----
-    The authors also mirror the images at random during training, which precomputed codes do not allow.
-
-    References
-    ----------
-    Z. Yue and others, "Exploring Diffusion Time-steps for Unsupervised Representation Learning", 2024,
-    arXiv 2401.11430.
+    Binary cross-entropy and Adam, with the weights of the epoch with the best macro average precision on the
+    validation samples. The authors (Yue et al., 2024, arXiv 2401.11430) also mirror images at random, which
+    precomputed codes do not allow.
     """
     seed = draw_seed(random_state)
     codes, labels = torch.from_numpy(np.asarray(Z, np.float32)), torch.from_numpy(np.asarray(Y, np.float32))
@@ -68,7 +59,7 @@ def joint_layer_scores(
 
 
 def macro_average_precision(Y: np.ndarray, scores: np.ndarray) -> float:
-    """Return the mean average precision over the attributes with both classes; minus infinity if none has."""
+    """Return the mean average precision of the attributes with both classes; -inf if none has."""
     precisions = []
     for truth, score in zip(Y.T, scores.T, strict=True):
         known = ~np.isnan(truth)

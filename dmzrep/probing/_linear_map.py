@@ -1,4 +1,4 @@
-"""A linear model of one attribute, fitted by scikit-learn and kept as weights in code units."""
+"""Linear models of single attributes, stored as weights in code units, and their joined predictions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -18,20 +19,9 @@ from dmzrep.codes._labels import Target
 
 @dataclass(frozen=True)
 class LinearMap:
-    """Scores that are linear in codes.
+    """Scores that are linear in codes: one row of weights, or one for each of several classes.
 
-    Parameters
-    ----------
-    weights : ndarray of shape (n_scores, latent_dim), float64
-        One row for a binary or continuous attribute, else one for each class.
-    intercepts : ndarray of shape (n_scores,), float64
-        Intercepts.
-    classes : ndarray or None
-        None for a continuous attribute.
-    n_iter : int, default=1
-        Iterations of the solver.
-    converged : bool, default=True
-        Whether it converged within `max_iter`.
+    `classes` is None for a continuous attribute; `converged` is whether `max_iter` was enough.
     """
 
     weights: np.ndarray
@@ -64,7 +54,7 @@ class LinearMap:
         weights = self.weights[0]
         if label is not None or len(self.weights) > 1:
             if self.classes is None:
-                raise ValueError(f"Attribute {name!r} is continuous and has no classes; leave label out.")
+                raise ValueError(f"Attribute {name!r} is continuous and has no classes; omit label.")
             classes = self.classes.tolist()
             if not isinstance(label, Hashable) or label not in classes:
                 raise ValueError(
@@ -102,12 +92,12 @@ def fit_linear_map(
     """Fit one attribute on the samples whose label is known."""
     used = np.flatnonzero(target.known) if samples is None else samples[target.known[samples]]
     codes, values = Z[used], target.values[used]
-    centre, spread = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
+    mean, std = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
     if scale:
-        centre, spread = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
+        mean, std = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
         # A constant column carries no information; dividing by its rounding error would amplify it.
-        spread[spread <= 10.0 * np.finfo(codes.dtype).eps * np.abs(centre)] = 1.0
-        codes = ((codes - centre) / spread).astype(codes.dtype)
+        std[std <= 10.0 * np.finfo(codes.dtype).eps * np.abs(mean)] = 1.0
+        codes = ((codes - mean) / std).astype(codes.dtype)
     if target.classes is None:
         model = Ridge(alpha=1.0 / C).fit(codes, values)
         weights, intercepts, classes, n_iter = model.coef_[None], np.array([model.intercept_]), None, 1
@@ -121,5 +111,30 @@ def fit_linear_map(
         weights, intercepts, classes = model.coef_, model.intercept_, model.classes_
         n_iter = int(np.max(model.n_iter_))
         converged = n_iter < max_iter
-    weights = weights.astype(np.float64) / spread
-    return LinearMap(weights, intercepts - weights @ centre, classes, n_iter, converged)
+    weights = weights.astype(np.float64) / std
+    return LinearMap(weights, intercepts - weights @ mean, classes, n_iter, converged)
+
+
+def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
+    """Return a table with the index of the codes, where they are a table too."""
+    return pd.DataFrame(columns, index=Z.index if isinstance(Z, pd.DataFrame) else None)
+
+
+def join_columns(
+    found: dict[Any, tuple[np.ndarray, np.ndarray]], form: str, Z: Any
+) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
+    """Join the predictions of several attributes; see `LinearProbe.predict_proba`."""
+    if all(len(classes) == 2 for classes, _ in found.values()):
+        columns = {name: values if values.ndim == 1 else values[:, 1] for name, (_, values) in found.items()}
+        return named_table(columns, Z) if form == "table" else np.column_stack([*columns.values()])
+    if form == "array":
+        return [values for _, values in found.values()]
+    expanded: dict[Any, np.ndarray] = {}
+    for name, (classes, values) in found.items():
+        if values.ndim == 1:
+            expanded[name, classes[1]] = values
+        else:
+            expanded |= {(name, label): values[:, i] for i, label in enumerate(classes)}
+    table = named_table(expanded, Z)
+    table.columns = pd.MultiIndex.from_tuples(expanded, names=["attribute", "class"])
+    return table

@@ -1,4 +1,4 @@
-"""The estimator: a linear model of codes for one attribute or many."""
+"""A linear model of codes for one or several attributes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_magnitude
 from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
-from dmzrep.probing._linear_map import LinearMap, fit_linear_map
-from dmzrep.probing._outputs import join_columns, named_table
+from dmzrep.probing._linear_map import LinearMap, fit_linear_map, join_columns, named_table
 
 
 def _has_classes(probe: LinearProbe) -> bool:
-    """Whether a probe has probabilities: it classifies an attribute, or may once it is fitted."""
+    """Whether a probe classifies an attribute, or may do so after `fit`."""
     if not hasattr(probe, "attributes_"):
         return probe.task != "regression"
-    return any(one.classes is not None for one in probe._maps)
+    return any(model.classes is not None for model in probe._maps)
 
 
 class LinearProbe(BaseEstimator):
@@ -35,24 +35,23 @@ class LinearProbe(BaseEstimator):
 
     The score of a linear model measures how explicitly a code represents an attribute. Each attribute has
     its own model, logistic regression or ridge regression with an L2 penalty; samples whose label is NaN
-    (None, NA) are left out for that attribute only.
+    (None, NA) are ignored for that attribute only.
 
     Parameters
     ----------
     task : {"auto", "classification", "regression"}, default="auto"
-        Kind of the labels. With ``"auto"``, attributes with fractions are continuous, all others are
-        classes.
+        Kind of the labels. With ``"auto"``, attributes with fractions are continuous, others are classes.
     C : float, default=1.0
-        Inverse strength of the penalty, as in scikit-learn's `LogisticRegression`; ridge regression
-        takes ``alpha=1/C``, which is the same penalty.
+        Inverse strength of the penalty, as in scikit-learn's `LogisticRegression`; ridge regression uses
+        ``alpha=1/C``, the same penalty.
     scale : bool, default=False
-        Standardise codes before fitting. `coef_` is in the units of the codes in any case.
+        Whether to standardise codes before fitting. `coef_` is always in the units of the codes.
     class_weight : dict, "balanced" or None, default=None
         As in scikit-learn; for classes only.
     max_iter : int, default=1000
-        Iterations of the logistic solver at most.
+        Maximum number of iterations of the logistic solver.
     n_jobs : int or None, default=None
-        Attributes fitted in parallel, through joblib.
+        Number of attributes fitted in parallel, as in joblib.
 
     Attributes
     ----------
@@ -118,16 +117,7 @@ class LinearProbe(BaseEstimator):
     coef_: np.ndarray | list[np.ndarray]
     intercept_: np.ndarray | float | list[np.ndarray]
 
-    def __init__(
-        self,
-        task="auto",
-        *,
-        C=1.0,
-        scale=False,
-        class_weight=None,
-        max_iter=1000,
-        n_jobs=None,
-    ):
+    def __init__(self, task="auto", *, C=1.0, scale=False, class_weight=None, max_iter=1000, n_jobs=None):
         self.task = task
         self.C = C
         self.scale = scale
@@ -135,6 +125,7 @@ class LinearProbe(BaseEstimator):
         self.max_iter = max_iter
         self.n_jobs = n_jobs
 
+    @isolated
     def fit(self, Z: Any, y: Any) -> Self:
         """Fit a linear model for each attribute.
 
@@ -165,19 +156,19 @@ class LinearProbe(BaseEstimator):
         maps = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
         )
-        slow = [name for name, one in zip(labels.names, maps, strict=True) if not one.converged]
-        if slow:
+        unconverged = [name for name, model in zip(labels.names, maps, strict=True) if not model.converged]
+        if unconverged:
             warnings.warn(
-                f"The logistic solver did not converge within max_iter={self.max_iter} for {len(slow)} of "
-                f"{len(maps)} attributes ({', '.join(map(str, slow[:5]))}). Raise max_iter, or "
-                "pass scale=True.",
+                f"The logistic solver did not converge within max_iter={self.max_iter} for "
+                f"{len(unconverged)} of {len(maps)} attributes ({', '.join(map(str, unconverged[:5]))}). "
+                "Increase max_iter, or pass scale=True.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self._maps: list[LinearMap] = maps
         self._form = labels.form
         self.attributes_ = labels.names
-        self.n_iter_ = max(one.n_iter for one in maps)
+        self.n_iter_ = max(model.n_iter for model in maps)
         self.n_labels_ = [int(target.known.sum()) for target in labels.targets]
         self._set_weights()
         return self
@@ -190,14 +181,15 @@ class LinearProbe(BaseEstimator):
             self.coef_ = only.weights[0] if only.classes is None else only.weights
             self.intercept_ = float(only.intercepts[0]) if only.classes is None else only.intercepts
             return
-        self.classes_ = [one.classes for one in maps]
-        if all(len(one.weights) == 1 for one in maps):
-            self.coef_ = np.concatenate([one.weights for one in maps])
-            self.intercept_ = np.concatenate([one.intercepts for one in maps])
+        self.classes_ = [model.classes for model in maps]
+        if all(len(model.weights) == 1 for model in maps):
+            self.coef_ = np.concatenate([model.weights for model in maps])
+            self.intercept_ = np.concatenate([model.intercepts for model in maps])
         else:
-            self.coef_ = [one.weights for one in maps]
-            self.intercept_ = [one.intercepts for one in maps]
+            self.coef_ = [model.weights for model in maps]
+            self.intercept_ = [model.intercepts for model in maps]
 
+    @isolated
     def predict(self, Z: Any) -> np.ndarray | pd.DataFrame:
         """Predict classes or values.
 
@@ -212,7 +204,7 @@ class LinearProbe(BaseEstimator):
             In the form of the fitted labels.
         """
         codes = self._check_codes(Z)
-        columns = [one.predict(codes) for one in self._maps]
+        columns = [model.predict(codes) for model in self._maps]
         if self._form == "vector":
             return columns[0]
         if self._form == "array":
@@ -220,8 +212,9 @@ class LinearProbe(BaseEstimator):
         return named_table(dict(zip(self.attributes_, columns, strict=True)), Z)
 
     @available_if(_has_classes)
+    @isolated
     def predict_proba(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Return probabilities of the classes; continuous attributes are left out.
+        """Return probabilities of the classes; continuous attributes are skipped.
 
         Parameters
         ----------
@@ -238,11 +231,12 @@ class LinearProbe(BaseEstimator):
         codes = self._check_codes(Z)
         if self._form == "vector":
             return self._maps[0].probabilities(codes)
-        return join_columns(self._per_class(lambda one: one.probabilities(codes)), self._form, Z)
+        return join_columns(self._per_class(lambda model: model.probabilities(codes)), self._form, Z)
 
     @available_if(_has_classes)
+    @isolated
     def decision_function(self, Z: Any) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Return log odds of the second of two classes, or logits; continuous attributes are left out.
+        """Return log odds of the second of two classes, or logits; continuous attributes are skipped.
 
         Parameters
         ----------
@@ -257,16 +251,16 @@ class LinearProbe(BaseEstimator):
         codes = self._check_codes(Z)
         if self._form == "vector":
             return self._maps[0].scores(codes)
-        return join_columns(self._per_class(lambda one: one.scores(codes)), self._form, Z)
+        return join_columns(self._per_class(lambda model: model.scores(codes)), self._form, Z)
 
     def _per_class(
         self, values: Callable[[LinearMap], np.ndarray]
     ) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
         """Return classes and values of each attribute that has classes."""
         found = {
-            name: (one.classes, values(one))
-            for name, one in zip(self.attributes_, self._maps, strict=True)
-            if one.classes is not None
+            name: (model.classes, values(model))
+            for name, model in zip(self.attributes_, self._maps, strict=True)
+            if model.classes is not None
         }
         if self._form == "array" and len(found) < len(self.attributes_):
             raise ValueError(
@@ -281,7 +275,7 @@ class LinearProbe(BaseEstimator):
         Parameters
         ----------
         attribute : hashable, optional
-            Name, or position for unnamed targets; may be left out if there is one only.
+            Name, or position for unnamed targets; optional if there is one only.
         label : object, optional
             The class to move towards, by default the second of two. Required where there are more than two;
             then the direction points away from the mean of the others.
@@ -315,6 +309,7 @@ class LinearProbe(BaseEstimator):
             position = position_of(attribute, self.attributes_)
         return self._maps[position].direction(label, self.attributes_[position])
 
+    @isolated
     def score(self, Z: Any, y: Any) -> float:
         """Return the mean over attributes of the accuracy, or of R squared for values.
 
@@ -335,7 +330,7 @@ class LinearProbe(BaseEstimator):
             Other attributes than those fitted, or classes and values mixed: use `probe_report`.
         """
         codes = self._check_codes(Z)
-        kinds = {one.classes is None for one in self._maps}
+        kinds = {model.classes is None for model in self._maps}
         if len(kinds) > 1:
             raise ValueError(
                 "Accuracy of classes and R squared of values have no common mean; use probe_report."
@@ -349,7 +344,7 @@ class LinearProbe(BaseEstimator):
                 f"{self.attributes_[:10]}."
             )
         pairs = zip(self._maps, labels.targets, strict=True)
-        return float(np.mean([one.score(codes, target) for one, target in pairs]))
+        return float(np.mean([model.score(codes, target) for model, target in pairs]))
 
     def _check_codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -373,5 +368,5 @@ def _require_two_classes(target: Target) -> None:
     if target.classes is not None and len(target.classes) < 2:
         raise ValueError(
             f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} are "
-            f"{target.classes.tolist()[0]!r}. Leave the attribute out, or use more samples."
+            f"{target.classes.tolist()[0]!r}. Omit the attribute, or use more samples."
         )

@@ -1,4 +1,4 @@
-"""Scores of one attribute's predictions."""
+"""Metrics of the predictions of one attribute."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from dmzrep._base._validation import check_choice, short_repr
+from dmzrep._base._validation import check_choice
 from dmzrep.codes._labels import Labels
 
-#: Scores of classes and of continuous values.
+#: Metrics of classes and of continuous values.
 CLASS_METRICS = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 VALUE_METRICS = ("r2", "pearson_r", "mean_squared_error")
 METRICS = CLASS_METRICS + VALUE_METRICS
 
 
 def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[str, ...]:
-    """Return the names of the scores to compute; all that apply to the labels where `scoring` is None."""
+    """Return the names of the metrics to compute; None is all that apply to the labels."""
     kinds = {target.is_class for target in labels.targets}
     applicable = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
     if scoring is None:
         return applicable
-    if not isinstance(scoring, Iterable):
-        raise TypeError(
-            f"scoring must be a name or a list of names, some of {METRICS}, got {short_repr(scoring)}."
-        )
     names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
     for name in names:
         check_choice("scoring", name, METRICS)
@@ -35,22 +31,11 @@ def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[
             raise ValueError(
                 f"scoring={name!r} does not apply to labels that are all {found}; choose from {applicable}."
             )
-    if not names:
-        raise ValueError(f"scoring is empty; name some of {applicable}, or pass None for all.")
     return names
 
 
 def score_classes(true: np.ndarray, probabilities: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
-    """Score predicted classes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.probing._metrics import score_classes
-    >>> second = np.array([0.2, 0.6, 0.8])
-    >>> score_classes(np.array([0, 0, 1]), np.column_stack([1 - second, second]), ["roc_auc", "accuracy"])
-    {'roc_auc': 1.0, 'accuracy': 0.666...}
-    """
+    """Score predicted classes; NaN where the metric needs more classes than occur."""
     predicted = probabilities.argmax(axis=1)
     present = np.unique(true)
     ranked = [1] if probabilities.shape[1] == 2 else present.tolist()
@@ -71,15 +56,7 @@ def score_classes(true: np.ndarray, probabilities: np.ndarray, metrics: Sequence
 
 
 def score_values(true: np.ndarray, predicted: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
-    """Score predicted values; NaN where all true values are equal and the score needs variance.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.probing._metrics import score_values
-    >>> score_values(np.array([0.0, 1.0]), np.array([0.0, 2.0]), ["mean_squared_error", "pearson_r"])
-    {'mean_squared_error': 0.5, 'pearson_r': 1.0}
-    """
+    """Score predicted values; NaN where all true values are equal and the metric needs variance."""
     error = float(np.square(true - predicted).mean())
     known: dict[str, Any] = {"mean_squared_error": error, "r2": np.nan, "pearson_r": np.nan}
     if true.std() > 0.0:

@@ -1,21 +1,21 @@
-"""Evaluation protocols of the literature, by name, and the folds they use."""
+"""Evaluation protocols of the literature, and their folds."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmzrep._base._validation import as_array, check_choice, short_repr
-from dmzrep.codes._labels import Target
+from dmzrep._base._validation import as_array, check_choice
+from dmzrep.codes._labels import Labels, Target
 from dmzrep.probing._evaluation import Fold
 
 #: Parts of a split.
@@ -26,50 +26,64 @@ PARTS = ("train", "validation", "test")
 class Protocol:
     """A way to evaluate codes.
 
-    Parameters
-    ----------
-    needs : tuple of str
-        Parts that `split` must mark; none for protocols that fold all samples themselves.
-    estimator : callable or None
-        Makes the classifier where the protocol fixes it.
-    n_samples : int or None
-        Only the first so many samples are used.
-    joint : bool
-        Whether one layer is trained for all attributes at once.
+    `needs` are the parts that `split` must mark; `pooled` is five fixed folds of the first `n_samples`
+    samples; `estimator` makes the classifier where it is fixed; `joint` is one layer for all attributes.
     """
 
-    needs: tuple[str, ...]
-    estimator: Callable[[], Any] | None = None
+    name: str | None = None
+    needs: tuple[str, ...] = ()
+    pooled: bool = False
     n_samples: int | None = None
+    estimator: Callable[[], Any] | None = None
     joint: bool = False
 
-    @property
-    def fixed(self) -> bool:
-        """Whether the protocol fixes the estimator, and so is for classes only."""
-        return self.joint or self.estimator is not None
+
+def _scaled() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression())
 
 
 PROTOCOLS = {
-    "dmz": Protocol((), LogisticRegression),
-    "infodiffusion": Protocol(
-        (), lambda: make_pipeline(StandardScaler(), LogisticRegression()), n_samples=10_000
-    ),
-    "diti": Protocol(PARTS, joint=True),
-    "holdout": Protocol(("train", "test")),
+    protocol.name: protocol
+    for protocol in (
+        Protocol("dmz", pooled=True, estimator=LogisticRegression),
+        Protocol("infodiffusion", pooled=True, n_samples=10_000, estimator=_scaled),
+        Protocol("diti", PARTS, joint=True),
+        Protocol("holdout", ("train", "test")),
+    )
 }
 
 
-def find_protocol(name: str) -> Protocol:
-    """Return a protocol by name; raise with the nearest name where there is none."""
-    check_choice("protocol", name, tuple(PROTOCOLS), " or None")
-    return PROTOCOLS[name]
+def check_protocol(name: str | None, labels: Labels, cv: Any, split: Any, estimator: Any) -> Protocol:
+    """Return a protocol by name; raise where labels do not suit it, or an argument would have no effect."""
+    if name is not None:
+        check_choice("protocol", name, tuple(PROTOCOLS), " or None")
+    protocol = Protocol() if name is None else PROTOCOLS[name]
+    fixed = protocol.joint or protocol.estimator is not None
+    if name is not None and not (isinstance(cv, int) and cv == 5):
+        raise ValueError(f"protocol={name!r} fixes its folds; omit cv, or pass protocol=None.")
+    if fixed and estimator is not None:
+        raise ValueError(f"protocol={name!r} fixes the estimator; omit estimator, or pass protocol=None.")
+    if split is not None and not protocol.needs:
+        raise ValueError("split is for protocol='holdout' and protocol='diti'; omit it, or pass one of them.")
+    for target in labels.targets if fixed else ():
+        if not target.is_class:
+            raise ValueError(
+                f"protocol={name!r} is for classes, but attribute {target.name!r} is continuous; "
+                "omit it, or pass protocol='holdout' or None."
+            )
+        if protocol.joint and target.kind != "binary":
+            raise ValueError(
+                f"protocol={name!r} is for attributes with two classes, but {target.name!r} has "
+                f"{target.n_classes()}."
+            )
+    return protocol
 
 
-def read_split(split: Any, needs: Sequence[str], n_samples: int, protocol: str | None) -> Fold:
+def read_split(split: Any, protocol: Protocol, n_samples: int) -> Fold:
     """Return the positions of samples that are marked "train", "validation" and "test"."""
     if split is None:
         raise ValueError(
-            f"protocol={protocol!r} needs split, which marks each sample of Z as one of {tuple(needs)}."
+            f"protocol={protocol.name!r} needs split, which marks each sample as one of {protocol.needs}."
         )
     marks = as_array(split, "split")
     if marks.shape != (n_samples,):
@@ -80,51 +94,31 @@ def read_split(split: Any, needs: Sequence[str], n_samples: int, protocol: str |
     if unknown:
         raise ValueError(f"split must hold {PARTS} only, got {unknown[:3]}.")
     found = {part: np.flatnonzero(marks == part) for part in PARTS}
-    empty = [part for part in needs if not len(found[part])]
+    empty = [part for part in protocol.needs if not len(found[part])]
     if empty:
         raise ValueError(
-            f"protocol={protocol!r} needs samples that split marks as {empty[0]!r}; there are none."
+            f"protocol={protocol.name!r} needs samples that split marks as {empty[0]!r}; there are none."
         )
     return Fold(found["train"], found["test"], found["validation"])
 
 
 def pooled_folds(n_samples: int) -> list[Fold]:
-    """Return five shuffled folds of all samples, the same for all attributes, as in DMZ and InfoDiffusion."""
-    if n_samples < 5:
-        raise ValueError(f"Five folds need at least 5 samples, got {n_samples}.")
+    """Return five shuffled folds of all samples, shared by all attributes, as in DMZ and InfoDiffusion."""
     folds = KFold(5, shuffle=True, random_state=0).split(np.empty(n_samples))
     return [Fold(train, test) for train, test in folds]
 
 
 def read_folds(cv: Any, n_samples: int) -> Any:
-    """Return a number of folds or a splitter as it is, and pairs of positions as folds."""
+    """Return a number of folds or a splitter unchanged, and pairs of positions or masks as folds."""
     if isinstance(cv, Integral):
         return int(cv)
-    if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
+    splitter, samples = check_cv(cv), np.arange(n_samples)
+    if hasattr(cv, "split"):
         return cv
-    try:
-        pairs = [tuple(pair) for pair in cv]  # The first attribute would exhaust a generator.
-    except TypeError:
-        raise TypeError(
-            f"cv must be a number of folds, a splitter or pairs (train, test), got {short_repr(cv)}."
-        ) from None
-    if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"cv must hold pairs (train, test), one at least, got {short_repr(pairs)}.")
-    return [Fold(*(_positions(samples, n_samples) for samples in pair)) for pair in pairs]
-
-
-def _positions(samples: Any, n_samples: int) -> np.ndarray:
-    """Return the positions of a fold's samples from positions or a mask."""
-    found = as_array(samples, "cv")
-    if found.shape == (n_samples,) and found.dtype.kind == "b":
-        return np.flatnonzero(found)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
-        raise ValueError(
-            f"cv must hold arrays of positions of samples, not empty, got {short_repr(samples)}."
-        )
-    if found.min() < -n_samples or found.max() >= n_samples:
-        raise ValueError(f"cv must hold positions among {n_samples} samples, got {short_repr(samples)}.")
-    return found
+    folds = [Fold(samples[train], samples[test]) for train, test in splitter.split()]
+    if not folds:
+        raise ValueError("cv must hold pairs (train, test), at least one, got none.")
+    return folds
 
 
 def own_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:

@@ -15,7 +15,7 @@ from dmzrep.probing._metrics import METRICS
 def average_folds(
     scores: pd.DataFrame, *, by: Sequence[str] = ("attribute", "representation")
 ) -> pd.DataFrame:
-    """Turn scores of folds into means and population standard deviations, as in `probe_report`.
+    """Return means and population standard deviations of scores over folds, as in `probe_report`.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def average_folds(
     table["chance"] = groups["chance"].mean()
     for metric in (column for column in scores if column in METRICS):
         table[metric] = groups[metric].mean()
-        table[f"{metric}_std"] = spread(groups[metric])
+        table[f"{metric}_std"] = fold_std(groups[metric])
     table["n_folds"] = groups.size()
     table["n_undefined"] = groups["undefined"].sum()
     return table.reset_index()
@@ -46,7 +46,7 @@ def average_folds(
 def probe_summary(
     scores: pd.DataFrame, *, by: str | list[str] = "representation", as_text: bool = False
 ) -> pd.DataFrame:
-    """Average over attributes in each fold, then over folds, as papers report it.
+    """Average scores over attributes in each fold, then over folds, as in the literature.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def probe_summary(
     by : str or list of str, default="representation"
         Columns to group by.
     as_text : bool, default=False
-        Return per cent as text, ``"84.8 ± 0.3"``, instead of numbers.
+        Whether to return percentages as text, ``"84.8 ± 0.3"``, instead of floats.
 
     Returns
     -------
     DataFrame
-        A row for each representation: "n_attributes", "n_folds", "n_undefined" (fits left out), and
+        A row for each representation: "n_attributes", "n_folds", "n_undefined" (excluded fits), and
         each score's mean and population standard deviation over folds (NaN where there is one fold).
 
     Examples
@@ -78,7 +78,7 @@ def probe_summary(
     table["n_undefined"] = groups["undefined"].sum()
     for metric in (column for column in scores if column in METRICS):
         folds = scores.groupby([*keys, "fold"], sort=False)[metric].mean().groupby(keys, sort=False)
-        mean, std = folds.mean(), spread(folds)
+        mean, std = folds.mean(), fold_std(folds)
         if as_text:
             texts = [
                 f"{100 * m:.1f}" + ("" if np.isnan(s) else f" ± {100 * s:.1f}")
@@ -104,6 +104,6 @@ def _keys(scores: Any, by: Any) -> list[str]:
     return list(keys)
 
 
-def spread(groups: Any) -> pd.Series:
+def fold_std(groups: Any) -> pd.Series:
     """Return the population standard deviation of each group; NaN where it has a single value."""
     return groups.std(ddof=0).where(groups.count() > 1)

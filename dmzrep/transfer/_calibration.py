@@ -15,13 +15,7 @@ CALIBRATIONS = ("per_bit", "shared")
 
 @dataclass(frozen=True)
 class Calibration:
-    """A logistic curve of the score for each bit.
-
-    Parameters
-    ----------
-    slopes, intercepts : ndarray of shape (target_dim,)
-        Log-odds of a one are ``slopes * score + intercepts``.
-    """
+    """Logistic curves: the log-odds of bit j are ``slopes[j] * score + intercepts[j]``."""
 
     slopes: np.ndarray
     intercepts: np.ndarray
@@ -32,12 +26,9 @@ class Calibration:
 
 
 def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibration:
-    """Fit logistic curves to scores of held-out pairs.
+    """Fit logistic curves to scores of held-out pairs, as Platt (1999), section 2.2.
 
-    References
-    ----------
-    Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2 (targets short of 0
-    and 1, which keep curves finite where scores separate the bits).
+    Targets short of 0 and 1 keep the curves finite where scores separate the bits.
     """
     if kind == "shared":
         slope, intercept = _curve(scores.ravel(), bits.ravel())
@@ -98,22 +89,19 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     0.25
     """
     n_bins = check_int(n_bins, "n_bins")
-    both = [
-        as_numbers(a, name).astype(np.float64)
-        for a, name in ((probabilities, "probabilities"), (bits, "bits"))
-    ]
-    if both[0].shape != both[1].shape or both[0].size == 0:
+    p, z = as_numbers(probabilities, "probabilities"), as_numbers(bits, "bits")
+    if p.shape != z.shape or p.size == 0:
         raise ValueError(
-            f"probabilities and bits must have one shape, not empty, got {both[0].shape} and {both[1].shape}."
+            f"probabilities and bits must have one shape, not empty, got {p.shape} and {z.shape}."
         )
-    probabilities, bits = (values.ravel() for values in both)
-    for name, values in (("probabilities", probabilities), ("bits", bits)):
-        if not (values.min() >= 0.0 and values.max() <= 1.0):
+    for name, values in (("probabilities", p), ("bits", z)):
+        if not (values.min() >= 0 and values.max() <= 1):
             raise ValueError(
                 f"{name} must lie in [0, 1], got values from {values.min():g} to {values.max():g}."
             )
-    interval = np.minimum((probabilities * n_bins).astype(np.int64), n_bins - 1)
-    return float(np.abs(np.bincount(interval, weights=probabilities - bits)).sum() / len(bits))
+    p, z = p.ravel().astype(np.float64), z.ravel().astype(np.float64)
+    interval = np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
+    return float(np.abs(np.bincount(interval, weights=p - z)).sum() / len(p))
 
 
 def probabilities_of(log_odds: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Checks of the arguments of `DomainTransfer`."""
+"""Validation of the arguments of `DomainTransfer`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from dmzrep.transfer._mappings import MAPPINGS
 
 
 def check_parameters(transfer: Any) -> None:
-    """Raise unless a transfer's parameters are legal and its encoders are fitted."""
+    """Raise unless a transfer's parameters are valid and its encoders are fitted."""
     for name in ("source", "target"):
         encoder = getattr(transfer, name)
         check_codec(encoder, name)
         if isinstance(encoder, BaseEstimator):
             check_is_fitted(
                 encoder,
-                msg=f"{name} is a %(name)s that is not fitted yet. Fit it on images of its domain first: "
-                "it is used as it is.",
+                msg=f"{name} is a %(name)s that is not fitted yet. Fit it on images of its domain first.",
             )
     check_choice("mapping", transfer.mapping, ("auto", *MAPPINGS))
     check_choice("features", transfer.features, FEATURES)
@@ -58,22 +57,16 @@ def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) 
 
 
 def check_pairs(X_a: Any, X_b: Any) -> None:
-    """Raise unless there are as many images of one domain as of the other."""
-    counts = []
-    for name, X in (("X_a", X_a), ("X_b", X_b)):
-        try:
-            counts.append(len(X))
-        except TypeError as error:
-            raise TypeError(f"{name} must be an array, a table or a dataset, got {short_repr(X)}.") from error
-    if counts[0] != counts[1]:
+    """Raise unless both domains have the same number of images."""
+    if len(X_a) != len(X_b):
         raise ValueError(
-            f"X_a and X_b must be pairs, got {counts[0]} and {counts[1]} samples. "
-            "Leave out images without a partner."
+            f"X_a and X_b must be pairs, got {len(X_a)} and {len(X_b)} samples. "
+            "Remove images without a partner."
         )
 
 
 def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
-    """Return the group of each pair as an integer; raise where folds cannot be made."""
+    """Return the group of each pair as an integer; raise where there are too few for the folds."""
     values = np.arange(n_pairs) if groups is None else as_array(groups, "groups")
     if values.shape != (n_pairs,):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Source codes as inputs of a mapping."""
+"""Features of source codes: the inputs of a mapping."""
 
 from __future__ import annotations
 
@@ -23,24 +23,7 @@ def raw_features(probabilities: np.ndarray, kind: str) -> np.ndarray:
 class CodeFeatures:
     """Features of codes, centred per bit and divided by one standard deviation.
 
-    One standard deviation for all keeps the noise of nearly constant bits small.
-
-    Parameters
-    ----------
-    kind : {"logits", "probabilities", "bits"}
-        Representation of the codes.
-    mean : ndarray of shape (latent_dim,)
-        Mean of each feature.
-    spread : float
-        Standard deviation of all features about their means.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.transfer._features import CodeFeatures
-    >>> features = CodeFeatures.fitted(np.array([[0.1, 0.9], [0.9, 0.9]]), "bits")
-    >>> features(np.array([[0.2, 0.8]])).round(2).tolist()
-    [[-1.41, 0.0]]
+    One standard deviation for all bits keeps the noise of nearly constant bits small.
     """
 
     kind: str
@@ -49,7 +32,7 @@ class CodeFeatures:
 
     @classmethod
     def fitted(cls, probabilities: np.ndarray, kind: str) -> CodeFeatures:
-        """Fit mean and spread to probabilities of shape (n, latent_dim)."""
+        """Fit mean and standard deviation to probabilities of shape (n, latent_dim)."""
         raw = raw_features(probabilities, kind)
         mean = raw.mean(axis=0)
         return cls(kind, mean, float(np.sqrt(((raw - mean) ** 2).mean())) or 1.0)

@@ -1,4 +1,4 @@
-"""Maps from features of source codes to a score for each target bit."""
+"""Mappings from features of source codes to a score for each target bit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor, nn
 
 from dmzrep._base._batching import in_blocks
-from dmzrep._base._fit_network import fit_network, gradients
+from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import seeded_torch
 
 MAPPINGS = ("kernel_ridge", "mlp")
-#: Training of perceptrons: share of pairs for early stopping, epochs without improvement, and at most.
+#: Training of perceptrons: share of pairs for early stopping, its patience, and maximum number of epochs.
 VALIDATION_SHARE, PATIENCE, MAX_EPOCHS = 0.1, 5, 200
 BATCH_SIZE = 64
 
@@ -29,14 +29,7 @@ BATCH_SIZE = 64
 class KernelRidgeMap:
     """Kernel ridge regression of bits, as -1 and +1, with a Gaussian kernel.
 
-    Parameters
-    ----------
-    pairs : ndarray of shape (n_pairs, source_dim)
-        Features of the fitted pairs.
-    weights : ndarray of shape (n_pairs, target_dim)
-        Dual coefficients.
-    mean : ndarray of shape (target_dim,)
-        Scores far from all pairs.
+    `weights` are the dual coefficients of the fitted `pairs`, and `mean` the scores far from all pairs.
     """
 
     pairs: np.ndarray
@@ -63,29 +56,14 @@ class KernelRidgeMap:
         )
 
     @staticmethod
-    def plain_probabilities(scores: np.ndarray) -> np.ndarray:
-        """Return probabilities of a one without calibration."""
+    def uncalibrated_probabilities(scores: np.ndarray) -> np.ndarray:
+        """Return uncalibrated probabilities of a one."""
         return np.clip((scores + 1.0) / 2.0, 0.0, 1.0)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays by name."""
-        return {"pairs": self.pairs, "weights": self.weights, "mean": self.mean}
-
-    @classmethod
-    def restored(cls, state: dict[str, np.ndarray]) -> KernelRidgeMap:
-        """Return the map whose `state` this is."""
-        return cls(state["pairs"], state["weights"], state["mean"])
 
 
 @dataclass(frozen=True)
 class NetworkMap:
-    """Multilayer perceptrons whose logits are averaged.
-
-    Parameters
-    ----------
-    networks : tuple
-        For each network its layers, pairs (weights, biases).
-    """
+    """Multilayer perceptrons, each a tuple of layers (weights, biases), whose logits are averaged."""
 
     networks: tuple[tuple[tuple[np.ndarray, np.ndarray], ...], ...]
 
@@ -98,29 +76,9 @@ class NetworkMap:
         )
 
     @staticmethod
-    def plain_probabilities(scores: np.ndarray) -> np.ndarray:
-        """Return probabilities of a one without calibration."""
+    def uncalibrated_probabilities(scores: np.ndarray) -> np.ndarray:
+        """Return uncalibrated probabilities of a one."""
         return expit(scores)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays by name."""
-        return {
-            f"{i}.{j}.{name}": array
-            for i, layers in enumerate(self.networks)
-            for j, layer in enumerate(layers)
-            for name, array in zip(("weights", "biases"), layer, strict=True)
-        }
-
-    @classmethod
-    def restored(cls, state: dict[str, np.ndarray]) -> NetworkMap:
-        """Return the map whose `state` this is."""
-        parts = (name.split(".") for name in state)
-        places = sorted({(int(i), int(j)) for i, j, _ in parts})
-        layers = {(i, j): (state[f"{i}.{j}.weights"], state[f"{i}.{j}.biases"]) for i, j in places}
-        n_networks = 1 + max(i for i, _ in places)
-        return cls(
-            tuple(tuple(layers[place] for place in places if place[0] == i) for i in range(n_networks))
-        )
 
 
 def _logits(layers: tuple[tuple[np.ndarray, np.ndarray], ...], x: np.ndarray) -> np.ndarray:
@@ -130,7 +88,6 @@ def _logits(layers: tuple[tuple[np.ndarray, np.ndarray], ...], x: np.ndarray) ->
     return x @ weights + biases
 
 
-@gradients()
 def fit_perceptron(
     features: np.ndarray,
     bits: np.ndarray,
@@ -171,7 +128,7 @@ def fit_perceptron(
     )
     if not math.isfinite(best):
         raise ArithmeticError(
-            "The network's loss was never finite. Use a larger alpha, or mapping='kernel_ridge'."
+            "The loss of the network is not finite. Use a larger alpha, or mapping='kernel_ridge'."
         )
     layers = tuple(
         (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()) for layer in linear

@@ -1,4 +1,4 @@
-"""A fitted `DomainTransfer` as nested state, and back."""
+"""State of a fitted `DomainTransfer` for files, and its restoration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap
 
 #: What files say that they hold.
 KIND = "DomainTransfer"
-MAPS: dict[str, Any] = {one.name: one for one in (KernelRidgeMap, NetworkMap)}
+MAPS: dict[str, Any] = {mapping.name: mapping for mapping in (KernelRidgeMap, NetworkMap)}
 COUNTS = ("n_pairs_", "source_dim_", "target_dim_")
 
 
@@ -36,7 +36,7 @@ def transfer_state(transfer: Any) -> dict[str, Any]:
         "params": params,
         "encoders": encoders,
         "features": vars(transfer.features_),
-        "mapping": {"name": transfer.mapping_.name, "arrays": transfer.mapping_.state()},
+        "mapping": {"name": transfer.mapping_.name, "arrays": vars(transfer.mapping_)},
         "calibration": None if transfer.calibration_ is None else vars(transfer.calibration_),
         "validation": transfer.validation_,
         "counts": {name: getattr(transfer, name) for name in COUNTS},
@@ -50,27 +50,9 @@ def restore_transfer(
     device: Any,
     source: str | os.PathLike,
 ) -> Any:
-    """Return the fitted transfer of which `transfer_state` made the state, after checking all of it.
+    """Return the fitted transfer whose state `transfer_state` returned, after checking all of it.
 
-    Parameters
-    ----------
-    make : callable
-        The estimator's class.
-    state : dict
-        From `transfer_state`, by way of a file.
-    encoders : dict
-        Encoders by parameter; None takes the one that is stored.
-    device : str or torch.device
-        Where networks of stored encoders go.
-    source : path-like
-        The file, for errors.
-
-    Raises
-    ------
-    PersistenceError
-        Something is missing, is not what it should be, or does not go together.
-    ValueError
-        An encoder is neither stored nor given.
+    `encoders` by parameter replace stored ones where they are not None; `source` is the file, for errors.
     """
     with restoring(source, KIND):
         params, stored, features, mapping, calibration, validation, counts = take(
@@ -93,11 +75,11 @@ def restore_transfer(
         transfer.calibration_ = None
         if calibration is not None:
             for array in take(calibration, "slopes", "intercepts"):
-                _check_numbers(array, (n_target,))
+                _check_floats(array, (n_target,))
             transfer.calibration_ = Calibration(**calibration)
         require(
             isinstance(validation, pd.DataFrame) and len(validation) == n_target,
-            "validation has no row a bit",
+            "validation must have a row for each bit",
         )
         transfer.validation_ = validation
         for name, count in counts.items():
@@ -108,23 +90,24 @@ def restore_transfer(
 def _features(values: dict[str, Any], n_source: int) -> CodeFeatures:
     kind, mean, spread = take(values, "kind", "mean", "spread")
     require(isinstance(kind, str) and kind in FEATURES, "unknown kind of features")
-    _check_numbers(mean, (n_source,))
+    _check_floats(mean, (n_source,))
     require(is_finite(spread) and spread > 0, "the spread of features must be positive")
     return CodeFeatures(kind, mean, spread)
 
 
 def _mapping(values: dict[str, Any], n_source: int, n_target: int) -> Any:
     name, arrays = take(values, "name", "arrays")
-    for array in arrays.values():
-        _check_numbers(array)
-    mapping = MAPS[name].restored(arrays)
+    mapping = MAPS[name](**arrays)
     with np.errstate(all="ignore"):
         scores = mapping.scores(np.zeros((1, n_source)))
-    require(scores.shape == (1, n_target) and np.isfinite(scores).all(), "the mapping makes no scores")
+    require(
+        scores.shape == (1, n_target) and np.isfinite(scores).all(),
+        "the mapping does not return finite scores",
+    )
     return mapping
 
 
-def _check_numbers(array: Any, shape: tuple[int, ...] | None = None) -> None:
-    require(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array must be of floats")
-    require(shape is None or array.shape == shape, f"an array should have shape {shape}, has {array.shape}")
+def _check_floats(array: Any, shape: tuple[int, ...]) -> None:
+    require(isinstance(array, np.ndarray) and array.dtype.kind == "f", "an array must hold floats")
+    require(array.shape == shape, f"an array should have shape {shape}, has {array.shape}")
     require(np.isfinite(array).all(), "an array must be finite")

@@ -1,4 +1,4 @@
-"""Translation of images of one domain to another, through their codes."""
+"""Translation of images from one domain to another, by their codes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_bool, check_choice, check_int
 from dmzrep.codes._protocol import decode_codes
@@ -19,11 +20,12 @@ from dmzrep.transfer._calibration import fit_calibration, probabilities_of
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
 from dmzrep.transfer._features import CodeFeatures
 from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_perceptron
-from dmzrep.transfer._ranks import METRICS, right_ranks
 from dmzrep.transfer._state import KIND, restore_transfer, transfer_state
 from dmzrep.transfer._validation import (
+    METRICS,
     cross_entropy,
     folds,
+    right_ranks,
     validation_table,
     warn_of_poor_mapping,
 )
@@ -33,11 +35,10 @@ KERNEL_PAIRS = 8000
 
 
 class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Translate images of one domain to another, such as edges to faces.
+    """Translate images from one domain to another, such as edges to faces.
 
     Each domain has its own encoder. A mapping is fitted to pairs and predicts the probability of each bit of
-    the target code from the source code. The target's encoder decodes the most probable bits, or sampled
-    bits.
+    the target code from the source code. The target encoder decodes the most probable bits, or sampled bits.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         mean : share of ones
         accuracy, cross_entropy : of the calibrated probabilities; cross-entropy to base 2, 1 for chance
         most_frequent_accuracy, most_frequent_cross_entropy : of the bit's share of ones
-        copy_accuracy, copy_cross_entropy : of the source's bit at the same position, where both codes have
+        copy_accuracy, copy_cross_entropy : of the source bit at the same position, where both codes have
             the same length
         nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
 
@@ -134,6 +135,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         self.n_folds = n_folds
         self.random_state = random_state
 
+    @isolated
     def fit(self, X_a: Any, X_b: Any, *, groups: Any = None) -> Self:
         """Fit the mapping from source codes to target codes.
 
@@ -157,8 +159,6 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             invalid.
         NotFittedError
             An encoder is not fitted.
-        TypeError
-            An encoder cannot encode and decode.
 
         Warns
         -----
@@ -187,14 +187,14 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             mapping = NetworkMap(tuple(part.networks[0] for part in parts))
         else:
             mapping = self._fit_map(kind, features, bits, groups, seed)
-        plain = mapping.plain_probabilities(scores)
+        plain = mapping.uncalibrated_probabilities(scores)
         table = validation_table(scores, codes > 0.5, features, bits, splits, self.calibration, plain)
         self.calibration_ = None
         if self.calibration is not None:
             self.calibration_ = fit_calibration(scores, bits, self.calibration)
         self.features_, self.mapping_, self.validation_ = read, mapping, table
         self.n_pairs_, self.source_dim_, self.target_dim_ = len(bits), codes.shape[1], bits.shape[1]
-        warn_of_poor_mapping(table, stacklevel=2)
+        warn_of_poor_mapping(table, stacklevel=3)
         return self
 
     def _fit_map(
@@ -205,6 +205,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         sizes = tuple(self.hidden_layer_sizes)
         return fit_perceptron(features, bits, groups, hidden_layer_sizes=sizes, alpha=self.alpha, seed=seed)
 
+    @isolated
     def predict_proba(self, X_a: Any) -> np.ndarray:
         """Return the probability of a one of each target bit.
 
@@ -220,8 +221,6 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ValueError
             X_a does not fit the source, or the source's codes are not those of `fit`.
         """
@@ -229,7 +228,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         codes = encoded(self.source, X_a, "source", self.source_dim_)
         scores = self.mapping_.scores(self.features_(codes))
         if self.calibration_ is None:
-            return np.clip(self.mapping_.plain_probabilities(scores), 1e-6, 1.0 - 1e-6)
+            return np.clip(self.mapping_.uncalibrated_probabilities(scores), 1e-6, 1.0 - 1e-6)
         return probabilities_of(self.calibration_.log_odds(scores))
 
     def predict_codes(self, X_a: Any) -> np.ndarray:
@@ -246,6 +245,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         """
         return (self.predict_proba(X_a) > 0.5).astype(np.uint8)
 
+    @isolated
     def transform(
         self,
         X_a: Any,
@@ -280,8 +280,6 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ValueError
             X_a does not fit the source, or an argument is invalid.
         """
@@ -304,6 +302,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         )
         return images if n_draws is None else images.reshape(n, n_draws, *images.shape[1:])
 
+    @isolated
     def score(self, X_a: Any, X_b: Any) -> float:
         """Return the mean log-likelihood per bit of the true target codes, to base 2; higher is better.
 
@@ -320,6 +319,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         probabilities, bits = self._pairs(X_a, X_b)
         return -float(cross_entropy(probabilities, bits).mean())
 
+    @isolated
     def retrieval_ranks(self, X_a: Any, X_b: Any, *, metric: str = "hamming") -> np.ndarray:
         """Return the rank of each image's partner among all of X_b, by the predicted probabilities.
 
@@ -354,12 +354,13 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Parameters
         ----------
         path : path-like
-            The file, by custom with the ending ``.safetensors``. Written whole or not at all.
+            The file, usually named ``*.safetensors``. Written atomically.
         """
         check_is_fitted(self, "mapping_")
         write_state(path, KIND, transfer_state(self), CLASSES)
 
     @classmethod
+    @isolated
     def load(
         cls,
         path: str | os.PathLike,
@@ -368,7 +369,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         target: Any = None,
         device: str | torch.device = "auto",
     ) -> Self:
-        """Load what `save` wrote. Runs no code from the file.
+        """Load a transfer from a file of `save`; no code from the file is run.
 
         Parameters
         ----------
@@ -387,7 +388,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Raises
         ------
         PersistenceError
-            The file is not from `save`, damaged, truncated, or of an unknown version.
+            The file is not from `save`, damaged, or of an unknown version.
         ValueError
             An encoder is neither in the file nor passed.
         """

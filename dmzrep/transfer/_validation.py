@@ -1,4 +1,4 @@
-"""What a mapping predicts of pairs that it has not seen, beside baselines."""
+"""Evaluation of predictions on held-out pairs, beside baselines."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
 
+from dmzrep._base._batching import in_blocks
 from dmzrep.errors import CodeWarning
 from dmzrep.priors._base import smoothed_mean
 from dmzrep.transfer._calibration import fit_calibration, probabilities_of
 
+METRICS = ("hamming", "log_likelihood")
+
 
 def folds(groups: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return `n_folds` pairs of training and held-out positions; groups stay together."""
+    """Return `n_folds` pairs of training and held-out positions; groups are not split."""
     splitter = GroupKFold(n_folds, shuffle=True, random_state=seed)
     return list(splitter.split(groups, groups=groups))
-
-
-def nearest_bits(features: np.ndarray, bits: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Return the target bits of the fitted pair whose source code is nearest to each query."""
-    search = NearestNeighbors(n_neighbors=1).fit(features)
-    return bits[search.kneighbors(queries, return_distance=False)[:, 0]]
 
 
 def cross_entropy(probabilities: np.ndarray, bits: np.ndarray) -> np.ndarray:
@@ -50,7 +48,9 @@ def validation_table(
         del found["copy_"]
     hard = {"nearest_": np.empty(shape), "copy_": source_bits}
     for others, held in splits:
-        hard["nearest_"][held] = nearest_bits(features[others], bits[others], features[held])
+        search = NearestNeighbors(n_neighbors=1).fit(features[others])
+        nearest = search.kneighbors(features[held], return_distance=False)[:, 0]
+        hard["nearest_"][held] = bits[others][nearest]
     for others, held in splits:
         if calibration is None:
             found[""][held] = np.clip(plain[held], 1e-6, 1.0 - 1e-6)
@@ -76,9 +76,27 @@ def warn_of_poor_mapping(table: pd.DataFrame, stacklevel: int) -> None:
     if means["cross_entropy"] >= means["most_frequent_cross_entropy"]:
         warnings.warn(
             "On held-out pairs the mapping is no better than each bit's share of ones: "
-            f"its cross-entropy is {means['cross_entropy']:.3f} bits, without it "
-            f"{means['most_frequent_cross_entropy']:.3f}. See that X_a and X_b are in the same order, or "
-            "give more pairs or a larger alpha.",
+            f"its cross-entropy is {means['cross_entropy']:.3f} bits, theirs "
+            f"{means['most_frequent_cross_entropy']:.3f}. Check that X_a and X_b are in the same order, or "
+            "pass more pairs or a larger alpha.",
             CodeWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def right_ranks(probabilities: np.ndarray, bits: np.ndarray, metric: str) -> np.ndarray:
+    """Return the rank of code i for prediction i among all codes.
+
+    Both measures are sums over bits that grow with the bit's weight where the bit is one: ``1 - 2 p`` for
+    the expected Hamming distance, minus the log-odds for minus the log-likelihood; the rest is the same
+    for all codes.
+    """
+    weights = -logit(probabilities) if metric == "log_likelihood" else 1.0 - 2.0 * probabilities
+    # Equal codes must have equal distances to the last bit, so each is compared once.
+    codes, places, counts = np.unique(bits, axis=0, return_inverse=True, return_counts=True)
+    places = places.reshape(-1)
+    distances = in_blocks(lambda block: block @ codes.T.astype(np.float64), weights)
+    right = np.take_along_axis(distances, places[:, None], axis=1)
+    nearer = ((distances < right) * counts).sum(axis=1)
+    tied = ((distances == right) * counts).sum(axis=1) - 1
+    return 1.0 + nearer + 0.5 * tied

@@ -1,18 +1,13 @@
 import pytest
 import torch
 
-from dmzrep._base._device import (
-    available_device,
-    cpu_has_bf16_units,
-    resolve_device,
-    resolve_precision,
-)
+from dmzrep._base._device import available_device, resolve_device, resolve_precision
 from dmzrep.errors import DeviceWarning
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Give a function that makes torch report a machine with the given devices."""
+    """Return a function that makes torch report a machine with the given devices."""
 
     def make(n_cuda=0, current=0, mps=False, cuda_bf16=True, avx=False, amx=False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: n_cuda > 0)
@@ -42,7 +37,7 @@ def machine(monkeypatch):
         ({}, torch.device("cpu"), "cpu"),
     ],
 )
-def test_devices_that_are_here_are_found(machine, devices, asked, expected):
+def test_available_devices_are_resolved(machine, devices, asked, expected):
     machine(**devices)
     assert resolve_device(asked) == torch.device(expected)
 
@@ -51,14 +46,14 @@ def test_devices_that_are_here_are_found(machine, devices, asked, expected):
     ("devices", "asked", "message"),
     [
         ({}, "gpu", r"must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got 'gpu'"),
-        ({}, "cuda", r"device='cuda' was asked for, but torch sees no CUDA device"),
-        ({}, "cuda:1", r"device='cuda:1' was asked for, but torch sees no CUDA device"),
+        ({}, "cuda", r"device='cuda' was asked for, but torch detects no CUDA device"),
+        ({}, "cuda:1", r"device='cuda:1' was asked for, but torch detects no CUDA device"),
         ({"n_cuda": 2}, "cuda:2", r"device='cuda:2' was asked for, but there are only 2 CUDA devices"),
-        ({"n_cuda": 2}, "mps", r"MPS is not available here"),
+        ({"n_cuda": 2}, "mps", r"MPS is not available"),
         ({}, "meta", r"must name a CPU, CUDA or MPS device. Got 'meta'"),
     ],
 )
-def test_devices_that_are_not_here_are_refused_with_a_message(machine, devices, asked, message):
+def test_unavailable_devices_raise(machine, devices, asked, message):
     machine(**devices)
     with pytest.raises(ValueError, match=message):
         resolve_device(asked)
@@ -68,18 +63,12 @@ def test_devices_that_are_not_here_are_refused_with_a_message(machine, devices, 
     ("devices", "asked", "expected"),
     [({}, "cuda", "cpu"), ({"n_cuda": 1}, "cuda:5", "cuda:0"), ({"mps": True}, "cuda:0", "mps")],
 )
-def test_a_model_whose_device_is_absent_goes_elsewhere_with_a_warning(machine, devices, asked, expected):
+def test_models_of_an_absent_device_move_with_a_warning(machine, devices, asked, expected):
     machine(**devices)
     with pytest.warns(DeviceWarning, match=f"The model was put on {expected}"):
         found = available_device(asked)
     assert found == torch.device(expected)
-
-
-def test_a_model_whose_device_is_present_goes_there_without_a_warning(machine, recwarn):
-    machine(n_cuda=2)
-    assert available_device("cuda:1") == torch.device("cuda", 1)
-    assert available_device("auto") == torch.device("cuda", 0)
-    assert not recwarn.list
+    assert available_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -93,19 +82,7 @@ def test_a_model_whose_device_is_present_goes_there_without_a_warning(machine, r
         ({}, "cpu", "float32"),
     ],
 )
-def test_auto_precision_takes_what_the_hardware_does_natively(machine, devices, device, expected):
+def test_auto_precision_is_native_to_the_hardware(machine, devices, device, expected):
     machine(**devices)
     assert resolve_precision("auto", torch.device(device)) == expected
-
-
-@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
-def test_a_named_precision_is_kept_on_any_hardware(machine, precision):
-    machine(n_cuda=1, cuda_bf16=False)
-    assert resolve_precision(precision, torch.device("cuda")) == precision
-    assert resolve_precision(precision, torch.device("cpu")) == precision
-
-
-def test_bf16_units_are_not_claimed_where_torch_cannot_tell(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
-    assert cpu_has_bf16_units() is False
+    assert resolve_precision("fp16", torch.device(device)) == "fp16"

@@ -25,7 +25,7 @@ def fitted(target=3.0, **options):
     return float(network.weight.detach()), best, batches
 
 
-def test_every_epoch_takes_each_sample_once():
+def test_each_epoch_uses_each_sample_once():
     _, _, batches = fitted(n_steps=6)
     assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
     assert (
@@ -38,7 +38,7 @@ def test_every_epoch_takes_each_sample_once():
     assert [len(batch) for batch in batches] == [4] * 5
 
 
-def test_the_weights_of_the_best_epoch_are_kept():
+def test_weights_of_the_best_epoch_are_kept():
     weight, best, _ = fitted(n_steps=90, validation=lambda w: (w - 1.0) ** 2)
     assert weight == pytest.approx(1.0, abs=0.2) and best == pytest.approx((weight - 1.0) ** 2)
 
@@ -49,7 +49,7 @@ def test_training_stops_without_improvement():
     assert fitted(validation=lambda w: np.nan, patience=2)[1] == np.inf
 
 
-def test_seeds_decide_and_the_callers_modes_do_not_matter():
+def test_fits_are_reproducible_in_any_autograd_mode():
     state = torch.get_rng_state()
     with torch.inference_mode():
         found = fitted()
@@ -57,6 +57,6 @@ def test_seeds_decide_and_the_callers_modes_do_not_matter():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_a_learning_rate_that_is_not_above_zero_is_refused():
+def test_learning_rates_of_zero_raise():
     with pytest.raises(ValueError, match=r"learning_rate must be a float in the range .*, got 0"):
         fitted(learning_rate=0)

@@ -18,44 +18,33 @@ any_seed = st.integers(0, 2**31 - 1)
 CPU = torch.device("cpu")
 
 
-@quick
-@given(seed=any_seed)
-def test_an_integer_is_its_own_seed(seed):
-    assert draw_seed(seed) == draw_seed(np.int64(seed)) == seed
-
-
-@quick
-@given(seed=any_seed)
-def test_a_random_state_is_drawn_from_reproducibly(seed):
-    first, second = (np.random.RandomState(seed) for _ in range(2))
-    drawn = [draw_seed(first) for _ in range(4)]
-    assert drawn == [draw_seed(second) for _ in range(4)]
-    assert len(set(drawn)) > 1
-
-
-def test_none_is_a_fresh_seed_and_numpys_global_generator_is_not_touched():
+def test_seeds_do_not_use_numpys_global_generator():
     state = np.random.get_state()[1].copy()
+    assert draw_seed(7) == draw_seed(np.int64(7)) == 7
+    first, second = (np.random.RandomState(0) for _ in range(2))
+    drawn = [draw_seed(first) for _ in range(4)]
+    assert drawn == [draw_seed(second) for _ in range(4)] and len(set(drawn)) == 4
     assert len({draw_seed(None) for _ in range(5)}) > 1
     assert numpy_generator(None).randint(2**31) != numpy_generator(None).randint(2**31)
     assert np.array_equal(state, np.random.get_state()[1])
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**40])
-def test_a_numpy_generator_of_any_seed(seed):
+def test_numpy_generators_are_reproducible(seed):
     assert numpy_generator(seed).randint(2**31) == numpy_generator(seed).randint(2**31)
     given = np.random.RandomState(0)
     assert numpy_generator(given) is given
 
 
 @pytest.mark.parametrize("random_state", ["seven", -1, 1.5])
-def test_other_random_states_are_refused(random_state):
+def test_invalid_random_states_raise(random_state):
     with pytest.raises(ValueError, match=r"random_state must be an integer .*RandomState or None, got"):
         draw_seed(random_state)
 
 
 @quick
 @given(seed=any_seed, few=st.integers(1, 20), more=st.integers(0, 20))
-def test_seeds_of_few_images_are_the_first_of_many(seed, few, more):
+def test_image_seeds_do_not_depend_on_their_number(seed, few, more):
     seeds = image_seeds(seed, few + more)
     assert image_seeds(seed, few) == seeds[:few]
     assert len(set(seeds)) == few + more
@@ -64,7 +53,7 @@ def test_seeds_of_few_images_are_the_first_of_many(seed, few, more):
 
 @quick
 @given(seed=any_seed, n=st.integers(2, 8))
-def test_content_seeds_depend_on_the_sample_alone(seed, n):
+def test_content_seeds_are_batch_invariant(seed, n):
     rng = np.random.default_rng(seed)
     X = rng.random((n, 5, 4)).astype(np.float32)
     seeds = content_seeds(X)
@@ -90,24 +79,24 @@ def test_noise_is_batch_invariant(seed, n, shape):
 
 @quick
 @given(seed=any_seed)
-def test_successive_noise_is_new_and_unit_gaussian(seed):
+def test_successive_noise_is_independent_unit_gaussian(seed):
     noise = ImageNoise(image_seeds(seed, 8), (3, 16, 16), CPU)
     first, second = noise.draw().flatten(), noise.draw().flatten()
     n = len(first)
-    # Six standard deviations of each estimate.
+    # Within six standard deviations of each estimate.
     for drawn in (first, second):
         assert abs(drawn.mean()) < 6 * n**-0.5
         assert abs(drawn.square().mean() - 1.0) < 6 * (2 / n) ** 0.5
     assert abs((first * second).mean()) < 6 * n**-0.5
 
 
-def test_a_sample_with_its_own_seed_gets_what_it_would_get_alone():
+def test_samples_with_their_own_seed_are_independent_of_others():
     assert sample_seeds([4, 9, 4], 3) == [image_seeds(seed, 1)[0] for seed in (4, 9, 4)]
     assert sample_seeds(np.array([2]), 1) == image_seeds(2, 3)[:1]
     assert sample_seeds(np.random.RandomState(0), 2) == sample_seeds(np.random.RandomState(0), 5)[:2]
 
 
 @pytest.mark.parametrize("seeds", [[1], [[1, 2]], [0.5, 1.0], [-1, 2]])
-def test_seeds_that_are_not_one_integer_per_sample_are_refused(seeds):
+def test_invalid_sample_seeds_raise(seeds):
     with pytest.raises(ValueError, match="one integer of at least 0 for each of 2 samples"):
         sample_seeds(seeds, 2)

@@ -1,12 +1,12 @@
-"""The check of codes, prefixes and packing."""
+"""Validation of codes, prefixes and packing."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from dmzrep.codes import pack, unpack
 from dmzrep.codes._checks import check_codes
+from dmzrep.codes._packing import pack, unpack
 from dmzrep.codes._prefixes import check_n_bits
 
 BITS = np.random.default_rng(0).integers(0, 2, (5, 12))
@@ -29,11 +29,9 @@ BITS = np.random.default_rng(0).integers(0, 2, (5, 12))
     ],
 )
 @pytest.mark.parametrize("kind", ["probabilities", "bits", "numbers"])
-def test_codes_from_any_container(convert, kind):
+def test_codes_may_be_any_container(convert, kind):
     Z = convert(BITS)
-    before = np.array(Z)
     assert np.array_equal(check_codes(Z, kind=kind), BITS)
-    assert np.array_equal(np.array(Z), before)
 
 
 def test_dtypes():
@@ -41,6 +39,16 @@ def test_dtypes():
     assert check_codes(BITS.astype(np.float32)).dtype == np.float32
     assert check_codes(BITS, kind="bits").dtype == bool
     assert check_codes(BITS.astype(np.uint8), kind="bits").dtype == np.uint8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_beyond_the_range_is_clipped(dtype):
+    Z = np.array([[1.0, 0.5], [0.0, 1.0]], dtype)
+    rounded = Z + np.array([[5e-7, 0.0], [-5e-7, 0.0]], dtype)
+    before = rounded.copy()
+    assert np.array_equal(check_codes(rounded), Z) and np.array_equal(rounded, before)
+    with pytest.raises(ValueError, match="must lie in"):
+        check_codes(Z + 5e-6)
 
 
 def with_value(value):
@@ -68,12 +76,12 @@ def with_value(value):
         (BITS, {"n_samples": 6}, "Z has 5 samples, but there are 6 codes"),
     ],
 )
-def test_bad_codes_are_refused(Z, options, message):
+def test_invalid_codes_raise(Z, options, message):
     with pytest.raises(ValueError, match=message):
         check_codes(Z, **options)
 
 
-def test_prefixes_of_ordered_codes():
+def test_ordered_codes_have_prefixes():
     assert check_codes(BITS[:, :9], n_bits=12, ordered=True).shape == (5, 9)
     assert check_n_bits(8, 12, ordered=True) == 8 and check_n_bits(12, 12, ordered=False) == 12
     with pytest.raises(ValueError, match="n_bits must be an integer from 8 to latent_dim=12, or None, got 7"):
@@ -83,7 +91,7 @@ def test_prefixes_of_ordered_codes():
 
 
 @pytest.mark.parametrize("n_bits", [1, 8, 12])
-def test_unpacking_undoes_packing(n_bits):
+def test_unpack_inverts_pack(n_bits):
     packed = pack(np.asfortranarray(BITS[:, :n_bits]))
     assert packed.dtype == np.uint8 and packed.shape == (5, -(-n_bits // 8)) and packed.flags.c_contiguous
     assert np.array_equal(unpack(packed, n_bits), BITS[:, :n_bits])

@@ -23,7 +23,7 @@ AGE = [10.5, None, 30.0, 31.0]
     ],
     ids=["pandas", "polars", "arrow", "nullable", "arrow-backed"],
 )
-def test_tables_keep_their_names(make):
+def test_tables_keep_attribute_names(make):
     labels = read_labels(make({"hat": HAT, "age": AGE}), 4)
     assert labels.names == ["hat", "age"] and labels.form == "table"
     hat, age = labels.targets
@@ -47,19 +47,19 @@ def test_tables_keep_their_names(make):
         (pa.array(["yes", "no", None, "yes"]), 0),
     ],
 )
-def test_columns_keep_their_name(column, name):
+def test_columns_keep_their_names(column, name):
     labels = read_labels(column, 4)
     assert labels.form == "vector" and labels.names == [name]
     assert labels.targets[0].values.tolist() == [1, 0, -1, 1]
 
 
-def test_whole_numbers_are_classes_unless_the_task_is_a_regression():
+def test_integers_are_classes_unless_the_task_is_regression():
     assert read_labels([0, 1, 2, 2], 4).targets[0].kind == "multiclass"
     assert read_labels([0, 1, 2, 2], 4, "regression").targets[0].kind == "continuous"
     assert read_labels(np.array([[0.0, 1.0]]).T, 2).form == "array"
 
 
-def test_binary_labels_of_minus_one_and_one_and_their_names():
+def test_binary_labels_may_be_signs():
     table = read_binary_labels([[-1, 0], [1, 1]], 2, names=["hat", "beard"])
     assert table.to_dict("list") == {"hat": [0.0, 1.0], "beard": [0.0, 1.0]}
     assert list(read_binary_labels([[0], [1]], 2, prefix="attribute_")) == ["attribute_0"]
@@ -76,12 +76,12 @@ def test_binary_labels_of_minus_one_and_one_and_their_names():
         ([0, 1, 0], {"names": ["a", "b"]}, "names must name the 1 columns of Y, got 2 names"),
     ],
 )
-def test_bad_binary_labels_are_refused(Y, options, message):
+def test_invalid_binary_labels_raise(Y, options, message):
     with pytest.raises(ValueError, match=message):
         read_binary_labels(Y, 3, **options)
 
 
-def test_an_unknown_attribute_is_refused_with_the_nearest():
+def test_unknown_attributes_raise():
     assert position_of("hat", ["beard", "hat"]) == 1
     with pytest.raises(ValueError, match="Did you mean 'hat'"):
         position_of("hta", ["beard", "hat"])

@@ -1,4 +1,4 @@
-"""What the tools need of an encoder; and pipelines that end in one."""
+"""The interface of encoders, and pipelines that end in one."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer, Network, interpolate
 from dmzrep.attribution import bit_effects
-from dmzrep.codes import Encoder
-from dmzrep.codes._protocol import check_codec, code_probabilities, decode_codes, encoder_output
+from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, decode_codes, encoder_output
 from dmzrep.metrics import code_cycle_accuracy
 
 NEGATIVE = FunctionTransformer(lambda X: 255 - X, lambda X: 255 - X)
@@ -47,7 +46,7 @@ def pipeline(encoder):
     return make_pipeline(NEGATIVE, encoder)
 
 
-def test_any_object_with_both_methods_is_an_encoder():
+def test_objects_with_both_methods_are_encoders():
     assert isinstance(Codec(), Encoder) and isinstance(DMZEncoder(), Encoder)
     assert not isinstance(object(), Encoder)
     with pytest.raises(
@@ -76,7 +75,7 @@ def test_options_reach_the_decoder():
 @pytest.mark.parametrize(
     "wrap", [lambda p: p, FrozenEstimator, make_pipeline, lambda p: make_pipeline("passthrough", p)]
 )
-def test_a_pipeline_passes_options_to_its_last_step(wrap):
+def test_pipelines_pass_options_to_the_last_step(wrap):
     codec = Codec()
     pipeline = wrap(make_pipeline(NEGATIVE, codec))
     samples = decode_codes(pipeline, np.array([[0, 1]]), random_state=[5], n_steps=4, like=np.array([[5, 6]]))
@@ -85,14 +84,14 @@ def test_a_pipeline_passes_options_to_its_last_step(wrap):
     assert codec.received["like"].tolist() == [[250, 249]]
 
 
-def test_a_pipeline_encodes_and_decodes_as_its_encoder_does(pipeline, encoder, images):
+def test_pipelines_encode_and_decode_as_their_encoder(pipeline, encoder, images):
     p = code_probabilities(pipeline, images)
     assert np.array_equal(p, code_probabilities(encoder, 255 - images))
     decoded = decode_codes(pipeline, p[:3], random_state=7, n_steps=2)
     assert np.array_equal(decoded, 255 - encoder.inverse_transform(p[:3], random_state=7, n_steps=2))
 
 
-def test_all_tools_take_a_pipeline(pipeline, encoder, images):
+def test_pipelines_work_in_all_tools(pipeline, encoder, images):
     frames = interpolate(pipeline, images[:1], images[1:2], n_steps=3)
     assert frames[0].shape[-2:] == (8, 8)
     y = np.arange(100) % 2

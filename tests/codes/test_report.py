@@ -1,4 +1,4 @@
-"""The report on codes, against enumeration of all codes and closed forms."""
+"""Reports of codes against enumeration of all codes and closed forms."""
 
 import itertools
 import math
@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dmzrep.codes import information_bounds, warn_of_poor_code
+from dmzrep.codes import information_bounds
 from dmzrep.codes._information import COMPARED_SAMPLES
+from dmzrep.codes._report import warn_of_poor_code
 from dmzrep.errors import CodeWarning
 from dmzrep.metrics import code_report, code_summary
 
@@ -23,34 +24,34 @@ def flip_entropy(p):
 
 
 def exact_information(p):
-    """I(x; z) over all codes, x one of the rows."""
+    """I(x; z) by enumeration of all codes."""
     codes = np.array(list(itertools.product((0, 1), repeat=p.shape[1])))
-    given = np.array([np.prod(np.where(codes == 1, row, 1.0 - row), axis=1) for row in p])
-    return entropy(given.mean(axis=0)) - np.mean([entropy(row) for row in given])
+    given = np.array([np.prod(np.where(codes == 1, q, 1.0 - q), axis=1) for q in p])
+    return entropy(given.mean(axis=0)) - np.mean([entropy(q) for q in given])
 
 
-def posteriors(n_rows, n_bits, sharpness, seed=0):
-    logits = sharpness * np.random.default_rng(seed).normal(size=(n_rows, n_bits))
+def posteriors(n_samples, n_bits, sharpness, seed=0):
+    logits = sharpness * np.random.default_rng(seed).normal(size=(n_samples, n_bits))
     return 1.0 / (1.0 + np.exp(-logits))
 
 
 @pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0, 30.0])
-@pytest.mark.parametrize(("n_rows", "n_bits"), [(2, 1), (5, 4), (40, 6), (100, 3)])
-def test_bounds_hold_over_all_codes(n_rows, n_bits, sharpness):
-    p = posteriors(n_rows, n_bits, sharpness)
+@pytest.mark.parametrize(("n_samples", "n_bits"), [(2, 1), (5, 4), (40, 6), (100, 3)])
+def test_information_bounds_hold(n_samples, n_bits, sharpness):
+    p = posteriors(n_samples, n_bits, sharpness)
     lower, upper = information_bounds(p)
     exact = exact_information(p)
     assert 0.0 <= lower <= exact + 1e-6 and exact <= upper + 1e-9
-    assert upper <= code_report(p)["information"].sum() + 1e-9 and lower <= math.log2(n_rows) + 1e-6
+    assert upper <= code_report(p)["information"].sum() + 1e-9 and lower <= math.log2(n_samples) + 1e-6
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.2, 0.5])
-def test_independent_bits_of_a_noisy_channel(noise):
+def test_information_of_a_noisy_channel(noise):
     x = np.array(list(itertools.product((0, 1), repeat=4)))
     p = np.abs(x - noise)
     lower, upper = information_bounds(p)
     each = 1.0 - flip_entropy(noise)
-    # Bits tell different things of rows that are every combination: the upper bound is exact.
+    # Samples are all combinations of independent bits, so the upper bound is exact.
     assert upper == pytest.approx(4 * each, abs=1e-9)
     np.testing.assert_allclose(code_report(p)["information"], each, atol=1e-12)
     # Bhattacharyya coefficient of a bit and itself: 1, of a bit and its opposite: 2 sqrt(noise (1 - noise)).
@@ -58,55 +59,26 @@ def test_independent_bits_of_a_noisy_channel(noise):
     assert lower == pytest.approx(expected, abs=1e-6)
 
 
-def test_bits_that_repeat_another_add_nothing_to_the_upper_bound():
+def test_repeated_bits_add_no_information():
     x = np.array(list(itertools.product((0, 1), repeat=2)))
     p = np.concatenate([x, x[:, :1], 1 - x[:, :1], np.ones((4, 1))], axis=1)
     assert code_report(p)["information"].tolist() == pytest.approx([1, 1, 1, 1, 0])
     assert information_bounds(p) == pytest.approx((2.0, 2.0))
-
-
-def test_sure_codes_tell_their_entropy_at_least():
-    codes = np.random.default_rng(0).integers(0, 2, (100, 3))
-    shares = np.unique(codes, axis=0, return_counts=True)[1] / 100
-    assert information_bounds(codes)[0] == pytest.approx(entropy(shares), abs=1e-6)
     assert information_bounds(np.eye(100))[0] == pytest.approx(math.log2(100), abs=1e-6)
 
 
-def test_the_tree_is_the_best_of_all_trees():
-    p = posteriors(30, 4, 3.0)
-    pairs, information = list(itertools.combinations(range(4), 2)), {}
-    for i, j in pairs:
-        joint = [np.mean(a * b) for a in (p[:, i], 1 - p[:, i]) for b in (p[:, j], 1 - p[:, j])]
-        marginals = sum(flip_entropy(p[:, bit].mean()) for bit in (i, j))
-        information[i, j] = marginals - entropy(joint)
-    # Trees over four bits are sets of three pairs that reach all bits.
-    trees = [tree for tree in itertools.combinations(pairs, 3) if reaches_all(tree)]
-    assert len(trees) == 16
-    best = max(sum(information[pair] for pair in tree) for tree in trees)
-    single = sum(flip_entropy(q.mean()) - np.mean([flip_entropy(v) for v in q]) for q in p.T)
-    assert information_bounds(p)[1] == pytest.approx(single - best, abs=1e-9)
-
-
-def reaches_all(tree):
-    reached = {0}
-    for _ in range(3):
-        reached |= {bit for pair in tree if reached & set(pair) for bit in pair}
-    return len(reached) == 4
-
-
-def test_many_rows_are_compared_from_some_of_them():
+def test_lower_bound_compares_some_of_many_samples():
     p = posteriors(300, 8, 2.0)
-    rows = np.unique(np.linspace(0, 299, COMPARED_SAMPLES).astype(int))
-    assert len(rows) == COMPARED_SAMPLES
+    chosen = np.unique(np.linspace(0, 299, COMPARED_SAMPLES).astype(int))
     expected = 0.0
-    for row in rows:
-        coefficients = np.prod(np.sqrt(p[row] * p) + np.sqrt((1 - p[row]) * (1 - p)), axis=1)
-        expected -= math.log2(coefficients.mean()) / COMPARED_SAMPLES
+    for q in p[chosen]:
+        coefficients = np.prod(np.sqrt(q * p) + np.sqrt((1 - q) * (1 - p)), axis=1)
+        expected -= math.log2(coefficients.mean()) / len(chosen)
     lower, upper = information_bounds(p)
     assert lower == pytest.approx(expected, abs=1e-5) and lower < upper
 
 
-def test_the_report_of_each_bit():
+def test_code_report_matches_definitions():
     p = np.array([[0.9, 0.2, 0.7, 0.4], [0.2, 0.9, 0.6, 0.4], [0.8, 0.4, 0.9, 0.4], [0.4, 0.1, 0.2, 0.4]])
     report = code_report(p)
     bits = p > 0.5
@@ -120,7 +92,7 @@ def test_the_report_of_each_bit():
     assert report.index.name == "bit"
 
 
-def test_the_summary_of_the_whole_code():
+def test_code_summary_matches_definitions():
     codes = np.array([[0, 0, 1], [0, 0, 1], [1, 1, 1], [1, 0, 1]])
     history = pd.DataFrame(
         {"validation_loss": [0.9, 0.5, np.nan], "validation_loss_hard": [1.0, 0.6, np.nan]}
@@ -132,7 +104,7 @@ def test_the_summary_of_the_whole_code():
     assert summary["mean_correlation"] == pytest.approx(correlation / 3)
     assert summary["information_lower"] == pytest.approx(1.5, abs=1e-6)
     assert summary["information_upper"] == pytest.approx(exact_information(codes), abs=1e-9)
-    # The last epoch was cut short.
+    # The last epoch has no validation losses.
     assert summary[["loss_true", "loss_shuffled"]].tolist() == [0.6, 0.8]
     assert summary["soft_hard_gap"] == pytest.approx(0.1) and np.isnan(summary["loss_no_code"])
     assert code_summary(codes, history.assign(validation_loss_no_code=0.7))["loss_no_code"] == 0.7
@@ -140,7 +112,7 @@ def test_the_summary_of_the_whole_code():
     assert len(losses) == 4 and losses.isna().all()
 
 
-def test_a_single_bit_and_a_single_row():
+def test_single_bits_of_single_samples_are_valid():
     assert code_report(np.array([[0.3]])).round(6).values.tolist() == [[0.0, 0.0, 0.4, 0.0, 0.0]]
     summary = code_summary(np.array([[0.3]]))
     assert summary[["unique_codes", "mean_correlation", "information_upper"]].tolist() == [1.0, 0.0, 0.0]
@@ -157,7 +129,7 @@ def test_a_single_bit_and_a_single_row():
     ],
 )
 @pytest.mark.parametrize("function", [code_report, code_summary, information_bounds])
-def test_what_are_no_probabilities_is_refused(function, probabilities, message):
+def test_invalid_probabilities_raise(function, probabilities, message):
     with pytest.raises(ValueError, match=message):
         function(probabilities)
 

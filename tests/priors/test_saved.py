@@ -1,4 +1,4 @@
-"""Encoders with each prior in files."""
+"""Saved encoders with each prior."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ CHOICES = [*PRIORS, DatasetPrior(0.2, n_neighbors=3, max_codes=50), Autoregressi
 
 
 @pytest.mark.parametrize("prior", CHOICES, ids=str)
-def test_a_file_restores_the_prior(small, digits, tmp_path, prior):
+def test_files_restore_priors(small, digits, tmp_path, prior):
     bits = small.transform(digits) > 0.5
     small.prior_ = fit_prior(prior, bits)
     small.save(tmp_path / "encoder")
@@ -37,7 +37,7 @@ def test_a_file_restores_the_prior(small, digits, tmp_path, prior):
         assert copied.state()[name].dtype == array.dtype and copied.state()[name].shape == array.shape
 
 
-def test_small_flips_give_codes_of_the_data(small, digits):
+def test_small_flip_rates_draw_codes_of_the_data(small, digits):
     bits = small.transform(digits) > 0.5
     draws = DatasetPrior(flip_rate=1e-6).fit(bits).sample(200, 0)
     assert (hamming_neighbors(draws, bits, 1)[0] == 0).all()

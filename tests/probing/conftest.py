@@ -5,13 +5,13 @@ import pytest
 
 @pytest.fixture(scope="session")
 def codes():
-    """Probabilities, as an encoder gives them; float32."""
+    """Probabilities as of an encoder, float32."""
     return np.random.default_rng(0).random((300, 6)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
 def attributes(codes):
-    """Two attributes that codes hold with some noise, and one that they do not hold."""
+    """Two attributes that codes predict with some noise, and one independent of them."""
     noise = np.random.default_rng(1).normal(size=(300, 2))
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Domains whose codes are their pixels, so that what a transfer does can be read off."""
+"""Domains whose codes are their pixels, with known probabilities."""
 
 import warnings
 
@@ -15,7 +15,7 @@ N_BITS = 6
 
 
 class Pixels(BaseEstimator):
-    """Probabilities are pixels; decoding multiplies by ten and adds a little noise by seed."""
+    """Probabilities are pixels; decoding multiplies by ten and adds noise."""
 
     def __init__(self, output="probabilities"):
         self.output = output
@@ -35,7 +35,7 @@ class Pixels(BaseEstimator):
 
 
 def true_probabilities(X):
-    """Target bits as they are drawn: some sure, some likely, one a coin, one an exclusive or."""
+    """Probabilities of target bits: nearly certain, likely, fair, and an exclusive or."""
     sign = 2.0 * (X > 0.5) - 1.0
     log_odds = np.stack(
         [-6 * sign[:, 0], 2 * sign[:, 1], sign[:, 2], 0 * sign[:, 3], 6 * sign[:, 4] * sign[:, 5]], axis=1
@@ -66,7 +66,7 @@ def transfer(pairs):
 
 @pytest.fixture(scope="session")
 def negatives(digits):
-    """Images of the second domain: the digits, white on black turned round, one row lower."""
+    """Images of the second domain: inverted digits, shifted by one pixel."""
     return np.roll(255 - digits, 1, axis=1)
 
 

@@ -8,7 +8,7 @@ from dmzrep.transfer._calibration import expected_calibration_error, fit_calibra
 from .conftest import Pixels, draw_pairs, true_probabilities
 
 
-def test_the_calibration_error_is_that_of_a_loop():
+def test_calibration_error_matches_a_loop():
     random = np.random.default_rng(0)
     p = random.random((50, 4))
     bits = (random.random((50, 4)) < p**2).astype(int)
@@ -23,7 +23,7 @@ def test_the_calibration_error_is_that_of_a_loop():
         expected_calibration_error(np.ones(0), np.ones(0))
 
 
-def test_curves_that_scores_were_drawn_from_are_found():
+def test_true_curves_are_recovered():
     random = np.random.default_rng(0)
     scores = random.normal(size=(20_000, 2)) * [1.0, 5.0]
     slopes, intercepts = np.array([2.0, 0.3]), np.array([0.5, -1.0])
@@ -49,7 +49,7 @@ def test_curves_are_finite_for_separable_and_constant_scores():
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.parametrize("kind", ["shared", "per_bit"])
 def test_calibration_lowers_the_calibration_error(kind, new_pairs):
-    # A weak penalty on few pairs overfits, so that scores are overconfident.
+    # A weak penalty on few pairs makes scores overconfident.
     X, Y = draw_pairs(250, 3)
     errors = {}
     for calibration in (None, kind):
@@ -59,7 +59,7 @@ def test_calibration_lowers_the_calibration_error(kind, new_pairs):
     assert errors[kind] < 0.08 and errors[kind] < 0.9 * errors[None]
 
 
-def test_the_table_predicts_the_scores_on_new_pairs(transfer, pairs, new_pairs):
+def test_validation_table_predicts_scores_on_new_pairs(transfer, pairs, new_pairs):
     table, (X, Y) = transfer.validation_, new_pairs
     assert table.index.name == "bit" and len(table) == 5 and "copy_accuracy" not in table
     assert table["mean"].tolist() == pytest.approx(pairs[1].mean(axis=0))
@@ -74,14 +74,13 @@ def test_the_table_predicts_the_scores_on_new_pairs(transfer, pairs, new_pairs):
         atol=0.01,
     )
     truth = true_probabilities(pairs[0])
-    # The nearest pair's bit was drawn alike: it agrees where both draws do.
     expected = (truth**2 + (1 - truth) ** 2).mean(axis=0)
     np.testing.assert_allclose(table["nearest_accuracy"], expected, atol=0.07)
     means = table.mean()
     assert means["cross_entropy"] < min(means["nearest_cross_entropy"], means["most_frequent_cross_entropy"])
 
 
-def test_copying_is_a_baseline_where_codes_are_as_long():
+def test_copying_is_a_baseline_for_codes_of_equal_length():
     X, _ = draw_pairs(300, 0)
     random = np.random.default_rng(0)
     Y = np.where(random.random(X.shape) < 0.2, X < 0.5, X > 0.5).astype(float)
@@ -92,8 +91,8 @@ def test_copying_is_a_baseline_where_codes_are_as_long():
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-def test_groups_keep_copies_in_one_fold():
-    # Unrelated codes, but every pair occurs five times.
+def test_groups_are_not_split_between_folds():
+    # Independent codes, but every pair occurs five times.
     random = np.random.default_rng(0)
     X, Y = random.random((60, 8)), random.integers(0, 2, (60, 4)).astype(float)
     X, Y, groups = (np.repeat(part, 5, axis=0) for part in (X, Y, np.arange(60)))
