@@ -1,4 +1,4 @@
-"""What follows sampling step by step: a progress bar, a callback, the trajectory."""
+"""Following sampling step by step: progress bar, callback, trajectory."""
 
 from __future__ import annotations
 
@@ -19,19 +19,7 @@ if TYPE_CHECKING:
 class SamplingMonitor:
     """Progress bar, callback and trajectory of sampling; a context manager around all batches.
 
-    Parameters
-    ----------
-    data_format : ImageFormat or VectorFormat
-        Converts estimates to the user's layout.
-    n_samples, n_batches, n_steps : int
-        Samples in all, batches, and steps of each batch.
-    sampling : Sampling
-        Says what is wanted.
-
-    Attributes
-    ----------
-    trajectory : ndarray of shape (n_steps, n_samples, *sample_shape) or None
-        Estimates of the clean samples at all steps.
+    `trajectory` holds estimates of the clean samples, shape (n_steps, n, *sample_shape), or None.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How samples are drawn: names, defaults and checks of all options, in one place."""
+"""Options of sampling: names, defaults and checks, in one place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+from torch import Tensor
 
 from dmzrep._base._validation import (
     check_bool,
@@ -19,8 +20,10 @@ from dmzrep._base._validation import (
 )
 from dmzrep.diffusion._grids import SPACINGS, Grid, timestep_grid, timesteps_from
 from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._samplers import Denoiser
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise
 from dmzrep.diffusion._scheduler_adapter import SchedulerSampler, is_scheduler
+from dmzrep.inference._guidance import code_denoiser
 
 if TYPE_CHECKING:
     from dmzrep.inference._decoder import Decoder
@@ -45,14 +48,14 @@ class SamplingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Options of drawing samples from a diffusion model.
+    """Options of sampling from a diffusion model.
 
-    All methods that draw samples take them as keyword arguments.
+    All methods that draw samples accept them as keyword arguments.
 
     Parameters
     ----------
     n_steps : int or None, default=None
-        Denoising steps, from 1 to the number of timesteps (with `strength`, that share of them). None is
+        Denoising steps, from 1 to the number of timesteps (with `strength`, that fraction of them). None is
         20, or 50 with inverted noise (or all timesteps, where there are fewer).
     sampler : str or scheduler of diffusers, default="auto"
         ``"ddim"`` and, of second order and better for the same work, ``"dpm++"`` (DPM-Solver++ 2M) and
@@ -129,7 +132,7 @@ class Sampling:
 
     @classmethod
     def of(cls, options: Any) -> Sampling:
-        """Return the options that keyword arguments stand for; unknown names raise TypeError."""
+        """Return options from keyword arguments; raise TypeError for unknown names."""
         names = [field.name for field in fields(cls)]
         for name in options:
             if name not in names:
@@ -140,23 +143,8 @@ class Sampling:
     def plan(self, decoder: Decoder, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
         """Resolve the options for a model.
 
-        Parameters
-        ----------
-        decoder : Decoder
-            The model.
-        noise : {"random", "inverted"}, default="random"
-            Where the initial noise comes from.
-        strength : float, default=1.0
-            Share of the timesteps that are denoised, in (0, 1].
-
-        Returns
-        -------
-        SamplingPlan
-
-        Raises
-        ------
-        ValueError
-            An option does not fit the model or the others.
+        `noise` is "random" or "inverted"; `strength` is the fraction of the timesteps denoised. Raise
+        ValueError where an option does not fit the model or the others.
         """
         objective = decoder.objective
         n_timesteps = objective.schedule.n_timesteps
@@ -238,24 +226,19 @@ class Sampling:
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Sampling options resolved for a model.
-
-    Parameters
-    ----------
-    options : Sampling
-        What was asked for.
-    sampler : str or SchedulerSampler
-        A name in `SAMPLERS`, or an adapted scheduler.
-    grid : sequence of (t, t_prev)
-        Timesteps to visit; empty for a `SchedulerSampler`, which has its own.
-    n_steps : int
-        Denoising steps.
-    match_perturbation : bool
-        See `Objective.denoise`.
-    """
+    """Sampling options resolved for a model; the grid is empty for a scheduler, which has its own."""
 
     options: Sampling
     sampler: str | SchedulerSampler
     grid: Grid
     n_steps: int
     match_perturbation: bool
+
+    def denoiser(self, decoder: Decoder, z: Tensor | None) -> Denoiser:
+        """Return the denoiser that sampling evaluates under codes z, with guidance."""
+        return code_denoiser(
+            decoder,
+            z,
+            guidance=float(self.options.guidance),
+            match_perturbation=self.match_perturbation,
+        )
