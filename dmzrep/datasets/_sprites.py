@@ -111,9 +111,8 @@ def make_sprites(
 
 
 def _draw_factors(n_samples: int, random_state: np.random.RandomState) -> pd.DataFrame:
-    uniform = random_state.random_sample(
-        (n_samples, 2 + len(RANGES))
-    )  # Sample by sample, so that the first do not depend on n_samples.
+    # Sample by sample, so that the first samples do not depend on n_samples.
+    uniform = random_state.random_sample((n_samples, 2 + len(RANGES)))
     columns: dict[str, object] = {}
     for i, (name, categories) in enumerate({"shape": SHAPES, "colour": tuple(COLOURS)}.items()):
         codes = (uniform[:, i] * len(categories)).astype(np.int64)

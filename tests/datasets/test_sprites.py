@@ -24,7 +24,7 @@ def test_arrays_and_tables_have_the_promised_form(sprites):
     assert sprites.factors.columns.tolist() == ["shape", "colour", *RANGES]
     assert sprites.factors["shape"].cat.categories.tolist() == list(SHAPES)
     assert set(np.unique(sprites.attributes)) == {0, 1}
-    assert "dark ground" in sprites.DESCR
+    assert "dark background" in sprites.DESCR
     X, Y = make_sprites(300, side=64, return_X_y=True, random_state=0)
     assert np.array_equal(X, sprites.images)
     assert Y.equals(sprites.attributes)
