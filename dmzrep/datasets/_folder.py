@@ -229,7 +229,7 @@ def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
 
 
 def _classes(names: list[str]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return the class of each picture, -1 for none, and the first-level sub-folders; None without sub-folders."""
+    """Return the class of each picture, -1 for none, and the first-level sub-folders, or None twice."""
     folders = [name.split("/")[0] if "/" in name else None for name in names]
     present = sorted({folder for folder in folders if folder is not None})
     if not present:

@@ -26,7 +26,7 @@ _ORIENTATION = 0x0112
 
 
 class Rendering(NamedTuple):
-    """How pictures are rendered: `size` is (height, width), `resize` "crop" or "pad", `background` a colour."""
+    """How pictures are rendered: `size` is (height, width), `resize` is "crop" or "pad"."""
 
     size: tuple[int, int]
     mode: str

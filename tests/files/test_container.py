@@ -124,7 +124,7 @@ def test_a_file_cut_off_anywhere_is_noticed(written, seed):
     content = written.read_bytes()
     for length in [0, len(content) - 1, *random.Random(seed).sample(range(len(content)), 50)]:
         written.write_bytes(content[:length])
-        with pytest.raises(PersistenceError, match="not a whole dmzrep file"):
+        with pytest.raises(PersistenceError, match="not a complete dmzrep file"):
             read_file(written)
 
 
