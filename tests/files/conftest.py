@@ -1,4 +1,4 @@
-"""A file of each kind, and how it is loaded."""
+"""A valid file of each kind, and its loader."""
 
 import numpy as np
 import pandas as pd
@@ -25,14 +25,14 @@ LOADERS = {
 
 @pytest.fixture(scope="session")
 def loaders():
-    """The `load` that reads each file of `honest`, and the kind that the file says it is of."""
+    """The `load` of each file of `valid_files`, and the kind that is stored in it."""
     return LOADERS
 
 
 @pytest.fixture(scope="session")
-def honest(tmp_path_factory, digits, digit_labels):
+def valid_files(tmp_path_factory, digits, digit_labels):
     """A folder with a file of each kind."""
-    folder, images, labels = tmp_path_factory.mktemp("honest"), digits[:300], digit_labels[:300]
+    folder, images, labels = tmp_path_factory.mktemp("valid"), digits[:300], digit_labels[:300]
     small = {"latent_dim": 8, "max_iter": 1, "random_state": 0, "n_timesteps": 20}
     encoder = make_encoder(**small, width=(8,), encoder_width=8, prior="chow_liu").fit(images)
     encoder.save(folder / "encoder")
@@ -54,8 +54,8 @@ def honest(tmp_path_factory, digits, digit_labels):
 
 
 @pytest.fixture(scope="session")
-def refused():
-    """Assert that a crafted file is refused by name."""
+def check_rejected():
+    """Assert that a crafted file is rejected with an error that names it."""
 
     def check(kind, path, match=None):
         with pytest.raises(PersistenceError, match=match) as caught:
