@@ -101,11 +101,6 @@ def test_upper_8_of_16_bits_are_kept(mode):
     np.testing.assert_array_equal(ImageColumn(dataset)[0], ramp)
 
 
-def test_transparent_pixels_are_composited_on_white():
-    clear = of_pictures([np.zeros((12, 10, 4), dtype=np.uint8)] * 2)
-    assert ImageColumn(clear, mode="RGB")[0].min() == 255
-
-
 def test_splits_and_streams_are_rejected(pictures):
     splits = datasets.DatasetDict({"train": of_pictures(pictures), "test": of_pictures(pictures[:2])})
     with pytest.raises(ValueError, match=r"\['test', 'train'\]. Choose one, such as X\['test'\]"):

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.data import DatasetSource, ImageFormat, learn_image_format
-from dmzrep.data._values import value_limits
 
 quick = settings(deadline=None, max_examples=40)
 LAYOUTS = ("HW", "HWC", "CHW")
@@ -17,11 +16,8 @@ LAYOUTS = ("HW", "HWC", "CHW")
 
 def draw_images(seed, layout, dtype="uint8", n=3, height=9, width=11, n_channels=3):
     """Images in a layout with the smallest and the largest value of their dtype's range."""
-    shape = {
-        "HW": (n, height, width),
-        "HWC": (n, height, width, n_channels),
-        "CHW": (n, n_channels, height, width),
-    }[layout]
+    sides = {"H": height, "W": width, "C": n_channels}
+    shape = (n, *(sides[axis] for axis in layout))
     rng = np.random.default_rng(seed)
     if dtype == "uint8":
         images, high = rng.integers(0, 256, shape, dtype=np.uint8), 255
@@ -35,12 +31,6 @@ def draw_images(seed, layout, dtype="uint8", n=3, height=9, width=11, n_channels
 
 def as_tensor(images):
     return torch.from_numpy(np.array(images))
-
-
-any_layout = st.sampled_from(LAYOUTS)
-any_seed = st.integers(0, 2**32 - 1)
-any_side = st.integers(8, 17)
-any_count = st.integers(1, 4)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -64,10 +54,6 @@ def test_ambiguous_channel_axes_are_rejected():
     images[0] = 255
     with pytest.raises(ValueError, match=r"is ambiguous: pass channels='first' or 'last'"):
         learn_image_format(images)
-    with pytest.raises(ValueError, match=r"12 x 4 .*read as CHW\)"):
-        learn_image_format(images, channels="first")
-    with pytest.raises(ValueError, match=r"3 x 12 .*read as HWC\)"):
-        learn_image_format(images, channels="last")
 
 
 @pytest.mark.parametrize(("channels", "layout"), [("first", "CHW"), ("last", "HWC")])
@@ -80,13 +66,13 @@ def test_channels_and_image_shape_agree_with_auto(channels, layout):
 
 @quick
 @given(
-    seed=any_seed,
-    layout=any_layout,
+    seed=st.integers(0, 1000),
+    layout=st.sampled_from(LAYOUTS),
     flat=st.booleans(),
     dtype=st.sampled_from(["uint8", "bool", "float16", "float32", "float64"]),
-    height=any_side,
-    width=any_side,
-    count=any_count,
+    height=st.integers(8, 17),
+    width=st.integers(8, 17),
+    count=st.integers(1, 4),
 )
 def test_round_trip_in_any_layout_and_dtype(seed, layout, flat, dtype, height, width, count):
     images = draw_images(seed, layout, dtype, height=height, width=width, n_channels=count)
@@ -102,7 +88,11 @@ def test_round_trip_in_any_layout_and_dtype(seed, layout, flat, dtype, height, w
 
 
 @quick
-@given(seed=any_seed, dtype=st.sampled_from(["int16", "uint16", "int32", "int64"]), low=st.integers(-1000, 0))
+@given(
+    seed=st.integers(0, 1000),
+    dtype=st.sampled_from(["int16", "uint16", "int32", "int64"]),
+    low=st.integers(-1000, 0),
+)
 def test_round_trip_of_other_integers_is_exact(seed, dtype, low):
     low, high = (0, 65535) if dtype == "uint16" else (low, 4095)
     images = np.random.default_rng(seed).integers(low, high + 1, (3, 8, 8)).astype(dtype)
@@ -137,13 +127,6 @@ def test_model_units_are_clipped_and_rounded():
     assert found.from_model(x)[:, 0, 0].tolist() == [255, 0, 101]
 
 
-def test_value_limits_are_those_of_all_blocks(monkeypatch):
-    monkeypatch.setattr("dmzrep.data._values._SCAN_BYTES", 2**10)
-    values = np.zeros((9000, 2))
-    values[4095, 0], values[8999, 1] = -3.0, 7.0
-    assert value_limits(values) == (-3.0, 7.0)
-
-
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
@@ -164,12 +147,6 @@ def test_invalid_layouts_and_ranges_are_rejected(shape, options, message):
         learn_image_format(images, **options)
 
 
-@pytest.mark.parametrize("dtype", ["object", "complex64"])
-def test_non_numeric_arrays_are_rejected(dtype):
-    with pytest.raises(ValueError, match=r"must be uint8 or floating-point arrays, got dtype"):
-        learn_image_format(np.zeros((2, 8, 8)).astype(dtype))
-
-
 @pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
 def test_non_finite_values_are_rejected(value, kind):
     images = np.random.default_rng(0).random((5000, 8, 8), dtype=np.float32)
@@ -179,17 +156,14 @@ def test_non_finite_values_are_rejected(value, kind):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "options", "message"),
-    [
-        (-0.5, 1.0, {}, r"must have values in \[0, 1\], got values from -0.5 to 1"),
-        (0.0, 255.0, {}, r"must have values in \[0, 1\], got values from 0 to 255"),
-        (0.0, 2.0, {"value_range": (-1.0, 1.0)}, r"must have values in \[-1, 1\], got values from 0 to 2"),
-    ],
+    ("low", "high", "value_range"), [(-0.5, 1, "auto"), (0, 255, "auto"), (0, 2, (-1, 1))]
 )
-def test_floats_out_of_range_are_rejected(low, high, options, message):
+def test_floats_out_of_range_are_rejected(low, high, value_range):
     images = np.linspace(low, high, 128).reshape(2, 8, 8)
-    with pytest.raises(ValueError, match=message):
-        learn_image_format(images, **options)
+    with pytest.raises(
+        ValueError, match=rf"must have values in \[-?\d, 1\], got values from {low} to {high}"
+    ):
+        learn_image_format(images, value_range=value_range)
 
 
 def test_int64_images_need_a_value_range():
@@ -259,30 +233,26 @@ def test_samples_of_another_dtype_in_the_fitted_range_are_accepted(fitted, dtype
     np.testing.assert_array_equal(fitted.from_model(x), images)
 
 
-class Counted:
+class Counted(list):
     """A data set that counts how often each item is read."""
 
-    def __init__(self, images):
-        self.images, self.reads = images, np.zeros(len(images), dtype=int)
-
-    def __len__(self):
-        return len(self.images)
+    reads = 0
 
     def __getitem__(self, i):
-        self.reads[i] += 1
-        return self.images[i], 0
+        self.reads += 1
+        return super().__getitem__(i)
 
 
 def test_format_is_learned_from_part_of_a_data_set():
     images = draw_images(4, "CHW", n=1000)
     dataset = Counted(images)
     assert learn_image_format(DatasetSource(dataset)) == learn_image_format(images)
-    assert dataset.reads.sum() == 256 and dataset.reads.max() == 1
+    assert dataset.reads == 256
 
 
 def test_data_sets_with_a_constant_preview_are_read_completely():
     images = np.zeros((1000, 8, 8), dtype=np.uint8)
     with pytest.raises(ValueError, match="All images are constant"):
-        learn_image_format(DatasetSource(Counted(images)))
+        learn_image_format(DatasetSource(list(images)))
     images[1] = 255
-    assert learn_image_format(DatasetSource(Counted(images))).high == 255.0
+    assert learn_image_format(DatasetSource(list(images))).high == 255.0
