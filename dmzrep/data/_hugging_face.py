@@ -89,7 +89,7 @@ class ImageColumn:
             raise ValueError(
                 f"The first picture of column {self.column!r} has mode {self.mode!r}, but one has mode "
                 f"{value.mode!r}. Convert all to one: ImageColumn(dataset, {self.column!r}, mode='RGB'), or "
-                "mode='L' for gray."
+                "mode='L' for grey."
             )
         return np.asarray(convert_picture(value, self.mode))
 

@@ -14,7 +14,7 @@ from sklearn.utils import Bunch
 
 from dmzrep._base._validation import as_path, check_bool, check_choice, short_repr
 from dmzrep.datasets._image_cache import ImageCache, default_cache_dir
-from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, picture_endings
+from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, picture_extensions
 
 #: Largest side of Pillow images.
 _LONGEST_SIDE = 2**31 - 1
@@ -116,7 +116,13 @@ def load_images(
     if files:
         place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
         cache = ImageCache(place, root, files, rendering)
-        images, damaged = cache.read() or _make(cache, n_jobs, progress)
+        try:
+            images, damaged = cache.read() or cache.make(n_jobs, progress)
+        except OSError as error:
+            error.add_note(
+                f"{place} must be writable and have the room; choose another folder with cache_dir."
+            )
+            raise
         unreadable = dict(sorted((unreadable | damaged).items()))
     readable = [name for name in files if name not in unreadable]
     _report(root, unreadable, len(readable))
@@ -160,7 +166,7 @@ def _check_colour(background: Any) -> str:
 
 def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Return picture files, sorted, with sizes and modification times, and the unreadable, with reasons."""
-    endings = picture_endings()
+    extensions = picture_extensions()
     files: dict[str, tuple[int, int]] = {}
     unreadable: dict[str, str] = {}
 
@@ -174,10 +180,10 @@ def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, st
             if os.path.islink(os.path.join(path, name)):
                 unreadable[(place / name).as_posix()] = "a link to a folder is not followed"
         for name in names:
-            ending = os.path.splitext(name)[1].lower()
-            if ending not in endings or name.startswith("."):
+            extension = os.path.splitext(name)[1].lower()
+            if extension not in extensions or name.startswith("."):
                 continue
-            reason = endings[ending]
+            reason = extensions[extension]
             try:
                 status = os.stat(os.path.join(path, name))
             except OSError as error:
@@ -196,22 +202,11 @@ def _reason(error: OSError) -> str:
     return f"{type(error).__name__}: {error.strerror}"
 
 
-def _make(cache: ImageCache, n_jobs: int | None, progress: bool) -> tuple[np.ndarray, dict[str, str]]:
-    try:
-        return cache.make(n_jobs, progress)
-    except OSError as error:
-        error.add_note(
-            f"load_images keeps an array of the pictures in {cache.array.parent}. Name a folder that can be "
-            "written to, and has the room, with cache_dir."
-        )
-        raise
-
-
 def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
     """Warn of all that was left out; raise where nothing is left."""
     if not n_readable and not unreadable:
         raise ValueError(
-            f"The folder {root} has no pictures: no file, in it or below, has an ending that Pillow reads."
+            f"The folder {root} has no pictures: no file, in it or below, has an extension that Pillow reads."
         )
     if not unreadable:
         return

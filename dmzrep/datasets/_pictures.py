@@ -51,10 +51,12 @@ def load_pillow() -> ModuleType:
     return Image
 
 
-def picture_endings() -> dict[str, str | None]:
+def picture_extensions() -> dict[str, str | None]:
     """Return the extensions of picture files, such as ".png", with reasons where Pillow cannot read them."""
     pillow = load_pillow()
-    known = {ending: None for ending, kind in pillow.registered_extensions().items() if kind in pillow.OPEN}
+    known = {
+        extension: None for extension, kind in pillow.registered_extensions().items() if kind in pillow.OPEN
+    }
     return _FOREIGN | known
 
 

@@ -23,7 +23,7 @@ from dmzrep.files._columns import decode_column, encode_column
 MAX_DEPTH = 40
 
 
-class Encoder:
+class StateEncoder:
     """Encodes nested state as JSON values, and collects its arrays, named by their place in the state.
 
     Objects of `classes`, by name, are stored by ``get_params(deep=False)``.
@@ -119,9 +119,9 @@ class Encoder:
         """Return an object of a column as JSON values without arrays."""
         if isinstance(value, np.generic):
             value = value.item()
-        own = Encoder(self.classes)
-        encoded = own.encode(value)
-        if own.arrays:
+        nested = StateEncoder(self.classes)
+        encoded = nested.encode(value)
+        if nested.arrays:
             raise TypeError(f"a value is a {type(value).__name__}, which a column cannot hold in a file")
         return encoded
 
@@ -133,8 +133,8 @@ class Encoder:
         return name
 
 
-class Decoder:
-    """Decodes what `Encoder` encoded.
+class StateDecoder:
+    """Decodes what `StateEncoder` encoded.
 
     Each array is used once, as it is, and all are. No class is ever built but those of `classes`, and their
     parameters are checked by `_validate_params`, if they have it.
@@ -150,7 +150,7 @@ class Decoder:
             raise ValueError(f"there are {len(self._left)} unused arrays, such as {min(self._left)[:100]!r}")
 
     def decode(self, value: Any, depth: int = 0) -> Any:
-        """Return the state of JSON values; raise any exception where `Encoder` does not make them."""
+        """Return the state of JSON values; raise any exception where `StateEncoder` does not make them."""
         if depth > MAX_DEPTH:
             raise ValueError("values are nested too deeply")
         if isinstance(value, list):

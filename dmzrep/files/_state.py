@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dmzrep.errors import PersistenceError
-from dmzrep.files._codec import Decoder, Encoder
+from dmzrep.files._codec import StateDecoder, StateEncoder
 from dmzrep.files._container import read_file, write_file
 
 
@@ -20,7 +20,7 @@ def write_state(
     The state holds dictionaries, lists, tuples, numbers, text, arrays, tensors, tables, and objects of
     `classes`.
     """
-    encoder = Encoder(classes)
+    encoder = StateEncoder(classes)
     values = {"kind": kind, "state": encoder.encode(state)}
     write_file(path, values, encoder.arrays)
 
@@ -36,7 +36,7 @@ def read_state(
             f"{path} holds {'a ' + found if isinstance(found, str) else 'something'}, not a {kind}."
         )
     with restoring(path, kind):
-        decoder = Decoder(arrays, classes)
+        decoder = StateDecoder(arrays, classes)
         state = decoder.decode(values["state"])
         decoder.finish()
         if not isinstance(state, dict):

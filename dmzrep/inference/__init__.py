@@ -1,7 +1,6 @@
 """Inference with a fitted model: encode, decode, invert, likelihood."""
 
 from dmzrep.inference._decoder import Decoder
-from dmzrep.inference._decoding import decode
 from dmzrep.inference._encoding import CODE_DTYPES, encode, mask_missing_bits
 from dmzrep.inference._likelihood import rate_table, sample_rates, variational_bound
 from dmzrep.inference._sampling import Sampling, SamplingOptions
@@ -15,7 +14,6 @@ __all__ = [
     "StartingNoise",
     "StartingSamples",
     "between_noises",
-    "decode",
     "encode",
     "invert",
     "mask_missing_bits",

@@ -34,7 +34,8 @@ def decode(
     data_format = decoder.data_format
     parts = list(padded_batches(len(seeds), decoder.data_shape, decoder.denoiser_batch))
     out = np.empty((len(seeds), *data_format.sample_shape), dtype=data_format.dtype)
-    with SamplingMonitor(data_format, len(seeds), len(parts), plan.n_steps, sampling) as monitor:
+    monitor = SamplingMonitor(data_format, len(seeds), len(parts), plan.n_steps, sampling)
+    with monitor.bar:
         for part, size in parts:
             n_samples = part.stop - part.start
             padded = [*seeds[part], *[0] * (size - n_samples)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SamplingMonitor:
-    """Progress bar, callback and trajectory of sampling; a context manager around all batches.
+    """Progress bar, callback and trajectory of sampling in batches; `bar` is a context manager.
 
     `trajectory` holds estimates of the clean samples, shape (n_steps, n, *sample_shape), or None.
     """
@@ -37,17 +36,9 @@ class SamplingMonitor:
                 (n_steps, n_samples, *data_format.sample_shape), dtype=data_format.dtype
             )
         self._silent = not (sampling.progress or sampling.callback or sampling.return_trajectory)
-        self._bar = tqdm(
+        self.bar = tqdm(
             total=n_steps * n_batches, desc="sampling", unit="step", disable=not sampling.progress
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
 
     def observer(self, part: slice) -> Observer | None:
         """Return what a sampler calls at each step of a batch, or None."""
@@ -61,6 +52,6 @@ class SamplingMonitor:
                     self.trajectory[step, part] = estimates
                 if self.callback is not None:
                     self.callback(step + 1, self.n_steps, estimates)
-            self._bar.update()
+            self.bar.update()
 
         return observe

@@ -62,7 +62,7 @@ class Sampling:
         ``"heun"`` solve an ODE: the initial noise decides everything. ``"ddpm"`` and ``"dpm++_sde"`` draw
         noise at each step. Each evaluates the network once per step, ``"heun"`` twice except for the
         last. ``"auto"`` is DDIM, or DDPM for a model with learned variance. Inverted noise needs DDIM.
-        Schedulers of diffusers have their own steps and settings, and begin from noise only.
+        Schedulers of diffusers have their own settings, and always begin from random noise.
     spacing : {"auto", "trailing", "uniform", "quadratic", "log_snr"}, default="auto"
         Which timesteps are visited. ``"auto"`` is ``"trailing"``, the best or close to it with few steps;
         from 50 steps on ``"uniform"`` can be more exact.
@@ -158,17 +158,17 @@ class Sampling:
         if is_scheduler(self.sampler):
             return self._scheduler_plan(decoder, n_steps, noise, strength)
         name = self._sampler_name(objective, noise)
-        # With the exact denoiser of 600 digits, trailing had the smallest error, or nearly, for every
-        # sampler at 5 to 20 network evaluations, under both schedules.
+        # With the exact denoiser of 600 digits, trailing had the smallest error, or nearly, for each
+        # sampler at 5 to 20 network evaluations, with both noise schedules.
         spacing = "trailing" if self.spacing == "auto" else self.spacing
         grid = timestep_grid(n_timesteps, n_steps, spacing, strength=strength, schedule=objective.schedule)
         solves_ode = not draws_noise(name, self.eta)
         matches = self._matches(solves_ode)
         if objective.input_perturbation > 0.0 and solves_ode and not matches:
             warnings.warn(
-                "This model was trained with input perturbation, on noise of more than unit variance, which "
-                f"makes {name!r} without noise of its own inexact. Leave match_perturbation at 'auto', or "
-                "use sampler='ddpm', or DDIM with eta=0.5.",
+                "This model was trained with input perturbation, on noise of more than unit variance. "
+                f"{name!r}, which draws no noise, is then inexact. Leave match_perturbation at 'auto', use "
+                "sampler='ddpm', or DDIM with eta=0.5.",
                 UserWarning,
                 stacklevel=4,
             )
