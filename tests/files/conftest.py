@@ -10,22 +10,18 @@ from dmzrep.metrics import ClassifierFeatures, FeatureStatistics, extract_featur
 from tests.encoders import make_encoder
 
 LOADERS = {
-    "encoder": (DMZEncoder.load, "DMZEncoder"),
-    "vectors": (DMZEncoder.load, "DMZEncoder"),
-    "flat": (FaissNeighbors.load, "FaissNeighbors"),
-    "hnsw": (FaissNeighbors.load, "FaissNeighbors"),
-    "ivf": (FaissNeighbors.load, "FaissNeighbors"),
-    "pq": (FaissNeighbors.load, "FaissNeighbors"),
-    "retriever": (ImageRetriever.load, "ImageRetriever"),
-    "transfer": (DomainTransfer.load, "DomainTransfer"),
-    "classifier": (ClassifierFeatures.load, "ClassifierFeatures"),
-    "statistics": (FeatureStatistics.load, "FeatureStatistics"),
+    **dict.fromkeys(("encoder", "vectors"), DMZEncoder),
+    **dict.fromkeys(("flat", "hnsw", "ivf", "pq"), FaissNeighbors),
+    "retriever": ImageRetriever,
+    "transfer": DomainTransfer,
+    "classifier": ClassifierFeatures,
+    "statistics": FeatureStatistics,
 }
 
 
 @pytest.fixture(scope="session")
 def loaders():
-    """The `load` of each file of `valid_files`, and the kind that is stored in it."""
+    """The class that loads each file of `valid_files`."""
     return LOADERS
 
 
@@ -36,10 +32,8 @@ def valid_files(tmp_path_factory, digits, digit_labels):
     small = {"latent_dim": 8, "max_iter": 1, "random_state": 0, "n_timesteps": 20}
     encoder = make_encoder(**small, width=(8,), encoder_width=8, prior="chow_liu").fit(images)
     encoder.save(folder / "encoder")
-    make_encoder(**small, width=16, encoder_width=16).fit(images.reshape(300, -1)[:, 16:32] / 16.0).save(
-        folder / "vectors"
-    )
     numbers = np.random.default_rng(0).normal(size=(300, 8))
+    make_encoder(**small, width=16, encoder_width=16).fit(numbers).save(folder / "vectors")
     FaissNeighbors().fit(numbers > 0, ids=np.arange(300) + 7).save(folder / "flat")
     for index in ("hnsw", "ivf", "pq"):
         FaissNeighbors(metric="l2", index=index, n_jobs=1).fit(numbers).save(folder / index)
@@ -59,7 +53,7 @@ def check_rejected():
 
     def check(kind, path, match=None):
         with pytest.raises(PersistenceError, match=match) as caught:
-            LOADERS[kind][0](path)
+            LOADERS[kind].load(path)
         assert path.name in str(caught.value) and len(str(caught.value)) < 700
 
     return check

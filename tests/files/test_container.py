@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 from dmzrep.errors import PersistenceError
-from dmzrep.files import _container as persistence
+from dmzrep.files import _container as container
 from dmzrep.files._container import read_file, write_file
 
 VALUES = {
@@ -54,10 +54,9 @@ def test_values_and_arrays_are_restored(written):
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("name", sorted(persistence._DTYPES))
-def test_safetensors_reads_every_dtype(name, order, tmp_path):
-    array = np.arange(6).reshape(2, 3).astype(np.dtype(name).newbyteorder(order))
-    arrays = {"array": array, "bytes": np.arange(3, dtype=np.uint8), "none": array[:0], "one": array[1, 2]}
+def test_safetensors_reads_every_dtype(order, tmp_path):
+    array = np.arange(6).reshape(2, 3)
+    arrays = {name: array.astype(np.dtype(name).newbyteorder(order)) for name in container._DTYPES}
     write_file(tmp_path / "file", {}, arrays)
     for read in (safetensors.numpy.load_file, lambda path: read_file(path)[1]):
         found = read(tmp_path / "file")
