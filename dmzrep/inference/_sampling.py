@@ -132,7 +132,23 @@ class Sampling:
 
     @classmethod
     def of(cls, options: Any) -> Sampling:
-        """Return options from keyword arguments; raise TypeError for unknown names."""
+        """Return options from keyword arguments.
+
+        Parameters
+        ----------
+        options : mapping of str to object
+            Options by name.
+
+        Returns
+        -------
+        Sampling
+            The options.
+
+        Raises
+        ------
+        TypeError
+            A name is unknown.
+        """
         names = [field.name for field in fields(cls)]
         for name in options:
             if name not in names:
@@ -143,8 +159,24 @@ class Sampling:
     def plan(self, decoder: Decoder, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
         """Resolve the options for a model.
 
-        `noise` is "random" or "inverted"; `strength` is the fraction of the timesteps denoised. Raise
-        ValueError where an option does not fit the model or the others.
+        Parameters
+        ----------
+        decoder : Decoder
+            The model.
+        noise : {"random", "inverted"}, default="random"
+            Where the initial noise comes from.
+        strength : float, default=1.0
+            Fraction of the timesteps that are denoised, in (0, 1].
+
+        Returns
+        -------
+        SamplingPlan
+            The resolved options.
+
+        Raises
+        ------
+        ValueError
+            An option does not fit the model or the others.
         """
         objective = decoder.objective
         n_timesteps = objective.schedule.n_timesteps
