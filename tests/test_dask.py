@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster compute what a single process computes."""
+"""Dask workers return the results of a single process."""
 
 import copy
 import os
