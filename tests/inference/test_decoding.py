@@ -82,8 +82,8 @@ def test_decoding_from_samples_is_batch_invariant(encoder, digits, bits, options
 
 def test_one_seed_per_sample(encoder, digits, bits):
     images = encoder.inverse_transform(bits[[0, 1, 0]], random_state=[5, 5, 6], n_steps=2)
-    for i, (row, seed) in enumerate([(0, 5), (1, 5), (0, 6)]):
-        alone = encoder.inverse_transform(bits[[row]], random_state=seed, n_steps=2)
+    for i, (sample, seed) in enumerate([(0, 5), (1, 5), (0, 6)]):
+        alone = encoder.inverse_transform(bits[[sample]], random_state=seed, n_steps=2)
         assert np.abs(images[i].astype(int) - alone[0]).max() <= 1
     assert not np.array_equal(images[0], images[2])
 
