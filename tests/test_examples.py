@@ -68,8 +68,8 @@ def test_example_prints_its_table_and_saves_its_figures(name, tmp_path):
 #: Options, printed text and saved files of each example that starts worker processes.
 PROCESSES = {
     "encode_with_dask": (
-        ["--seconds", "1", "--images", "3000", "--rows", "1000"],
-        "Their codes are the same to the bit.",
+        ["--seconds", "1", "--images", "3000", "--chunk", "1000"],
+        "Their codes are equal up to rounding.",
         {"images.npy", "codes.npy"},
     ),
     "grid_search_with_dask": (
@@ -101,11 +101,11 @@ def test_example_with_workers_equals_one_process(name, tmp_path):
 def test_workers_encode_images_of_a_file(tmp_path):
     np.save(tmp_path / "X.npy", np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8))
     script = str(ROOT / "examples" / "encode_with_dask.py")
-    options = ["--data", str(tmp_path / "X.npy"), "--seconds", "1", "--rows", "20", "--out", str(tmp_path)]
+    options = ["--data", str(tmp_path / "X.npy"), "--seconds", "1", "--chunk", "20", "--out", str(tmp_path)]
     done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "50 images in chunks of 20" in done.stdout
-    assert "Their codes are the same to the bit." in done.stdout
+    assert "Their codes are equal up to rounding." in done.stdout
     assert np.load(tmp_path / "codes.npy").shape == (50, 64)
 
 

@@ -1,4 +1,4 @@
-"""A column of a Hugging Face data set, its entries as arrays."""
+"""Columns of Hugging Face data sets as arrays."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from dmzrep.data._pictures import convert_picture, is_picture, plain_mode
 
 
 class ImageColumn:
-    """A column of a Hugging Face `datasets.Dataset` as a map-style dataset of arrays.
+    """A column of a Hugging Face `datasets.Dataset` as a map-style data set of arrays.
 
-    `DMZEncoder` takes such data sets as they are where one column holds images; this names the column, or
-    the kind of pictures.
+    `DMZEncoder` accepts such data sets directly where one column holds images; this chooses the column, or
+    the mode of the pictures.
 
     Parameters
     ----------
     dataset : datasets.Dataset
-        Pictures are read and decoded when they are asked for.
+        Pictures are read and decoded on access.
     column : str or None, default=None
-        Column of pictures or arrays. None finds it: the one column of pictures; without any, that of
+        Column of pictures or arrays. None finds it: the only column of pictures; without any, that of
         arrays of two or more axes; without any, that of vectors.
     mode : str or None, default=None
-        Pillow's mode to which pictures are converted, such as "L" (gray) or "RGB": the upper 8 bits are taken
-        of 16, and transparent pixels are composited on white. None takes the mode of the first picture;
+        Pillow mode to which pictures are converted, such as "L" (grey) or "RGB": of 16 bits the upper 8 are
+        kept, and transparent pixels are composited on white. None takes the mode of the first picture;
         palettes become RGB.
 
     Raises
@@ -35,11 +35,11 @@ class ImageColumn:
     KeyError
         There is no such column.
     TypeError
-        `dataset` is not a Hugging Face data set, or `column` or `mode` is no name.
+        `dataset` is not a Hugging Face data set, or `column` or `mode` is not a string.
 
     See Also
     --------
-    DMZEncoder.fit : Takes these, and data sets themselves.
+    DMZEncoder.fit : Accepts these, and data sets themselves.
 
     Examples
     --------
@@ -51,12 +51,12 @@ class ImageColumn:
     def __init__(self, dataset: Any, column: str | None = None, *, mode: str | None = None):
         if not is_hugging_face(dataset):
             raise TypeError(
-                f"dataset must be a datasets.Dataset of Hugging Face, got {type(dataset).__name__}. Arrays "
-                "and torch's datasets need no ImageColumn: give them to fit as they are."
+                f"dataset must be a Hugging Face datasets.Dataset, got {type(dataset).__name__}. Pass "
+                "arrays and torch data sets to fit directly."
             )
         for name, value in (("column", column), ("mode", mode)):
             if not (value is None or isinstance(value, str)):
-                raise TypeError(f"{name} must be a name, or None, got {short_repr(value)}.")
+                raise TypeError(f"{name} must be a string or None, got {short_repr(value)}.")
         if len(dataset) == 0:
             raise ValueError("The dataset has 0 sample(s); at least 2 are needed to fit, 1 to transform.")
         first = dataset[0]
@@ -65,10 +65,10 @@ class ImageColumn:
             raise KeyError(f"There is no column {self.column!r}; there are {sorted(first)}.")
         value = first[self.column]
         self.dtype: str | None = None
-        if dataset.format["type"] is None:  # Otherwise items come as the user has asked.
+        if dataset.format["type"] is None:  # Otherwise the user has chosen the format of items.
             dataset = dataset.select_columns([self.column])
             if not is_picture(value):
-                # Lists, and arrays by default, have other dtypes than what is stored.
+                # Lists, and arrays by default, lose the stored dtype.
                 self.dtype = _stored_dtype(dataset.features[self.column])
                 dataset = dataset.with_format("numpy", dtype=np.dtype(self.dtype))
         self.dataset = dataset
@@ -89,13 +89,13 @@ class ImageColumn:
             raise ValueError(
                 f"The first picture of column {self.column!r} has mode {self.mode!r}, but one has mode "
                 f"{value.mode!r}. Convert all to one: ImageColumn(dataset, {self.column!r}, mode='RGB'), or "
-                "mode='L' for gray."
+                "mode='L' for grey."
             )
         return np.asarray(convert_picture(value, self.mode))
 
 
 def is_hugging_face(X: Any) -> bool:
-    """Whether X is a data set of Hugging Face's `datasets`, or several, without importing it."""
+    """Whether X is a Hugging Face data set, or several, found without importing `datasets`."""
     homes = {f"{kind.__module__}.{kind.__name__}" for kind in type(X).__mro__}
     return not homes.isdisjoint(_KINDS)
 
@@ -110,7 +110,7 @@ def map_style(X: Any) -> ImageColumn:
     if not hasattr(X, "__len__"):
         raise ValueError(
             "X is a streamed data set, which has no random access. Load it without streaming=True, "
-            "or give chunks of it to partial_fit and transform as arrays."
+            "or pass chunks of it to partial_fit and transform as arrays."
         )
     return ImageColumn(X)
 
@@ -123,10 +123,10 @@ _KINDS = {
 }
 
 
-def _find_column(row: dict[str, Any]) -> str:
-    kinds = {name: _kind(value) for name, value in row.items()}
+def _find_column(sample: dict[str, Any]) -> str:
+    kinds = {name: _kind(value) for name, value in sample.items()}
     for kind in ("pictures", "arrays", "vectors"):
-        found = [name for name, its_kind in kinds.items() if its_kind == kind]
+        found = [name for name, found_kind in kinds.items() if found_kind == kind]
         if len(found) > 1:
             raise ValueError(
                 f"Several columns of the dataset hold {kind}: {found}. Name the one to use: "
@@ -134,11 +134,11 @@ def _find_column(row: dict[str, Any]) -> str:
             )
         if found:
             return found[0]
-    raise ValueError(f"None of the dataset's columns, {sorted(row)}, holds pictures or arrays of numbers.")
+    raise ValueError(f"None of the dataset's columns, {sorted(sample)}, holds pictures or arrays of numbers.")
 
 
 def _kind(value: Any) -> str | None:
-    """Whether a column holds pictures, arrays of several axes, vectors, or none of these."""
+    """Return whether a column holds pictures, arrays of several axes, vectors, or none of these."""
     if is_picture(value):
         return "pictures"
     try:
@@ -151,7 +151,7 @@ def _kind(value: Any) -> str | None:
 
 
 def _stored_dtype(feature: Any) -> str:
-    """Type of the numbers of a column of arrays or (nested) lists."""
+    """Return the dtype of the values of a column of arrays or (nested) lists."""
     while hasattr(feature, "feature"):
         feature = feature.feature
     return feature.dtype

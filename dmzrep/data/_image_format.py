@@ -18,7 +18,7 @@ MAX_CHANNELS = 4
 MIN_SIDE = 8
 #: Samples of a data set from which its format is learned.
 PREVIEW_SAMPLES = 256
-#: Share of the range of a dtype below which images are suspected to have another range.
+#: Fraction of the range of a dtype below which images are suspected to have another range.
 _LEAST_SPREAD = 0.05
 
 
@@ -26,28 +26,8 @@ _LEAST_SPREAD = 0.05
 class ImageFormat:
     """Layout and value range of images, and the conversion to model units and back.
 
-    Parameters
-    ----------
-    layout : {"HW", "HWC", "CHW"}
-        Order of an image's axes.
-    shape : tuple of int
-        (channels, H, W).
-    flat : bool
-        Whether samples are flattened images of shape (n_features,).
-    dtype : str
-        Name of the NumPy dtype.
-    low, high : float
-        Values that become -1 and +1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.data import learn_image_format
-    >>> X = np.zeros((4, 28, 28), dtype=np.uint8)
-    >>> X[0] = 255
-    >>> images = learn_image_format(X)
-    >>> images.shape, images.layout, images.high
-    ((1, 28, 28), 'HW', 255.0)
+    `layout` is the order of an image's axes ("HW", "HWC" or "CHW"), `shape` is (channels, H, W); `flat` means
+    that samples are flattened images of shape (n_features,). `low` and `high` become -1 and +1.
     """
 
     layout: str
@@ -97,13 +77,9 @@ class ImageFormat:
         return scaled.clamp(-1.0, 1.0).contiguous(memory_format=torch.channels_last)
 
     def from_model(self, x: Tensor) -> np.ndarray:
-        """Convert model units to samples in the original layout, dtype and range.
-
-        Values are clipped to the range and, for integers, rounded.
-        """
-        values = (x.detach().cpu().double().clamp(-1.0, 1.0) + 1.0) * (
-            (self.high - self.low) / 2.0
-        ) + self.low
+        """Convert model units to the original layout, dtype and range; clip, and round integers."""
+        unit = (x.detach().cpu().double().clamp(-1.0, 1.0) + 1.0) / 2.0
+        values = unit * (self.high - self.low) + self.low
         if self.layout == "HW":
             values = values[:, 0]
         elif self.layout == "HWC":
@@ -114,7 +90,7 @@ class ImageFormat:
         return samples.astype(self.dtype)
 
     def check_shape(self, X: Any) -> None:
-        """Raise unless X, an array or a source, has samples of the fitted shape and numbers."""
+        """Raise unless X, an array or a source, has a dtype of numbers and samples of the fitted shape."""
         if X.ndim == 0 or X.shape[1:] != self.sample_shape:
             remedy = (
                 "Pass a single image as X[None]."
@@ -130,15 +106,7 @@ class ImageFormat:
         check_numeric(X)
 
     def check_values(self, X: np.ndarray, indices: np.ndarray | None = None) -> None:
-        """Raise unless all values are finite and in the fitted range.
-
-        Parameters
-        ----------
-        X : ndarray
-            Samples of the fitted shape.
-        indices : ndarray of int, optional
-            Their numbers, for the error; 0, 1, ... by default.
-        """
+        """Raise unless all values are finite and in the fitted range; `indices` are positions for errors."""
         check_numeric(X)
         low, high = value_limits(X, indices)
         if is_outside((low, high), self.low, self.high):
@@ -163,34 +131,12 @@ def learn_image_format(
     channels: str = "auto",
     value_range: tuple[float, float] | str = "auto",
 ) -> ImageFormat:
-    """Find layout and value range of images.
+    """Learn layout and value range from images; of a data set only some samples are read.
 
-    Parameters
-    ----------
-    X : ndarray or other source
-        Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, n_features) with `image_shape`.
-        Of a data set only some samples are read.
-    image_shape : tuple of int, optional
-        (H, W), (H, W, C) or (C, H, W) of flattened images.
-    channels : {"auto", "first", "last"}, default="auto"
-        Where the channel axis stands; ``"auto"`` finds it if only one axis has 1 to 4 entries.
-    value_range : tuple of two floats or "auto", default="auto"
-        Smallest and largest value a pixel can take. ``"auto"`` is 0 to 255 for uint8, 0 to 1 for
-        bool and floats.
-
-    Returns
-    -------
-    ImageFormat
-
-    Raises
-    ------
-    ValueError
-        Layout or range is ambiguous, or values are out of range, not finite or all the same.
-
-    Warns
-    -----
-    UserWarning
-        The values use hardly any of the range of their dtype.
+    X has shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, n_features) with `image_shape`. `value_range`
+    "auto" is 0 to 255 for uint8, 0 to 1 for bool and floats. Raise ValueError for an ambiguous layout or
+    range and for images that are out of range, non-finite or constant; warn where they use hardly any of the
+    range.
     """
     check_numeric(X)
     flat = image_shape is not None and X.ndim == 2
@@ -201,8 +147,7 @@ def learn_image_format(
         )
     if flat and math.prod(shape) != X.shape[1]:
         raise ValueError(
-            f"image_shape={shape} has {math.prod(shape)} values, but X has {X.shape[1]} features. "
-            "Their numbers must be equal."
+            f"image_shape={shape} has {math.prod(shape)} values, but X has {X.shape[1]} features."
         )
     layout = find_layout(shape, channels)
     height, width = shape[1:] if layout == "CHW" else shape[:2]
@@ -210,12 +155,12 @@ def learn_image_format(
     if min(height, width) < MIN_SIDE:
         raise ValueError(
             f"Images must be at least {MIN_SIDE} pixels high and wide, got {height} x {width} "
-            f"(an image has shape {shape}, read as {layout}). Enlarge them, or give vectors of shape "
+            f"(an image has shape {shape}, read as {layout}). Enlarge them, or pass vectors of shape "
             "(n, features)."
         )
     in_memory = isinstance(X, np.ndarray)
-    some = None if in_memory else np.unique(np.linspace(0, len(X) - 1, PREVIEW_SAMPLES).astype(np.int64))
-    low, high, found = find_range(X if some is None else X[some], value_range, some)
+    preview = None if in_memory else np.unique(np.linspace(0, len(X) - 1, PREVIEW_SAMPLES).astype(np.int64))
+    low, high, found = find_range(X if preview is None else X[preview], value_range, preview)
     if found[0] == found[1] and not in_memory:
         found = value_limits(X)
     if found[0] == found[1]:
@@ -234,7 +179,7 @@ def learn_image_format(
 
 
 def find_layout(shape: tuple[int, ...], channels: str) -> str:
-    """Order of the axes of an image, "HW", "HWC" or "CHW"; raise where it is ambiguous."""
+    """Return the order of the axes of an image, "HW", "HWC" or "CHW"; raise where it is ambiguous."""
     check_choice("channels", channels, ("auto", "first", "last"))
     if len(shape) == 2:
         return "HW"
@@ -267,9 +212,9 @@ def find_layout(shape: tuple[int, ...], channels: str) -> str:
 def find_range(
     X: Any, value_range: tuple[float, float] | str, indices: np.ndarray | None = None
 ) -> tuple[float, float, tuple[float, float]]:
-    """Return the smallest and largest possible value, and those that occur; raise where any is out of range.
+    """Return the range of values and the smallest and largest value that occur; raise where they are outside.
 
-    `indices` are the numbers of the samples, for errors.
+    `indices` are the samples' positions, for errors.
     """
     dtype = np.dtype(X.dtype)
     found_low, found_high = value_limits(X, indices)

@@ -1,4 +1,4 @@
-"""One way in for data: whatever holds samples to a source and its format."""
+"""Opening data: anything that holds samples as a source, and its format."""
 
 from __future__ import annotations
 
@@ -26,29 +26,16 @@ _VECTOR_DTYPES = (np.float64, np.float32)
 def open_training_data(
     estimator: Any, X: Any, *, continued: bool = False
 ) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
-    """Open training data and learn their format; the estimator is not changed.
+    """Return training data as a source, their format, and the attributes that scikit-learn sets.
 
-    Parameters
-    ----------
-    estimator : DMZEncoder
-        Its `image_shape`, `channels` and `value_range` are used.
-    X : array-like, table or data set
-        Images or vectors.
-    continued : bool, default=False
-        Whether training continues: `data_format_` is kept and X must agree with it.
-
-    Returns
-    -------
-    source : ndarray or other source
-        Samples in the original layout. Arrays are checked; data sets are checked as they are read.
-    data_format : ImageFormat or VectorFormat
-    attributes : dict
-        `n_features_in_` and, from tables with column names, `feature_names_in_`.
+    The estimator's `image_shape`, `channels` and `value_range` are used; the estimator is not changed. Arrays
+    are checked, data sets are checked as they are read. With `continued`, X must agree with `data_format_`,
+    which is kept.
     """
     if continued:
         return open_like_fitted(estimator, X), estimator.data_format_, {}
     source: Any = as_source(X)
-    # Takes the attributes that scikit-learn sets, in case training fails.
+    # Receives the attributes that scikit-learn sets, so that a failed fit leaves the estimator unchanged.
     stand_in = type(type(estimator).__name__, (BaseEstimator,), {})()
     if is_table(X):
         validate_data(stand_in, X, skip_check_array=True)
@@ -75,19 +62,9 @@ def open_training_data(
 
 
 def open_like_fitted(estimator: Any, X: Any) -> Source:
-    """Open data that must agree with the fitted format; the estimator is not changed.
+    """Return data that must agree with the fitted format as a source; the estimator is not changed.
 
-    Parameters
-    ----------
-    estimator : DMZEncoder
-        Fitted.
-    X : array-like, table or data set
-        Images or vectors.
-
-    Returns
-    -------
-    source : ndarray or other source
-        Arrays in memory are checked; memmaps and data sets are checked as they are read.
+    Arrays in memory are checked; memmaps and data sets are checked as they are read.
     """
     data_format = estimator.data_format_
     if is_table(X):
@@ -107,7 +84,7 @@ def open_like_fitted(estimator: Any, X: Any) -> Source:
 
 
 def _check_vectors(estimator: Any, X: Any, source: Any, *, reset: bool = True, **options: Any) -> np.ndarray:
-    """Return vectors as scikit-learn checks them; the columns of tables have been checked before."""
+    """Return vectors as scikit-learn validates them; the columns of tables have been checked before."""
     samples = source[:] if source.ndim else source
     if is_table(X):
         return check_array(samples, dtype=_VECTOR_DTYPES, estimator=estimator, input_name="X", **options)
@@ -122,7 +99,7 @@ def read_all(X: Any, name: str = "X") -> np.ndarray:
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether X is a map-style data set, or one of Hugging Face's, rather than an array or a table."""
+    """Whether X is a map-style data set, or a Hugging Face one, rather than an array or a table."""
     return is_hugging_face(X) or (
         hasattr(X, "__getitem__")
         and hasattr(X, "__len__")
@@ -132,28 +109,12 @@ def is_dataset(X: Any) -> bool:
 
 
 def is_table(X: Any) -> bool:
-    """Whether X is a data frame of pandas, polars, pyarrow or another library that narwhals knows."""
+    """Whether X is a data frame of pandas, polars, pyarrow or another library that narwhals supports."""
     return nw.dependencies.is_into_dataframe(X)
 
 
 def as_source(X: Any, name: str = "X") -> Source:
-    """Return an array as it is, or access to the samples of a data set; raise for what holds no samples.
-
-    Parameters
-    ----------
-    X : array-like, tensor, table, list of samples, map-style data set
-        Tables, tensors and lists become arrays.
-    name : str, default="X"
-        What errors call it.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dmzrep.data import as_source
-    >>> as_source(pd.DataFrame({"a": [0, 1], "b": [2, 3]}, dtype="UInt8"))
-    array([[0, 2],
-           [1, 3]], dtype=uint8)
-    """
+    """Return an array, or access to the samples of a data set; raise for what holds no samples."""
     if isinstance(X, (CheckedSource, DatasetSource, Subset)):
         return X
     if is_dataset(X):
@@ -167,10 +128,7 @@ def as_source(X: Any, name: str = "X") -> Source:
 
 
 def _is_item(value: Any) -> bool:
-    """Whether an entry of a list is an item as data sets have them, rather than numbers.
-
-    scikit-learn cuts folds from data sets as lists of their items.
-    """
+    """Whether an entry of a list is an item of a data set; scikit-learn's folds are lists of such items."""
     if isinstance(value, tuple) and len(value):
         shapes = [np.shape(part) if hasattr(part, "shape") else None for part in value]
         return _is_item(value[0]) and (len(np.shape(value[0])) > 1 or shapes != shapes[:1] * len(value))
@@ -210,7 +168,7 @@ def _refuse(X: Any, name: str) -> None:
 
 
 def _table_to_array(X: Any, name: str) -> np.ndarray:
-    """Return the numbers of a table in their common dtype; raise for missing values and text, by column."""
+    """Return the values of a table in their common dtype; raise for missing values and text, by column."""
     arrays = []
     for column in nw.from_native(X, eager_only=True).iter_columns():
         n_missing = int(column.null_count())
@@ -238,7 +196,6 @@ def _image_shape(image_shape: Any) -> tuple[int, ...] | None:
         return None
     if len(image_shape) not in (2, 3) or not all(isinstance(n, Integral) and int(n) > 0 for n in image_shape):
         raise ValueError(
-            "image_shape must be (H, W), (H, W, C) or (C, H, W) in whole numbers, or None. "
-            f"Got {image_shape!r}."
+            f"image_shape must be (H, W), (H, W, C) or (C, H, W) in integers, or None. Got {image_shape!r}."
         )
     return tuple(int(n) for n in image_shape)

@@ -1,4 +1,4 @@
-"""Pillow's pictures as arrays, by one rule for bit depth, palettes and transparency."""
+"""Pillow images as arrays: bit depth, palettes and transparency."""
 
 from __future__ import annotations
 
@@ -6,39 +6,28 @@ from typing import Any
 
 import numpy as np
 
-#: Pillow's modes whose pixels are plain numbers, and what others become.
+#: Pillow modes whose pixels are plain numbers, and what others become.
 _PLAIN_MODES = ("L", "RGB", "RGBA", "I", "F", "I;16")
 _MODE_OF = {"1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16"}
-#: File formats whose integers of 32 bits in Pillow are of 16 bits in the file.
+#: File formats whose 16-bit pixels are 32-bit integers in Pillow.
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
 
 
 def is_picture(value: Any) -> bool:
-    """Whether a value is an image of Pillow's."""
+    """Whether a value is a Pillow image."""
     return hasattr(value, "convert") and hasattr(value, "mode")
 
 
 def plain_mode(mode: str) -> str:
-    """Return Pillow's mode in which pixels of a mode are plain numbers."""
+    """Return the Pillow mode in which pixels of a mode are plain numbers."""
     return mode if mode in _PLAIN_MODES else _MODE_OF.get(mode, "RGB")
 
 
 def convert_picture(picture: Any, mode: str, background: str = "white") -> Any:
-    """Return a picture in another of Pillow's modes.
+    """Convert a Pillow image to another mode; of 16 bits the upper 8 are kept where `mode` has 8.
 
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        The upper 8 bits are taken of 16, where `mode` has 8.
-    mode : str
-        The mode; transparent pixels are composited on `background` where it has no transparency.
-    background : str, default="white"
-        A colour's name or "#rrggbb".
-
-    Raises
-    ------
-    ValueError
-        Pixels are integers of 32 bits or floats, whose range is unknown, and `mode` has 8 bits.
+    Transparent pixels are composited on `background` where `mode` has no transparency. Raise ValueError for
+    pixels of 32 bits and floats, whose range is unknown.
     """
     if mode not in ("L", "RGB", "RGBA"):
         return picture if picture.mode == mode else picture.convert(mode)
@@ -54,7 +43,7 @@ def convert_picture(picture: Any, mode: str, background: str = "white") -> Any:
 
 
 def _eight_bits(picture: Any) -> Any:
-    """Return the upper 8 of 16 bits; Pillow's own conversion cuts off what is above 255."""
+    """Return the upper 8 of 16 bits; Pillow's own conversion clips at 255."""
     from PIL import Image
 
     stored_in_16 = picture.mode == "I" and picture.format in _SIXTEEN_BIT_FORMATS

@@ -1,4 +1,4 @@
-"""Access to the samples of arrays and of map-style data sets."""
+"""Access to the samples of arrays and map-style data sets."""
 
 from __future__ import annotations
 
@@ -32,15 +32,7 @@ class Source(Protocol):
 
 
 class Subset:
-    """Some samples of a source, by index, read when they are asked for.
-
-    Parameters
-    ----------
-    source : ndarray or other source
-        All samples.
-    indices : ndarray of int64
-        Which samples, in which order.
-    """
+    """Some samples of a source, by index, read on access."""
 
     def __init__(self, source: Source, indices: np.ndarray):
         self.source = source
@@ -58,15 +50,7 @@ class Subset:
 
 
 class CheckedSource:
-    """A source of images whose values are checked against a format as they are read.
-
-    Parameters
-    ----------
-    source : memmap, DatasetSource or other source
-        Samples of the format's shape.
-    image_format : ImageFormat
-        The fitted format.
-    """
+    """A source of images whose values are checked against a format as they are read."""
 
     def __init__(self, source: Source, image_format: ImageFormat):
         self.source = source
@@ -77,7 +61,7 @@ class CheckedSource:
         return len(self.source)
 
     def __getitem__(self, indices: np.ndarray | slice) -> np.ndarray:
-        """Return samples; raise where a value is not finite or out of range."""
+        """Return samples; raise where a value is non-finite or out of range."""
         samples = self.source[indices]
         if len(samples):
             self.image_format.check_values(samples, np.arange(len(self))[indices])
@@ -87,25 +71,8 @@ class CheckedSource:
 class DatasetSource:
     """Samples of a map-style data set, such as a torch `Dataset`, stacked on request.
 
-    Parameters
-    ----------
-    dataset : object with __len__ and __getitem__
-        An item is an array, a tensor, a picture of Pillow's, or a tuple whose first part is one. Or a data
-        set of Hugging Face's `datasets`, of which `ImageColumn` gives the images.
-
-    Raises
-    ------
-    ValueError
-        The data set is empty, its items are no arrays, or it is one of Hugging Face's without a column of
-        images.
-
-    Examples
-    --------
-    >>> import numpy as np, torch
-    >>> from dmzrep.data import DatasetSource
-    >>> dataset = torch.utils.data.TensorDataset(torch.arange(6).reshape(3, 2), torch.zeros(3))
-    >>> DatasetSource(dataset)[np.array([2, 0])].tolist()
-    [[4, 5], [0, 1]]
+    An item is an array, a tensor, a Pillow image, or a tuple that begins with one. Hugging Face data sets are
+    read through `ImageColumn`.
     """
 
     def __init__(self, dataset: Any):
@@ -116,7 +83,7 @@ class DatasetSource:
         self.shape = (len(self.dataset), *first.shape)
         self.dtype = first.dtype
         self.ndim = first.ndim + 1
-        # Kept for its first use: one pass over the data reads each sample once.
+        # Kept for its first use, so that one pass over the data reads each sample once.
         self._first: np.ndarray | None = first
 
     def __len__(self) -> int:
@@ -179,7 +146,7 @@ def is_on_disk(array: Any) -> bool:
 
 
 def to_tensor(block: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copy a block of samples to a device: never a view of the original array, in native byte order."""
+    """Copy a block of samples to a device, in native byte order; never a view of the original array."""
     block = np.array(block)
     block = block.astype(block.dtype.newbyteorder("="), copy=False)
     if device.type == "mps" and block.dtype == np.float64:

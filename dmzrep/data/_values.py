@@ -1,4 +1,4 @@
-"""Scans of the values of arrays, a block of samples at a time."""
+"""Checks of the values of arrays, a block of samples at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dmzrep._base._batching import batches
 
 #: Bytes that are scanned at a time when values are checked.
 _SCAN_BYTES = 2**26
-#: Rounding at the edges of a range, as a share of it, that is no error.
+#: Rounding at the edges of a range, relative to its width, that is no error.
 _ROUNDING = 1e-6
 
 
@@ -23,7 +23,7 @@ def blocks(X: Any) -> Iterator[slice]:
 
 
 def check_numeric(X: Any) -> None:
-    """Raise unless an array holds booleans, integers or floats."""
+    """Raise unless X has a dtype of numbers."""
     dtype = np.dtype(X.dtype)
     if dtype.kind not in "buif":
         raise ValueError(
@@ -33,14 +33,9 @@ def check_numeric(X: Any) -> None:
 
 
 def value_limits(X: Any, indices: np.ndarray | None = None) -> tuple[float, float]:
-    """Return the smallest and largest value; raise where a value is not finite.
+    """Return the smallest and largest value, block by block; raise where a value is non-finite.
 
-    Parameters
-    ----------
-    X : ndarray or other source
-        Read a block at a time.
-    indices : ndarray of int, optional
-        Numbers of the samples, for the error; 0, 1, ... by default.
+    `indices` are the samples' positions, for the error; 0, 1, ... by default.
     """
     low, high = math.inf, -math.inf
     for part in blocks(X):
@@ -58,13 +53,13 @@ def value_limits(X: Any, indices: np.ndarray | None = None) -> tuple[float, floa
 
 
 def is_outside(found: tuple[float, float], low: float, high: float) -> bool:
-    """Whether values that were found lie outside a range by more than rounding."""
+    """Whether values found lie outside a range by more than rounding."""
     slack = _ROUNDING * (high - low)
     return found[0] < low - slack or found[1] > high + slack
 
 
 def first_outside(X: Any, low: float, high: float, indices: np.ndarray | None = None) -> int:
-    """Return the number of the first sample with a value outside a range."""
+    """Return the position of the first sample with a value outside a range."""
     slack = _ROUNDING * (high - low)
     for part in blocks(X):
         block = np.asarray(X[part])

@@ -11,7 +11,7 @@ from torch import Tensor
 from dmzrep._base._validation import check_magnitude
 from dmzrep.data._values import blocks
 
-#: Standardised values up to which networks stay within float32.
+#: Standardised values up to which networks stay within the range of float32.
 FARTHEST = 1e12
 
 
@@ -19,14 +19,8 @@ FARTHEST = 1e12
 class VectorFormat:
     """Standardisation of vectors, learned in `fit` and undone in the output.
 
-    Parameters
-    ----------
-    mean, scale : ndarray of shape (n_features,)
-        Float64; a constant feature has scale one.
-    dtype : str
-        Name of the floating dtype of the output.
-    bound : float
-        Largest absolute standardised value of the training data.
+    `mean` and `scale` are float64; a constant feature has scale one. `bound` is the largest absolute
+    standardised value of the training data.
     """
 
     mean: np.ndarray
@@ -72,13 +66,13 @@ class VectorFormat:
 
 
 def learn_vector_format(X: np.ndarray) -> VectorFormat:
-    """Learn the mean and spread of each feature of X, shape (n, n_features)."""
+    """Learn the mean and standard deviation of each feature of X, shape (n, n_features)."""
     check_magnitude(X, "X", np.float64)
     parts = list(blocks(X))
     # A block at a time: the differences of all samples at once would be a copy of X, in float64.
     mean = sum(X[part].sum(axis=0, dtype=np.float64) for part in parts) / len(X)
     scale = np.sqrt(sum(((X[part] - mean) ** 2).sum(axis=0) for part in parts) / len(X))
-    # A constant feature has a spread of rounding errors only.
+    # The standard deviation of a constant feature is rounding error.
     constant = scale <= 1e-12 * np.abs(mean)
     dtype = str(X.dtype) if np.issubdtype(X.dtype, np.floating) else "float64"
     scale = np.where(constant, 1.0, scale)

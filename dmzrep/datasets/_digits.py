@@ -13,9 +13,9 @@ _WHITE = 16
 
 
 def load_digits_images(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Load scikit-learn's handwritten digits as 8-bit gray images.
+    """Load scikit-learn's handwritten digits as 8-bit grey images.
 
-    The 17 gray levels 0 to 16 of `sklearn.datasets.load_digits` are spread over 0 to 255. Needs no
+    The 17 grey levels 0 to 16 of `sklearn.datasets.load_digits` are spread over 0 to 255. Needs no
     internet.
 
     Parameters

@@ -12,18 +12,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dmzrep._base._validation import (
-    as_path,
-    check_bool,
-    check_choice,
-    short_repr,
-)
+from dmzrep._base._validation import as_path, check_bool, check_choice, short_repr
 from dmzrep.datasets._image_cache import ImageCache, default_cache_dir
-from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, picture_endings
+from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, picture_extensions
 
-#: Pillow's pictures are no larger.
+#: Largest side of Pillow images.
 _LONGEST_SIDE = 2**31 - 1
-#: Reasons that a warning names.
+#: Reasons that a warning lists.
 _MOST_REASONS = 3
 
 
@@ -42,20 +37,20 @@ def load_images(
     """Load the pictures of a folder and its sub-folders, all in one size.
 
     The first call reads the files and writes them to one array file in a cache folder; later calls open
-    that, unless files were added, removed or changed. An interrupted call continues where it stopped. Several
-    processes can load one folder at once. Nothing is written beside the pictures.
+    that, unless files were added, removed or changed. Several processes can load one folder at once. Nothing
+    is written beside the pictures.
 
     Parameters
     ----------
     folder : path-like
         Where the pictures are; ``~`` is the home folder. Sub-folders are read too and name the classes.
-        Hidden files and folders, and files without a picture's ending, are ignored.
+        Hidden files and folders, and files without a picture's extension, are ignored.
     size : int or tuple of int
         Side, or (height, width), in pixels. Pictures are resized with Pillow's Lanczos filter.
     mode : {"RGB", "L", "RGBA"}, default="RGB"
-        Colour, gray, or colour with opacity. Of pictures of 16 bits the upper 8 are taken.
+        Colour, grey, or colour with opacity. Of pictures of 16 bits the upper 8 are kept.
     resize : {"crop", "pad"}, default="crop"
-        What becomes of pictures of another aspect ratio: ``"crop"`` cuts them around their centre, ``"pad"``
+        How pictures of another aspect ratio are fitted: ``"crop"`` cuts them around their centre, ``"pad"``
         adds `background`.
     background : str, default="white"
         Colour, a name or "#rrggbb", on which transparent pictures are composited, and of padding.
@@ -66,7 +61,7 @@ def load_images(
     n_jobs : int or None, default=-1
         Threads, or joblib's workers, that read files; -1 is one for each processor.
     progress : bool, default=False
-        Show a bar of pictures.
+        Show a progress bar of pictures.
     return_X_y : bool, default=False
         Whether to return ``(images, target)`` instead of a Bunch.
 
@@ -75,22 +70,17 @@ def load_images(
     data : Bunch
         With ``images``, read-only uint8 memmap of shape (n, H, W, 3), (n, H, W) for "L" or (n, H, W, 4)
         for "RGBA"; ``filenames``, ndarray of n str, relative to the folder and sorted, with ``/``;
-        ``target``, int64 ndarray of shape (n,) with the number of each picture's class, -1 beside the
+        ``target``, int64 ndarray of shape (n,) with the class of each picture, -1 outside the
         sub-folders, and ``target_names``, the first-level sub-folders sorted, or both None where there are
         no sub-folders; ``unreadable``, dict of what was left out, with reasons: damaged files, formats that
         Pillow does not read, broken links, pipes and devices, links to folders, folders without permission.
     (images, target) : tuple
         With ``return_X_y=True``.
 
-    Warns
-    -----
-    UserWarning
-        Files or folders were left out.
-
     Raises
     ------
     ValueError
-        `size`, `mode`, `resize` or `background` is invalid, or the folder has no picture that can be read.
+        `size`, `mode`, `resize` or `background` is invalid, or the folder has no readable picture.
     TypeError
         `folder` or `cache_dir` is not a path.
     NotADirectoryError
@@ -99,6 +89,11 @@ def load_images(
         Pillow, of the extra ``images``, is missing.
     OSError
         The array file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        Files or folders were left out.
 
     See Also
     --------
@@ -121,7 +116,13 @@ def load_images(
     if files:
         place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
         cache = ImageCache(place, root, files, rendering)
-        images, damaged = cache.read() or _make(cache, n_jobs, progress)
+        try:
+            images, damaged = cache.read() or cache.make(n_jobs, progress)
+        except OSError as error:
+            error.add_note(
+                f"{place} must be writable and have the room; choose another folder with cache_dir."
+            )
+            raise
         unreadable = dict(sorted((unreadable | damaged).items()))
     readable = [name for name in files if name not in unreadable]
     _report(root, unreadable, len(readable))
@@ -164,16 +165,8 @@ def _check_colour(background: Any) -> str:
 
 
 def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Find the pictures of a folder.
-
-    Returns
-    -------
-    files : dict
-        Paths relative to the folder, sorted, with the size and the time of the last change.
-    unreadable : dict
-        What cannot be read, with reasons.
-    """
-    endings = picture_endings()
+    """Return picture files, sorted, with sizes and modification times, and the unreadable, with reasons."""
+    extensions = picture_extensions()
     files: dict[str, tuple[int, int]] = {}
     unreadable: dict[str, str] = {}
 
@@ -187,10 +180,10 @@ def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, st
             if os.path.islink(os.path.join(path, name)):
                 unreadable[(place / name).as_posix()] = "a link to a folder is not followed"
         for name in names:
-            ending = os.path.splitext(name)[1].lower()
-            if ending not in endings or name.startswith("."):
+            extension = os.path.splitext(name)[1].lower()
+            if extension not in extensions or name.startswith("."):
                 continue
-            reason = endings[ending]
+            reason = extensions[extension]
             try:
                 status = os.stat(os.path.join(path, name))
             except OSError as error:
@@ -209,22 +202,11 @@ def _reason(error: OSError) -> str:
     return f"{type(error).__name__}: {error.strerror}"
 
 
-def _make(cache: ImageCache, n_jobs: int | None, progress: bool) -> tuple[np.ndarray, dict[str, str]]:
-    try:
-        return cache.make(n_jobs, progress)
-    except OSError as error:
-        error.add_note(
-            f"load_images keeps an array of the pictures in {cache.array.parent}. Name a folder that can be "
-            "written to, and has the room, with cache_dir."
-        )
-        raise
-
-
 def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
     """Warn of all that was left out; raise where nothing is left."""
     if not n_readable and not unreadable:
         raise ValueError(
-            f"The folder {root} has no pictures: no file, in it or below, has an ending that Pillow reads."
+            f"The folder {root} has no pictures: no file, in it or below, has an extension that Pillow reads."
         )
     if not unreadable:
         return
@@ -242,7 +224,7 @@ def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
 
 
 def _classes(names: list[str]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Number of each picture's first-level sub-folder, and these folders; None where there are none."""
+    """Return the class of each picture, -1 for none, and the first-level sub-folders, or None twice."""
     folders = [name.split("/")[0] if "/" in name else None for name in names]
     present = sorted({folder for folder in folders if folder is not None})
     if not present:

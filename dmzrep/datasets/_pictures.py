@@ -10,13 +10,13 @@ import numpy as np
 
 from dmzrep.data import convert_picture
 
-#: Pillow's modes that pictures may be converted to, with the channels of an array; None has no axis for them.
+#: Pillow modes that pictures may be converted to, with their channels; None has no channel axis.
 MODES = {"L": None, "RGB": 3, "RGBA": 4}
 RESIZES = ("crop", "pad")
 _HEIF = "Pillow needs a plug-in: pip install pillow-heif, then call pillow_heif.register_heif_opener()"
 _RAW = "Pillow does not read raw photographs; export them as JPEG"
 _OTHER = "this Pillow does not read the format; convert it to PNG or JPEG"
-#: Endings of pictures that Pillow may not read, with what to do.
+#: Extensions of pictures that Pillow may not read, with the remedy.
 _FOREIGN = {
     **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
     **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"), _RAW),
@@ -26,19 +26,7 @@ _ORIENTATION = 0x0112
 
 
 class Rendering(NamedTuple):
-    """What pictures become.
-
-    Parameters
-    ----------
-    size : tuple of int
-        (height, width).
-    mode : {"L", "RGB", "RGBA"}
-        Pillow's mode to convert to.
-    resize : {"crop", "pad"}
-        What becomes of another aspect ratio.
-    background : str
-        Colour behind transparent pixels and of padding.
-    """
+    """How pictures are rendered: `size` is (height, width), `resize` is "crop" or "pad"."""
 
     size: tuple[int, int]
     mode: str
@@ -63,31 +51,19 @@ def load_pillow() -> ModuleType:
     return Image
 
 
-def picture_endings() -> dict[str, str | None]:
-    """Return the endings of picture files, such as ".png", with the reason where Pillow reads none."""
+def picture_extensions() -> dict[str, str | None]:
+    """Return the extensions of picture files, such as ".png", with reasons where Pillow cannot read them."""
     pillow = load_pillow()
-    known = {ending: None for ending, kind in pillow.registered_extensions().items() if kind in pillow.OPEN}
+    known = {
+        extension: None for extension, kind in pillow.registered_extensions().items() if kind in pillow.OPEN
+    }
     return _FOREIGN | known
 
 
 def read_picture(path: str | os.PathLike, rendering: Rendering) -> np.ndarray:
-    """Read a picture, turned by its orientation tag, converted and resized.
+    """Read a picture, rotated by its orientation tag, converted and resized, as uint8 of `rendering.shape`.
 
-    Parameters
-    ----------
-    path : path-like
-        The file; of several frames the first is taken.
-    rendering : Rendering
-        What it becomes. The upper 8 bits are taken of 16.
-
-    Returns
-    -------
-    ndarray of `rendering.shape`, uint8
-
-    Raises
-    ------
-    OSError, SyntaxError, ValueError
-        The file is no picture that can be read.
+    Of several frames the first is read. Raise OSError, SyntaxError or ValueError where it cannot be read.
     """
     from PIL import ImageColor, ImageOps
 
@@ -96,7 +72,7 @@ def read_picture(path: str | os.PathLike, rendering: Rendering) -> np.ndarray:
     lanczos = load_pillow().Resampling.LANCZOS
     with load_pillow().open(path) as picture:
         if picture.format == "JPEG":
-            # Decodes at a half, a quarter or an eighth where that is still twice as large as asked.
+            # Decodes at 1/2, 1/4 or 1/8 of the size where that is still twice the requested size.
             side = 2 * max(rendering.size)
             picture.draft("L" if mode == "L" else "RGB", (side, side))
         turn = _turn(picture)
@@ -112,7 +88,7 @@ def read_picture(path: str | os.PathLike, rendering: Rendering) -> np.ndarray:
 
 
 def _turn(picture: Any) -> Any:
-    """Return how a picture is to be turned by its EXIF data, or None; damaged EXIF data are ignored."""
+    """Return the transposition that EXIF data ask for, or None; damaged EXIF data are ignored."""
     transpose = load_pillow().Transpose
     turns = {
         2: transpose.FLIP_LEFT_RIGHT,

@@ -1,4 +1,4 @@
-"""Sprites: one coloured shape an image, with everything known that made it."""
+"""Sprites: images of one coloured shape whose generating factors are known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from dmzrep._base._batching import batches
 from dmzrep._base._random import numpy_generator
 from dmzrep._base._validation import check_bool, check_int
 
@@ -22,23 +23,23 @@ BACKGROUND = (40, 40, 40)
 #: Ranges of the continuous factors. The largest sprite fits the picture at any place.
 RANGES = {"size": (0.15, 0.3), "x": (0.3, 0.7), "y": (0.3, 0.7), "rotation": (-30.0, 30.0)}
 _WARM = ("red", "orange", "yellow")
-#: Images that are drawn at a time have about so many pixels together.
+#: Pixels of the images that are drawn at a time, approximately.
 _BLOCK_PIXELS = 2**20
 
 _DESCR = """Sprites with known factors
 
-Each image shows one shape on a dark ground. Six factors make it, drawn independently and uniformly:
+Each image has one shape on a dark background. Six factors generate it, drawn independently and uniformly:
 
 shape     ellipse, square, triangle or star
 colour    red, orange, yellow, green, blue or purple
-size      radius of the circle around the shape, as a share of the image's side, 0.15 to 0.3
-x, y      centre from the left and from the top, as a share of the side, 0.3 to 0.7
+size      radius of the circle around the shape, as a fraction of the image's side, 0.15 to 0.3
+x, y      centre from the left and from the top, as a fraction of the side, 0.3 to 0.7
 rotation  degrees clockwise, -30 to 30; no two of these look alike for any shape
 
 Attributes are 0 or 1 and follow from the factors: each shape, each colour, warm (red, orange or yellow),
 and large, right, low and clockwise for the upper half of size, x, y and rotation.
 
-After the idea of dSprites (Matthey, Higgins, Hassabis, Lerchner, 2017).
+Modelled on dSprites (Matthey, Higgins, Hassabis, Lerchner, 2017).
 """
 
 
@@ -52,19 +53,19 @@ def make_sprites(
     """Draw coloured shapes whose factors are known.
 
     Shape, colour, size, position and rotation are independent and uniform. Edges are anti-aliased,
-    so that small changes of a continuous factor show.
+    so that small changes of a continuous factor are visible.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Number of images, at least 1.
     side : int, default=32
-        Pixels a side, at least 8.
+        Side of the images in pixels, at least 8.
     return_X_y : bool, default=False
         Whether to return ``(images, attributes)`` instead of a Bunch.
     random_state : int, RandomState or None, default=None
-        Decides the factors. With an integer, the first images are the same whatever `n_samples` and,
-        but for their resolution, whatever `side`.
+        Seed of the factors. With an integer, the first images do not depend on `n_samples` nor, but for
+        their resolution, on `side`.
 
     Returns
     -------
@@ -72,8 +73,8 @@ def make_sprites(
         With
 
         images : uint8 ndarray of shape (n_samples, side, side, 3)
-        factors : DataFrame with the columns shape and colour (categories), size, x and y (shares of
-            the side) and rotation (degrees clockwise)
+        factors : DataFrame with the columns shape and colour (categories), size, x and y (fractions
+            of the side) and rotation (degrees clockwise)
         attributes : DataFrame of uint8, 0 or 1, that follow from the factors
         DESCR : str
     (images, attributes) : tuple
@@ -82,13 +83,12 @@ def make_sprites(
     Raises
     ------
     ValueError
-        `n_samples` or `side` is not a whole number that is large enough, or another argument is not as it
-        should be.
+        `n_samples` or `side` is not an integer that is large enough, or another argument is invalid.
 
     References
     ----------
     L. Matthey, I. Higgins, D. Hassabis, A. Lerchner, "dSprites: Disentanglement testing Sprites
-    dataset", 2017, gave the idea; the shapes, colours and the drawing are other ones.
+    dataset", 2017. The shapes, colours and rendering differ.
 
     Examples
     --------
@@ -111,7 +111,8 @@ def make_sprites(
 
 
 def _draw_factors(n_samples: int, random_state: np.random.RandomState) -> pd.DataFrame:
-    uniform = random_state.random_sample((n_samples, 2 + len(RANGES)))  # Row by row: a prefix stays one.
+    # Sample by sample, so that the first samples do not depend on n_samples.
+    uniform = random_state.random_sample((n_samples, 2 + len(RANGES)))
     columns: dict[str, object] = {}
     for i, (name, categories) in enumerate({"shape": SHAPES, "colour": tuple(COLOURS)}.items()):
         codes = (uniform[:, i] * len(categories)).astype(np.int64)
@@ -132,24 +133,22 @@ def _attributes(factors: pd.DataFrame) -> pd.DataFrame:
 
 def _draw_images(factors: pd.DataFrame, side: int) -> np.ndarray:
     images = np.empty((len(factors), side, side, 3), dtype=np.uint8)
-    ground = np.array(BACKGROUND, dtype=np.float32)
-    paint = np.array(list(COLOURS.values()), dtype=np.float32)[factors["colour"].cat.codes] - ground
+    background = np.array(BACKGROUND, dtype=np.float32)
+    paint = np.array(list(COLOURS.values()), dtype=np.float32)[factors["colour"].cat.codes] - background
     size, x, y, degrees = (factors[name].to_numpy(np.float32)[:, None, None] for name in RANGES)
     shape = factors["shape"].to_numpy()
     pixel = (np.arange(side, dtype=np.float32) + 0.5) / side
-    n_rows = max(1, _BLOCK_PIXELS // side**2)
-    for start in range(0, len(factors), n_rows):
-        rows = slice(start, start + n_rows)
-        across, down = (pixel - x[rows]) / size[rows], (pixel[:, None] - y[rows]) / size[rows]
-        cos, sin = np.cos(np.deg2rad(degrees[rows])), np.sin(np.deg2rad(degrees[rows]))
+    for part in batches(len(factors), max(1, _BLOCK_PIXELS // side**2)):
+        across, down = (pixel - x[part]) / size[part], (pixel[:, None] - y[part]) / size[part]
+        cos, sin = np.cos(np.deg2rad(degrees[part])), np.sin(np.deg2rad(degrees[part]))
         u, v = cos * across + sin * down, cos * down - sin * across
         distance = np.empty_like(u)
         for name, function in _DISTANCES.items():
-            chosen = shape[rows] == name
+            chosen = shape[part] == name
             distance[chosen] = function(u[chosen], v[chosen])
         # A pixel whose centre lies on the edge is half covered.
-        cover = np.clip(0.5 - distance * size[rows] * side, 0.0, 1.0)
-        images[rows] = np.rint(ground + cover[..., None] * paint[rows, None, None])
+        cover = np.clip(0.5 - distance * size[part] * side, 0.0, 1.0)
+        images[part] = np.rint(background + cover[..., None] * paint[part, None, None])
     return images
 
 

@@ -19,7 +19,7 @@ from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._prefixes import check_n_bits
-from dmzrep.data import Source, open_like_fitted, open_training_data
+from dmzrep.data import open_like_fitted, open_training_data
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
@@ -511,13 +511,6 @@ class DMZEncoder(
                 "Fit with network=Network(conditioning='bias') to get codes."
             )
 
-    def _bits(self, samples: Source, n_bits: int | None = None) -> np.ndarray | None:
-        """Return bits of checked samples, masked after the first `n_bits`; None without codes."""
-        if not self.decoder_.has_code:
-            return None
-        bits = encode(self.decoder_, samples, "bits")
-        return bits if n_bits is None else mask_missing_bits(bits[:, :n_bits], bits.shape[1])
-
     @isolated
     def inverse_transform(
         self,
@@ -595,8 +588,7 @@ class DMZEncoder(
         n_bits = codes.shape[1]
         start = None
         if rows is not None:
-            inverted = noise == "inverted"
-            start = StartingSamples(rows, inverted, self._bits(rows, n_bits) if inverted else None, strength)
+            start = StartingSamples(rows, noise == "inverted", strength=strength, n_bits=n_bits)
         seeds = sample_seeds(random_state, len(codes))
         return self.decoder_.decode(mask_missing_bits(codes, latent_dim), seeds, options, start=start)
 
@@ -640,8 +632,13 @@ class DMZEncoder(
             self._check_has_code()
         if n_bits is not None:
             n_bits = check_n_bits(n_bits, self.model_.config.latent_dim, ordered=self.ordered_)
-        codes = self._bits(rows, n_bits)
-        start = StartingSamples(rows, True, codes) if noise == "inverted" else None
+        codes, start = None, None
+        if noise == "inverted":  # The samples' own bits are computed batch by batch, so data are read once.
+            start = StartingSamples(rows, inverted=True, n_bits=n_bits)
+        else:
+            codes = mask_missing_bits(
+                encode(self.decoder_, rows, "bits")[:, :n_bits], self.model_.config.latent_dim
+            )
         return self.decoder_.decode(codes, sample_seeds(random_state, len(rows)), options, start=start)
 
     @isolated

@@ -86,8 +86,7 @@ class LikelihoodMixin(BaseEstimator):
         n_timesteps = self.decoder_.objective.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
         n_terms = check_int(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
-        rows = open_like_fitted(self, X)
-        return sample_rates(self.decoder_, rows, self._bits(rows), self.prior_, n_terms)
+        return sample_rates(self.decoder_, open_like_fitted(self, X), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:
         """Return the mean of `score_samples`: minus bits per dimension; higher is better.

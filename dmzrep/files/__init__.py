@@ -1,1 +1,1 @@
-"""Files: one codec of nested state, one container for arrays and JSON values, written whole or not at all."""
+"""Files: a codec of nested state and a container of arrays and JSON values, written atomically."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written atomically."""
 
 from __future__ import annotations
 
@@ -13,27 +13,19 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield the path of a new file that takes the place of `path` once it is complete and on the disk.
+    """Yield the path of a new file that atomically replaces `path` once it is complete and on disk.
 
-    Whatever happens, there is the old file or the whole new one. The name of the new file is drawn at random,
-    so that several threads, processes or containers can write to one path at once.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; its folder must exist.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written; an earlier one stays as it was.
+    Its name is random, so that several threads, processes or containers can write to one path at once. Raise
+    OSError where it cannot be written; an earlier file is then unchanged.
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+        raise FileNotFoundError(
+            f"{path} cannot be written: there is no folder {path.parent}. Create it first."
+        )
     if path.is_dir():
         raise IsADirectoryError(f"{path} cannot be written: it is a folder. Choose another path.")
-    # A folder, since what writes the file may write aside too.
+    # A folder, since the writer may create temporary files too.
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
     try:
         part.mkdir()
@@ -43,7 +35,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         yield new
         with open(new, "rb+") as file:
             os.fsync(file.fileno())
-        new.chmod(mode)  # What the process gives to new files.
+        new.chmod(mode)  # The process's permissions of new files.
         os.replace(new, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -51,15 +43,15 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def replace_file(path: str | os.PathLike, *parts: bytes) -> None:
-    """Write bytes to a file, whole or not at all; see `replacing`."""
+    """Write bytes to a file atomically; see `replacing`."""
     with replacing(path) as part, open(part, "wb") as file:
         file.writelines(parts)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make sure that a renamed file survives a power cut."""
+    """Make sure that a renamed file survives a power failure."""
     if os.name == "nt":
-        return  # Windows opens no folders.
+        return  # Windows cannot open folders.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
 """Nested fitted state as JSON values and arrays, and back.
 
-A JSON object with one key that begins with a dollar sign stands for what JSON does not have, such as
+A JSON object with one key that begins with a dollar sign represents what JSON lacks, such as
 ``{"$tuple": [1, 2]}``; the array of ``{"$array": "weights"}`` has that name among the arrays.
 """
 
@@ -23,28 +23,10 @@ from dmzrep.files._columns import decode_column, encode_column
 MAX_DEPTH = 40
 
 
-class Encoder:
-    """Turns nested state into JSON values, and collects its arrays.
+class StateEncoder:
+    """Encodes nested state as JSON values, and collects its arrays, named by their place in the state.
 
-    Parameters
-    ----------
-    classes : mapping of str to class
-        Classes, by name, whose objects are stored by ``get_params(deep=False)``.
-
-    Attributes
-    ----------
-    arrays : dict of str to ndarray
-        Arrays found so far, named by their place in the state.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dmzrep.files._codec import Encoder
-    >>> encoder = Encoder()
-    >>> encoder.encode({"a": (1, np.arange(2))})
-    {'a': {'$tuple': [1, {'$array': 'a.1'}]}}
-    >>> list(encoder.arrays)
-    ['a.1']
+    Objects of `classes`, by name, are stored by ``get_params(deep=False)``.
     """
 
     def __init__(self, classes: Mapping[str, Any] | None = None):
@@ -52,13 +34,7 @@ class Encoder:
         self.arrays: dict[str, np.ndarray] = {}
 
     def encode(self, value: Any, place: str = "") -> Any:
-        """Return the JSON values that stand for `value`, which is at `place`.
-
-        Raises
-        ------
-        TypeError
-            A file cannot hold an object of this kind; the message says where it is.
-        """
+        """Return JSON values for the value at a place; raise TypeError where a file cannot hold it."""
         if value is None or isinstance(value, (bool, str)) or type(value) is int:
             return str(value) if isinstance(value, str) else value
         if isinstance(value, np.generic) and value.dtype.kind in "buif":
@@ -143,31 +119,25 @@ class Encoder:
         """Return an object of a column as JSON values without arrays."""
         if isinstance(value, np.generic):
             value = value.item()
-        own = Encoder(self.classes)
-        encoded = own.encode(value)
-        if own.arrays:
+        nested = StateEncoder(self.classes)
+        encoded = nested.encode(value)
+        if nested.arrays:
             raise TypeError(f"a value is a {type(value).__name__}, which a column cannot hold in a file")
         return encoded
 
     def _store(self, array: np.ndarray, place: str) -> str:
         name, n = place or "array", 1
-        while name in self.arrays:  # Such as of the keys "a.b" and {"a": {"b"}}.
+        while name in self.arrays:  # Such as from the keys "a.b" and {"a": {"b"}}.
             name, n = f"{place}#{n}", n + 1
         self.arrays[name] = array
         return name
 
 
-class Decoder:
-    """Turns what `Encoder` made back into state.
+class StateDecoder:
+    """Decodes what `StateEncoder` encoded.
 
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        Arrays by name. Each is used once, as it is, and all are; otherwise the values are not what
-        `Encoder` makes.
-    classes : mapping of str to class
-        Classes, by name, that may be built. Their parameters are checked by `_validate_params`, if they have
-        it. No other class is ever built.
+    Each array is used once, as it is, and all are. No class is ever built but those of `classes`, and their
+    parameters are checked by `_validate_params`, if they have it.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], classes: Mapping[str, Any] | None = None):
@@ -175,20 +145,12 @@ class Decoder:
         self.classes = classes or {}
 
     def finish(self) -> None:
-        """Raise if arrays are left that no value has named."""
+        """Raise if arrays are left over."""
         if self._left:
-            raise ValueError(
-                f"there are {len(self._left)} arrays too many, such as {min(self._left)[:100]!r}"
-            )
+            raise ValueError(f"there are {len(self._left)} unused arrays, such as {min(self._left)[:100]!r}")
 
     def decode(self, value: Any, depth: int = 0) -> Any:
-        """Return the state that JSON values stand for.
-
-        Raises
-        ------
-        Exception
-            Of any kind, where the values are not what `Encoder` makes.
-        """
+        """Return the state of JSON values; raise any exception where `StateEncoder` does not make them."""
         if depth > MAX_DEPTH:
             raise ValueError("values are nested too deeply")
         if isinstance(value, list):
@@ -199,7 +161,7 @@ class Decoder:
         if not tag.startswith("$"):
             return {key: self.decode(part, depth + 1) for key, part in value.items()}
         if len(value) != 1:
-            raise ValueError(f"{tag} has something beside it")
+            raise ValueError(f"{tag} is not the only key")
         return self._tagged(tag, value[tag], depth + 1)
 
     def _tagged(self, tag: str, value: Any, depth: int) -> Any:

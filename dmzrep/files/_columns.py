@@ -21,19 +21,8 @@ def encode_column(
 ) -> dict[str, Any]:
     """Return JSON values that describe a column whose content goes into arrays.
 
-    Parameters
-    ----------
-    column : Series
-        Of numbers, times, text, categories, nullable or Arrow types, or of objects that `encode` takes.
-    store : callable
-        Keeps an array under a name like the given one, and returns that name.
-    encode : callable
-        Turns an object into JSON values.
-
-    Raises
-    ------
-    TypeError
-        The dtype, or an object, is not one that a file can hold.
+    `store` keeps an array under a name like the given one, and returns that name; `encode` turns objects into
+    JSON values. Raise TypeError where a file cannot hold the dtype or an object.
     """
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "buif":
@@ -76,28 +65,16 @@ def encode_column(
 def decode_column(
     values: Mapping[str, Any], take: Callable[[str], np.ndarray], decode: Callable[[Any], Any]
 ) -> pd.Series:
-    """Return the column that `encode_column` described.
+    """Return the column that `encode_column` described; `take` returns the array of a name.
 
-    Parameters
-    ----------
-    values : mapping
-        From `encode_column`.
-    take : callable
-        Returns the array of a name.
-    decode : callable
-        Undoes `encode`.
-
-    Raises
-    ------
-    Exception
-        Of any kind, where the values are not what `encode_column` makes.
+    Raise an exception of any kind where `encode_column` does not make the values.
     """
     kind = values["kind"]
     if kind == "numbers":
         return pd.Series(_flat(take(values["array"])))
     if kind == "time":
         if np.dtype(values["dtype"]).kind not in "mM":
-            raise ValueError(f"{values['dtype']} is no time")
+            raise ValueError(f"{values['dtype']} is not a dtype of times")
         return pd.Series(_flat(take(values["array"])).view(values["dtype"]))
     if kind == "zoned":
         if not _TIME_ZONE.fullmatch(values["zone"]):
@@ -112,7 +89,7 @@ def decode_column(
         return decode_column(values["plain"], take, decode).astype(_arrow_dtype(values["dtype"]))
     if kind == "nullable":
         if not _MASKED.fullmatch(values["dtype"]):
-            raise ValueError("a nullable dtype is none")
+            raise ValueError("unknown nullable dtype")
         column = pd.Series(_flat(take(values["array"]))).astype(values["dtype"])
         return column.mask(_flat(take(values["missing"]), bool))
     if kind == "text":
@@ -135,7 +112,7 @@ def _arrow_dtype(name: str) -> pd.ArrowDtype:
 
 
 def _without_arrow(column: pd.Series) -> pd.Series:
-    """Return a column of an Arrow type as one of NumPy's, a nullable one, or of objects."""
+    """Return a column of an Arrow type as a NumPy, nullable or object column."""
     dtype: Any = column.dtype
     if dtype.kind in "mM":
         return column.astype(dtype.numpy_dtype)
@@ -149,7 +126,7 @@ def _string_dtype(values: Mapping[str, Any]) -> pd.StringDtype:
     na_value = {"na_value": np.nan} if values["nan"] else {}
     try:
         return pd.StringDtype(values["storage"], **na_value)
-    except ImportError:  # The same strings without pyarrow.
+    except ImportError:  # Without pyarrow.
         return pd.StringDtype("python", **na_value)
 
 

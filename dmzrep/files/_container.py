@@ -23,19 +23,19 @@ from dmzrep.version import __version__
 FORMAT = "dmzrep"
 FORMAT_VERSION = 3
 
-#: Limits that keep a small file from costing much: bytes of the header, arrays, and lists, objects and items
-#: in the JSON values. Large values belong into arrays.
+#: Limits that keep a small file cheap to load: bytes of the header, arrays, and lists, objects and items in
+#: the JSON values. Large values belong in arrays.
 MAX_HEADER_BYTES, MAX_ARRAYS, MAX_JSON_ITEMS = 4 * 2**20, 20_000, 200_000
-#: Bytes of the header that an array takes beside its name, at most.
+#: Largest number of bytes of the header for an array, without its name.
 _ENTRY_BYTES = 120
 
-#: Types of NumPy that safetensors files hold.
+#: NumPy dtypes that safetensors files hold.
 _DTYPES = {"bool", "float16", "float32", "float64"}
 _DTYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of this package, of what it computes with, and of Python."""
+    """Return the versions of this package, of the libraries that it computes with, and of Python."""
     return {
         "dmzrep": __version__,
         "torch": torch.__version__,
@@ -47,27 +47,10 @@ def library_versions() -> dict[str, str]:
 
 
 def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Write JSON values and arrays to one file, whole or not at all.
+    """Write JSON values and arrays to one file, atomically, with a checksum of all the content.
 
-    The header also holds the format's version, `library_versions` and a checksum of all the content.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; its folder must exist. Replaced only once the new one is complete.
-    values : dict
-        JSON values.
-    arrays : dict of str to ndarray
-        Arrays by name.
-
-    Raises
-    ------
-    TypeError
-        A value that JSON cannot hold, or an array of a type that safetensors cannot hold.
-    ValueError
-        Too many values.
-    OSError
-        The file cannot be written; an earlier one stays as it was.
+    Raise TypeError for values that JSON or arrays that safetensors cannot hold, ValueError for too many, and
+    OSError where the file cannot be written; an earlier file is then unchanged.
     """
     arrays = {name: _plain(name, array) for name, array in arrays.items()}
     metadata = {
@@ -89,27 +72,10 @@ def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarra
 
 
 def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what `write_file` wrote.
+    """Return the JSON values and the arrays that `write_file` wrote.
 
-    Nothing is read but the header before it is clear that the file is one of this package, and nothing is
-    allocated beyond the bytes that the file has.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    values : dict
-    arrays : dict of str to ndarray
-
-    Raises
-    ------
-    PersistenceError
-        The file is foreign, damaged, cut off, or of an unknown version.
-    FileNotFoundError
-        There is no such file.
+    Only the header is read before it is clear that the file is one of this package, and no more is allocated
+    than the bytes of the file. Raise PersistenceError where it is foreign, damaged or of another version.
     """
     path = Path(path)
     _check_header_length(path)
@@ -119,23 +85,25 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
             _check_metadata(path, metadata)
             names = file.keys()
             if len(names) > MAX_ARRAYS or _n_items(metadata["values"]) > MAX_JSON_ITEMS:
-                raise _not_whole(path, "its header holds too much")
+                raise _incomplete(path, "its header holds too much")
             arrays = {name: file.get_tensor(name) for name in names}
         if metadata.get("checksum") != _checksum(metadata, arrays):
             raise PersistenceError(
                 f"{path} is damaged: its checksum does not match its content. Restore a copy."
             )
         values = json.loads(metadata["values"])
+        if not isinstance(values, dict):
+            raise _incomplete(path, "its values are not a dictionary")
     except (PersistenceError, OSError):
         raise
     except Exception as error:  # safetensors, NumPy and JSON raise many kinds.
-        raise _not_whole(path, error) from error
+        raise _incomplete(path, error) from error
     return values, arrays
 
 
 def _check_header_length(path: Path) -> None:
     """Raise unless a path is a regular file whose header is as long as it claims and not too long."""
-    # A pipe must not be waited for.
+    # Do not wait for a pipe.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -144,9 +112,9 @@ def _check_header_length(path: Path) -> None:
         start = file.read(8)
     length = int.from_bytes(start, "little")
     if len(start) < 8:
-        raise _not_whole(path, "it ends too early")
+        raise _incomplete(path, "it ends too early")
     if length > min(status.st_size - 8, MAX_HEADER_BYTES):
-        raise _not_whole(path, f"its header claims {length} bytes of {status.st_size}")
+        raise _incomplete(path, f"its header claims {length} bytes of {status.st_size}")
 
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
@@ -160,15 +128,15 @@ def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
         )
 
 
-def _not_whole(path: Path, reason: object) -> PersistenceError:
+def _incomplete(path: Path, reason: object) -> PersistenceError:
     return PersistenceError(
-        f"{path} is not a whole dmzrep file: {str(reason)[:200]}. It is damaged, cut off, or not written by "
-        "save()."
+        f"{path} is not a complete dmzrep file: {str(reason)[:200]}. It is damaged, truncated, or not "
+        "written by save()."
     )
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
-    """Return an array in C order and of native byte order."""
+    """Return an array in C order and native byte order."""
     array = np.asarray(array, order="C")
     if array.dtype.name not in _DTYPES:
         raise TypeError(f"{name} is an array of {array.dtype}, which a safetensors file cannot hold.")
@@ -181,7 +149,7 @@ def _n_items(text: str) -> int:
 
 
 def _checksum(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> str:
-    """Return the SHA-256 of the metadata, of the arrays' names and types, and of their content."""
+    """Return the SHA-256 of the metadata and of the arrays with their names and dtypes."""
     digest = hashlib.sha256()
     for key in sorted(metadata.keys() - {"checksum"}):
         digest.update(f"{key}\0{metadata[key]}\0".encode())

@@ -1,4 +1,4 @@
-"""Networks built around stored weights, within the memory that the weights need."""
+"""Networks built for stored weights, within the memory that the weights need."""
 
 from __future__ import annotations
 
@@ -10,27 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-#: Numbers that building a network may need beside its weights.
-SPARE_NUMBERS = 2**23
-#: Functions of torch that fill a tensor of given sides.
+#: Values that building a network may allocate besides its weights.
+SPARE_VALUES = 2**23
+#: Functions of torch that create a tensor of a given shape.
 _CREATORS = {"empty", "zeros", "ones", "full", "rand", "randn", "randint", "randperm", "eye", "arange"}
 #: Methods that draw initial weights, which stored ones replace.
-_INITIALISERS = {
-    "uniform_",
-    "normal_",
-    "trunc_normal_",
-    "kaiming_uniform_",
-    "kaiming_normal_",
-    "xavier_uniform_",
-}
+_INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"}
+_INITIALISERS |= {"xavier_uniform_"}
 
 
 class _Budget(TorchFunctionMode):
-    """Refuses, before it is made, a tensor with which all would hold more than so many numbers."""
+    """Refuses a tensor, before it is allocated, with which all would have more than so many values."""
 
-    def __init__(self, numbers: int):
+    def __init__(self, n_values: int):
         super().__init__()
-        self.left = numbers
+        self.left = n_values
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
@@ -49,26 +43,13 @@ class _Budget(TorchFunctionMode):
 def build_module(
     make: Callable[[], nn.Module], weights: Mapping[str, Tensor], *, custom: str | None = None
 ) -> nn.Module:
-    """Build a network for stored weights and load them.
+    """Build a network for stored weights by `make`, and load them in place of its initial values.
 
-    The meta device would allocate nothing either, but importing what it needs takes a second.
-
-    Parameters
-    ----------
-    make : callable
-        Builds the network; what it draws is replaced.
-    weights : mapping of str to Tensor
-        All of its weights and buffers.
-    custom : str, optional
-        Beginning of the names of weights of a custom module, which may be infinite.
-
-    Raises
-    ------
-    ValueError
-        The network needs much more memory than the weights, or the weights are not those of the network:
-        names, shapes, dtypes, or numbers that are not finite.
+    Names of weights of a custom module begin with `custom`; these may be infinite. Raise ValueError where the
+    network needs much more memory than the weights, or other weights. The meta device would allocate nothing
+    either, but importing what it needs takes a second.
     """
-    with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + SPARE_NUMBERS):
+    with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + SPARE_VALUES):
         module = make()
     check_weights(module, weights, custom)
     module.load_state_dict(dict(weights))
@@ -86,7 +67,7 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: str 
         if custom is not None and name.startswith(custom):
             continue
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} has values that are not finite")
+            raise ValueError(f"{name} has non-finite values")
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise ValueError(f"{name} has negative variances")
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from dmzrep._base._batching import DENOISER_BATCH, ENCODER_BATCH, batch_size_for, pad_samples
 from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.diffusion._objective import Objective
-from dmzrep.inference._bounds import variational_bound
-from dmzrep.inference._decoding import StartingPoint, decode
-from dmzrep.inference._inversion import invert
+from dmzrep.inference._decoding import decode
+from dmzrep.inference._likelihood import variational_bound
 from dmzrep.inference._sampling import Sampling
+from dmzrep.inference._starts import StartingNoise, StartingSamples, invert
 from dmzrep.networks._model import DiffusionAutoencoder
 
 
@@ -87,20 +87,21 @@ class Decoder:
         seeds: Sequence[int],
         sampling: Sampling | None = None,
         *,
-        start: StartingPoint | None = None,
+        start: StartingSamples | StartingNoise | None = None,
     ) -> np.ndarray:
         """Draw a sample for each code.
 
         Parameters
         ----------
         codes : ndarray of shape (n, latent_dim) or None
-            Bits or probabilities in [0, 1]; 0.5 is a masked bit. None for an unconditional model.
+            Bits or probabilities in [0, 1]; 0.5 is a masked bit. None for an unconditional model, or for the
+            bits of inverted starting samples.
         seeds : sequence of n int
             Seed of the noise of each sample.
         sampling : Sampling, optional
-            How samples are drawn.
+            Options of sampling.
         start : StartingSamples or StartingNoise, optional
-            What sampling begins from; None begins from noise.
+            Where sampling begins; None begins from random noise.
 
         Returns
         -------

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.special import expit
+from torch import Tensor
 
 from dmzrep._base._batching import padded_batches, run_padded
 from dmzrep.data import Source
+from dmzrep.networks._relaxation import MASKED_BIT
 
 if TYPE_CHECKING:
     from dmzrep.inference._decoder import Decoder
@@ -19,31 +21,30 @@ CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uin
 
 
 @torch.inference_mode()
-def encode(decoder: Decoder, samples: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
-    """Encode samples, a batch at a time.
+def encode(decoder: Decoder, X: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
+    """Encode samples to codes of a kind in `CODE_DTYPES`, shape (n, latent_dim), written into `out` if given.
 
-    Parameters
-    ----------
-    decoder : Decoder
-        The fitted model.
-    samples : ndarray or other source of n samples
-        In the user's layout.
-    output : {"probabilities", "logits", "bits"}
-        Kind of codes; a bit is one where the probability is above 0.5.
-    out : ndarray of shape (n, latent_dim), optional
-        Where codes are written, of the dtype in `CODE_DTYPES`; a new array by default.
-
-    Returns
-    -------
-    ndarray of shape (n, latent_dim), float32 or uint8
-        Batch-invariant up to rounding of float32.
+    Batch-invariant up to rounding of float32.
     """
     if out is None:
-        out = np.empty((len(samples), decoder.latent_dim), dtype=CODE_DTYPES[output])
-    for part, size in padded_batches(len(samples), decoder.data_shape, decoder.encoder_batch):
-        x = decoder.model_units(samples[part])
-        logits = run_padded(decoder.network.encode, size, x).float().cpu().numpy()
-        # Bits from the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
-        codes = logits if output == "logits" else expit(logits)
-        out[part] = codes > 0.5 if output == "bits" else codes
+        out = np.empty((len(X), decoder.latent_dim), dtype=CODE_DTYPES[output])
+    for part, size in padded_batches(len(X), decoder.data_shape, decoder.encoder_batch):
+        out[part] = encode_batch(decoder, decoder.model_units(X[part]), size, output)
     return out
+
+
+def encode_batch(decoder: Decoder, x: Tensor, size: int, output: str) -> np.ndarray:
+    """Encode one batch in model units, computed with padding to `size` samples."""
+    logits = run_padded(decoder.network.encode, size, x).float().cpu().numpy()
+    if output == "logits":
+        return logits
+    # Bits come from the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
+    return expit(logits) > 0.5 if output == "bits" else expit(logits)
+
+
+def mask_missing_bits(codes: np.ndarray, latent_dim: int) -> np.ndarray:
+    """Return codes of `latent_dim` bits from prefixes; the missing bits are masked, that is 0.5."""
+    missing = latent_dim - codes.shape[1]
+    if not missing:
+        return codes
+    return np.concatenate([codes, np.full((len(codes), missing), MASKED_BIT, dtype=np.float32)], axis=1)

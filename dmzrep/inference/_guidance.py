@@ -18,27 +18,10 @@ if TYPE_CHECKING:
 def code_denoiser(
     decoder: Decoder, z: Tensor | None, *, guidance: float = 1.0, match_perturbation: bool = False
 ) -> Denoiser:
-    """Return a denoiser (x_t, t) -> `Denoised` under given codes.
+    """Return a denoiser (x_t, t) -> `Denoised` under codes z, or of an unconditional model.
 
-    Parameters
-    ----------
-    decoder : Decoder
-        The fitted model.
-    z : Tensor of shape (n, latent_dim) or None
-        Bits or probabilities; None for an unconditional model.
-    guidance : float, default=1.0
-        Weight g of classifier-free guidance: estimates are those with the code plus (g - 1) times their
-        difference from those without. 1 evaluates the network once, other values twice.
-    match_perturbation : bool, default=False
-        See `Objective.denoise`.
-
-    Returns
-    -------
-    callable
-
-    References
-    ----------
-    Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with g = 1 + w.
+    With guidance g, estimates are those with the code plus (g - 1) times their difference from those
+    without: Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with g = 1 + w.
     """
 
     def denoise(x: Tensor, t: Tensor, code: Tensor | None = z) -> Denoised:

@@ -1,9 +1,8 @@
-"""What follows sampling step by step: a progress bar, a callback, the trajectory."""
+"""Following sampling step by step: progress bar, callback, trajectory."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -17,21 +16,9 @@ if TYPE_CHECKING:
 
 
 class SamplingMonitor:
-    """Progress bar, callback and trajectory of sampling; a context manager around all batches.
+    """Progress bar, callback and trajectory of sampling in batches; `bar` is a context manager.
 
-    Parameters
-    ----------
-    data_format : ImageFormat or VectorFormat
-        Converts estimates to the user's layout.
-    n_samples, n_batches, n_steps : int
-        Samples in all, batches, and steps of each batch.
-    sampling : Sampling
-        Says what is wanted.
-
-    Attributes
-    ----------
-    trajectory : ndarray of shape (n_steps, n_samples, *sample_shape) or None
-        Estimates of the clean samples at all steps.
+    `trajectory` holds estimates of the clean samples, shape (n_steps, n, *sample_shape), or None.
     """
 
     def __init__(
@@ -49,17 +36,9 @@ class SamplingMonitor:
                 (n_steps, n_samples, *data_format.sample_shape), dtype=data_format.dtype
             )
         self._silent = not (sampling.progress or sampling.callback or sampling.return_trajectory)
-        self._bar = tqdm(
+        self.bar = tqdm(
             total=n_steps * n_batches, desc="sampling", unit="step", disable=not sampling.progress
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
 
     def observer(self, part: slice) -> Observer | None:
         """Return what a sampler calls at each step of a batch, or None."""
@@ -73,6 +52,6 @@ class SamplingMonitor:
                     self.trajectory[step, part] = estimates
                 if self.callback is not None:
                     self.callback(step + 1, self.n_steps, estimates)
-            self._bar.update()
+            self.bar.update()
 
         return observe

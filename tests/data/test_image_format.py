@@ -9,20 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.data import DatasetSource, ImageFormat, learn_image_format
-from dmzrep.data._values import value_limits
 
 quick = settings(deadline=None, max_examples=40)
 LAYOUTS = ("HW", "HWC", "CHW")
-FLOATS = ("float16", "float32", "float64")
 
 
 def draw_images(seed, layout, dtype="uint8", n=3, height=9, width=11, n_channels=3):
-    """Images in a layout that hold the smallest and the largest value of their dtype's range."""
-    shape = {
-        "HW": (n, height, width),
-        "HWC": (n, height, width, n_channels),
-        "CHW": (n, n_channels, height, width),
-    }[layout]
+    """Images in a layout with the smallest and the largest value of their dtype's range."""
+    sides = {"H": height, "W": width, "C": n_channels}
+    shape = (n, *(sides[axis] for axis in layout))
     rng = np.random.default_rng(seed)
     if dtype == "uint8":
         images, high = rng.integers(0, 256, shape, dtype=np.uint8), 255
@@ -38,18 +33,9 @@ def as_tensor(images):
     return torch.from_numpy(np.array(images))
 
 
-any_layout = st.sampled_from(LAYOUTS)
-any_seed = st.integers(0, 2**32 - 1)
-any_side = st.integers(8, 17)
-any_count = st.integers(1, 4)
-
-
-# -- layouts ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("flat", [False, True])
-def test_every_layout_is_found_and_its_axes_end_in_channel_height_width_order(layout, flat):
+def test_layouts_are_found_and_converted_to_channels_first(layout, flat):
     images = draw_images(0, layout)
     channels_first = np.moveaxis(images, -1, 1) if layout == "HWC" else images
     channels_first = images[:, None] if layout == "HW" else channels_first
@@ -63,39 +49,32 @@ def test_every_layout_is_found_and_its_axes_end_in_channel_height_width_order(la
     np.testing.assert_allclose(found.to_model(as_tensor(X)).numpy(), expected, atol=1e-6)
 
 
-def test_image_shape_may_be_given_for_images_that_are_not_flat():
-    images = draw_images(0, "HWC")
-    assert learn_image_format(images, image_shape=images.shape[1:]) == learn_image_format(images)
-
-
-def test_no_shape_with_two_possible_channel_axes_is_guessed():
+def test_ambiguous_channel_axes_are_rejected():
     images = np.zeros((2, 3, 12, 4), dtype=np.uint8)
     images[0] = 255
     with pytest.raises(ValueError, match=r"is ambiguous: pass channels='first' or 'last'"):
         learn_image_format(images)
-    with pytest.raises(ValueError, match=r"12 x 4 .*read as CHW\)"):
-        learn_image_format(images, channels="first")
-    with pytest.raises(ValueError, match=r"3 x 12 .*read as HWC\)"):
-        learn_image_format(images, channels="last")
 
 
 @pytest.mark.parametrize(("channels", "layout"), [("first", "CHW"), ("last", "HWC")])
-def test_the_channels_parameter_names_the_axis_that_auto_finds(channels, layout):
+def test_channels_and_image_shape_agree_with_auto(channels, layout):
     images = draw_images(0, layout)
-    assert learn_image_format(images, channels=channels) == learn_image_format(images)
+    expected = learn_image_format(images)
+    assert learn_image_format(images, channels=channels) == expected
+    assert learn_image_format(images, image_shape=images.shape[1:]) == expected
 
 
 @quick
 @given(
-    seed=any_seed,
-    layout=any_layout,
+    seed=st.integers(0, 1000),
+    layout=st.sampled_from(LAYOUTS),
     flat=st.booleans(),
     dtype=st.sampled_from(["uint8", "bool", "float16", "float32", "float64"]),
-    height=any_side,
-    width=any_side,
-    count=any_count,
+    height=st.integers(8, 17),
+    width=st.integers(8, 17),
+    count=st.integers(1, 4),
 )
-def test_images_are_restored_in_any_layout_and_dtype(seed, layout, flat, dtype, height, width, count):
+def test_round_trip_in_any_layout_and_dtype(seed, layout, flat, dtype, height, width, count):
     images = draw_images(seed, layout, dtype, height=height, width=width, n_channels=count)
     X = images.reshape(len(images), -1) if flat else images
     found = learn_image_format(X, image_shape=images.shape[1:] if flat else None)
@@ -109,8 +88,12 @@ def test_images_are_restored_in_any_layout_and_dtype(seed, layout, flat, dtype, 
 
 
 @quick
-@given(seed=any_seed, dtype=st.sampled_from(["int16", "uint16", "int32", "int64"]), low=st.integers(-1000, 0))
-def test_other_integers_are_restored_exactly_with_a_range(seed, dtype, low):
+@given(
+    seed=st.integers(0, 1000),
+    dtype=st.sampled_from(["int16", "uint16", "int32", "int64"]),
+    low=st.integers(-1000, 0),
+)
+def test_round_trip_of_other_integers_is_exact(seed, dtype, low):
     low, high = (0, 65535) if dtype == "uint16" else (low, 4095)
     images = np.random.default_rng(seed).integers(low, high + 1, (3, 8, 8)).astype(dtype)
     images[0, 0, :2] = low, high
@@ -121,25 +104,15 @@ def test_other_integers_are_restored_exactly_with_a_range(seed, dtype, low):
     np.testing.assert_array_equal(back, images)
 
 
-# -- ranges ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("dtype", "high", "data_bin"), [("uint8", 255.0, 2 / 255), ("bool", 1.0, 2.0), ("float32", 1.0, None)]
 )
-def test_each_dtype_has_its_range_and_width_of_a_grey_level(dtype, high, data_bin):
+def test_value_range_and_data_bin_of_dtypes(dtype, high, data_bin):
     found = learn_image_format(draw_images(0, "HW", dtype))
     assert (found.low, found.high, found.data_bin) == (0.0, high, data_bin)
 
 
-def test_the_range_is_that_of_the_dtype_and_not_of_the_values_seen():
-    images = np.full((2, 8, 8), 100, dtype=np.uint8)
-    images[0] = 120
-    x = learn_image_format(images).to_model(as_tensor(images))
-    np.testing.assert_allclose(x[:, 0, 0, 0].numpy(), [120 / 127.5 - 1, 100 / 127.5 - 1], atol=1e-6)
-
-
-def test_a_given_value_range_sets_what_becomes_minus_one_and_one():
+def test_value_range_is_mapped_to_minus_one_and_one():
     images = np.linspace(-2.0, 6.0, 128).reshape(2, 8, 8)
     found = learn_image_format(images, value_range=(-2.0, 6.0))
     x = found.to_model(as_tensor(images))
@@ -147,65 +120,35 @@ def test_a_given_value_range_sets_what_becomes_minus_one_and_one():
     np.testing.assert_allclose(found.from_model(x), images, atol=1e-5)
 
 
-def test_model_units_outside_the_range_are_clipped_and_grey_levels_rounded():
+def test_model_units_are_clipped_and_rounded():
     found = ImageFormat("HW", (1, 8, 8), False, "uint8", 0.0, 255.0)
     x = torch.full((3, 1, 8, 8), 5.0)
     x[1], x[2] = -5.0, 2.0 * 100.6 / 255.0 - 1.0
     assert found.from_model(x)[:, 0, 0].tolist() == [255, 0, 101]
 
 
-def test_value_limits_are_those_of_all_blocks(monkeypatch):
-    monkeypatch.setattr("dmzrep.data._values._SCAN_BYTES", 2**10)
-    values = np.zeros((9000, 2))
-    values[4095, 0], values[8999, 1] = -3.0, 7.0
-    assert value_limits(values) == (-3.0, 7.0)
-
-
-# -- errors of learning ----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((2, 3, 12, 3), {}, r"channel axis of images of shape \(3, 12, 3\) is ambiguous"),
         ((2, 9, 10, 11), {}, r"shape \(9, 10, 11\) have no channel axis of 1 to 4 entries"),
-        (
-            (2, 9, 10, 5),
-            {"channels": "last"},
-            r"channels='last' says .* \(9, 10, 5\) have 5 channels; 1 to 4",
-        ),
         ((2, 9, 10, 3), {"channels": "first"}, r"channels='first' says .* \(9, 10, 3\) have 9 channels"),
         ((2, 7, 20), {}, r"at least 8 pixels high and wide, got 7 x 20 .*read as HW"),
-        ((2, 3, 20, 7), {}, r"at least 8 pixels high and wide, got 20 x 7 .*read as CHW"),
         ((2, 3, 3, 9, 9), {}, r"got an array of 5 dimensions"),
         ((2, 64), {"image_shape": (8, 9)}, r"image_shape=\(8, 9\) has 72 values, but X has 64 features"),
-        (
-            (2, 8, 8),
-            {"image_shape": (8, 9)},
-            r"image_shape=\(8, 9\) does not agree with images of shape \(8, 8\)",
-        ),
-        ((2, 49), {"image_shape": (7, 7)}, r"at least 8 pixels"),
-        ((2, 8, 8), {"value_range": (5, 5)}, r"value_range must be two finite numbers.* Got \(5, 5\)"),
+        ((2, 8, 8), {"image_shape": (8, 9)}, r"image_shape=\(8, 9\) does not agree with .* \(8, 8\)"),
         ((2, 8, 8), {"value_range": (9, 0)}, r"value_range must be two finite numbers.* Got \(9, 0\)"),
-        ((2, 8, 8), {"value_range": (0, 1, 2)}, r"value_range must be two finite numbers"),
         ((2, 8, 8), {"value_range": (0, float("nan"))}, r"value_range must be two finite numbers"),
     ],
 )
-def test_layouts_and_ranges_that_make_no_sense_are_refused_with_a_message(shape, options, message):
+def test_invalid_layouts_and_ranges_are_rejected(shape, options, message):
     images = np.zeros(shape, dtype=np.uint8)
     images[0] = 1
     with pytest.raises(ValueError, match=message):
         learn_image_format(images, **options)
 
 
-@pytest.mark.parametrize("dtype", ["object", "U5", "complex64"])
-def test_arrays_that_are_not_numbers_are_refused_with_a_message(dtype):
-    with pytest.raises(ValueError, match=r"must be uint8 or floating-point arrays, got dtype"):
-        learn_image_format(np.zeros((2, 8, 8)).astype(dtype))
-
-
 @pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
-def test_non_finite_values_are_refused_with_their_sample(value, kind):
+def test_non_finite_values_are_rejected(value, kind):
     images = np.random.default_rng(0).random((5000, 8, 8), dtype=np.float32)
     images[4500, 1, 1] = value
     with pytest.raises(ValueError, match=rf"contains {kind} \(first in sample 4500\)"):
@@ -213,61 +156,43 @@ def test_non_finite_values_are_refused_with_their_sample(value, kind):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "options", "message"),
-    [
-        (-0.5, 1.0, {}, r"must have values in \[0, 1\], got values from -0.5 to 1"),
-        (0.0, 255.0, {}, r"must have values in \[0, 1\], got values from 0 to 255"),
-        (0.0, 2.0, {"value_range": (-1.0, 1.0)}, r"must have values in \[-1, 1\], got values from 0 to 2"),
-    ],
+    ("low", "high", "value_range"), [(-0.5, 1, "auto"), (0, 255, "auto"), (0, 2, (-1, 1))]
 )
-def test_floats_out_of_range_are_refused_with_both_ranges(low, high, options, message):
+def test_floats_out_of_range_are_rejected(low, high, value_range):
     images = np.linspace(low, high, 128).reshape(2, 8, 8)
-    with pytest.raises(ValueError, match=message):
-        learn_image_format(images, **options)
+    with pytest.raises(
+        ValueError, match=rf"must have values in \[-?\d, 1\], got values from {low} to {high}"
+    ):
+        learn_image_format(images, value_range=value_range)
 
 
-def test_int64_images_without_a_range_are_refused_with_a_range_that_would_do():
+def test_int64_images_need_a_value_range():
     images = np.arange(128).reshape(2, 8, 8)
     with pytest.raises(ValueError, match=r"int64 have no known range.*value_range=\(0, 127\)"):
         learn_image_format(images)
     assert learn_image_format(images, value_range=(0, 127)).high == 127.0
 
 
-@pytest.mark.parametrize("value", [0, 0.25, 1])
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "bool"])
-def test_constant_images_are_refused(value, dtype):
+@pytest.mark.parametrize(("value", "dtype"), [(0, "uint8"), (0.25, "float32"), (1, "bool")])
+def test_constant_images_are_rejected(value, dtype):
     with pytest.raises(ValueError, match=r"All images are constant \(every value is"):
         learn_image_format(np.full((3, 8, 8), value).astype(dtype))
-
-
-def test_rounding_at_the_edges_of_the_range_is_clipped():
-    images = draw_images(0, "HW", "float64")
-    images[0, 0, 0], images[1, 0, 0] = -1e-9, np.nextafter(1.0, 2.0)
-    found = learn_image_format(images)
-    found.check_values(images)
-    x = found.to_model(as_tensor(images))
-    assert x.min() == -1.0 and x.max() == 1.0
 
 
 @pytest.mark.parametrize(
     ("images", "options", "warns"),
     [
         (np.eye(8, dtype=np.uint8)[None].repeat(2, 0), {}, True),
-        (np.eye(8)[None].repeat(2, 0) * 7.0 / 255.0, {}, True),
         (np.eye(8, dtype=np.uint8)[None].repeat(2, 0) + np.uint8(200), {}, True),
         (np.eye(8, dtype=np.uint8)[None].repeat(2, 0), {"value_range": (0, 1)}, False),
-        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0) * np.uint8(30), {}, False),
         (np.eye(8, dtype=bool)[None].repeat(2, 0), {}, False),
     ],
 )
-def test_images_that_hardly_use_the_range_of_their_dtype_are_warned_of(images, options, warns):
+def test_narrow_value_ranges_are_warned_of(images, options, warns):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         learn_image_format(images, **options)
     assert ["pass value_range=(" in str(warning.message) for warning in caught] == [True] * warns
-
-
-# -- samples to transform --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -275,10 +200,8 @@ def fitted():
     return learn_image_format(draw_images(0, "HWC"))
 
 
-@pytest.mark.parametrize(
-    "shape", [(2, 9, 11), (2, 3, 9, 11), (2, 9, 11, 1), (9, 11, 3), (2, 297), (), (0, 9, 11, 3)]
-)
-def test_samples_of_another_shape_are_refused(fitted, shape):
+@pytest.mark.parametrize("shape", [(2, 9, 11), (2, 3, 9, 11), (9, 11, 3), (2, 297), (), (0, 9, 11, 3)])
+def test_samples_of_another_shape_are_rejected(fitted, shape):
     message = r"0 sample\(s\)" if 0 in shape else r"of shape \(9, 11, 3\): expected \(n, 9, 11, 3\)"
     with pytest.raises(ValueError, match=message):
         fitted.check_shape(np.zeros(shape, dtype=np.uint8))
@@ -290,13 +213,11 @@ def test_samples_of_another_shape_are_refused(fitted, shape):
         (lambda X: X.astype(int) + 1, r"range \[0, 255\], got values from 1 to 256 \(first in sample 2\)"),
         (lambda X: X.astype(float) - 1, r"got values from -1 to 254 \(first in sample 0\)"),
         (lambda X: X / 255.0, r"look scaled to \[0, 1\].*Multiply them by 255"),
-        (lambda X: X > 100, r"look scaled to \[0, 1\].*Multiply them by 255"),
         (lambda X: np.where(X > 254, np.nan, X), r"contains NaN \(first in sample 2\)"),
-        (lambda X: np.where(X > 254, -np.inf, X), r"contains infinity \(first in sample 2\)"),
         (lambda X: X.astype(object), "got dtype object"),
     ],
 )
-def test_samples_with_other_values_are_refused(fitted, change, message):
+def test_samples_out_of_range_are_rejected(fitted, change, message):
     X = draw_images(1, "HWC") // 2
     X[0, 0, 0, 0], X[2, 0, 0, 0] = 0, 255
     fitted.check_values(X)
@@ -312,42 +233,26 @@ def test_samples_of_another_dtype_in_the_fitted_range_are_accepted(fitted, dtype
     np.testing.assert_array_equal(fitted.from_model(x), images)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_read_only_images_are_accepted_and_not_written_to(layout):
-    images = draw_images(3, layout, "float32")
-    before = images.copy()
-    images.setflags(write=False)
-    found = learn_image_format(images)
-    found.check_values(images)
-    back = found.from_model(found.to_model(as_tensor(images)))
-    back += 1.0
-    np.testing.assert_array_equal(images, before)
-
-
-class Counted:
+class Counted(list):
     """A data set that counts how often each item is read."""
 
-    def __init__(self, images):
-        self.images, self.reads = images, np.zeros(len(images), dtype=int)
-
-    def __len__(self):
-        return len(self.images)
+    reads = 0
 
     def __getitem__(self, i):
-        self.reads[i] += 1
-        return self.images[i], 0
+        self.reads += 1
+        return super().__getitem__(i)
 
 
-def test_the_format_is_learned_from_a_part_of_a_data_set():
+def test_format_is_learned_from_part_of_a_data_set():
     images = draw_images(4, "CHW", n=1000)
     dataset = Counted(images)
     assert learn_image_format(DatasetSource(dataset)) == learn_image_format(images)
-    assert dataset.reads.sum() == 256 and dataset.reads.max() == 1
+    assert dataset.reads == 256
 
 
-def test_a_data_set_whose_first_look_is_constant_is_read_whole():
+def test_data_sets_with_a_constant_preview_are_read_completely():
     images = np.zeros((1000, 8, 8), dtype=np.uint8)
     with pytest.raises(ValueError, match="All images are constant"):
-        learn_image_format(DatasetSource(Counted(images)))
+        learn_image_format(DatasetSource(list(images)))
     images[1] = 255
-    assert learn_image_format(DatasetSource(Counted(images))).high == 255.0
+    assert learn_image_format(DatasetSource(list(images))).high == 255.0

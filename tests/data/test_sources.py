@@ -1,3 +1,5 @@
+"""Map-style data sets as sources."""
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from dmzrep.data import DatasetSource
 
 
 class Squares(torch.utils.data.Dataset):
-    """Items are tuples of a constant 2 x 3 image and a label; item 4 can be made to fail."""
+    """Items are tuples of a constant 2 x 3 image and a label; item `broken` raises an error."""
 
     def __init__(self, n, broken=None):
         self.n, self.broken = n, broken
@@ -31,7 +33,7 @@ class Squares(torch.utils.data.Dataset):
     ],
     ids=["dataset", "arrays", "tuples", "lists", "tensors"],
 )
-def test_items_of_any_kind_are_stacked(dataset):
+def test_items_are_stacked(dataset):
     samples = DatasetSource(dataset)
     assert (samples.shape, samples.ndim, samples.dtype, len(samples)) == ((5, 2, 3), 3, np.uint8, 5)
     everything = samples[:]
@@ -44,7 +46,7 @@ def test_items_of_any_kind_are_stacked(dataset):
     [slice(1, 3), slice(None, None, 2), slice(3, 100), slice(-2, None), np.array([4, 0, 4]), np.array([2])],
     ids=str,
 )
-def test_slices_and_index_arrays_select_the_samples_that_numpy_selects(indices):
+def test_indexing_agrees_with_numpy(indices):
     samples = DatasetSource(Squares(5))
     expected = np.array([0, 1, 4, 9, 16])[indices]
     assert samples[indices][:, 0, 0].tolist() == expected.tolist()
@@ -55,19 +57,20 @@ def test_only_the_requested_samples_are_read():
     assert samples[np.array([3, 5])][:, 0, 0].tolist() == [9, 25]
 
 
-def test_what_a_dataset_raises_comes_through_with_the_item_named():
+def test_errors_of_data_sets_name_the_item():
     samples = DatasetSource(Squares(6, broken=4))
     with pytest.raises(OSError, match="cannot read") as caught:
         samples[:]
     assert caught.value.__notes__ == ["The dataset raised this for item 4."]
 
 
-def test_an_empty_dataset_is_refused():
-    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        DatasetSource(Squares(0))
-
-
-def test_items_of_different_shapes_are_refused_when_they_are_read():
-    samples = DatasetSource([np.zeros((2, 3)), np.zeros((2, 4))])
-    with pytest.raises(ValueError, match=r"item 0 has \(2, 3\), item 1 has \(2, 4\)"):
-        samples[:]
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([], r"0 sample\(s\)"),
+        ([np.zeros((2, 3)), np.zeros((2, 4))], r"item 0 has \(2, 3\), item 1 has \(2, 4\)"),
+    ],
+)
+def test_empty_data_sets_and_items_of_different_shapes_are_rejected(items, message):
+    with pytest.raises(ValueError, match=message):
+        DatasetSource(items)[:]

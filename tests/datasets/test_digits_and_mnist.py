@@ -1,4 +1,4 @@
-"""Data sets."""
+"""Digits and MNIST."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from dmzrep import datasets
 from dmzrep.datasets import _mnist as mnist
 
 
-def test_digits_are_scikit_learns_as_uint8():
+def test_digits_are_those_of_scikit_learn_as_uint8():
     data = datasets.load_digits_images()
     original = sklearn.datasets.load_digits()
     assert data.images.dtype == np.uint8
@@ -21,7 +21,7 @@ def test_digits_are_scikit_learns_as_uint8():
     assert np.array_equal(y, original.target)
 
 
-def test_mnist_is_what_openml_gives_as_images(monkeypatch):
+def test_mnist_is_reshaped_to_images(monkeypatch):
     flat = np.arange(2 * 784).reshape(2, 784) % 256
     table = Bunch(data=flat.astype(float), target=np.array(["5", "0"]), DESCR="text")
     monkeypatch.setattr(mnist, "fetch_openml", lambda *args, **kwargs: table)
@@ -31,7 +31,7 @@ def test_mnist_is_what_openml_gives_as_images(monkeypatch):
     assert data.target.tolist() == [5, 0]
 
 
-def test_mnist_without_the_internet_says_what_to_do(monkeypatch):
+def test_mnist_without_the_internet_names_the_remedy(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no route")
 

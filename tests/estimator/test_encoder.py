@@ -726,7 +726,7 @@ def test_saving_does_not_need_or_move_anything(encoder, tmp_path):
 
 def test_a_foreign_file_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"not a model")
-    with pytest.raises(PersistenceError, match="not a whole dmzrep file"):
+    with pytest.raises(PersistenceError, match="not a complete dmzrep file"):
         DMZEncoder.load(tmp_path / "x")
 
 

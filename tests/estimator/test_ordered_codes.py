@@ -40,8 +40,9 @@ def test_inverted_noise_of_first_bits_is_that_of_the_same_bits(ordered, digits, 
     codes, at = [], StartingSamples.at
 
     def watched(self, *arguments, **options):
-        codes.append(self.codes)
-        return at(self, *arguments, **options)
+        noise, z = at(self, *arguments, **options)
+        codes.append(z[:6].numpy())
+        return noise, z
 
     monkeypatch.setattr(StartingSamples, "at", watched)
     rebuilt = ordered.reconstruct(digits[:6], n_bits=8, noise="inverted", n_steps=20, random_state=0)
@@ -49,6 +50,7 @@ def test_inverted_noise_of_first_bits_is_that_of_the_same_bits(ordered, digits, 
         bits[:, :8], like=digits[:6], noise="inverted", n_steps=20, random_state=0
     )
     assert np.array_equal(rebuilt, decoded)
+    assert len(codes) == 2
     for seen in codes:
         assert np.array_equal(seen[:, :8], bits[:, :8]) and (seen[:, 8:] == 0.5).all()
     X = digits[:6].astype(float)

@@ -1,4 +1,4 @@
-"""A file of each kind, and how it is loaded."""
+"""A valid file of each kind, and its loader."""
 
 import numpy as np
 import pandas as pd
@@ -10,36 +10,30 @@ from dmzrep.metrics import ClassifierFeatures, FeatureStatistics, extract_featur
 from tests.encoders import make_encoder
 
 LOADERS = {
-    "encoder": (DMZEncoder.load, "DMZEncoder"),
-    "vectors": (DMZEncoder.load, "DMZEncoder"),
-    "flat": (FaissNeighbors.load, "FaissNeighbors"),
-    "hnsw": (FaissNeighbors.load, "FaissNeighbors"),
-    "ivf": (FaissNeighbors.load, "FaissNeighbors"),
-    "pq": (FaissNeighbors.load, "FaissNeighbors"),
-    "retriever": (ImageRetriever.load, "ImageRetriever"),
-    "transfer": (DomainTransfer.load, "DomainTransfer"),
-    "classifier": (ClassifierFeatures.load, "ClassifierFeatures"),
-    "statistics": (FeatureStatistics.load, "FeatureStatistics"),
+    **dict.fromkeys(("encoder", "vectors"), DMZEncoder),
+    **dict.fromkeys(("flat", "hnsw", "ivf", "pq"), FaissNeighbors),
+    "retriever": ImageRetriever,
+    "transfer": DomainTransfer,
+    "classifier": ClassifierFeatures,
+    "statistics": FeatureStatistics,
 }
 
 
 @pytest.fixture(scope="session")
 def loaders():
-    """The `load` that reads each file of `honest`, and the kind that the file says it is of."""
+    """The class that loads each file of `valid_files`."""
     return LOADERS
 
 
 @pytest.fixture(scope="session")
-def honest(tmp_path_factory, digits, digit_labels):
+def valid_files(tmp_path_factory, digits, digit_labels):
     """A folder with a file of each kind."""
-    folder, images, labels = tmp_path_factory.mktemp("honest"), digits[:300], digit_labels[:300]
+    folder, images, labels = tmp_path_factory.mktemp("valid"), digits[:300], digit_labels[:300]
     small = {"latent_dim": 8, "max_iter": 1, "random_state": 0, "n_timesteps": 20}
     encoder = make_encoder(**small, width=(8,), encoder_width=8, prior="chow_liu").fit(images)
     encoder.save(folder / "encoder")
-    make_encoder(**small, width=16, encoder_width=16).fit(images.reshape(300, -1)[:, 16:32] / 16.0).save(
-        folder / "vectors"
-    )
     numbers = np.random.default_rng(0).normal(size=(300, 8))
+    make_encoder(**small, width=16, encoder_width=16).fit(numbers).save(folder / "vectors")
     FaissNeighbors().fit(numbers > 0, ids=np.arange(300) + 7).save(folder / "flat")
     for index in ("hnsw", "ivf", "pq"):
         FaissNeighbors(metric="l2", index=index, n_jobs=1).fit(numbers).save(folder / index)
@@ -54,12 +48,12 @@ def honest(tmp_path_factory, digits, digit_labels):
 
 
 @pytest.fixture(scope="session")
-def refused():
-    """Assert that a crafted file is refused by name."""
+def check_rejected():
+    """Assert that a crafted file is rejected with an error that names it."""
 
     def check(kind, path, match=None):
         with pytest.raises(PersistenceError, match=match) as caught:
-            LOADERS[kind][0](path)
+            LOADERS[kind].load(path)
         assert path.name in str(caught.value) and len(str(caught.value)) < 700
 
     return check

@@ -1,13 +1,12 @@
-"""Decoding that begins from rows: noised or inverted, wholly or in part."""
+"""Decoding that begins from samples, noised or inverted."""
 
 import numpy as np
 import pytest
 import torch
 
 from dmzrep._base._batching import DENOISER_BATCH
-from dmzrep.diffusion._grids import timestep_grid
 from dmzrep.diffusion._samplers import invert_ddim, sample_ddim
-from dmzrep.inference import StartingSamples
+from dmzrep.inference import Sampling, StartingSamples
 
 
 @pytest.fixture(scope="module")
@@ -19,58 +18,58 @@ def distance(images, originals):
     return np.abs(images.astype(float) - originals).mean()
 
 
-def test_own_bits_and_inverted_noise_are_the_reconstruction_and_nearly_the_rows(encoder, digits, bits):
+def test_inverted_noise_reconstructs_the_samples(encoder, digits, bits):
     images = encoder.inverse_transform(bits, like=digits[:8], noise="inverted", random_state=0)
     assert np.array_equal(images, encoder.reconstruct(digits[:8], noise="inverted", random_state=0))
     assert distance(images, digits[:8]) < 5.0
 
 
 @pytest.mark.parametrize("noise", ["random", "inverted"])
-def test_the_lower_the_start_the_more_of_the_rows_stays(encoder, digits, bits, noise):
+def test_lower_strength_keeps_more_of_the_samples(encoder, digits, bits, noise):
+    options = {"noise": noise, "n_steps": 20, "random_state": 0}
     moved = [
         distance(
-            encoder.inverse_transform(
-                1 - bits, like=digits[:8], strength=strength, noise=noise, random_state=0
-            ),
-            digits[:8],
+            encoder.inverse_transform(1 - bits, like=digits[:8], strength=strength, **options), digits[:8]
         )
-        for strength in (0.02, 0.3, 0.6, 0.9)
+        for strength in (0.02, 0.3, 0.9)
     ]
     assert sorted(moved) == moved and moved[0] < 0.2 * moved[-1]
 
 
-def test_random_noise_at_the_full_start_uses_nothing_of_the_rows(encoder, digits, bits):
+def test_full_strength_with_random_noise_ignores_the_samples(encoder, digits, bits):
     images = encoder.inverse_transform(bits, like=digits[8:16], n_steps=3, random_state=0)
     assert np.array_equal(images, encoder.inverse_transform(bits, n_steps=3, random_state=0))
 
 
 @pytest.mark.parametrize("noise", ["random", "inverted"])
-def test_starting_rows_follow_the_definition(encoder, digits, bits, noise):
+def test_starting_samples_follow_the_definition(encoder, digits, bits, noise):
     model = encoder.decoder_
-    grid = timestep_grid(1000, 4, strength=0.7)
+    plan = Sampling(n_steps=4).plan(model, noise=noise, strength=0.7)
     drawn = torch.randn(8, *model.data_shape, generator=torch.Generator().manual_seed(0))
-    start = StartingSamples(digits[:8], noise == "inverted", bits)
+    start = StartingSamples(digits[:8], noise == "inverted")
     with torch.inference_mode():
-        found = start.at(model, grid, slice(0, 8), drawn)
+        found, own = start.at(model, plan, slice(0, 8), drawn)
         x0, z = model.model_units(digits[:8]), torch.from_numpy(bits).float()
         schedule = model.objective.schedule
         signal, sigma = schedule.alpha_bar[699] ** 0.5, (1.0 - schedule.alpha_bar[699]) ** 0.5
         if noise == "random":
+            assert own is None
             torch.testing.assert_close(found, signal * x0 + sigma * drawn, rtol=1e-5, atol=1e-5)
             return
 
         def denoise(x, t):
             return model.objective.denoise(model.network, x, t, z)
 
-        torch.testing.assert_close(found, invert_ddim(denoise, x0, grid, schedule), rtol=1e-4, atol=1e-4)
-        back = sample_ddim(denoise, found, grid, schedule, clip=None)
+        assert torch.equal(own, z)
+        torch.testing.assert_close(found, invert_ddim(denoise, x0, plan.grid, schedule), rtol=1e-4, atol=1e-4)
+        back = sample_ddim(denoise, found, plan.grid, schedule, clip=None)
         assert (back - x0).abs().mean() < 0.1
 
 
 @pytest.mark.parametrize(
     "options", [{"strength": 0.8}, {"noise": "inverted"}, {"strength": 0.5, "noise": "inverted"}]
 )
-def test_a_row_does_not_depend_on_its_company(encoder, digits, bits, options):
+def test_decoding_from_samples_is_batch_invariant(encoder, digits, bits, options):
     many = np.arange(DENOISER_BATCH + 6) % 8
     whole = encoder.inverse_transform(bits[many], like=digits[many], n_steps=2, random_state=0, **options)
     few = encoder.inverse_transform(bits[:3], like=digits[:3], n_steps=2, random_state=0, **options)
@@ -81,33 +80,15 @@ def test_a_row_does_not_depend_on_its_company(encoder, digits, bits, options):
         assert not np.array_equal(whole[-1], whole[many[-1]])
 
 
-def test_a_seed_for_each_row_gives_what_the_row_gets_alone(encoder, digits, bits):
+def test_one_seed_per_sample(encoder, digits, bits):
     images = encoder.inverse_transform(bits[[0, 1, 0]], random_state=[5, 5, 6], n_steps=2)
-    for i, (row, seed) in enumerate([(0, 5), (1, 5), (0, 6)]):
-        alone = encoder.inverse_transform(bits[[row]], random_state=seed, n_steps=2)
+    for i, (sample, seed) in enumerate([(0, 5), (1, 5), (0, 6)]):
+        alone = encoder.inverse_transform(bits[[sample]], random_state=seed, n_steps=2)
         assert np.abs(images[i].astype(int) - alone[0]).max() <= 1
     assert not np.array_equal(images[0], images[2])
 
 
-def test_rows_to_begin_from_may_be_a_dataset_or_read_only(encoder, digits, bits):
-    images = digits[:8].copy()
-    images.flags.writeable = False
-    dataset = [torch.from_numpy(image.copy()) for image in images]
-
-    class Dataset(torch.utils.data.Dataset):
-        def __len__(self):
-            return len(dataset)
-
-        def __getitem__(self, i):
-            return dataset[i]
-
-    options = {"strength": 0.6, "n_steps": 2, "random_state": 0}
-    expected = encoder.inverse_transform(bits, like=images, **options)
-    assert np.array_equal(encoder.inverse_transform(bits, like=Dataset(), **options), expected)
-    assert np.array_equal(images, digits[:8])
-
-
-def test_vectors_can_be_begun_from_too(vector_encoder, vectors):
+def test_inverted_noise_reconstructs_vectors(vector_encoder, vectors):
     bits = vector_encoder.transform(vectors[:6]) > 0.5
     near = vector_encoder.inverse_transform(bits, like=vectors[:6], noise="inverted", random_state=0)
     assert np.abs(near - vectors[:6]).mean() < 0.2
@@ -116,15 +97,11 @@ def test_vectors_can_be_begun_from_too(vector_encoder, vectors):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"noise": "inverted"}, r"noise='inverted' needs `like`: the rows to begin from"),
+        ({"noise": "inverted"}, r"noise='inverted' needs `like`: the samples to begin from"),
         ({"strength": 0.9}, r"strength=0.9 needs `like`.*or use noise='random' and strength=1.0"),
-        ({"like": slice(0, 3), "strength": 0.9}, r"one row for each code, 8, got 3. Repeat a row"),
-        ({"like": slice(0, 3)}, r"one row for each code, 8, got 3"),
-        ({"strength": 0.0}, r"strength must be a number in \(0, 1\], got 0.0"),
-        ({"strength": 1.5}, r"strength must be a number in \(0, 1\], got 1.5"),
-        ({"strength": float("nan")}, r"strength must be a number in \(0, 1\], got nan"),
-        ({"strength": "half"}, r"strength must be a number in \(0, 1\], got 'half'"),
-        ({"strength": True}, r"got True"),
+        ({"like": slice(0, 3), "strength": 0.9}, r"one sample for each code, 8, got 3. Repeat a sample"),
+        ({"strength": 0.0}, r"strength must be a float in the range .*, got 0.0"),
+        ({"strength": "half"}, r"strength must be a float in the range .*, got 'half'"),
         ({"strength": 1e-5, "like": slice(0, 8)}, r"strength=1e-05 leaves none of the 1000.*at least 0.001"),
         (
             {"strength": 0.1, "like": slice(0, 8), "n_steps": 101},
@@ -137,21 +114,12 @@ def test_vectors_can_be_begun_from_too(vector_encoder, vectors):
         ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
         ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
         ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 samples, got shape \(2,\)"),
-        ({"random_state": [0.5] * 8}, r"dtype float64"),
-        ({"random_state": [-1] * 8}, r"at least 0"),
     ],
     ids=str,
 )
-def test_bad_beginnings_are_refused(encoder, digits, bits, options, message):
+def test_invalid_starting_points_are_rejected(encoder, digits, bits, options, message):
     options = dict(options)
     if "like" in options:
         options["like"] = digits[options["like"]]
     with pytest.raises(ValueError, match=message):
         encoder.inverse_transform(bits, **options)
-
-
-def test_rows_of_another_shape_are_refused(encoder, bits):
-    with pytest.raises(ValueError, match=r"shape \(8, 9, 9\).*expected \(n, 8, 8\)"):
-        encoder.inverse_transform(
-            bits, like=np.zeros((8, 9, 9), dtype=np.uint8), strength=0.5, random_state=0
-        )

@@ -178,7 +178,7 @@ def test_foreign_files_raise(encoders, digit_transfer, tmp_path):
         DMZEncoder.load(tmp_path / "transfer")
     content = (tmp_path / "transfer").read_bytes()
     (tmp_path / "transfer").write_bytes(content[: len(content) // 2])
-    with pytest.raises(PersistenceError, match="not a whole dmzrep file"):
+    with pytest.raises(PersistenceError, match="not a complete dmzrep file"):
         DomainTransfer.load(tmp_path / "transfer")
 
 

@@ -1,0 +1,114 @@
+"""The variational bound on the negative log-likelihood of samples, and rates."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dmzrep._base._batching import batches, pad_samples, padded_batches
+from dmzrep._base._random import content_seeds
+from dmzrep.data import Source
+from dmzrep.diffusion._likelihood import gaussian_kl
+from dmzrep.diffusion._objective import Denoised
+from dmzrep.inference._encoding import encode
+from dmzrep.priors import CodePrior
+
+if TYPE_CHECKING:
+    from dmzrep.inference._decoder import Decoder
+
+
+@torch.inference_mode()
+def variational_bound(decoder: Decoder, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
+    """Estimate the bound of each sample, given its code, from a stratified choice of its T terms, in nats.
+
+    The term of timestep 0, the reconstruction, is always computed; the others are drawn one from each of
+    `n_terms` - 1 equal slices. Timesteps and noise are seeded by the content of a sample.
+
+    Where the reverse variance is not learned, that of the forward step is taken, which is best for Gaussian
+    data: with it and an exact denoiser, the bound converges to the negative log-likelihood as the number of
+    steps grows; with the posterior variance it stays half a nat per dimension above (Ho, Jain, Abbeel,
+    "Denoising Diffusion Probabilistic Models", 2020, section 3.2).
+    """
+    n_timesteps = decoder.objective.schedule.n_timesteps
+    n_slices = n_terms - 1
+    edges = np.linspace(1, n_timesteps, n_slices + 1)
+    bound = np.empty(len(X))
+    for part, size in padded_batches(len(X), decoder.data_shape, decoder.denoiser_batch):
+        x0 = decoder.model_units(X[part])
+        seeds = content_seeds(x0.contiguous().cpu().numpy())
+        generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
+        x0 = pad_samples(x0, size)
+        z = None if codes is None else decoder.padded(codes[part], size)
+        total = _bound_term(decoder, x0, np.zeros(len(seeds), np.int64), z, generators)
+        for low, high in itertools.pairwise(edges):
+            uniform = np.array([generator.random() for generator in generators])
+            t = np.floor(low + uniform * (high - low)).astype(np.int64).clip(1, n_timesteps - 1)
+            total += (n_timesteps - 1) / n_slices * _bound_term(decoder, x0, t, z, generators)
+        bound[part] = total + _terminal_term(decoder, x0)[: len(seeds)]
+    return bound * math.prod(decoder.data_shape)
+
+
+def _bound_term(
+    decoder: Decoder, x0: Tensor, timesteps: np.ndarray, z: Tensor | None, generators: list
+) -> np.ndarray:
+    """Return the term of each sample's timestep, in nats per dimension, estimates clipped as in sampling."""
+    size = len(x0)
+    drawn = np.stack([g.standard_normal(x0.shape[1:], dtype=np.float32) for g in generators])
+    t = pad_samples(torch.from_numpy(timesteps).to(decoder.device), size)
+    x_t = decoder.objective.schedule.add_noise(x0, decoder.padded(drawn, size), t)
+    denoised = decoder.objective.denoise(decoder.network, x_t, t, z)
+    clipped = denoised.x0.clamp(-decoder.clip, decoder.clip)
+    fraction = denoised.variance_fraction
+    fraction = torch.ones_like(clipped) if fraction is None else fraction
+    denoised = Denoised(clipped, denoised.epsilon, fraction)
+    terms = decoder.objective.bound_terms(denoised, x0, x_t, t)
+    return terms[: len(timesteps)].double().cpu().numpy()
+
+
+def _terminal_term(decoder: Decoder, x0: Tensor) -> np.ndarray:
+    """Return the KL divergence from q(x_T | x_0) to the standard Gaussian, in nats per dimension."""
+    schedule = decoder.objective.schedule
+    last = torch.full((len(x0),), schedule.n_timesteps - 1, dtype=torch.long, device=x0.device)
+    signal, sigma = schedule.signal_and_noise(last, x0)
+    zero = torch.zeros_like(x0)
+    kl = gaussian_kl(signal * x0, zero + 2.0 * sigma.log(), zero, zero)
+    return kl.flatten(1).mean(dim=1).double().cpu().numpy()
+
+
+def sample_rates(
+    decoder: Decoder, X: Source, prior: CodePrior | None, n_terms: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rate of each sample given its bits, and that of its bits under the prior, in nats.
+
+    Samples are read once. The rate of the bits is 0 for an unconditional model.
+    """
+    data_rate, code_rate = np.empty(len(X)), np.zeros(len(X))
+    for part in batches(len(X), decoder.encoder_batch):
+        block, codes = X[part], None
+        if decoder.has_code:
+            codes = encode(decoder, block, "bits")
+            if prior is not None:
+                code_rate[part] = -prior.log_prob(codes)
+        data_rate[part] = decoder.bound(block, codes, n_terms)
+    return data_rate, code_rate
+
+
+def rate_table(data_rate: np.ndarray, code_rate: np.ndarray, dimensions: int) -> pd.DataFrame:
+    """Average rates in nats over samples of `dimensions` values; see `DMZEncoder.bits_per_dim`."""
+    rates = {"image": data_rate, "code": code_rate, "total": data_rate + code_rate}
+    bits = pd.DataFrame(rates) / math.log(2.0)
+    table = pd.DataFrame(
+        {
+            "bits_per_dim": bits.mean() / dimensions,
+            "standard_error": bits.sem() / dimensions,
+            "bits": bits.mean(),
+        }
+    )
+    table.index.name = "rate"
+    return table

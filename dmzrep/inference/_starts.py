@@ -1,0 +1,108 @@
+"""Where sampling begins: at samples that are noised or inverted, or at given noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmzrep._base._batching import pad_samples, padded_batches
+from dmzrep.data import Source
+from dmzrep.diffusion._samplers import invert_ddim
+from dmzrep.inference._encoding import encode_batch, mask_missing_bits
+from dmzrep.inference._sampling import Sampling, SamplingPlan
+
+if TYPE_CHECKING:
+    from dmzrep.inference._decoder import Decoder
+
+
+@dataclass(frozen=True)
+class StartingSamples:
+    """Clean samples that sampling begins from, so that part of them is kept.
+
+    With `inverted`, deterministic DDIM runs backwards from the samples to the first timestep, under `codes`
+    or, where these are None, under the samples' own bits, masked after the first `n_bits`. Otherwise noise is
+    added up to it. `strength` is the fraction of the timesteps that are denoised, in (0, 1].
+    """
+
+    samples: Source
+    inverted: bool = False
+    codes: np.ndarray | None = None
+    strength: float = 1.0
+    n_bits: int | None = None
+
+    @property
+    def noise(self) -> str:
+        """Where the noise comes from: "random" or "inverted"."""
+        return "inverted" if self.inverted else "random"
+
+    def at(
+        self, decoder: Decoder, plan: SamplingPlan, part: slice, noise: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return samples at the first timestep, padded to the size of `noise`, and the codes they imply."""
+        size, schedule = len(noise), decoder.objective.schedule
+        x0 = decoder.model_units(self.samples[part])
+        if not self.inverted:
+            first = torch.full((size,), plan.grid[0][0], dtype=torch.long, device=decoder.device)
+            return schedule.add_noise(pad_samples(x0, size), noise, first), None
+        z = None
+        if self.codes is not None:
+            z = decoder.padded(self.codes[part], size)
+        elif decoder.has_code:
+            bits = encode_batch(decoder, x0, size, "bits")
+            z = decoder.padded(mask_missing_bits(bits[:, : self.n_bits], decoder.latent_dim), size)
+        return invert_ddim(plan.denoiser(decoder, z), pad_samples(x0, size), plan.grid, schedule), z
+
+
+@dataclass(frozen=True)
+class StartingNoise:
+    """Noise that sampling begins from, at its first timestep: float32 of shape (n, *data_shape)."""
+
+    values: np.ndarray
+    strength: float = 1.0
+    noise: str = "inverted"
+
+    def at(
+        self, decoder: Decoder, plan: SamplingPlan, part: slice, noise: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the noise of some samples, padded to the size of `noise`; it implies no codes."""
+        return decoder.padded(self.values[part], len(noise)), None
+
+
+@torch.inference_mode()
+def invert(
+    decoder: Decoder, X: Source, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
+) -> np.ndarray:
+    """Find noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
+    plan = sampling.plan(decoder, noise="inverted", strength=strength)
+    start = StartingSamples(X, True, codes)
+    found = np.empty((len(X), *decoder.data_shape), dtype=np.float32)
+    for part, size in padded_batches(len(X), decoder.data_shape, decoder.denoiser_batch):
+        noise, _ = start.at(decoder, plan, part, torch.empty(size, *decoder.data_shape))
+        found[part] = noise[: part.stop - part.start].cpu().numpy()
+    return found
+
+
+def between_noises(first: np.ndarray, last: np.ndarray, progress: np.ndarray) -> np.ndarray:
+    """Interpolate n pairs of noise along great circles, shape (n, n_steps, ...), so that norms are kept.
+
+    `progress` holds n_steps fractions of the angle (Song, Meng, Ermon, "Denoising Diffusion Implicit
+    Models", 2021, appendix D.5).
+    """
+    ends = [end.reshape(len(end), 1, -1).astype(np.float64) for end in (first, last)]
+    norms = [np.linalg.norm(end, axis=-1, keepdims=True) for end in ends]
+    product = np.maximum(norms[0] * norms[1], np.finfo(np.float64).tiny)
+    cosine = (ends[0] * ends[1]).sum(axis=-1, keepdims=True) / product
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    share = progress.reshape(1, -1, 1)
+    # Equal and opposite directions define no great circle; a straight line replaces it.
+    straight = np.sin(angle) < 1e-6
+    angle = np.where(straight, 1.0, angle)
+    weights = [
+        np.where(straight, plain, np.sin(plain * angle) / np.sin(angle)) for plain in (1.0 - share, share)
+    ]
+    between = weights[0] * ends[0] + weights[1] * ends[1]
+    return between.reshape(len(first), -1, *first.shape[1:]).astype(first.dtype)
