@@ -1,4 +1,4 @@
-"""From the hooks of the training loop to scikit-learn's callbacks."""
+"""Callbacks of scikit-learn, called from the training loop."""
 
 from __future__ import annotations
 
@@ -18,20 +18,9 @@ if TYPE_CHECKING:
 
 
 class CallbackHooks(Hooks):
-    """Calls `sklearn.callback` at every epoch, each a subtask of fit.
+    """Calls `sklearn.callback` at every epoch, each a subtask of the fit with the root context `context`.
 
-    Parameters
-    ----------
-    context : CallbackContext
-        Root context of the fit.
-    X, y : object
-        Arguments of fit.
-    estimator : DMZEncoder
-        The estimator in training.
-    data_format : ImageFormat or VectorFormat
-        Format of X.
-    attributes : dict
-        Fitted attributes that are known before training.
+    `attributes` are the fitted attributes that are known before training.
     """
 
     def __init__(
@@ -62,17 +51,17 @@ class CallbackHooks(Hooks):
         )
 
     def fit_end(self, trainer: Trainer) -> None:
-        # An epoch that was interrupted still ends.
-        self.epoch_end(trainer)
+        self.epoch_end(trainer)  # An interrupted epoch ends too.
 
     def _fitted_so_far(self, trainer: Trainer) -> dict[str, Any]:
-        """Return all fitted attributes as of now; the prior is uniform."""
-        latent_dim = trainer.model.config.latent_dim
+        """Return all fitted attributes; the prior is uniform until the codes are final."""
+        model = trainer.average.model
+        has_code = model.config.conditioning != "none"
         return (
             model_attributes(trainer, self.data_format)
             | {
-                "model_": copy.deepcopy(trainer.average.model),
-                "prior_": fit_prior("uniform", np.zeros((1, latent_dim))),
+                "model_": copy.deepcopy(model),
+                "prior_": fit_prior("uniform", np.zeros((1, model.config.latent_dim))) if has_code else None,
                 "n_features_in_": int(np.prod(self.data_format.shape)),
             }
             | self.attributes
