@@ -91,17 +91,16 @@ class DMZEncoder(
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
         spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to
-        augmented views, ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
+        weights. ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
+        ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"} or None, default="auto"
-        ``"affine"`` trains the encoder on slightly shifted, scaled and rotated images, which makes codes
-        invariant to small affine transforms; the denoiser sees the original image, and reconstructions lose
-        a little of an object's position. ``"affine_flip"`` also mirrors half of these views, for images whose
-        mirror image means the same. ``"auto"`` is ``"affine"`` for images unless they are spatially
-        aligned, as centred faces are: where augmented views lie three times as far from the principal
-        subspace of the images as the images do.
+        ``"affine"`` trains the encoder on slightly shifted, scaled and rotated views, which makes codes
+        invariant to small affine transforms; reconstructions lose a little of an object's position.
+        ``"affine_flip"`` also mirrors half of the views. ``"auto"`` is ``"affine"`` for images unless they
+        are spatially aligned, as centred faces are: where augmented views lie three times as far from the
+        principal subspace of the images as the images do.
     code_dropout : float, default=0.0
         Probability, in [0, 1), that the whole code of a sample is masked in training, so that the denoiser
         also learns to work without one. 0.1 is usual for classifier-free guidance.
@@ -135,10 +134,9 @@ class DMZEncoder(
     checkpoint_dir : path-like or None, default=None
         Folder for checkpoints of `fit`. Each run has a sub-folder, named by a hash of its parameters, seed
         and data, so that cross-validation can share one folder. A fit with the same parameters and data
-        resumes its run from the newest checkpoint; on the CPU it ends with the same weights, bit for bit, as
-        an uninterrupted one. `max_iter`, `max_time`, `device`, `prior`, `output` and parameters of
-        checkpoints may change. Arrays in memory of at most 4 GiB are hashed completely; of other data, 4,096
-        samples spread over all.
+        resumes its run from the newest checkpoint, on the CPU to the same weights, bit for bit, as without
+        the interruption. `max_iter`, `max_time`, `device`, `prior`, `output` and parameters of checkpoints
+        may change. Of arrays above 4 GiB, memory maps and datasets, 4,096 samples are hashed.
     checkpoint_every : {"epoch"} or float, default="epoch"
         Write a checkpoint at the end of each epoch, or whenever that many seconds have passed.
     network : Network or None, default=None
@@ -619,8 +617,7 @@ class DMZEncoder(
             ``"random"`` keeps what the bits encode. ``"inverted"`` runs the deterministic sampler backwards
             from X to its noise first, so that the reconstruction is almost exact.
         n_bits : int or None, default=None
-            Decode a prefix of this length of each code; needs a fit with `ordered`. From 8 (from 1 for codes
-            of at most 8 bits) to latent_dim; None takes all.
+            Decode a prefix of this length of each code, as in `inverse_transform`; None takes all bits.
         random_state : int, RandomState, sequence of n int, or None, default=None
             As in `inverse_transform`.
         **sampling

@@ -56,8 +56,7 @@ class LikelihoodMixin(BaseEstimator):
         Returns
         -------
         DataFrame
-            Rows "image" (a sample given its bits), "code" (the bits, under `prior_`) and "total", with the
-            columns
+            Rows "image" (a sample given its bits), "code" (the bits under `prior_`) and "total"; columns
 
             bits_per_dim : mean over the samples
             standard_error : of that mean, over the samples; NaN for a single sample. It covers the choice
@@ -86,8 +85,8 @@ class LikelihoodMixin(BaseEstimator):
         n_timesteps = self.decoder_.objective.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
         n_terms = check_int(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
-        rows = open_like_fitted(self, X)
-        return sample_rates(self.decoder_, rows, self._bits(rows), self.prior_, n_terms)
+        samples = open_like_fitted(self, X)
+        return sample_rates(self.decoder_, samples, self._bits(samples), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:
         """Return the mean of `score_samples`: minus bits per dimension; higher is better.

@@ -6,19 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dmzrep.data import ImageFormat
+from dmzrep.estimator._onnx import describe_input
 from dmzrep.estimator._parameters import all_parameters
 from dmzrep.files._atomic import replace_file
 from dmzrep.files._container import library_versions
-
-#: Losses of the last epoch, with their descriptions.
-_LOSSES = {
-    "loss": "training, relaxed bits",
-    "validation_loss": "validation, relaxed bits",
-    "validation_loss_hard": "validation, hard bits",
-    "validation_loss_shuffled": "validation, hard bits of another sample",
-    "validation_loss_no_code": "validation, masked codes",
-}
 
 _FRONT_MATTER = """\
 ---
@@ -65,8 +56,9 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
         f"```python\nfrom dmzrep import DMZEncoder\n\nencoder = DMZEncoder.load({name!r})\n"
         "codes = encoder.transform(X)\n```",
         "## Data",
-        _table(_data(estimator)),
+        _table(describe_input(estimator.data_format_)),
         "## Training",
+        "The last lines are the last row of `history_`.",
         _table(_training(estimator)),
     ]
     if summary is not None:
@@ -88,26 +80,6 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _data(estimator: Any) -> dict[str, object]:
-    data_format = estimator.data_format_
-    if isinstance(data_format, ImageFormat):
-        channels, height, width = data_format.shape
-        samples = f"images of {height} x {width} pixels, {channels} channel{'s' * (channels > 1)}"
-        value_range = f"{data_format.low:g} to {data_format.high:g}"
-    else:
-        samples = f"vectors of {data_format.shape[0]} features, standardised"
-        value_range = (
-            f"unlimited; means of features from {data_format.mean.min():g} to {data_format.mean.max():g}, "
-            f"scales from {data_format.scale.min():g} to {data_format.scale.max():g}"
-        )
-    return {
-        "samples": samples,
-        "shape of X": f"(n, {', '.join(map(str, data_format.sample_shape))})",
-        "dtype": data_format.dtype,
-        "range": value_range,
-    }
-
-
 def _training(estimator: Any) -> dict[str, object]:
     config, objective = estimator.model_.config, estimator.objective_
     counts, history = estimator.model_.parameter_counts(), estimator.history_
@@ -117,18 +89,11 @@ def _training(estimator: Any) -> dict[str, object]:
         "denoiser": f"{config.backbone}, predicts {objective.kind}, "
         f"{objective.schedule.n_timesteps} timesteps, conditioning {config.conditioning}",
         "initialisation of the encoder": estimator.init_,
-        "epochs": f"{estimator.n_iter_}"
-        + (f" (ended by {estimator.stopped_})" if estimator.stopped_ else ""),
         "precision": estimator.precision_,
+        "ended by": estimator.stopped_,
     }
-    if len(history):
-        last = history.iloc[-1]
-        table |= {"seconds": f"{last['seconds']:,.0f}", "samples seen": f"{last['images']:,.0f}"}
-        for name, meaning in _LOSSES.items():
-            known = history[name].dropna().tolist() if name in history else []
-            if known:
-                table[f"loss, {meaning}"] = f"{known[-1]:.4g}"
-    return table
+    last = history.iloc[-1].dropna() if len(history) else {}
+    return table | {name: f"{value:.5g}" for name, value in last.items()}
 
 
 def _changed_parameters(estimator: Any) -> dict[str, object]:

@@ -83,7 +83,7 @@ def write_encoder(
 
 
 def describe_input(data_format: ImageFormat | VectorFormat) -> dict[str, str]:
-    """Return metadata on the input of an exported model.
+    """Describe the input of an encoder.
 
     `input_layout` is "HW", "HWC" or "CHW", after "flattened " where samples are flat, or "features";
     `input_shape` and `value_range` are JSON, the latter null for vectors.

@@ -97,9 +97,9 @@ class PersistenceMixin(BaseEstimator):
 
         Notes
         -----
-        The metadata of the file hold `input_name`, `input_layout`, `input_shape`, `input_dtype`,
-        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Other runtimes sum in another order than
-        torch: logits agree within about 1e-5, and a bit whose probability is 0.5 can differ.
+        The metadata of the file have `input_name`, `input_layout`, `input_shape`, `input_dtype`,
+        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Logits of other runtimes agree with torch
+        within about 1e-5, so a bit whose probability is near 0.5 can differ.
 
         Examples
         --------
