@@ -21,26 +21,33 @@ BLOCK = 256
 PRIOR_SECONDS, CHEAP_PRIORS = 5.0, ("uniform", "independent", "chow_liu", "dataset")
 
 
+def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
+    """Return the fitted attributes of a model; those that describe codes are None."""
+    described = dict.fromkeys(("prior_", "code_report_", "code_summary_", "_training_state"))
+    return described | {
+        "model_": decoder.network,
+        "objective_": decoder.objective,
+        "data_format_": decoder.data_format,
+        "device_": decoder.device,
+        "code_dropout_": decoder.code_dropout,
+        "_n_features_out": decoder.latent_dim,
+    }
+
+
 def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
     """Return the fitted attributes during or after a run; those that describe codes are None."""
-    network = trainer.average.model
-    return {
-        "model_": network,
-        "objective_": trainer.objective,
-        "data_format_": data_format,
-        "device_": trainer.device,
+    return decoder_attributes(_decoder(trainer, data_format)) | {
         "precision_": trainer.config.precision,
         "history_": pd.DataFrame(trainer.history),
         "n_iter_": trainer.epoch,
         "stopped_": trainer.stopped,
-        "prior_": None,
-        "code_report_": None,
-        "code_summary_": None,
-        "code_dropout_": trainer.config.code_dropout,
         "ordered_": trainer.config.ordered,
-        "_n_features_out": network.config.latent_dim,
-        "_training_state": None,
     }
+
+
+def _decoder(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> Decoder:
+    config = trainer.config
+    return Decoder(trainer.average.model, trainer.objective, data_format, trainer.device, config.code_dropout)
 
 
 def fitted_attributes(
@@ -55,15 +62,15 @@ def fitted_attributes(
 
     Raises ValueError where the codes of samples are non-finite.
     """
-    fitted = model_attributes(trainer, data_format)
-    network = trainer.average.model
+    fitted, decoder = model_attributes(trainer, data_format), _decoder(trainer, data_format)
     if small_chunk:
-        kept = ("prior_", "code_report_", "code_summary_")
-        fitted |= {name: getattr(estimator, name) for name in kept}
-    elif network.config.conditioning != "none":
-        decoder = Decoder(network, trainer.objective, data_format, trainer.device)
-        fitted |= code_attributes(estimator.prior, decoder, samples, fitted["history_"], seed, trainer.budget)
-    return fitted
+        return fitted | {
+            name: getattr(estimator, name) for name in ("prior_", "code_report_", "code_summary_")
+        }
+    if not decoder.has_code:
+        return fitted
+    history, budget = fitted["history_"], trainer.budget
+    return fitted | code_attributes(estimator.prior, decoder, samples, history, seed, budget)
 
 
 def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 from dmzrep._base._device import resolve_device
 from dmzrep.data import open_training_data
 from dmzrep.errors import PersistenceError
-from dmzrep.estimator._attributes import code_attributes
+from dmzrep.estimator._attributes import code_attributes, decoder_attributes
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
@@ -97,23 +97,10 @@ def load_authors_checkpoint(
     objective = resolve_objective(values, data_format, network)
     history = pd.DataFrame()
     decoder = Decoder(model, objective, data_format, device)
-    fitted = {
-        "model_": model,
-        "objective_": objective,
-        "data_format_": data_format,
-        "device_": device,
-        "precision_": "float32",
-        "history_": history,
-        "n_iter_": 0,
-        "stopped_": "loaded",
-        "init_": "random",
-        "encoder_augment_": None,
-        "code_dropout_": 0.0,
-        "ordered_": False,
-        **code_attributes(encoder.prior, decoder, samples, history, 0),
-        "_n_features_out": network.latent_dim,
-    }
-    encoder.__dict__.update(fitted | attributes | {"_training_state": None})
+    results = {"history_": history, "n_iter_": 0, "stopped_": "loaded", "init_": "random"}
+    results |= {"precision_": "float32", "encoder_augment_": None, "ordered_": False}
+    described = code_attributes(encoder.prior, decoder, samples, history, 0)
+    encoder.__dict__.update(decoder_attributes(decoder) | results | described | attributes)
     return encoder
 
 

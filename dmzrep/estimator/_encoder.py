@@ -483,13 +483,9 @@ class DMZEncoder(
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ValueError
             X does not agree with the fitted format, `out` has another shape or dtype or is read-only, or
             the model has no code.
-        TypeError
-            `out` is not a NumPy array.
         """
         self._check_encodes()
         samples = open_like_fitted(self, X)
@@ -560,8 +556,6 @@ class DMZEncoder(
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ValueError
             The codes or `like` do not agree with the fitted format or with each other, or another argument
             is invalid.

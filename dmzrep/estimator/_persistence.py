@@ -88,12 +88,8 @@ class PersistenceMixin(BaseEstimator):
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ImportError
             The packages of the extra ``onnx`` are missing.
-        OSError
-            The file cannot be written.
 
         Notes
         -----
@@ -106,9 +102,7 @@ class PersistenceMixin(BaseEstimator):
         >>> from dmzrep import DMZEncoder
         >>> from dmzrep.datasets import load_digits_images
         >>> X = load_digits_images().images
-        >>> encoder = DMZEncoder(64, max_time=60).fit(X)  # doctest: +SKIP
-        >>> encoder.export_encoder("digits.onnx")  # doctest: +SKIP
-        >>> import onnxruntime  # doctest: +SKIP
+        >>> DMZEncoder(max_time=60).fit(X).export_encoder("digits.onnx")  # doctest: +SKIP
         >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
         >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
         """

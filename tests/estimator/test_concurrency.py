@@ -5,11 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from joblib import Parallel, delayed
 
 from dmzrep import FaissNeighbors
-from dmzrep._base._random import seeded_torch
 from tests.encoders import make_encoder
 
 N_THREADS = 8
@@ -69,16 +67,6 @@ def test_threads_fit_as_a_single_thread(dropout, digits):
     alone = [learned(0), learned(1)]
     assert (alone[0] != alone[1]).any()
     assert_same(in_threads(learned, [0, 1] * (N_THREADS // 2)), alone * (N_THREADS // 2))
-
-
-def test_threads_seed_torchs_own_generator_one_at_a_time():
-    def draw(seed):
-        with seeded_torch(seed):
-            return torch.cat([torch.randn(50) for _ in range(20)]).numpy()
-
-    before = torch.get_rng_state()
-    assert_same(in_threads(draw, list(range(N_THREADS))), [draw(seed) for seed in range(N_THREADS)])
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])

@@ -51,8 +51,8 @@ def assert_returns_what_transform_returns(encoder, session, X):
     [
         ("HW", "cca", "probabilities"),
         ("HWC", "contrast_pca", "logits"),
-        ("CHW", "itq", "logits"),
-        ("flattened HWC", "random", "logits"),
+        pytest.param("CHW", "itq", "logits", marks=pytest.mark.slow),
+        pytest.param("flattened HWC", "random", "logits", marks=pytest.mark.slow),
     ],
 )
 def test_an_exported_encoder_takes_images_as_transform_does(layout, init, output, sprites, tmp_path):

@@ -132,20 +132,3 @@ def test_parameters_of_the_code_that_are_zero_do_not_change_training(digits, def
 def test_terms_that_compare_samples_need_larger_batches(digits, name):
     with pytest.raises(ValueError, match=f"{name}=.* compares the samples of a batch, but batch_size=1"):
         make_encoder(**TINY, batch_size=1, **{name: CODE_PARAMETERS[name]}).fit(digits[:20])
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("marginal_entropy", -1.0),
-        ("decorrelation", "always"),
-        ("kl_weight", None),
-        ("kl_free_bits", 1.0),
-        ("mmd_weight", "auto"),
-        ("code_dropout", 1.0),
-        ("ordered", "yes"),
-    ],
-)
-def test_parameters_of_the_code_are_validated(digits, name, value):
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of (DMZEncoder|Training) must be"):
-        make_encoder(**TINY, **{name: value}).fit(digits[:20])

@@ -19,8 +19,8 @@ from dmzrep.metrics import ClassifierFeatures, InceptionFeatures
 from dmzrep.networks._model import place
 from dmzrep.priors import fit_prior
 from dmzrep.training import Trainer
+from tests.emulated_devices import EmulatedTensor, emulated
 from tests.encoders import make_config, make_encoder
-from tests.pretend_devices import OnDevice, pretended
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
@@ -54,9 +54,9 @@ def devices_of(module):
 
 
 def test_emulated_devices_are_strict(monkeypatch):
-    with pretended(monkeypatch, n_cuda=1, mps=True):
+    with emulated(monkeypatch, n_cuda=1, mps=True):
         x = torch.arange(3.0).to("cuda")
-        assert str(x.device) == "cuda:0" and isinstance(x, OnDevice)
+        assert str(x.device) == "cuda:0" and isinstance(x, EmulatedTensor)
         assert (x + 1.0).cpu().tolist() == [1.0, 2.0, 3.0]
         for dump in (pickle.dumps, lambda thing: joblib.dump(thing, io.BytesIO())):
             with pytest.raises(AssertionError, match="a tensor on cuda:0 was pickled"):
@@ -111,7 +111,7 @@ def saved(fitted, X, tmp_path_factory):
     def save(kind, saved_on, requested, monkeypatch):
         path = folder / f"{kind}-{saved_on}-{requested if kind != 'save' else 'any'}".replace(":", "")
         if not path.exists():
-            with pretended(monkeypatch, **ALL_DEVICES):
+            with emulated(monkeypatch, **ALL_DEVICES):
                 encoder = put(fitted, saved_on)
                 encoder.device = requested
                 FORMATS[kind][0](encoder, path)
@@ -132,7 +132,7 @@ def test_an_encoder_loads_on_any_machine_with_the_same_codes(
 ):
     path, codes = saved(kind, saved_on, requested, monkeypatch)
     expected = EXPECTED[machine][requested]
-    with pretended(monkeypatch, **MACHINES[machine]):
+    with emulated(monkeypatch, **MACHINES[machine]):
         recwarn.clear()
         loaded = FORMATS[kind][1](path, requested)
         messages = [str(w.message) for w in recwarn.list if issubclass(w.category, DeviceWarning)]
@@ -147,18 +147,11 @@ def test_an_encoder_loads_on_any_machine_with_the_same_codes(
     assert str(loaded.device_) == expected.replace("mps:0", "mps")
 
 
-@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:x", "xpu"])
-def test_unknown_devices_are_an_error(device, fitted, tmp_path):
-    fitted.save(tmp_path / "encoder")
-    with pytest.raises(ValueError, match="The 'device' parameter must"):
-        DMZEncoder.load(tmp_path / "encoder", device=device)
-
-
 @pytest.mark.parametrize("device", ["cuda:1", "mps"])
 def test_vectors_are_encoded_on_every_device(device, X, monkeypatch):
     vectors = X.reshape(60, 64) / 16.0
     fitted = make_encoder(**SMALL | {"width": 8}, device="cpu").fit(vectors)
-    with pretended(monkeypatch, **ALL_DEVICES):
+    with emulated(monkeypatch, **ALL_DEVICES):
         codes = put(fitted, device).transform(vectors)
     np.testing.assert_allclose(codes, fitted.transform(vectors), atol=1e-6)
 
@@ -255,13 +248,13 @@ def result(holder, X):
 @pytest.mark.parametrize("make", HOLDERS)
 @pytest.mark.parametrize("device", ["cuda:1", "mps"])
 def test_no_pickle_holds_tensors_of_a_gpu(make, device, fitted, X, monkeypatch, tmp_path):
-    with pretended(monkeypatch, **ALL_DEVICES):
+    with emulated(monkeypatch, **ALL_DEVICES):
         holder = make(fitted, X, device)
         expected = result(holder, X)
         # A tensor of an emulated GPU raises when it is pickled.
         joblib.dump(holder, tmp_path / "holder")
         np.testing.assert_array_equal(result(holder, X), expected)
-    with pretended(monkeypatch):
+    with emulated(monkeypatch):
         if make in (probe, network_prior):
             loaded = joblib.load(tmp_path / "holder")
         else:
@@ -272,7 +265,7 @@ def test_no_pickle_holds_tensors_of_a_gpu(make, device, fitted, X, monkeypatch, 
 
 def test_pickles_do_not_hold_the_inception_network():
     features = InceptionFeatures(device="cpu", batch_size=7)
-    features.__dict__["_network"] = OnDevice(torch.ones(1), torch.device("cuda:0"))
+    features.__dict__["_network"] = EmulatedTensor(torch.ones(1), torch.device("cuda:0"))
     loaded = pickle.loads(pickle.dumps(features))
     assert "_network" not in vars(loaded)
     assert vars(loaded) | {"_network": None} == vars(features) | {"_network": None}
@@ -282,7 +275,7 @@ def test_the_state_of_a_run_is_on_the_cpu(fitted, monkeypatch):
     config = make_config(batch_size=8, max_epochs=1)
     trainer = Trainer(copy.deepcopy(fitted.model_).requires_grad_(True), fitted.objective_, config, 0)
     trainer.train_step(torch.zeros(8, 1, 8, 8), 8)
-    with pretended(monkeypatch, **ALL_DEVICES):
+    with emulated(monkeypatch, **ALL_DEVICES):
         place(trainer.model, torch.device("cuda:1"))
         place(trainer.average.model, torch.device("cuda:1"))
         slots = trainer.optimizer.state
@@ -293,10 +286,10 @@ def test_the_state_of_a_run_is_on_the_cpu(fitted, monkeypatch):
 
 
 def test_pickling_makes_no_copy_on_the_device(monkeypatch):
-    with pretended(monkeypatch, **ALL_DEVICES):
+    with emulated(monkeypatch, **ALL_DEVICES):
         module = Denoiser().to("cuda:1")
         module.code.weight.requires_grad_(False)
-        monkeypatch.setattr(OnDevice, "__deepcopy__", lambda *_: pytest.fail("copied on the device"))
+        monkeypatch.setattr(EmulatedTensor, "__deepcopy__", lambda *_: pytest.fail("copied on the device"))
         copied = on_cpu(module)
     assert devices_of(copied) == {"cpu"} and devices_of(module) == {"cuda:1"}
     assert copied.shared.weight is copied.code.weight
