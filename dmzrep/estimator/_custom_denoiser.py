@@ -81,14 +81,11 @@ def pretrained_objective(params: dict[str, Any]) -> dict[str, Any]:
         return {}
     objective, named = params["objective"], params["noise_schedule"]
     if pretraining.objective is None or pretraining.betas is None:
-        usual = {"objective": "epsilon", "noise_schedule": "linear"}
-        unset = {name: value for name, value in usual.items() if params[name] == "auto"}
-        if unset:
-            values = ", ".join(f"{name}={value!r}" for name, value in unset.items())
+        if "auto" in (objective, named):
             raise ValueError(
                 "backbone was loaded from a folder without a scheduler configuration, so its objective and "
-                f"noise schedule are unknown. Set {' and '.join(unset)}; usual for public DDPMs: {values}, "
-                "n_timesteps=1000."
+                "noise schedule are unknown. Set objective and noise_schedule; usual for public DDPMs: "
+                "objective='epsilon', noise_schedule='linear', n_timesteps=1000."
             )
         return {}
     if objective not in ("auto", pretraining.objective):

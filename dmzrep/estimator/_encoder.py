@@ -128,7 +128,7 @@ class DMZEncoder(
         Stop when the validation loss (the training loss without `validation_fraction`) has not improved for
         `n_iter_no_change` epochs, and keep the weights of the best epoch, however training ended.
     n_iter_no_change : int, default=10
-        See `early_stopping`.
+        Epochs without improvement before `early_stopping` stops.
     warm_start : bool, default=False
         `fit` continues from the state of the last fit.
     checkpoint_dir : path-like or None, default=None
@@ -140,11 +140,10 @@ class DMZEncoder(
     checkpoint_every : {"epoch"} or float, default="epoch"
         Write a checkpoint at the end of each epoch, or whenever that many seconds have passed.
     network : Network or None, default=None
-        Parameters that shape the networks; None is ``Network()``. Nested names reach them, such as
-        ``network__width`` in `set_params` and parameter grids.
+        Shapes of the networks; None is ``Network()``. `set_params` and parameter grids reach its parameters
+        by nested names, such as ``network__width``.
     training : Training or None, default=None
-        Further parameters of training and of the diffusion process; None is ``Training()``. Nested names
-        likewise, such as ``training__temperature``.
+        Further parameters of training and of the diffusion process; None is ``Training()``.
     device : str or torch.device, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"

@@ -118,8 +118,6 @@ def _check_path(path: Path) -> None:
         raise FileNotFoundError(f"The encoder cannot be written to {path}: there is no folder {path.parent}.")
     if path.is_dir():
         raise IsADirectoryError(f"The encoder cannot be written to {path}: it is a folder. Name a file.")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"The encoder cannot be written to {path}: {path.parent} is not writable.")
 
 
 @contextmanager

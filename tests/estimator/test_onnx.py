@@ -127,17 +127,13 @@ def test_bits_are_searched_without_torch(bits_encoder, digits, tmp_path):
     assert found == [f"{row} bits away" for row in distances.tolist()]
 
 
-def test_an_encoder_that_cannot_be_exported_is_refused(bits_encoder, digits, tmp_path, monkeypatch):
-    path = tmp_path / "encoder.onnx"
+def test_an_encoder_that_cannot_be_exported_is_refused(bits_encoder, digits, tmp_path):
     with pytest.raises(ValueError, match="has no code"):
-        fitted(digits[:64], conditioning="none").export_encoder(path)
+        fitted(digits[:64], conditioning="none").export_encoder(tmp_path / "encoder.onnx")
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing"):
         bits_encoder.export_encoder(tmp_path / "missing" / "encoder.onnx")
     with pytest.raises(IsADirectoryError, match="it is a folder"):
         bits_encoder.export_encoder(tmp_path)
-    monkeypatch.setattr(os, "access", lambda *arguments: False)  # Root may write everywhere.
-    with pytest.raises(PermissionError, match="is not writable"):
-        bits_encoder.export_encoder(path)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
