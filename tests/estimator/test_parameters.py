@@ -75,16 +75,6 @@ def test_groups_are_validated(digits, params, message):
         DMZEncoder(**params).fit(digits[:20])
 
 
-def test_groups_are_used(digits):
-    losses = [
-        DMZEncoder(8, network=TINY, training=training, max_iter=1, random_state=0)
-        .fit(digits[:64])
-        .history_["loss"][0]
-        for training in (None, Training(timestep_sampling="uniform"))
-    ]
-    assert losses[0] != losses[1]
-
-
 def test_sampling_options_have_one_set_of_names():
     assert list(SamplingOptions.__annotations__) == [field.name for field in fields(Sampling)]
 

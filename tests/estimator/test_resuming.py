@@ -309,20 +309,13 @@ def test_an_interruption_keeps_the_model_and_counts_the_epochs_begun(digits, mon
     assert np.isfinite(encoder.transform(digits)).all()
 
 
-@pytest.mark.parametrize("diverges", [False, True], ids=["interrupted", "diverged"])
-def test_an_unfinished_fit_resumes_from_its_last_checkpoint(digits, tmp_path, monkeypatch, diverges):
+def test_an_interrupted_fit_resumes_from_its_last_checkpoint(digits, tmp_path, monkeypatch):
     params = TINY | {"max_iter": 3}
     whole = make_encoder(**params).fit(digits[:128])
     params |= {"checkpoint_dir": tmp_path, "checkpoint_every": 1e-9}
-    with monkeypatch.context() as context:
-        if diverges:
-            diverge_at(context, 5)
-            expected = pytest.raises(TrainingDivergedError)
-        else:
-            stop_at(context, 4, KeyboardInterrupt)
-            expected = pytest.warns(TrainingInterruptedWarning)
-        with expected:
-            make_encoder(**params).fit(digits[:128])
+    with monkeypatch.context() as context, pytest.warns(TrainingInterruptedWarning):
+        stop_at(context, 4, KeyboardInterrupt)
+        make_encoder(**params).fit(digits[:128])
     assert np.array_equal(make_encoder(**params).fit(digits[:128]).transform(digits), whole.transform(digits))
 
 
