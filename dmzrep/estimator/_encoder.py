@@ -149,7 +149,7 @@ class DMZEncoder(
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"
         Arithmetic of training. ``"auto"`` is bf16 where the hardware supports it, else float32.
     random_state : int, RandomState or None, default=None
-        Seed of everything in `fit`. The global generators of torch and NumPy are left alone.
+        Seed of everything in `fit`. The global generators of torch and NumPy are neither used nor changed.
     verbose : int, default=0
         1 shows a progress bar.
 
