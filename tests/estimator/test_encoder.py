@@ -85,7 +85,7 @@ def test_a_short_fit_learns(encoder, digits, digit_labels):
 
 
 def test_an_unused_code_is_warned_of(digits):
-    with pytest.warns(CodeWarning, match="code"):
+    with pytest.warns(CodeWarning, match="hardly uses the code"):
         make_encoder(**TINY | {"learning_rate": 1e-6}).fit(digits[:64])
 
 
