@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,30 +14,21 @@ from dmzrep.priors import fit_prior
 from dmzrep.training import Hooks, Trainer
 
 if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
     from sklearn.callback import CallbackContext
 
 
+@dataclass(eq=False)
 class CallbackHooks(Hooks):
     """Calls `sklearn.callback` at every epoch, each a subtask of the fit with the root context `context`.
 
-    `attributes` are the fitted attributes that are known before training.
+    `arguments` are the estimator, X and y; `attributes` the fitted attributes known before training.
     """
 
-    def __init__(
-        self,
-        context: CallbackContext,
-        X: Any,
-        y: Any,
-        estimator: BaseEstimator,
-        data_format: ImageFormat | VectorFormat,
-        attributes: dict[str, Any],
-    ):
-        self.context = context
-        self.arguments = {"estimator": estimator, "X": X, "y": y}
-        self.data_format = data_format
-        self.attributes = attributes
-        self._epoch: CallbackContext | None = None
+    context: CallbackContext
+    arguments: dict[str, Any]
+    data_format: ImageFormat | VectorFormat
+    attributes: dict[str, Any]
+    _epoch: CallbackContext | None = None
 
     def epoch_begin(self, trainer: Trainer) -> None:
         self._epoch = self.context.subcontext(task_name="epoch")

@@ -389,16 +389,15 @@ class DMZEncoder(
             attributes |= resolved
             context = self._init_callback_context(max_subtasks=self.max_iter)
             hooks: list[Hooks] = [] if checkpoints is None else [checkpoints]
+            arguments = {"estimator": self, "X": X, "y": y}
             if processes.is_first:
-                context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-                hooks.insert(0, CallbackHooks(context, X, y, self, data_format, attributes))
+                context.call_on_fit_task_begin(**arguments)
+                hooks.insert(0, CallbackHooks(context, arguments, data_format, attributes))
             fitted = self._train(
                 attributes, trainer, samples, data_format, seed, hooks, keep_state=self.warm_start
             )
             if processes.is_first:
-                context.call_on_fit_task_end(
-                    estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted
-                )
+                context.call_on_fit_task_end(**arguments, reconstruction_attributes=lambda: fitted)
             return fitted, trainer.step
 
     @isolated
