@@ -99,6 +99,7 @@ class PersistenceMixin(BaseEstimator):
 
         Examples
         --------
+        >>> import onnxruntime  # doctest: +SKIP
         >>> from dmzrep import DMZEncoder
         >>> from dmzrep.datasets import load_digits_images
         >>> X = load_digits_images().images
