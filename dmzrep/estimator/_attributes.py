@@ -1,4 +1,4 @@
-"""What a run of training leaves in the estimator, and what it warns of."""
+"""Fitted attributes of the estimator, and warnings about them."""
 
 from __future__ import annotations
 
@@ -17,135 +17,87 @@ from dmzrep.training import REPORT_SAMPLES, Budget, Trainer
 
 #: Samples that are encoded at a time where time is limited.
 BLOCK = 256
-#: Seconds that a prior of 64 bits takes, the choice of one included; the cheapest take no time.
+#: Seconds that it takes to select and fit a prior of 64 bits; the cheapest take none.
 PRIOR_SECONDS, CHEAP_PRIORS = 5.0, ("uniform", "independent", "chow_liu", "dataset")
 
 
+def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
+    """Return the fitted attributes of a model; those that describe codes are None."""
+    described = dict.fromkeys(("prior_", "code_report_", "code_summary_", "_training_state"))
+    return described | {
+        "model_": decoder.network,
+        "objective_": decoder.objective,
+        "data_format_": decoder.data_format,
+        "device_": decoder.device,
+        "code_dropout_": decoder.code_dropout,
+        "_n_features_out": decoder.latent_dim,
+    }
+
+
 def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
-    """Return the fitted attributes of a trainer, without a prior and a report of its codes.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        During or after its run.
-    data_format : ImageFormat or VectorFormat
-        Format of the data.
-
-    Returns
-    -------
-    dict
-        By name.
-    """
-    network = trainer.average.model
-    return {
-        "model_": network,
-        "objective_": trainer.objective,
-        "data_format_": data_format,
-        "device_": trainer.device,
+    """Return the fitted attributes during or after a run; those that describe codes are None."""
+    return decoder_attributes(_decoder(trainer, data_format)) | {
         "precision_": trainer.config.precision,
         "history_": pd.DataFrame(trainer.history),
         "n_iter_": trainer.epoch,
         "stopped_": trainer.stopped,
-        "prior_": None,
-        "code_report_": None,
-        "code_summary_": None,
-        "code_dropout_": trainer.config.code_dropout,
         "ordered_": trainer.config.ordered,
-        "_n_features_out": network.config.latent_dim,
-        "_training_state": None,
     }
+
+
+def _decoder(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> Decoder:
+    config = trainer.config
+    return Decoder(trainer.average.model, trainer.objective, data_format, trainer.device, config.code_dropout)
 
 
 def fitted_attributes(
     estimator: Any,
     trainer: Trainer,
-    rows: Source,
+    samples: Source,
     data_format: ImageFormat | VectorFormat,
     seed: int,
     small_chunk: bool,
 ) -> dict[str, Any]:
-    """Return what a trainer has learned, its codes described.
+    """Return the fitted attributes after a run; a small chunk keeps the attributes that describe codes.
 
-    Parameters
-    ----------
-    estimator : DMZEncoder
-        Gives `prior` and, with `small_chunk`, the fitted prior and reports.
-    trainer : Trainer
-        After its run.
-    rows : ndarray or other row source
-        The training rows.
-    data_format : ImageFormat or VectorFormat
-        Their format.
-    seed : int
-        Decides which rows are described, and the prior.
-    small_chunk : bool
-        The rows are too few to stand for all: prior and reports stay as they are.
-
-    Returns
-    -------
-    dict
-        By name.
-
-    Raises
-    ------
-    ValueError
-        The codes of some rows are no numbers.
+    Raises ValueError where the codes of samples are non-finite.
     """
-    fitted = model_attributes(trainer, data_format)
-    network = trainer.average.model
+    fitted, decoder = model_attributes(trainer, data_format), _decoder(trainer, data_format)
     if small_chunk:
-        kept_names = ("prior_", "code_report_", "code_summary_")
-        fitted |= {name: getattr(estimator, name) for name in kept_names}
-    elif network.config.conditioning != "none":
-        decoder = Decoder(network, trainer.objective, data_format, trainer.device)
-        fitted |= described_codes(estimator.prior, decoder, rows, fitted["history_"], seed, trainer.budget)
-    return fitted
+        return fitted | {
+            name: getattr(estimator, name) for name in ("prior_", "code_report_", "code_summary_")
+        }
+    if not decoder.has_code:
+        return fitted
+    history, budget = fitted["history_"], trainer.budget
+    return fitted | code_attributes(estimator.prior, decoder, samples, history, seed, budget)
 
 
 def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
-    """About how long it takes to fit a prior, on one core."""
+    """Return about how many seconds it takes to fit a prior, on one core."""
     return 0.0 if prior in CHEAP_PRIORS else PRIOR_SECONDS * max(1.0, latent_dim / 64)
 
 
-def described_codes(
+def code_attributes(
     prior: str | CodePrior,
     decoder: Decoder,
-    rows: Source,
+    samples: Source,
     history: pd.DataFrame,
     seed: int,
     budget: Budget | None = None,
 ) -> dict[str, Any]:
-    """Return the attributes that describe a model's codes of (at most `REPORT_SAMPLES`) samples.
+    """Return the attributes that describe the codes of (at most `REPORT_SAMPLES`) samples.
 
-    Parameters
-    ----------
-    prior : str or CodePrior
-        The estimator's parameter.
-    decoder : Decoder
-        The fitted model.
-    rows : ndarray or other row source
-        The training samples, or others of their kind.
-    history : DataFrame
-        Of the training.
-    seed : int
-        Decides which samples, and the prior.
-    budget : Budget, optional
-        Where its time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` takes the
-        place of ``"auto"``.
-
-    Returns
-    -------
-    dict
-        ``code_report_``, ``code_summary_`` and ``prior_``.
+    When time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` replaces ``"auto"``.
     """
     budget = budget or Budget(None)
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:REPORT_SAMPLES]
+    chosen = np.random.default_rng(seed).permutation(len(samples))[:REPORT_SAMPLES]
     parts = []
     keep = min(prior_seconds(prior, decoder.latent_dim), budget.left() / 2)
     size = len(chosen) if budget.limit is None else BLOCK
     for start in range(0, len(chosen), size):
         block = np.sort(chosen[start : start + size])
-        parts.append(encode(decoder, Subset(rows, block), "probabilities"))
+        parts.append(encode(decoder, Subset(samples, block), "probabilities"))
         if budget.left(keep) <= 0:
             break
     probabilities = np.concatenate(parts)
@@ -159,17 +111,7 @@ def described_codes(
 
 
 def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> None:
-    """Warn of an interrupted run and of a poor code.
-
-    Parameters
-    ----------
-    fitted : dict
-        From `train`.
-    n_steps : int
-        Steps that were made.
-    stacklevel : int
-        Frames up to the user's call.
-    """
+    """Warn of an interrupted run and of a poor code; `stacklevel` counts frames up to the user's call."""
     if fitted["stopped_"] == "interrupted":
         warnings.warn(
             f"Training was interrupted in epoch {fitted['n_iter_']}, after {n_steps} steps; "

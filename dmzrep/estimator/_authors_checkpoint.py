@@ -1,4 +1,4 @@
-"""Files of the paper's authors, read as fitted encoders."""
+"""Checkpoints of the paper's authors, read as fitted encoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from dmzrep._base._device import resolve_device
 from dmzrep.data import open_training_data
 from dmzrep.errors import PersistenceError
-from dmzrep.estimator._attributes import described_codes
+from dmzrep.estimator._attributes import code_attributes, decoder_attributes
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
@@ -22,7 +22,7 @@ from dmzrep.inference import Decoder
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._paper_backbone import paper_backbone
 
-#: Recipes by the images' side, which is 2 ** (convolutions of the encoder + 1).
+#: Recipes by the side of the images, which is 2 ** (convolutions of the encoder + 1).
 RECIPES = {32: "cifar10", 64: "celeba64"}
 
 
@@ -35,81 +35,72 @@ def load_authors_checkpoint(
     ----------
     path : path-like
         ``ema_*.pt`` (better) or ``model*.pt`` as their training script saves them: a dictionary of tensors
-        by ``torch.save``. Read without running code from it.
+        by ``torch.save``. No code in it is run.
     X : array-like or map-style dataset
-        Some images of the data that the model was trained on, for instance 10,000: they settle layout and
+        Some images of the data that the model was trained on, for instance 10,000: they determine layout and
         value range, and the code's report and prior are computed from them.
     heads : int or None, default=None
-        Heads of the attention layers, which the file does not tell; None takes those of the authors'
+        Heads of the attention layers, which the file does not contain; None takes those of the authors'
         commands: 32 for images of 32 pixels, 64 for images of 64.
     **params
         Parameters of `DMZEncoder` that override the recipe's, such as `output`, `prior`, `device`, and
-        `input_perturbation`, which the file does not tell either (0.15 for images of 32 pixels, else 0.1).
+        `input_perturbation`, which the file does not contain either (0.15 for images of 32 pixels, else 0.1).
 
     Returns
     -------
     DMZEncoder
-        Fitted, with an empty `history_`. Its `backbone` has the denoiser's weights, from which `fit`
-        starts.
+        Fitted, with an empty `history_`. Its `backbone` has the weights of the denoiser, which `fit` starts
+        from.
 
     Raises
     ------
     PersistenceError
-        The file is not such a checkpoint, or of a model without a code, or of one that was fine-tuned from a
-        public DDPM.
+        The file is not such a checkpoint, or its model has no code or was fine-tuned from a public DDPM.
     ValueError
-        X does not hold images that the model is for.
+        X does not hold images of the model's shape.
 
     Notes
     -----
     Written from the authors' code, ``dmz/models.py`` and ``ddpm_train.py`` of github.com/exlab-research/dmz,
-    and tried on files made in that layout. What is assumed: names begin with ``encoder.`` and ``unet.``; a
-    bit's two logits stand side by side, those of zero first, and so do the columns in which the denoiser
-    sees it; the noise schedule is cosine with 1,000 timesteps.
+    and tested on files made in that layout. It assumes that names begin with ``encoder.`` and ``unet.``, that
+    the two logits of a bit are adjacent, zero first, as are the features in which the denoiser gets it,
+    and that the noise schedule is cosine with 1,000 timesteps.
     """
     state = _read(path)
-    about = _describe(state, path)
-    name = RECIPES[about["side"]]
-    backbone = paper_backbone(name, heads=heads, dropout=0.0, **about)
-    known = {key: about[key] for key in ("latent_dim", "learn_variance")}
+    shapes = _infer_shapes(state, path)
+    name = RECIPES[shapes["side"]]
+    backbone = paper_backbone(name, heads=heads, dropout=0.0, **shapes)
+    known = {key: shapes[key] for key in ("latent_dim", "learn_variance")}
     settings = nested_names(known | {"encoder_width": len(state["encoder.layers.0.0.weight"])})
     encoder = DMZEncoder.paper(name, backbone=backbone, **(settings | params))
     validate_parameters(encoder)
-    rows, data_format, attributes = open_training_data(encoder, X)
-    wanted = (about["n_channels"], about["side"], about["side"])
-    if data_format.shape != wanted:
+    samples, data_format, attributes = open_training_data(encoder, X)
+    expected = (shapes["n_channels"], shapes["side"], shapes["side"])
+    if data_format.shape != expected:
         raise ValueError(
-            f"X must hold images of {wanted} (channels, height, width), as {path} is for such, got "
-            f"{data_format.shape}."
+            f"X must hold images of {expected} (channels, height, width), which the model in {path} expects, "
+            f"got {data_format.shape}."
         )
     values = all_parameters(encoder)
     network = resolve_network(values, data_format)
     model = DiffusionAutoencoder(network, backbone)
-    _load(model, _converted(state), path)
-    # Apart from the parameter `backbone`, from which a fit would start.
+    try:
+        model.load_state_dict(_convert(state))
+    except RuntimeError as error:
+        raise PersistenceError(
+            f"{path} does not hold the weights of the network that their shapes suggest: {error}."
+        ) from error
+    # A copy: the parameter `backbone` must not be changed by what happens to the fitted model.
     model = copy.deepcopy(model)
     device = resolve_device(encoder.device)
     place(model.eval().requires_grad_(False), device)
     objective = resolve_objective(values, data_format, network)
     history = pd.DataFrame()
-    trained = Decoder(model, objective, data_format, device)
-    fitted = {
-        "model_": model,
-        "objective_": objective,
-        "data_format_": data_format,
-        "device_": device,
-        "precision_": "float32",
-        "history_": history,
-        "n_iter_": 0,
-        "stopped_": "loaded",
-        "init_": "random",
-        "encoder_augment_": None,
-        "code_dropout_": 0.0,
-        "ordered_": False,
-        **described_codes(encoder.prior, trained, rows, history, 0),
-        "_n_features_out": network.latent_dim,
-    }
-    encoder.__dict__.update(fitted | attributes | {"_training_state": None})
+    decoder = Decoder(model, objective, data_format, device)
+    results = {"history_": history, "n_iter_": 0, "stopped_": "loaded", "init_": "random"}
+    results |= {"precision_": "float32", "encoder_augment_": None, "ordered_": False}
+    described = code_attributes(encoder.prior, decoder, samples, history, 0)
+    encoder.__dict__.update(decoder_attributes(decoder) | results | described | attributes)
     return encoder
 
 
@@ -123,13 +114,13 @@ def _read(path: str | os.PathLike) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PersistenceError(
             f"{path} is not a checkpoint of the authors' code: it holds more than tensors by name. "
-            "Give ema_*.pt or model*.pt, not opt*.pt."
+            "Pass ema_*.pt or model*.pt, not opt*.pt."
         )
     return state
 
 
-def _describe(state: dict[str, Tensor], path: str | os.PathLike) -> dict[str, Any]:
-    """Read a network's shapes from the names and shapes of its weights; arguments of `paper_backbone`."""
+def _infer_shapes(state: dict[str, Tensor], path: str | os.PathLike) -> dict[str, Any]:
+    """Return arguments of `paper_backbone`, from the names and shapes of the weights."""
     unlike = f"{path} is not a checkpoint of the authors' code: "
     if "unet.conv_in.weight" not in state:
         raise PersistenceError(unlike + "it has no unet.conv_in.weight.")
@@ -143,12 +134,12 @@ def _describe(state: dict[str, Tensor], path: str | os.PathLike) -> dict[str, An
     mid = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
     if side not in RECIPES or projection is None or len(projection) != 2 * width or mid not in state:
         raise PersistenceError(
-            f"{path} holds a network of another kind than the authors' for {sorted(RECIPES)} pixels: such "
-            "as one fine-tuned from a public DDPM, or one that sees the code with the timestep."
+            f"{path} holds another kind of network than the authors' for images of {sorted(RECIPES)} pixels, "
+            "such as one fine-tuned from a public DDPM, or one that adds the code to the timestep embedding."
         )
     latent_dim = len(state["encoder.proj.weight"]) // 2
     if state[mid].shape[1] != 2 * latent_dim:
-        raise PersistenceError(unlike + "its cross-attention is not to the code of its encoder.")
+        raise PersistenceError(unlike + "its cross-attention does not have the size of its code.")
     n_channels = state["unet.conv_in.weight"].shape[1]
     return {
         "side": side,
@@ -173,30 +164,21 @@ def _attention_kind(state: dict[str, Tensor], level: int) -> str:
     return "cross" if any(".transformer_blocks." in name for name in names) else "self"
 
 
-def _converted(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give the authors' weights the names and the order that they have in our networks."""
-    ours = {}
+def _convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the authors' weights with the names and in the order of dmzrep's networks."""
+    converted = {}
     for name, value in state.items():
         if name.startswith("unet."):
-            ours["denoiser." + name] = value
+            converted["denoiser." + name] = value
             continue
         match = re.match(r"encoder\.layers\.(\d+)\.(\d+)\.(.*)", name)
         if match:
             layer, part, rest = match.groups()
-            ours[f"encoder.convolutions.{3 * int(layer) + int(part)}.{rest}"] = value
+            converted[f"encoder.convolutions.{3 * int(layer) + int(part)}.{rest}"] = value
         elif name.startswith("encoder.proj."):
-            # Their logits come in pairs, bit by bit; ours all zeros' first, then all ones'.
+            # Their logits alternate, zero and one of each bit; dmzrep has those of zero of all bits first.
             kind = name.removeprefix("encoder.proj.")
-            ours[f"encoder.head.linear.{kind}"] = torch.cat([value[0::2], value[1::2]])
+            converted[f"encoder.head.linear.{kind}"] = torch.cat([value[0::2], value[1::2]])
         else:
-            ours[name] = value
-    return {name: value.float() if value.is_floating_point() else value for name, value in ours.items()}
-
-
-def _load(model: DiffusionAutoencoder, weights: dict[str, Tensor], path: str | os.PathLike) -> None:
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise PersistenceError(
-            f"{path} does not hold the weights of the network that its shapes tell of: {error}."
-        ) from error
+            converted[name] = value
+    return {name: value.float() if value.is_floating_point() else value for name, value in converted.items()}

@@ -1,8 +1,9 @@
-"""From the hooks of the training loop to scikit-learn's callbacks."""
+"""Callbacks of scikit-learn, called from the training loop."""
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,41 +14,21 @@ from dmzrep.priors import fit_prior
 from dmzrep.training import Hooks, Trainer
 
 if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
     from sklearn.callback import CallbackContext
 
 
+@dataclass(eq=False)
 class CallbackHooks(Hooks):
-    """Calls `sklearn.callback` at every epoch, each a subtask of fit.
+    """Calls `sklearn.callback` at every epoch, each a subtask of the fit with the root context `context`.
 
-    Parameters
-    ----------
-    context : CallbackContext
-        Root context of the fit.
-    X, y : object
-        Arguments of fit.
-    estimator : DMZEncoder
-        The estimator in training.
-    data_format : ImageFormat or VectorFormat
-        Format of X.
-    attributes : dict
-        Fitted attributes that are known before training.
+    `arguments` are the estimator, X and y; `attributes` the fitted attributes known before training.
     """
 
-    def __init__(
-        self,
-        context: CallbackContext,
-        X: Any,
-        y: Any,
-        estimator: BaseEstimator,
-        data_format: ImageFormat | VectorFormat,
-        attributes: dict[str, Any],
-    ):
-        self.context = context
-        self.arguments = {"estimator": estimator, "X": X, "y": y}
-        self.data_format = data_format
-        self.attributes = attributes
-        self._epoch: CallbackContext | None = None
+    context: CallbackContext
+    arguments: dict[str, Any]
+    data_format: ImageFormat | VectorFormat
+    attributes: dict[str, Any]
+    _epoch: CallbackContext | None = None
 
     def epoch_begin(self, trainer: Trainer) -> None:
         self._epoch = self.context.subcontext(task_name="epoch")
@@ -62,17 +43,17 @@ class CallbackHooks(Hooks):
         )
 
     def fit_end(self, trainer: Trainer) -> None:
-        # An epoch that was interrupted still ends.
-        self.epoch_end(trainer)
+        self.epoch_end(trainer)  # An interrupted epoch ends too.
 
     def _fitted_so_far(self, trainer: Trainer) -> dict[str, Any]:
-        """Return all fitted attributes as of now; the prior is uniform."""
-        latent_dim = trainer.model.config.latent_dim
+        """Return all fitted attributes; the prior is uniform until the codes are final."""
+        model = trainer.average.model
+        has_code = model.config.conditioning != "none"
         return (
             model_attributes(trainer, self.data_format)
             | {
-                "model_": copy.deepcopy(trainer.average.model),
-                "prior_": fit_prior("uniform", np.zeros((1, latent_dim))),
+                "model_": copy.deepcopy(model),
+                "prior_": fit_prior("uniform", np.zeros((1, model.config.latent_dim))) if has_code else None,
                 "n_features_in_": int(np.prod(self.data_format.shape)),
             }
             | self.attributes

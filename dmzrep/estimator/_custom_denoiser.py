@@ -1,4 +1,4 @@
-"""Settings of a fit with a denoiser of the user's: what has to agree with it, and what it settles itself."""
+"""Settings of a fit with a custom denoiser: checks against it, and what its pretraining determines."""
 
 from __future__ import annotations
 
@@ -13,42 +13,28 @@ from dmzrep.networks._custom_backbone import CUSTOM, describe_backbone
 from dmzrep.networks._defaults import DENOISER_PARAMETERS
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 
-#: Relative difference below which two noise schedules are the same: those of diffusers are float32.
-SAME = 1e-4
+#: Relative tolerance when comparing noise schedules: those of diffusers are float32.
+SCHEDULE_TOLERANCE = 1e-4
 
 
-def has_own_denoiser(params: dict[str, Any]) -> bool:
-    """Whether the denoiser is a module of the user's."""
+def has_custom_denoiser(params: dict[str, Any]) -> bool:
+    """Whether the parameter `backbone` is a module."""
     return isinstance(params["backbone"], nn.Module)
 
 
 def denoiser_settings(params: dict[str, Any], data_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Fields of `NetworkConfig` for a denoiser of the user's.
-
-    Parameters
-    ----------
-    params : dict
-        The estimator's parameters, already checked one by one; "backbone" is a module.
-    data_shape : tuple of int
-        (channels, H, W) or (features,).
-
-    Raises
-    ------
-    ValueError
-        A parameter shapes the package's own denoisers, or the module is for other data or codes.
-    """
+    """Return fields of `NetworkConfig` for a custom denoiser; raise where others conflict with it."""
     backbone = params["backbone"]
-    for name, nothing in DENOISER_PARAMETERS.items():
-        value = params[name]
-        if value != nothing:
+    for name, default in DENOISER_PARAMETERS.items():
+        if params[name] != default:
             raise ValueError(
-                f"{name}={value!r} shapes dmzrep's own denoisers, but backbone is a module of yours, "
-                f"{type(backbone).__name__}. Use {name}={nothing!r}, and settle it in the module."
+                f"{name}={params[name]!r} configures the built-in denoisers, but backbone is a custom "
+                f"{type(backbone).__name__}. Use {name}={default!r}, and configure the module itself."
             )
     if isinstance(backbone, DiffusersBackbone):
         _check_unet(backbone, params, data_shape)
-    about = {"backbone": CUSTOM, "conditioning": CUSTOM, "widths": (), "depth": ()}
-    return {**about, "module": describe_backbone(backbone)}
+    config = {"backbone": CUSTOM, "conditioning": CUSTOM, "widths": (), "depth": ()}
+    return {**config, "module": describe_backbone(backbone)}
 
 
 def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape: tuple[int, ...]) -> None:
@@ -59,8 +45,8 @@ def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape:
         )
     if backbone.latent_dim != params["latent_dim"]:
         raise ValueError(
-            f"backbone was made for latent_dim={backbone.latent_dim}, but latent_dim={params['latent_dim']}. "
-            "Use the same number for both."
+            f"backbone was made for latent_dim={backbone.latent_dim}, but latent_dim="
+            f"{params['latent_dim']}. Use the same value for both."
         )
     channels, *sides = backbone.data_shape
     if channels != data_shape[0]:
@@ -69,38 +55,25 @@ def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape:
             "Convert the images, or use another UNet."
         )
     if backbone.learns_variance != params["learn_variance"]:
-        has = "gives twice the channels, for a learned variance" if backbone.learns_variance else "does not"
         raise ValueError(
-            f"learn_variance={params['learn_variance']!r}, but backbone {has}. "
+            f"learn_variance={params['learn_variance']!r}, but backbone returns "
+            f"{'twice' if backbone.learns_variance else 'just'} the channels of an image. "
             f"Use learn_variance={backbone.learns_variance}."
         )
     if None not in sides and tuple(sides) != tuple(data_shape[1:]) and backbone.pretraining is not None:
         warnings.warn(
             f"backbone was trained on images of {sides[0]} x {sides[1]} pixels, but X holds images of "
-            f"{data_shape[1]} x {data_shape[2]}: it may serve them poorly. Resize the images to its size.",
+            f"{data_shape[1]} x {data_shape[2]}: it may work poorly on them. Resize the images.",
             UserWarning,
             stacklevel=2,
         )
 
 
 def pretrained_objective(params: dict[str, Any]) -> dict[str, Any]:
-    """Settle the parameters "objective" and "noise_schedule" by what a pretrained denoiser knows.
+    """Return "objective" and "noise_schedule" as a pretrained denoiser determines them, else nothing.
 
-    Parameters
-    ----------
-    params : dict
-        The estimator's parameters, already checked one by one.
-
-    Returns
-    -------
-    dict
-        Values for some of the parameters, "noise_schedule" as a `NoiseSchedule`; empty where `backbone` is
-        not pretrained.
-
-    Raises
-    ------
-    ValueError
-        A parameter contradicts the pretraining, or nothing tells of it and a parameter is left open.
+    Raises ValueError where a parameter contradicts the pretraining, or where it is unknown and a parameter
+    is "auto".
     """
     backbone = params["backbone"]
     pretraining = backbone.pretraining if isinstance(backbone, DiffusersBackbone) else None
@@ -108,13 +81,11 @@ def pretrained_objective(params: dict[str, Any]) -> dict[str, Any]:
         return {}
     objective, named = params["objective"], params["noise_schedule"]
     if pretraining.objective is None or pretraining.betas is None:
-        left = {"objective": "epsilon", "noise_schedule": "linear"}
-        left = {name: usual for name, usual in left.items() if params[name] == "auto"}
-        if left:
-            usual = ", ".join(f"{name}={value!r}" for name, value in left.items())
+        if "auto" in (objective, named):
             raise ValueError(
-                "backbone comes from a folder without a scheduler's configuration: nothing tells how it was "
-                f"trained. Set {' and '.join(left)}; usual for public DDPMs: {usual}, n_timesteps=1000."
+                "backbone was loaded from a folder without a scheduler configuration, so its objective and "
+                "noise schedule are unknown. Set objective and noise_schedule; usual for public DDPMs: "
+                "objective='epsilon', noise_schedule='linear', n_timesteps=1000."
             )
         return {}
     if objective not in ("auto", pretraining.objective):
@@ -131,7 +102,7 @@ def pretrained_objective(params: dict[str, Any]) -> dict[str, Any]:
     schedule = NoiseSchedule(betas)
     for name in ("linear", "cosine"):
         known = NoiseSchedule.named(name, len(betas))
-        if np.allclose(known.log_snr, schedule.log_snr, rtol=SAME, atol=SAME):
+        if np.allclose(known.log_snr, schedule.log_snr, rtol=SCHEDULE_TOLERANCE, atol=SCHEDULE_TOLERANCE):
             schedule = known
         elif named == name:
             raise ValueError(

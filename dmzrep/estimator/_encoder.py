@@ -24,7 +24,7 @@ from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, open_checkpoints, train
-from dmzrep.estimator._inputs import NOISES, check_out, check_start
+from dmzrep.estimator._inputs import NOISES, check_out, check_start, prior_to_sample
 from dmzrep.estimator._likelihood import LikelihoodMixin
 from dmzrep.estimator._parameters import (
     GROUPS,
@@ -36,7 +36,6 @@ from dmzrep.estimator._parameters import (
     validate_parameters,
 )
 from dmzrep.estimator._persistence import PersistenceMixin
-from dmzrep.estimator._priors import prior_to_sample
 from dmzrep.inference import (
     Decoder,
     Sampling,
@@ -49,8 +48,8 @@ from dmzrep.networks._defaults import paper_recipe
 from dmzrep.priors import CodePrior
 from dmzrep.training import Hooks, Trainer
 
-#: Samples from which a later chunk of `partial_fit` is taken to represent the data.
-REPRESENTATIVE_CHUNK = 1000
+#: Later chunks of `partial_fit` with fewer samples do not represent the data.
+REPRESENTATIVE_SAMPLES = 1000
 
 
 class DMZEncoder(
@@ -73,8 +72,8 @@ class DMZEncoder(
     output : {"probabilities", "logits", "bits"}, default="probabilities"
         What `transform` returns: float32 probabilities of a one, float32 logits, or uint8 bits.
     image_shape : tuple of int or None, default=None
-        Shape (H, W), (H, W, C) or (C, H, W) of images that are given flattened, as rows of a table. None
-        reads a table as vectors.
+        Shape (H, W), (H, W, C) or (C, H, W) of flattened images. None reads a 2-D array or a table as
+        vectors.
     channels : {"auto", "first", "last"}, default="auto"
         Position of the channel axis of images. ``"auto"`` finds it if only one of the two axes has 1 to 4
         entries.
@@ -89,20 +88,19 @@ class DMZEncoder(
         `Training.objective` names, in the shape of x, or with twice the channels for a learned variance.
         `fit` trains a copy. For UNets of diffusers see `dmzrep.DiffusersBackbone`.
     init : {"auto", "cca", "contrast_pca", "itq", "pca", "random"}, default="auto"
-        Initialisation of the encoder. ``"cca"``: what augmented views of an image have in common, in
-        responses of learned filters (canonical correlation analysis). ``"contrast_pca"``: principal
-        components of local contrast, for spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the
-        data. ``"random"``: random weights. ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to
-        augmented views, ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
+        Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
+        augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
+        spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
+        weights. ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
+        ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"} or None, default="auto"
-        ``"affine"`` trains the encoder on slightly shifted, scaled and rotated images, which makes codes
-        invariant to small affine transforms; the denoiser works on the original image, and reconstructions
-        lose a little of an object's position. ``"affine_flip"`` also mirrors half of these views, for images
-        whose mirror image means the same. ``"auto"`` is ``"affine"`` for images unless they are spatially
-        aligned, as centred faces are: where augmented views lie three times as far from the principal
-        subspace of the images as the images do.
+        ``"affine"`` trains the encoder on slightly shifted, scaled and rotated views, which makes codes
+        invariant to small affine transforms; reconstructions lose a little of an object's position.
+        ``"affine_flip"`` also mirrors half of the views. ``"auto"`` is ``"affine"`` for images unless they
+        are spatially aligned, as centred faces are: where augmented views lie three times as far from the
+        principal subspace of the images as the images do.
     code_dropout : float, default=0.0
         Probability, in [0, 1), that the whole code of a sample is masked in training, so that the denoiser
         also learns to work without one. 0.1 is usual for classifier-free guidance.
@@ -116,10 +114,10 @@ class DMZEncoder(
     max_iter : int, default=200
         Maximum number of epochs.
     max_time : float or None, default=None
-        Maximum duration of `fit` in seconds, from the initialisation to the report and the prior; the
-        learning rate follows whichever limit is nearer. When time is short, these phases use fewer samples,
-        and ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A run that ends by time is not
-        reproducible bit for bit.
+        Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning rate
+        follows whichever limit is nearer. When time is short, these phases use fewer samples, and
+        ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A run that ends by time is not
+        reproducible.
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3
@@ -130,30 +128,28 @@ class DMZEncoder(
         Stop when the validation loss (the training loss without `validation_fraction`) has not improved for
         `n_iter_no_change` epochs, and keep the weights of the best epoch, however training ended.
     n_iter_no_change : int, default=10
-        See `early_stopping`.
+        Epochs without improvement before `early_stopping` stops.
     warm_start : bool, default=False
         `fit` continues from the state of the last fit.
     checkpoint_dir : path-like or None, default=None
         Folder for checkpoints of `fit`. Each run has a sub-folder, named by a hash of its parameters, seed
         and data, so that cross-validation can share one folder. A fit with the same parameters and data
-        resumes its run from the newest checkpoint; on the CPU it ends with the same weights, bit for bit, as
-        an uninterrupted one. `max_iter`, `max_time`, `device`, `prior`, `output` and parameters of
-        checkpoints may change. Arrays in memory of at most 4 GiB are hashed completely; of other data, 4,096
-        samples spread over all.
+        resumes its run from the newest checkpoint, on the CPU to the same weights, bit for bit, as without
+        the interruption. `max_iter`, `max_time`, `device`, `prior`, `output` and parameters of checkpoints
+        may change. Of arrays above 4 GiB, memory maps and datasets, 4,096 samples are hashed.
     checkpoint_every : {"epoch"} or float, default="epoch"
         Write a checkpoint at the end of each epoch, or whenever that many seconds have passed.
     network : Network or None, default=None
-        Parameters that shape the networks; None is ``Network()``. Nested names reach them, such as
-        ``network__width`` in `set_params` and parameter grids.
+        Shapes of the networks; None is ``Network()``. `set_params` and parameter grids reach its parameters
+        by nested names, such as ``network__width``.
     training : Training or None, default=None
-        Further parameters of training and of the diffusion process; None is ``Training()``. Nested names
-        likewise, such as ``training__temperature``.
+        Further parameters of training and of the diffusion process; None is ``Training()``.
     device : str or torch.device, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"
         Arithmetic of training. ``"auto"`` is bf16 where the hardware supports it, else float32.
     random_state : int, RandomState or None, default=None
-        Seed of everything in `fit`. The global generators of torch and NumPy are left alone.
+        Seed of everything in `fit`. The global generators of torch and NumPy are neither used nor changed.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -177,21 +173,21 @@ class DMZEncoder(
         Epochs begun; the last one may be incomplete.
     stopped_ : str
         Why training ended: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or
-        "diverged".
+        "diverged"; "" for callbacks during training.
     objective_ : Objective
         What the denoiser predicts, with its noise schedule.
     data_format_ : ImageFormat or VectorFormat
-        Layout and range, or standardisation, of the fitted data.
+        Layout and value range, or standardisation, of the fitted data.
     device_ : torch.device
-        Where the networks are.
+        Device of the networks.
     precision_ : str
-        Arithmetic that was used.
+        Resolved value of `precision`.
     init_, encoder_augment_ : str or None
         Resolved values of `init` and `encoder_augment`.
     code_dropout_ : float
-        Code dropout that the model was trained with.
+        `code_dropout` of the fit.
     ordered_ : bool
-        Whether prefixes of its codes can be decoded.
+        `ordered` of the fit: whether prefixes of codes can be decoded.
     n_features_in_ : int
         Number of values of a sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -227,7 +223,7 @@ class DMZEncoder(
     """
 
     _parameter_constraints: ClassVar[dict] = PARAMETER_CONSTRAINTS
-    #: Seconds, for `max_time`.
+    #: Clock for `max_time`, in seconds.
     _clock: ClassVar[Callable[[], float]] = staticmethod(time.perf_counter)
 
     @point_to_groups
@@ -364,12 +360,12 @@ class DMZEncoder(
         Raises
         ------
         ValueError
-            A parameter or X is invalid; the message says what was expected and what to do.
+            A parameter or X is invalid.
         CheckpointMismatchError
             The checkpoints of this run in `checkpoint_dir` were replaced by those of another.
         TrainingDivergedError
-            The loss or the weights became non-finite. The encoder is fitted all the same, with the averaged
-            weights of the last step before that, unless there was none.
+            The loss or the weights became non-finite. The encoder is fitted nevertheless, with the averaged
+            weights of the last finite step, unless the first step failed.
         """
         validate_parameters(self)
         try:
@@ -381,28 +377,27 @@ class DMZEncoder(
         return self
 
     def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
-        """Fit; return the fitted attributes and the number of steps."""
+        """Return the fitted attributes, which are also set, and the number of steps."""
         continued = self.warm_start and hasattr(self, "model_")
         with begin_run(self, continued) as (budget, seed):
             processes = budget.processes
-            rows, data_format, attributes = open_training_data(self, X, continued=continued)
-            checkpoints, seed = open_checkpoints(self, rows, data_format, processes, seed)
-            trainer, start = build_trainer(
-                self, rows, data_format, seed, continued, checkpoints=checkpoints, budget=budget
+            samples, data_format, attributes = open_training_data(self, X, continued=continued)
+            checkpoints, seed = open_checkpoints(self, samples, data_format, processes, seed)
+            trainer, resolved = build_trainer(
+                self, samples, data_format, seed, continued, checkpoints=checkpoints, budget=budget
             )
-            attributes |= start
+            attributes |= resolved
             context = self._init_callback_context(max_subtasks=self.max_iter)
             hooks: list[Hooks] = [] if checkpoints is None else [checkpoints]
+            arguments = {"estimator": self, "X": X, "y": y}
             if processes.is_first:
-                context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-                hooks.insert(0, CallbackHooks(context, X, y, self, data_format, attributes))
+                context.call_on_fit_task_begin(**arguments)
+                hooks.insert(0, CallbackHooks(context, arguments, data_format, attributes))
             fitted = self._train(
-                attributes, trainer, rows, data_format, seed, hooks, keep_state=self.warm_start
+                attributes, trainer, samples, data_format, seed, hooks, keep_state=self.warm_start
             )
             if processes.is_first:
-                context.call_on_fit_task_end(
-                    estimator=self, X=X, y=y, reconstruction_attributes=lambda: fitted
-                )
+                context.call_on_fit_task_end(**arguments, reconstruction_attributes=lambda: fitted)
             return fitted, trainer.step
 
     @isolated
@@ -410,10 +405,9 @@ class DMZEncoder(
         """Train for one pass over a further chunk of samples.
 
         The first call determines the format of the data and initialises the networks; later ones continue
-        from the weights, averages and optimiser state of the last, at a constant learning rate. The prior,
-        `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000 samples, or of the
-        first. Vectors are standardised as the first chunk was. The training state makes pickles about four
-        times as large as those of `fit`.
+        from its state, at a constant learning rate. Vectors are standardised as the first chunk was. The
+        prior, `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000 samples, or
+        of the first. The training state makes pickles about four times as large as those of `fit`.
 
         Parameters
         ----------
@@ -427,14 +421,16 @@ class DMZEncoder(
         """
         validate_parameters(self)
         continued = hasattr(self, "model_")
-        once = {"max_iter": 1, "final_learning_rate": 1.0}
+        overrides = {"max_iter": 1, "final_learning_rate": 1.0}
         with begin_run(self, continued) as (budget, seed):
-            rows, data_format, attributes = open_training_data(self, X, continued=continued)
-            trainer, start = build_trainer(self, rows, data_format, seed, continued, once, budget=budget)
-            small = continued and len(rows) < REPRESENTATIVE_CHUNK
+            samples, data_format, attributes = open_training_data(self, X, continued=continued)
+            trainer, resolved = build_trainer(
+                self, samples, data_format, seed, continued, overrides, budget=budget
+            )
+            small = continued and len(samples) < REPRESENTATIVE_SAMPLES
             # More chunks may follow, so the encoder is not frozen at the end of one.
             options = {"keep_state": True, "small_chunk": small, "freeze": False}
-            fitted = self._train(attributes | start, trainer, rows, data_format, seed, [], **options)
+            fitted = self._train(attributes | resolved, trainer, samples, data_format, seed, [], **options)
         warn_of_training(fitted, trainer.step, stacklevel=2)
         return self
 
@@ -474,30 +470,26 @@ class DMZEncoder(
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
         out : ndarray of shape (n, latent_dim) or None, default=None
-            Where codes are written, such as a memory map: float32, or uint8 for bits. None makes an array.
+            Array to write the codes to, such as a memory map: float32, or uint8 for bits.
 
         Returns
         -------
         ndarray of shape (n, latent_dim)
             By `output`: float32 probabilities of a one, in [0, 1]; float32 logits; or uint8 bits, one where
             the probability is above 0.5. After a fit with `ordered` the first k columns are a code of k
-            bits. It is `out` if that was given.
+            bits. `out`, if that was passed.
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ValueError
             X does not agree with the fitted format, `out` has another shape or dtype or is read-only, or
             the model has no code.
-        TypeError
-            `out` is not a NumPy array.
         """
         self._check_encodes()
-        rows = open_like_fitted(self, X)
+        samples = open_like_fitted(self, X)
         if out is not None:
-            check_out(out, (len(rows), self.model_.config.latent_dim), self.output)
-        return encode(self.decoder_, rows, self.output, out)
+            check_out(out, (len(samples), self.decoder_.latent_dim), self.output)
+        return encode(self.decoder_, samples, self.output, out)
 
     def _check_encodes(self) -> None:
         check_is_fitted(self)
@@ -524,8 +516,7 @@ class DMZEncoder(
     ) -> np.ndarray:
         """Draw a sample for each code.
 
-        With `like`, the samples that the codes were made from, it keeps part of what the codes do not
-        encode.
+        With `like`, the samples that the codes are from, it keeps part of what the codes do not encode.
 
         Parameters
         ----------
@@ -540,11 +531,11 @@ class DMZEncoder(
             ``"random"`` draws it. ``"inverted"`` runs the deterministic sampler backwards from `like`, with
             the bits of `like` (as many as Z has), so that these bits reconstruct the samples almost exactly.
         strength : float, default=1.0
-            Begin at this fraction of the timesteps, in (0, 1], from `like` noised (or inverted) that far: the
-            lower, the more of `like` is kept. The paper edits with 0.9.
+            Begin at this fraction of the timesteps, in (0, 1], from `like` noised (or inverted) that far:
+            less keeps more of `like`. The paper edits with 0.9.
         random_state : int, RandomState, sequence of n int, or None, default=None
-            Seed of the noise; pass an int for reproducible output. Sample i gets the same noise whatever the
-            number of samples. With one integer per sample, samples of the same integer share their noise.
+            Seed of the noise; pass an int for reproducible output. The noise of sample i does not depend on
+            the number of samples. With one int per sample, samples of the same int share their noise.
         **sampling
             `n_steps`, `sampler`, `spacing`, `eta`, `guidance`, `match_perturbation`, `progress`, `callback`
             and `return_trajectory`; see `dmzrep.Sampling`.
@@ -556,8 +547,6 @@ class DMZEncoder(
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ValueError
             The codes or `like` do not agree with the fitted format or with each other, or another argument
             is invalid.
@@ -582,13 +571,13 @@ class DMZEncoder(
         check_is_fitted(self)
         self._check_has_code()
         options = Sampling.of(sampling)
-        latent_dim = self.model_.config.latent_dim
+        latent_dim = self.decoder_.latent_dim
         codes = check_codes(Z, n_bits=latent_dim, ordered=self.ordered_).astype(np.float32)
-        rows = check_start(self, like, len(codes), noise, strength)
-        n_bits = codes.shape[1]
+        samples = check_start(self, like, len(codes), noise, strength)
         start = None
-        if rows is not None:
-            start = StartingSamples(rows, noise == "inverted", strength=strength, n_bits=n_bits)
+        if samples is not None:
+            n_bits = codes.shape[1]
+            start = StartingSamples(samples, noise == "inverted", strength=strength, n_bits=n_bits)
         seeds = sample_seeds(random_state, len(codes))
         return self.decoder_.decode(mask_missing_bits(codes, latent_dim), seeds, options, start=start)
 
@@ -609,11 +598,10 @@ class DMZEncoder(
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
         noise : {"random", "inverted"}, default="random"
-            ``"random"`` keeps what the bits encode. ``"inverted"`` first runs the deterministic sampler
-            backwards from X to its noise, and so is almost exact.
+            ``"random"`` keeps what the bits encode. ``"inverted"`` runs the deterministic sampler backwards
+            from X to its noise first, so that the reconstruction is almost exact.
         n_bits : int or None, default=None
-            Decode a prefix of this length of each code; needs a fit with `ordered`. From 8 (from 1 for codes
-            of at most 8 bits) to latent_dim; None takes all.
+            Decode a prefix of this length of each code, as in `inverse_transform`; None takes all bits.
         random_state : int, RandomState, sequence of n int, or None, default=None
             As in `inverse_transform`.
         **sampling
@@ -627,19 +615,19 @@ class DMZEncoder(
         check_is_fitted(self)
         check_choice("noise", noise, NOISES)
         options = Sampling.of(sampling)
-        rows = open_like_fitted(self, X)
+        samples = open_like_fitted(self, X)
         if noise == "random" or n_bits is not None:
             self._check_has_code()
         if n_bits is not None:
-            n_bits = check_n_bits(n_bits, self.model_.config.latent_dim, ordered=self.ordered_)
+            n_bits = check_n_bits(n_bits, self.decoder_.latent_dim, ordered=self.ordered_)
         codes, start = None, None
         if noise == "inverted":  # The samples' own bits are computed batch by batch, so data are read once.
-            start = StartingSamples(rows, inverted=True, n_bits=n_bits)
+            start = StartingSamples(samples, inverted=True, n_bits=n_bits)
         else:
             codes = mask_missing_bits(
-                encode(self.decoder_, rows, "bits")[:, :n_bits], self.model_.config.latent_dim
+                encode(self.decoder_, samples, "bits")[:, :n_bits], self.decoder_.latent_dim
             )
-        return self.decoder_.decode(codes, sample_seeds(random_state, len(rows)), options, start=start)
+        return self.decoder_.decode(codes, sample_seeds(random_state, len(samples)), options, start=start)
 
     @isolated
     def sample(
@@ -657,11 +645,11 @@ class DMZEncoder(
         n_samples : int, default=1
             Number of samples, at least 1.
         prior : str, fitted CodePrior or None, default=None
-            Distribution of the codes; None is `prior_`. ``"uniform"``, ``"independent"`` (with the means of
-            `code_report_`) and the name of `prior_` are possible names. Others need codes, which the
-            encoder does not keep: ``fit_prior("mixture", encoder.transform(X) > 0.5)``.
+            Distribution of the codes; None is `prior_`. Possible names are ``"uniform"``, ``"independent"``
+            (with the means of `code_report_`) and that of `prior_`. Others have to be fitted to codes first:
+            ``fit_prior("mixture", encoder.transform(X) > 0.5)``.
         random_state : int, RandomState or None, default=None
-            Pass an int for reproducible output: the same samples, one by one, whatever `n_samples`.
+            Pass an int for reproducible output; sample i does not depend on `n_samples`.
         **sampling
             As in `inverse_transform`.
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import check_choice
 from dmzrep.data import Source, open_like_fitted
 from dmzrep.diffusion._grids import timesteps_from
 from dmzrep.inference import CODE_DTYPES
+from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 
-#: What decoding may begin from.
+#: Where the noise that decoding begins from comes from.
 NOISES = ("random", "inverted")
 
 
 def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
-    """Raise unless an array can take codes of a shape as `output` says."""
+    """Raise unless an array can hold codes of a shape and an `output`."""
     dtype = np.dtype(CODE_DTYPES[output])
     remedy = f"Make it with numpy.empty({shape}, numpy.{dtype}), or a memmap of that shape and dtype."
     if not isinstance(out, np.ndarray):
@@ -30,7 +32,7 @@ def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
 
 
 def check_start(estimator: Any, like: Any, n_codes: int, noise: str, strength: float) -> Source | None:
-    """Return the samples of `like` from which decoding begins, or None where none are needed."""
+    """Return the samples of `like` that decoding begins from, or None where none are needed."""
     check_choice("noise", noise, NOISES)
     timesteps_from(estimator.objective_.schedule.n_timesteps, strength)
     needed = noise == "inverted" or strength < 1.0
@@ -50,6 +52,33 @@ def check_start(estimator: Any, like: Any, n_codes: int, noise: str, strength: f
     if len(samples) != n_codes:
         raise ValueError(
             f"like must have one sample for each code, {n_codes}, got {len(samples)}. "
-            "Repeat a sample to begin several codes from it."
+            "Repeat a sample to decode several codes from it."
         )
     return samples if needed else None
+
+
+def prior_to_sample(estimator: Any, prior: str | CodePrior | None) -> CodePrior:
+    """Return the prior that `DMZEncoder.sample` draws codes from."""
+    latent_dim, fitted = estimator.decoder_.latent_dim, estimator.prior_
+    if isinstance(prior, CodePrior):
+        check_is_fitted(prior, "n_features_in_")
+        if prior.n_features_in_ != latent_dim:
+            raise ValueError(
+                f"The prior was fitted to codes of {prior.n_features_in_} bits, the encoder has {latent_dim}."
+            )
+        return prior
+    if prior is None or (isinstance(prior, str) and prior == fitted.name):
+        return fitted
+    if isinstance(prior, str) and prior == "uniform":
+        return fit_prior("uniform", np.zeros((1, latent_dim)))
+    if isinstance(prior, str) and prior == "independent" and estimator.code_report_ is not None:
+        means = estimator.code_report_["mean"].to_numpy(np.float64).clip(1e-6, 1.0 - 1e-6)
+        return IndependentPrior().restore({"probabilities_": means}, latent_dim)
+    own = "" if fitted.name in ("uniform", "independent") else f"{fitted.name!r} (the fitted one), "
+    wanted = prior if isinstance(prior, str) and prior in PRIORS else "chow_liu"
+    threshold = {"logits": " > 0", "bits": ""}.get(estimator.output, " > 0.5")
+    raise ValueError(
+        f"prior must be None, 'uniform', 'independent', {own}or a fitted prior, got {prior!r}. Others need "
+        "to be fitted to codes, which the encoder does not keep: "
+        f"dmzrep.priors.fit_prior({wanted!r}, encoder.transform(X){threshold})."
+    )

@@ -30,7 +30,7 @@ class LikelihoodMixin(BaseEstimator):
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
         n_terms : int or None, default=None
-            Network evaluations per sample, from 2 to the number of timesteps: fewer give a stratified,
+            Network evaluations per sample, from 2 to the number of timesteps: fewer are a stratified,
             unbiased estimate. None is 32, or all timesteps where there are fewer.
 
         Returns
@@ -51,13 +51,12 @@ class LikelihoodMixin(BaseEstimator):
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
         n_terms : int or None, default=None
-            As in `score_samples`; the number of timesteps gives the whole sum.
+            As in `score_samples`; with the number of timesteps it is the whole sum.
 
         Returns
         -------
         DataFrame
-            Rows "image" (a sample given its bits), "code" (the bits, under `prior_`) and "total", with the
-            columns
+            Rows "image" (a sample given its bits), "code" (the bits under `prior_`) and "total"; columns
 
             bits_per_dim : mean over the samples
             standard_error : of that mean, over the samples; NaN for a single sample. It covers the choice

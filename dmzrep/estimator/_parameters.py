@@ -54,7 +54,6 @@ PARAMETER_CONSTRAINTS: dict = {
     "precision": [StrOptions(set(PRECISIONS))],
     "random_state": ["random_state"],
     "verbose": ["boolean", Interval(Integral, 0, None, closed="left")],
-    "distributed": ["boolean"],
 }
 
 

@@ -1,4 +1,4 @@
-"""Files and copies of a fitted estimator."""
+"""Methods of the estimator for files and pickles."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ class PersistenceMixin(BaseEstimator):
             The file, by convention with the extension ``.safetensors``. Written completely or not at all.
         model_card : bool or path-like, default=False
             True also writes a model card in Markdown next to the file, with the extension ``.md``; a path
-            says where. It describes data, training, code, limits and versions, as model hubs expect it, and
-            replaces a file of that name.
+            says where. It describes data, training, code, limits and versions, and replaces an existing file.
         """
         check_is_fitted(self)
         write_state(path, KIND, fitted_state(self), CLASSES)
@@ -50,16 +49,16 @@ class PersistenceMixin(BaseEstimator):
         device: str | torch.device = "auto",
         backbone: torch.nn.Module | None = None,
     ) -> Self:
-        """Read what `save` wrote. Runs no code from the file.
+        """Load an encoder that `save` wrote, without running code from the file.
 
         Parameters
         ----------
         path : path-like
             The file.
         device : str or torch.device, default="auto"
-            Where the networks go; becomes the parameter `device`.
+            Device of the networks; becomes the parameter `device`.
         backbone : torch.nn.Module or None, default=None
-            For a fit with a custom backbone, a module built in the same way; the weights of the file are
+            After a fit with a custom backbone, a module built as for the fit; the weights of the file are
             loaded into a copy.
 
         Returns
@@ -70,8 +69,8 @@ class PersistenceMixin(BaseEstimator):
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, truncated, or of an unknown version; or `backbone` is missing, not
-            expected, or of another shape. The message names the file.
+            The file is of another kind, damaged, truncated, or of an unknown version; or `backbone` is
+            missing, not needed, or of other shapes. The message names the file.
         """
         return restore_fitted(cls, read_state(path, KIND, CLASSES), device, path, backbone)
 
@@ -79,8 +78,8 @@ class PersistenceMixin(BaseEstimator):
     def export_encoder(self, path: str | os.PathLike) -> None:
         """Write the encoder to an ONNX file, which runs without torch and dmzrep.
 
-        The model takes samples as `transform` does, in the fitted layout, dtype and value range, any number
-        of them, and returns what `transform` returns by `output`. It does not check values.
+        The model takes any number of samples in the fitted layout, dtype and value range, and returns what
+        `transform` returns for the present `output`. It does not check values.
 
         Parameters
         ----------
@@ -89,27 +88,22 @@ class PersistenceMixin(BaseEstimator):
 
         Raises
         ------
-        NotFittedError
-            `fit` was not called.
         ImportError
             The packages of the extra ``onnx`` are missing.
-        OSError
-            The file cannot be written.
 
         Notes
         -----
-        The metadata of the file hold `input_name`, `input_layout`, `input_shape`, `input_dtype`,
-        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Other runtimes sum in another order than
-        torch: logits agree to about 1e-5, and a bit whose probability is 0.5 can differ.
+        The metadata of the file have `input_name`, `input_layout`, `input_shape`, `input_dtype`,
+        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Logits of other runtimes agree with torch
+        within about 1e-5, so a bit whose probability is near 0.5 can differ.
 
         Examples
         --------
+        >>> import onnxruntime  # doctest: +SKIP
         >>> from dmzrep import DMZEncoder
         >>> from dmzrep.datasets import load_digits_images
         >>> X = load_digits_images().images
-        >>> encoder = DMZEncoder(64, max_time=60).fit(X)  # doctest: +SKIP
-        >>> encoder.export_encoder("digits.onnx")  # doctest: +SKIP
-        >>> import onnxruntime  # doctest: +SKIP
+        >>> DMZEncoder(max_time=60).fit(X).export_encoder("digits.onnx")  # doctest: +SKIP
         >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
         >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
         """

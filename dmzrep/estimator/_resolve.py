@@ -1,4 +1,4 @@
-"""From the estimator's parameters to settings: every "auto" is resolved here."""
+"""From the estimator's parameters, checked one by one, to settings without "auto"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.estimator._custom_denoiser import denoiser_settings, has_own_denoiser, pretrained_objective
+from dmzrep.estimator._custom_denoiser import denoiser_settings, has_custom_denoiser, pretrained_objective
 from dmzrep.networks._defaults import (
     attention_levels,
     default_objective,
@@ -23,18 +23,31 @@ from dmzrep.training import RandomAffine, Training, TrainingConfig
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
-#: Slope of the encoder's activation below zero, and that of the authors' encoder.
+#: Negative slope of the encoder's activation, and that of the authors' encoder.
 ENCODER_SLOPE, PAPER_SLOPE = 0.2, 0.01
-#: What the encoder's linear branch sees, by the encoder's start.
-START_FEATURES = {
+#: Features of the encoder's linear branch, by `init`.
+INIT_FEATURES = {
     "random": None,
     "pca": "values",
     "itq": "values",
     "contrast_pca": "contrast",
     "cca": "responses",
 }
-#: Parameters that ask something of the code, with the values that ask nothing.
-CODE_DEMANDS: dict[str, Any] = {
+#: Learning rate of the encoder, relative to the denoiser's, after `init` by "cca" or "contrast_pca": their
+#: initialisation is already good, and lost at the full rate.
+FEATURES_ENCODER_RATE = 0.15
+#: Values that parameters can have for vectors, the default first; others need images.
+VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
+    "augment": (None,),
+    "encoder_augment": ("auto", None),
+    "init": ("auto", "itq", "pca", "random"),
+    "conditioning": ("auto", "bias", "cross_attention", "adagn", "timestep", "none"),
+    "encoder": ("auto",),
+    "encoder_depth": ("auto", 0),
+    "backbone": ("auto", "mlp"),
+}
+#: Parameters that act on the code, with the values that switch them off.
+CODE_PARAMETERS: dict[str, Any] = {
     "marginal_entropy": 0.0,
     "decorrelation": 0.0,
     "kl_weight": 0.0,
@@ -42,92 +55,61 @@ CODE_DEMANDS: dict[str, Any] = {
     "code_dropout": 0.0,
     "ordered": False,
 }
-#: Those of them that compare the rows of a batch.
-BATCH_DEMANDS = ("marginal_entropy", "decorrelation", "mmd_weight")
-#: Starts from features are good already, and lost where the encoder learns as fast as the denoiser.
-FEATURES_ENCODER_RATE = 0.15
+#: Those of them that compare the samples of a batch.
+BATCH_PARAMETERS = ("marginal_entropy", "decorrelation", "mmd_weight")
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
-    """Settle the networks' shapes.
-
-    Parameters
-    ----------
-    params : dict
-        The estimator's parameters, already checked one by one.
-    data_format : ImageFormat or VectorFormat
-        Format of the data.
-
-    Returns
-    -------
-    NetworkConfig
-
-    Raises
-    ------
-    ValueError
-        Parameters that do not go together, or not with the data.
-    """
+    """Return the networks' shapes; raise where parameters conflict with each other or with the data."""
     shape = data_format.shape
-    is_image = len(shape) == 3
-    common: dict[str, Any] = {
+    is_image, custom = len(shape) == 3, has_custom_denoiser(params)
+    config: dict[str, Any] = {
         "data_shape": shape,
         "latent_dim": int(params["latent_dim"]),
         "learn_variance": bool(params["learn_variance"]),
-        "init_features": START_FEATURES[params["init"]],
+        "init_features": INIT_FEATURES[params["init"]],
         "normalize_logits": bool(params["normalize_logits"]),
     }
-    own = has_own_denoiser(params)
-    if own:
-        common |= denoiser_settings(params, shape)
+    if custom:
+        config |= denoiser_settings(params, shape)
     else:
-        common |= {
-            "conditioning": resolve_conditioning(params, is_image),
+        automatic = "spatial_bias" if is_image else "bias"
+        config |= {
+            "conditioning": automatic if params["conditioning"] == "auto" else params["conditioning"],
             "code_input": params["code_input"],
             "dropout": float(params["dropout"]),
         }
-    if not is_image:
-        if params["augment"] is not None:
-            raise ValueError(f"augment={params['augment']!r} needs images, but X holds vectors. Use None.")
-        if params["encoder_augment"] in ("affine", "affine_flip"):
+    if is_image:
+        config |= {
+            "encoder_width": _integer(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
+            "encoder_depth": _integer(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
+            "paired_logits": params["encoder"] == "paper",
+            "encoder_slope": PAPER_SLOPE if params["encoder"] == "paper" else ENCODER_SLOPE,
+        }
+    else:
+        _check_vectors(params, shape[0], custom)
+        config["encoder_width"] = _integer(params["encoder_width"], "encoder_width", VECTOR_WIDTH)
+    if not custom:
+        config |= _unet_settings(params, shape) if is_image else _mlp_settings(params)
+    return NetworkConfig(**config)
+
+
+def _check_vectors(params: dict[str, Any], n_features: int, custom: bool) -> None:
+    for name, values in VECTOR_VALUES.items():
+        if params[name] not in values and not (custom and name == "backbone"):
             raise ValueError(
-                f"encoder_augment={params['encoder_augment']!r} needs images, but X holds vectors. "
-                "Use 'auto' or None."
+                f"{name}={params[name]!r} needs images, but X holds vectors of {n_features} features. Use "
+                f"{name}={values[0]!r}, or pass image_shape=(H, W) or (H, W, C) if they are flattened images."
             )
-        if params["init"] in ("cca", "contrast_pca"):
-            raise ValueError(
-                f"init={params['init']!r} needs images, but X holds vectors. Use 'auto' or 'itq'."
-            )
-        if params["conditioning"] == "spatial_bias":
-            raise ValueError("conditioning='spatial_bias' needs images, but X holds vectors. Use 'bias'.")
-        if not own and params["backbone"] == "unet":
-            raise ValueError(
-                f"backbone='unet' needs images, but X holds vectors of {shape[0]} features. "
-                "Pass image_shape=(H, W) or (H, W, C), or use backbone='mlp'."
-            )
-        if params["encoder_depth"] not in ("auto", 0):
-            raise ValueError(
-                f"encoder_depth={params['encoder_depth']!r} needs images, but X holds vectors. Use 'auto'."
-            )
-        if params["encoder"] == "paper":
-            raise ValueError("encoder='paper' needs images, but X holds vectors. Use encoder='auto'.")
-        common["encoder_width"] = _number(params["encoder_width"], "encoder_width", VECTOR_WIDTH)
-        if own:
-            return NetworkConfig(**common)
-        width = _number(params["width"], "width", VECTOR_WIDTH)
-        return NetworkConfig(
-            backbone="mlp",
-            widths=(4 * math.ceil(width / 4),),
-            depth=(_number(params["depth"], "depth", VECTOR_DEPTH),),
-            **common,
-        )
-    common |= {
-        "encoder_width": _number(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
-        "encoder_depth": _number(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
-        "paired_logits": params["encoder"] == "paper",
-        "encoder_slope": PAPER_SLOPE if params["encoder"] == "paper" else ENCODER_SLOPE,
-    }
-    if own:
-        return NetworkConfig(**common)
+
+
+def _mlp_settings(params: dict[str, Any]) -> dict[str, Any]:
+    width = _integer(params["width"], "width", VECTOR_WIDTH)
+    depth = _integer(params["depth"], "depth", VECTOR_DEPTH)
+    return {"backbone": "mlp", "widths": (4 * math.ceil(width / 4),), "depth": (depth,)}
+
+
+def _unet_settings(params: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     if params["backbone"] == "mlp":
         raise ValueError(
             f"backbone='mlp' is for vectors, but X holds images of shape {shape[1:]}. "
@@ -140,51 +122,30 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
         )
     widths = _widths(params["width"], default_widths(shape, patch_size))
     attention = params["attention"]
-    levels = attention_levels(
-        attention if isinstance(attention, str) else tuple(attention), shape, patch_size, len(widths)
-    )
+    attention = attention if isinstance(attention, str) else tuple(attention)
+    levels = attention_levels(attention, shape, patch_size, len(widths))
     if params["conditioning"] == "cross_attention" and not levels:
         if attention != "auto":
             raise ValueError(
-                "conditioning='cross_attention' needs attention at one level at least, got "
-                f"attention={attention!r}, which gives none. Name a resolution of the feature maps."
+                "conditioning='cross_attention' needs attention at one level or more, got "
+                f"attention={attention!r}. Name a resolution of the feature maps, or use 'auto'."
             )
         levels = (len(widths) - 1,)
-    return NetworkConfig(
-        backbone="unet",
-        widths=widths,
-        depth=_depth(params["depth"]),
-        attention_levels=levels,
-        patch_size=patch_size,
-        **common,
-    )
+    return {
+        "backbone": "unet",
+        "widths": widths,
+        "depth": _depth(params["depth"]),
+        "attention_levels": levels,
+        "patch_size": patch_size,
+    }
 
 
-def resolve_conditioning(params: dict[str, Any], is_image: bool) -> str:
-    """Settle how the code enters the denoiser."""
-    if params["conditioning"] != "auto":
-        return params["conditioning"]
-    return "spatial_bias" if is_image else "bias"
-
-
-def resolve_start(
+def resolve_init(
     params: dict[str, Any], data_format: ImageFormat | VectorFormat, aligned: Callable[[], bool]
 ) -> dict[str, str | None]:
-    """Settle how the encoder starts and what it is shown.
+    """Return `init` and `encoder_augment`, neither of them "auto".
 
-    Parameters
-    ----------
-    params : dict
-        The estimator's parameters, already checked one by one.
-    data_format : ImageFormat or VectorFormat
-        Format of the data.
-    aligned : callable
-        Tells whether images share a frame; called where the answer counts.
-
-    Returns
-    -------
-    dict
-        `init` and `encoder_augment`, neither of them "auto".
+    `aligned` returns whether the images are spatially aligned; it is called only where that matters.
     """
     init, augment = params["init"], params["encoder_augment"]
     is_image = isinstance(data_format, ImageFormat)
@@ -206,12 +167,13 @@ def resolve_start(
 def resolve_objective(
     params: dict[str, Any], data_format: ImageFormat | VectorFormat, network: NetworkConfig
 ) -> Objective:
-    """Settle what the network predicts."""
+    """Return what the denoiser predicts, with its noise schedule."""
     params = params | pretrained_objective(params)
     kind, schedule = params["objective"], params["noise_schedule"]
-    if kind == "auto":
-        own = has_own_denoiser(params)
-        kind = "v" if own else default_objective(network.data_shape, network.patch_size, network.widths)
+    if kind == "auto" and has_custom_denoiser(params):
+        kind = "v"
+    elif kind == "auto":
+        kind = default_objective(network.data_shape, network.patch_size, network.widths)
     if not isinstance(schedule, NoiseSchedule):
         name = "cosine" if schedule == "auto" else schedule
         schedule = NoiseSchedule.named(name, int(params["n_timesteps"]))
@@ -227,21 +189,20 @@ def resolve_objective(
 def resolve_training(
     params: dict[str, Any], precision: str, data_format: ImageFormat | VectorFormat
 ) -> TrainingConfig:
-    """Settle the training run.
-
-    Raises
-    ------
-    ValueError
-        A parameter asks something of a code that there is not, or of rows that a batch does not have.
-    """
-    _check_code_demands(params)
+    """Return the settings of a training run; raise where they need a code or a larger batch."""
+    _check_code_parameters(params)
     view = params["encoder_augment"] is not None and isinstance(data_format, ImageFormat)
+    rate = params["encoder_learning_rate"]
+    if rate == "auto":
+        encoder_rate = FEATURES_ENCODER_RATE if params["init"] in ("cca", "contrast_pca") else 1.0
+    else:
+        encoder_rate = float(rate) / float(params["learning_rate"])
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
         batch_size=int(params["batch_size"]),
         learning_rate=float(params["learning_rate"]),
         max_time=None if params["max_time"] is None else float(params["max_time"]),
-        encoder_rate=_encoder_rate(params),
+        encoder_rate=encoder_rate,
         code_dropout=float(params["code_dropout"]),
         ordered=bool(params["ordered"]),
         flip=params["augment"] == "flip",
@@ -252,50 +213,41 @@ def resolve_training(
     )
 
 
-def _check_code_demands(params: dict[str, Any]) -> None:
-    for name, nothing in CODE_DEMANDS.items():
+def _check_code_parameters(params: dict[str, Any]) -> None:
+    for name, off in CODE_PARAMETERS.items():
         value = params[name]
-        if value == nothing:
+        if value == off:
             continue
         if params["conditioning"] == "none":
             raise ValueError(
-                f"{name}={value!r} asks something of the code, but a model with conditioning='none' has "
-                f"none. Use {name}={nothing!r}, or another conditioning."
+                f"{name}={value!r} needs a code, but a model with conditioning='none' has none. Use "
+                f"{name}={off!r}, or another conditioning."
             )
-        if name in BATCH_DEMANDS and params["batch_size"] == 1:
+        if name in BATCH_PARAMETERS and params["batch_size"] == 1:
             raise ValueError(
-                f"{name}={value!r} compares the rows of a batch, but batch_size=1 gives it one. Use more."
+                f"{name}={value!r} compares the samples of a batch, but batch_size=1. Use a larger one."
             )
 
 
-def _encoder_rate(params: dict[str, Any]) -> float:
-    """Learning rate of the encoder as a share of the denoiser's."""
-    rate = params["encoder_learning_rate"]
-    if rate != "auto":
-        return float(rate) / float(params["learning_rate"])
-    return FEATURES_ENCODER_RATE if params["init"] in ("cca", "contrast_pca") else 1.0
-
-
-def _number(value: Any, name: str, default: int) -> int:
-    if value == "auto":
-        return default
+def _integer(value: Any, name: str, default: int) -> int:
     if isinstance(value, (tuple, list)):
         raise ValueError(f"{name} must be one integer here, got {tuple(value)}.")
-    return int(value)
+    return default if value == "auto" else int(value)
 
 
 def _depth(value: Any) -> tuple[int, int]:
+    """Return residual blocks of a UNet's levels, down and up."""
     if isinstance(value, str):
         return (1, 1)
-    if isinstance(value, (tuple, list)):
-        whole = all(isinstance(blocks, Integral) and int(blocks) >= 1 for blocks in value)
-        if len(value) != 2 or not whole or value[1] - value[0] not in (0, 1):
-            raise ValueError(
-                "depth must be a number of blocks, or (down, up) with up equal to down or one more. "
-                f"Got {value!r}."
-            )
-        return (int(value[0]), int(value[1]))
-    return (int(value), int(value) + 1)
+    if not isinstance(value, (tuple, list)):
+        return (int(value), int(value) + 1)
+    valid = all(isinstance(blocks, Integral) and int(blocks) >= 1 for blocks in value)
+    if len(value) != 2 or not valid or value[1] - value[0] not in (0, 1):
+        raise ValueError(
+            "depth must be a number of blocks, or (down, up) with up equal to down or one more. "
+            f"Got {value!r}."
+        )
+    return (int(value[0]), int(value[1]))
 
 
 def _widths(value: Any, default: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What tells one training run from another."""
+"""What identifies a training run, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,13 @@ from torch import nn
 from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.networks._custom_backbone import describe_backbone
 
-#: Parameters that a run may change when it is resumed. Epochs and time are among them: a longer run may go on
-#: from a shorter one.
-CHANGEABLE = {"max_iter", "max_time", "micro_batch_size", "output", "prior", "device", "compile", "verbose"}
-CHANGEABLE |= {
-    "distributed",
-    "warm_start",
-    "checkpoint_dir",
-    "checkpoint_every",
-    "checkpoint_keep",
-    "random_state",
+#: Parameters that may change when a run is resumed, such as for more epochs or time.
+CHANGEABLE = {
+    *("max_iter", "max_time", "micro_batch_size", "output", "prior", "device", "compile", "verbose"),
+    *("distributed", "warm_start", "random_state", "checkpoint_dir", "checkpoint_every", "checkpoint_keep"),
 }
-#: Arrays of up to so many bytes are hashed whole. Of others, and of memmaps and data sets, so many samples
-#: are read, spread evenly over all.
+#: Arrays in memory of at most so many bytes are hashed completely. Of other sources so many samples are
+#: read, spread evenly over all.
 HASHED_BYTES, HASHED_SAMPLES = 4 * 2**30, 4096
 _BLOCK_BYTES = 2**26
 
@@ -34,19 +28,7 @@ _BLOCK_BYTES = 2**26
 def run_identity(
     params: dict[str, Any], samples: Source, data_format: ImageFormat | VectorFormat, seed: int | None
 ) -> dict[str, Any]:
-    """Return JSON values that two training runs share if one can go on where the other stopped.
-
-    Parameters
-    ----------
-    params : dict
-        The estimator's parameters.
-    samples : ndarray or other source
-        The training samples.
-    data_format : ImageFormat or VectorFormat
-        Their format.
-    seed : int or None
-        The seed; None where any will do.
-    """
+    """Return JSON values that two runs share if one can resume the other; a `seed` of None fits any."""
     identity = {name: _plain(value) for name, value in params.items() if name not in CHANGEABLE}
     identity |= {
         "data": data_digest(samples),
@@ -59,23 +41,21 @@ def run_identity(
 
 
 def data_digest(samples: Source) -> str:
-    """Return a hash of samples with their shape and dtype.
-
-    Arrays in memory of at most `HASHED_BYTES` are hashed whole; of other sources, `HASHED_SAMPLES` samples.
-    """
+    """Return a hash of samples with their shape and dtype; see `HASHED_BYTES`."""
     n, size = len(samples), math.prod(samples.shape[1:]) * samples.dtype.itemsize
     in_memory = isinstance(samples, np.ndarray) and not isinstance(samples, np.memmap)
-    whole = in_memory and n * size <= HASHED_BYTES
-    chosen = np.arange(n) if whole else np.unique(np.linspace(0, n - 1, HASHED_SAMPLES).astype(np.int64))
+    complete = in_memory and n * size <= HASHED_BYTES
+    chosen = np.arange(n) if complete else np.unique(np.linspace(0, n - 1, HASHED_SAMPLES).astype(np.int64))
     digest = hashlib.blake2b(f"{tuple(samples.shape)} {samples.dtype.str}".encode(), digest_size=16)
     step = max(1, _BLOCK_BYTES // max(1, size))
     for start in range(0, len(chosen), step):
-        block = samples[start : start + step] if whole else samples[chosen[start : start + step]]
+        block = samples[start : start + step] if complete else samples[chosen[start : start + step]]
         digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:
+    """Return a parameter as JSON values."""
     if isinstance(value, nn.Module):
         return describe_backbone(value)
     if isinstance(value, np.ndarray):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from dmzrep._base._device import available_device
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._parameters import GROUPS, validate_parameters
 from dmzrep.estimator._state_checks import (
+    RESULTS,
     checked_config,
     checked_format,
     checked_objective,
@@ -26,35 +27,24 @@ from dmzrep.networks._custom_backbone import copy_backbone, describe_backbone
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS
 
-#: What files say that they hold.
+#: Kind of the files.
 KIND = "DMZEncoder"
-#: Classes whose objects may be parameters.
+#: Classes of which parameters can be instances.
 CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values())}
-#: Fitted attributes that are stored as they are.
-RESULTS = (
-    "n_iter_",
-    "stopped_",
-    "precision_",
-    "init_",
-    "encoder_augment_",
-    "code_dropout_",
-    "ordered_",
-    "n_features_in_",
-    "history_",
-    "code_report_",
-    "code_summary_",
-)
-#: Those that not every estimator has.
+#: Attributes that not every estimator has.
 OPTIONAL = ("feature_names_in_", "_sklearn_output_config")
-#: What `set_output` may ask of `transform`.
-OUTPUTS = ("default", "pandas", "polars")
+#: Legal values of `set_output(transform=...)`.
+CONTAINERS = ("default", "pandas", "polars")
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Return a fitted estimator as nested state, which `dmzrep.files` can hold."""
+    """Return a fitted estimator as nested state, which `dmzrep.files` can store."""
     objective, prior = estimator.objective_, estimator.prior_
+    params = estimator.get_params(deep=False)
+    if isinstance(params["backbone"], torch.nn.Module):
+        params["backbone"] = "auto"  # Its weights are stored as the model's, its code is not.
     return {
-        "params": {name: _param(value) for name, value in estimator.get_params(deep=False).items()},
+        "params": params,
         "network": estimator.model_.config.to_dict(),
         "weights": dict(estimator.model_.state_dict()),
         "objective": {
@@ -71,11 +61,6 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
     }
 
 
-def _param(value: Any) -> Any:
-    # The weights of a custom denoiser are the model's; its code is given again when loading.
-    return "auto" if isinstance(value, torch.nn.Module) else value
-
-
 def restore_fitted(
     make: Callable[..., Any],
     state: dict[str, Any],
@@ -83,25 +68,9 @@ def restore_fitted(
     source: str | os.PathLike = "The file",
     backbone: torch.nn.Module | None = None,
 ) -> Any:
-    """Return the fitted estimator of which `fitted_state` made the state, after checking all of it.
+    """Return the estimator of which `fitted_state` made the state; errors name the file `source`.
 
-    Parameters
-    ----------
-    make : callable
-        The estimator's class.
-    state : dict
-        From `fitted_state`, by way of a file.
-    device : str or torch.device
-        Where the networks go.
-    source : path-like, default="The file"
-        The file, for errors.
-    backbone : nn.Module or None, default=None
-        The custom denoiser, for an estimator that was fitted with one.
-
-    Raises
-    ------
-    PersistenceError
-        Something is missing, is not what it should be, or does not go together.
+    Raises PersistenceError where something is missing, invalid or inconsistent.
     """
     placed_on = available_device(device)
     with restoring(source, KIND):
@@ -121,17 +90,11 @@ def restore_fitted(
         estimator.objective_ = checked_objective(objective, config, estimator.data_format_)
         require((prior is None) == (config.conditioning == "none"), "a prior without codes, or codes without")
         estimator.prior_ = None if prior is None else checked_prior(prior, config.latent_dim)
-        for name, value in checked_results(take_results(results), estimator.data_format_, config).items():
-            setattr(estimator, name, value)
+        vars(estimator).update(checked_results(results, estimator.data_format_, config))
         _restore_optional(estimator, optional)
         estimator._n_features_out = config.latent_dim
         estimator._training_state = None
     return estimator
-
-
-def take_results(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the stored attributes by name; raise unless all are there and no others."""
-    return dict(zip(RESULTS, take(dict(results), *RESULTS), strict=True))
 
 
 def _restore_optional(estimator: Any, optional: dict[str, Any]) -> None:
@@ -147,7 +110,7 @@ def _restore_optional(estimator: Any, optional: dict[str, Any]) -> None:
         estimator.feature_names_in_ = names.astype(object)
     if "_sklearn_output_config" in optional:
         output = optional["_sklearn_output_config"]
-        require(output.get("transform") in OUTPUTS and len(output) == 1, "set_output knows no such output")
+        require(output.get("transform") in CONTAINERS and len(output) == 1, "unknown container of set_output")
         estimator.set_output(**output)
 
 
@@ -157,34 +120,34 @@ def _network(
     source: str | os.PathLike,
     backbone: torch.nn.Module | None,
 ) -> DiffusionAutoencoder:
-    """Build the networks around their weights."""
+    """Build the networks for stored weights, with a copy of a custom denoiser."""
     require(all(isinstance(tensor, torch.Tensor) for tensor in weights.values()), "weights are no tensors")
     blocks = config.encoder_depth + max(config.depth, default=0) * len(config.widths)
     require(blocks <= len(weights), f"{blocks} blocks for {len(weights)} weights")
     if backbone is None and config.module is None:
         return build_module(lambda: DiffusionAutoencoder(config), weights)  # type: ignore[return-value]
-    denoiser = _custom_denoiser(config, weights, source, backbone)
-    # The class may have moved since; training goes on with the one at hand.
+    if config.module is None:
+        raise PersistenceError(f"{source} holds a built-in denoiser. Load it without backbone=.")
+    _check_backbone(config.module.split()[0][:100], weights, source, backbone)
+    denoiser = copy_backbone(backbone)  # type: ignore[arg-type]
+    # The class may have moved since; the description is compared when training continues.
     config = replace(config, module=describe_backbone(denoiser))
     return build_module(  # type: ignore[return-value]
         lambda: DiffusionAutoencoder(config, denoiser), weights, custom="denoiser."
     )
 
 
-def _custom_denoiser(
-    config: NetworkConfig,
+def _check_backbone(
+    kind: str,
     weights: dict[str, torch.Tensor],
     source: str | os.PathLike,
     backbone: torch.nn.Module | None,
-) -> torch.nn.Module:
-    """Copy a custom denoiser, if the weights of the file are its own."""
-    if config.module is None:
-        raise PersistenceError(f"{source} holds a denoiser of dmzrep's own. Load it without backbone=.")
-    kind = config.module.split()[0][:100]
+) -> None:
+    """Raise unless a custom denoiser has the stored weights' names and shapes."""
     if backbone is None:
         raise PersistenceError(
-            f"{source} holds the weights of a custom denoiser, a {kind}, but not its code. Load it by "
-            "DMZEncoder.load(path, backbone=module), with a module that is built as in the fit."
+            f"{source} holds the weights of a custom denoiser, a {kind}, but not its code. Load it with "
+            "DMZEncoder.load(path, backbone=module), with a module built as for the fit."
         )
     prefix = "denoiser."
     stored = {k.removeprefix(prefix): tuple(v.shape) for k, v in weights.items() if k.startswith(prefix)}
@@ -197,7 +160,6 @@ def _custom_denoiser(
     if differing:
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise PersistenceError(
-            f"backbone={type(backbone).__name__} is not built as the {kind} in {source} was: "
-            f"{'; '.join(differing[:5])}{more}. Build it in the same way."
+            f"backbone={type(backbone).__name__} does not match the {kind} in {source}: "
+            f"{'; '.join(differing[:5])}{more}. Build it as for the fit."
         )
-    return copy_backbone(backbone)

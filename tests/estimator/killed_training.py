@@ -2,8 +2,8 @@
 
     python killed_training.py FOLDER N_KILLS N_EPOCHS
 
-Every attempt is a process of its own, killed by SIGKILL at a random instant. Processes are forked from this
-one, which has imported everything and computed nothing, so that an attempt begins at once.
+Every attempt is a process that is killed by SIGKILL at a random instant. Processes are forked from this one,
+which has imported everything and computed nothing, so that an attempt begins at once.
 """
 
 import os
@@ -35,7 +35,7 @@ def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
         max_iter=n_epochs,
         init="itq",
         encoder_augment=None,
-        # Each has a state that has to be taken up again.
+        # Each has a state that has to be restored.
         augment="flip",
         training=Training(timestep_sampling="loss_second_moment", decorrelation="auto"),
         prior="independent",
@@ -50,7 +50,7 @@ def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
 
 
 def start(*arguments) -> int:
-    """Begin an attempt in a process of its own."""
+    """Begin an attempt in a new process."""
     child = os.fork()
     if child:
         return child
@@ -69,7 +69,7 @@ def finish(child: int) -> None:
 
 
 def names(checkpoints: Path) -> set[str]:
-    """Names of the files in the folder of the run."""
+    """Return the names of the files of the run."""
     return {path.name for path in checkpoints.glob("run-*/*")}
 
 
@@ -97,7 +97,7 @@ def main(folder: Path, n_kills: int, n_epochs: int) -> None:
     finish(start(checkpoints, n_epochs, result))
     whole, killed = np.load(folder / "whole.npz"), np.load(result)
     different = [name for name in whole if whole[name].tobytes() != killed[name].tobytes()]
-    print("the same to the bit" if not different else f"different: {different}")
+    print("identical bit for bit" if not different else f"different: {different}")
 
 
 if __name__ == "__main__":

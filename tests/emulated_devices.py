@@ -1,9 +1,8 @@
-"""GPUs that are pretended: tensors that say they are on one, compute on the CPU, and let nothing slip.
+"""Emulated GPUs, strict about what leaves them.
 
-A tensor on a pretended device holds a tensor on the CPU and does its arithmetic there. It cannot be pickled
-or turned into a NumPy array, it cannot be put together with one of another device, and a device that the
-machine has not got cannot be reached. So what leaves a GPU by mistake is an error, as it would be on a real
-one.
+A tensor on an emulated device holds a tensor on the CPU and computes there. As on a real GPU, it cannot be
+pickled, converted to a NumPy array or combined with a tensor on another device, and a device that the machine
+does not have cannot be used.
 """
 
 import contextlib
@@ -14,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 
-class OnDevice(torch.Tensor):
-    """A tensor that says it is on a device that is not here."""
+class EmulatedTensor(torch.Tensor):
+    """A tensor on an emulated device."""
 
     @staticmethod
     def __new__(cls, held, device):
@@ -36,7 +35,7 @@ class OnDevice(torch.Tensor):
         return f"{tuple(self.shape)} on {self.device}"
 
     def __deepcopy__(self, memo):
-        copy = OnDevice(self.held.clone(), self._device)
+        copy = EmulatedTensor(self.held.clone(), self._device)
         if isinstance(self, torch.nn.Parameter):
             copy = torch.nn.Parameter(copy, self.requires_grad)
         memo[id(self)] = copy
@@ -50,18 +49,12 @@ class OnDevice(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, function, types, arguments=(), options=None):
-        # Reached outside of `PretendedDevices` too: the tensors stay where they are.
+        # Called outside of `EmulatedDevices` too: tensors stay where they are.
         return compute(function, arguments, options or {}, None)
 
 
-class PretendedDevices(TorchDispatchMode):
-    """As long as the context lasts, some devices can be reached.
-
-    Parameters
-    ----------
-    names : set of str
-        Devices of the machine, such as ``"cuda:1"``.
-    """
+class EmulatedDevices(TorchDispatchMode):
+    """A context with devices of some names, such as ``"cuda:1"``."""
 
     def __init__(self, names):
         super().__init__()
@@ -72,7 +65,7 @@ class PretendedDevices(TorchDispatchMode):
 
 
 class NumberedDevices(TorchFunctionMode):
-    """Number devices, as torch does once it has asked their drivers which one is current."""
+    """Give devices an index, as torch does after it has asked the driver for the current one."""
 
     def __torch_function__(self, function, types, arguments=(), options=None):
         def numbered(thing):
@@ -80,22 +73,22 @@ class NumberedDevices(TorchFunctionMode):
                 thing = torch.device(thing)
             return with_index(thing) if isinstance(thing, torch.device) else thing
 
-        moves = function is torch.Tensor.to
-        arguments, options = tree_map(numbered, (arguments, options or {})) if moves else (arguments, options)
+        if function is torch.Tensor.to:
+            arguments, options = tree_map(numbered, (arguments, options or {}))
         return function(*arguments, **(options or {}))
 
 
 def compute(function, arguments, options, present):
-    """Run an operation on what the tensors hold; put its results where they belong."""
+    """Run an operation on the held tensors, and put its results on their device."""
     if function is torch.ops.prim.device.default:
-        return torch.device("meta")  # What torch's own code is told.
+        return torch.device("meta")  # For torch's own code.
     tensors = [t for t in tree_flatten((arguments, options))[0] if isinstance(t, torch.Tensor)]
-    devices = {t.device for t in tensors if isinstance(t, OnDevice)}
-    if any(not isinstance(t, OnDevice) and t.dim() for t in tensors):
+    devices = {t.device for t in tensors if isinstance(t, EmulatedTensor)}
+    if any(not isinstance(t, EmulatedTensor) and t.dim() for t in tensors):
         devices.add(torch.device("cpu"))
     target = with_index(options.get("device"))
     if target is not None and target.type == "meta" and devices - {torch.device("cpu")}:
-        target = None  # Filled in by torch's own code, and not asked for.
+        target = None  # Added by torch's own code.
     moves = function in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
     if len(devices) > 1 and not moves:
         raise RuntimeError(f"{function}: tensors on {', '.join(sorted(map(str, devices)))}")
@@ -103,7 +96,7 @@ def compute(function, arguments, options, present):
         target = arguments[0].device if moves else next(iter(devices), torch.device("cpu"))
     if target.type not in ("cpu", "meta") and present is not None and target not in present:
         raise RuntimeError(f"there is no {target} here")
-    held = tree_map(lambda t: t.held if isinstance(t, OnDevice) else t, (arguments, dict(options)))
+    held = tree_map(lambda t: t.held if isinstance(t, EmulatedTensor) else t, (arguments, dict(options)))
     if options.get("device") is not None and target.type != "meta":
         held[1]["device"] = torch.device("cpu")
     results = function(*held[0], **held[1])
@@ -112,22 +105,22 @@ def compute(function, arguments, options, present):
     found = [t for t in tree_flatten(results)[0] if isinstance(t, torch.Tensor)]
     if target.type == "mps" and any(t.dtype == torch.float64 for t in found):
         raise TypeError("MPS has no float64")
-    given = {id(t.held): t for t in tensors if isinstance(t, OnDevice)}
+    wrapped = {id(t.held): t for t in tensors if isinstance(t, EmulatedTensor)}
     return tree_map(
-        lambda t: given.get(id(t), OnDevice(t, target)) if isinstance(t, torch.Tensor) else t, results
+        lambda t: wrapped.get(id(t), EmulatedTensor(t, target)) if isinstance(t, torch.Tensor) else t, results
     )
 
 
 def with_index(device):
-    """Give a device with its number, as tensors have it."""
+    """Return a device with the index that its tensors have."""
     if device is None or device.type in ("cpu", "meta") or device.index is not None:
         return device
     return torch.device(device.type, 0)
 
 
 @contextlib.contextmanager
-def pretended(monkeypatch, n_cuda=0, mps=False):
-    """Let torch report a machine with some devices, and reach them."""
+def emulated(monkeypatch, n_cuda=0, mps=False):
+    """Emulate a machine with some devices."""
     names = {f"cuda:{i}" for i in range(n_cuda)} | ({"mps:0"} if mps else set())
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: n_cuda > 0)
@@ -135,11 +128,11 @@ def pretended(monkeypatch, n_cuda=0, mps=False):
         patch.setattr(torch.cuda, "current_device", lambda: 0)
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        # Modules take new parameters: the content of a pretended one cannot be exchanged.
+        # Modules get new parameters: the content of an emulated one cannot be exchanged.
         before = torch.__future__.get_overwrite_module_params_on_conversion()
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         try:
-            with PretendedDevices(names), NumberedDevices():
+            with EmulatedDevices(names), NumberedDevices():
                 yield
         finally:
             torch.__future__.set_overwrite_module_params_on_conversion(before)
