@@ -30,7 +30,7 @@ from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder, DomainTransfer
 from dmzrep.codes._protocol import code_probabilities
 from dmzrep.estimator._parameters import nested_names
-from dmzrep.transfer._ranks import right_ranks
+from dmzrep.transfer._validation import right_ranks
 
 RESULTS = "domain_transfer"
 ENCODER = "DMZEncoder"
