@@ -66,9 +66,17 @@ def validate_parameters(estimator: Any) -> None:
             group.validate()
 
 
+def own_parameters(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of the constructor, including those that a subclass sets by itself."""
+    return {name: getattr(estimator, name) for name in PARAMETER_CONSTRAINTS}
+
+
 def all_parameters(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator and of its groups as one dictionary, without the groups."""
-    params = estimator.get_params(deep=False)
+    """Return the parameters of an estimator and of its groups as one dictionary, without the groups.
+
+    They are attributes also where the constructor of a subclass sets them instead of taking them.
+    """
+    params = own_parameters(estimator)
     for name, kind in GROUPS.items():
         group = params.pop(name)
         params |= (kind() if group is None else group).get_params(deep=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from dmzrep._base._device import available_device
 from dmzrep.errors import PersistenceError
-from dmzrep.estimator._parameters import GROUPS, validate_parameters
+from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, own_parameters, validate_parameters
 from dmzrep.estimator._state_checks import (
     RESULTS,
     checked_config,
@@ -40,7 +39,7 @@ CONTAINERS = ("default", "pandas", "polars")
 def fitted_state(estimator: Any) -> dict[str, Any]:
     """Return a fitted estimator as nested state, which `dmzrep.files` can store."""
     objective, prior = estimator.objective_, estimator.prior_
-    params = estimator.get_params(deep=False)
+    params = own_parameters(estimator) | estimator.get_params(deep=False)
     if isinstance(params["backbone"], torch.nn.Module):
         params["backbone"] = "auto"  # Its weights are stored as the model's, its code is not.
     return {
@@ -62,7 +61,7 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
 
 
 def restore_fitted(
-    make: Callable[..., Any],
+    kind: type,
     state: dict[str, Any],
     device: Any,
     source: str | os.PathLike = "The file",
@@ -78,7 +77,7 @@ def restore_fitted(
             state,
             *("params", "network", "weights", "objective", "data_format", "prior", "results", "optional"),
         )
-        estimator = make(**(params | {"device": device}))
+        estimator = _unfitted(kind, params | {"device": device})
         validate_parameters(estimator)
         estimator.data_format_ = checked_format(data_format)
         config = checked_config(network, estimator.data_format_, params["latent_dim"])
@@ -94,6 +93,16 @@ def restore_fitted(
         _restore_optional(estimator, optional)
         estimator._n_features_out = config.latent_dim
         estimator._training_state = None
+    return estimator
+
+
+def _unfitted(kind: type, params: dict[str, Any]) -> Any:
+    """Return an estimator with parameters that its constructor takes, or, in a subclass, sets by itself."""
+    taken = params.keys() & set(kind._get_param_names())  # type: ignore[attr-defined]
+    fixed = params.keys() - taken
+    require(fixed <= PARAMETER_CONSTRAINTS.keys(), f"unknown parameters {sorted(fixed)}")
+    estimator = kind(**{name: params[name] for name in taken})
+    vars(estimator).update({name: params[name] for name in fixed})
     return estimator
 
 

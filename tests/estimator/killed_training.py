@@ -86,6 +86,8 @@ def main(folder: Path, n_kills: int, n_epochs: int) -> None:
             wanted = len(seen) + draw.randint(1, max(8, n_epochs))
         while len(seen) < wanted:
             seen |= names(checkpoints)
+            if os.waitpid(child, os.WNOHANG) != (0, 0):
+                sys.exit(f"attempt {attempt} ended before it was killed")
             time.sleep(0.0005)
         time.sleep(draw.uniform(0.0, 0.015 if wanted else 0.3))
         os.kill(child, signal.SIGKILL)

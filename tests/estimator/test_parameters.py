@@ -90,3 +90,23 @@ def test_the_decoder_is_public(encoder, digits):
     assert images.shape == (3, 8, 8)
     assert np.array_equal(images, encoder.inverse_transform(bits, n_steps=2, random_state=0))
     assert not hasattr(DMZEncoder(), "decoder_")
+
+
+class Digits(DMZEncoder):
+    """A subclass whose constructor takes few parameters and sets the others."""
+
+    def __init__(self, latent_dim=8, random_state=None):
+        super().__init__(
+            latent_dim, encoder_augment=None, max_iter=1, device="cpu", random_state=random_state
+        )
+
+
+@pytest.mark.parametrize("load", [Digits.load, DMZEncoder.load])
+def test_subclasses_may_take_fewer_parameters(digits, tmp_path, load):
+    encoder = clone(Digits(random_state=0)).fit(digits[:64])
+    assert encoder.get_params() == {"latent_dim": 8, "random_state": 0}
+    encoder.save(tmp_path / "encoder", model_card=tmp_path / "card.md")
+    loaded = load(tmp_path / "encoder")
+    assert (loaded.max_iter, loaded.encoder_augment) == (1, None)
+    np.testing.assert_array_equal(loaded.transform(digits[:9]), encoder.transform(digits[:9]))
+    assert "max_iter" in (tmp_path / "card.md").read_text()
