@@ -20,13 +20,13 @@ from benchmarks.convolutional_vae import ConvolutionalVAE
 from benchmarks.rivals import encoded, signs
 from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
-from dmzrep._base._device import autocast
 from dmzrep._base._random import draw_seed, image_seeds
 from dmzrep.data import open_training_data
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.estimator._fit import build_trainer, train
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.inference import Sampling, encode
+from dmzrep.networks._device import autocast
 from dmzrep.training import VALIDATION_SAMPLES, Trainer, TrainingData
 from dmzrep.training.init._linear import MEAN_LOGIT
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from benchmarks.rivals import signs
 from dmzrep._base._batching import batches
-from dmzrep._base._device import resolve_device
 from dmzrep.data import ImageFormat, learn_image_format, to_tensor
+from dmzrep.networks._device import resolve_device
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.training import TrainingData
 

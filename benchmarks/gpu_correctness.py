@@ -15,11 +15,11 @@ from torch import Tensor
 
 from benchmarks.gpu_scale import Scale, random_images
 from dmzrep import DMZEncoder
-from dmzrep._base._device import autocast
 from dmzrep.data import learn_image_format
 from dmzrep.datasets import make_sprites
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.estimator._parameters import nested_names
+from dmzrep.networks._device import autocast
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._relaxation import relaxed_bernoulli
 from dmzrep.training import Trainer, TrainingData

@@ -15,10 +15,10 @@ import torch
 from benchmarks.gpu_scale import Scale, random_images
 from benchmarks.rates import flops_a_row, matmul_rate, synchronize
 from dmzrep import DMZEncoder, paper_backbone
-from dmzrep._base._device import resolve_precision
 from dmzrep.data import learn_image_format
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.estimator._parameters import nested_names
+from dmzrep.networks._device import resolve_precision
 from dmzrep.training import Trainer, TrainingData
 
 #: Whose training is timed; the first two have equal channels, depth and attention, and one recipe.

@@ -45,7 +45,7 @@ from benchmarks.gpu_figures import draw_all
 from benchmarks.gpu_quality import QualitySet
 from benchmarks.gpu_scale import CONFIGURATIONS, FILES, Scale, smoke_scale
 from benchmarks.gpu_speed import CONTENDERS, free_memory, machine, training_speed, use_speed
-from dmzrep._base._device import resolve_device
+from dmzrep.networks._device import resolve_device
 
 RESULTS = "gpu_suite"
 #: Share of the minutes that is spent on training.

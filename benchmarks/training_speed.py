@@ -25,10 +25,10 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.rates import flops_a_row, matmul_rate
 from benchmarks.results import append
 from dmzrep import DMZEncoder
-from dmzrep._base._device import autocast
 from dmzrep.data import learn_image_format
 from dmzrep.estimator._fit import build_trainer
 from dmzrep.estimator._parameters import nested_names
+from dmzrep.networks._device import autocast
 from dmzrep.training import TrainingData, split_indices
 
 

@@ -24,7 +24,7 @@ LAYERS = [
 ]
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 #: Packages of one layer that may be imported by others of it; no cycle may come of that.
-WITHIN_A_LAYER = {("_base", "errors"), ("priors", "codes")}
+WITHIN_A_LAYER = {("priors", "codes")}
 
 
 def package_of(path):

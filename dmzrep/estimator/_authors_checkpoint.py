@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dmzrep._base._device import resolve_device
 from dmzrep.data import open_training_data
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._attributes import code_attributes, decoder_attributes
@@ -19,6 +18,7 @@ from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
 from dmzrep.inference import Decoder
+from dmzrep.networks._device import resolve_device
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._paper_backbone import paper_backbone
 

@@ -13,7 +13,6 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._device import give_back_memory
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
@@ -45,8 +44,10 @@ from dmzrep.inference import (
     mask_missing_bits,
 )
 from dmzrep.networks._defaults import paper_recipe
+from dmzrep.networks._device import give_back_memory
 from dmzrep.priors import CodePrior
 from dmzrep.training import Hooks, Trainer
+from dmzrep.training._state import trainer_state
 
 #: Later chunks of `partial_fit` with fewer samples do not represent the data.
 REPRESENTATIVE_SAMPLES = 1000
@@ -449,7 +450,7 @@ class DMZEncoder(
                 if "n_features_in_" in attributes and hasattr(self, "feature_names_in_"):
                     del self.feature_names_in_
                 self.__dict__.update(fitted | attributes)
-                self._training_state = trainer.state() if keep_state else None
+                self._training_state = trainer_state(trainer) if keep_state else None
         return fitted
 
     # -- codes ---------------------------------------------------------------------------------

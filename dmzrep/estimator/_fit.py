@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from dmzrep._base._device import autocast, resolve_device, resolve_precision
 from dmzrep._base._random import draw_seed, seeded_torch
 from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
@@ -28,6 +27,7 @@ from dmzrep.estimator._resolve import (
 )
 from dmzrep.estimator._run_identity import run_identity
 from dmzrep.networks._custom_backbone import check_backbone, copy_backbone, keep_frozen
+from dmzrep.networks._device import autocast, resolve_device, resolve_precision
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
     VALIDATION_SAMPLES,
@@ -48,6 +48,7 @@ from dmzrep.training import (
     init_linear,
     split_indices,
 )
+from dmzrep.training._state import load_trainer_state
 
 #: Samples that the encoder is initialised from: at most so many, and fewer of large images, by their values
 #: in all, but not fewer than the least number.
@@ -160,7 +161,7 @@ def build_trainer(
     if checkpoints is not None and resumes:
         checkpoints.resume(trainer)
     elif continued and state is not None:
-        trainer.load_state(state, new_run=True)
+        load_trainer_state(trainer, state, new_run=True)
     elif not continued and model.encoder.linear_init is not None:
         _initialise_encoder(model, params["init"], initial_samples(), config, seed, budget)
         trainer.average.restart(model)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from dmzrep._base._device import PRECISIONS
 from dmzrep._base._parameters import ParameterGroup
 from dmzrep.networks import Network
+from dmzrep.networks._device import PRECISIONS
 from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.training import Training
 

@@ -9,12 +9,12 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._device import available_device, on_cpu
 from dmzrep._base._isolation import isolated
 from dmzrep.estimator._model_card import write_card
 from dmzrep.estimator._onnx import write_encoder
 from dmzrep.estimator._state import CLASSES, KIND, fitted_state, restore_fitted
 from dmzrep.files._state import read_state, write_state
+from dmzrep.networks._device import available_device, on_cpu
 from dmzrep.networks._model import DiffusionAutoencoder, place
 
 

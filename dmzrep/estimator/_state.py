@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dmzrep._base._device import available_device
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, own_parameters, validate_parameters
 from dmzrep.estimator._state_checks import (
@@ -23,6 +22,7 @@ from dmzrep.estimator._state_checks import (
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import require, restoring, take
 from dmzrep.networks._custom_backbone import copy_backbone, describe_backbone
+from dmzrep.networks._device import available_device
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, place
 from dmzrep.priors import PRIORS
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from dmzrep._base._device import PRECISIONS
 from dmzrep._base._validation import is_finite, is_int
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.data._image_format import MAX_CHANNELS
@@ -20,6 +19,7 @@ from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.files._state import require, take
 from dmzrep.networks._conditioning import CONDITIONINGS
 from dmzrep.networks._custom_backbone import CUSTOM
+from dmzrep.networks._device import PRECISIONS
 from dmzrep.networks._model import NetworkConfig
 from dmzrep.networks._relaxation import CODE_INPUTS
 from dmzrep.priors import CodePrior

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,17 +10,15 @@ import torch
 from dmzrep._base._batching import padded_batches
 from dmzrep._base._random import ImageNoise
 from dmzrep.diffusion._sampling import run_sampler
+from dmzrep.inference._model import FittedModel
 from dmzrep.inference._monitor import SamplingMonitor
 from dmzrep.inference._sampling import Sampling
 from dmzrep.inference._starts import StartingNoise, StartingSamples
 
-if TYPE_CHECKING:
-    from dmzrep.inference._decoder import Decoder
-
 
 @torch.inference_mode()
 def decode(
-    decoder: Decoder,
+    decoder: FittedModel,
     codes: np.ndarray | None,
     seeds: Sequence[int],
     sampling: Sampling,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from scipy.special import expit
@@ -11,17 +9,15 @@ from torch import Tensor
 
 from dmzrep._base._batching import padded_batches, run_padded
 from dmzrep.data import Source
+from dmzrep.inference._model import FittedModel
 from dmzrep.networks._relaxation import MASKED_BIT
-
-if TYPE_CHECKING:
-    from dmzrep.inference._decoder import Decoder
 
 #: Dtype of codes by `output`.
 CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uint8}
 
 
 @torch.inference_mode()
-def encode(decoder: Decoder, X: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
+def encode(decoder: FittedModel, X: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
     """Encode samples to codes of a kind in `CODE_DTYPES`, shape (n, latent_dim), written into `out` if given.
 
     Batch-invariant up to rounding of float32.
@@ -33,7 +29,7 @@ def encode(decoder: Decoder, X: Source, output: str, out: np.ndarray | None = No
     return out
 
 
-def encode_batch(decoder: Decoder, x: Tensor, size: int, output: str) -> np.ndarray:
+def encode_batch(decoder: FittedModel, x: Tensor, size: int, output: str) -> np.ndarray:
     """Encode one batch in model units, computed with padding to `size` samples."""
     logits = run_padded(decoder.network.encode, size, x).float().cpu().numpy()
     if output == "logits":

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from dmzrep.diffusion._objective import Denoised
 from dmzrep.diffusion._samplers import Denoiser
+from dmzrep.inference._model import FittedModel
 from dmzrep.networks._relaxation import MASKED_BIT
-
-if TYPE_CHECKING:
-    from dmzrep.inference._decoder import Decoder
 
 
 def code_denoiser(
-    decoder: Decoder, z: Tensor | None, *, guidance: float = 1.0, match_perturbation: bool = False
+    decoder: FittedModel, z: Tensor | None, *, guidance: float = 1.0, match_perturbation: bool = False
 ) -> Denoiser:
     """Return a denoiser (x_t, t) -> `Denoised` under codes z, or of an unconditional model.
 

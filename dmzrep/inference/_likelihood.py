@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,14 +16,12 @@ from dmzrep.data import Source
 from dmzrep.diffusion._likelihood import gaussian_kl
 from dmzrep.diffusion._objective import Denoised
 from dmzrep.inference._encoding import encode
+from dmzrep.inference._model import FittedModel
 from dmzrep.priors import CodePrior
-
-if TYPE_CHECKING:
-    from dmzrep.inference._decoder import Decoder
 
 
 @torch.inference_mode()
-def variational_bound(decoder: Decoder, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
+def variational_bound(decoder: FittedModel, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
     """Estimate the bound of each sample, given its code, from a stratified choice of its T terms, in nats.
 
     The term of timestep 0, the reconstruction, is always computed; the others are drawn one from each of
@@ -55,7 +52,7 @@ def variational_bound(decoder: Decoder, X: Source, codes: np.ndarray | None, n_t
 
 
 def _bound_term(
-    decoder: Decoder, x0: Tensor, timesteps: np.ndarray, z: Tensor | None, generators: list
+    decoder: FittedModel, x0: Tensor, timesteps: np.ndarray, z: Tensor | None, generators: list
 ) -> np.ndarray:
     """Return the term of each sample's timestep, in nats per dimension, estimates clipped as in sampling."""
     size = len(x0)
@@ -71,7 +68,7 @@ def _bound_term(
     return terms[: len(timesteps)].double().cpu().numpy()
 
 
-def _terminal_term(decoder: Decoder, x0: Tensor) -> np.ndarray:
+def _terminal_term(decoder: FittedModel, x0: Tensor) -> np.ndarray:
     """Return the KL divergence from q(x_T | x_0) to the standard Gaussian, in nats per dimension."""
     schedule = decoder.objective.schedule
     last = torch.full((len(x0),), schedule.n_timesteps - 1, dtype=torch.long, device=x0.device)
@@ -82,7 +79,7 @@ def _terminal_term(decoder: Decoder, x0: Tensor) -> np.ndarray:
 
 
 def sample_rates(
-    decoder: Decoder, X: Source, prior: CodePrior | None, n_terms: int
+    decoder: FittedModel, X: Source, prior: CodePrior | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rate of each sample given its bits, and that of its bits under the prior, in nats.
 
@@ -95,7 +92,7 @@ def sample_rates(
             codes = encode(decoder, block, "bits")
             if prior is not None:
                 code_rate[part] = -prior.log_prob(codes)
-        data_rate[part] = decoder.bound(block, codes, n_terms)
+        data_rate[part] = variational_bound(decoder, block, codes, n_terms)
     return data_rate, code_rate
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._samplers import Observer
-
-if TYPE_CHECKING:
-    from dmzrep.inference._sampling import Sampling
+from dmzrep.inference._sampling import Sampling
 
 
 class SamplingMonitor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from torch import Tensor
@@ -24,9 +24,7 @@ from dmzrep.diffusion._samplers import Denoiser
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise
 from dmzrep.diffusion._scheduler_adapter import SchedulerSampler, is_scheduler
 from dmzrep.inference._guidance import code_denoiser
-
-if TYPE_CHECKING:
-    from dmzrep.inference._decoder import Decoder
+from dmzrep.inference._model import FittedModel
 
 #: Called as ``callback(step, n_steps, samples)`` after each step.
 StepCallback = Callable[[int, int, np.ndarray], object]
@@ -156,7 +154,7 @@ class Sampling:
                 raise TypeError(f"Unknown sampling option {name!r}. Options are {', '.join(names)}.{hint}")
         return cls(**options)
 
-    def plan(self, decoder: Decoder, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
+    def plan(self, decoder: FittedModel, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
         """Resolve the options for a model.
 
         Parameters
@@ -206,7 +204,9 @@ class Sampling:
             )
         return SamplingPlan(self, name, grid, n_steps, matches)
 
-    def _scheduler_plan(self, decoder: Decoder, n_steps: int, noise: str, strength: float) -> SamplingPlan:
+    def _scheduler_plan(
+        self, decoder: FittedModel, n_steps: int, noise: str, strength: float
+    ) -> SamplingPlan:
         if noise == "inverted" or strength < 1.0:
             raise ValueError(
                 f"sampler={type(self.sampler).__name__} begins from noise only; noise='inverted' needs "
@@ -222,7 +222,7 @@ class Sampling:
         )
         return SamplingPlan(self, sampler, [], n_steps, self._matches(solves_ode=True))
 
-    def _check_guidance(self, decoder: Decoder) -> None:
+    def _check_guidance(self, decoder: FittedModel) -> None:
         if self.guidance == 1.0:
             return
         if not decoder.has_code:
@@ -266,7 +266,7 @@ class SamplingPlan:
     n_steps: int
     match_perturbation: bool
 
-    def denoiser(self, decoder: Decoder, z: Tensor | None) -> Denoiser:
+    def denoiser(self, decoder: FittedModel, z: Tensor | None) -> Denoiser:
         """Return the denoiser that sampling evaluates under codes z, with guidance."""
         return code_denoiser(
             decoder,

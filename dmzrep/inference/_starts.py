@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,10 +12,8 @@ from dmzrep._base._batching import pad_samples, padded_batches
 from dmzrep.data import Source
 from dmzrep.diffusion._samplers import invert_ddim
 from dmzrep.inference._encoding import encode_batch, mask_missing_bits
+from dmzrep.inference._model import FittedModel
 from dmzrep.inference._sampling import Sampling, SamplingPlan
-
-if TYPE_CHECKING:
-    from dmzrep.inference._decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class StartingSamples:
         return "inverted" if self.inverted else "random"
 
     def at(
-        self, decoder: Decoder, plan: SamplingPlan, part: slice, noise: Tensor
+        self, decoder: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return samples at the first timestep, padded to the size of `noise`, and the codes they imply."""
         size, schedule = len(noise), decoder.objective.schedule
@@ -66,7 +63,7 @@ class StartingNoise:
     noise: str = "inverted"
 
     def at(
-        self, decoder: Decoder, plan: SamplingPlan, part: slice, noise: Tensor
+        self, decoder: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return the noise of some samples, padded to the size of `noise`; it implies no codes."""
         return decoder.padded(self.values[part], len(noise)), None
@@ -74,7 +71,7 @@ class StartingNoise:
 
 @torch.inference_mode()
 def invert(
-    decoder: Decoder, X: Source, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
+    decoder: FittedModel, X: Source, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
 ) -> np.ndarray:
     """Find noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
     plan = sampling.plan(decoder, noise="inverted", strength=strength)

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from dmzrep._base._batching import batches, run_padded
-from dmzrep._base._device import available_device, on_cpu, resolve_device
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, check_choice, check_int, check_number, is_finite, is_int
@@ -25,6 +24,7 @@ from dmzrep.files._modules import build_module
 from dmzrep.files._state import read_state, require, restoring, take, write_state
 from dmzrep.metrics._images import read_images, unit_tensor
 from dmzrep.metrics._small_network import SmallNetwork, fit_small_network
+from dmzrep.networks._device import available_device, on_cpu, resolve_device
 
 #: Images per batch at inference.
 BATCH_SIZE = 256

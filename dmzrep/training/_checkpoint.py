@@ -20,7 +20,7 @@ from dmzrep.files._state import read_state, restoring, take, write_state
 from dmzrep.training._hooks import Hooks
 from dmzrep.training._loop import Trainer
 from dmzrep.training._processes import Processes
-from dmzrep.training._state import decoded_state, encoded_state
+from dmzrep.training._state import decoded_state, encoded_state, load_trainer_state
 
 #: What files say that they hold.
 KIND = "checkpoint"
@@ -99,7 +99,7 @@ class Checkpoints(Hooks):
         """Load the latest checkpoint, if any, into a new trainer of the same configuration."""
         if self.latest is not None:
             with restoring(self._path, KIND):
-                trainer.load_state(decoded_state(self.latest["trainer"], trainer))
+                load_trainer_state(trainer, decoded_state(self.latest["trainer"], trainer))
             self.latest, self._written = None, _position(trainer)
 
     # -- hooks ---------------------------------------------------------------------------------

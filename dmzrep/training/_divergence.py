@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.training._data import Epoch
 from dmzrep.training._options import TrainingConfig
-
-if TYPE_CHECKING:
-    from dmzrep.training._loop import Trainer
 
 #: Largest number of steps between two checks: a check waits for the device and copies the averaged weights.
 CHECK_STEPS = 50
@@ -45,20 +42,20 @@ class DivergenceGuard:
         self._losses: list[Tensor] = []
         self._begun = self._checked = 0
 
-    def begin(self, trainer: Trainer) -> None:
+    def begin(self, trainer: Any) -> None:
         """Begin a run with the current weights."""
         self._losses = []
         self._begun = self._checked = trainer.step
         self._keep(trainer)
 
-    def step_end(self, trainer: Trainer, loss: Tensor) -> None:
+    def step_end(self, trainer: Any, loss: Tensor) -> None:
         """Record the loss of a step, and check if due."""
         self._losses.append(loss)
         if len(self._losses) >= min(max(self._checked - self._begun, 1), CHECK_STEPS):
             self.check(trainer)
 
     @torch.no_grad()
-    def check(self, trainer: Trainer) -> None:
+    def check(self, trainer: Any) -> None:
         """Raise TrainingDivergedError unless averaged weights and losses since the last check are finite."""
         norms = [*self._losses, *torch._foreach_norm(self._weights)]
         # A single comparison, since each waits for the device.
@@ -69,12 +66,12 @@ class DivergenceGuard:
         self._losses, self._checked = [], trainer.step
 
     @torch.no_grad()
-    def _keep(self, trainer: Trainer) -> None:
+    def _keep(self, trainer: Any) -> None:
         torch._foreach_copy_(self._kept, self._weights)
         n_losses = 0 if trainer.current is None else len(trainer.current.losses)
         self._good = _Position(trainer.step, trainer.images_seen, trainer.epoch, trainer.current, n_losses)
 
-    def _describe(self, trainer: Trainer) -> str:
+    def _describe(self, trainer: Any) -> str:
         epoch = trainer.epoch + (trainer.current is not None)
         for i, loss in enumerate(torch.stack(self._losses).tolist() if self._losses else []):
             if not math.isfinite(loss):
@@ -82,7 +79,7 @@ class DivergenceGuard:
         return f"Weights, but not the loss, became non-finite in epoch {epoch}, by step {trainer.step}."
 
     @torch.no_grad()
-    def restore(self, trainer: Trainer) -> None:
+    def restore(self, trainer: Any) -> None:
         """Restore the averaged weights, the counters and the history of the last successful check."""
         good = self._good
         torch._foreach_copy_(self._weights, self._kept)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +18,6 @@ from dmzrep.training._divergence import DivergenceGuard
 from dmzrep.training._hooks import Hooks
 from dmzrep.training._optimization import make_optimizer, set_learning_rates
 from dmzrep.training._options import TrainingConfig
-from dmzrep.training._state import load_trainer_state, trainer_state
 from dmzrep.training._validation import VALIDATION_SAMPLES, validation_losses
 from dmzrep.training._weights import EarlyStopping, WeightAverage
 
@@ -261,20 +258,6 @@ class Trainer(BatchLoss):
         """Continue training from the averaged weights."""
         self.model.load_state_dict(self.average.model.state_dict())
         self.optimizer.state.clear()
-
-    # -- state ---------------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Any]:
-        """Return a copy of everything that resuming needs, on the CPU."""
-        return trainer_state(self)
-
-    def load_state(self, state: dict[str, Any], *, new_run: bool = False) -> None:
-        """Load what `state` returned, but keep this trainer's settings.
-
-        With `new_run`, epochs, time and the schedule of the learning rate are counted from there, instead of
-        resuming the run.
-        """
-        load_trainer_state(self, state, new_run)
 
     # -- after a step, an epoch, the run -------------------------------------------------------
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import torch
 
-from dmzrep._base._device import give_back_memory
 from dmzrep.errors import MemoryWarning
+from dmzrep.networks._device import give_back_memory
 
 #: Messages of out-of-memory errors for which torch has no class: CPU, MPS, libraries of CUDA.
 _MESSAGES = (

@@ -23,7 +23,7 @@ from torch import distributed as dist
 from torch.distributed import distributed_c10d
 from torch.distributed.rendezvous import rendezvous
 
-from dmzrep._base._device import resolve_device
+from dmzrep.networks._device import resolve_device
 
 Value = TypeVar("Value")
 

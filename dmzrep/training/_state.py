@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,8 @@ from dmzrep._base._validation import is_finite, is_int
 from dmzrep.files._modules import check_weights
 from dmzrep.files._state import require, take
 from dmzrep.training._data import Epoch
+from dmzrep.training._loop import Trainer
 from dmzrep.training._optimization import align_moments
-
-if TYPE_CHECKING:
-    from dmzrep.training._loop import Trainer
 
 
 def trainer_state(trainer: Trainer) -> dict[str, Any]:
@@ -44,8 +42,12 @@ def trainer_state(trainer: Trainer) -> dict[str, Any]:
     return _on_cpu(state)
 
 
-def load_trainer_state(trainer: Trainer, state: dict[str, Any], new_run: bool) -> None:
-    """Load what `trainer_state` returned; see `Trainer.load_state`."""
+def load_trainer_state(trainer: Trainer, state: dict[str, Any], *, new_run: bool = False) -> None:
+    """Load what `trainer_state` returned, but keep this trainer's settings.
+
+    With `new_run`, epochs, time and the schedule of the learning rate are counted from there, instead of
+    resuming the run.
+    """
     trainer.model.load_state_dict(state["model"])
     trainer.average.model.load_state_dict(state["average"])
     groups = trainer.optimizer.state_dict()["param_groups"]

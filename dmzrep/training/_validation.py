@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmzrep._base._device import autocast
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
+from dmzrep.networks._device import autocast
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.networks._relaxation import MASKED_BIT, hard_bits, relaxed_bernoulli
 from dmzrep.training._data import TrainingData

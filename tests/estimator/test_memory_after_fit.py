@@ -8,8 +8,8 @@ import torch
 import torch._dynamo  # The first optimiser imports it; frames of that import hold what trains for a while.
 from sklearn.model_selection import GridSearchCV
 
-from dmzrep._base import _device as device
 from dmzrep.errors import TrainingDivergedError
+from dmzrep.networks import _device as device
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._weights import WeightAverage

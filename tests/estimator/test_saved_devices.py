@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer, ImageRetriever
-from dmzrep._base._device import on_cpu, resolve_device
 from dmzrep.errors import DeviceWarning
 from dmzrep.metrics import ClassifierFeatures, InceptionFeatures
+from dmzrep.networks._device import on_cpu, resolve_device
 from dmzrep.networks._model import place
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.training import Trainer
+from dmzrep.training._state import trainer_state
 from tests.emulated_devices import EmulatedTensor, emulated
 from tests.encoders import make_config, make_encoder
 
@@ -246,7 +247,7 @@ def test_the_state_of_a_run_is_on_the_cpu(fitted, monkeypatch):
         slots = trainer.optimizer.state
         for weight in slots:
             slots[weight] = {name: tensor.to("cuda:1") for name, tensor in slots[weight].items()}
-        assert len(pickle.dumps(trainer.state())) > 10_000
+        assert len(pickle.dumps(trainer_state(trainer))) > 10_000
         assert devices_of(trainer.model) == {"cuda:1"}
 
 

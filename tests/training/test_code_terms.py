@@ -15,6 +15,7 @@ from dmzrep.training._code_terms import (
     mmd_to_uniform,
     squared_correlation,
 )
+from dmzrep.training._state import load_trainer_state, trainer_state
 from tests.training.trainers import VECTORS, make_data
 from tests.training.trainers import make_trainer as make_any_trainer
 
@@ -139,7 +140,7 @@ def test_automatic_weight_makes_the_term_a_tenth_of_the_first_loss_and_is_kept(b
     assert trainer.code_terms.decorrelation == weight > 0.0
     for decorrelation, expected in (("auto", weight), (0.25, 0.25)):
         resumed = make_trainer(decorrelation=decorrelation)
-        resumed.load_state(trainer.state())
+        load_trainer_state(resumed, trainer_state(trainer))
         assert resumed.code_terms.decorrelation == expected
 
 

@@ -9,6 +9,7 @@ import torch
 from dmzrep.diffusion._objective import Objective
 from dmzrep.training import HookList, Hooks, RandomAffine, Trainer
 from dmzrep.training._batch_loss import FREEZE_FRACTION
+from dmzrep.training._state import load_trainer_state, trainer_state
 from tests.training.trainers import (
     IMAGES,
     VECTORS,
@@ -223,7 +224,7 @@ def test_a_run_resumed_from_its_state_equals_an_uninterrupted_one(network, setti
     whole.fit(data, validation)
     stopped.fit(data, validation, hooks=StopAfter(1), refresh=False)
     assert (stopped.epoch, stopped.stopped) == (1, "callback")
-    resumed.load_state(stopped.state())
+    load_trainer_state(resumed, trainer_state(stopped))
     # The state is a copy, so that the first trainer may continue too.
     stopped.fit(data, validation)
     resumed.validation_seed = whole.validation_seed
@@ -310,7 +311,7 @@ def test_early_stopping_ignores_an_interrupted_epoch(monkeypatch):
     first.history[-1]["loss"] = 0.0
     scripted_losses(monkeypatch, itertools.count(8.0, -1.0))
     second = make_trainer(max_epochs=4, n_iter_no_change=2)
-    second.load_state(first.state(), new_run=True)
+    load_trainer_state(second, trainer_state(first), new_run=True)
     second.fit(make_data(), make_data(n=10))
     assert (second.stopped, second.epoch) == ("max_iter", first.epoch + 4)
 
@@ -320,9 +321,9 @@ def test_early_stopping_ignores_an_interrupted_epoch(monkeypatch):
 
 def test_validation_is_deterministic_and_does_not_change_training():
     trainer, data = make_trainer(max_epochs=1).fit(make_data()), make_data(n=40, seed=1)
-    before = trainer.state()
+    before = trainer_state(trainer)
     assert trainer.validate(data) == trainer.validate(data)
-    after = trainer.state()
+    after = trainer_state(trainer)
     assert torch.equal(before["order"], after["order"]) and torch.equal(before["noise"], after["noise"])
     assert_equal_weights(before["average"], after["average"])
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from dmzrep.training import HookList, Hooks
 from dmzrep.training._optimization import parameter_groups
+from dmzrep.training._state import load_trainer_state, trainer_state
 from dmzrep.training._weights import WeightAverage
 from tests.training.trainers import (
     IMAGES,
@@ -52,7 +53,7 @@ def test_learning_rate_follows_the_time_limit_if_it_is_nearer():
 def test_a_new_run_restarts_the_schedule():
     first = make_trainer(final_learning_rate=0.0).fit(make_data())
     second, rates = make_trainer(seed=1, final_learning_rate=0.0), LearningRates()
-    second.load_state(first.state(), new_run=True)
+    load_trainer_state(second, trainer_state(first), new_run=True)
     assert second.progress(64) == 0.0
     second.fit(make_data(), hooks=rates)
     assert second.epoch == 4

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dmzrep._base._device import available_device, resolve_device, resolve_precision
 from dmzrep.errors import DeviceWarning
+from dmzrep.networks._device import available_device, resolve_device, resolve_precision
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""A fitted diffusion model: networks, noise schedule and data format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmzrep._base._batching import DENOISER_BATCH, ENCODER_BATCH, batch_size_for, pad_samples
+from dmzrep.data import ImageFormat, VectorFormat, to_tensor
+from dmzrep.diffusion._objective import Objective
+from dmzrep.networks._model import DiffusionAutoencoder
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What encoding, sampling and likelihoods need of a fitted model; see `Decoder`."""
+
+    network: DiffusionAutoencoder
+    objective: Objective
+    data_format: ImageFormat | VectorFormat
+    device: torch.device
+    code_dropout: float = 0.0
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """(channels, H, W) or (features,)."""
+        return self.data_format.shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of bits."""
+        return self.network.config.latent_dim
+
+    @property
+    def has_code(self) -> bool:
+        """Whether the model is conditioned on codes."""
+        return self.network.config.conditioning != "none"
+
+    @property
+    def encoder_batch(self) -> int:
+        """Largest number of samples that go through the encoder at a time."""
+        return batch_size_for(self.data_shape, ENCODER_BATCH)
+
+    @property
+    def denoiser_batch(self) -> int:
+        """Largest number of samples that go through the denoiser at a time."""
+        return batch_size_for(self.data_shape, DENOISER_BATCH)
+
+    @property
+    def clip(self) -> float:
+        """Largest absolute value of clean data in model units."""
+        return self.data_format.bound
+
+    def padded(self, values: np.ndarray, size: int) -> Tensor:
+        """Copy codes or noise to the device, as float32, padded to `size` samples."""
+        return pad_samples(torch.from_numpy(np.array(values, dtype=np.float32)).to(self.device), size)
+
+    def model_units(self, samples: np.ndarray) -> Tensor:
+        """Convert samples in the user's layout to model units on the device; the array is not modified."""
+        return self.data_format.to_model(to_tensor(samples, self.device))
