@@ -150,7 +150,8 @@ def test_seconds_of_a_core_are_those_of_one_thread(closed_sets, tmp_path, capsys
     assert "--threads 1" in capsys.readouterr().err
     begun = time.process_time()
     (row,) = call(tmp_path, *options, "--threads", "1")
-    assert row["clock"] == "cpu" and 0.2 <= row["seconds"] <= time.process_time() - begun
+    # The limit of 0.2 s includes the prior, which these seconds do not.
+    assert row["clock"] == "cpu" and 0.1 <= row["seconds"] <= time.process_time() - begun
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -60,4 +60,5 @@ class FittedModel:
 
     def model_units(self, samples: np.ndarray) -> Tensor:
         """Convert samples in the user's layout to model units on the device; the array is not modified."""
-        return self.data_format.to_model(to_tensor(samples, self.device))
+        # Contiguous, since rounding in matrix products depends on the memory layout.
+        return self.data_format.to_model(to_tensor(samples, self.device)).contiguous()

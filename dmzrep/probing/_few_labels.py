@@ -53,21 +53,29 @@ def label_efficiency(
 
     Parameters
     ----------
-    Z_train, Z_test : array-like of shape (n, latent_dim)
+    Z_train : array-like of shape (n_train, latent_dim)
         Codes.
-    Y_train, Y_test : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
+    Y_train : array-like of shape (n_train,) or (n_train, n_attributes), Series or DataFrame
         Classes or values; NaN where unknown.
+    Z_test : array-like of shape (n_test, latent_dim)
+        Codes to score on.
+    Y_test : array-like, Series or DataFrame
+        Their classes or values.
     fractions : sequence of float or int, default=(0.01, 0.1, 1.0)
         Shares of the training samples in (0, 1] as floats, or numbers of samples as integers.
     n_repeats : int, default=5
         Draws of samples. All samples are drawn once.
+    scoring : str, iterable of str or None, default=None
+        As in `probe_report`.
     baselines : dict of str and (train, test), optional
         Other representations of the same samples.
+    estimator, task, name
+        As in `probe_report`.
     by_attribute : bool, default=False
         Whether to return a row for each attribute instead of their mean.
     random_state : int, RandomState or None, default=None
         Determines which samples are drawn. Pass an int for reproducible output.
-    scoring, estimator, task, name, n_jobs, verbose
+    n_jobs, verbose
         As in `probe_report`.
 
     Returns

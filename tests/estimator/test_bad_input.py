@@ -35,7 +35,7 @@ def with_value(value):
         (IMAGES.astype(complex), {}, "dtype complex128"),
         (np.ones((5, 6)), {}, "every feature is constant"),
         (VECTORS, {"image_shape": (7, 9)}, "has 63 values, but X has 64 features"),
-        (VECTORS, {"image_shape": (8.0, 8.0)}, "image_shape must be.*whole numbers"),
+        (VECTORS, {"image_shape": (8.0, 8.0)}, "image_shape must be.*in integers"),
         (IMAGES, {"backbone": "mlp"}, "backbone='mlp' is for vectors"),
         (VECTORS, {"backbone": "unet"}, "backbone='unet' needs images.*image_shape"),
         (VECTORS, {"encoder": "paper"}, "encoder='paper' needs images.*Use encoder='auto'"),
@@ -63,7 +63,7 @@ def test_fit_refuses(X, params, message):
 
 def test_fit_refuses_a_missing_cuda_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"torch sees no CUDA device here\. Use device='auto'"):
+    with pytest.raises(ValueError, match=r"torch detects no CUDA device\. Use device='auto'"):
         make_encoder(**TINY, device="cuda").fit(IMAGES)
 
 

@@ -75,5 +75,5 @@ def test_save_writes_a_card_on_request(encoder, tmp_path, name, card, expected):
 
 def test_a_missing_folder_is_named(encoder, tmp_path):
     for name, card in (("none/a.safetensors", False), ("a.safetensors", tmp_path / "none" / "a.md")):
-        with pytest.raises(FileNotFoundError, match=r"cannot be written: there is no folder .*none\. Make"):
+        with pytest.raises(FileNotFoundError, match=r"cannot be written: there is no folder .*none\. Create"):
             encoder.save(tmp_path / name, model_card=card)
