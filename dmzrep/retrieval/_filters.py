@@ -46,7 +46,7 @@ def _evaluate(table: pd.DataFrame, where: str) -> Any:
 
 
 def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
-    """Return metadata with strings as column names and a new index; None without columns."""
+    """Return metadata with strings as column names and a new index."""
     if metadata is None:
         return None
     if not isinstance(metadata, pd.DataFrame):
@@ -55,8 +55,6 @@ def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
         raise ValueError(
             f"metadata must have one row for each image: got {len(metadata)} rows for {n_images} images."
         )
-    if metadata.shape[1] == 0:
-        return None
     names = [str(name) for name in metadata.columns]
     if clash := [name for name in names if name in COLUMNS]:
         raise ValueError(f"metadata must not have columns named {clash}, which a result has. Rename them.")

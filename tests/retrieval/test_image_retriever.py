@@ -156,10 +156,12 @@ def test_paths_in_metadata_are_saved_and_loaded_as_paths(kind, digits, tmp_path)
     assert loaded.metadata_["mixed"].isna().sum() == 8
 
 
-def test_metadata_without_columns_are_none(digits, tmp_path):
+def test_metadata_may_have_no_columns(digits, tmp_path):
     retriever = ImageRetriever(Threshold()).fit(digits[:20], pd.DataFrame(index=range(20)))
     retriever.add(digits[20:25], pd.DataFrame(index=range(5))).save(tmp_path / "shop")
-    assert len(ImageRetriever.load(tmp_path / "shop", encoder=Threshold()).query(digits[:2], 3)) == 6
+    loaded = ImageRetriever.load(tmp_path / "shop", encoder=Threshold())
+    assert retriever.metadata_.shape == loaded.metadata_.shape == (25, 0)
+    assert len(loaded.query(digits[:2], 3, where="id < 9")) == 6
 
 
 def test_retriever_is_saved_with_its_metadata(retriever, digits, tmp_path):
