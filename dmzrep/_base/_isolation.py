@@ -39,7 +39,7 @@ def isolated_state() -> Iterator[None]:
 
 
 def isolated(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a public function or method compute in `isolated_state`; it adds a frame to the stack."""
+    """Make a public function or method compute in `isolated_state`."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:

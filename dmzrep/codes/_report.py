@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import pandas as pd
 
 from dmzrep._base._validation import short_repr
+from dmzrep._base._warnings import warn
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._information import (
     absolute_correlations,
@@ -135,27 +135,25 @@ def _last(history: pd.DataFrame | None, name: str) -> float:
     return float(values.iloc[-1]) if len(values) else math.nan
 
 
-def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame, stacklevel: int) -> None:
+def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame) -> None:
     """Warn when bits are dead or the denoiser does not use the code."""
     dead = int((report["entropy"] < DEAD_ENTROPY).sum())
     if dead:
-        warnings.warn(
+        warn(
             f"{dead} of {len(report)} bits are dead (entropy below {DEAD_ENTROPY} bits). "
             "Train longer, lower learning_rate, balance the bits (marginal_entropy=0.01), or use fewer "
             "(latent_dim).",
             CodeWarning,
-            stacklevel=stacklevel + 1,
         )
     if "validation_loss_shuffled" not in history:
         return
     last = history.iloc[-1]
     if last["validation_loss_hard"] > (1.0 - USED_GAIN) * last["validation_loss_shuffled"]:
-        warnings.warn(
+        warn(
             "The denoiser hardly uses the code (posterior collapse): with codes of other samples the loss is "
             f"{last['validation_loss_shuffled']:.4g}, "
             f"with the right ones {last['validation_loss_hard']:.4g}. "
             "Train longer (max_iter, max_time), use timestep_sampling='high_noise', or lower the weights of "
             "the code's regularisers (kl_weight, mmd_weight), if set.",
             CodeWarning,
-            stacklevel=stacklevel + 1,
         )

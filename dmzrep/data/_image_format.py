@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._validation import check_choice, short_repr
+from dmzrep._base._warnings import warn
 from dmzrep.data._values import check_numeric, first_outside, is_outside, value_limits
 
 MAX_CHANNELS = 4
@@ -168,12 +168,10 @@ def learn_image_format(
             f"All images are constant (every value is {found[0]:g}); there is nothing to learn from them."
         )
     if isinstance(value_range, str) and found[1] - found[0] < _LEAST_SPREAD * (high - low):
-        warnings.warn(
+        warn(
             f"Images of dtype {X.dtype} are taken to have values from {low:g} to {high:g}, but these lie "
             f"between {found[0]:g} and {found[1]:g}. If that is their whole range, such as 0 and 1 of masks, "
-            f"pass value_range=({found[0]:g}, {found[1]:g}).",
-            UserWarning,
-            stacklevel=5,
+            f"pass value_range=({found[0]:g}, {found[1]:g})."
         )
     return ImageFormat(layout, (n_channels, height, width), flat, str(X.dtype), low, high)
 

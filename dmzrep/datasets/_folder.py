@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from dmzrep._base._validation import as_path, check_bool, check_choice, short_repr
+from dmzrep._base._warnings import warn
 from dmzrep.datasets._image_cache import ImageCache, default_cache_dir
 from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, picture_extensions
 
@@ -218,9 +218,7 @@ def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
     )
     if not n_readable:
         raise ValueError(f"{message} There is nothing to load.")
-    warnings.warn(
-        f"{message} They are left out; `unreadable` lists them with reasons.", UserWarning, stacklevel=3
-    )
+    warn(f"{message} They are left out; `unreadable` lists them with reasons.")
 
 
 def _classes(names: list[str]) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dmzrep._base._warnings import warn
 from dmzrep.codes._report import code_report, code_summary, warn_of_poor_code
 from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
@@ -110,14 +110,13 @@ def code_attributes(
     }
 
 
-def warn_of_training(fitted: dict[str, Any], n_steps: int, stacklevel: int) -> None:
-    """Warn of an interrupted run and of a poor code; `stacklevel` counts frames up to the user's call."""
+def warn_of_training(fitted: dict[str, Any], n_steps: int) -> None:
+    """Warn of an interrupted run and of a poor code."""
     if fitted["stopped_"] == "interrupted":
-        warnings.warn(
+        warn(
             f"Training was interrupted in epoch {fitted['n_iter_']}, after {n_steps} steps; "
             "the model keeps what it has learned.",
             TrainingInterruptedWarning,
-            stacklevel=stacklevel + 1,
         )
     if fitted["code_report_"] is not None:
-        warn_of_poor_code(fitted["code_report_"], fitted["history_"], stacklevel + 1)
+        warn_of_poor_code(fitted["code_report_"], fitted["history_"])

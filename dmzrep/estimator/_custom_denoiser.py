@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from dmzrep._base._warnings import warn
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._custom_backbone import CUSTOM, describe_backbone
 from dmzrep.networks._defaults import DENOISER_PARAMETERS
@@ -61,11 +61,9 @@ def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape:
             f"Use learn_variance={backbone.learns_variance}."
         )
     if None not in sides and tuple(sides) != tuple(data_shape[1:]) and backbone.pretraining is not None:
-        warnings.warn(
+        warn(
             f"backbone was trained on images of {sides[0]} x {sides[1]} pixels, but X holds images of "
-            f"{data_shape[1]} x {data_shape[2]}: it may work poorly on them. Resize the images.",
-            UserWarning,
-            stacklevel=2,
+            f"{data_shape[1]} x {data_shape[2]}: it may work poorly on them. Resize the images."
         )
 
 

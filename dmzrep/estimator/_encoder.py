@@ -374,7 +374,7 @@ class DMZEncoder(
         finally:
             # Several fits may share a GPU, such as those of a grid search.
             give_back_memory(self.device)
-        warn_of_training(fitted, n_steps, stacklevel=3)
+        warn_of_training(fitted, n_steps)
         return self
 
     def _fit(self, X: Any, y: object) -> tuple[dict[str, Any], int]:
@@ -432,7 +432,7 @@ class DMZEncoder(
             # More chunks may follow, so the encoder is not frozen at the end of one.
             options = {"keep_state": True, "small_chunk": small, "freeze": False}
             fitted = self._train(attributes | resolved, trainer, samples, data_format, seed, [], **options)
-        warn_of_training(fitted, trainer.step, stacklevel=2)
+        warn_of_training(fitted, trainer.step)
         return self
 
     def _train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
@@ -18,6 +17,7 @@ from dmzrep._base._validation import (
     did_you_mean,
     short_repr,
 )
+from dmzrep._base._warnings import warn
 from dmzrep.diffusion._grids import SPACINGS, Grid, timestep_grid, timesteps_from
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._samplers import Denoiser
@@ -195,12 +195,10 @@ class Sampling:
         solves_ode = not draws_noise(name, self.eta)
         matches = self._matches(solves_ode)
         if objective.input_perturbation > 0.0 and solves_ode and not matches:
-            warnings.warn(
+            warn(
                 "This model was trained with input perturbation, on noise of more than unit variance. "
                 f"{name!r}, which draws no noise, is then inexact. Leave match_perturbation at 'auto', use "
-                "sampler='ddpm', or DDIM with eta=0.5.",
-                UserWarning,
-                stacklevel=4,
+                "sampler='ddpm', or DDIM with eta=0.5."
             )
         return SamplingPlan(self, name, grid, n_steps, matches)
 

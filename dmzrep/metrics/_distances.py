@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.spatial.distance import cdist
 from dmzrep._base._batching import batches
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_int
+from dmzrep._base._warnings import warn
 from dmzrep.metrics._features import (
     DistanceResult,
     Extractor,
@@ -78,12 +78,10 @@ def frechet_distance(reference: Any, generated: Any, extractor: Extractor | None
     n_features = len(one.mean)
     for name, n_samples in (("reference", one.n_samples), ("generated", two.n_samples)):
         if n_samples <= n_features:
-            warnings.warn(
+            warn(
                 f"{name} has {n_samples} samples for {n_features} features: the covariance is singular, and "
                 f"the distance is biased upwards. Use more than {n_features} samples, or compare only "
-                "distances at the same number of samples.",
-                UserWarning,
-                stacklevel=2,
+                "distances at the same number of samples."
             )
     values, vectors = np.linalg.eigh(one.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

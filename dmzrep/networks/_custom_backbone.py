@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from dmzrep._base._warnings import warn
 from dmzrep.errors import CodeWarning
 
 #: Backbone and conditioning of a custom denoiser in `NetworkConfig`.
@@ -158,9 +158,8 @@ def _warn_about_code(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> No
         outputs = [_run(denoiser, x.clone(), t, torch.full_like(z, bit)) for bit in (0.0, 1.0)]
     same = torch.equal(*outputs)
     what = "ignores z: its output is the same for all codes" if same else "passes no gradient back to z"
-    warnings.warn(
+    warn(
         f"backbone {what}, so that the encoder cannot learn. Let forward compute with z's relaxed bits in "
         "[0, 1].",
         CodeWarning,
-        stacklevel=3,
     )

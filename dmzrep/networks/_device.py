@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import warnings
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from dmzrep._base._validation import short_repr
+from dmzrep._base._warnings import warn
 from dmzrep.errors import DeviceUnavailableError, DeviceWarning
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -81,7 +81,7 @@ def available_device(device: str | torch.device) -> torch.device:
         return resolve_device(device)
     except DeviceUnavailableError as error:
         fallback = resolve_device("auto")
-        warnings.warn(f"{error} The model was put on {fallback}.", DeviceWarning, stacklevel=3)
+        warn(f"{error} The model was put on {fallback}.", DeviceWarning)
         return fallback
 
 

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from tqdm.auto import tqdm
 
 from dmzrep._base._validation import short_repr
+from dmzrep._base._warnings import warn
 from dmzrep.codes._labels import Target
 from dmzrep.probing._linear_probe import LinearProbe
 from dmzrep.probing._metrics import score_classes, score_values
@@ -84,7 +85,7 @@ def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
                 predicted = np.asarray(model.predict(job.Z[fold.test]))
     unconverged = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     for other in (w for w in caught if w not in unconverged):
-        warnings.warn(other.message, stacklevel=2)
+        warn(other.message)
     return {**score_fold(job, fold, predicted, metrics), "converged": not unconverged}
 
 
@@ -119,20 +120,15 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
         counts = first["attribute"].value_counts()
         shown = ", ".join(f"{name!r} ({n})" for name, n in counts.head(8).items())
         shown += ", ..." if len(counts) > 8 else ""
-        warnings.warn(
+        warn(
             f"Scores are undefined in {len(gaps)} of {len(scores)} fits, with a single class or value in "
             "training or test samples; they are NaN and excluded from means. Attributes, with the number of "
             f"such folds: {shown}. {remedy}",
             UndefinedMetricWarning,
-            stacklevel=4,
         )
     n_unconverged = int((~scores["converged"]).sum())
     if n_unconverged:
-        warnings.warn(
-            f"{n_unconverged} of {len(scores)} fits did not converge within max_iter.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+        warn(f"{n_unconverged} of {len(scores)} fits did not converge within max_iter.", ConvergenceWarning)
 
 
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:

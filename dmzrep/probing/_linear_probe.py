@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_magnitude
+from dmzrep._base._warnings import warn
 from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
 from dmzrep.probing._linear_map import LinearMap, fit_linear_map, join_columns, named_table
 
@@ -158,12 +158,11 @@ class LinearProbe(BaseEstimator):
         )
         unconverged = [name for name, model in zip(labels.names, maps, strict=True) if not model.converged]
         if unconverged:
-            warnings.warn(
+            warn(
                 f"The logistic solver did not converge within max_iter={self.max_iter} for "
                 f"{len(unconverged)} of {len(maps)} attributes ({', '.join(map(str, unconverged[:5]))}). "
                 "Increase max_iter, or pass scale=True.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         self._maps: list[LinearMap] = maps
         self._form = labels.form

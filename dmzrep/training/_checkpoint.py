@@ -8,13 +8,13 @@ import json
 import os
 import re
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from dmzrep._base._validation import as_path
+from dmzrep._base._warnings import warn
 from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
 from dmzrep.files._state import read_state, restoring, take, write_state
 from dmzrep.training._hooks import Hooks
@@ -147,11 +147,10 @@ class Checkpoints(Hooks):
                 last = (
                     f"The last is of step {self._written[0]}." if self._written else "There is none so far."
                 )
-                warnings.warn(
+                warn(
                     f"A checkpoint could not be written to {folder.path}: {error}. Training continues, and "
                     f"tries again. {last} Free some space there, or make the folder writable.",
                     CheckpointWarning,
-                    stacklevel=2,
                 )
             self._has_warned = True
             return False
@@ -191,11 +190,10 @@ class CheckpointFolder:
                 errors.append(error)
                 continue
             for damaged in self._damaged:
-                warnings.warn(
+                warn(
                     f"The checkpoint {damaged} is damaged and was skipped; training resumes from the one "
                     f"before, {path.name}.",
                     CheckpointWarning,
-                    stacklevel=3,
                 )
             return path, content
         if errors:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 
 import torch
 
+from dmzrep._base._warnings import warn
 from dmzrep.errors import MemoryWarning
 from dmzrep.networks._device import give_back_memory
 
@@ -54,9 +54,8 @@ class MicroBatches:
             undo()
             give_back_memory("auto")
             start, self.size = 0, math.ceil(size / 2)
-            warnings.warn(
+            warn(
                 f"Memory ran out for {size} samples at a time. Training continues with {self.size} at a time "
                 f"and the same batches. To avoid this, set micro_batch_size={self.size}.",
                 MemoryWarning,
-                stacklevel=2,
             )

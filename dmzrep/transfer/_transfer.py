@@ -194,7 +194,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             self.calibration_ = fit_calibration(scores, bits, self.calibration)
         self.features_, self.mapping_, self.validation_ = read, mapping, table
         self.n_pairs_, self.source_dim_, self.target_dim_ = len(bits), codes.shape[1], bits.shape[1]
-        warn_of_poor_mapping(table, stacklevel=3)
+        warn_of_poor_mapping(table)
         return self
 
     def _fit_map(

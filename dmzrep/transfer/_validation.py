@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from scipy.special import logit
@@ -11,6 +9,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
 
 from dmzrep._base._batching import in_blocks
+from dmzrep._base._warnings import warn
 from dmzrep.errors import CodeWarning
 from dmzrep.priors._base import smoothed_mean
 from dmzrep.transfer._calibration import fit_calibration, probabilities_of
@@ -70,17 +69,16 @@ def validation_table(
     return table
 
 
-def warn_of_poor_mapping(table: pd.DataFrame, stacklevel: int) -> None:
+def warn_of_poor_mapping(table: pd.DataFrame) -> None:
     """Warn when held-out predictions are no better than each bit's share of ones."""
     means = table.mean()
     if means["cross_entropy"] >= means["most_frequent_cross_entropy"]:
-        warnings.warn(
+        warn(
             "On held-out pairs the mapping is no better than each bit's share of ones: "
             f"its cross-entropy is {means['cross_entropy']:.3f} bits, theirs "
             f"{means['most_frequent_cross_entropy']:.3f}. Check that X_a and X_b are in the same order, or "
             "pass more pairs or a larger alpha.",
             CodeWarning,
-            stacklevel=stacklevel + 1,
         )
 
 

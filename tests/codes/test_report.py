@@ -138,10 +138,10 @@ def test_warnings_name_remedies():
     history = pd.DataFrame({"validation_loss_hard": [1.0], "validation_loss_shuffled": [1.001]})
     dead = code_report(np.array([[0.1, 0.2], [0.9, 0.2]]))
     with pytest.warns(CodeWarning) as caught:
-        warn_of_poor_code(dead, history, 1)
+        warn_of_poor_code(dead, history)
     first, second = (str(warning.message) for warning in caught)
     assert "1 of 2 bits are dead" in first and "marginal_entropy=0.01" in first
     assert "hardly uses the code" in second and "kl_weight" in second and "'high_noise'" in second
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_poor_code(dead[:1], history.assign(validation_loss_hard=0.5), 1)
+        warn_of_poor_code(dead[:1], history.assign(validation_loss_hard=0.5))
