@@ -1,3 +1,11 @@
+import re
+from pathlib import Path
+
 from setuptools import setup
 
-setup()
+# A package index shows the README without the files around it, so relative links become text and local images go.
+readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+readme = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", readme)
+readme = re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", readme)
+
+setup(long_description=readme, long_description_content_type="text/markdown")
