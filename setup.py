@@ -3,7 +3,7 @@ from pathlib import Path
 
 from setuptools import setup
 
-# A package index shows the README without the files around it, so relative links become text and local images go.
+# A package index shows the README alone: relative links become text, and local images are left out.
 readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
 readme = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", readme)
 readme = re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", readme)
