@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -34,39 +32,6 @@ def test_schedules_equal_those_of_diffusers(name, diffusers_name, n_timesteps):
     # Those of diffusers are rounded to float32.
     np.testing.assert_allclose(schedule.betas, oracle.betas, rtol=1e-4)
     np.testing.assert_allclose(schedule.alpha_bar, oracle.alphas_cumprod, rtol=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(3,), (2, 4, 5)])
-def test_composed_noising_steps_equal_the_marginal(shape):
-    schedule = NoiseSchedule.named("linear", 50)
-    x0, noise = torch.randn(2, 51, *shape).double()
-    x_t = schedule.add_noise(x0, noise, torch.arange(-1, 50))
-    mean, variance = 1.0, 0.0
-    torch.testing.assert_close(x_t[0], x0[0])
-    for t, beta in enumerate(schedule.betas):
-        mean, variance = math.sqrt(1 - beta) * mean, (1 - beta) * variance + beta
-        torch.testing.assert_close(x_t[t + 1], mean * x0[t + 1] + math.sqrt(variance) * noise[t + 1])
-
-
-@quick
-@given(case=steps(), x0=st.floats(-3, 3), x_t=st.floats(-3, 3))
-def test_the_posterior_is_the_product_of_two_gaussians(case, x0, x_t):
-    schedule, t, t_prev = case
-    alpha_bar = schedule.alpha_bar[t]
-    alpha_bar_prev = schedule.alpha_bar[t_prev] if t_prev >= 0 else 1.0
-    coefficients = schedule.posterior(torch.tensor([t]), torch.tensor([t_prev]))
-    to_x0, to_xt, variance, beta = (c.item() for c in coefficients)
-    alpha = alpha_bar / alpha_bar_prev
-    assert beta == pytest.approx(1 - alpha, rel=1e-12)
-    if t_prev < 0:
-        assert (to_x0, to_xt, variance) == pytest.approx((1.0, 0.0, 0.0), abs=1e-12)
-        return
-    # q(x_prev | x0) = N(a x0, 1 - a^2) times q(x_t | x_prev) as a Gaussian in x_prev.
-    precisions = 1 / (1 - alpha_bar_prev), alpha / (1 - alpha)
-    means = math.sqrt(alpha_bar_prev) * x0, x_t / math.sqrt(alpha)
-    mean = (precisions[0] * means[0] + precisions[1] * means[1]) / sum(precisions)
-    assert variance == pytest.approx(1 / sum(precisions), rel=1e-6)
-    assert to_x0 * x0 + to_xt * x_t == pytest.approx(mean, rel=1e-6, abs=1e-8)
 
 
 @quick

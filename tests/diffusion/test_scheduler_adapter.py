@@ -169,12 +169,7 @@ def test_unsuitable_settings_are_refused(name, options, clip, eta, message):
         # Unstable in few steps.
         ("HeunDiscreteScheduler", "cosine", 10, EPSILON),
         ("HeunDiscreteScheduler", "linear", 3, {"timestep_spacing": "linspace"}),
-        (
-            "KDPM2DiscreteScheduler",
-            "linear",
-            2,
-            EPSILON | {"timestep_spacing": "linspace"},
-        ),
+        ("KDPM2DiscreteScheduler", "linear", 2, EPSILON | {"timestep_spacing": "linspace"}),
         ("PNDMScheduler", "cosine", 50, EPSILON),
         # A single step that begins at timestep 0.
         ("DDIMScheduler", "cosine", 1, {"timestep_spacing": "leading"}),

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from dmzrep import DMZEncoder
 from dmzrep.errors import CodeWarning, PersistenceError
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore:The denoiser hardly uses")
 LATENT_DIM = 8
 
 
@@ -58,14 +56,8 @@ def images(digits):
 
 
 def make(backbone, **params):
-    defaults = {
-        "encoder_width": 8,
-        "max_iter": 1,
-        "random_state": 0,
-        "init": "random",
-        "encoder_augment": None,
-    }
-    return make_encoder(LATENT_DIM, backbone=backbone, **(defaults | params))
+    small = {"encoder_width": 8, "max_iter": 1, "random_state": 0, "init": "random", "encoder_augment": None}
+    return make_encoder(LATENT_DIM, backbone=backbone, **small | params)
 
 
 def state(module):
@@ -138,12 +130,6 @@ def test_frozen_parameters_stay_frozen(module, images):
     assert not torch.equal(fitted.model_.denoiser.last.weight, module.last.weight)
 
 
-def test_modules_are_compared_in_a_grid_search(images):
-    grid = {"backbone": ["unet", ConvolutionalNet()]}
-    search = GridSearchCV(make("unet"), grid, cv=2, error_score="raise").fit(images)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
 def test_clone_copies_the_module(module):
     original = make(module)
     cloned = clone(original)
@@ -162,7 +148,7 @@ def test_the_papers_recipe_does_not_configure_a_custom_module(module):
 # -- files --------------------------------------------------------------------------------------------
 
 
-def test_files_are_loaded_with_a_module_built_in_the_same_way(module, images, tmp_path):
+def test_files_are_loaded_with_a_module_built_in_the_same_way(module, images, vector_encoder, tmp_path):
     fitted, path = make(module).fit(images), tmp_path / "encoder.safetensors"
     fitted.save(path)
     fresh = ConvolutionalNet()
@@ -178,12 +164,9 @@ def test_files_are_loaded_with_a_module_built_in_the_same_way(module, images, tm
         DMZEncoder.load(path, backbone=ConvolutionalNet(width=16))
     with pytest.raises(PersistenceError, match=r"features\.weight: file .* backbone None"):
         DMZEncoder.load(path, backbone=VectorNet())
-
-
-def test_files_of_built_in_denoisers_take_no_module(vector_encoder, module, tmp_path):
-    vector_encoder.save(tmp_path / "encoder.safetensors")
+    vector_encoder.save(path)
     with pytest.raises(PersistenceError, match="without backbone="):
-        DMZEncoder.load(tmp_path / "encoder.safetensors", backbone=module)
+        DMZEncoder.load(path, backbone=module)
 
 
 # -- faulty modules -----------------------------------------------------------------------------------
@@ -215,7 +198,7 @@ def in_place(self, x, t, z, forward):
         (lambda self, x, t, z, forward: forward(x, t, z) / 0.0, "NaN or infinity"),
         (
             lambda self, x, t, z, forward: forward(x, t),
-            r"could not be run as backbone\(x, t, z\) on x \(2, 1",
+            r"could not be run as backbone\(x, t, z\) on",
         ),
         (lambda self, x, t, z, forward: forward(x, t, z) + torch.ones(1, device="meta"), "device"),
         (lambda self, x, t, z, forward: forward(x, t, torch.eye(1000)[t][:, :8]), r"t.long\(\) makes them"),
@@ -268,10 +251,7 @@ def test_modules_that_cannot_be_trained_are_refused(module, images):
         make(module).fit(images)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("width", 32), ("depth", 2), ("conditioning", "bias"), ("dropout", 0.1), ("code_input", "one_hot")],
-)
+@pytest.mark.parametrize(("name", "value"), [("width", 32), ("conditioning", "bias"), ("dropout", 0.1)])
 def test_parameters_of_built_in_denoisers_are_refused(name, value, module, images):
     with pytest.raises(ValueError, match=f"{name}={value!r} configures the built-in denoisers"):
         make(module, **{name: value}).fit(images)

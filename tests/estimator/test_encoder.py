@@ -2,19 +2,14 @@
 
 import pickle
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from dmzrep import DMZEncoder
 from dmzrep.data import ImageFormat
@@ -25,7 +20,6 @@ from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 TINY = {"latent_dim": 16, "width": 8, "encoder_width": 8, "attention": (), "max_iter": 1, "random_state": 0}
 
 
@@ -96,13 +90,10 @@ def test_an_unused_code_is_warned_of(digits):
     ("convert", "params"),
     [
         (lambda x: x[..., None], {}),
-        (lambda x: x[:, None], {}),
         (lambda x: np.repeat(x[:, None], 3, axis=1), {}),
         (lambda x: np.repeat(x[..., None], 4, axis=3), {}),
-        (lambda x: x.reshape(len(x), -1), {"image_shape": (8, 8)}),
         (lambda x: x.reshape(len(x), -1), {"image_shape": (8, 8, 1)}),
         (lambda x: (x / 255.0).astype(np.float32), {}),
-        (lambda x: x / 255.0, {}),
         (lambda x: x > 100, {}),
         (lambda x: x * (16 / 255), {"value_range": (0, 16)}),
         (lambda x: x.astype(np.int64), {"value_range": (0, 255)}),
@@ -132,13 +123,6 @@ def test_codes_do_not_depend_on_the_container(digits, tmp_path):
     swapped = X.astype(">f8") / 255.0
     encoder = make_encoder(**TINY).fit(swapped)
     assert np.array_equal(encoder.transform(swapped), encoder.transform(swapped.astype(float)))
-
-
-@pytest.mark.parametrize("shape", [(9, 13), (33, 20, 3), (3, 48, 48)])
-def test_images_of_any_size_from_eight_pixels_are_fitted(shape):
-    X = np.random.default_rng(0).integers(0, 256, (10, *shape), dtype=np.uint8)
-    encoder = make_encoder(**TINY).fit(X)
-    assert encoder.reconstruct(X[:2], n_steps=2, random_state=0).shape == (2, *shape)
 
 
 def test_vectors_are_standardised_and_restored(vector_encoder, vectors):
@@ -180,44 +164,6 @@ def test_spatially_aligned_images_are_not_augmented(aligned_images, digits):
 
 
 # -- tools of scikit-learn ------------------------------------------------------------------------
-
-
-def test_set_output_names_the_bits(vectors, digits):
-    for X in (vectors, digits[:64]):
-        table = make_encoder(**TINY).set_output(transform="pandas").fit_transform(X)
-        assert list(table.columns[:2]) == ["dmzencoder0", "dmzencoder1"]
-        assert table.shape == (len(X), 16)
-
-
-def test_the_encoder_works_in_column_transformers_and_unions(vectors):
-    table = pd.DataFrame(vectors, columns=[f"x{i}" for i in range(10)])
-    columns = ColumnTransformer(
-        [("codes", make_encoder(**TINY), ["x0", "x1", "x2"])], remainder="passthrough"
-    )
-    assert columns.fit_transform(table).shape == (200, 16 + 7)
-    union = FeatureUnion([("a", make_encoder(**TINY)), ("b", make_encoder(**TINY | {"latent_dim": 4}))])
-    assert union.fit_transform(vectors).shape == (200, 20)
-
-
-def test_grid_search_in_a_pipeline(digits, digit_labels):
-    pipeline = make_pipeline(make_encoder(**TINY), LogisticRegression(max_iter=200))
-    search = GridSearchCV(pipeline, {"dmzencoder__latent_dim": [8, 24]}, cv=2, n_jobs=2)
-    search.fit(digits[:100], digit_labels[:100])
-    best = search.best_params_["dmzencoder__latent_dim"]
-    assert search.best_estimator_[0].transform(digits[:2]).shape[1] == best
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
-def test_grid_search_without_labels_ranks_by_bits_per_dimension(digits):
-    search = GridSearchCV(make_encoder(**TINY), {"latent_dim": [8, 16]}, cv=2).fit(digits[:40])
-    assert (search.cv_results_["mean_test_score"] < 0).all()
-
-
-def test_clone_is_unfitted_with_equal_parameters(encoder, digits):
-    unfitted = clone(encoder)
-    assert unfitted.get_params() == encoder.get_params()
-    with pytest.raises(NotFittedError):
-        unfitted.transform(digits[:2])
 
 
 class RecordingCallback:
@@ -360,20 +306,16 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
     "params",
     [
         {"conditioning": "cross_attention", "attention": (8,)},
-        {"conditioning": "adagn", "objective": "epsilon"},
-        {"objective": "sample", "init": "random"},
+        {"conditioning": "adagn", "objective": "sample", "init": "random"},
         {"learn_variance": True, "objective": "epsilon", "input_perturbation": 0.1},
         {"timestep_sampling": "loss_second_moment", "n_timesteps": 20},
         {"timestep_sampling": "uniform", "noise_schedule": "linear"},
         {"straight_through": True, "temperature": 0.5, "init": "pca"},
         {"marginal_entropy": 0.01, "decorrelation": 0.1, "kl_weight": 0.01, "mmd_weight": 1.0},
         {"ordered": True, "code_dropout": 0.1, "code_input": "one_hot"},
-        {"init": "contrast_pca", "encoder_augment": None},
         {"augment": "flip", "dropout": 0.1, "encoder_augment": "affine_flip"},
-        {"encoder": "paper"},
         {"encoder_depth": 1, "patch_size": 2, "width": (8, 16)},
-        {"gradient_clip": None, "ema_half_life": 0, "validation_fraction": 0.0},
-        {"precision": "bf16"},
+        {"gradient_clip": None, "ema_half_life": 0, "validation_fraction": 0.0, "precision": "bf16"},
     ],
     ids=str,
 )
@@ -385,31 +327,16 @@ def test_options_train_encode_and_sample(digits, params):
     assert np.isfinite(encoder.score(digits[:4]))
 
 
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep", "none"])
-def test_vectors_train_with_every_conditioning(vectors, conditioning):
-    encoder = make_encoder(**TINY, conditioning=conditioning, learn_variance=True).fit(vectors)
-    assert encoder.sample(3, n_steps=4, random_state=0).shape == (3, 10)
-
-
 # -- copies and files -----------------------------------------------------------------------------
 
 
-def by_joblib(encoder, path):
-    joblib.dump(encoder, path)
-    return joblib.load(path)
-
-
-def by_file(encoder, path):
-    encoder.save(path)
-    return DMZEncoder.load(path)
-
-
-@pytest.mark.parametrize("copy", [lambda encoder, path: copied(encoder), by_joblib, by_file])
+@pytest.mark.parametrize("by_pickle", [True, False])
 def test_copies_have_the_same_codes_samples_and_scores(
-    encoder, vector_encoder, digits, vectors, tmp_path, copy
+    encoder, vector_encoder, digits, vectors, tmp_path, by_pickle
 ):
     for fitted, X in ((encoder, digits), (vector_encoder, vectors)):
-        other = copy(fitted, tmp_path / "encoder")
+        fitted.save(tmp_path / "encoder")
+        other = copied(fitted) if by_pickle else DMZEncoder.load(tmp_path / "encoder")
         assert np.array_equal(other.transform(X[:20]), fitted.transform(X[:20]))
         assert np.array_equal(other.sample(3, random_state=1), fitted.sample(3, random_state=1))
         assert other.score(X[:5]) == fitted.score(X[:5])
@@ -437,18 +364,9 @@ def test_a_custom_prior_cannot_be_saved(digits, tmp_path):
         name = "custom"
 
     encoder = make_encoder(**TINY, prior=CustomPrior()).fit(digits[:64])
-    with pytest.raises(
-        TypeError, match=r"params\.prior is a CustomPrior, which a file cannot hold: .*Mixture"
-    ):
+    with pytest.raises(TypeError, match=r"params\.prior is a CustomPrior, which a file cannot hold"):
         encoder.save(tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
-
-
-@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:x"])
-def test_load_refuses_unknown_devices(encoder, tmp_path, device):
-    encoder.save(tmp_path / "encoder")
-    with pytest.raises(ValueError, match="The 'device' parameter must"):
-        DMZEncoder.load(tmp_path / "encoder", device=device)
 
 
 # -- the paper's recipe ---------------------------------------------------------------------------

@@ -15,8 +15,6 @@ from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._weights import WeightAverage
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 SMALL = {"latent_dim": 4, "width": (8,), "encoder_width": 8, "n_timesteps": 50, "max_iter": 1}
 SMALL |= {"prior": "independent", "device": "cpu", "random_state": 0}
 

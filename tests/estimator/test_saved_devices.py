@@ -20,8 +20,6 @@ from dmzrep.training._state import trainer_state
 from tests.emulated_devices import EmulatedTensor, emulated
 from tests.encoders import make_config, make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 SMALL = {"latent_dim": 4, "width": (8,), "encoder_width": 8, "n_timesteps": 20, "max_iter": 1}
 SMALL |= {"prior": "independent", "random_state": 0}
 ALL_DEVICES = {"n_cuda": 2, "mps": True}
@@ -70,12 +68,7 @@ def test_emulated_devices_are_strict(monkeypatch):
 
 # -- encoders ----------------------------------------------------------------------------------------
 
-MACHINES = {
-    "no GPU": {},
-    "one CUDA": {"n_cuda": 1},
-    "three CUDA": {"n_cuda": 3},
-    "MPS": {"mps": True},
-}
+MACHINES = {"no GPU": {}, "one CUDA": {"n_cuda": 1}, "three CUDA": {"n_cuda": 3}, "MPS": {"mps": True}}
 #: Device of the networks, by machine and requested device; a tuple where a warning is expected.
 EXPECTED = {
     "no GPU": {"auto": "cpu", "cpu": "cpu", "cuda": ("cpu",), "cuda:1": ("cpu",), "mps": ("cpu",)},

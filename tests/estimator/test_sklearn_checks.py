@@ -13,13 +13,11 @@ def small():
     )
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @parametrize_with_checks([small()])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 @pytest.mark.parametrize(
     "name",

@@ -44,17 +44,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 30, "learning_rate": 0.02},
 }
-ALONE = {
-    "latent_dim": 8,
-    "width": (8,),
-    "encoder_width": 8,
-    "batch_size": 16,
-    "max_iter": 3,
-    "precision": "float32",
-    "prior": "independent",
-    "device": "cpu",
-    "random_state": 0,
-}
+ALONE = {"latent_dim": 8, "width": (8,), "encoder_width": 8, "prior": "independent", "random_state": 0}
+ALONE |= {"batch_size": 16, "max_iter": 3, "precision": "float32", "device": "cpu"}
 DISTRIBUTED = ALONE | {"distributed": True}
 
 

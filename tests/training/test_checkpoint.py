@@ -89,11 +89,11 @@ def assert_same_run(first, second):
     assert_equal_weights(first.average.model, second.average.model)
 
 
-#: Each has state of its own.
+#: Settings that each add to the state of a run.
 SETTINGS = [
     {"timestep_sampling": "loss_second_moment"},
-    {"decorrelation": "auto", "ordered": True},
-    {"flip": True, "precision": "bf16"},
+    {"decorrelation": "auto", "ordered": True, "code_dropout": 0.2},
+    {"flip": True, "precision": "bf16", "encoder_view": RandomAffine()},
 ]
 
 

@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import numpy as np
@@ -130,14 +129,3 @@ def test_the_error_names_remedies(settings, remedies):
     assert all(remedy in str(error) for remedy in remedies)
     assert ("gradient_clip" in str(error)) == ("gradient_clip" in settings)
     assert ("precision" in str(error)) == ("precision" in settings)
-
-
-def test_checks_are_rare(monkeypatch):
-    trainer, checks = make_trainer(), []
-    check = trainer.guard.check
-    monkeypatch.setattr(trainer.guard, "check", lambda t: checks.append(t.step) or check(t))
-    trainer.fit(data_of())
-    first_epoch = [step for step in checks if step < 200]
-    assert first_epoch[:7] == [1, 2, 4, 8, 16, 32, 64]
-    assert all(b - a <= CHECK_STEPS for a, b in itertools.pairwise(first_epoch))
-    assert len(checks) < 20

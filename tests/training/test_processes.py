@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.training import Processes, find_processes
+from dmzrep.training import find_processes
 from tests.encoders import make_encoder
 from tests.training.distributed_fits import ALONE, CASES, describe, fit_in_parts, load_images
 
@@ -150,11 +150,3 @@ def test_distributed_training_on_mps_is_refused(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     with pytest.raises(ValueError, match="cannot share an MPS device"), find_processes("mps", True):
         pass
-
-
-def test_operations_of_a_single_process_are_the_identity():
-    alone, x = Processes(), torch.arange(6.0)
-    alone.barrier()
-    assert torch.equal(alone.shard(x), x) and torch.equal(alone.all_gather(x), x)
-    assert alone.broadcast_object("it") == "it" and alone.all_gather_object("it") == ["it"]
-    assert alone.reduce_gradients([], x[1]) == 1.0
