@@ -17,7 +17,7 @@ any_log_variance = st.floats(-14, 6)
 
 
 def exact_log_mass(level, mean, sd):
-    """Logarithm of the mass of a bin, exact in both tails."""
+    """Return the logarithm of the mass of a bin, exact in both tails."""
     low, high = (level - BIN / 2 - mean) / sd, (level + BIN / 2 - mean) / sd
     if level < -1 + BIN / 2:
         low = -math.inf

@@ -50,7 +50,7 @@ def test_interpreting_the_target_returns_data_and_noise(seed, kind, learn_varian
 
 
 def losses_by_loop(objective, network, x0, t, z, noise, extra):
-    """Losses computed sample by sample from the formulas of the papers."""
+    """Return the losses, computed sample by sample from the formulas of the papers."""
     schedule, losses = objective.schedule, []
     for i in range(len(x0)):
         step = t[i].item()

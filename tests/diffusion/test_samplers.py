@@ -8,7 +8,7 @@ from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
 
 
 def network(x, time, z):
-    """A smooth nonlinear prediction that depends on position and time."""
+    """Return a smooth nonlinear prediction that depends on position and time."""
     mixed = torch.sin(1.5 * x + x.roll(1, dims=-1)) + 0.3 * torch.cos(x.flip(-2))
     return mixed * (1.0 + time.to(x.dtype) / 1000).view(-1, 1, 1, 1) / 2
 

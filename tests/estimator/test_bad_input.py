@@ -1,4 +1,4 @@
-"""Invalid input gets an error that says what was expected, what came, and what to do."""
+"""Errors for invalid input say what was expected, what was passed and how to mend it."""
 
 import pickle
 import warnings

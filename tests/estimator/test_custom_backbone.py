@@ -32,13 +32,12 @@ class ConvolutionalNet(nn.Module):
 
 
 class VectorNet(nn.Module):
-    """A small denoiser of vectors, with dropout."""
+    """A small denoiser of vectors."""
 
     def __init__(self, features=10):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(features + 1 + LATENT_DIM, 32), nn.SiLU(), nn.Dropout(0.1), nn.Linear(32, features)
-        )
+        sizes = features + 1 + LATENT_DIM, 32, features
+        self.layers = nn.Sequential(nn.Linear(*sizes[:2]), nn.SiLU(), nn.Linear(*sizes[1:]))
 
     def forward(self, x, t, z):
         return self.layers(torch.cat([x, t[:, None] / 1000.0, z], dim=1))
@@ -95,16 +94,6 @@ def test_a_fitted_encoder_encodes_decodes_and_scores(backbone, params, data, req
     assert fitted.transform(X[:3]).shape == (3, LATENT_DIM)
     assert fitted.reconstruct(X[:2], n_steps=2, random_state=0).shape == X[:2].shape
     assert np.isfinite(fitted.score(X[:4]))
-
-
-def test_random_state_determines_what_the_module_draws(vectors):
-    module, codes = VectorNet(), []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        before = torch.get_rng_state()
-        codes.append(make(module).fit(vectors).transform(vectors))
-        assert torch.equal(torch.get_rng_state(), before)
-    np.testing.assert_array_equal(*codes)
 
 
 def test_a_warm_start_continues(module, images):

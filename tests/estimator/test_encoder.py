@@ -1,4 +1,4 @@
-"""DMZEncoder on every kind of data: codes, decoding, likelihood, scikit-learn's tools, copies and files."""
+"""DMZEncoder on images and vectors: codes, decoding, likelihood, scikit-learn's tools, copies and files."""
 
 import pickle
 
@@ -83,6 +83,25 @@ def test_an_unused_code_is_warned_of(digits):
         make_encoder(**TINY | {"learning_rate": 1e-6}).fit(digits[:64])
 
 
+@pytest.mark.parametrize("output", ["probabilities", "logits", "bits"])
+def test_codes_are_written_into_a_memmap(output, encoder, digits, tmp_path):
+    encoder = copied(encoder, output=output)
+    expected = encoder.transform(digits)
+    path = tmp_path / "codes.npy"
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=expected.dtype, shape=expected.shape)
+    assert encoder.transform(digits, out=out) is out
+    out.flush()
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
+def test_codes_are_written_into_a_slice_and_returned_as_a_table(encoder, digits):
+    codes = np.full((30, 16), -1.0, dtype=np.float32)
+    table = copied(encoder).set_output(transform="pandas").transform(digits[:10], out=codes[10:20])
+    np.testing.assert_array_equal(codes[10:20], encoder.transform(digits[:10]))
+    np.testing.assert_array_equal(table.to_numpy(), codes[10:20])
+    assert (codes[:10] == -1.0).all() and (codes[20:] == -1.0).all()
+
+
 # -- images and vectors ---------------------------------------------------------------------------
 
 
@@ -143,7 +162,7 @@ def test_tables_have_the_codes_of_arrays(vectors, make):
 
 @pytest.fixture(scope="module")
 def aligned_images():
-    """Images of nine squares at fixed places, each with its own grey."""
+    """Return images of nine squares at fixed positions, each with a random grey value."""
     shades = np.random.default_rng(0).integers(0, 256, (300, 3, 3), dtype=np.uint8)
     X = np.zeros((300, 24, 24), np.uint8)
     for row, column in np.ndindex(3, 3):
@@ -167,7 +186,7 @@ def test_spatially_aligned_images_are_not_augmented(aligned_images, digits):
 
 
 class RecordingCallback:
-    """Records the tasks that end; asks to stop after `stop_after` epochs."""
+    """Callback that records the tasks that end and stops training after `stop_after` epochs."""
 
     max_propagation_depth = None
 
@@ -202,7 +221,7 @@ def test_a_callback_can_stop_training(digits):
 
 
 class UsingCallback(RecordingCallback):
-    """Uses the methods of the estimator as fitted so far, at each epoch."""
+    """Callback that calls methods of the partially fitted estimator after each epoch."""
 
     def __init__(self, X, folder):
         super().__init__()

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 import torch
-import torch._dynamo  # The first optimiser imports it; frames of that import hold what trains for a while.
+import torch._dynamo  # The first optimiser imports it, whose frames hold references for a while.
 from sklearn.model_selection import GridSearchCV
 
 from dmzrep.errors import TrainingDivergedError
@@ -20,7 +20,7 @@ SMALL |= {"prior": "independent", "device": "cpu", "random_state": 0}
 
 
 class Made:
-    """Weak references to the instances of some classes that are made from here on."""
+    """Weak references to new instances of some classes."""
 
     def __init__(self, monkeypatch, *classes):
         self.references = []
@@ -52,7 +52,7 @@ def X(digits):
 
 
 def live(kind):
-    # By type(): some objects pretend to be of another class.
+    # isinstance() would call __class__, which some objects override.
     return {id(thing): thing for thing in gc.get_objects() if issubclass(type(thing), kind)}
 
 
@@ -106,7 +106,7 @@ def test_data_and_networks_are_not_kept(made, X, digits):
 
 
 class Unreadable:
-    """A dataset that cannot be read once training has begun."""
+    """Dataset that raises an error once training has begun."""
 
     def __init__(self, X, made):
         self.X, self.made = X, made
@@ -136,7 +136,7 @@ def test_nothing_of_the_training_is_left_after_a_fit_that_raises(error, made, X)
 def test_a_grid_search_keeps_the_best_networks_only(made, X):
     before = live(DiffusionAutoencoder)
     search = GridSearchCV(make_encoder(**SMALL), {"max_iter": [1, 2]}, cv=2).fit(X)
-    # Four fits and the best one's: a trainer, an optimiser, an average and two data sets each.
+    # Five fits, of which one refits the best: a trainer, an optimiser, an average and two data sets each.
     assert len(made.references) == 5 * 5 and made.alive() == []
     assert live(DiffusionAutoencoder).keys() - before.keys() == {id(search.best_estimator_.model_)}
 

@@ -53,7 +53,7 @@ def test_prefixes_of_an_invalid_length_are_refused(ordered, digits, k):
 
 def test_a_model_without_ordered_refuses_prefixes(digits):
     encoder = make_encoder(**TINY | {"latent_dim": 16}).fit(digits[:40])
-    encoder.set_params(ordered=True)  # Only the value of the fit counts.
+    encoder.set_params(ordered=True)  # Only the value at the time of fit matters.
     with pytest.raises(ValueError, match=r"n_bits=8 asks for.*trained on whole codes.*ordered=True"):
         encoder.reconstruct(digits[:2], n_bits=8)
     with pytest.raises(ValueError, match=r"got \(2, 8\).*ordered=True"):

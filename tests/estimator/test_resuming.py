@@ -292,7 +292,7 @@ def test_an_interruption_keeps_the_model_and_counts_the_epochs_begun(digits, mon
 
 
 class Broken:
-    """A dataset of which one item cannot be read, after a number of readings."""
+    """Dataset with an item that can only be read a number of times."""
 
     def __init__(self, images, broken, readings):
         self.images, self.broken, self.readings = images, broken, readings
@@ -322,7 +322,7 @@ def test_an_error_of_a_dataset_names_the_item(digits, encoder, readings):
 
 
 class Clock:
-    """A clock that only a test advances."""
+    """Clock that only the test advances."""
 
     def __init__(self, monkeypatch):
         self.seconds = 100.0
@@ -332,7 +332,7 @@ class Clock:
         return self.seconds
 
     def slow(self, monkeypatch, owner, name, seconds):
-        """Let a method take some seconds, or a function of its first argument."""
+        """Make a method take some seconds, which may be a function of its first argument."""
         method = getattr(owner, name)
 
         def slowed(instance, *args, **options):
@@ -350,7 +350,7 @@ def test_max_time_counts_the_seconds_before_an_interruption(digits, tmp_path, mo
     with monkeypatch.context() as context, pytest.raises(Killed):
         stop_at(context, 7)
         make_encoder(**params).fit(digits[:128])
-    # What came after the checkpoint of the sixth step is lost, with its seconds.
+    # The steps after the checkpoint of the sixth step and their seconds are lost.
     clock.seconds += 50.0
     resumed = make_encoder(**params).fit(digits[:128])
     assert resumed.stopped_ == "max_time"
@@ -362,7 +362,7 @@ def test_max_time_counts_the_seconds_before_an_interruption(digits, tmp_path, mo
 def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
     clock = Clock(monkeypatch)
     clock.slow(monkeypatch, Trainer, "train_step", 0.5)
-    # All of it would take minutes: initialisation, statistics, validation and report.
+    # Initialisation, statistics, validation and report would take minutes altogether.
     clock.slow(monkeypatch, ConvEncoder, "forward", lambda x: 0.05 * len(x))
     clock.slow(monkeypatch, LinearInit, "features", lambda x: 0.02 * len(x))
     begun = clock.seconds

@@ -1,4 +1,4 @@
-"""What identifies a training run."""
+"""The identity of a training run: its data and parameters."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Estimators that are saved on one device and loaded on a machine with others; GPUs are emulated."""
+"""Estimators that are saved on one device and loaded on a machine with other devices; GPUs are emulated."""
 
 import copy
 import io
@@ -36,7 +36,7 @@ def fitted(X):
 
 
 def put(encoder, device):
-    """Return a copy that is as after a fit on a device, and has been used there."""
+    """Return a copy of the encoder as if it had been fitted and used on a device."""
     encoder = copy.deepcopy(encoder)
     encoder.device, encoder.device_ = device, resolve_device(device)
     place(encoder.model_, encoder.device_)
@@ -82,7 +82,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
-#: Functions that save, and that load on a requested device; a pickle holds the request.
+#: Functions that save and load; a pickle contains the requested device.
 FORMATS = {
     "pickle": (
         lambda encoder, path: path.write_bytes(pickle.dumps(encoder)),

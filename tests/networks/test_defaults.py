@@ -49,9 +49,7 @@ def test_attention_levels_have_the_named_sides(attention, shape, patch_size, n_l
         ((10,), 1, (256,), "v"),
         ((1, 28, 28), 2, (32, 64), "v"),
         ((3, 64, 64), 4, (64, 64), "sample"),
-        ((1, 8, 8), 1, (8,), "v"),
         ((3, 8, 8), 1, (8,), "sample"),
-        ((4, 8, 8), 1, (16,), "v"),
     ],
 )
 def test_the_objective_is_sample_for_patches_of_many_values(shape, patch_size, widths, expected):

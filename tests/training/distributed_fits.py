@@ -2,7 +2,8 @@
 
     torchrun --nproc-per-node N distributed_fits.py FOLDER
 
-A launch takes seconds, so one serves all tests. `CASES` are parameters that the tests fit in one process too.
+Launching takes seconds, so all tests share one launch. The tests also fit the parameters in `CASES` in one
+process.
 """
 
 import os
@@ -12,6 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from dmzrep.datasets import load_digits_images
 from dmzrep.training import Trainer
 from tests.encoders import make_encoder
 
-#: They cover every kind of random number and statistics of a batch.
+#: Parameters that cover every use of random numbers and of batch statistics.
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
     "views and terms": {
@@ -80,11 +82,8 @@ def fit_observed(X: np.ndarray, observe: Any, **params: Any) -> DMZEncoder:
         observe(x0)
         return train_step(self, x0, n_samples)
 
-    Trainer.train_step = observed_step
-    try:
+    with patch.object(Trainer, "train_step", observed_step):
         return make_encoder(**DISTRIBUTED | params).fit(X)
-    finally:
-        Trainer.train_step = train_step
 
 
 def error_of(X: Any, **params: Any) -> str:
@@ -97,7 +96,7 @@ def error_of(X: Any, **params: Any) -> str:
 
 
 class UnevenDenoiser(torch.nn.Module):
-    """A denoiser whose batch normalisation and use of its layers differ between processes."""
+    """Denoiser whose batch statistics and layers in use differ between processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +114,7 @@ class UnevenDenoiser(torch.nn.Module):
 
 
 class DamagedImages:
-    """A dataset of which the read with number `at` fails."""
+    """Dataset that raises an error when it is read for the `at`-th time."""
 
     def __init__(self, images: np.ndarray, at: int | None):
         self.images, self.at, self.n_reads = images, at, 0

@@ -23,12 +23,12 @@ def make_trainer(**settings):
 
 
 def data_of(n_steps=200):
-    """Data with this many steps per epoch."""
+    """Return data with this many steps per epoch."""
     return make_data(n=4 * n_steps)
 
 
 class SpoilGradients(Hooks):
-    """Makes gradients non-finite from a step on; the loss of that step is still finite."""
+    """Hook that makes gradients non-finite from a given step onwards; the loss of that step is finite."""
 
     def __init__(self, step, value=math.nan):
         self.step, self.value = step, value
@@ -40,7 +40,7 @@ class SpoilGradients(Hooks):
 
 
 class Snapshots(Hooks):
-    """The averaged weights after each step."""
+    """Hook that records the averaged weights after each step."""
 
     def __init__(self):
         self.weights = {}
@@ -82,7 +82,7 @@ def test_weights_of_the_last_check_are_restored(step, clip, value, restored):
 def test_counters_and_history_match_the_restored_weights():
     trainer = make_trainer(max_epochs=9)
     diverge(trainer, data_of(70), SpoilGradients(135))
-    # Checked in the second epoch, 50 steps after the end of the first.
+    # The last check is in the second epoch, 50 steps after the end of the first.
     assert (trainer.epoch, trainer.step, trainer.images_seen) == (2, 120, 480)
     assert [(row["epoch"], row["images"]) for row in trainer.history] == [(1, 280), (2, 480)]
     assert all(math.isfinite(row["loss"]) for row in trainer.history)
@@ -115,17 +115,9 @@ def test_non_finite_weights_after_the_last_step_are_detected():
     diverge(make_trainer(max_epochs=1), data_of(4), At(4, spoil), match="Weights, but not the loss")
 
 
-@pytest.mark.parametrize(
-    ("settings", "remedies"),
-    [
-        ({}, ["lower learning_rate (it was 0.5)"]),
-        ({"gradient_clip": None}, ["lower learning_rate", "set gradient_clip=1.0"]),
-        ({"precision": "bf16"}, ["lower learning_rate", "use precision='float32'"]),
-    ],
-    ids=str,
-)
-def test_the_error_names_remedies(settings, remedies):
-    error = diverge(make_trainer(learning_rate=0.5, **settings), data_of(), SpoilGradients(3))
-    assert all(remedy in str(error) for remedy in remedies)
-    assert ("gradient_clip" in str(error)) == ("gradient_clip" in settings)
-    assert ("precision" in str(error)) == ("precision" in settings)
+@pytest.mark.parametrize("settings", [{}, {"gradient_clip": None}, {"precision": "bf16"}], ids=str)
+def test_the_error_names_remedies(settings):
+    error = str(diverge(make_trainer(learning_rate=0.5, **settings), data_of(), SpoilGradients(3)))
+    assert "lower learning_rate (it was 0.5)" in error
+    assert ("set gradient_clip=1.0" in error) == ("gradient_clip" in settings)
+    assert ("use precision='float32'" in error) == ("precision" in settings)

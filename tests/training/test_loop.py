@@ -45,7 +45,7 @@ def interrupt(trainer):
 
 
 def scripted_losses(monkeypatch, losses):
-    """Let validation return these losses, one per epoch."""
+    """Make validation return these losses, one per epoch."""
     losses = iter(losses)
     monkeypatch.setattr(Trainer, "validate", lambda self, data: {"validation_loss": next(losses)})
 
@@ -97,7 +97,7 @@ def test_the_encoder_is_not_trained_without_conditioning(network):
 
 
 class EncoderRecorder(Hooks):
-    """The inputs of the encoder in training, and which steps changed its weights."""
+    """Hook that records the inputs of the encoder and which steps changed its weights."""
 
     def __init__(self, trainer):
         self.changed, self.inputs = [], []

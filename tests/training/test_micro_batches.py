@@ -24,13 +24,13 @@ def batch():
 
 
 def step(trainer, batch):
-    """Loss and gradients of a step."""
+    """Return the loss and the gradients of a step."""
     loss = trainer.train_step(batch, 64)
     return loss, {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
 
 
 def run_out_of_memory(trainer, is_full):
-    """Let memory run out after the denoiser, depending on all sizes of batches so far; return these."""
+    """Make memory run out if `is_full(sizes)` is true of the sizes of all batches, which are returned."""
     sizes = []
 
     def run_out(module, args, output):
