@@ -11,11 +11,11 @@ G = 0.4
 
 
 def trained_network(mixture, schedule, kind, learn_variance=False):
-    """Return the minimiser of the loss with input perturbation: the target's mean given the input."""
+    """Return the minimiser of the loss with input perturbation: the mean of the target given the input."""
     times = np.arange(schedule.n_timesteps)
 
     def network(x, network_time, z):
-        # Between integer timesteps, linear in the log-SNR.
+        # The log-SNR is interpolated linearly between integer timesteps.
         tau = network_time[0].item() * schedule.n_timesteps / 1000
         alpha_bar = 1 / (1 + np.exp(-np.interp(tau, times, schedule.log_snr)))
         signal, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5

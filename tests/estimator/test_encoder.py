@@ -177,7 +177,7 @@ def test_spatially_aligned_images_are_not_augmented(aligned_images, digits):
     assert (other.init_, other.encoder_augment_) == ("cca", "affine")
     explicit = make_encoder(**TINY, encoder_augment="affine").fit(aligned_images)
     assert (explicit.init_, explicit.encoder_augment_) == ("cca", "affine")
-    # Training that continues keeps the resolved values, whatever the new samples look like.
+    # Continued training keeps the resolved values regardless of the new samples.
     aligned.fit(np.random.default_rng(0).integers(0, 256, aligned_images.shape, dtype=np.uint8))
     assert (aligned.init_, aligned.encoder_augment_) == ("contrast_pca", None)
 

@@ -13,7 +13,9 @@ from dmzrep.networks import _device as device
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._weights import WeightAverage
+from tests.emulated_devices import emulated
 from tests.encoders import make_encoder
+from tests.estimator.denoisers import ImageDenoiser
 
 SMALL = {"latent_dim": 4, "width": (8,), "encoder_width": 8, "n_timesteps": 50, "max_iter": 1}
 SMALL |= {"prior": "independent", "device": "cpu", "random_state": 0}
@@ -56,21 +58,11 @@ def live(kind):
     return {id(thing): thing for thing in gc.get_objects() if issubclass(type(thing), kind)}
 
 
-class Denoiser(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.image = torch.nn.Conv2d(1, 1, 3, padding=1)
-        self.code = torch.nn.Linear(4, 1)
-
-    def forward(self, x, t, z):
-        return self.image(x) + self.code(z)[:, :, None, None]
-
-
 FITS = {
     "dropout": {"dropout": 0.1, "verbose": 1},
     "augmented views": {"init": "cca", "decorrelation": "auto"},
     "checkpoints": {"checkpoint_every": 1e-9},
-    "custom denoiser": {"backbone": Denoiser(), "width": "auto"},
+    "custom denoiser": {"backbone": ImageDenoiser(4), "width": "auto"},
 }
 
 
@@ -170,11 +162,8 @@ def test_cached_memory_is_released_after_training_is_freed(diverges, made, monke
 )
 def test_the_cache_of_the_device_in_use_is_emptied(n_cuda, mps, asked, emptied, monkeypatch):
     found = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: n_cuda > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_cuda)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: found.append("cuda"))
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: found.append("mps"))
-    device.give_back_memory(asked)
+    with emulated(monkeypatch, n_cuda, mps):
+        device.give_back_memory(asked)
     assert found == emptied

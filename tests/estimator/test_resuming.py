@@ -181,15 +181,6 @@ def test_a_grid_search_shares_a_checkpoint_folder_and_resumes(digits, tmp_path):
     assert len(list(tmp_path.glob("run-*"))) == 5
 
 
-def test_checkpoint_keep_and_checkpoint_every_may_change_between_runs(digits, tmp_path):
-    params = TINY | {"checkpoint_dir": tmp_path, "checkpoint_keep": 3}
-    make_encoder(**params | {"max_iter": 4}).fit(digits[:64])
-    assert len(list(tmp_path.glob("run-*/checkpoint-*"))) == 3
-    longer = {"max_iter": 5, "checkpoint_every": 1e6, "checkpoint_keep": 1}
-    assert make_encoder(**params | longer).fit(digits[:64]).n_iter_ == 5
-    assert len(list(tmp_path.glob("run-*/checkpoint-*"))) == 1
-
-
 def test_a_full_disk_does_not_stop_a_fit(digits, tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")

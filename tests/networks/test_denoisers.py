@@ -86,10 +86,8 @@ def test_dropout_is_active_in_training_only(randomise, kind):
 @pytest.mark.parametrize(
     ("size", "patch_size", "widths"),
     [
-        ((8, 8), 1, (8,)),
         ((9, 13), 1, (8, 8)),
         ((9, 13), 2, (8, 8, 8)),
-        ((28, 28), 2, (8, 16, 8)),
         ((11, 8), 4, (8, 8)),
         ((17, 31), 3, (8, 8)),
     ],

@@ -104,7 +104,7 @@ def test_the_code_is_one_context_token_of_a_conditional_unet():
 @pytest.mark.parametrize("layout", ["pipeline", "flat", "unet"])
 def test_folders_of_diffusers_are_read(tmp_path, layout):
     pipeline(tmp_path, num_train_timesteps=1000)
-    if layout == "flat":  # As the first public DDPMs are laid out.
+    if layout == "flat":  # The layout of the first public DDPMs.
         for file in [*(tmp_path / "unet").iterdir(), *(tmp_path / "scheduler").iterdir()]:
             file.rename(tmp_path / file.name)
         (tmp_path / "unet").rmdir()

@@ -158,7 +158,7 @@ def run_all(folder: Path, rank: int) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGINT)
 
     keep("interrupted", fit_observed(X, interrupt, max_iter=500))
-    # A folder for each process, as on machines without a shared disk; only the first is used.
+    # Each process has its own folder, as on machines without a shared disk; only the first is used.
     checkpoints = {"checkpoint_dir": folder / f"checkpoints {rank}", "checkpoint_every": 1e-9}
     keep("resumed", make_encoder(**DISTRIBUTED | checkpoints | {"max_iter": 5}).fit(X))
     (folder / "file").touch()
@@ -174,7 +174,7 @@ def run_all(folder: Path, rank: int) -> dict[str, Any]:
     keep("custom", make_encoder(**DISTRIBUTED | {"backbone": UnevenDenoiser(), "width": "auto"}).fit(X))
     damaged = DamagedImages(X, at=250 if rank else None)
     results["failed"] = error_of(damaged, max_iter=1000), dist.is_initialized()
-    # A process group of the script is used, and survives an error.
+    # A process group created by the script is used and survives an error.
     dist.init_process_group("gloo")
     group = dist.group.WORLD
     failed = error_of(DamagedImages(X, at=250 if rank else None), max_iter=1000)

@@ -20,12 +20,6 @@ def centre(x):
     return torch.stack([by_row, by_column]) / x.sum(dim=(1, 2, 3))
 
 
-def test_flip_mirrors_the_selected_images_left_to_right():
-    x, mirrored = torch.randn(3, 2, 3, 5), torch.tensor([True, False, True])
-    flipped = flip(x, mirrored)
-    assert torch.equal(flipped[mirrored], x[mirrored].flip(-1)) and torch.equal(flipped[1], x[1])
-
-
 def test_shifts_are_uniform_up_to_their_limit():
     shift = centre(RandomAffine(**IDENTITY | {"shift": 0.1})(blob(), generator())) - 16
     limit = 0.1 * 33

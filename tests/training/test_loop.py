@@ -1,13 +1,14 @@
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from dmzrep.diffusion._objective import Objective
-from dmzrep.training import HookList, Hooks, RandomAffine, Trainer
+from dmzrep.training import HookList, Hooks, ProgressBar, RandomAffine, Trainer
 from dmzrep.training._batch_loss import FREEZE_FRACTION
 from dmzrep.training._state import load_trainer_state, trainer_state
 from tests.training.trainers import (
@@ -157,6 +158,38 @@ def test_the_best_encoder_is_frozen_after_early_stopping(monkeypatch):
     assert recorder.changed[:16] == [True] * 16 and recorder.changed[17:] == [False] * (n_frozen - 1)
 
 
+# -- hooks -----------------------------------------------------------------------------------------
+
+
+class Stop(Hooks):
+    def __init__(self, stop, calls):
+        self.stop, self.calls = stop, calls
+
+    def epoch_end(self, trainer):
+        self.calls.append(self.stop)
+        return self.stop
+
+
+@pytest.mark.parametrize("stops", [[False, False], [True, False], [False, True]])
+def test_any_hook_can_stop_training_and_all_are_called(stops):
+    calls = []
+    assert HookList([Stop(stop, calls) for stop in stops]).epoch_end(None) is any(stops)
+    assert calls == stops
+
+
+def test_progress_bar_displays_percentage_loss_and_speed(capsys):
+    history = [{"loss": 0.1234, "validation_loss": 0.5678, "images_per_second": 90.4}]
+    trainer = SimpleNamespace(history=history, epoch=3, progress=lambda n: 0.5 if n == 10 else 0.0)
+    bar = ProgressBar()
+    bar.fit_begin(trainer, 10)
+    assert bar.epoch_end(trainer) is False
+    bar.step_end(trainer, None)
+    bar.fit_end(trainer)
+    displayed = capsys.readouterr().err
+    for part in ("DMZEncoder.fit", "50%", "epoch=3", "loss=0.1234", "val=0.5678", "img/s=90"):
+        assert part in displayed
+
+
 # -- the end of training -----------------------------------------------------------------------------
 
 
@@ -195,7 +228,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
 
 def test_early_stopping_ignores_an_interrupted_epoch(monkeypatch):
     first = make_trainer(max_epochs=100).fit(make_data(), hooks=At(6, interrupt))
-    # Below every validation loss.
+    # This loss is lower than every validation loss.
     first.history[-1]["loss"] = 0.0
     scripted_losses(monkeypatch, itertools.count(8.0, -1.0))
     second = make_trainer(max_epochs=4, n_iter_no_change=2)
