@@ -88,7 +88,7 @@ def test_too_little_memory_for_one_sample_is_an_error(batch):
         trainer.train_step(batch, 64)
 
 
-def test_only_errors_of_memory_are_handled():
+def test_only_out_of_memory_errors_are_handled():
     def fail(part):
         raise RuntimeError("shapes do not match")
 

@@ -39,7 +39,7 @@ def test_learning_rate_warms_up_and_decays_as_a_cosine():
     assert rates.rates == pytest.approx(expected)
 
 
-def test_learning_rate_follows_the_time_limit_if_it_is_nearer():
+def test_learning_rate_follows_a_time_limit_that_comes_first():
     clock, rates = Clock(), LearningRates()
     trainer = make_trainer(
         max_epochs=10**6, max_time=10.0, warmup_steps=0, final_learning_rate=0.0, budget=clock.budget(10.0)
