@@ -66,6 +66,7 @@ FITS = {
 }
 
 
+@pytest.mark.usefixtures("encoder")  # The first fit allocates buffers that its thread keeps.
 @pytest.mark.parametrize("name", FITS)
 def test_nothing_of_the_training_is_left_after_fit(name, made, X, tmp_path):
     options = FITS[name] | ({"checkpoint_dir": tmp_path} if name == "checkpoints" else {})
