@@ -1,4 +1,4 @@
-"""A denoiser in closed form, in float64."""
+"""A denoiser in closed form in float64."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ class GaussianMixture:
     spreads = torch.tensor([0.3, 0.25, 0.4], dtype=torch.float64)
 
     def expected_clean(self, x, signal, noise):
-        """E[x0 | x] where x = signal * x0 + noise * n and n is standard normal."""
+        """Return E[x0 | x] where x = signal * x0 + noise * n and n is standard normal."""
         variances = signal**2 * self.spreads**2 + noise**2
         residuals = x[:, None, :] - signal * self.means
         log_density = -residuals.square().sum(dim=2) / (2 * variances) - variances.log()

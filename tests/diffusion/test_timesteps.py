@@ -16,7 +16,7 @@ def generator(seed):
 
 
 def warmed_up(n_timesteps, losses):
-    """A second-moment sampler with a full history of each timestep."""
+    """Return a second-moment sampler with a full history of each timestep."""
     sampler = TimestepSampler(n_timesteps, "loss_second_moment")
     for _ in range(sampler.history_length):
         sampler.update(torch.arange(n_timesteps), torch.as_tensor(losses, dtype=torch.float64))
@@ -34,8 +34,8 @@ def samplers(draw):
 
 
 @quick
-@given(sampler=samplers(), n=st.integers(1, 64), seed=any_seed)
-def test_probabilities_sum_to_one_and_draws_are_in_range(sampler, n, seed):
+@given(sampler=samplers(), n=st.sampled_from([1, 7, 4096]), seed=any_seed)
+def test_counts_follow_the_probabilities_up_to_one_draw(sampler, n, seed):
     probabilities = sampler.probabilities()
     assert probabilities.shape == (sampler.n_timesteps,)
     assert (probabilities > 0).all()
@@ -43,21 +43,13 @@ def test_probabilities_sum_to_one_and_draws_are_in_range(sampler, n, seed):
     if sampler.kind == "high_noise":
         np.testing.assert_allclose(probabilities / probabilities[0], 2 * np.arange(sampler.n_timesteps) + 1)
     t, weights = sampler.sample(n, generator(seed))
-    assert t.shape == (n,) and t.min() >= 0 and t.max() < sampler.n_timesteps
     assert torch.isfinite(weights).all() and (weights > 0).all()
     assert torch.equal(t, sampler.sample(n, generator(seed))[0])
-
-
-@quick
-@given(sampler=samplers(), seed=any_seed)
-def test_counts_follow_the_probabilities_up_to_one_draw(sampler, seed):
     # With one draw from each of n slices, counts up to any timestep are off by one at most.
-    n = 4096
-    t, weights = sampler.sample(n, generator(seed))
     assert t.dtype == torch.int64 and t.shape == weights.shape == (n,) and weights.dtype == torch.float32
     counts = np.bincount(t.numpy(), minlength=sampler.n_timesteps)
     assert len(counts) == sampler.n_timesteps
-    difference = np.cumsum(counts) - n * np.cumsum(sampler.probabilities())
+    difference = np.cumsum(counts) - n * np.cumsum(probabilities)
     assert np.abs(difference).max() <= 1.01
 
 
@@ -76,14 +68,6 @@ def test_second_moment_weights_keep_the_expectation_of_the_uniform_loss(seed, n_
     probabilities = sampler.probabilities()
     t, weights = sampler.sample(20_000, generator(seed))
     np.testing.assert_allclose(weights, 1 / (n_timesteps * probabilities[t.numpy()]), rtol=1e-5)
-    # The exact expectation over the sampler's own distribution ...
-    weight_of = np.zeros(n_timesteps)
-    weight_of[t.numpy()] = weights
-    drawn = weight_of > 0
-    f = rng.normal(size=n_timesteps)
-    expectation = (probabilities * weight_of * f)[drawn].sum()
-    assert expectation == pytest.approx(f[drawn].sum() / n_timesteps, abs=1e-6)
-    # ... and the mean over a large stratified batch.
     assert (weights.numpy() * losses[t.numpy()]).mean() == pytest.approx(losses.mean(), rel=0.01)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch._dynamo  # Optimisers import it, which takes a second that no attempt should spend.
+import torch._dynamo  # Otherwise every attempt would import it for a second with its optimiser.
 
 from dmzrep import DMZEncoder, Network, Training
 from dmzrep.datasets import load_digits_images
@@ -35,14 +35,14 @@ def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
         max_iter=n_epochs,
         init="itq",
         encoder_augment=None,
-        # Each has a state that has to be restored.
+        # Each of these has a state that has to be restored.
         augment="flip",
         training=Training(timestep_sampling="loss_second_moment", decorrelation="auto"),
         prior="independent",
         device="cpu",
         random_state=0,
         checkpoint_dir=folder,
-        checkpoint_every=1e-3,  # After every step, so that attempts get equally far on any machine.
+        checkpoint_every=1e-3,  # After every step, so that progress does not depend on the machine's speed.
     ).fit(images)
     weights = {name: tensor.numpy() for name, tensor in encoder.model_.state_dict().items()}
     losses = encoder.history_[["loss", "validation_loss"]].to_numpy()
@@ -81,7 +81,7 @@ def main(folder: Path, n_kills: int, n_epochs: int) -> None:
     steps = []
     for attempt in range(n_kills):
         child, seen, wanted = start(checkpoints, n_epochs, result), names(checkpoints), 0
-        # After some files, of which half are the parts of checkpoints that are being written; or before any.
+        # Kill after some new files, half of them temporary files of checkpoints; every fourth time, at once.
         if attempt % 4 != 1:
             wanted = len(seen) + draw.randint(1, max(8, n_epochs))
         while len(seen) < wanted:

@@ -1,11 +1,10 @@
-"""Invalid input gets an error that says what was expected, what came, and what to do."""
+"""Errors for invalid input say what was expected, what was passed and how to mend it."""
 
 import pickle
 import warnings
 
 import numpy as np
 import pytest
-import torch
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import DMZEncoder
@@ -32,17 +31,13 @@ def with_value(value):
         (IMAGES[0, 0], {}, "Expected 2D array, got 1D array"),
         (np.zeros((4, 3, 9, 3)), {}, "ambiguous.*channels='first' or 'last'"),
         (IMAGES.astype(str), {}, "dtype <U3"),
-        (IMAGES.astype(complex), {}, "dtype complex128"),
         (np.ones((5, 6)), {}, "every feature is constant"),
         (VECTORS, {"image_shape": (7, 9)}, "has 63 values, but X has 64 features"),
-        (VECTORS, {"image_shape": (8.0, 8.0)}, "image_shape must be.*in integers"),
         (IMAGES, {"backbone": "mlp"}, "backbone='mlp' is for vectors"),
         (VECTORS, {"backbone": "unet"}, "backbone='unet' needs images.*image_shape"),
         (VECTORS, {"encoder": "paper"}, "encoder='paper' needs images.*Use encoder='auto'"),
         (VECTORS, {"encoder_depth": 1}, "encoder_depth=1 needs images"),
-        (VECTORS, {"init": "cca"}, "init='cca' needs images"),
         (VECTORS, {"augment": "flip"}, "augment='flip' needs images.*Use augment=None"),
-        (VECTORS, {"encoder_augment": "affine_flip"}, "'affine_flip' needs images"),
         (VECTORS, {"conditioning": "spatial_bias"}, "conditioning='spatial_bias' needs images"),
         (VECTORS, {"width": (8, 8)}, "width must be one integer"),
         (IMAGES, {"width": 12}, "multiple of 8"),
@@ -51,20 +46,12 @@ def with_value(value):
         (IMAGES, {"conditioning": "cross_attention"}, "needs attention"),
         (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
         (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
-        (IMAGES, {"prior": "gaussian"}, "'prior' parameter"),
         (IMAGES, {"checkpoint_every": 0}, r"'checkpoint_every' parameter of DMZEncoder must be .*'epoch'"),
-        (IMAGES, {"checkpoint_keep": 0}, "'checkpoint_keep' parameter of Training must be"),
     ],
 )
 def test_fit_refuses(X, params, message):
     with pytest.raises(ValueError, match=message):
         make_encoder(**TINY | params).fit(X)
-
-
-def test_fit_refuses_a_missing_cuda_device(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"torch detects no CUDA device\. Use device='auto'"):
-        make_encoder(**TINY, device="cuda").fit(IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +62,6 @@ def test_fit_refuses_a_missing_cuda_device(monkeypatch):
         (IMAGES[:0], r"0 sample\(s\)"),
         (IMAGES / 255.0, "Multiply them by 255"),
         (IMAGES.astype(float) * 2, r"fitted range \[0, 255\]"),
-        (IMAGES.astype(object), "dtype object"),
         (np.where(IMAGES > 200, np.nan, IMAGES), "contains NaN"),
     ],
 )
@@ -86,26 +72,10 @@ def test_a_fitted_encoder_refuses_other_images(encoder, method, X, message):
 
 
 @pytest.mark.parametrize(
-    ("Z", "message"),
-    [
-        (np.zeros((2, 15)), r"shape \(n, 16\).*\(2, 15\)"),
-        (np.zeros(16), r"shape \(n, 16\)"),
-        (np.full((1, 16), 1.5), r"in \[0, 1\].*1.5"),
-        (np.full((1, 16), -3.0), "Turn logits into probabilities"),
-    ],
-)
-def test_inverse_transform_refuses(encoder, Z, message):
-    with pytest.raises(ValueError, match=message):
-        encoder.inverse_transform(Z, random_state=0)
-
-
-@pytest.mark.parametrize(
     ("params", "message"),
     [
         ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
-        ({"n_samples": 2.0}, "got 2.0"),
         ({"prior": "gaussian"}, r"prior must be None, 'uniform'.* got 'gaussian'.*fit_prior\('chow_liu'"),
-        ({"prior": "autoregressive"}, r"fit_prior\('autoregressive', encoder.transform\(X\) > 0.5\)"),
         ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted to codes of 5 bits, the encoder has 16"),
     ],
 )
@@ -115,6 +85,8 @@ def test_sample_refuses(encoder, params, message):
 
 
 def test_other_methods_refuse_invalid_arguments(encoder, digits):
+    with pytest.raises(ValueError, match="Turn logits into probabilities"):
+        encoder.inverse_transform(np.full((1, 16), -3.0))
     with pytest.raises(ValueError, match=r"noise must be one of \('random', 'inverted'\), got 'none'"):
         encoder.reconstruct(digits[:2], noise="none")
     with pytest.raises(ValueError, match="output must be one of"):
@@ -140,20 +112,11 @@ def test_transform_refuses_arrays_that_cannot_hold_the_codes(out, error, message
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments"),
-    [
-        ("transform", (IMAGES,)),
-        ("inverse_transform", (np.zeros((1, 64)),)),
-        ("sample", ()),
-        ("score", (IMAGES,)),
-        ("reconstruct", (IMAGES,)),
-        ("save", ("nowhere",)),
-        ("export_encoder", ("nowhere",)),
-    ],
+    "method", ["transform", "inverse_transform", "sample", "score", "reconstruct", "save", "export_encoder"]
 )
-def test_an_unfitted_encoder_raises_not_fitted_error(method, arguments):
+def test_an_unfitted_encoder_raises_not_fitted_error(method):
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        getattr(DMZEncoder(), method)(*arguments)
+        getattr(DMZEncoder(), method)(*(() if method == "sample" else (IMAGES,)))
 
 
 def test_deterministic_sampling_after_input_perturbation_is_warned_of():

@@ -56,7 +56,6 @@ def test_threads_search_as_a_single_thread(index, bits):
         assert_same(found, neighbors.kneighbors(part))
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_threads_fit_as_a_single_thread(dropout, digits):
     def learned(seed):

@@ -1,20 +1,15 @@
-"""DMZEncoder on every kind of data: codes, decoding, likelihood, scikit-learn's tools, copies and files."""
+"""DMZEncoder on images and vectors: codes, decoding, likelihood, scikit-learn's tools, copies and files."""
 
 import pickle
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from dmzrep import DMZEncoder
 from dmzrep.data import ImageFormat
@@ -25,7 +20,6 @@ from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 TINY = {"latent_dim": 16, "width": 8, "encoder_width": 8, "attention": (), "max_iter": 1, "random_state": 0}
 
 
@@ -89,6 +83,25 @@ def test_an_unused_code_is_warned_of(digits):
         make_encoder(**TINY | {"learning_rate": 1e-6}).fit(digits[:64])
 
 
+@pytest.mark.parametrize("output", ["probabilities", "logits", "bits"])
+def test_codes_are_written_into_a_memmap(output, encoder, digits, tmp_path):
+    encoder = copied(encoder, output=output)
+    expected = encoder.transform(digits)
+    path = tmp_path / "codes.npy"
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=expected.dtype, shape=expected.shape)
+    assert encoder.transform(digits, out=out) is out
+    out.flush()
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
+def test_codes_are_written_into_a_slice_and_returned_as_a_table(encoder, digits):
+    codes = np.full((30, 16), -1.0, dtype=np.float32)
+    table = copied(encoder).set_output(transform="pandas").transform(digits[:10], out=codes[10:20])
+    np.testing.assert_array_equal(codes[10:20], encoder.transform(digits[:10]))
+    np.testing.assert_array_equal(table.to_numpy(), codes[10:20])
+    assert (codes[:10] == -1.0).all() and (codes[20:] == -1.0).all()
+
+
 # -- images and vectors ---------------------------------------------------------------------------
 
 
@@ -96,13 +109,10 @@ def test_an_unused_code_is_warned_of(digits):
     ("convert", "params"),
     [
         (lambda x: x[..., None], {}),
-        (lambda x: x[:, None], {}),
         (lambda x: np.repeat(x[:, None], 3, axis=1), {}),
         (lambda x: np.repeat(x[..., None], 4, axis=3), {}),
-        (lambda x: x.reshape(len(x), -1), {"image_shape": (8, 8)}),
         (lambda x: x.reshape(len(x), -1), {"image_shape": (8, 8, 1)}),
         (lambda x: (x / 255.0).astype(np.float32), {}),
-        (lambda x: x / 255.0, {}),
         (lambda x: x > 100, {}),
         (lambda x: x * (16 / 255), {"value_range": (0, 16)}),
         (lambda x: x.astype(np.int64), {"value_range": (0, 255)}),
@@ -134,13 +144,6 @@ def test_codes_do_not_depend_on_the_container(digits, tmp_path):
     assert np.array_equal(encoder.transform(swapped), encoder.transform(swapped.astype(float)))
 
 
-@pytest.mark.parametrize("shape", [(9, 13), (33, 20, 3), (3, 48, 48)])
-def test_images_of_any_size_from_eight_pixels_are_fitted(shape):
-    X = np.random.default_rng(0).integers(0, 256, (10, *shape), dtype=np.uint8)
-    encoder = make_encoder(**TINY).fit(X)
-    assert encoder.reconstruct(X[:2], n_steps=2, random_state=0).shape == (2, *shape)
-
-
 def test_vectors_are_standardised_and_restored(vector_encoder, vectors):
     restored = vector_encoder.reconstruct(vectors, n_steps=50, random_state=0)
     assert restored.dtype == vectors.dtype
@@ -159,7 +162,7 @@ def test_tables_have_the_codes_of_arrays(vectors, make):
 
 @pytest.fixture(scope="module")
 def aligned_images():
-    """Images of nine squares at fixed places, each with its own grey."""
+    """Return images of nine squares at fixed positions, each with a random grey value."""
     shades = np.random.default_rng(0).integers(0, 256, (300, 3, 3), dtype=np.uint8)
     X = np.zeros((300, 24, 24), np.uint8)
     for row, column in np.ndindex(3, 3):
@@ -174,7 +177,7 @@ def test_spatially_aligned_images_are_not_augmented(aligned_images, digits):
     assert (other.init_, other.encoder_augment_) == ("cca", "affine")
     explicit = make_encoder(**TINY, encoder_augment="affine").fit(aligned_images)
     assert (explicit.init_, explicit.encoder_augment_) == ("cca", "affine")
-    # Training that continues keeps the resolved values, whatever the new samples look like.
+    # Continued training keeps the resolved values regardless of the new samples.
     aligned.fit(np.random.default_rng(0).integers(0, 256, aligned_images.shape, dtype=np.uint8))
     assert (aligned.init_, aligned.encoder_augment_) == ("contrast_pca", None)
 
@@ -182,46 +185,8 @@ def test_spatially_aligned_images_are_not_augmented(aligned_images, digits):
 # -- tools of scikit-learn ------------------------------------------------------------------------
 
 
-def test_set_output_names_the_bits(vectors, digits):
-    for X in (vectors, digits[:64]):
-        table = make_encoder(**TINY).set_output(transform="pandas").fit_transform(X)
-        assert list(table.columns[:2]) == ["dmzencoder0", "dmzencoder1"]
-        assert table.shape == (len(X), 16)
-
-
-def test_the_encoder_works_in_column_transformers_and_unions(vectors):
-    table = pd.DataFrame(vectors, columns=[f"x{i}" for i in range(10)])
-    columns = ColumnTransformer(
-        [("codes", make_encoder(**TINY), ["x0", "x1", "x2"])], remainder="passthrough"
-    )
-    assert columns.fit_transform(table).shape == (200, 16 + 7)
-    union = FeatureUnion([("a", make_encoder(**TINY)), ("b", make_encoder(**TINY | {"latent_dim": 4}))])
-    assert union.fit_transform(vectors).shape == (200, 20)
-
-
-def test_grid_search_in_a_pipeline(digits, digit_labels):
-    pipeline = make_pipeline(make_encoder(**TINY), LogisticRegression(max_iter=200))
-    search = GridSearchCV(pipeline, {"dmzencoder__latent_dim": [8, 24]}, cv=2, n_jobs=2)
-    search.fit(digits[:100], digit_labels[:100])
-    best = search.best_params_["dmzencoder__latent_dim"]
-    assert search.best_estimator_[0].transform(digits[:2]).shape[1] == best
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
-def test_grid_search_without_labels_ranks_by_bits_per_dimension(digits):
-    search = GridSearchCV(make_encoder(**TINY), {"latent_dim": [8, 16]}, cv=2).fit(digits[:40])
-    assert (search.cv_results_["mean_test_score"] < 0).all()
-
-
-def test_clone_is_unfitted_with_equal_parameters(encoder, digits):
-    unfitted = clone(encoder)
-    assert unfitted.get_params() == encoder.get_params()
-    with pytest.raises(NotFittedError):
-        unfitted.transform(digits[:2])
-
-
 class RecordingCallback:
-    """Records the tasks that end; asks to stop after `stop_after` epochs."""
+    """Callback that records the tasks that end and stops training after `stop_after` epochs."""
 
     max_propagation_depth = None
 
@@ -256,7 +221,7 @@ def test_a_callback_can_stop_training(digits):
 
 
 class UsingCallback(RecordingCallback):
-    """Uses the methods of the estimator as fitted so far, at each epoch."""
+    """Callback that calls methods of the partially fitted estimator after each epoch."""
 
     def __init__(self, X, folder):
         super().__init__()
@@ -360,20 +325,16 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
     "params",
     [
         {"conditioning": "cross_attention", "attention": (8,)},
-        {"conditioning": "adagn", "objective": "epsilon"},
-        {"objective": "sample", "init": "random"},
+        {"conditioning": "adagn", "objective": "sample", "init": "random"},
         {"learn_variance": True, "objective": "epsilon", "input_perturbation": 0.1},
         {"timestep_sampling": "loss_second_moment", "n_timesteps": 20},
         {"timestep_sampling": "uniform", "noise_schedule": "linear"},
         {"straight_through": True, "temperature": 0.5, "init": "pca"},
         {"marginal_entropy": 0.01, "decorrelation": 0.1, "kl_weight": 0.01, "mmd_weight": 1.0},
         {"ordered": True, "code_dropout": 0.1, "code_input": "one_hot"},
-        {"init": "contrast_pca", "encoder_augment": None},
         {"augment": "flip", "dropout": 0.1, "encoder_augment": "affine_flip"},
-        {"encoder": "paper"},
         {"encoder_depth": 1, "patch_size": 2, "width": (8, 16)},
-        {"gradient_clip": None, "ema_half_life": 0, "validation_fraction": 0.0},
-        {"precision": "bf16"},
+        {"gradient_clip": None, "ema_half_life": 0, "validation_fraction": 0.0, "precision": "bf16"},
     ],
     ids=str,
 )
@@ -385,31 +346,16 @@ def test_options_train_encode_and_sample(digits, params):
     assert np.isfinite(encoder.score(digits[:4]))
 
 
-@pytest.mark.parametrize("conditioning", ["bias", "cross_attention", "adagn", "timestep", "none"])
-def test_vectors_train_with_every_conditioning(vectors, conditioning):
-    encoder = make_encoder(**TINY, conditioning=conditioning, learn_variance=True).fit(vectors)
-    assert encoder.sample(3, n_steps=4, random_state=0).shape == (3, 10)
-
-
 # -- copies and files -----------------------------------------------------------------------------
 
 
-def by_joblib(encoder, path):
-    joblib.dump(encoder, path)
-    return joblib.load(path)
-
-
-def by_file(encoder, path):
-    encoder.save(path)
-    return DMZEncoder.load(path)
-
-
-@pytest.mark.parametrize("copy", [lambda encoder, path: copied(encoder), by_joblib, by_file])
+@pytest.mark.parametrize("by_pickle", [True, False])
 def test_copies_have_the_same_codes_samples_and_scores(
-    encoder, vector_encoder, digits, vectors, tmp_path, copy
+    encoder, vector_encoder, digits, vectors, tmp_path, by_pickle
 ):
     for fitted, X in ((encoder, digits), (vector_encoder, vectors)):
-        other = copy(fitted, tmp_path / "encoder")
+        fitted.save(tmp_path / "encoder")
+        other = copied(fitted) if by_pickle else DMZEncoder.load(tmp_path / "encoder")
         assert np.array_equal(other.transform(X[:20]), fitted.transform(X[:20]))
         assert np.array_equal(other.sample(3, random_state=1), fitted.sample(3, random_state=1))
         assert other.score(X[:5]) == fitted.score(X[:5])
@@ -437,18 +383,9 @@ def test_a_custom_prior_cannot_be_saved(digits, tmp_path):
         name = "custom"
 
     encoder = make_encoder(**TINY, prior=CustomPrior()).fit(digits[:64])
-    with pytest.raises(
-        TypeError, match=r"params\.prior is a CustomPrior, which a file cannot hold: .*Mixture"
-    ):
+    with pytest.raises(TypeError, match=r"params\.prior is a CustomPrior, which a file cannot hold"):
         encoder.save(tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
-
-
-@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:x"])
-def test_load_refuses_unknown_devices(encoder, tmp_path, device):
-    encoder.save(tmp_path / "encoder")
-    with pytest.raises(ValueError, match="The 'device' parameter must"):
-        DMZEncoder.load(tmp_path / "encoder", device=device)
 
 
 # -- the paper's recipe ---------------------------------------------------------------------------

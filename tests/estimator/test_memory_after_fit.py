@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 import torch
-import torch._dynamo  # The first optimiser imports it; frames of that import hold what trains for a while.
+import torch._dynamo  # The first optimiser imports it, whose frames hold references for a while.
 from sklearn.model_selection import GridSearchCV
 
 from dmzrep.errors import TrainingDivergedError
@@ -13,16 +13,16 @@ from dmzrep.networks import _device as device
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training import Trainer, TrainingData
 from dmzrep.training._weights import WeightAverage
+from tests.emulated_devices import emulated
 from tests.encoders import make_encoder
-
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+from tests.estimator.denoisers import ImageDenoiser
 
 SMALL = {"latent_dim": 4, "width": (8,), "encoder_width": 8, "n_timesteps": 50, "max_iter": 1}
 SMALL |= {"prior": "independent", "device": "cpu", "random_state": 0}
 
 
 class Made:
-    """Weak references to the instances of some classes that are made from here on."""
+    """Weak references to new instances of some classes."""
 
     def __init__(self, monkeypatch, *classes):
         self.references = []
@@ -54,28 +54,19 @@ def X(digits):
 
 
 def live(kind):
-    # By type(): some objects pretend to be of another class.
+    # isinstance() would call __class__, which some objects override.
     return {id(thing): thing for thing in gc.get_objects() if issubclass(type(thing), kind)}
-
-
-class Denoiser(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.image = torch.nn.Conv2d(1, 1, 3, padding=1)
-        self.code = torch.nn.Linear(4, 1)
-
-    def forward(self, x, t, z):
-        return self.image(x) + self.code(z)[:, :, None, None]
 
 
 FITS = {
     "dropout": {"dropout": 0.1, "verbose": 1},
     "augmented views": {"init": "cca", "decorrelation": "auto"},
     "checkpoints": {"checkpoint_every": 1e-9},
-    "custom denoiser": {"backbone": Denoiser(), "width": "auto"},
+    "custom denoiser": {"backbone": ImageDenoiser(4), "width": "auto"},
 }
 
 
+@pytest.mark.usefixtures("encoder")  # The first fit allocates buffers that its thread keeps.
 @pytest.mark.parametrize("name", FITS)
 def test_nothing_of_the_training_is_left_after_fit(name, made, X, tmp_path):
     options = FITS[name] | ({"checkpoint_dir": tmp_path} if name == "checkpoints" else {})
@@ -108,7 +99,7 @@ def test_data_and_networks_are_not_kept(made, X, digits):
 
 
 class Unreadable:
-    """A dataset that cannot be read once training has begun."""
+    """Dataset that raises an error once training has begun."""
 
     def __init__(self, X, made):
         self.X, self.made = X, made
@@ -138,7 +129,7 @@ def test_nothing_of_the_training_is_left_after_a_fit_that_raises(error, made, X)
 def test_a_grid_search_keeps_the_best_networks_only(made, X):
     before = live(DiffusionAutoencoder)
     search = GridSearchCV(make_encoder(**SMALL), {"max_iter": [1, 2]}, cv=2).fit(X)
-    # Four fits and the best one's: a trainer, an optimiser, an average and two data sets each.
+    # Five fits, of which one refits the best: a trainer, an optimiser, an average and two data sets each.
     assert len(made.references) == 5 * 5 and made.alive() == []
     assert live(DiffusionAutoencoder).keys() - before.keys() == {id(search.best_estimator_.model_)}
 
@@ -172,11 +163,8 @@ def test_cached_memory_is_released_after_training_is_freed(diverges, made, monke
 )
 def test_the_cache_of_the_device_in_use_is_emptied(n_cuda, mps, asked, emptied, monkeypatch):
     found = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: n_cuda > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_cuda)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: found.append("cuda"))
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: found.append("mps"))
-    device.give_back_memory(asked)
+    with emulated(monkeypatch, n_cuda, mps):
+        device.give_back_memory(asked)
     assert found == emptied

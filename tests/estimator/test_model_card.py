@@ -9,8 +9,6 @@ from dmzrep.estimator._model_card import model_card
 from dmzrep.files._container import library_versions
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 def table(card, heading):
     """Return the table under a heading, by its first column."""
@@ -39,11 +37,6 @@ def test_a_card_describes_the_encoder(encoder):
     assert changed["`latent_dim`"] == "16" and changed["`width`"] == "(16, 32)"
     assert "`learning_rate`" not in changed
     assert table(card, "Versions") == library_versions()
-
-
-def test_a_card_describes_vectors(vector_encoder):
-    data = table(model_card(vector_encoder), "Data")
-    assert (data["input_layout"], data["input_shape"]) == ("features", '["n", 10]')
 
 
 def test_a_card_of_a_model_without_codes(digits):

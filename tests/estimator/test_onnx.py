@@ -11,13 +11,10 @@ import pytest
 
 import dmzrep
 from dmzrep import hamming_neighbors
-from dmzrep.data import ImageFormat
 from dmzrep.datasets import make_sprites
-from dmzrep.estimator._onnx import describe_input
 from tests.encoders import make_encoder
 
 onnxruntime = pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "search_without_torch.py"
 
 
@@ -141,8 +138,3 @@ def test_a_missing_package_is_named_with_its_extra(package, bits_encoder, tmp_pa
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf'{package}.*pip install "dmzrep\[onnx\]"'):
         bits_encoder.export_encoder(tmp_path / "encoder.onnx")
-
-
-def test_other_byte_orders_are_described_by_the_native_dtype():
-    metadata = describe_input(ImageFormat("HW", (1, 8, 8), True, ">f4", 0.0, 1.0))
-    assert metadata["input_dtype"] == "float32" and metadata["input_layout"] == "flattened HW"

@@ -1,4 +1,4 @@
-"""What identifies a training run."""
+"""The identity of a training run: its data and parameters."""
 
 import numpy as np
 import pytest
@@ -42,5 +42,6 @@ def identity(mean=0.0, **params):
 def test_parameters_and_data_formats_are_compared():
     assert identity() != identity(mean=1e-12)
     assert identity(width=8) != identity(width=(8,)) != identity(width=16)
-    # These may change when a run is resumed.
-    assert identity(width=8, max_iter=3, prior="auto") == identity(width=8, max_iter=9, prior=MixturePrior())
+    # Parameters that may change when a run is resumed.
+    assert identity(max_iter=3, prior="auto") == identity(max_iter=9, prior=MixturePrior())
+    assert identity(checkpoint_keep=3) == identity(checkpoint_keep=1, checkpoint_every=1e6)

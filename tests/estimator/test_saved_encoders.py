@@ -92,9 +92,7 @@ def test_a_truncated_file_is_an_error(tmp_path):
 def test_files_of_other_kinds_are_an_error(tmp_path):
     path = tmp_path / "index.safetensors"
     write_state(path, "FaissNeighbors", {"index": np.zeros(3)})
-    with pytest.raises(
-        PersistenceError, match=r"index\.safetensors holds a FaissNeighbors, not a DMZEncoder"
-    ):
+    with pytest.raises(PersistenceError, match="holds a FaissNeighbors, not a DMZEncoder"):
         DMZEncoder.load(path)
     path.write_bytes(b"not a model")
     with pytest.raises(PersistenceError, match=r"not a \w+ dmzrep file"):

@@ -13,13 +13,11 @@ def small():
     )
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @parametrize_with_checks([small()])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 @pytest.mark.parametrize(
     "name",
@@ -35,5 +33,5 @@ def test_scikit_learns_checks(estimator, check):
     ],
 )
 def test_checks_that_the_decorator_leaves_out(name):
-    # These raise where something is wrong; a check that scikit-learn no longer has fails by name.
+    # A check raises if it fails, and getattr does if scikit-learn has removed it.
     assert getattr(estimator_checks, name)("DMZEncoder", small()) is None

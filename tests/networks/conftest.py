@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture
 def randomise():
-    """Return a function that draws all weights of a module anew, so that no branch is zero."""
+    """Return a function that redraws all weights of a module, so that no branch is zero."""
 
     def draw(module):
         with torch.no_grad():

@@ -1,5 +1,6 @@
 import pytest
 
+from dmzrep import DMZEncoder
 from dmzrep.networks._defaults import (
     PAPER_RECIPES,
     attention_levels,
@@ -14,14 +15,10 @@ from tests.encoders import make_encoder
     ("shape", "patch_size", "widths"),
     [
         ((1, 8, 8), 1, (32, 64)),
-        ((3, 16, 16), 1, (32, 64)),
         ((1, 28, 28), 2, (32, 64)),
-        ((3, 17, 17), 2, (32, 64)),
-        ((4, 40, 40), 2, (32, 64)),
         ((1, 41, 41), 4, (32, 64)),
         ((3, 64, 64), 4, (64, 64)),
         ((3, 8, 96), 4, (64, 64, 64)),
-        ((3, 256, 256), 8, (64, 64, 64)),
     ],
     ids=str,
 )
@@ -35,7 +32,6 @@ def test_default_patch_size_and_widths(shape, patch_size, widths):
     [
         ("auto", (3, 32, 32), 1, 3, ()),
         ((16,), (3, 32, 32), 1, 3, (1,)),
-        ((8, 32), (3, 32, 32), 1, 3, (0, 2)),
         ((8, 16), (3, 16, 30), 2, 2, (0, 1)),
         ((15,), (3, 9, 29), 2, 1, (0,)),
     ],
@@ -52,9 +48,7 @@ def test_attention_levels_have_the_named_sides(attention, shape, patch_size, n_l
         ((10,), 1, (256,), "v"),
         ((1, 28, 28), 2, (32, 64), "v"),
         ((3, 64, 64), 4, (64, 64), "sample"),
-        ((1, 8, 8), 1, (8,), "v"),
         ((3, 8, 8), 1, (8,), "sample"),
-        ((4, 8, 8), 1, (16,), "v"),
     ],
 )
 def test_the_objective_is_sample_for_patches_of_many_values(shape, patch_size, widths, expected):
@@ -64,7 +58,7 @@ def test_the_objective_is_sample_for_patches_of_many_values(shape, patch_size, w
 @pytest.mark.parametrize(
     ("name", "side", "latent_dim"), [("cifar10", 32, 16), ("celeba64", 64, 64), ("edges2handbags64", 64, 256)]
 )
-def test_paper_recipes_suit_their_images(name, side, latent_dim):
+def test_paper_recipes_are_valid_for_their_images(name, side, latent_dim):
     recipe = PAPER_RECIPES[name]
     assert recipe["latent_dim"] == latent_dim
     attention, n_levels = recipe["attention"], len(recipe["width"])
@@ -73,12 +67,6 @@ def test_paper_recipes_suit_their_images(name, side, latent_dim):
     # The paper's decay per step.
     assert 0.5 ** (recipe["batch_size"] / recipe["ema_half_life"]) == pytest.approx(0.9999, abs=1e-9)
     assert recipe["input_perturbation"] > 0 and recipe["learn_variance"] and recipe["prior"] == "uniform"
-
-
-def test_paper_recipes_are_valid_parameters():
-    from dmzrep import DMZEncoder
-
-    for name, recipe in PAPER_RECIPES.items():
-        encoder = make_encoder(**recipe)
-        encoder._validate_params()
-        assert DMZEncoder.paper(name).get_params() == encoder.get_params()
+    encoder = make_encoder(**recipe)
+    encoder._validate_params()
+    assert DMZEncoder.paper(name).get_params() == encoder.get_params()

@@ -18,12 +18,15 @@ def test_responses_are_means_of_both_signs_and_coarse_pixels(shape):
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_large_images_are_averaged_before_the_filters():
-    branch = LinearInit((3, 100, 60), 5, "responses", n_filters=4)
-    x = torch.randn(2, 3, 100, 60)
-    small = F.avg_pool2d(x, (4, 2), ceil_mode=True)
+@pytest.mark.parametrize("sides", [(32, 20), (33, 40), (70, 9), (100, 60), (256, 100)], ids=str)
+def test_large_images_are_averaged(sides):
+    x = torch.randn(2, 3, *sides)
+    small = F.avg_pool2d(x, tuple(-(-side // 32) for side in sides), ceil_mode=True)
+    values = LinearInit((3, *sides), 5)
+    torch.testing.assert_close(values.features(x), small.flatten(1))
+    branch = LinearInit((3, *sides), 5, "responses", n_filters=4)
     torch.testing.assert_close(branch.features(x), branch.responses(small))
-    assert branch(x).shape == (2, 5)
+    assert values(x).shape == branch(x).shape == (2, 5)
 
 
 def test_contrast_is_the_signed_root_of_local_and_plain_differences():

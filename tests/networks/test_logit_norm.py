@@ -46,14 +46,8 @@ def test_normalisation_prevents_constant_bits(encoder, shape, normalize_logits, 
 @pytest.mark.parametrize(("n", "batch_size"), [(2, 128), (64, 128), (3, 1)])
 def test_no_bit_of_a_fitted_encoder_is_constant(n, batch_size):
     images = load_digits_images().images[:n]
-    options = {
-        "max_iter": 2,
-        "width": (8,),
-        "encoder_width": 4,
-        "random_state": 0,
-        "validation_fraction": 0.0,
-        "batch_size": batch_size,
-    }
-    logits = make_encoder(16, output="logits", prior="uniform", **options).fit(images).transform(images)
+    options = {"max_iter": 2, "batch_size": batch_size, "validation_fraction": 0.0, "random_state": 0}
+    options |= {"width": (8,), "encoder_width": 4, "prior": "uniform", "output": "logits"}
+    logits = make_encoder(16, **options).fit(images).transform(images)
     assert np.isfinite(logits).all()
     assert np.abs(logits.mean(axis=0)).max() < 0.5 * LogitNorm.SCALE

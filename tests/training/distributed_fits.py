@@ -2,7 +2,8 @@
 
     torchrun --nproc-per-node N distributed_fits.py FOLDER
 
-A launch takes seconds, so one serves all tests. `CASES` are parameters that the tests fit in one process too.
+Launching takes seconds, so all tests share one launch. The tests also fit the parameters in `CASES` in one
+process.
 """
 
 import os
@@ -12,6 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from dmzrep.datasets import load_digits_images
 from dmzrep.training import Trainer
 from tests.encoders import make_encoder
 
-#: They cover every kind of random number and statistics of a batch.
+#: Parameters that cover every use of random numbers and of batch statistics.
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
     "views and terms": {
@@ -44,17 +46,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 30, "learning_rate": 0.02},
 }
-ALONE = {
-    "latent_dim": 8,
-    "width": (8,),
-    "encoder_width": 8,
-    "batch_size": 16,
-    "max_iter": 3,
-    "precision": "float32",
-    "prior": "independent",
-    "device": "cpu",
-    "random_state": 0,
-}
+ALONE = {"latent_dim": 8, "width": (8,), "encoder_width": 8, "prior": "independent", "random_state": 0}
+ALONE |= {"batch_size": 16, "max_iter": 3, "precision": "float32", "device": "cpu"}
 DISTRIBUTED = ALONE | {"distributed": True}
 
 
@@ -89,11 +82,8 @@ def fit_observed(X: np.ndarray, observe: Any, **params: Any) -> DMZEncoder:
         observe(x0)
         return train_step(self, x0, n_samples)
 
-    Trainer.train_step = observed_step
-    try:
+    with patch.object(Trainer, "train_step", observed_step):
         return make_encoder(**DISTRIBUTED | params).fit(X)
-    finally:
-        Trainer.train_step = train_step
 
 
 def error_of(X: Any, **params: Any) -> str:
@@ -106,7 +96,7 @@ def error_of(X: Any, **params: Any) -> str:
 
 
 class UnevenDenoiser(torch.nn.Module):
-    """A denoiser whose batch normalisation and use of its layers differ between processes."""
+    """Denoiser whose batch statistics and layers in use differ between processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +114,7 @@ class UnevenDenoiser(torch.nn.Module):
 
 
 class DamagedImages:
-    """A dataset of which the read with number `at` fails."""
+    """Dataset that raises an error when it is read for the `at`-th time."""
 
     def __init__(self, images: np.ndarray, at: int | None):
         self.images, self.at, self.n_reads = images, at, 0
@@ -168,7 +158,7 @@ def run_all(folder: Path, rank: int) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGINT)
 
     keep("interrupted", fit_observed(X, interrupt, max_iter=500))
-    # A folder for each process, as on machines without a shared disk; only the first is used.
+    # Each process has its own folder, as on machines without a shared disk; only the first is used.
     checkpoints = {"checkpoint_dir": folder / f"checkpoints {rank}", "checkpoint_every": 1e-9}
     keep("resumed", make_encoder(**DISTRIBUTED | checkpoints | {"max_iter": 5}).fit(X))
     (folder / "file").touch()
@@ -184,7 +174,7 @@ def run_all(folder: Path, rank: int) -> dict[str, Any]:
     keep("custom", make_encoder(**DISTRIBUTED | {"backbone": UnevenDenoiser(), "width": "auto"}).fit(X))
     damaged = DamagedImages(X, at=250 if rank else None)
     results["failed"] = error_of(damaged, max_iter=1000), dist.is_initialized()
-    # A process group of the script is used, and survives an error.
+    # A process group created by the script is used and survives an error.
     dist.init_process_group("gloo")
     group = dist.group.WORLD
     failed = error_of(DamagedImages(X, at=250 if rank else None), max_iter=1000)

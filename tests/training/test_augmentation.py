@@ -2,36 +2,22 @@ import pytest
 import torch
 
 from dmzrep.training._augmentation import RandomAffine, flip
+from tests.training.trainers import generator
 
 IDENTITY = {"shift": 0.0, "scale": 1.0, "rotation": 0.0, "shear": 0.0}
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def blob(row=16, column=16, n=500):
-    """Images of shape (n, 1, 33, 33) of one Gaussian blob."""
+    """Return images of one Gaussian blob, of shape (n, 1, 33, 33)."""
     rows, columns = torch.meshgrid(torch.arange(33), torch.arange(33), indexing="ij")
     return (-((rows - row) ** 2 + (columns - column) ** 2) / 8.0).exp().expand(n, 1, -1, -1)
 
 
 def centre(x):
-    """Centre of mass of each image, in pixels: (rows, columns)."""
+    """Return the centre of mass of each image in pixels: row and column."""
     rows, columns = (torch.arange(side, dtype=x.dtype) for side in x.shape[2:])
     by_row, by_column = (x.sum(dim=(1, 3)) * rows).sum(dim=1), (x.sum(dim=(1, 2)) * columns).sum(dim=1)
     return torch.stack([by_row, by_column]) / x.sum(dim=(1, 2, 3))
-
-
-def test_flip_mirrors_the_selected_images_left_to_right():
-    x, mirrored = torch.randn(3, 2, 3, 5), torch.tensor([True, False, True])
-    flipped = flip(x, mirrored)
-    assert torch.equal(flipped[mirrored], x[mirrored].flip(-1)) and torch.equal(flipped[1], x[1])
-
-
-def test_zero_amounts_are_the_identity():
-    x = torch.randn(4, 2, 9, 7)
-    torch.testing.assert_close(RandomAffine(**IDENTITY)(x, generator()), x, atol=1e-5, rtol=0)
 
 
 def test_shifts_are_uniform_up_to_their_limit():

@@ -23,13 +23,13 @@ def make_trainer(seed=0, **settings):
 
 @pytest.fixture
 def data():
-    """Three steps per epoch."""
+    """Return data of three steps per epoch."""
     return trainers.make_data(NETWORK, 48)
 
 
 @pytest.fixture
 def whole(data, tmp_path):
-    """Runs the same training without interruption."""
+    """Return a function that trains without interruption."""
     return lambda **settings: run(make_trainer(**settings), data, tmp_path / "whole")
 
 
@@ -45,7 +45,7 @@ def resume(trainer, folder):
 
 
 def run(trainer, data, folder, *others, validation=None, **options):
-    """Train with checkpoints, from the latest in the folder if there is one, as if in a new process."""
+    """Train with checkpoints as a new process would, resuming from the latest checkpoint if there is one."""
     torch.manual_seed(5)
     checkpoints = open_checkpoints(folder, **options)
     checkpoints.resume(trainer)
@@ -89,11 +89,11 @@ def assert_same_run(first, second):
     assert_equal_weights(first.average.model, second.average.model)
 
 
-#: Each has state of its own.
+#: Settings that each add to the state of a run.
 SETTINGS = [
     {"timestep_sampling": "loss_second_moment"},
-    {"decorrelation": "auto", "ordered": True},
-    {"flip": True, "precision": "bf16"},
+    {"decorrelation": "auto", "ordered": True, "code_dropout": 0.2},
+    {"flip": True, "precision": "bf16", "encoder_view": RandomAffine()},
 ]
 
 

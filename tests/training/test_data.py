@@ -50,7 +50,7 @@ def test_batches_are_the_samples_at_the_indices_in_model_units(samples, sources,
 
 
 @pytest.mark.parametrize("source", ["array", "strided", "read-only", "memmap"])
-def test_original_samples_are_never_written_to(samples, sources, source):
+def test_original_samples_are_not_modified(samples, sources, source):
     before = samples.copy()
     TrainingData(sources[source], lambda raw: raw, np.arange(7), CPU).batch(torch.arange(7)).fill_(0)
     np.testing.assert_array_equal(sources[source], before)

@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import numpy as np
@@ -24,12 +23,12 @@ def make_trainer(**settings):
 
 
 def data_of(n_steps=200):
-    """Data with this many steps per epoch."""
+    """Return data with this many steps per epoch."""
     return make_data(n=4 * n_steps)
 
 
-class SpoilGradients(Hooks):
-    """Makes gradients non-finite from a step on; the loss of that step is still finite."""
+class NonFiniteGradients(Hooks):
+    """Hook that makes gradients non-finite from a given step onwards; the loss of that step is finite."""
 
     def __init__(self, step, value=math.nan):
         self.step, self.value = step, value
@@ -41,7 +40,7 @@ class SpoilGradients(Hooks):
 
 
 class Snapshots(Hooks):
-    """The averaged weights after each step."""
+    """Hook that records the averaged weights after each step."""
 
     def __init__(self):
         self.weights = {}
@@ -69,7 +68,7 @@ def diverge(trainer, data, *hooks, match=None):
 )
 def test_weights_of_the_last_check_are_restored(step, clip, value, restored):
     trainer, snapshots = make_trainer(gradient_clip=clip), Snapshots()
-    error = diverge(trainer, data_of(), SpoilGradients(step, value), snapshots)
+    error = diverge(trainer, data_of(), NonFiniteGradients(step, value), snapshots)
     assert trainer.step < step <= trainer.step + CHECK_STEPS
     assert restored is None or trainer.step == restored
     for model in (trainer.average.model, trainer.model):
@@ -82,8 +81,8 @@ def test_weights_of_the_last_check_are_restored(step, clip, value, restored):
 
 def test_counters_and_history_match_the_restored_weights():
     trainer = make_trainer(max_epochs=9)
-    diverge(trainer, data_of(70), SpoilGradients(135))
-    # Checked in the second epoch, 50 steps after the end of the first.
+    diverge(trainer, data_of(70), NonFiniteGradients(135))
+    # The last check is in the second epoch, 50 steps after the end of the first.
     assert (trainer.epoch, trainer.step, trainer.images_seen) == (2, 120, 480)
     assert [(row["epoch"], row["images"]) for row in trainer.history] == [(1, 280), (2, 480)]
     assert all(math.isfinite(row["loss"]) for row in trainer.history)
@@ -92,7 +91,7 @@ def test_counters_and_history_match_the_restored_weights():
 def test_an_epoch_before_divergence_keeps_its_validation_loss():
     trainer = make_trainer(max_epochs=9)
     with pytest.raises(TrainingDivergedError):
-        trainer.fit(data_of(20), make_data(n=20), hooks=SpoilGradients(41))
+        trainer.fit(data_of(20), make_data(n=20), hooks=NonFiniteGradients(41))
     assert (trainer.epoch, trainer.step) == (2, 40)
     assert all(math.isfinite(row["validation_loss"]) for row in trainer.history)
 
@@ -108,36 +107,22 @@ def test_non_finite_data_leave_the_initial_weights(value):
 
 
 def test_non_finite_weights_after_the_last_step_are_detected():
-    def spoil(trainer):
+    def set_nan(trainer):
         with torch.no_grad():
             for model in (trainer.model, trainer.average.model):
                 model.denoiser.linear_out.bias.fill_(math.nan)
 
-    diverge(make_trainer(max_epochs=1), data_of(4), At(4, spoil), match="Weights, but not the loss")
+    diverge(
+        make_trainer(max_epochs=1),
+        data_of(4),
+        At(4, set_nan),
+        match="Weights, but not the loss",
+    )
 
 
-@pytest.mark.parametrize(
-    ("settings", "remedies"),
-    [
-        ({}, ["lower learning_rate (it was 0.5)"]),
-        ({"gradient_clip": None}, ["lower learning_rate", "set gradient_clip=1.0"]),
-        ({"precision": "bf16"}, ["lower learning_rate", "use precision='float32'"]),
-    ],
-    ids=str,
-)
-def test_the_error_names_remedies(settings, remedies):
-    error = diverge(make_trainer(learning_rate=0.5, **settings), data_of(), SpoilGradients(3))
-    assert all(remedy in str(error) for remedy in remedies)
-    assert ("gradient_clip" in str(error)) == ("gradient_clip" in settings)
-    assert ("precision" in str(error)) == ("precision" in settings)
-
-
-def test_checks_are_rare(monkeypatch):
-    trainer, checks = make_trainer(), []
-    check = trainer.guard.check
-    monkeypatch.setattr(trainer.guard, "check", lambda t: checks.append(t.step) or check(t))
-    trainer.fit(data_of())
-    first_epoch = [step for step in checks if step < 200]
-    assert first_epoch[:7] == [1, 2, 4, 8, 16, 32, 64]
-    assert all(b - a <= CHECK_STEPS for a, b in itertools.pairwise(first_epoch))
-    assert len(checks) < 20
+@pytest.mark.parametrize("settings", [{}, {"gradient_clip": None}, {"precision": "bf16"}], ids=str)
+def test_the_error_names_remedies(settings):
+    error = str(diverge(make_trainer(learning_rate=0.5, **settings), data_of(), NonFiniteGradients(3)))
+    assert "lower learning_rate (it was 0.5)" in error
+    assert ("set gradient_clip=1.0" in error) == ("gradient_clip" in settings)
+    assert ("use precision='float32'" in error) == ("precision" in settings)

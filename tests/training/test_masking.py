@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.trainers import VECTORS, make_data, make_trainer
+from tests.training.trainers import VECTORS, generator, make_data, make_trainer
 
 NETWORK = replace(VECTORS, latent_dim=32)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def seen_by_the_denoiser(n_steps=30, **settings):
@@ -24,11 +20,8 @@ def seen_by_the_denoiser(n_steps=30, **settings):
     return torch.cat(seen)
 
 
-def test_denoiser_sees_every_bit_by_default():
+def test_the_denoiser_is_given_prefixes_and_dropped_codes_on_request():
     assert not (seen_by_the_denoiser(2) == 0.5).any()
-
-
-def test_denoiser_sees_prefixes_and_dropped_codes():
     z = seen_by_the_denoiser(ordered=True, code_dropout=0.25, learning_rate=1e-5)
     kept = (z != 0.5).sum(dim=1)
     assert (z[torch.arange(32) >= kept[:, None]] == 0.5).all()

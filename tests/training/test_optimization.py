@@ -39,7 +39,7 @@ def test_learning_rate_warms_up_and_decays_as_a_cosine():
     assert rates.rates == pytest.approx(expected)
 
 
-def test_learning_rate_follows_the_time_limit_if_it_is_nearer():
+def test_learning_rate_follows_a_time_limit_that_comes_first():
     clock, rates = Clock(), LearningRates()
     trainer = make_trainer(
         max_epochs=10**6, max_time=10.0, warmup_steps=0, final_learning_rate=0.0, budget=clock.budget(10.0)
@@ -115,7 +115,7 @@ def test_average_follows_its_formula_for_weights_and_buffers(half_life):
         before = copy_weights(model)
         average.update(64 * step, 64)
         assert_equal_weights(model, before)
-        # The half-life is at most a twentieth of the images seen.
+        # The half-life is limited to a twentieth of the images seen.
         decay = 0.5 ** (64 / min(half_life, 0.05 * 64 * step)) if half_life else 0.0
         for name, tensor in model.state_dict().items():
             expected[name] = decay * expected[name] + (1 - decay) * tensor.double()

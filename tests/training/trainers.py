@@ -11,13 +11,12 @@ from tests.encoders import make_config
 
 IMAGES = NetworkConfig((1, 8, 8), 4, "unet", (8,), (1, 1), encoder_width=4)
 VECTORS = NetworkConfig((6,), 3, "mlp", (32,), (2,), encoder_width=16)
-SETTINGS = {
-    "max_epochs": 2,
-    "batch_size": 16,
-    "learning_rate": 3e-3,
-    "warmup_steps": 2,
-    "ema_half_life": 100.0,
-}
+SETTINGS = {"max_epochs": 2, "batch_size": 16, "learning_rate": 3e-3}
+SETTINGS |= {"warmup_steps": 2, "ema_half_life": 100.0}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
 def make_trainer(network=VECTORS, seed=0, objective=None, budget=None, **settings):
@@ -28,7 +27,7 @@ def make_trainer(network=VECTORS, seed=0, objective=None, budget=None, **setting
 
 
 def draw_samples(network=VECTORS, n=64, seed=0):
-    """Samples around one of two centres, in model units."""
+    """Return samples around one of two centres, in model units."""
     rng = np.random.default_rng(seed)
     centres = np.sign(rng.normal(size=(2, *network.data_shape)))
     X = centres[rng.integers(2, size=n)] * 0.8 + 0.1 * rng.normal(size=(n, *network.data_shape))
@@ -55,7 +54,7 @@ def assert_equal_weights(first, second):
 
 
 class At(Hooks):
-    """Calls a function with the trainer after a step, counted from 1."""
+    """Hook that calls a function of the trainer after a step, counted from 1."""
 
     def __init__(self, step, function):
         self.step, self.function = step, function
@@ -66,7 +65,7 @@ class At(Hooks):
 
 
 class Clock(Hooks):
-    """A clock that advances by one second at each step only."""
+    """Clock that advances by one second per step only."""
 
     def __init__(self):
         self.now = 100.0

@@ -4,17 +4,14 @@ from torch.nn import functional as F
 
 from dmzrep.training import RandomAffine, are_aligned
 from dmzrep.training.init._alignment import residual_ratio
+from tests.training.trainers import generator
 
 VIEW = RandomAffine()
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture(scope="module")
 def aligned():
-    """Images of nine squares at fixed positions, each with a random grey value."""
+    """Return images of nine squares at fixed positions, each with a random grey value."""
     greys = torch.rand(1500, 9, generator=generator())
     x = torch.zeros(1500, 1, 24, 24)
     for part in range(9):

@@ -1,18 +1,14 @@
 import pytest
 import torch
-from torch import nn
 
 from dmzrep.datasets import make_sprites
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomAffine, init_cca, init_linear
-from dmzrep.training.init._cca import common_directions, whitened_patches
+from dmzrep.training.init._cca import common_directions
 from dmzrep.training.init._linear import MEAN_LOGIT
+from tests.training.trainers import generator
 
 VIEW = RandomAffine()
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +32,8 @@ def test_common_directions_recover_what_two_views_share():
         assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.98
 
 
-def test_projections_have_unit_variance():
-    mixing = torch.linalg.qr(torch.randn(6, 6, generator=generator()))[0] * 3.0
-    first, second = (torch.randn(5000, 6, generator=generator(i)) @ mixing for i in (1, 2))
-    projected = torch.cat([first, second]) @ common_directions(first, second, 4).float()
-    torch.testing.assert_close(projected.var(dim=0), torch.ones(4), atol=0.05, rtol=0)
-
-
-def test_filters_are_patches_of_zero_mean_and_unit_norm(images):
-    weight = whitened_patches(images, nn.Conv2d(3, 16, 5), generator())
-    assert weight.shape == (16, 3, 5, 5)
-    torch.testing.assert_close(weight.mean(dim=(1, 2, 3)), torch.zeros(16), atol=1e-6, rtol=0)
-    torch.testing.assert_close(weight.flatten(1).norm(dim=1), torch.ones(16))
-
-
 def agreement(branch, images):
-    """Fraction of samples for which each bit agrees between two augmented views."""
+    """Return for each bit the fraction of samples whose two augmented views agree on it."""
     first, second = (branch(VIEW(images, generator(seed))) > 0 for seed in (1, 2))
     return (first == second).double().mean(dim=0)
 
@@ -68,14 +50,6 @@ def test_initial_codes_agree_more_between_augmented_views_than_those_of_itq(imag
     logits = cca(images)
     torch.testing.assert_close(logits.abs().mean(dim=0), torch.full((16,), MEAN_LOGIT), atol=0.3, rtol=0)
     assert ((logits > 0).double().mean(dim=0) - 0.5).abs().max() < 0.35
-
-
-def test_initialisation_depends_on_the_generator_only(images):
-    branches = [LinearInit((3, 32, 32), 8, "responses", n_filters=8) for _ in range(3)]
-    for branch, seed in zip(branches, (0, 0, 1), strict=True):
-        init_cca(branch, images[:200], VIEW, generator(seed))
-    first, again, other = (branch.linear.weight for branch in branches)
-    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(
