@@ -100,20 +100,12 @@ def test_inverted_noise_reconstructs_vectors(vector_encoder, vectors):
         ({"noise": "inverted"}, r"noise='inverted' needs `like`: the samples to begin from"),
         ({"strength": 0.9}, r"strength=0.9 needs `like`.*or use noise='random' and strength=1.0"),
         ({"like": slice(0, 3), "strength": 0.9}, r"one sample for each code, 8, got 3. Repeat a sample"),
-        ({"strength": 0.0}, r"strength must be a float in the range .*, got 0.0"),
-        ({"strength": "half"}, r"strength must be a float in the range .*, got 'half'"),
         ({"strength": 1e-5, "like": slice(0, 8)}, r"strength=1e-05 leaves none of the 1000.*at least 0.001"),
         (
             {"strength": 0.1, "like": slice(0, 8), "n_steps": 101},
             r"n_steps must be .*\)=100, got 101",
         ),
-        (
-            {"noise": "invert"},
-            r"noise must be one of \('random', 'inverted'\), got 'invert'. Did you mean 'inverted'",
-        ),
         ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
-        ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
-        ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 samples, got shape \(2,\)"),
     ],
     ids=str,
 )

@@ -89,13 +89,6 @@ def clusters(*centres, n=20, seed=0):
     return np.concatenate([centre + 0.1 * rng.normal(size=(n, 2)) for centre in centres])
 
 
-def test_dropped_mode_lowers_recall_and_coverage():
-    real = clusters((0, 0), (10, 0), n=200)
-    scores = precision_recall(real, clusters((0, 0), n=400, seed=1)).scores
-    assert scores["precision"] > 0.9 and scores["recall"] == pytest.approx(0.5, abs=0.05)
-    assert scores["coverage"] == pytest.approx(0.5, abs=0.05)
-
-
 def test_precision_and_recall_of_disjoint_and_equal_sets():
     disjoint = precision_recall(clusters((0, 0)), clusters((10, 0))).scores
     assert disjoint == {"precision": 0.0, "recall": 0.0, "density": 0.0, "coverage": 0.0}
@@ -173,7 +166,6 @@ WITH_NAN = np.where(np.arange(20)[:, None] == 4, np.nan, X)
         (X, WITH_NAN, "generated contains NaN or infinity, first in sample 4"),
         (X, X[:, :2], "reference has 3 features per image, generated 2"),
         (X[..., None], X, r"must be features of shape \(n, n_features\), got shape \(20, 3, 1\)"),
-        (X, X.astype(str), "generated must be numbers"),
     ],
 )
 def test_invalid_features_raise(measure, reference, generated, message):
@@ -185,10 +177,7 @@ def test_invalid_features_raise(measure, reference, generated, message):
     ("call", "message"),
     [
         (lambda: frechet_distance(X, X, lambda x: x[1:]), "must have one row for each of 20 images, got 19"),
-        (lambda: frechet_distance(X, X, 3), "extractor must be a function of images, or None, got 3"),
         (lambda: frechet_distance(X, X[:1]), "at least 2 samples, got 1"),
-        (lambda: kernel_distance(X, X[:1]), "at least 2 samples, got 20 and 1"),
-        (lambda: kernel_distance(X, X, subset_size=1), "subset_size must be an integer of at least 2, got 1"),
         (lambda: precision_recall(X, X[:3]), "n_neighbors must be an integer from 1 to 2, less than"),
     ],
 )

@@ -33,19 +33,6 @@ def test_code_cycle_accuracy_counts_unchanged_bits():
     assert code_cycle_accuracy(Codec(), 0.4 + 0.2 * codes) == 13 / 16
 
 
-@pytest.mark.parametrize(
-    ("encoder", "codes", "options", "message"),
-    [
-        (Codec(), np.full((2, 4), 3.0), {}, "must lie in"),
-        (object(), np.zeros((2, 4)), {}, "encoder must be a fitted DMZEncoder"),
-        (Codec(), np.zeros((2, 4)), {"n_steps": 3}, "does not take 'n_steps'"),
-    ],
-)
-def test_invalid_input_raises(encoder, codes, options, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        code_cycle_accuracy(encoder, codes, **options)
-
-
 @pytest.fixture(scope="module")
 def digits():
     return load_digits_images().images[:200]

@@ -163,18 +163,11 @@ def test_bit_table_is_sorted_by_the_best_attribute():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda r, c: HistoryDisplay(HISTORY, x="hours"), r"x must be one of \('seconds', .* got 'hours'"),
         (lambda r, c: LatentDimDisplay(LENGTHS, x="bits"), "x must be a column of the report, .* got 'bits'"),
-        (
-            lambda r, c: BitTableDisplay(bit_table(BITS, ATTRIBUTES), max_bits=0),
-            "max_bits must be an",
-        ),
-        (lambda r, c: ProbeDisplay(r, metric="auc"), "metric must be one of .* got 'auc'"),
         (
             lambda r, c: ProbeDisplay(pd.DataFrame({"roc_auc": [1.0]})),
             "it lacks the columns",
         ),
-        (lambda r, c: ProbeDisplay(None), "report must be a DataFrame returned by probe_report, got None"),
         (lambda r, c: LabelEfficiencyDisplay(c.assign(attribute="a")), "by_attribute=False"),
     ],
 )

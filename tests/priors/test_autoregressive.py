@@ -69,9 +69,3 @@ def test_fits_are_reproducible_and_leave_torchs_generator_unchanged():
     second, other = (autoregressive(random_state=seed, max_iter=4).fit(bits) for seed in (1, 2))
     assert np.array_equal(first.log_prob(bits), second.log_prob(bits))
     assert not np.array_equal(first.log_prob(bits), other.log_prob(bits))
-
-
-@pytest.mark.parametrize("params", [{"n_hidden": -1}, {"n_layers": 0}, {"learning_rate": 0.0}], ids=str)
-def test_invalid_parameters_raise(params):
-    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of AutoregressivePrior must"):
-        autoregressive(**params).fit(parity(0, 50))

@@ -1,12 +1,10 @@
 import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.priors import DatasetPrior
-from dmzrep.priors._dataset import nearest_others
 
 quick = settings(deadline=None, max_examples=10)
 any_seed = st.integers(0, 2**31)
@@ -56,28 +54,6 @@ def test_bootstrap_probabilities_are_means_over_codes(seed, flip_rate):
     np.testing.assert_allclose(np.exp(prior.log_prob(codes)), expected, rtol=1e-6)
 
 
-def leave_one_out(bits, rates):
-    """Mean log-likelihood of each code given all other codes."""
-    total = 0.0
-    for i, code in enumerate(bits):
-        others = np.delete(bits, i, axis=0)
-        total += np.log(np.where(others == code, 1.0 - rates, rates).prod(axis=1).mean())
-    return total / len(bits)
-
-
-@quick
-@given(seed=any_seed)
-def test_flip_rates_maximise_the_leave_one_out_likelihood(seed):
-    rng = np.random.default_rng(seed)
-    bits = random_codes(3, 8, 10)[rng.integers(8, size=150)] ^ (rng.random((150, 10)) < 0.1)
-    prior = dataset().fit(bits)
-    best = leave_one_out(bits, prior.flip_rates_)
-    # EM stops slightly before the maximum, and half a count is added.
-    for changed in (0.7 * prior.flip_rates_, np.minimum(1.4 * prior.flip_rates_, 0.5), np.full(10, 0.1)):
-        assert best > leave_one_out(bits, changed) - 0.02
-    assert best > leave_one_out(bits, 0.5 * prior.flip_rates_)
-
-
 def test_flip_rates_of_noisy_prototypes_are_recovered():
     rng = np.random.default_rng(0)
     truth = np.linspace(0.0, 0.2, 20)
@@ -97,20 +73,3 @@ def test_max_codes_are_stored_reproducibly():
     # Copies of one code count once.
     few = dataset(max_codes=40).fit(np.repeat(bits[:3], [100, 100, 200], axis=0))
     np.testing.assert_allclose(np.exp(few.log_weights_[few.log_weights_.argmax()]), 0.5)
-
-
-@quick
-@given(seed=any_seed, k=st.integers(1, 20))
-def test_nearest_others_match_a_stable_sort(seed, k):
-    bits = random_codes(seed, 40, 7)
-    distances = (bits[:, None] != bits).sum(axis=2)
-    np.fill_diagonal(distances, 99)
-    assert np.array_equal(nearest_others(bits, k), np.argsort(distances, axis=1, kind="stable")[:, :k])
-
-
-@pytest.mark.parametrize(
-    "params", [{"swap": 1.1}, {"n_neighbors": 0}, {"flip_rate": 0.0}, {"max_codes": 0}], ids=str
-)
-def test_invalid_parameters_raise(params):
-    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of DatasetPrior must be"):
-        dataset(**params).fit(random_codes(0))
