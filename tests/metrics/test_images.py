@@ -72,7 +72,7 @@ def test_invalid_images_raise(pair, call, message):
         call(*pair)
 
 
-def test_ssim_without_scikit_image_names_the_remedy(pair, monkeypatch):
+def test_ssim_without_scikit_image_says_how_to_install_it(pair, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
     with pytest.raises(ImportError, match=r"ssim needs scikit-image: pip install 'dmzrep\[metrics\]'"):
         ssim(*pair)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from dmzrep.datasets import load_digits_images
 from dmzrep.metrics import code_cycle_accuracy, mse, psnr, reconstruction_report, ssim
 from tests.encoders import make_encoder
 
@@ -34,14 +33,9 @@ def test_code_cycle_accuracy_counts_unchanged_bits():
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return load_digits_images().images[:200]
-
-
-@pytest.fixture(scope="module")
 def encoder(digits):
     small = {"width": (8, 16), "encoder_width": 8, "max_iter": 2, "n_timesteps": 50}
-    return make_encoder(8, **small, random_state=0).fit(digits)
+    return make_encoder(8, **small, random_state=0).fit(digits[:200])
 
 
 def test_report_agrees_with_its_parts(encoder, digits):

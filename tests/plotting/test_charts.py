@@ -1,5 +1,7 @@
 """Displays of tables."""
 
+import sys
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +13,7 @@ from dmzrep.attribution import bit_table
 from dmzrep.plotting import (
     BitTableDisplay,
     HistoryDisplay,
+    ImageGridDisplay,
     LabelEfficiencyDisplay,
     LatentDimDisplay,
     ProbeDisplay,
@@ -158,6 +161,13 @@ def test_bit_table_is_sorted_by_the_best_attribute():
     best = BitTableDisplay(table, max_bits=2).plot()
     assert best.values_.columns.tolist() == [3, 1]
     assert best.ax_.get_title() == "Bits and attributes (2 of 5)"
+
+
+def test_plot_without_matplotlib_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for display in (ImageGridDisplay(np.zeros((1, 1, 8, 8))), HistoryDisplay(HISTORY)):
+        with pytest.raises(ImportError, match=rf"{type(display).__name__}\.plot requires matplotlib"):
+            display.plot()
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,16 @@
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder, Network, Training
+from dmzrep import DMZEncoder
 from dmzrep.priors import PRIORS, AutoregressivePrior, DatasetPrior, fit_prior
 from dmzrep.retrieval import hamming_neighbors
+from tests.encoders import make_encoder
 
 
 @pytest.fixture(scope="module")
 def small(digits):
-    return DMZEncoder(
-        8,
-        network=Network(width=(8,), encoder_width=8),
-        max_iter=1,
-        training=Training(n_timesteps=50),
-        prior="uniform",
-        random_state=0,
-    ).fit(digits[:200])
+    tiny = {"width": (8,), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "prior": "uniform"}
+    return make_encoder(8, **tiny, random_state=0).fit(digits[:200])
 
 
 CHOICES = [*PRIORS, DatasetPrior(0.2, n_neighbors=3, max_codes=50), AutoregressivePrior(0)]
