@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep import AttributeEditor, interpolate, inversion_error
+from dmzrep import interpolate, inversion_error
 from dmzrep.errors import CodeWarning
 from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises, invert
 from tests.encoders import make_encoder
@@ -108,13 +108,3 @@ def test_inversion_needs_a_dmz_encoder():
 
     with pytest.raises(TypeError, match="noise='inverted' needs a DMZEncoder, got a Pixels"):
         interpolate(Pixels(), np.zeros((1, 3)), np.ones((1, 3)), noise="inverted")
-
-
-def test_inverted_edits_keep_images_that_have_the_attribute(tiny, images, digit_labels):
-    editor = AttributeEditor(tiny).fit(images, digit_labels[:300] == 0, names=["zero"])
-    zeros = images[digit_labels[:300] == 0][:5]
-    there = zeros[editor.predict_proba(zeros)["zero"].to_numpy() > 0.5]
-    assert len(there)
-    edited, codes = editor.edit(there, "zero", 0.0, noise="inverted", keep=False, n_steps=3)
-    assert np.array_equal(codes, tiny.transform(there) > 0.5)
-    assert np.array_equal(edited, tiny.reconstruct(there, noise="inverted", n_steps=3, random_state=0))

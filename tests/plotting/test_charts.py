@@ -2,7 +2,6 @@
 
 import sys
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -67,16 +66,6 @@ def test_charts_are_drawn_on_the_given_axes(displays):
         current = plt.figure()
         assert display.plot(ax) is display and display.ax_ is ax and display.figure_ is figure
         assert plt.gcf() is current and not current.axes
-
-
-def test_charts_do_not_depend_on_rcparams(displays):
-    rc = {"image.origin": "lower", "axes.grid": True, "xtick.minor.visible": True, "figure.autolayout": True}
-    with mpl.rc_context(rc):
-        for display in displays:
-            display.plot().figure_.canvas.draw()
-    heat_map = displays[0]
-    assert heat_map.image_.origin == "upper" and heat_map.image_.get_cmap().name == "RdBu_r"
-    assert not any(line.get_visible() for line in heat_map.ax_.get_xgridlines())
 
 
 @pytest.mark.parametrize(

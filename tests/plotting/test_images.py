@@ -194,14 +194,6 @@ def test_neighbors_of_a_retriever_with_condition_and_names(encoder, digits):
     four = np.isin(np.arange(n), [3, 4, 5, 6])
     few = NeighborsDisplay.from_retriever(retriever, digits[:3], digits, 4, where=four)
     assert_array_equal(np.sort(few.indices_), [[3, 4, 5, 6]] * 3)
-    for options, message in (
-        ({"X_index": digits[:9]}, "must hold the 200 images of the index"),
-        ({"names": "nom"}, r"names must be a column of the metadata, one of \['name'\], got 'nom'"),
-        ({"names": ["a"]}, r"names must have shape \(200,\)"),
-        ({"k": 300}, "k must be an integer from 1 to 200"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            NeighborsDisplay.from_retriever(retriever, digits[:3], **{"X_index": digits} | options)
 
 
 def test_float_distances_are_labelled(encoder, digits):
