@@ -1,4 +1,4 @@
-"""Data in any container have the results of the plain array; invalid containers are rejected."""
+"""Data in any container give the results of a plain array; invalid containers are rejected."""
 
 import warnings
 from pathlib import Path

@@ -47,7 +47,7 @@ def test_off_and_on_images_differ_in_one_bit(codes):
     assert found.off.shape == found.on.shape == (2, 2, 4, 3)
     np.testing.assert_allclose((found.on - found.off)[0, :, 3], 2.0)
     np.testing.assert_allclose((found.on - found.off)[1, :, 0], 1.0)
-    # The noise belongs to the code, whichever bit is set.
+    # The noise of a code does not depend on the bit that is set.
     flat = np.ones(4, dtype=bool)
     flat[[0, 3]] = False
     np.testing.assert_array_equal(found.off[0][:, flat], found.on[1][:, flat])

@@ -31,7 +31,7 @@ CODE_BITS = 6
     ids=["encoder", "mlp", "bias", "cross_attention", "adagn", "timestep"],
 )
 @torch.inference_mode()
-def test_networks_are_batch_invariant_in_padded_batches(make, shape):
+def test_networks_are_batch_invariant_with_padded_batches(make, shape):
     network = make().eval()
     for parameter in network.parameters():  # Some layers are initialised to zero.
         torch.nn.init.normal_(parameter, std=0.3)

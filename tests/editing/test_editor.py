@@ -95,7 +95,7 @@ def test_every_mode_moves_the_probability_towards_the_amount(codec, pixels, labe
 def test_edits_are_limited_to_the_log_odds_of_labelled_images(codec):
     random = np.random.default_rng(0)
     X = 10.0 * random.integers(0, 2, (2000, 6))
-    # A weak attribute: no code is sure of it.
+    # A weak attribute: no code determines it.
     Y = random.random(2000) < expit(0.8 * (X[:, 0] / 5.0 - 1.0) + 0.4 * (X[:, 1] / 5.0 - 1.0))
     without = X[(X[:, :2] == 0.0).all(axis=1)]
     limited = AttributeEditor(codec(), C=1000.0, reach=0.5).fit(X, Y)

@@ -1,8 +1,8 @@
 """Containers of arrays and JSON values: restored exactly, damage detected, written atomically."""
 
 import os
-import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -107,20 +107,17 @@ def test_a_failing_disk_leaves_the_old_file(written, monkeypatch, step):
 
 
 def test_concurrent_writers_of_one_path_leave_one_complete_file(tmp_path):
-    path, errors = tmp_path / "model", []
+    path = tmp_path / "model"
 
     def write(number):
-        try:
-            for _ in range(20):
-                write_file(path, {"number": number}, {"x": np.full(10_000, number)})
-        except Exception as error:
-            errors.append(error)
+        for _ in range(20):
+            write_file(path, {"number": number}, {"x": np.full(10_000, number)})
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        if path.exists():
-            values, arrays = read_file(path)
-            assert (arrays["x"] == values["number"]).all()
-    assert errors == [] and os.listdir(tmp_path) == ["model"]
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, number) for number in range(4)]
+        while not all(writer.done() for writer in writers):
+            if path.exists():
+                values, arrays = read_file(path)
+                assert (arrays["x"] == values["number"]).all()
+    assert [writer.result() for writer in writers] == [None] * 4
+    assert os.listdir(tmp_path) == ["model"]

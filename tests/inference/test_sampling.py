@@ -64,15 +64,6 @@ def test_samplers_and_spacings_are_passed_on(small, bits):
     assert np.array_equal(default, small.decoder_.decode(bits, seeds, explicit))
 
 
-def test_reconstruct_accepts_sampling_options(small, digits):
-    codes = small.transform(digits[:3]) > 0.5
-    for options in ({"sampler": "dpm++", "spacing": "quadratic"}, {"return_trajectory": True}):
-        assert np.array_equal(
-            small.reconstruct(digits[:3], n_steps=4, random_state=0, **options),
-            small.inverse_transform(codes, n_steps=4, random_state=0, **options),
-        )
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

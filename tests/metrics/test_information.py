@@ -21,7 +21,7 @@ OPTIONS = {"width": 8, "training_steps": 300, "timesteps": [10, 40, 60, 75, 99],
 
 
 class Signs(DMZEncoder):
-    """An encoder of vectors of -1 and +1 to a bit for each of some columns."""
+    """An encoder that returns the signs of some columns as bits."""
 
     decoder_ = SimpleNamespace(
         objective=Objective(SCHEDULE), model_units=lambda X: torch.tensor(X, dtype=torch.float32)

@@ -5,7 +5,6 @@ import pytest
 
 from dmzrep import DMZEncoder
 from dmzrep.priors import PRIORS, AutoregressivePrior, DatasetPrior, fit_prior
-from dmzrep.retrieval import hamming_neighbors
 from tests.encoders import make_encoder
 
 
@@ -30,9 +29,3 @@ def test_files_restore_priors(small, digits, tmp_path, prior):
     assert np.array_equal(copied.sample(50, 1), prior.sample(50, 1))
     for name, array in prior.state().items():
         assert copied.state()[name].dtype == array.dtype and copied.state()[name].shape == array.shape
-
-
-def test_small_flip_rates_draw_codes_of_the_data(small, digits):
-    bits = small.transform(digits) > 0.5
-    draws = DatasetPrior(flip_rate=1e-6).fit(bits).sample(200, 0)
-    assert (hamming_neighbors(draws, bits, 1)[0] == 0).all()

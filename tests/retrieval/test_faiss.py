@@ -1,4 +1,4 @@
-"""FAISS of every allowed version, and FAISS that cannot be imported."""
+"""Faults of old versions of FAISS, and errors when it cannot be imported."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""FaissNeighbors through save and load, pickle and joblib; see tests/files for crafted files."""
+"""FaissNeighbors after save and load, pickle and joblib; tests/files has crafted files."""
 
 import copy
 import pickle
