@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder, Network
 from dmzrep.datasets import load_digits_images
+from tests.encoders import make_encoder
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +19,7 @@ def digit_labels():
 
 @pytest.fixture(scope="session")
 def encoder(digits):
-    return DMZEncoder(16, network=Network(width=(16, 32), encoder_width=8), max_iter=25, random_state=0).fit(
-        digits
-    )
+    return make_encoder(16, width=(16, 32), encoder_width=8, max_iter=25, random_state=0).fit(digits)
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +31,4 @@ def vectors():
 
 @pytest.fixture(scope="session")
 def vector_encoder(vectors):
-    return DMZEncoder(16, network=Network(width=64, encoder_width=64), max_iter=60, random_state=0).fit(
-        vectors
-    )
+    return make_encoder(16, width=64, encoder_width=64, max_iter=60, random_state=0).fit(vectors)

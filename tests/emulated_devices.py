@@ -1,4 +1,4 @@
-"""Emulated GPUs, strict about what leaves them.
+"""Emulated GPUs that raise the errors of real ones.
 
 A tensor on an emulated device holds a tensor on the CPU and computes there. As on a real GPU, it cannot be
 pickled, converted to a NumPy array or combined with a tensor on another device, and a device that the machine

@@ -1,4 +1,4 @@
-"""The architecture: imports go down, and heavy packages are imported on use."""
+"""The architecture: modules import lower layers only, and heavy packages are imported on use."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ LAYERS = [
     {"plotting"},
 ]
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
-#: Packages of one layer that may be imported by others of it; no cycle may come of that.
+#: Packages of one layer that may be imported by others of it; these must not form a cycle.
 WITHIN_A_LAYER = {("priors", "codes")}
 
 
@@ -86,21 +86,17 @@ HEAVY = (
 )
 
 
-def test_import_leaves_heavy_packages_alone():
-    code = f"import sys, dmzrep, dmzrep.datasets\nprint([m for m in {HEAVY} if m in sys.modules])"
+def test_importing_dmzrep_does_not_import_heavy_packages():
+    imports = "import sys, dmzrep, dmzrep.datasets, dmzrep.plotting"
+    code = f"{imports}\nprint([m for m in {HEAVY} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", dmzrep.__all__)
-def test_public_names_are_where_the_package_says(name):
+def test_public_names_can_be_imported(name):
     assert getattr(dmzrep, name) is not None
     assert name in dir(dmzrep)
-
-
-def test_other_names_are_missing_as_usual():
-    with pytest.raises(AttributeError, match="module 'dmzrep' has no attribute 'Encoder'"):
-        dmzrep.Encoder  # noqa: B018
 
 
 def test_every_promise_names_tests_that_exist():

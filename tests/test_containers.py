@@ -1,4 +1,4 @@
-"""Data in any container have the results of the plain array; invalid containers are rejected."""
+"""Data in any container give the results of a plain array; invalid containers are rejected."""
 
 import warnings
 from pathlib import Path
@@ -243,6 +243,7 @@ INVALID = {
     "generator": ((IMAGE for _ in range(3)), r"got a generator.*numpy\.stack\(list\(X\)\)"),
     "stream": (Stream(), "got a Stream, which can only be iterated.*partial_fit"),
     "dict": ({"image": [IMAGE] * 3}, r"got a dict with the keys \['image'\]"),
+    "empty data set": (Pairs([]), r"0 sample\(s\)"),
     "path": ("pictures", r"got a path\. Read a folder of pictures with dmzrep\.datasets\.load_images"),
     "masked array": (np.ma.masked_equal([IMAGE] * 3, 1), r"missing values \(first in sample 0"),
     "items of two sizes": (Pairs([IMAGE] * 4 + [IMAGE[:7]]), r"item 0 has \(8, 8\), item 4 has \(7, 8\)"),

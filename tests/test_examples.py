@@ -12,10 +12,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+def run(name, *options):
+    """Run an example and return the finished process."""
+    command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
 def test_quickstart_prints_tables_and_saves_figures(tmp_path):
-    script, results = ROOT / "examples" / "quickstart.py", tmp_path / "results.jsonl"
-    arguments = ["--seconds", "2", "--out", str(tmp_path / "out"), "--results", str(results)]
-    done = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True)
+    results = tmp_path / "results.jsonl"
+    done = run("quickstart", "--seconds", 2, "--out", tmp_path / "out", "--results", results)
     assert done.returncode == 0, done.stderr
     pictures = {path.name for path in (tmp_path / "out").iterdir()}
     assert pictures == {"reconstructions.png", "samples.png", "neighbors.png", "history.png"}
@@ -57,9 +62,7 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_example_prints_its_table_and_saves_its_figures(name, tmp_path):
     text, figures = FIGURES[name]
-    arguments = ["--seconds", "1", "--images", "300", "--out", str(tmp_path / "out")]
-    script = str(ROOT / "examples" / f"{name}.py")
-    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+    done = run(name, "--seconds", 1, "--images", 300, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert text in done.stdout
     assert {path.stem for path in (tmp_path / "out").iterdir()} == figures
@@ -68,12 +71,12 @@ def test_example_prints_its_table_and_saves_its_figures(name, tmp_path):
 #: Options, printed text and saved files of each example that starts worker processes.
 PROCESSES = {
     "encode_with_dask": (
-        ["--seconds", "1", "--images", "3000", "--chunk", "1000"],
+        ["--seconds", 1, "--images", 3000, "--chunk", 1000],
         "Their codes are equal up to rounding.",
         {"images.npy", "codes.npy"},
     ),
     "grid_search_with_dask": (
-        ["--epochs", "1", "--images", "200"],
+        ["--epochs", 1, "--images", 200],
         "The scores are the same to the bit.",
         {"grid_search_with_dask.csv"},
     ),
@@ -84,14 +87,7 @@ PROCESSES = {
 @pytest.mark.parametrize("name", PROCESSES)
 def test_example_with_workers_equals_one_process(name, tmp_path):
     options, text, files = PROCESSES[name]
-    command = [
-        sys.executable,
-        str(ROOT / "examples" / f"{name}.py"),
-        *options,
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = run(name, *options, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert text in done.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == files
@@ -100,9 +96,8 @@ def test_example_with_workers_equals_one_process(name, tmp_path):
 @pytest.mark.slow
 def test_workers_encode_images_of_a_file(tmp_path):
     np.save(tmp_path / "X.npy", np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8))
-    script = str(ROOT / "examples" / "encode_with_dask.py")
-    options = ["--data", str(tmp_path / "X.npy"), "--seconds", "1", "--chunk", "20", "--out", str(tmp_path)]
-    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, timeout=300)
+    options = ["--data", tmp_path / "X.npy", "--seconds", 1, "--chunk", 20, "--out", tmp_path]
+    done = run("encode_with_dask", *options)
     assert done.returncode == 0, done.stderr
     assert "50 images in chunks of 20" in done.stdout
     assert "Their codes are equal up to rounding." in done.stdout
@@ -110,8 +105,7 @@ def test_workers_encode_images_of_a_file(tmp_path):
 
 
 def test_missing_data_are_reported_with_their_path(tmp_path):
-    script = str(ROOT / "examples" / "search_avatars.py")
-    done = subprocess.run([sys.executable, script, "--data", str(tmp_path)], capture_output=True, text=True)
+    done = run("search_avatars", "--data", tmp_path)
     assert done.returncode == 1
     assert f"There is no {tmp_path / 'avatars64.npz'}" in done.stderr
 

@@ -63,10 +63,7 @@ def test_dtypes_of_bits_and_labels_do_not_matter(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda Z, Y: (Z[:-1], Y), "Y has 300, but there are 299 codes"),
         (lambda Z, Y: (Z, Y.assign(beard=1.0)), "'beard' has a single class"),
-        (lambda Z, Y: (Z, Y.assign(hat=3.0 * Y["hat"])), "'hat' must be binary"),
-        (lambda Z, Y: (10 * Z, Y), r"Z must lie in \[0, 1\]"),
     ],
 )
 def test_invalid_input_is_refused(data, change, message):

@@ -1,50 +1,16 @@
-import math
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dmzrep._base._batching import (
-    DENOISER_BATCH,
-    ENCODER_BATCH,
-    batch_size_for,
     in_blocks,
-    padded_batches,
     run_padded,
 )
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._mlp import ResidualMLP
 from dmzrep.networks._unet import UNet
 
-quick = settings(deadline=None, max_examples=40)
 CODE_BITS = 6
-
-
-@quick
-@given(n=st.integers(0, 500), largest=st.sampled_from([8, 64, 256]), image=st.booleans())
-def test_padded_batches_cover_all_samples_in_order(n, largest, image):
-    parts = list(padded_batches(n, (1, 8, 8) if image else (5,), largest))
-    assert [i for part, _ in parts for i in range(part.start, part.stop)] == list(range(n))
-    assert all(part.stop - part.start <= size for part, size in parts)
-    assert {size for _, size in parts} <= {1, 8, largest}
-
-
-@quick
-@given(
-    shape=st.one_of(
-        st.tuples(st.integers(1, 4), st.integers(8, 256), st.integers(8, 256)),
-        st.tuples(st.integers(1, 5000)),
-    ),
-    most=st.sampled_from([ENCODER_BATCH, DENOISER_BATCH]),
-)
-def test_batch_size_is_a_power_of_two_that_decreases_with_the_size_of_samples(shape, most):
-    size = batch_size_for(shape, most)
-    pixels = math.prod(shape[1:]) if len(shape) == 3 else shape[0]
-    assert 8 <= size <= most and size & (size - 1) == 0
-    assert size == 8 or size * pixels <= most * 32 * 32
-    assert size == most or 2 * size * pixels > most * 32 * 32
 
 
 @pytest.mark.parametrize(
@@ -65,7 +31,7 @@ def test_batch_size_is_a_power_of_two_that_decreases_with_the_size_of_samples(sh
     ids=["encoder", "mlp", "bias", "cross_attention", "adagn", "timestep"],
 )
 @torch.inference_mode()
-def test_networks_are_batch_invariant_in_padded_batches(make, shape):
+def test_networks_are_batch_invariant_with_padded_batches(make, shape):
     network = make().eval()
     for parameter in network.parameters():  # Some layers are initialised to zero.
         torch.nn.init.normal_(parameter, std=0.3)

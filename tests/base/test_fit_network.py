@@ -55,8 +55,3 @@ def test_fits_are_reproducible_in_any_autograd_mode():
         found = fitted()
     assert found == fitted() and found[0] == pytest.approx(3.0, abs=0.5)
     assert torch.equal(state, torch.get_rng_state())
-
-
-def test_learning_rates_of_zero_raise():
-    with pytest.raises(ValueError, match=r"learning_rate must be a float in the range .*, got 0"):
-        fitted(learning_rate=0)

@@ -1,4 +1,4 @@
-"""Public entry points compute the same whatever the global settings of torch and NumPy are."""
+"""Results of the public interface do not depend on the global settings of torch and NumPy."""
 
 import contextlib
 import warnings
@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep import DMZEncoder, DomainTransfer, Network
+from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer
+from dmzrep.attribution import attribute_bits
 from dmzrep.errors import CodeWarning
+from dmzrep.metrics import (
+    ClassifierFeatures,
+    code_cycle_accuracy,
+    extract_features,
+    inversion_error,
+    mutual_information_over_time,
+    reconstruction_report,
+)
 from dmzrep.priors import AutoregressivePrior, fit_prior, prior_gap
 from dmzrep.probing import LinearProbe, label_efficiency, probe_report
+from tests.encoders import make_encoder
 
 
 @contextlib.contextmanager
@@ -43,22 +53,40 @@ STATES = {
 
 
 def encoder_results(X, folder):
-    encoder = DMZEncoder(
-        8, network=Network(width=(8,), encoder_width=8), max_iter=2, device="cpu", random_state=0
-    ).fit(X)
+    small = {"width": (8,), "encoder_width": 8, "max_iter": 2, "device": "cpu", "random_state": 0}
+    encoder = make_encoder(8, **small).fit(X)
     codes = encoder.transform(X)
     encoder.save(folder / "encoder.safetensors")
     loaded = DMZEncoder.load(folder / "encoder.safetensors", device="cpu")
-    again = DMZEncoder(8, network=Network(width=(8,), encoder_width=8), device="cpu", random_state=0)
     options = {"n_steps": 2, "random_state": 0}
     return {
         "transform": codes,
-        "partial_fit": again.partial_fit(X).transform(X),
+        "partial_fit": make_encoder(8, **small).partial_fit(X).transform(X),
         "inverse_transform": encoder.inverse_transform(codes[:2], **options),
         "reconstruct": encoder.reconstruct(X[:2], noise="inverted", **options),
         "sample": encoder.sample(2, **options),
         "score_samples": encoder.score_samples(X[:2], n_terms=3),
         "load": loaded.transform(X),
+        "attribute_bits": attribute_bits(loaded, X[:2], 0).maps,
+    }
+
+
+def metric_results(X, folder):
+    small = {"width": (8,), "encoder_width": 8, "n_timesteps": 10, "max_iter": 1, "device": "cpu"}
+    encoder, y = make_encoder(8, **small, random_state=0).fit(X), X[:, 2, 3] > 100
+    classifier = ClassifierFeatures(8, width=4, max_iter=1, batch_size=32, random_state=0).fit(X, y)
+    editor = AttributeEditor(encoder).fit(X, y, names=["bright"])
+    options = {"n_steps": 2, "random_state": 0}
+    return {
+        "predict": classifier.predict(X),
+        "features": extract_features(X, classifier).features,
+        "information": mutual_information_over_time(
+            encoder, X, timesteps=[0, 9], width=4, training_steps=5, random_state=0
+        ),
+        "code_cycle": code_cycle_accuracy(encoder, encoder.transform(X[:8]), **options),
+        "inversion_error": inversion_error(encoder, X[:8], n_steps=2),
+        "report": reconstruction_report(encoder, X[:8], **options).drop(columns="noise"),
+        "edit": editor.edit(X[:2], "bright", noise="inverted", **options)[0],
     }
 
 
@@ -97,7 +125,7 @@ def tool_results(X, folder):
     }
 
 
-RESULTS = {"encoder": encoder_results, "tools": tool_results}
+RESULTS = {"encoder": encoder_results, "metrics": metric_results, "tools": tool_results}
 
 
 @pytest.fixture(scope="module", params=RESULTS)

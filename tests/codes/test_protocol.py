@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer, Network, interpolate
+from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer, interpolate
 from dmzrep.attribution import bit_effects
 from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, decode_codes, encoder_output
 from dmzrep.metrics import code_cycle_accuracy
@@ -31,14 +31,7 @@ class Codec:
 
 @pytest.fixture(scope="module")
 def images(digits):
-    return digits[:100]
-
-
-@pytest.fixture(scope="module")
-def encoder(images):
-    return DMZEncoder(16, network=Network(width=(8, 16), encoder_width=8), max_iter=1, random_state=0).fit(
-        255 - images
-    )
+    return 255 - digits[:100]
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +88,13 @@ def test_pipelines_work_in_all_tools(pipeline, encoder, images):
     frames = interpolate(pipeline, images[:1], images[1:2], n_steps=3)
     assert frames[0].shape[-2:] == (8, 8)
     y = np.arange(100) % 2
-    edited, _ = AttributeEditor(pipeline).fit(images, y, names=["odd"]).edit(images[:2], "odd")
-    assert edited.shape == (2, 8, 8)
+    for noise in ({"strength": 0.5}, {"noise": "inverted"}):
+        options = {"keep": False, "n_steps": 2, "random_state": 0} | noise
+        plain, piped = (
+            AttributeEditor(codec).fit(X, y, names=["odd"]).edit(X[:2], "odd", **options)[0]
+            for codec, X in ((encoder, 255 - images), (pipeline, images))
+        )
+        assert np.array_equal(255 - piped, plain)
     assert 0.0 <= code_cycle_accuracy(pipeline, pipeline.transform(images[:5]), n_steps=2) <= 1.0
     effects = bit_effects(pipeline, pipeline.transform(images[:2]), [0], n_steps=1, random_state=0)
     plain = bit_effects(encoder, pipeline.transform(images[:2]), [0], n_steps=1, random_state=0)

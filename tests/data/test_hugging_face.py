@@ -6,7 +6,6 @@ import pytest
 from dmzrep import DMZEncoder
 from dmzrep.data import DatasetSource
 from dmzrep.datasets import ImageColumn
-from tests.encoders import make_encoder
 
 datasets = pytest.importorskip("datasets")
 Image = pytest.importorskip("PIL.Image")
@@ -42,12 +41,6 @@ def test_arrays_keep_the_dtype_of_their_column(pictures):
     samples = DatasetSource(dataset)
     assert samples.dtype == np.uint8
     np.testing.assert_array_equal(samples[:5], gray[:5])
-
-
-def test_vectors_are_found_where_there_are_no_images():
-    vectors = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
-    dataset = datasets.Dataset.from_dict({"name": ["a"] * 30, "embedding": list(vectors)})
-    np.testing.assert_array_equal(DatasetSource(dataset)[:], vectors)
 
 
 def test_formats_and_transforms_are_kept(pictures):
@@ -107,26 +100,3 @@ def test_splits_and_streams_are_rejected(pictures):
         DMZEncoder().fit(splits)
     with pytest.raises(ValueError, match=r"streamed data set.*partial_fit"):
         DMZEncoder().fit(of_pictures(pictures).to_iterable_dataset())
-
-
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-def test_fit_on_a_data_set_equals_fit_on_the_array(pictures):
-    params = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}
-    dataset = of_pictures(pictures)
-    expected = make_encoder(8, **params).fit(pictures).transform(pictures)
-    encoder = make_encoder(8, **params).fit(dataset)
-    np.testing.assert_array_equal(encoder.transform(dataset), expected)
-    np.testing.assert_array_equal(encoder.transform(ImageColumn(dataset, "portrait")), expected)
-
-
-def test_other_classes_called_dataset_are_map_style():
-    class Dataset(list):
-        pass
-
-    Dataset.__module__ = "datasets"
-    assert DatasetSource(Dataset(np.zeros((3, 8, 8)))).shape == (3, 8, 8)
-
-
-def test_what_is_not_a_hugging_face_data_set_is_rejected():
-    with pytest.raises(TypeError, match=r"must be a Hugging Face datasets\.Dataset, got int"):
-        ImageColumn(3)

@@ -49,13 +49,6 @@ def test_layouts_are_found_and_converted_to_channels_first(layout, flat):
     np.testing.assert_allclose(found.to_model(as_tensor(X)).numpy(), expected, atol=1e-6)
 
 
-def test_ambiguous_channel_axes_are_rejected():
-    images = np.zeros((2, 3, 12, 4), dtype=np.uint8)
-    images[0] = 255
-    with pytest.raises(ValueError, match=r"is ambiguous: pass channels='first' or 'last'"):
-        learn_image_format(images)
-
-
 @pytest.mark.parametrize(("channels", "layout"), [("first", "CHW"), ("last", "HWC")])
 def test_channels_and_image_shape_agree_with_auto(channels, layout):
     images = draw_images(0, layout)
@@ -112,14 +105,6 @@ def test_value_range_and_data_bin_of_dtypes(dtype, high, data_bin):
     assert (found.low, found.high, found.data_bin) == (0.0, high, data_bin)
 
 
-def test_value_range_is_mapped_to_minus_one_and_one():
-    images = np.linspace(-2.0, 6.0, 128).reshape(2, 8, 8)
-    found = learn_image_format(images, value_range=(-2.0, 6.0))
-    x = found.to_model(as_tensor(images))
-    assert (x.min().item(), x.max().item()) == pytest.approx((-1.0, 1.0), abs=1e-6)
-    np.testing.assert_allclose(found.from_model(x), images, atol=1e-5)
-
-
 def test_model_units_are_clipped_and_rounded():
     found = ImageFormat("HW", (1, 8, 8), False, "uint8", 0.0, 255.0)
     x = torch.full((3, 1, 8, 8), 5.0)
@@ -130,14 +115,13 @@ def test_model_units_are_clipped_and_rounded():
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
+        ((2, 3, 12, 4), {}, r"is ambiguous: pass channels='first' or 'last'"),
         ((2, 9, 10, 11), {}, r"shape \(9, 10, 11\) have no channel axis of 1 to 4 entries"),
         ((2, 9, 10, 3), {"channels": "first"}, r"channels='first' says .* \(9, 10, 3\) have 9 channels"),
         ((2, 7, 20), {}, r"at least 8 pixels high and wide, got 7 x 20 .*read as HW"),
-        ((2, 3, 3, 9, 9), {}, r"got an array of 5 dimensions"),
         ((2, 64), {"image_shape": (8, 9)}, r"image_shape=\(8, 9\) has 72 values, but X has 64 features"),
         ((2, 8, 8), {"image_shape": (8, 9)}, r"image_shape=\(8, 9\) does not agree with .* \(8, 8\)"),
         ((2, 8, 8), {"value_range": (9, 0)}, r"value_range must be two finite numbers.* Got \(9, 0\)"),
-        ((2, 8, 8), {"value_range": (0, float("nan"))}, r"value_range must be two finite numbers"),
     ],
 )
 def test_invalid_layouts_and_ranges_are_rejected(shape, options, message):
@@ -179,20 +163,15 @@ def test_constant_images_are_rejected(value, dtype):
         learn_image_format(np.full((3, 8, 8), value).astype(dtype))
 
 
-@pytest.mark.parametrize(
-    ("images", "options", "warns"),
-    [
-        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0), {}, True),
-        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0) + np.uint8(200), {}, True),
-        (np.eye(8, dtype=np.uint8)[None].repeat(2, 0), {"value_range": (0, 1)}, False),
-        (np.eye(8, dtype=bool)[None].repeat(2, 0), {}, False),
-    ],
-)
-def test_narrow_value_ranges_are_warned_of(images, options, warns):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        learn_image_format(images, **options)
-    assert ["pass value_range=(" in str(warning.message) for warning in caught] == [True] * warns
+@pytest.mark.parametrize("offset", [0, 200])
+def test_narrow_value_ranges_are_warned_of(offset):
+    images = np.eye(8, dtype=np.uint8)[None].repeat(2, 0)
+    with pytest.warns(UserWarning, match=r"pass value_range=\("):
+        learn_image_format(images + np.uint8(offset))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learn_image_format(images, value_range=(0, 1))
+        learn_image_format(images > 0)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_mnist_is_reshaped_to_images(monkeypatch):
     assert data.target.tolist() == [5, 0]
 
 
-def test_mnist_without_the_internet_names_the_remedy(monkeypatch):
+def test_mnist_without_the_internet_suggests_data_home(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no route")
 

@@ -300,24 +300,9 @@ def test_images_do_not_depend_on_the_joblib_backend(backend, folder, pixels, mon
         np.testing.assert_array_equal(load_images(folder, 16, n_jobs=None).images, pixels[ORDER])
 
 
-def test_progress_bar_is_optional(folder, capsys):
-    load_images(folder, 16, progress=True)
-    assert "5/5" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("size", [0, 1.5, (8, 0), "8", (8, 8, 3)])
-def test_invalid_sizes_are_rejected(size, folder):
-    with pytest.raises(ValueError, match="size must be a positive whole number"):
-        load_images(folder, size)
-
-
 def test_invalid_arguments_and_empty_folders_are_rejected(folder, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"mode must be one of .*'RGB'.*got 'gray'"):
-        load_images(folder, 8, mode="gray")
     with pytest.raises(ValueError, match="background must be the name of a colour"):
         load_images(folder, 8, background="octarine")
-    with pytest.raises(ValueError, match="resize must be one of"):
-        load_images(folder, 8, resize="stretch")
     with pytest.raises(NotADirectoryError, match=r"There is no folder .*nowhere"):
         load_images(tmp_path / "nowhere", 8)
     (tmp_path / "empty").mkdir()

@@ -87,15 +87,3 @@ def test_seeds_differ_and_the_global_generator_is_unchanged(sprites):
     before = np.random.get_state()[1].copy()
     assert not np.array_equal(make_sprites(5, random_state=1).images, make_sprites(5, random_state=2).images)
     assert np.array_equal(np.random.get_state()[1], before)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
-        ({"side": 4}, "side must be an integer of at least 8, got 4"),
-    ],
-)
-def test_invalid_sizes_are_rejected(options, message):
-    with pytest.raises(ValueError, match=message):
-        make_sprites(**options)

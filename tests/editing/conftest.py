@@ -6,7 +6,7 @@ import pytest
 
 
 class PixelCodec:
-    """Six bits, six pixels of 0 or 10; decoding adds noise if `noisy`."""
+    """Encodes six pixels of 0 or 10 as six bits; decoding adds noise if `noisy`."""
 
     def __init__(self, output="bits", noisy=False):
         self.output, self.noisy = output, noisy

@@ -59,15 +59,6 @@ def test_flips_that_move_several_attributes_are_preferred():
     assert found[0].tolist() == [False, False, True]
 
 
-def test_samples_are_flipped_independently():
-    random = np.random.default_rng(0)
-    weights, held = random.normal(size=(2, 12)), random.normal(size=(3, 12))
-    bits, change = random.integers(0, 2, (20, 12)), random.normal(size=(20, 2)) * 3
-    whole = flip(bits, weights, change, held)
-    for i in range(20):
-        assert np.array_equal(flip(bits[[i]], weights, change[[i]], held)[0], whole[i])
-
-
 @quick
 @given(seed=st.integers(0, 10_000))
 def test_shift_is_the_shortest_that_changes_and_holds_log_odds(seed):

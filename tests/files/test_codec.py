@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 
-from dmzrep.files._state import read_state, take, write_state
+from dmzrep.files._state import read_state, write_state
 from dmzrep.priors import MixturePrior
 
 
@@ -145,8 +145,3 @@ def test_tables_and_series_keep_their_index_and_names(tmp_path):
         pd.testing.assert_frame_equal(through_file(frame, tmp_path), frame)
     series = pd.Series([1.0, 2.0], index=["x", "y"], name="code")
     pd.testing.assert_series_equal(through_file(series, tmp_path), series)
-
-
-def test_missing_and_unknown_names_are_listed():
-    with pytest.raises(ValueError, match=r"missing \['b'\], unknown \['c'\]"):
-        take({"a": 1, "c": 2}, "a", "b")

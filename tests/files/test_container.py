@@ -1,17 +1,13 @@
 """Containers of arrays and JSON values: restored exactly, damage detected, written atomically."""
 
-import json
 import os
-import random
-import struct
-import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from dmzrep.errors import PersistenceError
 from dmzrep.files import _container as container
 from dmzrep.files._container import read_file, write_file
 
@@ -66,12 +62,6 @@ def test_safetensors_reads_every_dtype(order, tmp_path):
             assert found[key].dtype.name == value.dtype.name and found[key].shape == value.shape
 
 
-def test_unsupported_dtypes_are_named(tmp_path):
-    with pytest.raises(TypeError, match="wave is an array of complex128"):
-        write_file(tmp_path / "file", {}, {"wave": np.zeros(2, complex)})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_writing_copies_no_arrays_and_reading_holds_them_once(tmp_path):
     arrays, n_bytes = {str(i): np.zeros((512, 1024)) for i in range(8)}, 512 * 1024 * 8
     path = tmp_path / "file"
@@ -84,42 +74,18 @@ def test_writing_copies_no_arrays_and_reading_holds_them_once(tmp_path):
             tracemalloc.stop()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_flipped_bit_is_detected(written, seed):
-    content = written.read_bytes()
-    for place in random.Random(seed).sample(range(8 * len(content)), 50):
-        damaged = bytearray(content)
-        damaged[place // 8] ^= 1 << place % 8
-        written.write_bytes(damaged)
-        with pytest.raises(PersistenceError):
-            read_file(written)
-            pytest.fail(f"bit {place} of {8 * len(content)} was flipped unnoticed")
-
-
-def test_a_file_of_another_length_is_detected(written):
-    content = written.read_bytes() + b"\0"
-    for length in [0, len(content), len(content) - 2, *random.Random(0).sample(range(len(content) - 1), 80)]:
-        written.write_bytes(content[:length])
-        with pytest.raises(PersistenceError, match="not a complete dmzrep file"):
-            read_file(written)
-
-
-def test_a_replaced_array_is_detected(written):
-    _, arrays = read_file(written)
-    header = json.loads(written.read_bytes()[8 : 8 + struct.unpack("<Q", written.read_bytes()[:8])[0]])
-    arrays["doubles"] = arrays["doubles"] + 1e-9
-    written.write_bytes(safetensors.numpy.save(arrays, header["__metadata__"]))
-    with pytest.raises(PersistenceError, match="checksum does not match"):
-        read_file(written)
-
-
 @pytest.mark.parametrize(
-    ("values", "error"), [({"good": 1, "bad": {1, 2}}, TypeError), ({"many": [0] * 1_100_000}, ValueError)]
+    ("values", "arrays", "error"),
+    [
+        ({"good": 1, "bad": {1, 2}}, {}, TypeError),
+        ({"many": [0] * 1_100_000}, {}, ValueError),
+        ({}, {"wave": np.zeros(2, complex)}, TypeError),
+    ],
 )
-def test_values_that_cannot_be_written_leave_the_old_file(written, values, error):
+def test_values_that_cannot_be_written_leave_the_old_file(written, values, arrays, error):
     before = written.read_bytes()
     with pytest.raises(error):
-        write_file(written, values, {})
+        write_file(written, values, arrays)
     assert written.read_bytes() == before
     assert os.listdir(written.parent) == [written.name]
 
@@ -141,20 +107,17 @@ def test_a_failing_disk_leaves_the_old_file(written, monkeypatch, step):
 
 
 def test_concurrent_writers_of_one_path_leave_one_complete_file(tmp_path):
-    path, errors = tmp_path / "model", []
+    path = tmp_path / "model"
 
     def write(number):
-        try:
-            for _ in range(20):
-                write_file(path, {"number": number}, {"x": np.full(10_000, number)})
-        except Exception as error:
-            errors.append(error)
+        for _ in range(20):
+            write_file(path, {"number": number}, {"x": np.full(10_000, number)})
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        if path.exists():
-            values, arrays = read_file(path)
-            assert (arrays["x"] == values["number"]).all()
-    assert errors == [] and os.listdir(tmp_path) == ["model"]
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, number) for number in range(4)]
+        while not all(writer.done() for writer in writers):
+            if path.exists():
+                values, arrays = read_file(path)
+                assert (arrays["x"] == values["number"]).all()
+    assert [writer.result() for writer in writers] == [None] * 4
+    assert os.listdir(tmp_path) == ["model"]

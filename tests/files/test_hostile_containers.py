@@ -1,4 +1,4 @@
-"""Foreign and damaged containers, and claims of more than a file holds: rejected at little cost."""
+"""Foreign and damaged containers and excessive claims: rejected without allocating much memory."""
 
 import json
 import os

@@ -127,6 +127,7 @@ INVALID = {
     },
     "pq": {
         "no centroids": drop("index", "pq_centroids"),
+        "NaN centroids": put("index", "pq_centroids", to=item(0, np.nan)),
     },
     "retriever": {
         "short metadata": put("metadata", to=lambda table: table[:-1].copy()),

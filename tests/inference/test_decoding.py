@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from dmzrep._base._batching import DENOISER_BATCH
-from dmzrep.diffusion._samplers import invert_ddim, sample_ddim
 from dmzrep.inference import Sampling, StartingSamples
 
 
@@ -41,29 +40,14 @@ def test_full_strength_with_random_noise_ignores_the_samples(encoder, digits, bi
     assert np.array_equal(images, encoder.inverse_transform(bits, n_steps=3, random_state=0))
 
 
-@pytest.mark.parametrize("noise", ["random", "inverted"])
-def test_starting_samples_follow_the_definition(encoder, digits, bits, noise):
+def test_random_noise_is_that_of_the_strength(encoder, digits, bits):
     model = encoder.decoder_
-    plan = Sampling(n_steps=4).plan(model, noise=noise, strength=0.7)
+    plan = Sampling(n_steps=4).plan(model, noise="random", strength=0.7)
     drawn = torch.randn(8, *model.data_shape, generator=torch.Generator().manual_seed(0))
-    start = StartingSamples(digits[:8], noise == "inverted")
-    with torch.inference_mode():
-        found, own = start.at(model, plan, slice(0, 8), drawn)
-        x0, z = model.model_units(digits[:8]), torch.from_numpy(bits).float()
-        schedule = model.objective.schedule
-        signal, sigma = schedule.alpha_bar[699] ** 0.5, (1.0 - schedule.alpha_bar[699]) ** 0.5
-        if noise == "random":
-            assert own is None
-            torch.testing.assert_close(found, signal * x0 + sigma * drawn, rtol=1e-5, atol=1e-5)
-            return
-
-        def denoise(x, t):
-            return model.objective.denoise(model.network, x, t, z)
-
-        assert torch.equal(own, z)
-        torch.testing.assert_close(found, invert_ddim(denoise, x0, plan.grid, schedule), rtol=1e-4, atol=1e-4)
-        back = sample_ddim(denoise, found, plan.grid, schedule, clip=None)
-        assert (back - x0).abs().mean() < 0.1
+    found, _ = StartingSamples(digits[:8], False).at(model, plan, slice(0, 8), drawn)
+    signal, sigma = model.objective.schedule.levels(699)
+    expected = signal * model.model_units(digits[:8]) + sigma * drawn
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -100,20 +84,12 @@ def test_inverted_noise_reconstructs_vectors(vector_encoder, vectors):
         ({"noise": "inverted"}, r"noise='inverted' needs `like`: the samples to begin from"),
         ({"strength": 0.9}, r"strength=0.9 needs `like`.*or use noise='random' and strength=1.0"),
         ({"like": slice(0, 3), "strength": 0.9}, r"one sample for each code, 8, got 3. Repeat a sample"),
-        ({"strength": 0.0}, r"strength must be a float in the range .*, got 0.0"),
-        ({"strength": "half"}, r"strength must be a float in the range .*, got 'half'"),
         ({"strength": 1e-5, "like": slice(0, 8)}, r"strength=1e-05 leaves none of the 1000.*at least 0.001"),
         (
             {"strength": 0.1, "like": slice(0, 8), "n_steps": 101},
             r"n_steps must be .*\)=100, got 101",
         ),
-        (
-            {"noise": "invert"},
-            r"noise must be one of \('random', 'inverted'\), got 'invert'. Did you mean 'inverted'",
-        ),
         ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
-        ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
-        ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 samples, got shape \(2,\)"),
     ],
     ids=str,
 )

@@ -100,16 +100,6 @@ def test_bound_is_unbiased(gaussian, n_terms):
     assert error < (0.2 if n_terms == 40 else 0.6)
 
 
-def test_bound_converges_to_the_negative_log_likelihood(gaussian):
-    mean, covariance, X = gaussian
-    truth = -multivariate_normal(mean, covariance).logpdf(X)
-    gaps = [
-        (expected_bound(exact_model(mean, covariance, n), X) - truth).mean() / DIMENSIONS
-        for n in (20, 100, 1000)
-    ]
-    assert gaps[0] > gaps[1] > gaps[2] and abs(gaps[2]) < 0.02
-
-
 def test_bound_of_integer_images_is_that_of_their_grey_levels():
     image_format = ImageFormat("HW", (1, 2, 2), False, "uint8", 0.0, 255.0)
     random = np.random.default_rng(0)

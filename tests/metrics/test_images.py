@@ -1,30 +1,29 @@
-"""Errors of images against closed forms and loops."""
+"""Errors of images against closed forms and definitions."""
 
 import sys
 
 import numpy as np
 import pytest
+from scipy.signal import correlate2d
+from scipy.signal.windows import gaussian
 
 from dmzrep.metrics import mse, psnr, ssim
 
 peak_signal_noise_ratio = pytest.importorskip("skimage.metrics").peak_signal_noise_ratio
 
 
-def ssim_by_loops(x, y, size):
-    """The formula of Wang et al. for each window; x and y of shape (H, W), in [0, 1]."""
-    sigma = 1.5 * size / 11
-    at = np.arange(size) - size // 2
-    window = np.exp(-(at[:, None] ** 2 + at**2) / (2 * sigma**2))
-    window /= window.sum()
+def ssim_by_definition(x, y, size):
+    """The formula of Wang et al. for all windows; x and y of shape (H, W), in [0, 1]."""
+    window = gaussian(size, 1.5 * size / 11)
+    window = np.outer(window, window) / window.sum() ** 2
+
+    def mean(image):
+        return correlate2d(image, window, "valid")
+
+    mx, my = mean(x), mean(y)
+    vx, vy, covariance = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
     c1, c2 = 0.01**2, 0.03**2
-    values = []
-    for i, j in np.ndindex(x.shape[0] - size + 1, x.shape[1] - size + 1):
-        a, b = x[i : i + size, j : j + size], y[i : i + size, j : j + size]
-        ma, mb = (window * a).sum(), (window * b).sum()
-        va, vb = (window * (a - ma) ** 2).sum(), (window * (b - mb) ** 2).sum()
-        covariance = (window * (a - ma) * (b - mb)).sum()
-        values.append((2 * ma * mb + c1) * (2 * covariance + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2)))
-    return np.mean(values)
+    return np.mean((2 * mx * my + c1) * (2 * covariance + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
 
 
 @pytest.fixture
@@ -36,10 +35,10 @@ def pair():
 
 
 @pytest.mark.parametrize("size", [11, 7, 3])
-def test_ssim_agrees_with_loops(pair, size):
+def test_ssim_agrees_with_its_definition(pair, size):
     x, y = pair
     expected = [
-        np.mean([ssim_by_loops(a[..., c] / 255.0, b[..., c] / 255.0, size) for c in range(3)])
+        np.mean([ssim_by_definition(a[..., c] / 255.0, b[..., c] / 255.0, size) for c in range(3)])
         for a, b in zip(x, y, strict=True)
     ]
     np.testing.assert_allclose(ssim(x, y, window_size=size), expected, rtol=1e-9)
@@ -63,11 +62,8 @@ def test_errors_do_not_depend_on_dtype_range_and_layout(pair):
     ("call", "message"),
     [
         (lambda x, y: mse(x, y[:2]), "must have the same shape"),
-        (lambda x, y: mse(x[0, ..., 0], y), r"X must have shape \(n, H, W\)"),
-        (lambda x, y: mse(x.astype(str), y), "got dtype <U"),
-        (lambda x, y: mse(x, np.full(y.shape, np.nan)), "NaN"),
-        (lambda x, y: psnr(x, y / 255.0), "X has values from 0 to 255 and Y from 0 to 1; convert both"),
         (lambda x, y: ssim(x, y, window_size=8), "window_size must be odd, got 8"),
+        (lambda x, y: psnr(x, y / 255.0), "X has values from 0 to 255 and Y from 0 to 1; convert both"),
         (lambda x, y: ssim(x, y, window_size=15), "window_size must be an integer from 1 to 14"),
     ],
 )
@@ -76,7 +72,7 @@ def test_invalid_images_raise(pair, call, message):
         call(*pair)
 
 
-def test_ssim_without_scikit_image_names_the_remedy(pair, monkeypatch):
+def test_ssim_without_scikit_image_says_how_to_install_it(pair, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
     with pytest.raises(ImportError, match=r"ssim needs scikit-image: pip install 'dmzrep\[metrics\]'"):
         ssim(*pair)

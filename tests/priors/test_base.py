@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from dmzrep.priors import PRIORS, DatasetPrior, IndependentPrior, UniformPrior, fit_prior
-from dmzrep.priors._base import smoothed_mean
 
 
 def seeded(prior, **params):
@@ -145,23 +144,9 @@ def test_codes_of_another_length_raise(prior):
     ("bits", "message"),
     [
         ([[0, 0.5]], "zeros and ones; threshold probabilities with Z > 0.5"),
-        ([[0, np.nan]], "zeros and ones; threshold probabilities with Z > 0.5"),
-        (np.zeros((0, 3)), r"non-empty array of shape \(n, latent_dim\), got \(0, 3\)"),
     ],
 )
 @pytest.mark.parametrize("call", [UniformPrior().fit, lambda bits: fit_prior("auto", bits)])
 def test_invalid_bits_raise(call, bits, message):
     with pytest.raises(ValueError, match=message):
         call(bits)
-
-
-def test_fewer_than_one_sample_raises():
-    with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, got 0"):
-        UniformPrior().fit(correlated_bits(0)).sample(0)
-
-
-def test_means_are_smoothed_by_half_a_count():
-    bits = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
-    np.testing.assert_allclose(smoothed_mean(bits), [0.5 / 4, 2.5 / 4])
-    weights = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    np.testing.assert_allclose(smoothed_mean(bits, weights), [[0.5 / 2.5, 2.0 / 2.5], [0.5 / 2.5, 1.0 / 2.5]])

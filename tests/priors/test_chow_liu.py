@@ -12,22 +12,6 @@ any_seed = st.integers(0, 2**31)
 PAIRS = list(itertools.combinations(range(4), 2))
 
 
-def draw_tree(seed, n, latent_dim):
-    """Bits of a random tree whose edges are of clearly different strength, and its edges."""
-    rng = np.random.default_rng(seed)
-    bits = np.zeros((n, latent_dim), dtype=int)
-    bits[:, 0] = rng.random(n) < 0.5
-    edges, strengths = set(), rng.permutation(np.linspace(0.5, 0.95, latent_dim - 1))
-    for i in range(1, latent_dim):
-        parent = int(rng.integers(i))
-        copied, tossed = bits[:, parent] ^ rng.integers(2), rng.random(n) < 0.5
-        bits[:, i] = np.where(rng.random(n) < strengths[i - 1], copied, tossed)
-        edges.add((parent, i))
-    order = rng.permutation(latent_dim)
-    place = np.argsort(order)
-    return bits[:, order], {frozenset((int(place[a]), int(place[b]))) for a, b in edges}
-
-
 def edges_of(prior):
     return {frozenset((i, int(parent))) for i, parent in enumerate(prior.parents_) if parent >= 0}
 
@@ -57,17 +41,6 @@ def test_likelihood_is_that_of_the_best_tree_on_four_bits(seed):
     # Smoothing may prefer another tree where two are nearly equal.
     assert scores[frozenset(edges_of(prior))] >= max(scores.values()) - 2e-3
     assert prior.score(bits) == pytest.approx(max(scores.values()), abs=0.02)
-
-
-@quick
-@given(seed=any_seed, latent_dim=st.integers(2, 12))
-def test_true_tree_is_recovered(seed, latent_dim):
-    bits, edges = draw_tree(seed, 5000, latent_dim)
-    prior = ChowLiuPrior().fit(bits)
-    assert edges_of(prior) == edges
-    assert sorted(prior.order_) == list(range(latent_dim)) and prior.parents_[prior.order_[0]] == -1
-    place = np.argsort(prior.order_)
-    assert all(place[prior.parents_[bit]] < place[bit] for bit in prior.order_[1:])
 
 
 def test_independent_and_constant_bits_are_one_tree():

@@ -1,12 +1,10 @@
 import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep.priors import DatasetPrior
-from dmzrep.priors._dataset import nearest_others
 
 quick = settings(deadline=None, max_examples=10)
 any_seed = st.integers(0, 2**31)
@@ -69,23 +67,15 @@ def leave_one_out(bits, rates):
 @given(seed=any_seed)
 def test_flip_rates_maximise_the_leave_one_out_likelihood(seed):
     rng = np.random.default_rng(seed)
-    bits = random_codes(3, 8, 10)[rng.integers(8, size=150)] ^ (rng.random((150, 10)) < 0.1)
-    prior = dataset().fit(bits)
-    best = leave_one_out(bits, prior.flip_rates_)
-    # EM stops slightly before the maximum, and half a count is added.
-    for changed in (0.7 * prior.flip_rates_, np.minimum(1.4 * prior.flip_rates_, 0.5), np.full(10, 0.1)):
-        assert best > leave_one_out(bits, changed) - 0.02
-    assert best > leave_one_out(bits, 0.5 * prior.flip_rates_)
-
-
-def test_flip_rates_of_noisy_prototypes_are_recovered():
-    rng = np.random.default_rng(0)
-    truth = np.linspace(0.0, 0.2, 20)
-    prototypes = rng.integers(0, 2, (2, 20)).astype(bool)
-    bits = prototypes[rng.integers(2, size=2000)] ^ (rng.random((2000, 20)) < truth)
+    flips = rng.random((150, 10)) < np.linspace(0.0, 0.2, 10)
+    bits = random_codes(3, 8, 10)[rng.integers(8, size=150)] ^ flips
     rates = dataset().fit(bits).flip_rates_
-    assert rates[0] < 1e-3
-    assert np.corrcoef(rates, truth)[0, 1] > 0.95
+    best = leave_one_out(bits, rates)
+    # EM stops slightly before the maximum, and half a count is added.
+    for changed in (0.7 * rates, np.minimum(1.4 * rates, 0.5)):
+        assert best > leave_one_out(bits, changed) - 0.02
+    for changed in (0.5 * rates, np.full(10, rates.mean())):
+        assert best > leave_one_out(bits, changed)
 
 
 def test_max_codes_are_stored_reproducibly():
@@ -97,20 +87,3 @@ def test_max_codes_are_stored_reproducibly():
     # Copies of one code count once.
     few = dataset(max_codes=40).fit(np.repeat(bits[:3], [100, 100, 200], axis=0))
     np.testing.assert_allclose(np.exp(few.log_weights_[few.log_weights_.argmax()]), 0.5)
-
-
-@quick
-@given(seed=any_seed, k=st.integers(1, 20))
-def test_nearest_others_match_a_stable_sort(seed, k):
-    bits = random_codes(seed, 40, 7)
-    distances = (bits[:, None] != bits).sum(axis=2)
-    np.fill_diagonal(distances, 99)
-    assert np.array_equal(nearest_others(bits, k), np.argsort(distances, axis=1, kind="stable")[:, :k])
-
-
-@pytest.mark.parametrize(
-    "params", [{"swap": 1.1}, {"n_neighbors": 0}, {"flip_rate": 0.0}, {"max_codes": 0}], ids=str
-)
-def test_invalid_parameters_raise(params):
-    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of DatasetPrior must be"):
-        dataset(**params).fit(random_codes(0))

@@ -3,21 +3,15 @@
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder, Network, Training
+from dmzrep import DMZEncoder
 from dmzrep.priors import PRIORS, AutoregressivePrior, DatasetPrior, fit_prior
-from dmzrep.retrieval import hamming_neighbors
+from tests.encoders import make_encoder
 
 
 @pytest.fixture(scope="module")
 def small(digits):
-    return DMZEncoder(
-        8,
-        network=Network(width=(8,), encoder_width=8),
-        max_iter=1,
-        training=Training(n_timesteps=50),
-        prior="uniform",
-        random_state=0,
-    ).fit(digits[:200])
+    tiny = {"width": (8,), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "prior": "uniform"}
+    return make_encoder(8, **tiny, random_state=0).fit(digits[:200])
 
 
 CHOICES = [*PRIORS, DatasetPrior(0.2, n_neighbors=3, max_codes=50), AutoregressivePrior(0)]
@@ -35,9 +29,3 @@ def test_files_restore_priors(small, digits, tmp_path, prior):
     assert np.array_equal(copied.sample(50, 1), prior.sample(50, 1))
     for name, array in prior.state().items():
         assert copied.state()[name].dtype == array.dtype and copied.state()[name].shape == array.shape
-
-
-def test_small_flip_rates_draw_codes_of_the_data(small, digits):
-    bits = small.transform(digits) > 0.5
-    draws = DatasetPrior(flip_rate=1e-6).fit(bits).sample(200, 0)
-    assert (hamming_neighbors(draws, bits, 1)[0] == 0).all()

@@ -28,11 +28,6 @@ def test_instances_are_cloned(given_prior):
         given_prior.sample()
 
 
-def test_unknown_names_raise():
-    with pytest.raises(ValueError, match="chow_liu"):
-        fit_prior("gaussian", independent_bits(3, 50))
-
-
 @pytest.fixture(scope="module")
 def bits():
     """Codes of independent bits, fair bits and correlated bits."""

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def codes():
-    """Probabilities as of an encoder, float32."""
+    """Random probabilities of bits, float32."""
     return np.random.default_rng(0).random((300, 6)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of the probe."""
+"""Estimator checks of scikit-learn for LinearProbe."""
 
 import pytest
 from sklearn.utils import estimator_checks
@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dmzrep.probing import LinearProbe
 
 
-def cannot_hold(estimator):
+def expected_failures(estimator):
     if estimator.task == "regression":
         return {}
     listed = {
@@ -22,12 +22,12 @@ def cannot_hold(estimator):
 
 @parametrize_with_checks(
     [LinearProbe("classification"), LinearProbe("regression"), LinearProbe("auto", scale=True)],
-    expected_failed_checks=cannot_hold,
+    expected_failed_checks=expected_failures,
 )
-def test_scikit_learns_checks(estimator, check):
+def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
 @pytest.mark.parametrize("name", ["check_param_validation", "check_dataframe_column_names_consistency"])
-def test_checks_that_the_decorator_leaves_out(name):
+def test_checks_omitted_by_the_decorator(name):
     assert getattr(estimator_checks, name)("LinearProbe", LinearProbe("classification")) is None

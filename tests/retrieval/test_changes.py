@@ -1,4 +1,4 @@
-"""Samples added and removed: the index must be as if built from those that are left."""
+"""Samples added and removed: the index equals one built from the remaining samples."""
 
 import pickle
 
@@ -15,7 +15,7 @@ BITS = np.random.default_rng(0).integers(0, 2, (20, 16))
 @pytest.mark.parametrize(("metric", "index"), KINDS)
 def test_search_after_adding_and_removing_samples(metric, index, clustered, clustered_bits):
     X, queries = clustered_bits if metric == "hamming" else clustered
-    # Wide enough that approximate indexes see everything.
+    # With these settings approximate indexes search all samples.
     params = {"metric": metric, "index": index, "n_probes": 1000, "ef_search": 1000, "n_jobs": 1}
     neighbors = FaissNeighbors(6, random_state=0, **params).fit(X[:1000])
     neighbors.add(X[1000:1500])

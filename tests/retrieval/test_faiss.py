@@ -1,4 +1,4 @@
-"""FAISS of every allowed version, and FAISS that cannot be imported."""
+"""Faults of old versions of FAISS, and errors when it cannot be imported."""
 
 import sys
 
@@ -30,7 +30,7 @@ def test_lists_of_bits_are_exact_without_reconstruct_n(monkeypatch):
     ("module", "message"),
     [(None, "Search needs FAISS.*pip install faiss-cpu"), ("broken", "is installed but.*libgomp.*Reinstall")],
 )
-def test_import_error_names_the_remedy(module, message, monkeypatch, tmp_path):
+def test_import_error_says_how_to_install_faiss(module, message, monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "faiss", raising=False)
     if module is None:
         monkeypatch.setitem(sys.modules, "faiss", None)

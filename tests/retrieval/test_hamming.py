@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dmzrep.retrieval import FaissNeighbors, hamming_neighbors
@@ -15,15 +13,12 @@ from dmzrep.retrieval._hamming import expected_hamming
     ("queries", "bits", "k", "message"),
     [
         (np.zeros((2, 8)), np.zeros((5, 9)), 1, "queries have 8 bits, but bits have 9"),
-        (np.full((2, 8), 0.3), np.zeros((5, 8)), 1, "queries must be zeros and ones; threshold"),
         (
             np.zeros((2, 8), np.uint8),
             np.full((5, 8), 255, np.uint8),
             1,
             r"bits must be zeros and ones, got 255.*numpy\.unpackbits",
         ),
-        (np.zeros((2, 8)), np.zeros((5, 8)), 6, "k must be an integer from 1 to 5, .* got 6"),
-        (np.zeros((2, 8)), np.zeros((0, 8)), 1, "bits must be a non-empty array"),
     ],
 )
 def test_invalid_codes_are_refused(queries, bits, k, message):
@@ -44,17 +39,6 @@ def test_search_agrees_with_a_count_of_differing_bits(latent_dim, k, n_queries, 
     assert np.array_equal(distances, np.sort(counted, axis=1)[:, :k])
     assert np.array_equal(np.take_along_axis(counted, indices, axis=1), distances)
     assert all(len(set(found)) == k for found in indices)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 240), st.integers(33, 200), st.integers(0, 2**32 - 1), st.floats(0.02, 0.98))
-def test_look_up_tables_are_exact(latent_dim, n, seed, share):
-    random = np.random.default_rng(seed)
-    bits, queries = (random.random((n_samples, latent_dim)) < share for n_samples in (n, 40))
-    counted = (queries[:, None] != bits[None]).sum(axis=2)
-    distances, indices = hamming_neighbors(queries, bits, n)
-    assert np.array_equal(distances, np.sort(counted, axis=1))
-    assert np.array_equal(np.take_along_axis(counted, indices, axis=1), distances)
 
 
 def test_look_up_tables_are_exact_where_rounding_is_worst(count_differing):

@@ -1,4 +1,4 @@
-"""FaissNeighbors through save and load, pickle and joblib; see tests/files for crafted files."""
+"""FaissNeighbors after save and load, pickle and joblib; tests/files has crafted files."""
 
 import copy
 import pickle
@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from dmzrep.errors import PersistenceError
-from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval import FaissNeighbors
 
 KINDS = [
@@ -75,22 +73,6 @@ def test_ids_continue_after_loading(tmp_path):
     neighbors = FaissNeighbors(1).fit(np.eye(8)).remove([7])
     restored = through_file(neighbors, tmp_path).add(np.ones((1, 8)))
     assert restored.ids_.tolist() == [0, 1, 2, 3, 4, 5, 6, 8]
-
-
-def test_file_of_an_encoder_is_refused(encoder, tmp_path):
-    encoder.save(tmp_path / "encoder.safetensors")
-    with pytest.raises(PersistenceError, match="holds a DMZEncoder, not a FaissNeighbors"):
-        FaissNeighbors.load(tmp_path / "encoder.safetensors")
-
-
-def test_non_finite_centroids_of_product_quantisation_are_refused(clustered, tmp_path):
-    path = tmp_path / "index.safetensors"
-    FaissNeighbors(metric="l2", index="pq").fit(clustered[0]).save(path)
-    state = read_state(path, "FaissNeighbors")
-    state["index"]["pq_centroids"] = np.full_like(state["index"]["pq_centroids"], np.nan)
-    write_state(path, "FaissNeighbors", state)
-    with pytest.raises(PersistenceError, match="pq_centroids should be from"):
-        FaissNeighbors.load(path)
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])

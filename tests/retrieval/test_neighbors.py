@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, NearestNeighbors
@@ -170,14 +169,6 @@ def test_search_parameters_may_change_after_fitting(clustered_bits):
     assert_array_equal(neighbors.kneighbors(queries)[0], exact)
     with pytest.raises(ValueError, match="'n_probes' parameter of FaissNeighbors must be"):
         neighbors.set_params(n_probes=-1).kneighbors(queries)
-
-
-@pytest.mark.parametrize("metric", ["l2", "asymmetric"])
-def test_tensors_of_bfloat16_are_accepted(metric):
-    X = torch.rand((50, 8), generator=torch.Generator().manual_seed(0)).bfloat16()
-    neighbors = FaissNeighbors(3, metric=metric).fit(X)
-    expected = FaissNeighbors(3, metric=metric).fit(X.float().numpy()).kneighbors(X.float().numpy())
-    assert_array_equal(neighbors.kneighbors(X)[0], expected[0])
 
 
 def test_number_of_threads_is_restored(clustered_bits):

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, on vectors; their data are not bits."""
+"""Estimator checks of scikit-learn, which use vectors, not bits."""
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 

@@ -19,8 +19,6 @@ def test_calibration_error_matches_a_loop():
             total += inside.mean() * abs(p[inside].mean() - bits[inside].mean())
     assert expected_calibration_error(p, bits) == pytest.approx(total)
     assert expected_calibration_error(np.ones(3), np.ones(3)) == 0.0
-    with pytest.raises(ValueError, match=r"one shape, not empty, got \(0,\) and \(0,\)"):
-        expected_calibration_error(np.ones(0), np.ones(0))
 
 
 def test_true_curves_are_recovered():
@@ -97,7 +95,7 @@ def test_groups_are_not_split_between_folds():
     X, Y = random.random((60, 8)), random.integers(0, 2, (60, 4)).astype(float)
     X, Y, groups = (np.repeat(part, 5, axis=0) for part in (X, Y, np.arange(60)))
     options = {"random_state": 0, "alpha": 0.01}
-    naive = DomainTransfer(Pixels(), Pixels(), **options).fit(X, Y).validation_.mean()
-    honest = DomainTransfer(Pixels(), Pixels(), **options).fit(X, Y, groups=groups).validation_.mean()
-    assert naive["accuracy"] > 0.95 and naive["nearest_accuracy"] > 0.95
-    assert honest["accuracy"] < 0.7 and honest["nearest_accuracy"] < 0.7
+    split = DomainTransfer(Pixels(), Pixels(), **options).fit(X, Y).validation_.mean()
+    grouped = DomainTransfer(Pixels(), Pixels(), **options).fit(X, Y, groups=groups).validation_.mean()
+    assert split["accuracy"] > 0.95 and split["nearest_accuracy"] > 0.95
+    assert grouped["accuracy"] < 0.7 and grouped["nearest_accuracy"] < 0.7
