@@ -98,5 +98,5 @@ def test_samples_with_their_own_seed_are_independent_of_others():
 
 @pytest.mark.parametrize("seeds", [[1], [[1, 2]], [0.5, 1.0], [-1, 2]])
 def test_invalid_sample_seeds_raise(seeds):
-    with pytest.raises(ValueError, match="one integer of at least 0 for each of 2 samples"):
+    with pytest.raises(ValueError, match="one non-negative integer for each of 2 samples"):
         sample_seeds(seeds, 2)

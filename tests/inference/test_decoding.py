@@ -113,7 +113,7 @@ def test_inverted_noise_reconstructs_vectors(vector_encoder, vectors):
         ),
         ({"noise": "inverted", "like": slice(0, 8), "sampler": "ddpm"}, r"needs sampler='ddim'.*'ddpm'"),
         ({"noise": "inverted", "like": slice(0, 8), "eta": 0.5}, r"and eta=0, .*eta=0.5"),
-        ({"random_state": [1, 2]}, r"one integer of at least 0 for each of 8 samples, got shape \(2,\)"),
+        ({"random_state": [1, 2]}, r"one non-negative integer for each of 8 samples, got shape \(2,\)"),
     ],
     ids=str,
 )
