@@ -16,17 +16,17 @@ CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "timestep",
 
 
 class CodeBias(nn.Module):
-    """The paper's cross-attention to one token, computed as the bias that it equals.
+    """The paper's cross-attention to one token, computed as the equivalent bias.
 
     Softmax over a single key is one, so cross-attention to one token z adds ``to_out(to_v(z))`` at every
-    position, whatever its queries and keys. One matrix product computes this linear map for all layers.
+    position, independently of queries and keys. One matrix product computes this map for all layers.
     """
 
     def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
         super().__init__()
         self.widths = list(widths)
         self.code_input = code_input
-        # At initialisation, when relaxed bits are noise to the denoiser.
+        # Zero, since relaxed bits are uninformative at initialisation.
         self.linear = zero_init(nn.Linear(code_columns(latent_dim, code_input), sum(widths)))
 
     def forward(self, z: Tensor) -> list[Tensor]:
@@ -35,9 +35,9 @@ class CodeBias(nn.Module):
 
 
 class CodeMap(CodeBias):
-    """A bias per layer and, in `layers` (ascending), also per position of their feature maps of size `grid`.
+    """A bias per layer and, for `layers` (ascending), also per position of their feature maps of size `grid`.
 
-    A bias that is the same at all positions holds no spatial information; a map of biases does.
+    Unlike a bias that is constant over positions, a map of biases holds spatial information.
     """
 
     def __init__(

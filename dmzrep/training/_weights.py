@@ -1,4 +1,4 @@
-"""The weights that a run keeps: their moving average, and the best by early stopping."""
+"""Weights kept in training: the moving average, and the best ones of early stopping."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Model = TypeVar("Model", bound=nn.Module)
 class WeightAverage(Generic[Model]):
     """Exponential moving average of a model's weights and floating-point buffers.
 
-    The half-life is in images rather than steps, so that it depends neither on the batch size nor on the
-    length of the run, and is at most the fraction `ramp` of the images seen, so that early weights are
-    forgotten (Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022).
+    The half-life is in images, so that it does not depend on the batch size, and is at most the fraction
+    `ramp` of the images seen, so that early weights are forgotten (Karras et al., "Elucidating the Design
+    Space of Diffusion-Based Generative Models", 2022).
     """
 
     def __init__(self, model: Model, half_life: float, ramp: float = 0.05):
@@ -56,7 +56,8 @@ class WeightAverage(Generic[Model]):
 class EarlyStopping:
     """Stops after `patience` epochs without a lower score, and keeps the weights of the best epoch.
 
-    The score is the validation loss, or the training loss without validation. None never stops.
+    The score is the validation loss, or the training loss without validation. With None, training never
+    stops early.
     """
 
     def __init__(self, patience: int | None):
@@ -65,7 +66,7 @@ class EarlyStopping:
         self.weights: dict[str, Tensor] = {}
 
     def update(self, history: list[dict[str, float]], model: nn.Module) -> None:
-        """Keep the weights of a model if the last epoch of the run is the best."""
+        """Copy the weights of a model if the last epoch of the run is the best."""
         scores = _scores(history)
         if self.patience is not None and scores and min(scores) == scores[-1] not in scores[:-1]:
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -88,6 +89,6 @@ class EarlyStopping:
 
 
 def _scores(history: list[dict[str, float]]) -> list[float]:
-    # An epoch that was interrupted has no validation loss and is left out.
+    # Interrupted epochs have no validation loss.
     scores = [row["validation_loss"] for row in history if "validation_loss" in row]
     return scores or [row["loss"] for row in history]
