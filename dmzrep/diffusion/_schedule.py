@@ -10,19 +10,21 @@ import torch
 from torch import Tensor
 
 NOISE_SCHEDULES = ("cosine", "linear")
+#: Largest variance added in a step.
+MAX_BETA = 0.999
 
 
-def cosine_betas(n_timesteps: int, max_beta: float = 0.999) -> np.ndarray:
+def cosine_betas(n_timesteps: int) -> np.ndarray:
     """Return the betas of the cosine schedule (Nichol, Dhariwal, "Improved DDPM", 2021, equation 17)."""
     time = np.arange(n_timesteps + 1, dtype=np.float64) / n_timesteps
     alpha_bar = np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-    return np.minimum(1.0 - alpha_bar[1:] / alpha_bar[:-1], max_beta)
+    return np.minimum(1.0 - alpha_bar[1:] / alpha_bar[:-1], MAX_BETA)
 
 
 def linear_betas(n_timesteps: int) -> np.ndarray:
     """Return linearly increasing betas, from 1e-4 to 0.02 at 1000 timesteps (Ho et al., 2020, section 4)."""
     scale = 1000.0 / n_timesteps
-    return np.minimum(np.linspace(scale * 1e-4, scale * 0.02, n_timesteps, dtype=np.float64), 0.999)
+    return np.minimum(np.linspace(scale * 1e-4, scale * 0.02, n_timesteps, dtype=np.float64), MAX_BETA)
 
 
 class NoiseSchedule:

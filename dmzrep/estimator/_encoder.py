@@ -338,8 +338,6 @@ class DMZEncoder(
         recipe = split_parameters(paper_recipe(name, custom_backbone=custom))
         return cls(**recipe).set_params(**params)
 
-    # -- training ------------------------------------------------------------------------------
-
     @with_callbacks
     @isolated
     def fit(self, X: Any, y: object = None) -> Self:
@@ -452,8 +450,6 @@ class DMZEncoder(
                 self.__dict__.update(fitted | attributes)
                 self._training_state = trainer_state(trainer) if keep_state else None
         return fitted
-
-    # -- codes ---------------------------------------------------------------------------------
 
     @property
     def decoder_(self) -> Decoder:
@@ -668,8 +664,6 @@ class DMZEncoder(
         if self.decoder_.has_code:
             codes = prior_to_sample(self, prior).sample(n_samples, random_state=seed)
         return self.decoder_.decode(codes, sample_seeds(seed, n_samples), options)
-
-    # -- conventions of scikit-learn ------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

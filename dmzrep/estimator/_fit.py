@@ -248,8 +248,8 @@ def train(
     """Run the trainer and return fitted attributes; the estimator is not changed.
 
     A small chunk does not represent the data: the statistics of batch normalisation, the prior and the
-    reports are kept. With `freeze`, an encoder that trains on augmented views is frozen for the last steps. If
-    training diverges, `fitted` of the error has the attributes for the last finite weights.
+    reports are kept. With `freeze`, an encoder that trains on augmented views is frozen for the last steps.
+    If training diverges, `fitted` of the error has the attributes for the last finite weights.
     """
     fraction = min(estimator.validation_fraction, VALIDATION_SAMPLES / len(samples))
     kept, held_out = split_indices(len(samples), fraction, seed)

@@ -81,6 +81,8 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
+#: Channels of an attention head.
+HEAD_CHANNELS = 64
 #: Largest number of positions for which attention on CPUs materialises the attention matrix: it is faster.
 MATERIALISED_POSITIONS = 256
 
@@ -96,9 +98,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head self-attention over the positions of a feature map, as a residual branch."""
 
-    def __init__(self, channels: int, head_channels: int = 64):
+    def __init__(self, channels: int):
         super().__init__()
-        self.n_heads = max(1, channels // math.gcd(channels, head_channels))
+        self.n_heads = channels // math.gcd(channels, HEAD_CHANNELS)
         self.norm = group_norm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
         self.out = zero_init(nn.Linear(channels, channels))

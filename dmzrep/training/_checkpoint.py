@@ -102,8 +102,6 @@ class Checkpoints(Hooks):
                 load_trainer_state(trainer, decoded_state(self.latest["trainer"], trainer))
             self.latest, self._written = None, _position(trainer)
 
-    # -- hooks ---------------------------------------------------------------------------------
-
     def fit_begin(self, trainer: Trainer, n_samples: int) -> None:
         self._written_at = trainer.processes.time()
 

@@ -74,8 +74,6 @@ class Trainer(BatchLoss):
         """Whether dropout or a custom module may draw from torch's global generators."""
         return self.model.config.dropout > 0.0 or self.model.config.module is not None
 
-    # -- fit, epoch, step ----------------------------------------------------------------------
-
     def fit(
         self,
         data: TrainingData,
@@ -222,8 +220,6 @@ class Trainer(BatchLoss):
         size = min(self.config.batch_size, n_samples)
         return size - size % self.processes.size
 
-    # -- progress ------------------------------------------------------------------------------
-
     def progress(self, n_samples: int) -> float:
         """Return the completed fraction of the run, by epochs or time, whichever is further."""
         if self.freeze_step is not None:
@@ -258,8 +254,6 @@ class Trainer(BatchLoss):
         """Reset the weights to their average, and the optimiser."""
         self.model.load_state_dict(self.average.model.state_dict())
         self.optimizer.state.clear()
-
-    # -- after a step, an epoch, the run -------------------------------------------------------
 
     @torch.no_grad()
     def _plan(self, data: TrainingData, loss: Tensor) -> None:

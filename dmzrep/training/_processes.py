@@ -60,8 +60,6 @@ class Processes:
         """Whether this process writes files, shows progress and runs callbacks."""
         return self.rank == 0
 
-    # -- tensors -------------------------------------------------------------------------------
-
     def shard(self, batch: Tensor) -> Tensor:
         """Return this process's part of a batch, whose length is a multiple of `size`."""
         n = len(batch) // self.size
@@ -110,8 +108,6 @@ class Processes:
     def _group_of(self, tensor: Tensor) -> Any:
         return self._cpu_group if tensor.device.type == "cpu" else self._group
 
-    # -- objects -------------------------------------------------------------------------------
-
     def broadcast_object(self, value: Value) -> Value:
         """Return the first process's value."""
         return self.all_gather_object(value)[0]
@@ -122,8 +118,6 @@ class Processes:
         if self.size > 1:
             dist.all_gather_object(values, value, group=self._cpu_group)
         return values
-
-    # -- time and interruptions ----------------------------------------------------------------
 
     def time(self) -> float:
         """Return the time of the first process's clock; with several processes, at the last `synchronize`."""
@@ -169,9 +163,6 @@ class Processes:
         self._group = self._cpu_group = None
         for group in filter(None, groups):
             dist.destroy_process_group(group)
-
-
-# -- joining ---------------------------------------------------------------------------------------
 
 
 @contextmanager

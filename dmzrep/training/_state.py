@@ -92,9 +92,6 @@ def _on_cpu(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-# -- in files --------------------------------------------------------------------------------------
-
-
 def encoded_state(trainer: Trainer) -> dict[str, Any]:
     """Return the state of a trainer in types that files support."""
     state = trainer_state(trainer)

@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
 
+#: Largest half-life of averaged weights, as a fraction of the images seen.
+RAMP = 0.05
+
 
 class WeightAverage(Generic[Model]):
     """Exponential moving average of a model's weights and floating-point buffers.
 
     The half-life is in images, so that it does not depend on the batch size, and is at most the fraction
-    `ramp` of the images seen, so that early weights are forgotten (Karras et al., "Elucidating the Design
+    `RAMP` of the images seen, so that early weights are forgotten (Karras et al., "Elucidating the Design
     Space of Diffusion-Based Generative Models", 2022).
     """
 
-    def __init__(self, model: Model, half_life: float, ramp: float = 0.05):
+    def __init__(self, model: Model, half_life: float):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.half_life = half_life
-        self.ramp = ramp
         self._averaged, self._copied = self._tensors(self.model)
         self._source = self._tensors(model)
 
@@ -35,7 +37,7 @@ class WeightAverage(Generic[Model]):
 
     def decay(self, images_seen: int, batch_size: int) -> float:
         """Return the weight of the old average in a step."""
-        half_life = min(self.half_life, self.ramp * images_seen)
+        half_life = min(self.half_life, RAMP * images_seen)
         return 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
 
     @torch.no_grad()
