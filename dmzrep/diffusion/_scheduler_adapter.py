@@ -95,7 +95,7 @@ class SchedulerSampler:
             torch.set_rng_state(before)
             raise ValueError(
                 f"{self.name} draws noise from torch's global generator, so that random_state would not "
-                "decide the samples. Use a scheduler whose step takes `generator`, or sampler='dpm++_sde'."
+                "determine the samples. Use a scheduler whose step takes `generator`, or sampler='dpm++_sde'."
             )
         distance = (samples - TRIAL_MEAN).square().mean().sqrt().item()
         if not distance < TRIAL_LIMIT:
@@ -189,6 +189,6 @@ def _check_noise(scheduler: Any, schedule: NoiseSchedule, name: str) -> None:
     if difference.max() > SCHEDULE_TOLERANCE:
         t = int(difference.argmax())
         raise ValueError(
-            f"{name} was made for other noise than the model's: at timestep {t} its signal power is "
+            f"{name} has another noise schedule than the model: at timestep {t} its signal power is "
             f"{found[t]:.4g}, the model's {expected[t]:.4g}. {remedy}"
         )

@@ -63,7 +63,7 @@ def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
     """Return a recipe of the paper, without parameters of the denoiser if that is custom."""
     if name not in PAPER_RECIPES:
         raise ValueError(
-            f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. "
+            f"Unknown recipe {short_repr(name)}; known are {sorted(PAPER_RECIPES)}. "
             "Pass one of these as name."
         )
     dropped = ("backbone", *DENOISER_PARAMETERS) if custom_backbone else ()

@@ -38,20 +38,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if resolved.type == "cuda":
         if not torch.cuda.is_available():
             raise DeviceUnavailableError(
-                f"device={device!r} was asked for, but torch detects no CUDA device. "
+                f"device={device!r} is not available: torch detects no CUDA device. "
                 "Use device='auto' or 'cpu', or install a CUDA build of torch."
             )
         count = torch.cuda.device_count()
         index = cast("int | None", resolved.index)
         if index is not None and index >= count:
             raise DeviceUnavailableError(
-                f"device={device!r} was asked for, but there are only {count} CUDA devices."
+                f"device={device!r} is not available: there are only {count} CUDA devices."
             )
         # Processes on one machine may have different current devices.
         return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
-            f"device={device!r} was asked for, but MPS is not available. Use device='auto'."
+            f"device={device!r} is not available: torch detects no MPS device. Use device='auto'."
         )
     if resolved.type not in ("cpu", "mps"):
         raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")

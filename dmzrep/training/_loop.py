@@ -91,8 +91,8 @@ class Trainer(BatchLoss):
         """
         if not self._batch_size(len(data)):
             raise ValueError(
-                f"Training has {len(data)} samples, too few for {self.processes.size} processes. Use more "
-                "samples, a smaller validation_fraction, or fewer processes."
+                f"There are {len(data)} training samples, too few for {self.processes.size} processes. Use "
+                "more samples, a smaller validation_fraction, or fewer processes."
             )
         hooks = hooks or Hooks()
         self.freezes = freeze

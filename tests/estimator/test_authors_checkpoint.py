@@ -163,5 +163,5 @@ def test_the_papers_network_has_the_papers_number_of_parameters():
 
 
 def test_unknown_recipes_are_refused():
-    with pytest.raises(ValueError, match="There is no recipe 'mnist'"):
+    with pytest.raises(ValueError, match="Unknown recipe 'mnist'"):
         paper_backbone("mnist")
