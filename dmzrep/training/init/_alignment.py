@@ -19,7 +19,7 @@ ALIGNED_RATIO = 3.0
 
 
 def residual_ratio(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
-    """Return the ratio of the variance outside the principal subspace of augmented views to that of images.
+    """Return the variance of augmented views outside the principal subspace, divided by that of the images.
 
     The subspace with 90 % of the variance is computed from one half of the images and evaluated on the other.
     The ratio is near 1 for objects at any position (photographs) and for constant images, and large for
