@@ -1,1 +1,1 @@
-"""Ground of all packages: validation, randomness, devices and batches."""
+"""Foundations of all packages: validation, randomness, isolation from global settings, batching."""

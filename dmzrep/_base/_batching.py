@@ -1,4 +1,4 @@
-"""Batches of a few fixed shapes."""
+"""Batching with a small set of fixed batch shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 #: Largest batches through the encoder and through the denoiser.
 ENCODER_BATCH = 256
 DENOISER_BATCH = 64
-#: Batch of few samples.
+#: Batch size for few samples.
 SMALL_BATCH = 8
 
 
@@ -26,26 +26,26 @@ def batch_size_for(data_shape: tuple[int, ...], largest: int) -> int:
 
 
 def batches(n_samples: int, size: int) -> Iterator[slice]:
-    """Return slices of at most `size` samples that cover n_samples."""
+    """Yield slices of at most `size` samples that cover `n_samples`."""
     for start in range(0, n_samples, size):
         yield slice(start, min(start + size, n_samples))
 
 
 def padded_batches(n_samples: int, data_shape: tuple[int, ...], largest: int) -> Iterator[tuple[slice, int]]:
-    """Return slices that cover n_samples, each with the batch size to which it is padded.
+    """Yield slices that cover `n_samples`, each with the batch size to which it is padded.
 
     Batches have `largest` samples; a remainder of at most a quarter of that is split into batches of 8. A
     single image is a batch of its own, so that its latency is that of the network.
     """
     for part in batches(n_samples, largest):
-        left = part.stop - part.start
-        if left == 1 and len(data_shape) == 3:
+        length = part.stop - part.start
+        if length == 1 and len(data_shape) == 3:
             yield part, 1
-        elif 4 * left > largest:
+        elif 4 * length > largest:
             yield part, largest
         else:
-            for few in batches(left, SMALL_BATCH):
-                yield slice(part.start + few.start, part.start + few.stop), SMALL_BATCH
+            for small in batches(length, SMALL_BATCH):
+                yield slice(part.start + small.start, part.start + small.stop), SMALL_BATCH
 
 
 def pad_samples(tensor: Tensor, size: int) -> Tensor:
@@ -56,16 +56,16 @@ def pad_samples(tensor: Tensor, size: int) -> Tensor:
 
 
 def run_padded(function: Callable[..., Tensor], size: int, *tensors: Tensor) -> Tensor:
-    """Apply a function of samples to tensors padded to `size` samples, and remove the padding.
+    """Apply a function to tensors padded to `size` samples, and remove the padding.
 
-    Matrix products and convolutions choose their kernels, and so their order of summation, by the shape of
-    the batch. With few shapes results are batch-invariant up to rounding.
+    Matrix products and convolutions choose their kernels, and thus the order of summation, by the batch
+    shape. With few shapes, results are batch-invariant up to rounding.
     """
     return function(*(pad_samples(tensor, size) for tensor in tensors))[: len(tensors[0])]
 
 
 def in_blocks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray, size: int = 128) -> np.ndarray:
-    """Apply a sample-wise function to blocks of exactly `size` samples; as `run_padded`, for arrays."""
+    """Apply a sample-wise function to blocks padded to `size` samples; like `run_padded`, for arrays."""
     parts = []
     for part in batches(len(X), size):
         block = X[part]

@@ -15,7 +15,7 @@ from dmzrep._base._validation import check_number
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """Record gradients even if the caller has disabled them; around all tensors that are trained on."""
+    """Enable gradients even if the caller disabled them; must enclose the creation of training tensors."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -39,24 +39,23 @@ def fit_network(
 ) -> float:
     """Train a network in place, leave it in eval mode, and return its best validation loss.
 
-    `loss_of` maps the positions of a batch's samples to the loss. `validation_loss` is called after each
-    epoch, in eval mode and without gradients; the weights of the best epoch are kept, and training stops
-    after `patience` epochs that do not improve on it by more than `tol`. The result is infinite without
-    validation, and where no validation loss is finite. `generator`, on the CPU, shuffles the samples.
+    `loss_of` maps the sample indices of a batch to its loss. `validation_loss` is called after each epoch, in
+    eval mode and without gradients; the weights of the best epoch are kept, and training stops after
+    `patience` epochs that do not improve on it by more than `tol`. The result is infinite without
+    validation, or if no validation loss is finite. `generator`, on the CPU, shuffles the samples.
     """
-    rate = check_number(learning_rate, "learning_rate", 0)
-    trained = optimizer(network.parameters(), lr=rate)
-    scheduler = None if schedule is None else schedule(trained)
+    optim = optimizer(network.parameters(), lr=check_number(learning_rate, "learning_rate", 0))
+    scheduler = None if schedule is None else schedule(optim)
     size = min(int(batch_size), n_samples)
-    used = n_samples // size * size if drop_last else n_samples
-    best, best_weights, since, step = math.inf, None, 0, 0
-    while step < n_steps and (patience is None or since < patience):
+    n_used = n_samples // size * size if drop_last else n_samples
+    best, best_weights, n_no_change, step = math.inf, None, 0, 0
+    while step < n_steps and (patience is None or n_no_change < patience):
         network.train()
-        for batch in torch.randperm(n_samples, generator=generator)[:used].split(size)[: n_steps - step]:
+        for batch in torch.randperm(n_samples, generator=generator)[:n_used].split(size)[: n_steps - step]:
             loss = loss_of(batch)
-            trained.zero_grad(set_to_none=True)
+            optim.zero_grad()
             loss.backward()
-            trained.step()
+            optim.step()
             if scheduler is not None:
                 scheduler.step()
             step += 1
@@ -64,10 +63,10 @@ def fit_network(
             continue
         network.eval()
         with torch.no_grad():
-            reached = validation_loss()
-        since += 1
-        if reached < best - tol:
-            best, best_weights, since = reached, copy.deepcopy(network.state_dict()), 0
+            score = validation_loss()
+        n_no_change += 1
+        if score < best - tol:
+            best, best_weights, n_no_change = score, copy.deepcopy(network.state_dict()), 0
     if best_weights is not None:
         network.load_state_dict(best_weights)
     network.eval()

@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def isolated_state() -> Iterator[None]:
-    """Compute as in a fresh process; previous settings are restored at the end.
+    """Compute with the default global settings, and restore the previous ones on exit.
 
-    It covers torch's default dtype and device, disabled gradients, inference mode and autocast, and NumPy's
-    handling of floating-point errors. Only the default dtype is global to the process; it is changed only
-    where it is not float32.
+    The settings are torch's default dtype and device, gradient and inference modes and autocast, and NumPy's
+    floating-point error handling. Only the default dtype is global to the process; it is changed only if it
+    is not float32.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -29,7 +29,7 @@ def isolated_state() -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":
-            # A mode slows each operation down, so it is used where it is needed only.
+            # A device mode slows down every operation, so it is entered only if needed.
             stack.enter_context(torch.device("cpu"))
         if torch.get_default_dtype() != torch.float32:
             stack.callback(torch.set_default_dtype, torch.get_default_dtype())

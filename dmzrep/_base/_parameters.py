@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 
 
 class ParameterGroup(BaseEstimator):
-    """Parameters of an estimator that belong together; a parameter of the estimator itself.
+    """A group of related parameters, which is itself a parameter of an estimator.
 
-    A subclass has keyword arguments only, stores them unchanged, and states their constraints in
+    Subclasses take keyword arguments only, store them unchanged, and declare their constraints in
     `_parameter_constraints`, as scikit-learn's estimators do.
     """
 
     _parameter_constraints: ClassVar[dict] = {}
 
     def validate(self) -> None:
-        """Check each parameter by itself.
+        """Check each parameter independently.
 
         Raises
         ------
         InvalidParameterError
-            A parameter is outside its constraints. The message names it and the group.
+            A parameter violates its constraints. The message names the parameter and the group.
         """
         self._validate_params()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()
+        return type(self) is type(other) and self.get_params(deep=False) == other.get_params(deep=False)
 
     def __hash__(self) -> int:
-        return hash((type(self), *(repr(item) for item in self._values().items())))
-
-    def _values(self) -> dict[str, Any]:
-        return self.get_params(deep=False)
+        return hash((type(self), repr(self.get_params(deep=False))))

@@ -17,10 +17,10 @@ from dmzrep._base._validation import as_array, short_repr
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Return one integer seed for scikit-learn's `random_state`.
+    """Return an integer seed for scikit-learn's `random_state`.
 
-    An integer is its own seed, a `RandomState` is drawn from, and None is a fresh seed from the operating
-    system; NumPy's global generator is not used.
+    An integer is returned as is, a `RandomState` draws the seed, and None takes a fresh seed from the
+    operating system; NumPy's global generator is not used.
     """
     if random_state is None:
         return secrets.randbits(31)
@@ -36,21 +36,21 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 
 
 def numpy_generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
-    """Return a RandomState for `random_state`; None is a fresh one, not NumPy's global one."""
+    """Return a `RandomState`; None gives a freshly seeded one, not NumPy's global one."""
     if isinstance(random_state, np.random.RandomState):
         return random_state
     return np.random.RandomState(draw_seed(random_state) % 2**32)
 
 
-#: torch's global generators belong to the whole process: one thread at a time may seed them and draw.
+#: torch's global generators are shared by all threads: only one at a time may seed and use them.
 _TORCH_GENERATORS = threading.RLock()
 
 
 @contextmanager
 def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
-    """Seed torch's global generators inside the context, and restore them afterwards; other threads wait.
+    """Seed torch's global generators within the context, and restore them on exit; other threads wait.
 
-    For what does not accept a generator: the initial weights of layers, and dropout.
+    For operations that do not accept a generator: weight initialisation and dropout.
     """
     with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)
@@ -80,22 +80,21 @@ def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
 
 
 def image_seeds(seed: int, n: int) -> list[int]:
-    """Return the seeds of n images; the first m of n are those of m."""
+    """Return seeds for n images; a larger n extends the same sequence."""
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(n, np.uint64) >> np.uint64(1)]
 
 
 def sample_seeds(random_state: int | np.random.RandomState | Sequence[int] | None, n: int) -> list[int]:
-    """Return the seeds of n samples from one `random_state`, or from one integer for each sample.
+    """Return seeds for n samples from one `random_state`, or from one integer per sample.
 
-    A sample with its own integer gets the seed it would have alone under that integer, so samples with the
-    same integer share their noise.
+    An integer of a sample seeds it as it would seed a single sample, so equal integers give equal noise.
     """
     if not isinstance(random_state, (Sequence, np.ndarray)):
         return image_seeds(draw_seed(random_state), n)
     seeds = as_array(random_state, "random_state")
     if seeds.shape != (n,) or seeds.dtype.kind not in "iu" or (n and seeds.min() < 0):
         raise ValueError(
-            f"random_state as a sequence must hold one integer of at least 0 for each of {n} samples, "
+            f"random_state as a sequence must hold one non-negative integer for each of {n} samples, "
             f"got shape {seeds.shape} and dtype {seeds.dtype}. Pass one integer to seed all samples."
         )
     first = {int(seed): image_seeds(int(seed), 1)[0] for seed in np.unique(seeds)}
@@ -103,13 +102,13 @@ def sample_seeds(random_state: int | np.random.RandomState | Sequence[int] | Non
 
 
 def content_seeds(X: np.ndarray) -> list[int]:
-    """Return a seed for each sample that depends on its content only."""
+    """Return a seed for each sample that depends only on its content."""
     digests = (hashlib.blake2b(x.tobytes(), digest_size=8).digest() for x in np.ascontiguousarray(X))
     return [int.from_bytes(digest, "little") >> 1 for digest in digests]
 
 
 class ImageNoise:
-    """Unit Gaussian noise from one generator per image: batch-invariant, and the same on every device."""
+    """Standard Gaussian noise from one generator per image: batch-invariant and equal on all devices."""
 
     def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device):
         self.shape = shape
@@ -117,7 +116,7 @@ class ImageNoise:
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw(self) -> Tensor:
-        """Return the next noise of every image, shape (n_images, *shape), float32."""
+        """Draw noise for each image; return it as float32 of shape (n_images, *shape)."""
         out = torch.empty(len(self.generators), *self.shape)
         for noise, generator in zip(out, self.generators, strict=True):
             noise.normal_(generator=generator)

@@ -20,7 +20,7 @@ _LARGEST = {"float32": 1e15, "float64": 1e140}
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Return an array-like as an array; raise where NumPy cannot make one."""
+    """Convert an array-like to an array."""
     if sparse.issparse(value):
         raise ValueError(f"{name} must be a dense array, got a sparse matrix. Pass {name}.toarray().")
     try:
@@ -32,15 +32,15 @@ def as_array(value: Any, name: str) -> np.ndarray:
 
 
 def without_graph(tensor: Any) -> Any:
-    """Return a torch tensor as one that NumPy can convert."""
+    """Detach a torch tensor, on the CPU, in a dtype that NumPy supports."""
     tensor = tensor.detach().cpu()
     return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # NumPy has no bfloat16.
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Return an array of booleans, integers or floats; raise for other dtypes."""
+    """Convert an array-like to an array of booleans, integers or floats."""
     array = as_array(value, name)
-    if array.dtype.kind == "O" and not any(isinstance(one, (str, bytes)) for one in array.flat):
+    if array.dtype.kind == "O" and not any(isinstance(item, (str, bytes)) for item in array.flat):
         with contextlib.suppress(TypeError, ValueError):
             array = array.astype(np.float64)
     if array.dtype.kind not in "buif":
@@ -52,7 +52,7 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
 
 
 def check_magnitude(array: np.ndarray, name: str, computed_in: Any = None) -> None:
-    """Raise where sums of squares overflow in `computed_in`, by default the array's own dtype."""
+    """Raise if sums of squares would overflow in `computed_in`, by default the array's own dtype."""
     dtype = np.dtype(array.dtype if computed_in is None else computed_in)
     limit = _LARGEST[dtype.name]
     largest = max(float(array.max()), -float(array.min()))
@@ -68,7 +68,7 @@ def check_int(
 ) -> int:
     """Return an integer from `least` to `most` as an int.
 
-    In the error, `limit` is the name of `most`, and `also` what else is accepted, such as ", or None".
+    For the error message, `limit` names `most`, and `also` adds other accepted values, such as ", or None".
     """
     end = sys.maxsize if most is None else most
     if not is_int(value) or not least <= value <= end:
@@ -103,7 +103,7 @@ def is_finite(value: Any) -> bool:
 
 
 def check_bool(value: Any, name: str) -> bool:
-    """Return a boolean of Python or NumPy as a Python bool."""
+    """Return a boolean as a Python bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {short_repr(value)}.")
     return bool(value)
@@ -117,7 +117,7 @@ def as_path(value: Any, name: str) -> Path:
 
 
 def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") -> None:
-    """Raise unless a value is a legal one; the error suggests the nearest."""
+    """Raise unless a value is legal; the error suggests the most similar legal value."""
     if (value is None or isinstance(value, str)) and value in legal:
         return
     hint = did_you_mean(value, legal) if isinstance(value, str) else ""
@@ -125,8 +125,8 @@ def check_choice(name: str, value: Any, legal: Sequence[Any], also: str = "") ->
 
 
 def did_you_mean(value: Any, known: Sequence[Any], otherwise: str = "") -> str:
-    """Return a sentence that suggests the known value nearest to an unknown one, or else `otherwise`."""
-    near = difflib.get_close_matches(str(value), [str(one) for one in known], n=1)
+    """Return a sentence that suggests the known value most similar to `value`, or else `otherwise`."""
+    near = difflib.get_close_matches(str(value), [str(item) for item in known], n=1)
     return f" Did you mean {near[0]!r}?" if near else otherwise
 
 

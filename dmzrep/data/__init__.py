@@ -1,21 +1,19 @@
-"""Data formats and sources: arrays, tables and map-style data sets to tensors and back."""
+"""Data formats and sources: conversion of arrays, tables and map-style data sets to tensors and back."""
 
 from dmzrep.data._hugging_face import ImageColumn
 from dmzrep.data._image_format import ImageFormat, find_layout, find_range, learn_image_format
-from dmzrep.data._open import as_source, is_dataset, open_like_fitted, open_training_data, read_all
+from dmzrep.data._open import is_dataset, open_like_fitted, open_training_data, read_all
 from dmzrep.data._pictures import convert_picture
-from dmzrep.data._sources import CheckedSource, DatasetSource, Source, Subset, is_on_disk, to_tensor
+from dmzrep.data._sources import DatasetSource, Source, Subset, is_on_disk, to_tensor
 from dmzrep.data._vector_format import VectorFormat, learn_vector_format
 
 __all__ = [
-    "CheckedSource",
     "DatasetSource",
     "ImageColumn",
     "ImageFormat",
     "Source",
     "Subset",
     "VectorFormat",
-    "as_source",
     "convert_picture",
     "find_layout",
     "find_range",

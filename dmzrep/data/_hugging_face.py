@@ -21,17 +21,17 @@ class ImageColumn:
     dataset : datasets.Dataset
         Pictures are read and decoded on access.
     column : str or None, default=None
-        Column of pictures or arrays. None finds it: the only column of pictures; without any, that of
-        arrays of two or more axes; without any, that of vectors.
+        Column of pictures or arrays. None selects the only column of pictures, else of arrays with two or
+        more axes, else of vectors.
     mode : str or None, default=None
-        Pillow mode to which pictures are converted, such as "L" (grey) or "RGB": of 16 bits the upper 8 are
-        kept, and transparent pixels are composited on white. None takes the mode of the first picture;
-        palettes become RGB.
+        Pillow mode to which pictures are converted, such as "L" (grey) or "RGB": 16-bit pixels keep their
+        upper 8 bits, and transparent pixels are composited on white. None takes the mode of the first
+        picture; palettes become RGB.
 
     Raises
     ------
     ValueError
-        The data set is empty; no column fits, or several do; a picture differs in mode from the first.
+        The data set is empty, no column or more than one is suitable, or the modes of pictures differ.
     KeyError
         There is no such column.
     TypeError
@@ -39,7 +39,7 @@ class ImageColumn:
 
     See Also
     --------
-    DMZEncoder.fit : Accepts these, and data sets themselves.
+    DMZEncoder.fit : Accepts image columns and data sets.
 
     Examples
     --------
@@ -65,10 +65,10 @@ class ImageColumn:
             raise KeyError(f"There is no column {self.column!r}; there are {sorted(first)}.")
         value = first[self.column]
         self.dtype: str | None = None
-        if dataset.format["type"] is None:  # Otherwise the user has chosen the format of items.
+        if dataset.format["type"] is None:  # Otherwise, the user has set the format of items.
             dataset = dataset.select_columns([self.column])
             if not is_picture(value):
-                # Lists, and arrays by default, lose the stored dtype.
+                # Without it, the stored dtype is lost.
                 self.dtype = _stored_dtype(dataset.features[self.column])
                 dataset = dataset.with_format("numpy", dtype=np.dtype(self.dtype))
         self.dataset = dataset
@@ -95,13 +95,13 @@ class ImageColumn:
 
 
 def is_hugging_face(X: Any) -> bool:
-    """Whether X is a Hugging Face data set, or several, found without importing `datasets`."""
-    homes = {f"{kind.__module__}.{kind.__name__}" for kind in type(X).__mro__}
-    return not homes.isdisjoint(_KINDS)
+    """Whether X is a Hugging Face data set or a dictionary of them, without importing `datasets`."""
+    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(X).__mro__}
+    return not names.isdisjoint(_KINDS)
 
 
 def map_style(X: Any) -> ImageColumn:
-    """Return the images of a Hugging Face data set; raise where it has no random access."""
+    """Return the images of a Hugging Face data set; raise if it has no random access."""
     if len(getattr(X, "keys", list)()):
         raise ValueError(
             f"X holds {len(X)} data sets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
@@ -138,7 +138,7 @@ def _find_column(sample: dict[str, Any]) -> str:
 
 
 def _kind(value: Any) -> str | None:
-    """Return whether a column holds pictures, arrays of several axes, vectors, or none of these."""
+    """Return "pictures", "arrays" (of two or more axes) or "vectors", or None for other values."""
     if is_picture(value):
         return "pictures"
     try:
@@ -151,7 +151,7 @@ def _kind(value: Any) -> str | None:
 
 
 def _stored_dtype(feature: Any) -> str:
-    """Return the dtype of the values of a column of arrays or (nested) lists."""
+    """Return the dtype of a column of arrays or (nested) lists."""
     while hasattr(feature, "feature"):
         feature = feature.feature
     return feature.dtype

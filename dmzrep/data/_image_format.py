@@ -1,4 +1,4 @@
-"""Images to tensors and back: layouts, value ranges, checks."""
+"""Conversion of images to tensors and back: layouts, value ranges, checks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dmzrep.data._values import check_numeric, first_outside, is_outside, value_
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
-#: Samples of a data set from which its format is learned.
+#: Number of samples of a data set from which its format is learned.
 PREVIEW_SAMPLES = 256
-#: Fraction of the range of a dtype below which images are suspected to have another range.
+#: Fraction of the assumed value range that images should span; below it, a warning is raised.
 _LEAST_SPREAD = 0.05
 
 
@@ -26,8 +26,8 @@ _LEAST_SPREAD = 0.05
 class ImageFormat:
     """Layout and value range of images, and the conversion to model units and back.
 
-    `layout` is the order of an image's axes ("HW", "HWC" or "CHW"), `shape` is (channels, H, W); `flat` means
-    that samples are flattened images of shape (n_features,). `low` and `high` become -1 and +1.
+    `layout` is the order of the axes ("HW", "HWC" or "CHW"), `shape` is (channels, H, W); `flat` means that
+    samples are flattened images of shape (n_features,). `low` and `high` are mapped to -1 and +1.
     """
 
     layout: str
@@ -77,7 +77,7 @@ class ImageFormat:
         return scaled.clamp(-1.0, 1.0).contiguous(memory_format=torch.channels_last)
 
     def from_model(self, x: Tensor) -> np.ndarray:
-        """Convert model units to the original layout, dtype and range; clip, and round integers."""
+        """Convert model units to the original layout, dtype and range, clipped, and rounded for integers."""
         unit = (x.detach().cpu().double().clamp(-1.0, 1.0) + 1.0) / 2.0
         values = unit * (self.high - self.low) + self.low
         if self.layout == "HW":
@@ -90,7 +90,7 @@ class ImageFormat:
         return samples.astype(self.dtype)
 
     def check_shape(self, X: Any) -> None:
-        """Raise unless X, an array or a source, has a dtype of numbers and samples of the fitted shape."""
+        """Raise unless X, an array or a source, is numeric and has samples of the fitted shape."""
         if X.ndim == 0 or X.shape[1:] != self.sample_shape:
             remedy = (
                 "Pass a single image as X[None]."
@@ -106,7 +106,7 @@ class ImageFormat:
         check_numeric(X)
 
     def check_values(self, X: np.ndarray, indices: np.ndarray | None = None) -> None:
-        """Raise unless all values are finite and in the fitted range; `indices` are positions for errors."""
+        """Raise unless values are finite and in the fitted range; `indices` are sample numbers for errors."""
         check_numeric(X)
         low, high = value_limits(X, indices)
         if is_outside((low, high), self.low, self.high):
@@ -131,12 +131,11 @@ def learn_image_format(
     channels: str = "auto",
     value_range: tuple[float, float] | str = "auto",
 ) -> ImageFormat:
-    """Learn layout and value range from images; of a data set only some samples are read.
+    """Determine layout and value range of images; only some samples of a data set are read.
 
     X has shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, n_features) with `image_shape`. `value_range`
-    "auto" is 0 to 255 for uint8, 0 to 1 for bool and floats. Raise ValueError for an ambiguous layout or
-    range and for images that are out of range, non-finite or constant; warn where they use hardly any of the
-    range.
+    "auto" is 0 to 255 for uint8, 0 to 1 for bool and floats. Raise ValueError if the layout or range is
+    ambiguous, or if images are out of range, non-finite or constant; warn if they span little of the range.
     """
     check_numeric(X)
     flat = image_shape is not None and X.ndim == 2
@@ -177,7 +176,7 @@ def learn_image_format(
 
 
 def find_layout(shape: tuple[int, ...], channels: str) -> str:
-    """Return the order of the axes of an image, "HW", "HWC" or "CHW"; raise where it is ambiguous."""
+    """Return the order of the axes of an image, "HW", "HWC" or "CHW"; raise if it is ambiguous."""
     check_choice("channels", channels, ("auto", "first", "last"))
     if len(shape) == 2:
         return "HW"
@@ -210,9 +209,9 @@ def find_layout(shape: tuple[int, ...], channels: str) -> str:
 def find_range(
     X: Any, value_range: tuple[float, float] | str, indices: np.ndarray | None = None
 ) -> tuple[float, float, tuple[float, float]]:
-    """Return the range of values and the smallest and largest value that occur; raise where they are outside.
+    """Return the value range and the smallest and largest value of X; raise if they are outside the range.
 
-    `indices` are the samples' positions, for errors.
+    `indices` are sample numbers for errors.
     """
     dtype = np.dtype(X.dtype)
     found_low, found_high = value_limits(X, indices)

@@ -1,4 +1,4 @@
-"""Opening data: anything that holds samples as a source, and its format."""
+"""Conversion of input data to sources of samples, and their formats."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ def open_training_data(
 ) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
     """Return training data as a source, their format, and the attributes that scikit-learn sets.
 
-    The estimator's `image_shape`, `channels` and `value_range` are used; the estimator is not changed. Arrays
-    are checked, data sets are checked as they are read. With `continued`, X must agree with `data_format_`,
-    which is kept.
+    The estimator provides `image_shape`, `channels` and `value_range`, and is not changed. Arrays are checked
+    here, data sets when they are read. With `continued`, X must agree with `data_format_`, which is kept.
     """
     if continued:
         return open_like_fitted(estimator, X), estimator.data_format_, {}
     source: Any = as_source(X)
-    # Receives the attributes that scikit-learn sets, so that a failed fit leaves the estimator unchanged.
+    # Collects the attributes that scikit-learn sets, so that a failed fit leaves the estimator unchanged.
     stand_in = type(type(estimator).__name__, (BaseEstimator,), {})()
     if is_table(X):
         validate_data(stand_in, X, skip_check_array=True)
@@ -62,9 +61,9 @@ def open_training_data(
 
 
 def open_like_fitted(estimator: Any, X: Any) -> Source:
-    """Return data that must agree with the fitted format as a source; the estimator is not changed.
+    """Return data in the fitted format as a source; the estimator is not changed.
 
-    Arrays in memory are checked; memmaps and data sets are checked as they are read.
+    Arrays in memory are checked here, memory maps and data sets when they are read.
     """
     data_format = estimator.data_format_
     if is_table(X):
@@ -75,7 +74,7 @@ def open_like_fitted(estimator: Any, X: Any) -> Source:
         data_format.check_values(vectors)
         return vectors
     data_format.check_shape(source)
-    if data_format.flat and not is_table(X):  # Warns where names were fitted.
+    if data_format.flat and not is_table(X):  # Warns if feature names were seen in fit.
         validate_data(estimator, source, reset=False, skip_check_array=True)
     if isinstance(source, np.ndarray) and not is_on_disk(source):
         data_format.check_values(source)
@@ -84,7 +83,7 @@ def open_like_fitted(estimator: Any, X: Any) -> Source:
 
 
 def _check_vectors(estimator: Any, X: Any, source: Any, *, reset: bool = True, **options: Any) -> np.ndarray:
-    """Return vectors as scikit-learn validates them; the columns of tables have been checked before."""
+    """Return vectors validated by scikit-learn; the columns of tables are checked elsewhere."""
     samples = source[:] if source.ndim else source
     if is_table(X):
         return check_array(samples, dtype=_VECTOR_DTYPES, estimator=estimator, input_name="X", **options)
@@ -114,7 +113,7 @@ def is_table(X: Any) -> bool:
 
 
 def as_source(X: Any, name: str = "X") -> Source:
-    """Return an array, or access to the samples of a data set; raise for what holds no samples."""
+    """Return an array, or a source that reads samples of a data set; raise for inputs without samples."""
     if isinstance(X, (CheckedSource, DatasetSource, Subset)):
         return X
     if is_dataset(X):
@@ -136,7 +135,7 @@ def _is_item(value: Any) -> bool:
 
 
 def _refuse(X: Any, name: str) -> None:
-    """Raise for what users pass by mistake, with the remedy."""
+    """Raise for common mistakes, with a remedy."""
     kind = type(X).__name__
     if hasattr(X, "dataset") and hasattr(X, "batch_size"):
         raise ValueError(
@@ -168,7 +167,7 @@ def _refuse(X: Any, name: str) -> None:
 
 
 def _table_to_array(X: Any, name: str) -> np.ndarray:
-    """Return the values of a table in their common dtype; raise for missing values and text, by column."""
+    """Convert a table to an array; raise for missing values and text, with the name of the column."""
     arrays = []
     for column in nw.from_native(X, eager_only=True).iter_columns():
         n_missing = int(column.null_count())

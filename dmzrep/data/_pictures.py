@@ -1,4 +1,4 @@
-"""Pillow images as arrays: bit depth, palettes and transparency."""
+"""Conversion of Pillow images: bit depth, palettes and transparency."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-#: Pillow modes whose pixels are plain numbers, and what others become.
+#: Pillow modes whose pixels are plain numbers, and those to which others are converted.
 _PLAIN_MODES = ("L", "RGB", "RGBA", "I", "F", "I;16")
 _MODE_OF = {"1": "L", "LA": "L", "La": "L", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16"}
 #: File formats whose 16-bit pixels are 32-bit integers in Pillow.
@@ -19,15 +19,15 @@ def is_picture(value: Any) -> bool:
 
 
 def plain_mode(mode: str) -> str:
-    """Return the Pillow mode in which pixels of a mode are plain numbers."""
+    """Return the mode to convert a Pillow mode to so that pixels are plain numbers."""
     return mode if mode in _PLAIN_MODES else _MODE_OF.get(mode, "RGB")
 
 
 def convert_picture(picture: Any, mode: str, background: str = "white") -> Any:
-    """Convert a Pillow image to another mode; of 16 bits the upper 8 are kept where `mode` has 8.
+    """Convert a Pillow image to another mode; an 8-bit `mode` keeps the upper 8 bits of 16-bit pixels.
 
-    Transparent pixels are composited on `background` where `mode` has no transparency. Raise ValueError for
-    pixels of 32 bits and floats, whose range is unknown.
+    Transparent pixels are composited on `background` if `mode` has no transparency. Raise ValueError for
+    32-bit and float pixels, whose range is unknown.
     """
     if mode not in ("L", "RGB", "RGBA"):
         return picture if picture.mode == mode else picture.convert(mode)
@@ -43,7 +43,7 @@ def convert_picture(picture: Any, mode: str, background: str = "white") -> Any:
 
 
 def _eight_bits(picture: Any) -> Any:
-    """Return the upper 8 of 16 bits; Pillow's own conversion clips at 255."""
+    """Keep the upper 8 of 16 bits; Pillow's own conversion clips at 255."""
     from PIL import Image
 
     stored_in_16 = picture.mode == "I" and picture.format in _SIXTEEN_BIT_FORMATS

@@ -1,4 +1,4 @@
-"""Access to the samples of arrays and map-style data sets."""
+"""Sources: access to the samples of arrays and map-style data sets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Source(Protocol):
 
 
 class Subset:
-    """Some samples of a source, by index, read on access."""
+    """The samples of a source at given indices, read on access."""
 
     def __init__(self, source: Source, indices: np.ndarray):
         self.source = source
@@ -50,7 +50,7 @@ class Subset:
 
 
 class CheckedSource:
-    """A source of images whose values are checked against a format as they are read."""
+    """A source of images whose values are checked against a format when they are read."""
 
     def __init__(self, source: Source, image_format: ImageFormat):
         self.source = source
@@ -61,7 +61,7 @@ class CheckedSource:
         return len(self.source)
 
     def __getitem__(self, indices: np.ndarray | slice) -> np.ndarray:
-        """Return samples; raise where a value is non-finite or out of range."""
+        """Return samples; raise if a value is non-finite or out of range."""
         samples = self.source[indices]
         if len(samples):
             self.image_format.check_values(samples, np.arange(len(self))[indices])
@@ -69,7 +69,7 @@ class CheckedSource:
 
 
 class DatasetSource:
-    """Samples of a map-style data set, such as a torch `Dataset`, stacked on request.
+    """Samples of a map-style data set, such as a torch `Dataset`, read and stacked on access.
 
     An item is an array, a tensor, a Pillow image, or a tuple that begins with one. Hugging Face data sets are
     read through `ImageColumn`.
@@ -83,7 +83,7 @@ class DatasetSource:
         self.shape = (len(self.dataset), *first.shape)
         self.dtype = first.dtype
         self.ndim = first.ndim + 1
-        # Kept for its first use, so that one pass over the data reads each sample once.
+        # Kept until its first use, so that one pass over the data reads each sample once.
         self._first: np.ndarray | None = first
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class DatasetSource:
 
 
 def is_on_disk(array: Any) -> bool:
-    """Whether an array, or one that it is a view of, is a memmap."""
+    """Whether an array is a memory map or a view of one."""
     while array is not None:
         if isinstance(array, np.memmap):
             return True
@@ -146,7 +146,7 @@ def is_on_disk(array: Any) -> bool:
 
 
 def to_tensor(block: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copy a block of samples to a device, in native byte order; never a view of the original array."""
+    """Copy samples to a device, in native byte order; the result never shares memory with the array."""
     block = np.array(block)
     block = block.astype(block.dtype.newbyteorder("="), copy=False)
     if device.type == "mps" and block.dtype == np.float64:

@@ -1,4 +1,4 @@
-"""Checks of the values of arrays, a block of samples at a time."""
+"""Blockwise checks of the values of arrays."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from dmzrep._base._batching import batches
 
-#: Bytes that are scanned at a time when values are checked.
+#: Number of bytes per block when values are checked.
 _SCAN_BYTES = 2**26
-#: Rounding at the edges of a range, relative to its width, that is no error.
+#: Tolerance for values outside a range, relative to its width.
 _ROUNDING = 1e-6
 
 
 def blocks(X: Any) -> Iterator[slice]:
-    """Slices of samples, of at most `_SCAN_BYTES` unless one sample has more."""
+    """Return slices of samples of at most `_SCAN_BYTES`, unless a single sample has more."""
     sample_bytes = math.prod(X.shape[1:]) * np.dtype(X.dtype).itemsize
     return batches(len(X), max(1, _SCAN_BYTES // max(1, sample_bytes)))
 
 
 def check_numeric(X: Any) -> None:
-    """Raise unless X has a dtype of numbers."""
+    """Raise unless X has a numeric dtype."""
     dtype = np.dtype(X.dtype)
     if dtype.kind not in "buif":
         raise ValueError(
@@ -33,9 +33,9 @@ def check_numeric(X: Any) -> None:
 
 
 def value_limits(X: Any, indices: np.ndarray | None = None) -> tuple[float, float]:
-    """Return the smallest and largest value, block by block; raise where a value is non-finite.
+    """Return the smallest and largest value, computed blockwise; raise if a value is non-finite.
 
-    `indices` are the samples' positions, for the error; 0, 1, ... by default.
+    `indices` are sample numbers for the error; 0, 1, ... by default.
     """
     low, high = math.inf, -math.inf
     for part in blocks(X):
@@ -53,13 +53,13 @@ def value_limits(X: Any, indices: np.ndarray | None = None) -> tuple[float, floa
 
 
 def is_outside(found: tuple[float, float], low: float, high: float) -> bool:
-    """Whether values found lie outside a range by more than rounding."""
+    """Whether a (smallest, largest) pair lies outside a range by more than rounding."""
     slack = _ROUNDING * (high - low)
     return found[0] < low - slack or found[1] > high + slack
 
 
 def first_outside(X: Any, low: float, high: float, indices: np.ndarray | None = None) -> int:
-    """Return the position of the first sample with a value outside a range."""
+    """Return the number of the first sample with a value outside a range."""
     slack = _ROUNDING * (high - low)
     for part in blocks(X):
         block = np.asarray(X[part])

@@ -1,4 +1,4 @@
-"""Vectors to standardised tensors and back."""
+"""Conversion of vectors to standardised tensors and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmzrep._base._validation import check_magnitude
 from dmzrep.data._values import blocks
 
-#: Standardised values up to which networks stay within the range of float32.
+#: Largest standardised value for which the networks stay within the range of float32.
 FARTHEST = 1e12
 
 
@@ -44,18 +44,18 @@ class VectorFormat:
         return None
 
     def check_values(self, X: np.ndarray) -> None:
-        """Raise unless the standardised samples stay within float32, with room for the networks."""
+        """Raise unless the networks stay within the range of float32 for the standardised samples."""
         with np.errstate(over="ignore"):
             farthest = max(np.abs((edge - self.mean) / self.scale).max() for edge in (X.max(0), X.min(0)))
         if farthest > FARTHEST:
             raise ValueError(
-                f"X has a value {farthest:.3g} standard deviations from the mean of the training data, at "
+                f"X has a value {farthest:.3g} standard deviations from the mean of the training data; at "
                 f"most {FARTHEST:g} can be encoded. Scale X as it was when the encoder was fitted."
             )
 
     def to_model(self, raw: Tensor) -> Tensor:
         """Standardise samples, float32."""
-        # Apple's MPS has no float64, not even on the way.
+        # Apple's MPS has no float64.
         precision = torch.float32 if raw.device.type == "mps" else torch.float64
         mean, scale = (torch.from_numpy(a).to(precision).to(raw.device) for a in (self.mean, self.scale))
         return ((raw.to(mean.dtype) - mean) / scale).to(torch.float32)
@@ -69,7 +69,7 @@ def learn_vector_format(X: np.ndarray) -> VectorFormat:
     """Learn the mean and standard deviation of each feature of X, shape (n, n_features)."""
     check_magnitude(X, "X", np.float64)
     parts = list(blocks(X))
-    # A block at a time: the differences of all samples at once would be a copy of X, in float64.
+    # Blockwise, since the differences of all samples would take a float64 copy of X.
     mean = sum(X[part].sum(axis=0, dtype=np.float64) for part in parts) / len(X)
     scale = np.sqrt(sum(((X[part] - mean) ** 2).sum(axis=0) for part in parts) / len(X))
     # The standard deviation of a constant feature is rounding error.

@@ -1,1 +1,1 @@
-"""Diffusion: schedules, objectives, samplers, likelihood. It knows no network."""
+"""Diffusion: schedules, objectives, samplers and likelihood, independent of the networks."""

@@ -1,4 +1,4 @@
-"""Step grids: which timesteps a sampler visits, as explicit pairs (t, t_prev)."""
+"""Timestep grids of samplers, as explicit pairs (t, t_prev)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dmzrep.diffusion._schedule import NoiseSchedule
 
 SPACINGS = ("trailing", "uniform", "quadratic", "log_snr")
 
-#: Pairs (t, t_prev), from the noisiest; the last t_prev is -1, clean data.
+#: Pairs (t, t_prev) from the noisiest on; the last t_prev is -1, clean data.
 Grid = Sequence[tuple[int, int]]
 
-#: Log-SNR below which "log_snr" takes a single stride: almost only noise, of which the cosine schedule has
-#: many timesteps. Twice the half log-SNR of -5.1 at which DPM-Solver's authors and diffusers clip.
+#: Log-SNR below which "log_snr" takes a single stride: almost pure noise, where the cosine schedule has many
+#: timesteps. The authors of DPM-Solver and diffusers clip half the log-SNR at -5.1.
 LOWEST_LOG_SNR = -10.2
 
 
 def check_strength(strength: Any) -> None:
-    """Raise unless `strength`, where in the noise denoising begins, is a number in (0, 1]."""
+    """Raise unless `strength`, the fraction of the timesteps that are denoised, is a number in (0, 1]."""
     check_number(strength, "strength", 0, 1, "right", " (1 begins from noise, less keeps more of the sample)")
 
 
@@ -82,14 +82,14 @@ def timestep_grid(
         wanted = _even_in_log_snr(n_timesteps, n_visited, share, schedule)
     else:
         raise ValueError(f"spacing must be one of {SPACINGS}, got {spacing!r}.")
-    steps = [*_strictly_falling(np.rint(wanted).astype(int), n_visited).tolist(), -1]
+    steps = [*_strictly_decreasing(np.rint(wanted).astype(int)).tolist(), -1]
     return list(itertools.pairwise(steps))
 
 
 def _even_in_log_snr(
     n_timesteps: int, n_visited: int, share: np.ndarray, schedule: NoiseSchedule | None
 ) -> np.ndarray:
-    """Return (fractional) timesteps at equal strides of the log signal-to-noise ratio."""
+    """Return fractional timesteps at equal strides in the log signal-to-noise ratio."""
     if schedule is None or schedule.n_timesteps != n_timesteps:
         found = "none" if schedule is None else f"one of {schedule.n_timesteps}"
         raise ValueError(f"spacing='log_snr' needs `schedule` of {n_timesteps} timesteps, got {found}.")
@@ -101,8 +101,8 @@ def _even_in_log_snr(
     return wanted
 
 
-def _strictly_falling(timesteps: np.ndarray, n_visited: int) -> np.ndarray:
-    """Move integers as little as possible to fall strictly, from n_visited - 1 to no less than 0."""
-    place = np.arange(len(timesteps))
-    falling = np.minimum.accumulate(timesteps + place) - place
-    return np.maximum(falling, len(timesteps) - 1 - place)
+def _strictly_decreasing(timesteps: np.ndarray) -> np.ndarray:
+    """Change integers as little as possible so that they decrease strictly and are at least 0."""
+    position = np.arange(len(timesteps))
+    decreasing = np.minimum.accumulate(timesteps + position) - position
+    return np.maximum(decreasing, len(timesteps) - 1 - position)

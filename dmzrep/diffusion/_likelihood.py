@@ -22,9 +22,9 @@ def gaussian_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_varianc
 def discretised_gaussian_log_likelihood(
     x: Tensor, mean: Tensor, log_variance: Tensor, bin_width: float
 ) -> Tensor:
-    """Return the log-probability under a Gaussian of the bin around grey levels x in [-1, 1], in nats.
+    """Return the log-probability of the bins around grey levels x in [-1, 1] under a Gaussian, in nats.
 
-    The outermost bins reach to infinity. `bin_width` is 2 / 255 for uint8 (Ho et al., "Denoising Diffusion
+    The outermost bins extend to infinity. `bin_width` is 2 / 255 for uint8 (Ho et al., "Denoising Diffusion
     Probabilistic Models", 2020, equation 13).
     """
     scale = (-0.5 * log_variance).exp() / math.sqrt(2.0)
@@ -32,7 +32,7 @@ def discretised_gaussian_log_likelihood(
     lower = (x - mean - bin_width / 2) * scale
     upper = torch.where(x > 1.0 - bin_width / 2, torch.full_like(upper, math.inf), upper)
     lower = torch.where(x < -1.0 + bin_width / 2, torch.full_like(lower, -math.inf), lower)
-    # In the upper tail erf rounds to one at both edges; mirrored to the lower tail it is exact.
+    # Mirror the upper tail, where both edges would round to one, to the lower tail.
     flip = lower > 0
     upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
     mass = 0.5 * (torch.erfc(-upper) - torch.erfc(-lower))

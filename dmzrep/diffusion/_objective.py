@@ -1,4 +1,4 @@
-"""Training objectives: the prediction and its loss."""
+"""Training objectives: the prediction of the network and its loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dmzrep.diffusion._likelihood import discretised_gaussian_log_likelihood, gaussian_kl
 from dmzrep.diffusion._perturbation import matched_levels
-from dmzrep.diffusion._schedule import NoiseSchedule
+from dmzrep.diffusion._schedule import NoiseSchedule, per_sample
 
 OBJECTIVES = ("v", "epsilon", "sample")
 
@@ -21,7 +21,7 @@ Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Denoised(NamedTuple):
-    """Estimates of a denoiser: clean data, unit noise, and the learned variance if there is one.
+    """Estimates of a denoiser: clean data, unit noise, and the learned variance, if any.
 
     `variance_fraction` places the log-variance between its two bounds, in [0, 1].
     """
@@ -33,14 +33,14 @@ class Denoised(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """What the network predicts, and the loss on it.
+    """What the network predicts, and its loss.
 
     The prediction is the velocity ``"v"`` = sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise
     ``"epsilon"``, or the clean data ``"sample"``. With `learn_variance` the network has twice the channels:
     the second half places the reverse variance between its bounds and is trained by the variational bound
     alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not in the target.
-    `data_bin` is the width of a grey level in model units, for the bound's last term on discrete data; None
-    for continuous data.
+    `data_bin` is the width of a grey level in model units, for the last term of the bound; None for
+    continuous data.
 
     References
     ----------
@@ -70,19 +70,16 @@ class Objective:
     ) -> Denoised:
         """Run the network on x_t, without input perturbation, at integer timesteps of shape (n,).
 
-        `match_perturbation` scales x_t and shifts its timestep to those of the same signal-to-noise ratio in
-        training with input perturbation. The estimates are then those of a network that was trained without
-        it, which solvers of the ODE need.
+        `match_perturbation` scales x_t and shifts the timestep to match the signal-to-noise ratio in training
+        with input perturbation. The estimates are then those of a network trained without it, as ODE solvers
+        need.
         """
         if not (match_perturbation and self.input_perturbation > 0.0):
             return self.interpret(network(x_t, self.schedule.network_time(t), z), x_t, t)
         precision = torch.float32 if t.device.type == "mps" else torch.float64
         tables = matched_levels(self.schedule, self.input_perturbation)
         tau, alpha_bar = (torch.from_numpy(table).to(t.device, precision)[t] for table in tables)
-        shape = (-1,) + (1,) * (x_t.dim() - 1)
-        signal, sigma = (
-            level.to(x_t.dtype).view(shape) for level in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
-        )
+        signal, sigma = per_sample(alpha_bar.sqrt(), x_t), per_sample((1 - alpha_bar).sqrt(), x_t)
         spread = 1.0 + self.input_perturbation**2
         seen = x_t * (signal.square() + spread * sigma.square()).sqrt()
         prediction, fraction = self._split(network(seen, self.schedule.network_time(tau), z))
@@ -122,15 +119,15 @@ class Objective:
         noise: Tensor,
         perturbation: Tensor | None = None,
     ) -> Tensor:
-        """Return the loss of each sample, shape (n,), given unit noise and that of the input perturbation.
+        """Return the loss of each sample, shape (n,), given unit noise for x_t and the input perturbation.
 
-        The mean squared error, plus with `learn_variance` the variational bound (in nats per dimension, times
-        T / 1000), with gradients to the variance's output alone.
+        The mean squared error, plus, with `learn_variance`, the variational bound (in nats per dimension,
+        times T / 1000), with gradients to the output for the variance only.
         """
-        seen = noise
+        perturbed = noise
         if self.input_perturbation and perturbation is not None:
-            seen = noise + self.input_perturbation * perturbation
-        x_t = self.schedule.add_noise(x0, seen, t)
+            perturbed = noise + self.input_perturbation * perturbation
+        x_t = self.schedule.add_noise(x0, perturbed, t)
         prediction = network(x_t, self.schedule.network_time(t), z)
         mean_part = prediction.chunk(2, dim=1)[0] if self.learn_variance else prediction
         error = (mean_part.float() - self.target(x0, noise, t).float()).square().flatten(1).mean(dim=1)
@@ -144,10 +141,9 @@ class Objective:
         """Return the term of the variational bound at each sample's timestep, in nats per dimension.
 
         KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) for t > 0; for t = 0 the negative
-        log-likelihood of x_0, discretised where the data are.
+        log-likelihood of x_0, discretised for discrete data.
         """
-        shape = (-1,) + (1,) * (x0.dim() - 1)
-        to_x0, to_xt, variance, _ = (c.to(x0.dtype).view(shape) for c in self.schedule.posterior(t, t - 1))
+        to_x0, to_xt, variance, _ = (per_sample(c, x0) for c in self.schedule.posterior(t, t - 1))
         true_mean = to_x0 * x0 + to_xt * x_t
         mean = to_x0 * denoised.x0 + to_xt * x_t
         log_variance = self.schedule.reverse_log_variance(denoised.variance_fraction, t, t - 1, x0)
@@ -157,5 +153,4 @@ class Objective:
             last = 0.5 * ((x0 - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
         else:
             last = -discretised_gaussian_log_likelihood(x0, mean, log_variance, self.data_bin)
-        first = (t == 0).view(shape)
-        return torch.where(first, last, kl).flatten(1).mean(dim=1)
+        return torch.where((t == 0)[:, None], last.flatten(1), kl.flatten(1)).mean(dim=1)

@@ -1,4 +1,4 @@
-"""Noise levels as seen by a network that was trained with input perturbation."""
+"""Noise levels of a network that was trained with input perturbation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from dmzrep.diffusion._schedule import NoiseSchedule
 
 @lru_cache(maxsize=16)
 def matched_levels(schedule: NoiseSchedule, perturbation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each timestep, the one whose perturbed input in training has its signal-to-noise ratio.
+    """Return, for each timestep, the one whose perturbed training input has the same signal-to-noise ratio.
 
-    With input perturbation g, x at timestep tau holds noise of standard deviation sigma * sqrt(1 + g^2). The
-    network is thus an exact denoiser of x_t, scaled, at the tau whose log-SNR is log(1 + g^2) above that of
-    t. Returned are tau, fractional and at least 0, and the signal power there, both float64 of shape
-    (n_timesteps,).
+    With input perturbation g, x at timestep tau has noise of standard deviation sigma * sqrt(1 + g^2). A
+    scaled x_t is thus a training input at the tau whose log-SNR is log(1 + g^2) above that of t. Returned are
+    tau, fractional and at least 0, and its signal power, both float64 of shape (n_timesteps,).
     """
     log_snr = schedule.log_snr
     wanted = np.minimum(log_snr + np.log1p(perturbation**2), log_snr[0])

@@ -72,8 +72,8 @@ def sample_ddim(
 ) -> Tensor:
     """Sample by DDIM; arguments as in `sample_ddpm`.
 
-    `eta` in [0, 1] is the share of the posterior's standard deviation that is drawn anew at each step. Song,
-    Meng, Ermon, "Denoising Diffusion Implicit Models", 2021, equations 12 and 16.
+    `eta` in [0, 1] is the standard deviation of fresh noise relative to that of the posterior. Song, Meng,
+    Ermon, "Denoising Diffusion Implicit Models", 2021, equations 12 and 16.
     """
     t, t_prev = torch.tensor(list(grid)).unbind(dim=1)
     variance = eta**2 * schedule.posterior(t, t_prev)[2]
@@ -83,7 +83,7 @@ def sample_ddim(
         if observe is not None:
             observe(i, x0)
         signal, sigma = schedule.levels(step)
-        # The noise estimate that goes with x and a (clipped) x0 is (x - signal * x0) / sigma.
+        # The noise estimate for x and a (clipped) x0 is (x - signal * x0) / sigma.
         kept = direction[i].item() / sigma
         x = (schedule.levels(step_prev)[0] - kept * signal) * x0 + kept * x
         if eta > 0.0 and step_prev >= 0:
@@ -98,15 +98,15 @@ def invert_ddim(
 ) -> Tensor:
     """Return the noise from which deterministic DDIM over the same grid reconstructs x0.
 
-    Each step of `sample_ddim` is undone by 1 + `n_refinements` fixed-point iterations: the noise estimate is
-    taken at the point that is being solved for, where the forward step will take it.
+    Each step of `sample_ddim` is inverted by 1 + `n_refinements` fixed-point iterations, since its estimates
+    are evaluated at the point that is being solved for.
     """
     x = x0
     for step, step_prev in reversed(list(grid)):
         t = torch.full((len(x0),), step, dtype=torch.long, device=x0.device)
         (signal, sigma), (signal_prev, sigma_prev) = schedule.levels(step), schedule.levels(step_prev)
-        # A step turns (x, v) by an angle: x_prev = cos * x_t - sin * v(x_t). Solved for x_t this way the
-        # iteration converges at every timestep; in terms of the noise it would stall near pure noise.
+        # A step rotates (x, v): x_prev = cos * x_t - sin * v(x_t). Solved for x_t, this iteration converges
+        # at every timestep; in terms of the noise, it would stall near pure noise.
         cosine = signal * signal_prev + sigma * sigma_prev
         sine = sigma * signal_prev - signal * sigma_prev
         guess = x

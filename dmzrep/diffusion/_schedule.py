@@ -1,4 +1,4 @@
-"""Noise schedules: the shares of signal and noise in x_t at each timestep."""
+"""Noise schedules: the levels of signal and noise in x_t at each timestep."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import torch
 from torch import Tensor
 
 NOISE_SCHEDULES = ("cosine", "linear")
+#: Largest variance added in a step.
+MAX_BETA = 0.999
 
 
-def cosine_betas(n_timesteps: int, max_beta: float = 0.999) -> np.ndarray:
+def cosine_betas(n_timesteps: int) -> np.ndarray:
     """Return the betas of the cosine schedule (Nichol, Dhariwal, "Improved DDPM", 2021, equation 17)."""
     time = np.arange(n_timesteps + 1, dtype=np.float64) / n_timesteps
     alpha_bar = np.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
-    return np.minimum(1.0 - alpha_bar[1:] / alpha_bar[:-1], max_beta)
+    return np.minimum(1.0 - alpha_bar[1:] / alpha_bar[:-1], MAX_BETA)
 
 
 def linear_betas(n_timesteps: int) -> np.ndarray:
-    """Return betas that grow linearly, from 1e-4 to 0.02 at 1000 timesteps (Ho et al., 2020, section 4)."""
+    """Return linearly increasing betas, from 1e-4 to 0.02 at 1000 timesteps (Ho et al., 2020, section 4)."""
     scale = 1000.0 / n_timesteps
-    return np.minimum(np.linspace(scale * 1e-4, scale * 0.02, n_timesteps, dtype=np.float64), 0.999)
+    return np.minimum(np.linspace(scale * 1e-4, scale * 0.02, n_timesteps, dtype=np.float64), MAX_BETA)
 
 
 class NoiseSchedule:
     """A discrete variance-preserving noise schedule, defined by the variance added at each step.
 
     x_t = sqrt(alpha_bar[t]) * x_0 + sqrt(1 - alpha_bar[t]) * noise, for t in 0 .. T - 1. `betas`, `alpha_bar`
-    and `log_snr` = log(alpha_bar / (1 - alpha_bar)), which falls strictly, are float64 of shape
+    and `log_snr` = log(alpha_bar / (1 - alpha_bar)), strictly decreasing, are float64 of shape
     (n_timesteps,). Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models", 2020, equations 2, 4, 6 and
     7.
     """
@@ -48,7 +50,7 @@ class NoiseSchedule:
         return hash(self.betas.tobytes())
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tables on a GPU could not be unpickled where there is none.
+        # Tables on a GPU could not be unpickled on a machine without one.
         return self.__dict__ | {"_tables": {}}
 
     def __repr__(self) -> str:
@@ -57,8 +59,7 @@ class NoiseSchedule:
     @classmethod
     def named(cls, name: str, n_timesteps: int = 1000) -> NoiseSchedule:
         """Build the ``"cosine"`` or ``"linear"`` schedule of `n_timesteps` steps."""
-        betas = cosine_betas(n_timesteps) if name == "cosine" else linear_betas(n_timesteps)
-        return cls(betas)
+        return cls(cosine_betas(n_timesteps) if name == "cosine" else linear_betas(n_timesteps))
 
     def network_time(self, t: Tensor) -> Tensor:
         """Return timesteps on the scale [0, 1000) of the networks, float32."""
@@ -70,7 +71,7 @@ class NoiseSchedule:
         return math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
-        """Return the signal power at integer timesteps, float64; one where t is -1 (clean data)."""
+        """Return the signal power at integer timesteps, float64; 1 for t = -1 (clean data)."""
         if t.device not in self._tables:
             # Apple's MPS has no float64.
             precision = torch.float32 if t.device.type == "mps" else torch.float64
@@ -81,9 +82,7 @@ class NoiseSchedule:
     def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return sqrt(alpha_bar) and sqrt(1 - alpha_bar), shaped to multiply `like`."""
         alpha_bar = self.alpha_bar_at(t)
-        shape = (-1,) + (1,) * (like.dim() - 1)
-        signal, noise = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
-        return signal.to(like.dtype).view(shape), noise.to(like.dtype).view(shape)
+        return per_sample(alpha_bar.sqrt(), like), per_sample((1.0 - alpha_bar).sqrt(), like)
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Return x_t given x_0 and unit noise (Ho et al., equation 4)."""
@@ -109,16 +108,18 @@ class NoiseSchedule:
     ) -> Tensor:
         """Return the log-variance of p(x_prev | x_t), shaped to broadcast with `like`.
 
-        `fraction` interpolates between the posterior's (0, and None) and the added variance's (1), in
-        logarithms (Nichol, Dhariwal, 2021, equation 15). Where t_prev is -1 the posterior's is zero and, as
-        in DDPM, replaced by that of the step before.
+        `fraction` interpolates between the log-variance of the posterior (0 or None) and that added by the
+        step (1) (Nichol, Dhariwal, 2021, equation 15). For t_prev = -1, the posterior variance is zero and,
+        as in DDPM, replaced by that of the preceding timestep.
         """
-        shape = (-1,) + (1,) * (like.dim() - 1)
         _, _, variance, beta = self.posterior(t, t_prev)
         floor = self.posterior(torch.ones_like(t), torch.zeros_like(t))[2]
-        lower = torch.where(t_prev < 0, torch.minimum(floor, beta), variance).log()
-        lower = lower.to(like.dtype).view(shape)
+        lower = per_sample(torch.where(t_prev < 0, torch.minimum(floor, beta), variance).log(), like)
         if fraction is None:
             return lower
-        upper = beta.log().to(like.dtype).view(shape)
-        return fraction * upper + (1.0 - fraction) * lower
+        return fraction * per_sample(beta.log(), like) + (1.0 - fraction) * lower
+
+
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """Return one value per sample in the dtype of `like`, shaped to broadcast with it."""
+    return values.to(like.dtype).view(-1, *[1] * (like.dim() - 1))

@@ -1,4 +1,4 @@
-"""Schedulers of the diffusers library as samplers; that library is not imported here."""
+"""Schedulers of the diffusers library as samplers, without importing the library."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from dmzrep.diffusion._samplers import Denoiser, Observer, estimate_clean
 from dmzrep.diffusion._schedule import NoiseSchedule
 
 PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
-#: Relative difference of signal and noise powers below which two schedules are the same: diffusers has
-#: float32.
-SAME = 1e-2
-#: Mean and standard deviation of the Gaussian data on which a scheduler is tried, and the largest root mean
-#: square difference of its samples from the mean: about 0.4 where it works, above 1 where it returns noise.
+#: Relative tolerance for signal and noise powers of equal schedules, which are float32 in diffusers.
+SCHEDULE_TOLERANCE = 1e-2
+#: Mean and standard deviation of the Gaussian data on which a scheduler is tested, and the largest root mean
+#: square difference of its samples from the mean: about 0.4 if it works, above 1 if it returns noise.
 TRIAL_MEAN, TRIAL_SPREAD, TRIAL_LIMIT = 0.5, 0.4, 0.7
 
 _ALTERNATIVES = "Use for instance DDIMScheduler or DPMSolverMultistepScheduler"
@@ -32,10 +31,10 @@ def is_scheduler(value: object) -> bool:
 
 
 class SchedulerSampler:
-    """A scheduler of diffusers, checked and tried, for a noise schedule and a number of steps.
+    """A scheduler of diffusers, checked and tested, for a noise schedule and a number of steps.
 
-    Each run works on a copy of the scheduler, whose signal powers are the noise schedule's own in float64. It
-    gets clipped estimates of the denoiser, in the form of its ``prediction_type``.
+    Each run uses a copy of the scheduler with the float64 signal powers of the noise schedule. The scheduler
+    gets clipped estimates of the denoiser, converted to its ``prediction_type``.
     """
 
     def __init__(
@@ -70,10 +69,10 @@ class SchedulerSampler:
             )
 
     def _try_scheduler(self) -> None:
-        """Sample from Gaussian data, whose denoiser is known exactly, and check the result.
+        """Sample Gaussian data, whose exact denoiser is known, and check the result.
 
-        Some schedulers go from data to noise, some are unstable at the noisy end of the cosine schedule, some
-        cannot take every number of steps.
+        Some schedulers go from data to noise, some are unstable at the noisy end of the cosine schedule, and
+        some do not support every number of steps.
         """
 
         def denoise(x: Tensor, t: Tensor) -> Denoised:
@@ -96,7 +95,7 @@ class SchedulerSampler:
             torch.set_rng_state(before)
             raise ValueError(
                 f"{self.name} draws noise from torch's global generator, so that random_state would not "
-                "decide the samples. Use a scheduler whose step takes `generator`, or sampler='dpm++_sde'."
+                "determine the samples. Use a scheduler whose step takes `generator`, or sampler='dpm++_sde'."
             )
         distance = (samples - TRIAL_MEAN).square().mean().sqrt().item()
         if not distance < TRIAL_LIMIT:
@@ -112,8 +111,8 @@ class SchedulerSampler:
         precision = torch.float32 if device.type == "mps" else torch.float64
         rounded = scheduler.alphas_cumprod[0]
         scheduler.alphas_cumprod = torch.from_numpy(self.schedule.alpha_bar).to(precision)
-        # With set_alpha_to_one=False the last step ends at this power; rounded, it would give a negative
-        # variance.
+        # With set_alpha_to_one=False, the last step ends at this power; the rounded one would give a
+        # negative variance.
         if getattr(scheduler, "final_alpha_cumprod", None) == rounded:
             scheduler.final_alpha_cumprod = scheduler.alphas_cumprod[0]
         scheduler.set_timesteps(self._requested_steps)
@@ -140,7 +139,7 @@ class SchedulerSampler:
         sample = x
         for i, timestep in enumerate(scheduler.timesteps):
             if i == 0:
-                # Some schedulers keep x / signal; what they divide it by is the scale of their first input.
+                # Some schedulers keep x / signal; their scaling of the input recovers the initial value.
                 sample = x / scheduler.scale_model_input(torch.ones((), device=x.device), timestep)
             x_t = scheduler.scale_model_input(sample, timestep).to(x.dtype)
             step = min(max(round(float(timestep)), 0), self.schedule.n_timesteps - 1)
@@ -187,9 +186,9 @@ def _check_noise(scheduler: Any, schedule: NoiseSchedule, name: str) -> None:
             f"{name} has {len(found)} training timesteps, the model {schedule.n_timesteps}. {remedy}"
         )
     difference = np.maximum(np.abs(found / expected - 1.0), np.abs((1.0 - found) / (1.0 - expected) - 1.0))
-    if difference.max() > SAME:
+    if difference.max() > SCHEDULE_TOLERANCE:
         t = int(difference.argmax())
         raise ValueError(
-            f"{name} was made for other noise than the model's: at timestep {t} its signal power is "
+            f"{name} has another noise schedule than the model: at timestep {t} its signal power is "
             f"{found[t]:.4g}, the model's {expected[t]:.4g}. {remedy}"
         )

@@ -1,9 +1,8 @@
 """Second-order solvers of the sampling ODE and SDE: pure functions of a denoiser and an explicit grid.
 
-Both are written in terms of the clean estimate x0, which is bounded at every noise level. With a = signal and
-s = sigma of a timestep, the ODE is d(x / s) / d(a / s) = x0(x); a step that takes x0 as constant is DDIM's.
-Clean data (s = 0, an infinite signal-to-noise ratio) are reached by such a first-order step, which returns
-x0.
+Both use the clean estimate x0, which is bounded at every noise level. With a = signal and s = sigma of a
+timestep, the ODE is d(x / s) / d(a / s) = x0(x); a step with constant x0 is a DDIM step. The last step, to
+clean data (s = 0, an infinite signal-to-noise ratio), is such a first-order step, which returns x0.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ def sample_dpm_solver(
     """Sample by DPM-Solver++ (2M): multistep, second order, one network evaluation per step.
 
     Arguments as in `sample_ddpm`; `stochastic` solves the SDE and needs `noise`. Each step extrapolates the
-    clean estimate from the last two; the first and the last step are of first order: DDIM's, or DDPM's for
-    the SDE. Lu et al., "DPM-Solver++", 2022, algorithm 2 and, for the SDE, section 5.
+    clean estimate from the last two; the first and the last step are first-order: DDIM steps, or DDPM steps
+    for the SDE. Lu et al., "DPM-Solver++", 2022, algorithm 2 and, for the SDE, section 5.
     """
     if stochastic and noise is None:
         raise ValueError("sample_dpm_solver needs `noise` when stochastic is True.")
@@ -51,7 +50,7 @@ def sample_dpm_solver(
                 weight = 0.5 * width / last_width
                 slope = (1.0 + weight) * x0 - weight * last_x0
             previous = (x0, width)
-        # exp(-width), written so that it is zero at clean data.
+        # exp(-width), in a form that is zero for clean data.
         shrink = (s_prev / s) * (a / a_prev)
         if not stochastic:
             x = (s_prev / s) * x + a_prev * (1.0 - shrink) * slope
@@ -75,9 +74,9 @@ def sample_heun(
 
     Each step costs two network evaluations, the last only one; `observe` gets the estimate of the first.
     Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022, algorithm 1,
-    integrate x / a over s / a, where the correction grows with the ratio of a step's noise levels, without
-    bound at the noisy end of the cosine schedule. Over a / s two clean estimates are averaged, which is
-    stable for any step.
+    integrate x / a over s / a, where the correction grows with the ratio of the noise levels of a step,
+    without bound at the noisy end of the cosine schedule. Integration over a / s averages two clean
+    estimates, which is stable for any step.
     """
     for i, (step, step_prev) in enumerate(grid):
         (a, s), (a_prev, s_prev) = schedule.levels(step), schedule.levels(step_prev)

@@ -10,12 +10,12 @@ TIMESTEP_SAMPLINGS = ("uniform", "high_noise", "loss_second_moment")
 
 
 class TimestepSampler:
-    """Draw the timesteps of a training batch and the weights of their losses.
+    """Draws the timesteps of training batches and the weights of their losses.
 
-    Draws are stratified: one timestep from each of n equal slices of the distribution, which lowers the
-    variance of the loss. ``"high_noise"`` draws t = T * sqrt(u), u uniform, without correcting weights.
-    ``"loss_second_moment"`` draws in proportion to the root mean square of each timestep's recent losses,
-    with weights that keep the expectation of the uniform loss (Nichol, Dhariwal, "Improved Denoising
+    Draws are stratified, with one timestep from each of n equal slices of the distribution, which reduces the
+    variance of the loss. ``"high_noise"`` draws t = T * sqrt(u), u uniform, without importance weights.
+    ``"loss_second_moment"`` draws in proportion to the root mean square of recent losses per timestep,
+    with weights that preserve the expected uniform loss (Nichol, Dhariwal, "Improved Denoising
     Diffusion Probabilistic Models", 2021, equation 18).
     """
 
@@ -44,7 +44,7 @@ class TimestepSampler:
         return (1.0 - self.uniform_share) * weights + self.uniform_share / self.n_timesteps
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n timesteps (int64) and factors for their losses (float32), with a CPU generator."""
+        """Draw n timesteps (int64) and the weights of their losses (float32), with a CPU generator."""
         uniform = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
         if self.learns:
             probabilities = self.probabilities()

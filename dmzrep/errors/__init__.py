@@ -6,17 +6,17 @@ from typing import Any
 
 
 class DmzError(Exception):
-    """Base of all errors that are the package's own."""
+    """Base class of the errors of the package."""
 
 
 class TrainingDivergedError(DmzError, ArithmeticError):
-    """The loss or the weights became infinite or not a number.
+    """The loss or the weights became infinite or NaN.
 
     Attributes
     ----------
     fitted : dict
-        On its way from training to the estimator: fitted attributes with the last weights that were
-        numbers, if any. Empty once the estimator has taken them.
+        Fitted attributes with the last finite weights, if any, for the estimator, which takes them and
+        leaves the dictionary empty.
     """
 
     def __init__(self, message: str):
@@ -25,32 +25,32 @@ class TrainingDivergedError(DmzError, ArithmeticError):
 
 
 class PersistenceError(DmzError, ValueError):
-    """A file is not what `save` wrote: foreign, damaged, truncated or of an unknown version."""
+    """A file was not written by `save`, is damaged or truncated, or has an unknown version."""
 
 
 class CheckpointMismatchError(DmzError, ValueError):
-    """A checkpoint belongs to another configuration or to other data."""
+    """A checkpoint belongs to another configuration or another dataset."""
 
 
 class DeviceUnavailableError(DmzError, ValueError):
-    """A device that torch knows is not on this machine."""
+    """The requested device is not available on this machine."""
 
 
 class CodeWarning(UserWarning):
-    """The learned code is not what it should be, such as ignored by the decoder or with dead bits."""
+    """The learned code is poor: for example, it has constant bits or the decoder ignores it."""
 
 
 class TrainingInterruptedWarning(UserWarning):
-    """Training was stopped from the keyboard; the model keeps what it has learned."""
+    """Training was interrupted from the keyboard; the model keeps its current state."""
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint could not be written, or one that is damaged was passed over."""
+    """A checkpoint could not be written, or a damaged checkpoint was skipped."""
 
 
 class DeviceWarning(UserWarning):
-    """A model went to another device than the one it was made on or asked for."""
+    """A model was placed on another device than the requested one."""
 
 
 class MemoryWarning(UserWarning):
-    """Memory ran out, and training goes on with fewer rows at a time."""
+    """Memory ran out, and training continues with smaller micro-batches."""

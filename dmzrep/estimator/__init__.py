@@ -1,4 +1,4 @@
-"""The estimator and what belongs to it alone."""
+"""The estimator, and the reader of the authors' checkpoints."""
 
 from dmzrep.estimator._authors_checkpoint import load_authors_checkpoint
 from dmzrep.estimator._encoder import DMZEncoder

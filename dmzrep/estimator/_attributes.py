@@ -15,14 +15,14 @@ from dmzrep.inference import Decoder, encode
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.training import REPORT_SAMPLES, Budget, Trainer
 
-#: Samples that are encoded at a time where time is limited.
+#: Number of samples encoded at a time if time is limited.
 BLOCK = 256
-#: Seconds that it takes to select and fit a prior of 64 bits; the cheapest take none.
+#: Estimated seconds to select and fit a prior of 64 bits; cheap priors take none.
 PRIOR_SECONDS, CHEAP_PRIORS = 5.0, ("uniform", "independent", "chow_liu", "dataset")
 
 
 def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
-    """Return the fitted attributes of a model; those that describe codes are None."""
+    """Return the fitted attributes of a model; those that describe its codes are None."""
     described = dict.fromkeys(("prior_", "code_report_", "code_summary_", "_training_state"))
     return described | {
         "model_": decoder.network,
@@ -35,7 +35,7 @@ def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
 
 
 def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
-    """Return the fitted attributes during or after a run; those that describe codes are None."""
+    """Return the fitted attributes of a run; those that describe its codes are None."""
     return decoder_attributes(_decoder(trainer, data_format)) | {
         "precision_": trainer.config.precision,
         "history_": pd.DataFrame(trainer.history),
@@ -60,7 +60,7 @@ def fitted_attributes(
 ) -> dict[str, Any]:
     """Return the fitted attributes after a run; a small chunk keeps the attributes that describe codes.
 
-    Raises ValueError where the codes of samples are non-finite.
+    Raises ValueError if the codes of samples are non-finite.
     """
     fitted, decoder = model_attributes(trainer, data_format), _decoder(trainer, data_format)
     if small_chunk:
@@ -74,7 +74,7 @@ def fitted_attributes(
 
 
 def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
-    """Return about how many seconds it takes to fit a prior, on one core."""
+    """Estimate the seconds to fit a prior on one core."""
     return 0.0 if prior in CHEAP_PRIORS else PRIOR_SECONDS * max(1.0, latent_dim / 64)
 
 
@@ -86,7 +86,7 @@ def code_attributes(
     seed: int,
     budget: Budget | None = None,
 ) -> dict[str, Any]:
-    """Return the attributes that describe the codes of (at most `REPORT_SAMPLES`) samples.
+    """Return the attributes that describe codes, from at most `REPORT_SAMPLES` samples.
 
     When time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` replaces ``"auto"``.
     """
@@ -111,7 +111,7 @@ def code_attributes(
 
 
 def warn_of_training(fitted: dict[str, Any], n_steps: int) -> None:
-    """Warn of an interrupted run and of a poor code."""
+    """Warn about an interrupted run and a poor code."""
     if fitted["stopped_"] == "interrupted":
         warn(
             f"Training was interrupted in epoch {fitted['n_iter_']}, after {n_steps} steps; "

@@ -1,4 +1,4 @@
-"""Checkpoints of the paper's authors, read as fitted encoders."""
+"""Reading of checkpoints of the paper's authors as fitted encoders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dmzrep.networks._device import resolve_device
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._paper_backbone import paper_backbone
 
-#: Recipes by the side of the images, which is 2 ** (convolutions of the encoder + 1).
+#: Recipes by the side of the images, which is 2 ** (number of convolutions of the encoder + 1).
 RECIPES = {32: "cifar10", 64: "celeba64"}
 
 
@@ -34,14 +34,14 @@ def load_authors_checkpoint(
     Parameters
     ----------
     path : path-like
-        ``ema_*.pt`` (better) or ``model*.pt`` as their training script saves them: a dictionary of tensors
-        by ``torch.save``. No code in it is run.
+        ``ema_*.pt`` (preferable) or ``model*.pt`` from their training script: a dictionary of tensors saved
+        by ``torch.save``. No code from the file is run.
     X : array-like or map-style dataset
-        Some images of the data that the model was trained on, for instance 10,000: they determine layout and
-        value range, and the code's report and prior are computed from them.
+        Some of the training images, for instance 10,000: they determine layout and value range, and the code
+        report and the prior are computed from them.
     heads : int or None, default=None
-        Heads of the attention layers, which the file does not contain; None takes those of the authors'
-        commands: 32 for images of 32 pixels, 64 for images of 64.
+        Number of attention heads, which the file does not contain; None takes that of the authors' commands:
+        32 for images of 32 pixels, 64 for images of 64.
     **params
         Parameters of `DMZEncoder` that override the recipe's, such as `output`, `prior`, `device`, and
         `input_perturbation`, which the file does not contain either (0.15 for images of 32 pixels, else 0.1).
@@ -49,8 +49,8 @@ def load_authors_checkpoint(
     Returns
     -------
     DMZEncoder
-        Fitted, with an empty `history_`. Its `backbone` has the weights of the denoiser, which `fit` starts
-        from.
+        Fitted, with an empty `history_`. Its `backbone` has the weights of the denoiser, from which `fit`
+        starts.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def load_authors_checkpoint(
     -----
     Written from the authors' code, ``dmz/models.py`` and ``ddpm_train.py`` of github.com/exlab-research/dmz,
     and tested on files made in that layout. It assumes that names begin with ``encoder.`` and ``unet.``, that
-    the two logits of a bit are adjacent, zero first, as are the features in which the denoiser gets it,
-    and that the noise schedule is cosine with 1,000 timesteps.
+    the two logits of a bit, like the two inputs of the denoiser for it, are adjacent, zero first, and that
+    the noise schedule is cosine with 1,000 timesteps.
     """
     state = _read(path)
     shapes = _infer_shapes(state, path)
@@ -90,7 +90,7 @@ def load_authors_checkpoint(
         raise PersistenceError(
             f"{path} does not hold the weights of the network that their shapes suggest: {error}."
         ) from error
-    # A copy: the parameter `backbone` must not be changed by what happens to the fitted model.
+    # Changes of the fitted model must not affect the parameter `backbone`.
     model = copy.deepcopy(model)
     device = resolve_device(encoder.device)
     place(model.eval().requires_grad_(False), device)
@@ -109,7 +109,7 @@ def _read(path: str | os.PathLike) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # What the unpickler raises on other files depends on their bytes.
+    except Exception as error:  # The unpickler raises various exceptions for other files.
         raise PersistenceError(f"{path} is not a file of tensors that torch.save wrote: {error}.") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PersistenceError(
@@ -121,9 +121,9 @@ def _read(path: str | os.PathLike) -> dict[str, Tensor]:
 
 def _infer_shapes(state: dict[str, Tensor], path: str | os.PathLike) -> dict[str, Any]:
     """Return arguments of `paper_backbone`, from the names and shapes of the weights."""
-    unlike = f"{path} is not a checkpoint of the authors' code: "
+    refusal = f"{path} is not a checkpoint of the authors' code: "
     if "unet.conv_in.weight" not in state:
-        raise PersistenceError(unlike + "it has no unet.conv_in.weight.")
+        raise PersistenceError(refusal + "it has no unet.conv_in.weight.")
     if "encoder.proj.weight" not in state:
         raise PersistenceError(f"{path} holds a model without an encoder, and so without codes.")
     n_convolutions = _count(state, r"encoder\.layers\.(\d+)\.")
@@ -139,7 +139,7 @@ def _infer_shapes(state: dict[str, Tensor], path: str | os.PathLike) -> dict[str
         )
     latent_dim = len(state["encoder.proj.weight"]) // 2
     if state[mid].shape[1] != 2 * latent_dim:
-        raise PersistenceError(unlike + "its cross-attention does not have the size of its code.")
+        raise PersistenceError(refusal + "its cross-attention does not have the size of its code.")
     n_channels = state["unet.conv_in.weight"].shape[1]
     return {
         "side": side,
@@ -176,7 +176,7 @@ def _convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
             layer, part, rest = match.groups()
             converted[f"encoder.convolutions.{3 * int(layer) + int(part)}.{rest}"] = value
         elif name.startswith("encoder.proj."):
-            # Their logits alternate, zero and one of each bit; dmzrep has those of zero of all bits first.
+            # Their two logits of a bit are adjacent; dmzrep has those for zero of all bits first.
             kind = name.removeprefix("encoder.proj.")
             converted[f"encoder.head.linear.{kind}"] = torch.cat([value[0::2], value[1::2]])
         else:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class CallbackHooks(Hooks):
-    """Calls `sklearn.callback` at every epoch, each a subtask of the fit with the root context `context`.
+    """Calls callbacks of scikit-learn at every epoch, a subtask of the fit with the root `context`.
 
-    `arguments` are the estimator, X and y; `attributes` the fitted attributes known before training.
+    `arguments` are the estimator, X and y; `attributes` are the fitted attributes known before training.
     """
 
     context: CallbackContext
@@ -43,7 +43,7 @@ class CallbackHooks(Hooks):
         )
 
     def fit_end(self, trainer: Trainer) -> None:
-        self.epoch_end(trainer)  # An interrupted epoch ends too.
+        self.epoch_end(trainer)  # Also ends an interrupted epoch.
 
     def _fitted_so_far(self, trainer: Trainer) -> dict[str, Any]:
         """Return all fitted attributes; the prior is uniform until the codes are final."""

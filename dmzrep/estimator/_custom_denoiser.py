@@ -1,4 +1,4 @@
-"""Settings of a fit with a custom denoiser: checks against it, and what its pretraining determines."""
+"""Settings for custom denoisers: consistency checks, and settings from pretraining."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmzrep.networks._custom_backbone import CUSTOM, describe_backbone
 from dmzrep.networks._defaults import DENOISER_PARAMETERS
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 
-#: Relative tolerance when comparing noise schedules: those of diffusers are float32.
+#: Tolerance for comparing noise schedules, which are float32 in diffusers.
 SCHEDULE_TOLERANCE = 1e-4
 
 
@@ -23,7 +23,7 @@ def has_custom_denoiser(params: dict[str, Any]) -> bool:
 
 
 def denoiser_settings(params: dict[str, Any], data_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return fields of `NetworkConfig` for a custom denoiser; raise where others conflict with it."""
+    """Return fields of `NetworkConfig` for a custom denoiser; raise if parameters conflict with it."""
     backbone = params["backbone"]
     for name, default in DENOISER_PARAMETERS.items():
         if params[name] != default:
@@ -51,7 +51,7 @@ def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape:
     channels, *sides = backbone.data_shape
     if channels != data_shape[0]:
         raise ValueError(
-            f"backbone is for images of {channels} channels, but X holds images of {data_shape[0]}. "
+            f"backbone is for images of {channels} channels, but X holds images of {data_shape[0]} channels. "
             "Convert the images, or use another UNet."
         )
     if backbone.learns_variance != params["learn_variance"]:
@@ -68,10 +68,9 @@ def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape:
 
 
 def pretrained_objective(params: dict[str, Any]) -> dict[str, Any]:
-    """Return "objective" and "noise_schedule" as a pretrained denoiser determines them, else nothing.
+    """Return "objective" and "noise_schedule" of a pretrained denoiser, or an empty dictionary.
 
-    Raises ValueError where a parameter contradicts the pretraining, or where it is unknown and a parameter
-    is "auto".
+    Raises ValueError if a parameter contradicts the pretraining, or is "auto" and the pretraining unknown.
     """
     backbone = params["backbone"]
     pretraining = backbone.pretraining if isinstance(backbone, DiffusersBackbone) else None

@@ -44,12 +44,12 @@ from dmzrep.inference import (
     mask_missing_bits,
 )
 from dmzrep.networks._defaults import paper_recipe
-from dmzrep.networks._device import give_back_memory
+from dmzrep.networks._device import release_cached_memory
 from dmzrep.priors import CodePrior
 from dmzrep.training import Hooks, Trainer
 from dmzrep.training._state import trainer_state
 
-#: Later chunks of `partial_fit` with fewer samples do not represent the data.
+#: Number of samples from which a later chunk of `partial_fit` represents the data.
 REPRESENTATIVE_SAMPLES = 1000
 
 
@@ -73,15 +73,15 @@ class DMZEncoder(
     output : {"probabilities", "logits", "bits"}, default="probabilities"
         What `transform` returns: float32 probabilities of a one, float32 logits, or uint8 bits.
     image_shape : tuple of int or None, default=None
-        Shape (H, W), (H, W, C) or (C, H, W) of flattened images. None reads a 2-D array or a table as
+        Shape (H, W), (H, W, C) or (C, H, W) of flattened images. With None, 2-D arrays and tables hold
         vectors.
     channels : {"auto", "first", "last"}, default="auto"
-        Position of the channel axis of images. ``"auto"`` finds it if only one of the two axes has 1 to 4
+        Position of the channel axis of images. ``"auto"`` detects it if only one of the two axes has 1 to 4
         entries.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel value. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
     encoder : {"auto", "paper"}, default="auto"
-        ``"paper"`` has two outputs per bit and no linear branch, as the authors' network.
+        ``"paper"`` has two outputs per bit and no linear branch, like the authors' network.
     backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
         Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a custom
         module with ``forward(x, t, z)``: noised samples x, (n, channels, H, W) or (n, features); timesteps t
@@ -98,16 +98,16 @@ class DMZEncoder(
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"} or None, default="auto"
         ``"affine"`` trains the encoder on slightly shifted, scaled and rotated views, which makes codes
-        invariant to small affine transforms; reconstructions lose a little of an object's position.
-        ``"affine_flip"`` also mirrors half of the views. ``"auto"`` is ``"affine"`` for images unless they
-        are spatially aligned, as centred faces are: where augmented views lie three times as far from the
-        principal subspace of the images as the images do.
+        invariant to small affine transforms; reconstructions lose some information about the position of
+        objects. ``"affine_flip"`` also mirrors half of the views. ``"auto"`` is ``"affine"`` for images
+        unless they are spatially aligned, like centred faces, that is, unless the variance of augmented views
+        outside the principal subspace of the images is at least three times that of the images.
     code_dropout : float, default=0.0
         Probability, in [0, 1), that the whole code of a sample is masked in training, so that the denoiser
         also learns to work without one. 0.1 is usual for classifier-free guidance.
     ordered : bool, default=False
-        Nested dropout: for half of the samples training masks the bits after a random prefix, so that the
-        first 8, 16, 32, ... bits are codes by themselves, most important bits first.
+        Nested dropout: for half of the samples, training masks the bits after a random prefix, so that the
+        first 8, 16, 32, ... bits are codes on their own, with the most important bits first.
     prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive"} \
             or CodePrior, default="auto"
         Model of the codes for `sample` and for the rate of the code. ``"auto"`` selects by held-out
@@ -117,8 +117,8 @@ class DMZEncoder(
     max_time : float or None, default=None
         Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning rate
         follows whichever limit is nearer. When time is short, these phases use fewer samples, and
-        ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A run that ends by time is not
-        reproducible.
+        ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A run that is ended by the time limit
+        is not reproducible.
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3
@@ -127,7 +127,7 @@ class DMZEncoder(
         Fraction of the samples, at most 1,024, held out to monitor the loss; 0 holds out none.
     early_stopping : bool, default=False
         Stop when the validation loss (the training loss without `validation_fraction`) has not improved for
-        `n_iter_no_change` epochs, and keep the weights of the best epoch, however training ended.
+        `n_iter_no_change` epochs, and keep the weights of the best epoch, whatever ends training.
     n_iter_no_change : int, default=10
         Epochs without improvement before `early_stopping` stops.
     warm_start : bool, default=False
@@ -338,8 +338,6 @@ class DMZEncoder(
         recipe = split_parameters(paper_recipe(name, custom_backbone=custom))
         return cls(**recipe).set_params(**params)
 
-    # -- training ------------------------------------------------------------------------------
-
     @with_callbacks
     @isolated
     def fit(self, X: Any, y: object = None) -> Self:
@@ -373,7 +371,7 @@ class DMZEncoder(
             fitted, n_steps = self._fit(X, y)
         finally:
             # Several fits may share a GPU, such as those of a grid search.
-            give_back_memory(self.device)
+            release_cached_memory(self.device)
         warn_of_training(fitted, n_steps)
         return self
 
@@ -438,7 +436,7 @@ class DMZEncoder(
     def _train(
         self, attributes: dict[str, Any], trainer: Trainer, *run: Any, keep_state: bool, **options: Any
     ) -> dict[str, Any]:
-        """Train; set the fitted attributes, all at once, and return them."""
+        """Train; set and return the fitted attributes."""
         fitted: dict[str, Any] = {}
         try:
             fitted = train(self, trainer, *run, **options)
@@ -452,8 +450,6 @@ class DMZEncoder(
                 self.__dict__.update(fitted | attributes)
                 self._training_state = trainer_state(trainer) if keep_state else None
         return fitted
-
-    # -- codes ---------------------------------------------------------------------------------
 
     @property
     def decoder_(self) -> Decoder:
@@ -517,7 +513,7 @@ class DMZEncoder(
     ) -> np.ndarray:
         """Draw a sample for each code.
 
-        With `like`, the samples that the codes are from, it keeps part of what the codes do not encode.
+        With `like`, the samples that were encoded, it keeps some of the information that is not in the codes.
 
         Parameters
         ----------
@@ -529,11 +525,11 @@ class DMZEncoder(
             Samples in the fitted layout, one for each code, to begin from. Needed with ``noise="inverted"``
             or `strength` below 1; otherwise unused.
         noise : {"random", "inverted"}, default="random"
-            ``"random"`` draws it. ``"inverted"`` runs the deterministic sampler backwards from `like`, with
-            the bits of `like` (as many as Z has), so that these bits reconstruct the samples almost exactly.
+            ``"random"`` draws the noise. ``"inverted"`` runs the deterministic sampler backwards from `like`
+            given its bits (as many as Z has), so that these bits reconstruct the samples almost exactly.
         strength : float, default=1.0
-            Begin at this fraction of the timesteps, in (0, 1], from `like` noised (or inverted) that far:
-            less keeps more of `like`. The paper edits with 0.9.
+            Begin at this fraction of the timesteps, in (0, 1], from `like` noised (or inverted) to that
+            timestep: smaller values keep more of `like`. The paper uses 0.9 for editing.
         random_state : int, RandomState, sequence of n int, or None, default=None
             Seed of the noise; pass an int for reproducible output. The noise of sample i does not depend on
             the number of samples. With one int per sample, samples of the same int share their noise.
@@ -622,7 +618,7 @@ class DMZEncoder(
         if n_bits is not None:
             n_bits = check_n_bits(n_bits, self.decoder_.latent_dim, ordered=self.ordered_)
         codes, start = None, None
-        if noise == "inverted":  # The samples' own bits are computed batch by batch, so data are read once.
+        if noise == "inverted":  # Bits are computed batch by batch, so that samples are read once.
             start = StartingSamples(samples, inverted=True, n_bits=n_bits)
         else:
             codes = mask_missing_bits(
@@ -668,8 +664,6 @@ class DMZEncoder(
         if self.decoder_.has_code:
             codes = prior_to_sample(self, prior).sample(n_samples, random_state=seed)
         return self.decoder_.decode(codes, sample_seeds(seed, n_samples), options)
-
-    # -- conventions of scikit-learn ------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

@@ -1,4 +1,4 @@
-"""What `fit` and `partial_fit` do: build a trainer, or continue with one, and train."""
+"""The steps of `fit` and `partial_fit`: build a new trainer, or continue a run, and train."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ from dmzrep.training import (
 )
 from dmzrep.training._state import load_trainer_state
 
-#: Samples that the encoder is initialised from: at most so many, and fewer of large images, by their values
-#: in all, but not fewer than the least number.
-INIT_SAMPLES, INIT_VALUES, INIT_SAMPLES_LEAST = 10_000, 2**26, 512
-#: Samples that are read at a time where time is limited.
+#: Limits for the samples from which the encoder is initialised: largest number, largest total number of
+#: values, and smallest number, which takes precedence.
+INIT_SAMPLES, INIT_VALUES, MIN_INIT_SAMPLES = 10_000, 2**26, 512
+#: Number of samples read at a time if time is limited.
 READ_SAMPLES = 256
 
 
@@ -61,7 +61,7 @@ READ_SAMPLES = 256
 def begin_run(estimator: Any, continued: bool) -> Iterator[tuple[Budget, int]]:
     """Join the processes that train together, start the clock, and yield the budget and the seed.
 
-    Raises ValueError where processes would not end at the same step.
+    Raises ValueError if processes would not end at the same step.
     """
     distributed = all_parameters(estimator)["distributed"]
     with find_processes(estimator.device, distributed, estimator._clock) as processes:
@@ -79,7 +79,7 @@ def begin_run(estimator: Any, continued: bool) -> Iterator[tuple[Budget, int]]:
 def open_checkpoints(
     estimator: Any, samples: Source, data_format: ImageFormat | VectorFormat, processes: Processes, seed: int
 ) -> tuple[Checkpoints | None, int]:
-    """Return the checkpoints of a fit, or None, and the seed: that of the run to resume if there is one."""
+    """Return the checkpoints of a fit, if any, and the seed: that of the run to resume, if any."""
     if estimator.checkpoint_dir is None:
         return None, seed
     params = all_parameters(estimator)
@@ -106,11 +106,10 @@ def build_trainer(
     checkpoints: Checkpoints | None = None,
     budget: Budget | None = None,
 ) -> tuple[Trainer, dict[str, str | None]]:
-    """Return a trainer, with new networks or those of the fitted model or a checkpoint, and resolved values.
+    """Return a trainer with new, fitted or resumed networks, and the resolved attributes.
 
-    The resolved values are the attributes `init_` and `encoder_augment_`. `overrides` replaces parameters.
-    Raises ValueError where parameters conflict with each other, the data, the fitted model or the number of
-    processes.
+    The resolved attributes are `init_` and `encoder_augment_`. `overrides` replaces parameters. Raises
+    ValueError if parameters conflict with each other, the data, the fitted model or the number of processes.
     """
     params = all_parameters(estimator) | (overrides or {})
     budget = budget or Budget(params["max_time"], Processes(clock=estimator._clock))
@@ -175,7 +174,7 @@ def _check_shards(
     params: dict[str, Any],
     seed: int,
 ) -> None:
-    """Check that several processes can share each batch, and have the same parameters and data."""
+    """Raise unless processes can share each batch, and have the same parameters and data."""
     processes, batch_size = trainer.processes, trainer.config.batch_size
     if processes.size == 1:
         return
@@ -188,7 +187,7 @@ def _check_shards(
 
 
 def _check_equal(processes: Processes, values: dict[str, Any]) -> None:
-    """Check that all processes have the same values, by names of parameters or "data"."""
+    """Raise unless all processes have the same values."""
     first, *others = processes.all_gather_object(values)
     differences = {name for other in others for name in first if other.get(name) != first[name]}
     if differences:
@@ -222,14 +221,14 @@ def _initialise_encoder(
 def _initial_samples(
     samples: Source, data_format: ImageFormat | VectorFormat, seed: int, budget: Budget
 ) -> torch.Tensor:
-    """Return samples to initialise the encoder from, in model units, on the CPU; fewer if time is short."""
+    """Return samples for initialising the encoder, in model units, on the CPU; fewer if time is short."""
     n_samples = INIT_VALUES // math.prod(data_format.shape)
-    n_samples = max(INIT_SAMPLES_LEAST, min(INIT_SAMPLES, n_samples))
+    n_samples = max(MIN_INIT_SAMPLES, min(INIT_SAMPLES, n_samples))
     chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:n_samples]
     parts = []
     for part in chosen.split(n_samples if budget.limit is None else READ_SAMPLES):
         parts.append(to_tensor(samples[part.sort().values.numpy()], torch.device("cpu")))
-        # Two thirds of the time are for what is computed from them.
+        # Two thirds of the time are for computations on the samples.
         if budget.left_to_initialise(2 / 3) <= 0:
             break
     return data_format.to_model(torch.cat(parts))
@@ -249,8 +248,8 @@ def train(
     """Run the trainer and return fitted attributes; the estimator is not changed.
 
     A small chunk does not represent the data: the statistics of batch normalisation, the prior and the
-    reports stay as they are. With `freeze`, an encoder that trains on augmented views is frozen for the last
-    steps. Where training diverges, `fitted` of the error has the attributes with the last finite weights.
+    reports are kept. With `freeze`, an encoder that trains on augmented views is frozen for the last steps.
+    If training diverges, `fitted` of the error has the attributes for the last finite weights.
     """
     fraction = min(estimator.validation_fraction, VALIDATION_SAMPLES / len(samples))
     kept, held_out = split_indices(len(samples), fraction, seed)
@@ -261,8 +260,8 @@ def train(
         hooks = [*hooks, ProgressBar()]
     devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     first_step = trainer.step
-    # Processes draw different dropout masks. Fits in several threads take turns at torch's own generator, so
-    # it is seeded only where something draws from it.
+    # Processes draw different dropout masks. Seeding locks torch's global generator, so it is done only if
+    # something draws from it.
     seed_of_rank = seed + trainer.processes.rank
     with seeded_torch(seed_of_rank, devices) if trainer.draws_from_torch else nullcontext():
         try:
@@ -272,7 +271,7 @@ def train(
             if trainer.step > first_step:
                 if not small_chunk:
                     trainer.refresh_statistics(data)
-                # Codes may be non-finite where samples are.
+                # Codes may be non-finite if samples are.
                 with contextlib.suppress(ValueError):
                     error.fitted = fitted_attributes(
                         estimator, trainer, samples, data_format, seed, small_chunk

@@ -13,12 +13,12 @@ from dmzrep.diffusion._grids import timesteps_from
 from dmzrep.inference import CODE_DTYPES
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 
-#: Where the noise that decoding begins from comes from.
+#: Sources of the initial noise of decoding.
 NOISES = ("random", "inverted")
 
 
 def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
-    """Raise unless an array can hold codes of a shape and an `output`."""
+    """Raise unless `out` is an array for codes of this shape and `output`."""
     dtype = np.dtype(CODE_DTYPES[output])
     remedy = f"Make it with numpy.empty({shape}, numpy.{dtype}), or a memmap of that shape and dtype."
     if not isinstance(out, np.ndarray):
@@ -32,7 +32,7 @@ def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
 
 
 def check_start(estimator: Any, like: Any, n_codes: int, noise: str, strength: float) -> Source | None:
-    """Return the samples of `like` that decoding begins from, or None where none are needed."""
+    """Return the samples of `like` from which decoding begins, or None if they are not needed."""
     check_choice("noise", noise, NOISES)
     timesteps_from(estimator.objective_.schedule.n_timesteps, strength)
     needed = noise == "inverted" or strength < 1.0
@@ -58,7 +58,7 @@ def check_start(estimator: Any, like: Any, n_codes: int, noise: str, strength: f
 
 
 def prior_to_sample(estimator: Any, prior: str | CodePrior | None) -> CodePrior:
-    """Return the prior that `DMZEncoder.sample` draws codes from."""
+    """Return the prior from which `DMZEncoder.sample` draws codes."""
     latent_dim, fitted = estimator.decoder_.latent_dim, estimator.prior_
     if isinstance(prior, CodePrior):
         check_is_fitted(prior, "n_features_in_")

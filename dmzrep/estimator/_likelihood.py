@@ -1,4 +1,4 @@
-"""Likelihood of samples under a fitted estimator."""
+"""Likelihood methods of the estimator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LikelihoodMixin(BaseEstimator):
 
     @isolated
     def score_samples(self, X: Any, *, n_terms: int | None = None) -> np.ndarray:
-        """Return minus the variational bound of each sample, in bits per dimension; higher is better.
+        """Return the negative variational bound of each sample, in bits per dimension; higher is better.
 
         The bound is the rate of the sample given its bits plus the rate of the bits under `prior_`.
 
@@ -30,8 +30,8 @@ class LikelihoodMixin(BaseEstimator):
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
         n_terms : int or None, default=None
-            Network evaluations per sample, from 2 to the number of timesteps: fewer are a stratified,
-            unbiased estimate. None is 32, or all timesteps where there are fewer.
+            Network evaluations per sample, from 2 to the number of timesteps, which evaluates every term;
+            fewer give a stratified, unbiased estimate. None is 32, or all timesteps if there are fewer.
 
         Returns
         -------
@@ -51,7 +51,7 @@ class LikelihoodMixin(BaseEstimator):
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
         n_terms : int or None, default=None
-            As in `score_samples`; with the number of timesteps it is the whole sum.
+            As in `score_samples`.
 
         Returns
         -------
@@ -65,7 +65,7 @@ class LikelihoodMixin(BaseEstimator):
 
         See Also
         --------
-        score_samples : Minus the total of each sample.
+        score_samples : The negative total of each sample.
 
         Examples
         --------
@@ -88,7 +88,7 @@ class LikelihoodMixin(BaseEstimator):
         return sample_rates(self.decoder_, open_like_fitted(self, X), self.prior_, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:
-        """Return the mean of `score_samples`: minus bits per dimension; higher is better.
+        """Return the mean of `score_samples`, the negative bits per dimension; higher is better.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Model cards: descriptions of fitted encoders in Markdown, for people who receive their files."""
+"""Model cards: descriptions of fitted encoders in Markdown, to accompany saved files."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _training(estimator: Any) -> dict[str, object]:
 
 
 def _changed_parameters(estimator: Any) -> dict[str, object]:
-    """Return parameters that differ from the defaults, without those of the machine."""
+    """Return parameters that differ from the defaults, except machine-specific ones."""
     defaults, params = all_parameters(type(estimator)()), all_parameters(estimator)
     names = [name for name in params if name not in ("checkpoint_dir", "device", "verbose", "distributed")]
     return {f"`{name}`": repr(params[name]) for name in names if repr(params[name]) != repr(defaults[name])}

@@ -1,4 +1,4 @@
-"""The encoder as an ONNX model: from samples in the user's layout to codes, without torch."""
+"""Export of the encoder to ONNX: from samples in the user's layout to codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dmzrep.files._atomic import replace_file
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.version import __version__
 
-#: Samples of the example that is traced: neither 0 nor 1, which tracing would take for constants.
+#: Number of traced samples: neither 0 nor 1, which tracing would treat as constants.
 EXAMPLE_SAMPLES = 2
 
 
@@ -47,10 +47,10 @@ def write_encoder(
     data_format: ImageFormat | VectorFormat,
     output: str,
 ) -> None:
-    """Write the encoder of a trained model, which is not changed, to an ONNX file.
+    """Write the encoder of a trained model to an ONNX file; the model is not changed.
 
-    By the exporter based on `torch.export`: the older one, based on TorchScript, is deprecated and has no
-    adaptive pooling to grids that do not divide the image, which the encoder's linear branch needs.
+    The deprecated TorchScript exporter does not support adaptive pooling to grids that do not divide the
+    image, which the encoder's linear branch needs.
     """
     path = Path(path)
     _check_packages()
@@ -113,7 +113,7 @@ def _check_packages() -> None:
 
 
 def _check_path(path: Path) -> None:
-    """Raise before the export, which takes seconds, where the file could not be written after it."""
+    """Raise before the export, which takes seconds, if the file cannot be written."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The encoder cannot be written to {path}: there is no folder {path.parent}.")
     if path.is_dir():
@@ -122,7 +122,7 @@ def _check_path(path: Path) -> None:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's messages about optional packages and about deprecations inside torch."""
+    """Silence messages about optional packages and deprecations in torch."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

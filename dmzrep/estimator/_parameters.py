@@ -1,4 +1,4 @@
-"""The constructor's parameters: constraints, groups and where former ones are now."""
+"""Parameters of the constructor: constraints and groups."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ PARAMETER_CONSTRAINTS: dict = {
 
 
 def validate_parameters(estimator: Any) -> None:
-    """Check each parameter of an estimator and of its groups by itself."""
+    """Check each parameter of an estimator and its groups independently."""
     estimator._validate_params()
     for name in GROUPS:
         group = getattr(estimator, name)
@@ -67,15 +67,12 @@ def validate_parameters(estimator: Any) -> None:
 
 
 def own_parameters(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of the constructor, including those that a subclass sets by itself."""
+    """Return the parameters, including those that the constructor of a subclass sets."""
     return {name: getattr(estimator, name) for name in PARAMETER_CONSTRAINTS}
 
 
 def all_parameters(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator and of its groups as one dictionary, without the groups.
-
-    They are attributes also where the constructor of a subclass sets them instead of taking them.
-    """
+    """Return the parameters of an estimator and its groups in one dictionary, without the groups."""
     params = own_parameters(estimator)
     for name, kind in GROUPS.items():
         group = params.pop(name)
@@ -85,12 +82,12 @@ def all_parameters(estimator: Any) -> dict[str, Any]:
 
 def split_parameters(params: dict[str, Any]) -> dict[str, Any]:
     """Undo `all_parameters`: put the parameters of groups into groups."""
-    rest = dict(params)
+    result = dict(params)
     for name, kind in GROUPS.items():
-        own = {key: rest.pop(key) for key in kind._parameter_constraints if key in rest}
+        own = {key: result.pop(key) for key in kind._parameter_constraints if key in result}
         if own:
-            rest[name] = kind(**own)
-    return rest
+            result[name] = kind(**own)
+    return result
 
 
 def nested_names(params: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +102,7 @@ def group_of(name: str) -> str | None:
 
 
 def point_to_groups(init: Callable[..., None]) -> Callable[..., None]:
-    """Make a constructor say which group a parameter belongs to, where it is given directly."""
+    """Make a constructor raise for parameters of groups, with the name of the group."""
 
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Methods of the estimator for files and pickles."""
+"""Persistence methods of the estimator: files and pickles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the estimator's parameters, checked one by one, to settings without "auto"."""
+"""Resolution of validated parameters of the estimator to settings without "auto"."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ INIT_FEATURES = {
     "contrast_pca": "contrast",
     "cca": "responses",
 }
-#: Learning rate of the encoder, relative to the denoiser's, after `init` by "cca" or "contrast_pca": their
-#: initialisation is already good, and lost at the full rate.
+#: Learning rate of the encoder relative to that of the denoiser after `init` by "cca" or "contrast_pca",
+#: whose good initialisation would be lost at the full rate.
 FEATURES_ENCODER_RATE = 0.15
-#: Values that parameters can have for vectors, the default first; others need images.
+#: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
     "encoder_augment": ("auto", None),
@@ -46,7 +46,7 @@ VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "encoder_depth": ("auto", 0),
     "backbone": ("auto", "mlp"),
 }
-#: Parameters that act on the code, with the values that switch them off.
+#: Parameters that act on the code, with the values that disable them.
 CODE_PARAMETERS: dict[str, Any] = {
     "marginal_entropy": 0.0,
     "decorrelation": 0.0,
@@ -55,12 +55,12 @@ CODE_PARAMETERS: dict[str, Any] = {
     "code_dropout": 0.0,
     "ordered": False,
 }
-#: Those of them that compare the samples of a batch.
+#: Those that compare the samples of a batch.
 BATCH_PARAMETERS = ("marginal_entropy", "decorrelation", "mmd_weight")
 
 
 def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
-    """Return the networks' shapes; raise where parameters conflict with each other or with the data."""
+    """Return the network shapes; raise if parameters conflict with each other or with the data."""
     shape = data_format.shape
     is_image, custom = len(shape) == 3, has_custom_denoiser(params)
     config: dict[str, Any] = {
@@ -145,7 +145,7 @@ def resolve_init(
 ) -> dict[str, str | None]:
     """Return `init` and `encoder_augment`, neither of them "auto".
 
-    `aligned` returns whether the images are spatially aligned; it is called only where that matters.
+    `aligned` returns whether the images are spatially aligned; it is called only if needed.
     """
     init, augment = params["init"], params["encoder_augment"]
     is_image = isinstance(data_format, ImageFormat)
@@ -189,7 +189,7 @@ def resolve_objective(
 def resolve_training(
     params: dict[str, Any], precision: str, data_format: ImageFormat | VectorFormat
 ) -> TrainingConfig:
-    """Return the settings of a training run; raise where they need a code or a larger batch."""
+    """Return the settings of a training run; raise if they need a code or a larger batch."""
     _check_code_parameters(params)
     view = params["encoder_augment"] is not None and isinstance(data_format, ImageFormat)
     rate = params["encoder_learning_rate"]
@@ -236,7 +236,7 @@ def _integer(value: Any, name: str, default: int) -> int:
 
 
 def _depth(value: Any) -> tuple[int, int]:
-    """Return residual blocks of a UNet's levels, down and up."""
+    """Return the number of residual blocks per level of a UNet, (down, up)."""
     if isinstance(value, str):
         return (1, 1)
     if not isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""What identifies a training run, so that it can be resumed."""
+"""Identification of training runs, so that they can be resumed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import nn
 from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.networks._custom_backbone import describe_backbone
 
-#: Parameters that may change when a run is resumed, such as for more epochs or time.
+#: Parameters that may change when a run is resumed.
 CHANGEABLE = {
     *("max_iter", "max_time", "micro_batch_size", "output", "prior", "device", "compile", "verbose"),
     *("distributed", "warm_start", "random_state", "checkpoint_dir", "checkpoint_every", "checkpoint_keep"),
 }
-#: Arrays in memory of at most so many bytes are hashed completely. Of other sources so many samples are
-#: read, spread evenly over all.
+#: Largest size in bytes of an array in memory that is hashed completely, and number of evenly spaced samples
+#: that are hashed of other sources.
 HASHED_BYTES, HASHED_SAMPLES = 4 * 2**30, 4096
 _BLOCK_BYTES = 2**26
 
@@ -28,7 +28,7 @@ _BLOCK_BYTES = 2**26
 def run_identity(
     params: dict[str, Any], samples: Source, data_format: ImageFormat | VectorFormat, seed: int | None
 ) -> dict[str, Any]:
-    """Return JSON values that two runs share if one can resume the other; a `seed` of None fits any."""
+    """Return JSON values that are equal for runs of which one can resume the other."""
     identity = {name: _plain(value) for name, value in params.items() if name not in CHANGEABLE}
     identity |= {
         "data": data_digest(samples),
@@ -41,7 +41,7 @@ def run_identity(
 
 
 def data_digest(samples: Source) -> str:
-    """Return a hash of samples with their shape and dtype; see `HASHED_BYTES`."""
+    """Return a hash of samples, their shape and dtype; see `HASHED_BYTES`."""
     n, size = len(samples), math.prod(samples.shape[1:]) * samples.dtype.itemsize
     in_memory = isinstance(samples, np.ndarray) and not isinstance(samples, np.memmap)
     complete = in_memory and n * size <= HASHED_BYTES
@@ -55,7 +55,7 @@ def data_digest(samples: Source) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a parameter as JSON values."""
+    """Convert a parameter to JSON values."""
     if isinstance(value, nn.Module):
         return describe_backbone(value)
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""The fitted estimator as nested state, and back."""
+"""Conversion of fitted estimators to nested state, and back."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from dmzrep.priors import PRIORS
 
 #: Kind of the files.
 KIND = "DMZEncoder"
-#: Classes of which parameters can be instances.
+#: Classes of parameters that files support.
 CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values())}
-#: Attributes that not every estimator has.
+#: Optional attributes.
 OPTIONAL = ("feature_names_in_", "_sklearn_output_config")
 #: Legal values of `set_output(transform=...)`.
 CONTAINERS = ("default", "pandas", "polars")
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Return a fitted estimator as nested state, which `dmzrep.files` can store."""
+    """Return the nested state of a fitted estimator, which `dmzrep.files` can store."""
     objective, prior = estimator.objective_, estimator.prior_
     params = own_parameters(estimator) | estimator.get_params(deep=False)
     if isinstance(params["backbone"], torch.nn.Module):
-        params["backbone"] = "auto"  # Its weights are stored as the model's, its code is not.
+        params["backbone"] = "auto"  # Its weights are stored with the model, its code is not.
     return {
         "params": params,
         "network": estimator.model_.config.to_dict(),
@@ -67,9 +67,9 @@ def restore_fitted(
     source: str | os.PathLike = "The file",
     backbone: torch.nn.Module | None = None,
 ) -> Any:
-    """Return the estimator of which `fitted_state` made the state; errors name the file `source`.
+    """Return an estimator from the result of `fitted_state`; errors name the file `source`.
 
-    Raises PersistenceError where something is missing, invalid or inconsistent.
+    Raises PersistenceError if the state is incomplete, invalid or inconsistent.
     """
     placed_on = available_device(device)
     with restoring(source, KIND):
@@ -97,7 +97,7 @@ def restore_fitted(
 
 
 def _unfitted(kind: type, params: dict[str, Any]) -> Any:
-    """Return an estimator with parameters that its constructor takes, or, in a subclass, sets by itself."""
+    """Return an unfitted estimator; the constructor of a subclass may take fewer parameters."""
     taken = params.keys() & set(kind._get_param_names())  # type: ignore[attr-defined]
     fixed = params.keys() - taken
     require(fixed <= PARAMETER_CONSTRAINTS.keys(), f"unknown parameters {sorted(fixed)}")
@@ -130,7 +130,7 @@ def _network(
     backbone: torch.nn.Module | None,
 ) -> DiffusionAutoencoder:
     """Build the networks for stored weights, with a copy of a custom denoiser."""
-    require(all(isinstance(tensor, torch.Tensor) for tensor in weights.values()), "weights are no tensors")
+    require(all(isinstance(tensor, torch.Tensor) for tensor in weights.values()), "weights are not tensors")
     blocks = config.encoder_depth + max(config.depth, default=0) * len(config.widths)
     require(blocks <= len(weights), f"{blocks} blocks for {len(weights)} weights")
     if backbone is None and config.module is None:
@@ -139,7 +139,7 @@ def _network(
         raise PersistenceError(f"{source} holds a built-in denoiser. Load it without backbone=.")
     _check_backbone(config.module.split()[0][:100], weights, source, backbone)
     denoiser = copy_backbone(backbone)  # type: ignore[arg-type]
-    # The class may have moved since; the description is compared when training continues.
+    # The class may have been renamed; the description is compared when training continues.
     config = replace(config, module=describe_backbone(denoiser))
     return build_module(  # type: ignore[return-value]
         lambda: DiffusionAutoencoder(config, denoiser), weights, custom="denoiser."
@@ -152,7 +152,7 @@ def _check_backbone(
     source: str | os.PathLike,
     backbone: torch.nn.Module | None,
 ) -> None:
-    """Raise unless a custom denoiser has the stored weights' names and shapes."""
+    """Raise unless a custom denoiser matches the names and shapes of the stored weights."""
     if backbone is None:
         raise PersistenceError(
             f"{source} holds the weights of a custom denoiser, a {kind}, but not its code. Load it with "

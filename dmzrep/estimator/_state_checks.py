@@ -1,4 +1,4 @@
-"""Checks of a fitted estimator's parts from a file: they must be as fitting makes them."""
+"""Checks of the parts of a fitted estimator from a file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from dmzrep.priors import CodePrior
 _POSITIVE_INT, _COUNT = Interval(Integral, 1, None, closed="left"), Interval(Integral, 0, None, closed="left")
 _FINITE, _NON_NEGATIVE = Interval(Real, None, None, closed="neither"), Interval(Real, 0, None, closed="left")
 _RATE = Interval(Real, 0, 1, closed="left")
-#: Why training ended; "" while it goes on, for callbacks.
+#: Why training ended; "" during training, for callbacks.
 _STOPPED = {"", "max_iter", "max_time", "early_stopping", "callback", "interrupted", "diverged", "loaded"}
-#: Constraints as of scikit-learn's parameters.
+#: Constraints, like those of scikit-learn's parameters.
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
     "network": {
         **{name: [_POSITIVE_INT] for name in ("latent_dim", "patch_size", "encoder_width")},
@@ -61,7 +61,7 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "code_summary_": [pd.Series, None],
     },
 }
-#: Fitted attributes that are stored as they are.
+#: Fitted attributes that are stored unchanged.
 RESULTS = tuple(_CONSTRAINTS["results"])
 
 
@@ -70,7 +70,7 @@ def _check(part: str, values: dict[str, Any]) -> None:
 
 
 def _check_integers(values: Any, least: int, name: str) -> None:
-    valid = isinstance(values, tuple) and all(is_int(one) and one >= least for one in values)
+    valid = isinstance(values, tuple) and all(is_int(value) and value >= least for value in values)
     require(valid, f"{name} must be integers of at least {least}")
 
 
@@ -82,7 +82,7 @@ def _check_table(table: pd.DataFrame, name: str) -> None:
 def checked_config(
     values: dict[str, Any], data_format: ImageFormat | VectorFormat, latent_dim: int
 ) -> NetworkConfig:
-    """Return the networks' settings."""
+    """Return the settings of the networks."""
     take(values, *(field.name for field in fields(NetworkConfig)))
     config = NetworkConfig.from_dict(values)
     _check("network", vars(config))
@@ -140,7 +140,7 @@ def checked_objective(
 
 
 def checked_prior(values: dict[str, Any], latent_dim: int) -> CodePrior:
-    """Return a fitted prior; it must return probabilities of codes."""
+    """Return a fitted prior, which must compute log-probabilities and samples."""
     prior, state = take(values, "model", "state")
     require(isinstance(prior, CodePrior), "model must be a prior")
     take(state, *prior.state_names)
@@ -159,14 +159,14 @@ def checked_prior(values: dict[str, Any], latent_dim: int) -> CodePrior:
 def checked_results(
     values: dict[str, Any], data_format: ImageFormat | VectorFormat, config: NetworkConfig
 ) -> dict[str, Any]:
-    """Return the attributes that are stored as they are."""
+    """Return the attributes that are stored unchanged."""
     take(values, *RESULTS)
     _check("results", values)
     n_features = math.prod(data_format.sample_shape)
     require(values["n_features_in_"] == n_features, "n_features_in_ is not that of the data")
     report, summary = values["code_report_"], values["code_summary_"]
     _check_table(values["history_"], "history_")
-    # Both are None in a callback, and without codes.
+    # Both are None in callbacks and without codes.
     require((report is None) == (summary is None), "code_report_ and code_summary_ must be stored together")
     if report is not None:
         require(config.conditioning != "none", "a report of codes, but the model has none")

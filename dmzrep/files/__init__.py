@@ -1,1 +1,1 @@
-"""Files: a codec of nested state and a container of arrays and JSON values, written atomically."""
+"""Files: a codec for nested state and a container for arrays and JSON values, written atomically."""

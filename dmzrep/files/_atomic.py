@@ -1,4 +1,4 @@
-"""Files that are written atomically."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield the path of a new file that atomically replaces `path` once it is complete and on disk.
 
-    Its name is random, so that several threads, processes or containers can write to one path at once. Raise
-    OSError where it cannot be written; an earlier file is then unchanged.
+    Its name is random, so that threads, processes or containers can write to one path concurrently. Raise
+    OSError if it cannot be written; an existing file is then unchanged.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -25,7 +25,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         )
     if path.is_dir():
         raise IsADirectoryError(f"{path} cannot be written: it is a folder. Choose another path.")
-    # A folder, since the writer may create temporary files too.
+    # A folder, since the writer may create further temporary files.
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
     try:
         part.mkdir()
@@ -35,7 +35,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         yield new
         with open(new, "rb+") as file:
             os.fsync(file.fileno())
-        new.chmod(mode)  # The process's permissions of new files.
+        new.chmod(mode)  # The default permissions of new files.
         os.replace(new, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -56,7 +56,7 @@ def _sync_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems cannot do this.
+        # Some network file systems do not support this.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

@@ -1,4 +1,4 @@
-"""Nested fitted state as JSON values and arrays, and back.
+"""Conversion of nested fitted state to JSON values and arrays, and back.
 
 A JSON object with one key that begins with a dollar sign represents what JSON lacks, such as
 ``{"$tuple": [1, 2]}``; the array of ``{"$array": "weights"}`` has that name among the arrays.
@@ -19,12 +19,12 @@ import torch
 
 from dmzrep.files._columns import decode_column, encode_column
 
-#: Nesting of lists and dictionaries that a state may have.
+#: Largest depth of nested lists and dictionaries.
 MAX_DEPTH = 40
 
 
 class StateEncoder:
-    """Encodes nested state as JSON values, and collects its arrays, named by their place in the state.
+    """Encodes nested state as JSON values, and collects its arrays, named by their path in the state.
 
     Objects of `classes`, by name, are stored by ``get_params(deep=False)``.
     """
@@ -34,7 +34,7 @@ class StateEncoder:
         self.arrays: dict[str, np.ndarray] = {}
 
     def encode(self, value: Any, place: str = "") -> Any:
-        """Return JSON values for the value at a place; raise TypeError where a file cannot hold it."""
+        """Return JSON values for the value at the path `place`; raise TypeError if files cannot hold it."""
         if value is None or isinstance(value, (bool, str)) or type(value) is int:
             return str(value) if isinstance(value, str) else value
         if isinstance(value, np.generic) and value.dtype.kind in "buif":
@@ -116,7 +116,7 @@ class StateEncoder:
         return encode_column(column, lambda part, array: self._store(array, _join(place, part)), self._plain)
 
     def _plain(self, value: Any) -> Any:
-        """Return an object of a column as JSON values without arrays."""
+        """Encode an element of an object column as JSON values without arrays."""
         if isinstance(value, np.generic):
             value = value.item()
         nested = StateEncoder(self.classes)
@@ -136,8 +136,8 @@ class StateEncoder:
 class StateDecoder:
     """Decodes what `StateEncoder` encoded.
 
-    Each array is used once, as it is, and all are. No class is ever built but those of `classes`, and their
-    parameters are checked by `_validate_params`, if they have it.
+    Each array must be used exactly once, and is not copied. Only classes in `classes` are instantiated, and
+    their parameters are checked by `_validate_params`, if present.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], classes: Mapping[str, Any] | None = None):
@@ -145,12 +145,12 @@ class StateDecoder:
         self.classes = classes or {}
 
     def finish(self) -> None:
-        """Raise if arrays are left over."""
+        """Raise if arrays are unused."""
         if self._left:
             raise ValueError(f"there are {len(self._left)} unused arrays, such as {min(self._left)[:100]!r}")
 
     def decode(self, value: Any, depth: int = 0) -> Any:
-        """Return the state of JSON values; raise any exception where `StateEncoder` does not make them."""
+        """Return the state from JSON values; raise any exception if `StateEncoder` cannot produce them."""
         if depth > MAX_DEPTH:
             raise ValueError("values are nested too deeply")
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Columns of tables as plain arrays, with their dtypes, and back."""
+"""Conversion of table columns to plain arrays, with their dtypes, and back."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MASKED = re.compile(r"U?Int(8|16|32|64)|Float(32|64)|boolean")
 def encode_column(
     column: pd.Series, store: Callable[[str, np.ndarray], str], encode: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """Return JSON values that describe a column whose content goes into arrays.
+    """Return JSON values that describe a column whose content is stored in arrays.
 
-    `store` keeps an array under a name like the given one, and returns that name; `encode` turns objects into
-    JSON values. Raise TypeError where a file cannot hold the dtype or an object.
+    `store` stores an array under a name based on the given one, and returns that name; `encode` converts
+    objects to JSON values. Raise TypeError if files cannot hold the dtype or an object.
     """
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "buif":
@@ -67,7 +67,7 @@ def decode_column(
 ) -> pd.Series:
     """Return the column that `encode_column` described; `take` returns the array of a name.
 
-    Raise an exception of any kind where `encode_column` does not make the values.
+    Values that `encode_column` cannot produce raise any exception.
     """
     kind = values["kind"]
     if kind == "numbers":
@@ -112,7 +112,7 @@ def _arrow_dtype(name: str) -> pd.ArrowDtype:
 
 
 def _without_arrow(column: pd.Series) -> pd.Series:
-    """Return a column of an Arrow type as a NumPy, nullable or object column."""
+    """Convert a column of an Arrow type to a NumPy, nullable or object column."""
     dtype: Any = column.dtype
     if dtype.kind in "mM":
         return column.astype(dtype.numpy_dtype)

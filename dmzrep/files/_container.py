@@ -23,19 +23,19 @@ from dmzrep.version import __version__
 FORMAT = "dmzrep"
 FORMAT_VERSION = 3
 
-#: Limits that keep a small file cheap to load: bytes of the header, arrays, and lists, objects and items in
-#: the JSON values. Large values belong in arrays.
+#: Limits that keep small files cheap to load: bytes of the header, number of arrays, and number of lists,
+#: objects and items in the JSON values. Large values belong in arrays.
 MAX_HEADER_BYTES, MAX_ARRAYS, MAX_JSON_ITEMS = 4 * 2**20, 20_000, 200_000
-#: Largest number of bytes of the header for an array, without its name.
+#: Largest number of header bytes for an array, without its name.
 _ENTRY_BYTES = 120
 
-#: NumPy dtypes that safetensors files hold.
+#: NumPy dtypes that safetensors supports.
 _DTYPES = {"bool", "float16", "float32", "float64"}
 _DTYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of this package, of the libraries that it computes with, and of Python."""
+    """Return the versions of this package, its numerical dependencies and Python."""
     return {
         "dmzrep": __version__,
         "torch": torch.__version__,
@@ -49,8 +49,8 @@ def library_versions() -> dict[str, str]:
 def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarray]) -> None:
     """Write JSON values and arrays to one file, atomically, with a checksum of all the content.
 
-    Raise TypeError for values that JSON or arrays that safetensors cannot hold, ValueError for too many, and
-    OSError where the file cannot be written; an earlier file is then unchanged.
+    Raise TypeError for unsupported values or arrays, ValueError for too many, and OSError if the file cannot
+    be written; an existing file is then unchanged.
     """
     arrays = {name: _plain(name, array) for name, array in arrays.items()}
     metadata = {
@@ -60,7 +60,7 @@ def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarra
         "values": json.dumps(values),
     }
     n_items = _n_items(metadata["values"])
-    # Quotation marks in the values are escaped once more.
+    # Quotation marks in the values are escaped twice.
     length = len(json.dumps(metadata)) + sum(len(json.dumps(name)) + _ENTRY_BYTES for name in arrays)
     if n_items > MAX_JSON_ITEMS or len(arrays) > MAX_ARRAYS or length > MAX_HEADER_BYTES:
         raise ValueError(
@@ -74,8 +74,8 @@ def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarra
 def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the JSON values and the arrays that `write_file` wrote.
 
-    Only the header is read before it is clear that the file is one of this package, and no more is allocated
-    than the bytes of the file. Raise PersistenceError where it is foreign, damaged or of another version.
+    Only the header is read until the file is known to be from this package, and no more memory is allocated
+    than the size of the file. Raise PersistenceError for other, damaged or unsupported files.
     """
     path = Path(path)
     _check_header_length(path)
@@ -96,14 +96,14 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
             raise _incomplete(path, "its values are not a dictionary")
     except (PersistenceError, OSError):
         raise
-    except Exception as error:  # safetensors, NumPy and JSON raise many kinds.
+    except Exception as error:  # safetensors, NumPy and JSON raise various exceptions.
         raise _incomplete(path, error) from error
     return values, arrays
 
 
 def _check_header_length(path: Path) -> None:
-    """Raise unless a path is a regular file whose header is as long as it claims and not too long."""
-    # Do not wait for a pipe.
+    """Raise unless a path is a regular file with a complete header of legal length."""
+    # Opening a pipe must not block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""Networks built for stored weights, within the memory that the weights need."""
+"""Construction of networks for stored weights, within the memory that the weights need."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-#: Values that building a network may allocate besides its weights.
+#: Number of values that building a network may allocate besides its weights.
 SPARE_VALUES = 2**23
 #: Functions of torch that create a tensor of a given shape.
 _CREATORS = {"empty", "zeros", "ones", "full", "rand", "randn", "randint", "randperm", "eye", "arange"}
-#: Methods that draw initial weights, which stored ones replace.
+#: Methods that draw initial weights; skipped, since stored weights replace them.
 _INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"}
 _INITIALISERS |= {"xavier_uniform_"}
 
 
 class _Budget(TorchFunctionMode):
-    """Refuses a tensor, before it is allocated, with which all would have more than so many values."""
+    """Refuses, before allocation, a tensor that would exceed a total number of values."""
 
     def __init__(self, n_values: int):
         super().__init__()
@@ -43,11 +43,11 @@ class _Budget(TorchFunctionMode):
 def build_module(
     make: Callable[[], nn.Module], weights: Mapping[str, Tensor], *, custom: str | None = None
 ) -> nn.Module:
-    """Build a network for stored weights by `make`, and load them in place of its initial values.
+    """Build a network with `make` and load stored weights.
 
-    Names of weights of a custom module begin with `custom`; these may be infinite. Raise ValueError where the
-    network needs much more memory than the weights, or other weights. The meta device would allocate nothing
-    either, but importing what it needs takes a second.
+    Weights of a custom module, whose names begin with `custom`, may be non-finite. Raise ValueError if the
+    network needs much more memory than the weights, or other weights. The meta device would also avoid
+    allocation, but its import takes a second.
     """
     with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + SPARE_VALUES):
         module = make()
@@ -57,7 +57,7 @@ def build_module(
 
 
 def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: str | None = None) -> None:
-    """Raise unless weights have the names, shapes and dtypes of a module's, and are finite."""
+    """Raise unless weights are finite and match a module in names, shapes and dtypes."""
     needed = module.state_dict()
     for name in sorted(needed.keys() | weights.keys()):
         stored, wanted = _described(weights.get(name)), _described(needed.get(name))

@@ -1,4 +1,4 @@
-"""Files of fitted state, and how invalid ones are reported."""
+"""Files of fitted state, and errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dmzrep.files._container import read_file, write_file
 def write_state(
     path: str | os.PathLike, kind: str, state: dict[str, Any], classes: Mapping[str, Any] | None = None
 ) -> None:
-    """Write nested state to one file, atomically; `kind` names what it is of, such as an estimator.
+    """Write nested state to one file, atomically; `kind` names its type, such as the estimator's class.
 
-    The state holds dictionaries, lists, tuples, numbers, text, arrays, tensors, tables, and objects of
+    The state may hold dictionaries, lists, tuples, numbers, text, arrays, tensors, tables, and objects of
     `classes`.
     """
     encoder = StateEncoder(classes)
@@ -28,7 +28,7 @@ def write_state(
 def read_state(
     path: str | os.PathLike, kind: str, classes: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Read what `write_state` wrote; raise PersistenceError where the file is invalid or of another kind."""
+    """Read what `write_state` wrote; raise PersistenceError if the file is invalid or of another kind."""
     values, arrays = read_file(path)
     found = values.get("kind")
     if found != kind:
@@ -46,7 +46,7 @@ def read_state(
 
 @contextlib.contextmanager
 def restoring(path: str | os.PathLike, kind: str) -> Iterator[None]:
-    """Report any error while state is restored as a PersistenceError that names the file."""
+    """Convert any error to a PersistenceError that names the file."""
     try:
         yield
     except PersistenceError:
@@ -56,13 +56,13 @@ def restoring(path: str | os.PathLike, kind: str) -> Iterator[None]:
 
 
 def require(condition: object, message: str) -> None:
-    """Raise ValueError unless a condition on restored state holds."""
+    """Raise ValueError unless a condition holds."""
     if not condition:
         raise ValueError(message)
 
 
 def take(state: dict[str, Any], *names: str) -> list[Any]:
-    """Return the values of a state that has these names and no others."""
+    """Return the values of a dictionary, which must have exactly these keys."""
     require(isinstance(state, dict), "a part is not a dictionary")
     if state.keys() != set(names):
         missing, unknown = sorted(set(names) - state.keys()), sorted(state.keys() - set(names), key=str)

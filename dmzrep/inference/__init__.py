@@ -1,4 +1,4 @@
-"""Inference with a fitted model: encode, decode, invert, likelihood."""
+"""Inference with a fitted model: encoding, decoding, inversion, likelihood."""
 
 from dmzrep.inference._decoder import Decoder
 from dmzrep.inference._encoding import CODE_DTYPES, encode, mask_missing_bits

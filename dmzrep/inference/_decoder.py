@@ -24,13 +24,13 @@ class Decoder(FittedModel):
     network : DiffusionAutoencoder
         In eval mode, on `device`.
     objective : Objective
-        How the output of the denoiser is interpreted, with the noise schedule.
+        What the denoiser predicts, with the noise schedule.
     data_format : ImageFormat or VectorFormat
         Conversion between the user's layout and model units.
     device : torch.device
-        Where the network is.
+        Device of the network.
     code_dropout : float, default=0.0
-        Rate of code dropout in training; classifier-free guidance needs a model trained with some.
+        Rate of code dropout in training; classifier-free guidance needs a rate above 0.
     """
 
     def decode(

@@ -1,4 +1,4 @@
-"""Codes to data."""
+"""Decoding: codes to data."""
 
 from __future__ import annotations
 

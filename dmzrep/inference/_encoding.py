@@ -1,4 +1,4 @@
-"""Data to codes."""
+"""Encoding: data to codes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uin
 
 @torch.inference_mode()
 def encode(decoder: FittedModel, X: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
-    """Encode samples to codes of a kind in `CODE_DTYPES`, shape (n, latent_dim), written into `out` if given.
+    """Encode samples to an `output` of `CODE_DTYPES`, shape (n, latent_dim), written to `out` if given.
 
-    Batch-invariant up to rounding of float32.
+    Batch-invariant up to float32 rounding.
     """
     if out is None:
         out = np.empty((len(X), decoder.latent_dim), dtype=CODE_DTYPES[output])
@@ -34,7 +34,7 @@ def encode_batch(decoder: FittedModel, x: Tensor, size: int, output: str) -> np.
     logits = run_padded(decoder.network.encode, size, x).float().cpu().numpy()
     if output == "logits":
         return logits
-    # Bits come from the probability, as users threshold it: a tiny logit gives exactly 0.5 in float32.
+    # Bits threshold the probability, as users do: a tiny logit gives exactly 0.5 in float32.
     return expit(logits) > 0.5 if output == "bits" else expit(logits)
 
 

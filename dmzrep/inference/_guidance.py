@@ -1,4 +1,4 @@
-"""The denoiser of a fitted model under codes, with or without guidance."""
+"""The denoiser of a fitted model given codes, with or without guidance."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dmzrep.networks._relaxation import MASKED_BIT
 def code_denoiser(
     decoder: FittedModel, z: Tensor | None, *, guidance: float = 1.0, match_perturbation: bool = False
 ) -> Denoiser:
-    """Return a denoiser (x_t, t) -> `Denoised` under codes z, or of an unconditional model.
+    """Return a denoiser (x_t, t) -> `Denoised` given codes z, or None for an unconditional model.
 
-    With guidance g, estimates are those with the code plus (g - 1) times their difference from those
-    without: Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with g = 1 + w.
+    With guidance g, estimates are those with the code plus (g - 1) times their difference from those without
+    it: Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with g = 1 + w.
     """
 
     def denoise(x: Tensor, t: Tensor, code: Tensor | None = z) -> Denoised:
@@ -29,7 +29,7 @@ def code_denoiser(
 
     def guided(x: Tensor, t: Tensor) -> Denoised:
         conditional, unconditional = denoise(x, t), denoise(x, t, no_code)
-        # Clean data, noise and velocity are linear in each other at one x_t: mixing one mixes all alike.
+        # Clean data and noise are linear in each other at a given x_t, so both are mixed alike.
         x0, epsilon = (
             known + (guidance - 1.0) * (known - unknown)
             for known, unknown in zip(conditional[:2], unconditional[:2], strict=True)

@@ -1,4 +1,4 @@
-"""The variational bound on the negative log-likelihood of samples, and rates."""
+"""The variational bound on the negative log-likelihood of samples, and code rates."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def variational_bound(decoder: FittedModel, X: Source, codes: np.ndarray | None,
     The term of timestep 0, the reconstruction, is always computed; the others are drawn one from each of
     `n_terms` - 1 equal slices. Timesteps and noise are seeded by the content of a sample.
 
-    Where the reverse variance is not learned, that of the forward step is taken, which is best for Gaussian
-    data: with it and an exact denoiser, the bound converges to the negative log-likelihood as the number of
-    steps grows; with the posterior variance it stays half a nat per dimension above (Ho, Jain, Abbeel,
+    A reverse variance that is not learned is that of the forward step, which is best for Gaussian data: for
+    an exact denoiser, the bound then converges to the negative log-likelihood as the number of steps grows;
+    with the posterior variance it stays half a nat per dimension above (Ho, Jain, Abbeel,
     "Denoising Diffusion Probabilistic Models", 2020, section 3.2).
     """
     n_timesteps = decoder.objective.schedule.n_timesteps
@@ -54,7 +54,7 @@ def variational_bound(decoder: FittedModel, X: Source, codes: np.ndarray | None,
 def _bound_term(
     decoder: FittedModel, x0: Tensor, timesteps: np.ndarray, z: Tensor | None, generators: list
 ) -> np.ndarray:
-    """Return the term of each sample's timestep, in nats per dimension, estimates clipped as in sampling."""
+    """Return the bound's term at each sample's timestep, in nats per dimension, with clipped estimates."""
     size = len(x0)
     drawn = np.stack([g.standard_normal(x0.shape[1:], dtype=np.float32) for g in generators])
     t = pad_samples(torch.from_numpy(timesteps).to(decoder.device), size)
@@ -81,9 +81,9 @@ def _terminal_term(decoder: FittedModel, x0: Tensor) -> np.ndarray:
 def sample_rates(
     decoder: FittedModel, X: Source, prior: CodePrior | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rate of each sample given its bits, and that of its bits under the prior, in nats.
+    """Return the rates of samples given their bits, and of the bits under the prior, in nats.
 
-    Samples are read once. The rate of the bits is 0 for an unconditional model.
+    Samples are read once. Bits of an unconditional model have rate 0.
     """
     data_rate, code_rate = np.empty(len(X)), np.zeros(len(X))
     for part in batches(len(X), decoder.encoder_batch):

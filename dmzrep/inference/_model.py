@@ -16,7 +16,7 @@ from dmzrep.networks._model import DiffusionAutoencoder
 
 @dataclass(frozen=True)
 class FittedModel:
-    """What encoding, sampling and likelihoods need of a fitted model; see `Decoder`."""
+    """The parts of a fitted model that inference needs; see `Decoder`."""
 
     network: DiffusionAutoencoder
     objective: Objective
@@ -41,12 +41,12 @@ class FittedModel:
 
     @property
     def encoder_batch(self) -> int:
-        """Largest number of samples that go through the encoder at a time."""
+        """Batch size of the encoder."""
         return batch_size_for(self.data_shape, ENCODER_BATCH)
 
     @property
     def denoiser_batch(self) -> int:
-        """Largest number of samples that go through the denoiser at a time."""
+        """Batch size of the denoiser."""
         return batch_size_for(self.data_shape, DENOISER_BATCH)
 
     @property

@@ -1,4 +1,4 @@
-"""Following sampling step by step: progress bar, callback, trajectory."""
+"""Monitoring of sampling: progress bar, callback, trajectory."""
 
 from __future__ import annotations
 
@@ -31,15 +31,12 @@ class SamplingMonitor:
             self.trajectory = np.empty(
                 (n_steps, n_samples, *data_format.sample_shape), dtype=data_format.dtype
             )
-        self._silent = not (sampling.progress or sampling.callback or sampling.return_trajectory)
         self.bar = tqdm(
             total=n_steps * n_batches, desc="sampling", unit="step", disable=not sampling.progress
         )
 
-    def observer(self, part: slice) -> Observer | None:
-        """Return what a sampler calls at each step of a batch, or None."""
-        if self._silent:
-            return None
+    def observer(self, part: slice) -> Observer:
+        """Return the function that a sampler calls at each step of a batch."""
 
         def observe(step: int, x0: Tensor) -> None:
             if self.callback is not None or self.trajectory is not None:

@@ -1,4 +1,4 @@
-"""Options of sampling: names, defaults and checks, in one place."""
+"""Options of sampling: names, defaults and checks."""
 
 from __future__ import annotations
 
@@ -56,14 +56,15 @@ class Sampling:
         Denoising steps, from 1 to the number of timesteps (with `strength`, that fraction of them). None is
         20, or 50 with inverted noise (or all timesteps, where there are fewer).
     sampler : str or scheduler of diffusers, default="auto"
-        ``"ddim"`` and, of second order and better for the same work, ``"dpm++"`` (DPM-Solver++ 2M) and
-        ``"heun"`` solve an ODE: the initial noise decides everything. ``"ddpm"`` and ``"dpm++_sde"`` draw
-        noise at each step. Each evaluates the network once per step, ``"heun"`` twice except for the
-        last. ``"auto"`` is DDIM, or DDPM for a model with learned variance. Inverted noise needs DDIM.
-        Schedulers of diffusers have their own settings, and always begin from random noise.
+        ``"ddim"`` and the second-order solvers ``"dpm++"`` (DPM-Solver++ 2M) and ``"heun"``, which are more
+        accurate at equal cost, solve an ODE and are deterministic given the initial noise. ``"ddpm"`` and
+        ``"dpm++_sde"`` draw noise at each step. Each step evaluates the network once, or twice for
+        ``"heun"`` except for the last. ``"auto"`` is DDIM, or DDPM for a model with learned variance.
+        Inverted noise needs DDIM. Schedulers of diffusers have their own settings, and always begin from
+        random noise.
     spacing : {"auto", "trailing", "uniform", "quadratic", "log_snr"}, default="auto"
-        Which timesteps are visited. ``"auto"`` is ``"trailing"``, the best or close to it with few steps;
-        from 50 steps on ``"uniform"`` can be more exact.
+        Spacing of the timesteps. ``"auto"`` is ``"trailing"``, which is (nearly) the most accurate with few
+        steps; from 50 steps on, ``"uniform"`` can be more accurate.
     eta : float, default=0.0
         Stochasticity of DDIM, in [0, 1]; 0 with inverted noise and for other samplers.
     guidance : float, default=1.0
@@ -71,8 +72,8 @@ class Sampling:
         vary less, and each step costs twice as much. Needs a model trained with code dropout.
     match_perturbation : bool or "auto", default="auto"
         For a model trained with input perturbation: evaluate the network at the timestep at which training
-        had as much noise. ``"auto"`` does so for samplers that solve an ODE, which are inexact otherwise,
-        and for schedulers. No effect on other models.
+        had the same noise level. ``"auto"`` does so for schedulers and for samplers that solve an ODE, which
+        are inaccurate otherwise. No effect on other models.
     progress : bool, default=False
         Show a progress bar of steps.
     callback : callable or None, default=None
@@ -188,7 +189,7 @@ class Sampling:
         if is_scheduler(self.sampler):
             return self._scheduler_plan(decoder, n_steps, noise, strength)
         name = self._sampler_name(objective, noise)
-        # With the exact denoiser of 600 digits, trailing had the smallest error, or nearly, for each
+        # With the exact denoiser of 600 digits, trailing spacing had (nearly) the smallest error for each
         # sampler at 5 to 20 network evaluations, with both noise schedules.
         spacing = "trailing" if self.spacing == "auto" else self.spacing
         grid = timestep_grid(n_timesteps, n_steps, spacing, strength=strength, schedule=objective.schedule)
@@ -256,7 +257,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Sampling options resolved for a model; the grid is empty for a scheduler, which has its own."""
+    """Sampling options resolved for a model; the grid is empty for schedulers, which have their own."""
 
     options: Sampling
     sampler: str | SchedulerSampler
@@ -265,7 +266,7 @@ class SamplingPlan:
     match_perturbation: bool
 
     def denoiser(self, decoder: FittedModel, z: Tensor | None) -> Denoiser:
-        """Return the denoiser that sampling evaluates under codes z, with guidance."""
+        """Return the denoiser given codes z, with guidance."""
         return code_denoiser(
             decoder,
             z,

@@ -1,4 +1,4 @@
-"""Where sampling begins: at samples that are noised or inverted, or at given noise."""
+"""Starting points of sampling: noised or inverted samples, or given noise."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dmzrep.inference._sampling import Sampling, SamplingPlan
 
 @dataclass(frozen=True)
 class StartingSamples:
-    """Clean samples that sampling begins from, so that part of them is kept.
+    """Clean samples from which sampling begins, so that part of them is kept.
 
-    With `inverted`, deterministic DDIM runs backwards from the samples to the first timestep, under `codes`
-    or, where these are None, under the samples' own bits, masked after the first `n_bits`. Otherwise noise is
-    added up to it. `strength` is the fraction of the timesteps that are denoised, in (0, 1].
+    With `inverted`, deterministic DDIM runs backwards from the samples to the first timestep, given `codes`
+    or, if None, the bits of the samples, masked after the first `n_bits`. Otherwise, noise is added.
+    `strength` is the fraction of the timesteps that are denoised, in (0, 1].
     """
 
     samples: Source
@@ -39,7 +39,7 @@ class StartingSamples:
     def at(
         self, decoder: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Return samples at the first timestep, padded to the size of `noise`, and the codes they imply."""
+        """Return the samples at the first timestep, padded to the size of `noise`, and any codes used."""
         size, schedule = len(noise), decoder.objective.schedule
         x0 = decoder.model_units(self.samples[part])
         if not self.inverted:
@@ -56,7 +56,7 @@ class StartingSamples:
 
 @dataclass(frozen=True)
 class StartingNoise:
-    """Noise that sampling begins from, at its first timestep: float32 of shape (n, *data_shape)."""
+    """Noise from which sampling begins: float32 of shape (n, *data_shape)."""
 
     values: np.ndarray
     strength: float = 1.0
@@ -65,7 +65,7 @@ class StartingNoise:
     def at(
         self, decoder: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the noise of some samples, padded to the size of `noise`; it implies no codes."""
+        """Return the noise of some samples, padded to the size of `noise`, and no codes."""
         return decoder.padded(self.values[part], len(noise)), None
 
 
@@ -73,7 +73,7 @@ class StartingNoise:
 def invert(
     decoder: FittedModel, X: Source, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
 ) -> np.ndarray:
-    """Find noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
+    """Return noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
     plan = sampling.plan(decoder, noise="inverted", strength=strength)
     start = StartingSamples(X, True, codes)
     found = np.empty((len(X), *decoder.data_shape), dtype=np.float32)
@@ -95,7 +95,7 @@ def between_noises(first: np.ndarray, last: np.ndarray, progress: np.ndarray) ->
     cosine = (ends[0] * ends[1]).sum(axis=-1, keepdims=True) / product
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
     share = progress.reshape(1, -1, 1)
-    # Equal and opposite directions define no great circle; a straight line replaces it.
+    # Equal or opposite directions define no great circle; interpolate linearly.
     straight = np.sin(angle) < 1e-6
     angle = np.where(straight, 1.0, angle)
     weights = [

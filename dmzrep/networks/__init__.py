@@ -1,4 +1,4 @@
-"""Networks: the encoder to binary codes and the denoisers. They know no noise schedule."""
+"""Networks: the encoder to binary codes and the denoisers, independent of the noise schedule."""
 
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 from dmzrep.networks._options import Network

@@ -12,7 +12,7 @@ from dmzrep.networks._normalization import ScaleShiftPair, group_norm, normalise
 
 
 def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Set a layer's weights and bias to zero, so that its branch is zero at initialisation."""
+    """Set the weights and bias of a layer to zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -27,7 +27,7 @@ class TimestepEmbedding(nn.Module):
     def __init__(self, features: int, width: int):
         super().__init__()
         half = features // 2
-        # A constant, kept out of the state so that files hold learned values only.
+        # A constant, not persistent, so that files hold only learned values.
         frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, dtype=torch.float64) / half)
         self.register_buffer("frequencies", frequencies.float(), persistent=False)
         self.network = nn.Sequential(nn.Linear(2 * half, width), nn.SiLU(), nn.Linear(width, width))
@@ -39,7 +39,7 @@ class TimestepEmbedding(nn.Module):
 
 
 class ScaleShift(nn.Module):
-    """One linear layer for the scales and shifts of all residual blocks, of `widths` channels."""
+    """One linear layer for the scales and shifts of all residual blocks, which have `widths` channels."""
 
     def __init__(self, in_features: int, widths: list[int]):
         super().__init__()
@@ -81,7 +81,9 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
-#: Positions up to which attention on a CPU computes the matrix of weights, which is faster.
+#: Channels of an attention head.
+HEAD_CHANNELS = 64
+#: Largest number of positions for which attention on CPUs materialises the attention matrix: it is faster.
 MATERIALISED_POSITIONS = 256
 
 
@@ -96,9 +98,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head self-attention over the positions of a feature map, as a residual branch."""
 
-    def __init__(self, channels: int, head_channels: int = 64):
+    def __init__(self, channels: int):
         super().__init__()
-        self.n_heads = max(1, channels // math.gcd(channels, head_channels))
+        self.n_heads = channels // math.gcd(channels, HEAD_CHANNELS)
         self.norm = group_norm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
         self.out = zero_init(nn.Linear(channels, channels))

@@ -8,25 +8,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dmzrep.networks._blocks import ScaleShift, attend, zero_init
+from dmzrep.networks._blocks import HEAD_CHANNELS, ScaleShift, attend, zero_init
 from dmzrep.networks._normalization import group_norm
 from dmzrep.networks._relaxation import code_columns, code_features
 
 CONDITIONINGS = ("bias", "spatial_bias", "cross_attention", "adagn", "timestep", "none")
+#: Largest number of context tokens for cross-attention.
+MAX_TOKENS = 64
 
 
 class CodeBias(nn.Module):
-    """The paper's cross-attention to one token, computed as the bias that it equals.
+    """The paper's cross-attention to one token, computed as the equivalent bias.
 
     Softmax over a single key is one, so cross-attention to one token z adds ``to_out(to_v(z))`` at every
-    position, whatever its queries and keys. One matrix product computes this linear map for all layers.
+    position, independently of queries and keys. One matrix product computes this map for all layers.
     """
 
     def __init__(self, latent_dim: int, widths: list[int], code_input: str = "signed"):
         super().__init__()
         self.widths = list(widths)
         self.code_input = code_input
-        # At initialisation, when relaxed bits are noise to the denoiser.
+        # Zero, since relaxed bits are uninformative at initialisation.
         self.linear = zero_init(nn.Linear(code_columns(latent_dim, code_input), sum(widths)))
 
     def forward(self, z: Tensor) -> list[Tensor]:
@@ -35,9 +37,9 @@ class CodeBias(nn.Module):
 
 
 class CodeMap(CodeBias):
-    """A bias per layer and, in `layers` (ascending), also per position of their feature maps of size `grid`.
+    """A bias per layer and, for `layers` (ascending), also per position of their feature maps of size `grid`.
 
-    A bias that is the same at all positions holds no spatial information; a map of biases does.
+    Unlike a bias that is constant over positions, a map of biases holds spatial information.
     """
 
     def __init__(
@@ -82,12 +84,11 @@ class CodeScaleShift(nn.Module):
 
 
 class CodeTokens(nn.Module):
-    """At most `max_tokens` context tokens, each the sum of learned embeddings of a group of adjacent bits."""
+    """At most `MAX_TOKENS` context tokens, each the sum of learned embeddings of a group of adjacent bits."""
 
-    def __init__(self, latent_dim: int, token_dim: int, max_tokens: int = 64):
+    def __init__(self, latent_dim: int, token_dim: int):
         super().__init__()
-        self.n_tokens = min(latent_dim, max_tokens)
-        self.group = math.ceil(latent_dim / self.n_tokens)
+        self.group = math.ceil(latent_dim / MAX_TOKENS)
         self.n_tokens = math.ceil(latent_dim / self.group)
         self.embedding = nn.Parameter(torch.randn(2, latent_dim, token_dim) * token_dim**-0.5)
 
@@ -104,9 +105,9 @@ class CodeTokens(nn.Module):
 class CrossAttention(nn.Module):
     """Multi-head attention from the positions of a feature map to the code's tokens."""
 
-    def __init__(self, channels: int, token_dim: int, head_channels: int = 64):
+    def __init__(self, channels: int, token_dim: int):
         super().__init__()
-        self.n_heads = max(1, channels // math.gcd(channels, head_channels))
+        self.n_heads = channels // math.gcd(channels, HEAD_CHANNELS)
         self.norm = group_norm(channels)
         self.query = nn.Linear(channels, channels)
         self.key_value = nn.Linear(token_dim, 2 * channels)

@@ -1,4 +1,4 @@
-"""Custom denoisers: copies, checks on a small batch, descriptions for files."""
+"""Custom denoisers: copying, checks on a small batch, and descriptions for files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dmzrep._base._warnings import warn
 from dmzrep.errors import CodeWarning
 
-#: Backbone and conditioning of a custom denoiser in `NetworkConfig`.
+#: Value of `backbone` and `conditioning` in `NetworkConfig` for a custom denoiser.
 CUSTOM = "custom"
 
 
@@ -23,7 +23,7 @@ def describe_backbone(module: nn.Module) -> str:
 
 
 def copy_backbone(module: nn.Module) -> nn.Module:
-    """Copy a custom denoiser, so that training does not change the original; raise if it cannot be saved."""
+    """Copy a custom denoiser for training; raise if it cannot be copied or saved."""
     kinds = sorted({str(p.dtype) for p in module.parameters()} - {"torch.float32"})
     if kinds:
         raise ValueError(
@@ -35,9 +35,11 @@ def copy_backbone(module: nn.Module) -> nn.Module:
             "backbone has tensors on the 'meta' device, which hold no values. Materialise them "
             "with backbone.to_empty(device='cpu') and load its weights."
         )
-    odd = sorted(name for name, value in module.state_dict().items() if not isinstance(value, Tensor))
-    if odd:
-        raise ValueError(f"backbone has {odd} in its state_dict, but files hold tensors only. Remove them.")
+    others = sorted(name for name, value in module.state_dict().items() if not isinstance(value, Tensor))
+    if others:
+        raise ValueError(
+            f"backbone has {others} in its state_dict, but files hold tensors only. Remove them."
+        )
     try:
         return copy.deepcopy(module)
     except Exception as error:
@@ -64,8 +66,8 @@ def check_backbone(
 ) -> None:
     """Run a custom denoiser on two samples, forward and backward as in training, without changing it.
 
-    `denoiser` is the copy to be trained, on `device`; `arithmetic` is the autocast of training. Raise unless
-    it returns a finite tensor of the right shape with gradients; warn if its output does not depend on z.
+    `denoiser` is the copy to be trained, on `device`; `arithmetic` is the autocast context of training. Raise
+    unless it returns a finite tensor of the right shape with gradients; warn if the output ignores z.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, *data_shape, generator=generator).to(device)
@@ -134,7 +136,7 @@ def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
 
 
 def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:
-    """Return the gradient for z, or None if there is none; raise if no parameter has a gradient."""
+    """Return the gradient with respect to z, if any; raise if no parameter has a gradient."""
     message = (
         "backbone's output has no gradient for its parameters, so that nothing can be trained. "
         "forward must not detach, use torch.no_grad, or convert to NumPy."

@@ -1,4 +1,4 @@
-"""Default shapes of the networks for a shape of data, and the paper's."""
+"""Default network shapes by the shape of the data, and those of the paper."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from dmzrep._base._validation import short_repr
+from dmzrep.networks._options import Network
 
 #: Parameters of `DMZEncoder` for the paper's experiments, by data set, as in the authors' published commands
 #: (github.com/exlab-research/dmz).
@@ -28,13 +29,6 @@ _PAPER_COMMON: dict[str, Any] = {
     "n_timesteps": 1000,
     "timestep_sampling": "loss_second_moment",
     "temperature": 1.0,
-    "straight_through": False,
-    "marginal_entropy": 0.0,
-    "decorrelation": 0.0,
-    "kl_weight": 0.0,
-    "mmd_weight": 0.0,
-    "code_dropout": 0.0,
-    "ordered": False,
     "prior": "uniform",
     "batch_size": 128,
     "learning_rate": 1e-4,
@@ -60,23 +54,16 @@ PAPER_RECIPES["celeba64"] = _PAPER_COMMON | {
 }
 PAPER_RECIPES["edges2handbags64"] = PAPER_RECIPES["celeba64"] | {"latent_dim": 256}
 
-#: Parameters of the built-in denoisers, with their defaults; a custom denoiser has none of them.
-DENOISER_PARAMETERS: dict[str, Any] = {
-    "width": "auto",
-    "depth": "auto",
-    "attention": "auto",
-    "patch_size": "auto",
-    "conditioning": "auto",
-    "code_input": "signed",
-    "dropout": 0.0,
-}
+_DENOISER_NAMES = ("width", "depth", "attention", "patch_size", "conditioning", "code_input", "dropout")
+#: Parameters of the built-in denoisers, with their defaults; they do not apply to custom denoisers.
+DENOISER_PARAMETERS: dict[str, Any] = {name: getattr(Network(), name) for name in _DENOISER_NAMES}
 
 
 def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
-    """Return a recipe of the paper; for a custom denoiser, without the parameters of the built-in ones."""
+    """Return a recipe of the paper, without parameters of the denoiser if that is custom."""
     if name not in PAPER_RECIPES:
         raise ValueError(
-            f"There is no recipe {short_repr(name)}; there are {sorted(PAPER_RECIPES)}. "
+            f"Unknown recipe {short_repr(name)}; known are {sorted(PAPER_RECIPES)}. "
             "Pass one of these as name."
         )
     dropped = ("backbone", *DENOISER_PARAMETERS) if custom_backbone else ()
@@ -90,7 +77,7 @@ def default_patch_size(data_shape: tuple[int, ...]) -> int:
 
 
 def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, ...]:
-    """Return the channels at each level; more for patches with more values."""
+    """Return the number of channels at each level."""
     first = 32 if data_shape[0] * patch_size**2 <= 16 else 64
     side = math.ceil(max(data_shape[1:]) / patch_size)
     return (first, 64) if side <= 20 else (first, 64, 64)
@@ -99,9 +86,9 @@ def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, .
 def attention_levels(
     attention: str | tuple[int, ...], data_shape: tuple[int, ...], patch_size: int, n_levels: int
 ) -> tuple[int, ...]:
-    """Return the levels with attention: those whose feature map has one of the sides in `attention`.
+    """Return the levels with attention: those whose feature map has a larger side in `attention`.
 
-    Sides are the larger ones, in positions; ``"auto"`` is none.
+    ``"auto"`` is no level.
     """
     if isinstance(attention, str):
         return ()
@@ -118,7 +105,7 @@ def attention_levels(
 
 
 def default_objective(data_shape: tuple[int, ...], patch_size: int, widths: tuple[int, ...]) -> str:
-    """Return ``"v"``, or ``"sample"`` where the channels cannot carry the noise of a patch."""
+    """Return ``"v"``, or ``"sample"`` if patches have too many values for the channels."""
     if len(data_shape) == 1:
         return "v"
     return "sample" if data_shape[0] * patch_size**2 * 4 > widths[0] else "v"

@@ -38,20 +38,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if resolved.type == "cuda":
         if not torch.cuda.is_available():
             raise DeviceUnavailableError(
-                f"device={device!r} was asked for, but torch detects no CUDA device. "
+                f"device={device!r} is not available: torch detects no CUDA device. "
                 "Use device='auto' or 'cpu', or install a CUDA build of torch."
             )
         count = torch.cuda.device_count()
         index = cast("int | None", resolved.index)
         if index is not None and index >= count:
             raise DeviceUnavailableError(
-                f"device={device!r} was asked for, but there are only {count} CUDA devices."
+                f"device={device!r} is not available: there are only {count} CUDA devices."
             )
-        # Each of several processes on a machine has its own current device.
+        # Processes on one machine may have different current devices.
         return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceUnavailableError(
-            f"device={device!r} was asked for, but MPS is not available. Use device='auto'."
+            f"device={device!r} is not available: torch detects no MPS device. Use device='auto'."
         )
     if resolved.type not in ("cpu", "mps"):
         raise ValueError(f"The 'device' parameter must name a CPU, CUDA or MPS device. Got {device!r}.")
@@ -59,7 +59,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def cpu_has_bf16_units() -> bool:
-    """Whether this CPU multiplies bf16 matrices in hardware; emulated, they are slower than float32."""
+    """Whether the CPU supports bf16 matrix products; emulated ones are slower than float32."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
@@ -76,7 +76,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def available_device(device: str | torch.device) -> torch.device:
-    """As `resolve_device`, but fall back, with a warning, for models saved on a device that is absent."""
+    """Like `resolve_device`, but fall back with a warning if the device is not available."""
     try:
         return resolve_device(device)
     except DeviceUnavailableError as error:
@@ -86,9 +86,9 @@ def available_device(device: str | torch.device) -> torch.device:
 
 
 def on_cpu(module: Module) -> Module:
-    """Return a module with all tensors on the CPU, to be saved: itself, or a copy where some are elsewhere.
+    """Return a module with all tensors on the CPU for saving: itself, or a copy if some are on a device.
 
-    The module stays where it is, and its device need not have memory for a second one.
+    The module itself is not moved, and no memory is allocated on its device.
     """
     copies: dict[int, Tensor] = {}
     for part in module.modules():
@@ -98,24 +98,24 @@ def on_cpu(module: Module) -> Module:
                 moved = tensor.detach().cpu()
                 is_parameter = isinstance(tensor, nn.Parameter)
                 copies[id(tensor)] = nn.Parameter(moved, tensor.requires_grad) if is_parameter else moved
-    # Tensors in the memo are not copied on their device.
+    # deepcopy does not copy objects in its memo.
     return copy.deepcopy(module, copies) if copies else module
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Return the context in which networks run in ``"float32"``, ``"bf16"`` or ``"fp16"``."""
+    """Return the autocast context for ``"float32"``, ``"bf16"`` or ``"fp16"``."""
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
-def give_back_memory(device: str | torch.device) -> None:
-    """Free memory that torch caches on a GPU, so that other processes can use it."""
+def release_cached_memory(device: str | torch.device) -> None:
+    """Release GPU memory cached by torch, so that other processes can use it."""
     try:
         kind = resolve_device(device).type
     except ValueError:
         return
-    # A device that has failed raises at every call and would mask the first error.
+    # A failed device raises at every call, which would mask the original error.
     with contextlib.suppress(RuntimeError):
         if kind == "cuda":
             torch.cuda.empty_cache()

@@ -17,13 +17,13 @@ from dmzrep.networks._blocks import zero_init
 from dmzrep.networks._relaxation import code_features
 
 UNETS = ("UNet2DModel", "UNet2DConditionModel")
-#: What a scheduler's "prediction_type" is called as an objective.
+#: Objectives by the "prediction_type" of a scheduler.
 OBJECTIVES = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How a network was trained: objective and betas of its noise schedule, None where unknown."""
+    """How a network was trained: objective and betas of its noise schedule, None if unknown."""
 
     objective: str | None = None
     betas: tuple[float, ...] | None = None
@@ -32,19 +32,19 @@ class Pretraining:
 class DiffusersBackbone(nn.Module):
     """A UNet of diffusers as a denoiser of `DMZEncoder`, conditioned on the code.
 
-    Each residual block of an unconditional ``UNet2DModel`` gets a linear layer of the code beside its
-    projection of the timestep. These layers are initialised to zero, so that the initial output is the
-    UNet's. The code is the only context token of a ``UNet2DConditionModel``, as in the paper.
+    Each residual block of an unconditional ``UNet2DModel`` gets a linear projection of the code in addition
+    to that of the timestep. These layers are initialised to zero, so that the initial output is that of the
+    UNet. The code is the only context token of a ``UNet2DConditionModel``, as in the paper.
 
     Parameters
     ----------
     unet : UNet2DModel or UNet2DConditionModel
-        Copied. A ``UNet2DConditionModel`` needs ``cross_attention_dim=2 * latent_dim``, for inputs 1 - z and
-        z of each bit in turn, or ``cross_attention_dim=latent_dim``, for inputs -1 and +1.
+        Copied. A ``UNet2DConditionModel`` needs ``cross_attention_dim=2 * latent_dim``, for two adjacent
+        inputs 1 - z and z per bit, or ``cross_attention_dim=latent_dim``, for one input of -1 or +1.
     latent_dim : int
         Number of bits, that of the `DMZEncoder`.
     pretraining : Pretraining or None, default=None
-        How the UNet was trained, which `DMZEncoder.fit` adopts; None for an untrained UNet.
+        How the UNet was trained; `DMZEncoder.fit` uses the same. None for an untrained UNet.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class DiffusersBackbone(nn.Module):
     Raises
     ------
     ValueError
-        The UNet is of another class, or its conditioning does not fit `latent_dim` bits.
+        The class of the UNet is not supported, or its conditioning does not match `latent_dim`.
 
     See Also
     --------

@@ -12,15 +12,15 @@ from dmzrep.networks._blocks import zero_init
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.networks._normalization import BatchNorm, group_norm
 
-#: Largest channels of the encoder, in multiples of the first convolution's: those of 64 px.
+#: Largest number of channels, in multiples of that of the first convolution; reached at 64 px.
 MAX_WIDENING = 16
 
 
 class BitHead(nn.Module):
     """Linear layer from features to one logit per bit.
 
-    `paired` has two outputs per bit whose difference is the logit, as in the authors' code: the same function
-    class with twice the parameters. `zero` initialises to zero, where another branch computes initial logits.
+    With `paired`, the logit is the difference of two outputs per bit, as in the authors' code: the same
+    function class with twice the parameters. With `zero`, the layer is initialised to zero.
     """
 
     def __init__(self, in_features: int, latent_dim: int, *, paired: bool = False, zero: bool = False):
@@ -59,7 +59,7 @@ class LogitNorm(BatchNorm):
 
 
 class ResidualConvolution(nn.Module):
-    """x + activation(normalisation(convolution(x))), which keeps the size of the feature map."""
+    """x + activation(normalisation(convolution(x)))."""
 
     def __init__(self, channels: int, norm: str, slope: float):
         super().__init__()
@@ -82,11 +82,10 @@ def convolution_plan(
 ) -> tuple[list[tuple[int, tuple[int, int]]], tuple[int, int]]:
     """Return channels and strides of the convolutions of `ConvEncoder`, and the last sides, at most 2 x 2.
 
-    Channels double each time that the number of positions has fallen by four, from `width` to at most
-    ``MAX_WIDENING * width``. A square image of up to 64 px has the paper's network; a larger or an elongated
-    one has weights in proportion to the number of layers. Only a side above 2 is halved: a map of one pixel's
-    width never meets a strided convolution, whose bf16 weight gradient on CPUs reads uninitialised memory for
-    that shape (torch 2.13, oneDNN).
+    Channels double whenever the number of positions has decreased by a factor of four, from `width` to at
+    most ``MAX_WIDENING * width``. Square images of up to 64 px give the paper's network. Only sides above 2
+    are halved: the bf16 weight gradient of a strided convolution over a side of 1 reads uninitialised memory
+    on CPUs (torch 2.13, oneDNN).
 
     Examples
     --------
@@ -108,11 +107,11 @@ def convolution_plan(
 class ConvEncoder(nn.Module):
     """Strided 3x3 convolutions by `convolution_plan`, then a linear layer to the logits.
 
-    `width` is the channels after the first convolution, `depth` the number of residual convolutions after
-    each strided one (0 in the paper), `norm` "batch" or "group", `slope` the activation's slope below zero
-    (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
-    "responses") adds a linear map of these features to the logits, to be initialised from data; the
-    convolutional branch is then zero at initialisation. `normalize_logits` adds a `LogitNorm`.
+    `width` is the number of channels of the first convolution, `depth` the number of residual convolutions
+    after each strided one (0 in the paper), `norm` "batch" or "group", `slope` the negative slope of the
+    activation (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
+    "responses") adds a linear map of these features to the logits, to be initialised from data, and
+    initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
     """
 
     def __init__(

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: Largest height and width of the linear branch's images; larger ones are averaged.
+#: Largest height and width of the images of the linear branch; larger images are average-pooled.
 LINEAR_INIT_SIDE = 32
-#: Side of a filter, of the grid on which responses are averaged, and of the averaged image beside them.
+#: Side of a filter, of the grid to which responses are pooled, and of the pooled image.
 FILTER_SIDE, RESPONSE_GRID, PIXEL_GRID = 5, 3, 8
-#: Weight of the plain differences from the mean image relative to the local ones, and the root's offset.
+#: Weight of the differences from the mean image relative to the local ones, and offset in the square root.
 PLAIN_WEIGHT, ROOT_OFFSET = 0.3, 0.02
 
 
 class FilterResponses(nn.Module):
-    """Means of the positive and negative parts of filter responses on a coarse grid, and coarse pixels.
+    """Positive and negative parts of filter responses, pooled to a coarse grid, and pooled pixels.
 
     The `n_filters` filters of 5 x 5 pixels are initialised from data. Coates, Lee, Ng, "An Analysis of
     Single-Layer Networks in Unsupervised Feature Learning", 2011.
@@ -33,7 +33,7 @@ class FilterResponses(nn.Module):
         )
         sides = math.ceil(height / 2), math.ceil(width / 2)
         positions = torch.eye(math.prod(sides)).view(-1, 1, *sides)
-        # A constant, not a weight; multiplying by it is much faster than pooling to an odd grid.
+        # A constant; a matrix product is much faster than pooling to a grid of odd size.
         means = F.adaptive_avg_pool2d(positions, RESPONSE_GRID).flatten(1).T
         self.register_buffer("means", means.contiguous(), persistent=False)
         self.pixels = (min(PIXEL_GRID, height), min(PIXEL_GRID, width))
@@ -49,9 +49,9 @@ class FilterResponses(nn.Module):
 
 
 class Contrast(nn.Module):
-    """Signed square roots of differences from the mean image, relative to their neighbourhood and plain.
+    """Signed square roots of differences from the mean image, with and without their local mean subtracted.
 
-    The roots compress large differences; the neighbourhood's mean removes large areas. Perronnin, Sanchez,
+    The roots compress large differences; subtracting local means removes uniform areas. Perronnin, Sanchez,
     Mensink, "Improving the Fisher Kernel for Large-Scale Image Classification", 2010, section 3.3.
     """
 
@@ -77,8 +77,8 @@ def _root(x: Tensor) -> Tensor:
 class LinearInit(nn.Module):
     """A linear map from features of the data to logits, to be initialised from data.
 
-    Features are ``"values"`` (of a vector, or pixels), `Contrast` or `FilterResponses` of pixels; images are
-    averaged to at most 32 x 32 pixels.
+    Features are ``"values"`` (of vectors or pixels), or `Contrast` or `FilterResponses` of images, which are
+    average-pooled to at most 32 x 32 pixels.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class LinearInit(nn.Module):
         n_filters: int | None = None,
     ):
         super().__init__()
-        # Per axis, so that an elongated image keeps its shorter side.
+        # Per axis, so that the shorter side of an elongated image is kept.
         self.block = tuple(math.ceil(side / LINEAR_INIT_SIDE) for side in data_shape[1:])
         filters = n_filters or (64 if max(data_shape[1:], default=0) > 16 else 32)
         sides = (math.ceil(side / block) for side, block in zip(data_shape[1:], self.block, strict=True))
@@ -101,7 +101,7 @@ class LinearInit(nn.Module):
         self.linear = nn.Linear(n_features, latent_dim)
 
     def averaged(self, x: Tensor) -> Tensor:
-        """Average images to at most 32 x 32 pixels; leave vectors as they are."""
+        """Average-pool images to at most 32 x 32 pixels; return vectors unchanged."""
         return F.avg_pool2d(x, self.block, ceil_mode=True) if max(self.block, default=1) > 1 else x
 
     def features(self, x: Tensor) -> Tensor:

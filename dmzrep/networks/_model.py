@@ -16,12 +16,12 @@ from dmzrep.networks._unet import UNet
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The shapes of both networks, as plain values that can be written as JSON.
+    """The shapes of both networks, as JSON-serialisable values.
 
     `data_shape` is (channels, H, W) or (features,). `widths` are the channels at each level of the UNet, or
-    (hidden features,) of the MLP; `depth` the residual blocks at each level, (down, up), or (blocks,) of the
-    MLP. `init_features` are those of the encoder's linear branch, or None without one. `module` describes a
-    custom denoiser, by `describe_backbone`; other settings of the denoiser then do not apply.
+    (hidden features,) of the MLP; `depth` is the number of residual blocks at each level, (down, up), or
+    (blocks,) of the MLP. `init_features` are the features of the encoder's linear branch, if any. `module`
+    describes a custom denoiser, to which the other settings of the denoiser do not apply.
     """
 
     data_shape: tuple[int, ...]
@@ -50,7 +50,7 @@ class NetworkConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
-        """Rebuild from `to_dict`'s result, also after JSON turned tuples into lists."""
+        """Return a config from a dictionary of `to_dict`, in which tuples may be lists."""
         names = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - names)
         if unknown:
@@ -60,7 +60,7 @@ class NetworkConfig:
 
 
 def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
-    """Build the denoiser that `config` describes; a custom one cannot be built from it."""
+    """Build a built-in denoiser."""
     if config.backbone == CUSTOM:
         raise ValueError(f"The denoiser is custom ({config.module}) and must be passed as a module.")
     channels = config.data_shape[0]
@@ -92,7 +92,7 @@ def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
 
 
 def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
-    """Build the encoder that `config` describes."""
+    """Build the encoder."""
     if len(config.data_shape) == 1:
         return MLPEncoder(
             config.data_shape,
@@ -144,12 +144,12 @@ class DiffusionAutoencoder(nn.Module):
 
 
 def place(model: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
-    """Move a model to a device, in the memory format that runs fastest there."""
+    """Move a model to a device, in the fastest memory format."""
     model.to(device)
     model.to(memory_format=memory_format(model.config))  # type: ignore[call-overload]
     return model
 
 
 def memory_format(config: NetworkConfig) -> torch.memory_format:
-    """Return the memory format in which the networks run fastest: channels last for images."""
+    """Return the fastest memory format of the networks: channels last for images."""
     return torch.channels_last if len(config.data_shape) == 3 else torch.contiguous_format

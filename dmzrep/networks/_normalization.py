@@ -1,4 +1,4 @@
-"""Group normalisation fused with scale, shift and activation; batch normalisation over processes."""
+"""Group normalisation fused with scale, shift and activation; batch normalisation across processes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch.nn import functional as F
 
 #: Scale and shift per channel, each of shape (n, channels).
 ScaleShiftPair = tuple[Tensor, Tensor]
-#: Values per operation on CPUs: few enough for the cache, enough to share among the cores.
+#: Number of values per operation on CPUs: few enough for the cache, enough to use all cores.
 CHUNK = 2**20
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation with groups of at least four channels, at most 32 groups."""
+    """Return group normalisation with at most 32 groups of at least four channels."""
     return nn.GroupNorm(math.gcd(channels, max(1, min(32, channels // 4))), channels)
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation (Ioffe, Szegedy, 2015) of vectors, or of every position of feature maps.
+    """Batch normalisation (Ioffe, Szegedy, 2015) of vectors or feature maps.
 
     `all_reduce` sums a tensor over the processes that share the batch, in place; None for one process.
     (`torch.nn.SyncBatchNorm` does not run on CPUs.)
@@ -41,7 +41,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         """Map (n, channels, ...) to the same shape."""
         if self.all_reduce is None or not self.training:
             return super().forward(x)
-        # Centred near zero, so that the variance from sums of squares loses no digits.
+        # Centring keeps the variance from sums of squares accurate.
         centred = x.movedim(1, -1).float() - self.running_mean
         positions = centred.reshape(-1, centred.shape[-1])
         count = torch.full_like(self.running_mean, len(positions))
@@ -83,7 +83,7 @@ def normalise(
     """Apply a group normalisation, then each (scale, shift) of shape (n, channels), then SiLU if `activate`.
 
     A modulation is ``h * (1 + scale) + shift``; None is skipped. PyTorch's group normalisation of
-    channels-last maps is slow on CPUs, above all in bf16, where it took a third of a training step
+    channels-last maps is slow on CPUs, especially in bf16, where it took a third of a training step
     (`benchmarks/training_speed.py`); `_Normalisation` sums over positions in float32 instead.
     """
     weight, bias = norm.weight[None], norm.bias[None]
@@ -173,7 +173,7 @@ def _parts(flat: Tensor) -> list[slice]:
 
 
 class _Buffers(threading.local):
-    """Buffers of a thread, by place and dtype."""
+    """Buffers of a thread, by slot and dtype."""
 
     def __init__(self) -> None:
         self.held: dict[tuple[int, torch.dtype], Tensor] = {}
@@ -182,29 +182,29 @@ class _Buffers(threading.local):
 _BUFFERS = _Buffers()
 
 
-def _buffer(place: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Return memory that is reused by every call in a thread, and therefore in the cache; not cleared."""
+def _buffer(slot: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Return uninitialised memory that all calls in a thread reuse, so that it stays in the cache."""
     size = math.prod(shape)
-    held = _BUFFERS.held.get((place, dtype))
+    held = _BUFFERS.held.get((slot, dtype))
     if held is None or held.numel() < size:
         with torch.inference_mode(False):  # Inference tensors cannot be written to in training.
             held = torch.empty(max(size, CHUNK), dtype=dtype)
-        _BUFFERS.held[place, dtype] = held
+        _BUFFERS.held[slot, dtype] = held
     return held[:size].view(shape)
 
 
-def _widened(values: Tensor, dtype: torch.dtype, place: int) -> Tensor:
-    """Return values in another dtype, in a buffer."""
-    return values if values.dtype == dtype else _buffer(place, values.shape, dtype).copy_(values)
+def _widened(values: Tensor, dtype: torch.dtype, slot: int) -> Tensor:
+    """Convert values to a dtype, in a buffer if it differs."""
+    return values if values.dtype == dtype else _buffer(slot, values.shape, dtype).copy_(values)
 
 
 def _of(values: Tensor, part: slice) -> Tensor:
-    """Return the samples of a part, of values that may be the same for all."""
+    """Return the values of some samples; a single value is shared by all."""
     return values if len(values) == 1 else values[part]
 
 
 def _flat(x: Tensor) -> Tensor:
-    """View a channels-last map as (n, positions, channels); other maps are copied."""
+    """Return a feature map as (n, positions, channels): a view if it is channels-last."""
     return x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1])
 
 

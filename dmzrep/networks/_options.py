@@ -20,8 +20,8 @@ class Network(ParameterGroup):
     Parameters
     ----------
     width : "auto", int or tuple of int, default="auto"
-        Channels at each level of the UNet, from the finest (a single number sets the finest only), multiples
-        of 8; or hidden features of the MLP (256).
+        Channels at each level of the UNet, from the finest, multiples of 8 (a single number sets only the
+        finest level); or hidden features of the MLP (256).
     depth : "auto", int or (int, int), default="auto"
         Residual blocks at each level of the UNet, (down, up); a single number d is (d, d + 1), as in DDPM;
         ``"auto"`` is (1, 1). Or blocks of the MLP (3).
@@ -34,16 +34,16 @@ class Network(ParameterGroup):
     conditioning : str, default="auto"
         How the code conditions the denoiser; one of
 
-        - ``"bias"``: the paper's cross-attention to one token, computed as the bias that it equals;
+        - ``"bias"``: the paper's cross-attention to one token, computed as the equivalent bias;
         - ``"spatial_bias"``: the same, and a bias for each position of the coarsest feature maps;
         - ``"cross_attention"``: cross-attention to one token per bit (at most 64 tokens);
         - ``"adagn"``: scale and shift of each normalisation;
         - ``"timestep"``: added to the embedding of the timestep;
-        - ``"none"``: not at all: an unconditional diffusion model without codes.
+        - ``"none"``: no conditioning; an unconditional diffusion model without codes.
 
         ``"auto"`` is ``"spatial_bias"`` for images, ``"bias"`` for vectors.
     code_input : {"signed", "one_hot"}, default="signed"
-        Encoding of each bit fed to the denoiser: one input of -1 or +1, or two.
+        Encoding of each bit for the denoiser: one input of -1 or +1, or two inputs.
     dropout : float, default=0.0
         Dropout rate of the denoiser, in [0, 1).
     encoder_width : "auto" or int, default="auto"
@@ -52,8 +52,8 @@ class Network(ParameterGroup):
         Residual convolutions after each strided convolution of the encoder. ``"auto"`` is none, as in
         the paper.
     normalize_logits : bool, default=True
-        Batch normalise the logits of the encoder to mean 0 and standard deviation 5 over the samples, so
-        that no bit is constant. The paper does not.
+        Normalise the logits of the encoder over the batch to mean 0 and standard deviation 5, so that no bit
+        is constant. The paper does not do this.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Relaxation of the binary code in training, and its encodings for the denoiser."""
+"""Relaxation of binary codes in training, and their encodings for the denoiser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def relaxed_bernoulli(
     returns hard bits whose gradient is that of the relaxed sample.
     """
     uniform = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=torch.float32)
-    # Away from 0 and 1 the logistic noise log(u) - log(1 - u) stays finite in float32.
+    # eps keeps the logistic noise log(u) - log(1 - u) finite in float32.
     noise = torch.logit(uniform, eps=1e-6).to(logits.dtype)
     soft = torch.sigmoid((logits + noise) / temperature)
     if not straight_through:

@@ -26,11 +26,11 @@ class UNet(nn.Module):
     """A UNet conditioned on a timestep and a binary code.
 
     `widths` are the channels at each level, from the finest to the coarsest. `depth` is the number of
-    residual blocks at each level on the way down and on the way up: up as many as down (each takes one skip
-    connection) or one more (which takes the level's input, as in DDPM). `attention_levels` (0 is the finest)
-    have self-attention and, under ``conditioning="cross_attention"``, cross-attention to the code.
+    residual blocks at each level, (down, up): up equals down (each block takes one skip connection) or is one
+    more (which takes the input of the level, as in DDPM). `attention_levels` (0 is the finest) have
+    self-attention and, with ``conditioning="cross_attention"``, cross-attention to the code.
     ``"spatial_bias"`` adds a bias for each position of the coarsest level and needs `image_size`. Otherwise
-    height and width are free: the input is padded to a multiple of ``patch_size * 2 ** (n_levels - 1)`` and
+    images may have any size: the input is padded to a multiple of ``patch_size * 2 ** (n_levels - 1)``, and
     the output is cropped.
     """
 

@@ -19,13 +19,13 @@ from dmzrep.training._micro_batches import MicroBatches
 from dmzrep.training._options import TrainingConfig
 from dmzrep.training._processes import Processes
 
-#: Fraction of a run, at its end, in which an encoder that trains on augmented views is frozen, so that the
+#: Final fraction of a run in which an encoder that was trained on augmented views is frozen, so that the
 #: denoiser learns from codes of the original images.
 FREEZE_FRACTION = 0.15
 
 
 class BatchLoss(ABC):
-    """Draws the random part of a step, and accumulates the gradients of the loss of a batch.
+    """Draws the random numbers of a step, and accumulates the gradients of the loss of a batch.
 
     `seed` determines the order of the data, the timesteps and all noise; `processes` share each batch.
     """
@@ -61,14 +61,14 @@ class BatchLoss(ABC):
 
     @abstractmethod
     def progress(self, n_samples: int) -> float:
-        """Return the fraction of the run that is done."""
+        """Return the completed fraction of the run."""
 
     def _batch_loss(self, x0: Tensor, n_samples: int) -> Tensor:
-        """Accumulate the gradients of the mean loss of a batch; return this process's part of the loss.
+        """Accumulate the gradients of the mean loss of a batch; return this process's share of the loss.
 
-        The code is computed for the whole batch, since its normalisation and terms compare samples. The
-        denoiser, which needs most of the memory, runs on micro-batches; the gradients with respect to the
-        code are accumulated, and backpropagated through the encoder at once.
+        The code is computed for the whole batch, since its normalisation and regularisation depend on all
+        samples. The denoiser, which needs most of the memory, runs on micro-batches; the gradients with
+        respect to the code are accumulated, then backpropagated through the encoder once.
         """
         n = len(x0) * self.processes.size
         t, weights = (self.processes.shard(drawn) for drawn in self.timesteps.sample(n, self.order))
@@ -84,7 +84,7 @@ class BatchLoss(ABC):
             self.timesteps.update(*(self.processes.all_gather(values) for values in (t, losses)))
         loss = (losses * weights).sum() / n
         if leaf is not None and leaf.requires_grad and leaf.grad is None and self.processes.size > 1:
-            # A custom denoiser may use the code in another process, which waits for this backward pass.
+            # Another process, whose custom denoiser may use the code, waits for this backward pass.
             leaf.grad = torch.zeros_like(leaf)
         roots: list[Tensor] = []
         gradients: list[Tensor | None] = []
@@ -111,9 +111,9 @@ class BatchLoss(ABC):
             codes, extra = (None if values is None else values[part] for values in (z, perturbation))
             samples = x0[part], t[part], codes, noise[part], extra
             with autocast(self.config.precision, self.device):
-                of_part = self.objective.losses(self._denoiser, *samples)
-            losses[part] = of_part.detach()
-            self.scaler.scale((of_part * shares[part]).sum()).backward()
+                part_losses = self.objective.losses(self._denoiser, *samples)
+            losses[part] = part_losses.detach()
+            self.scaler.scale((part_losses * shares[part]).sum()).backward()
 
         def discard() -> None:
             for leaf in leaves:
@@ -123,13 +123,13 @@ class BatchLoss(ABC):
         return losses
 
     def _code(self, x0: Tensor, n_samples: int) -> tuple[Tensor, Tensor]:
-        """Return the logits of the whole batch and relaxed bits drawn from them."""
+        """Return the logits of the whole batch, and relaxed bits drawn from them."""
         logits = self.processes.all_gather(self._logits(x0, n_samples))
         temperature, hard = self._temperature(n_samples), self.config.options.straight_through
         return logits, relaxed_bernoulli(logits, temperature, straight_through=hard, generator=self.noise)
 
     def _masked(self, z: Tensor) -> Tensor:
-        """Return the relaxed bits with those masked that the denoiser must not see."""
+        """Mask relaxed bits for nested dropout and code dropout."""
         if self.config.ordered:
             z = keep_prefixes(z, self.noise)
         if self.config.code_dropout:

@@ -1,4 +1,4 @@
-"""Statistics of batch normalisation: across processes, and for the averaged weights."""
+"""Statistics of batch normalisation across processes and for averaged weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dmzrep.networks._normalization import BatchNorm
 from dmzrep.training._budget import Budget
 from dmzrep.training._data import TrainingData
 
-#: Largest number of samples from which running statistics are re-estimated after training.
+#: Largest number of samples for re-estimating running statistics after training.
 STATISTICS_SAMPLES = 8192
 
 
@@ -31,7 +31,7 @@ def synchronized_batch_norm(module: nn.Module, budget: Budget) -> Iterator[None]
 
 @torch.no_grad()
 def refresh_statistics(encoder: nn.Module, data: TrainingData, batch_size: int, budget: Budget) -> None:
-    """Re-estimate running statistics of averaged weights, in at most half of the time that is left."""
+    """Re-estimate running statistics of averaged weights, in at most half of the remaining time."""
     norms, processes = _batch_norms(encoder), budget.processes
     if not norms:
         return

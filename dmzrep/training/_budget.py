@@ -1,4 +1,4 @@
-"""The time limit of a fit, and the part of it that is reserved for what follows training."""
+"""The time limit of a fit, part of which is reserved for the steps after training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from dmzrep.training._processes import Processes
 
-#: Largest fraction of the time for what follows training: statistics, code report and prior.
+#: Largest fraction of the time for the steps after training: statistics, code report and prior.
 RESERVED_SHARE = 0.25
 #: Largest fraction of the time for the initialisation of the encoder.
 INITIALISATION_SHARE = 0.3
@@ -15,44 +15,44 @@ VALIDATION_SHARE = 0.05
 
 
 class Budget:
-    """Seconds of a fit, counted from now by the clock of the processes; `limit` may be None."""
+    """The time of a fit in seconds, measured from construction by the clock of the processes."""
 
     def __init__(self, limit: float | None, processes: Processes | None = None):
         self.limit = limit
         self.processes = processes or Processes()
         self.processes.synchronize()
         self.begun = self.processes.time()
-        #: Seconds that the run took before it was resumed.
+        #: Duration of the run before it was resumed.
         self.before = 0.0
-        #: Seconds reserved for what follows training, and those of the prior among them.
+        #: Time reserved for the steps after training, and the part of it for the prior.
         self.reserve = self.fixed = 0.0
 
     def elapsed(self) -> float:
-        """Return the seconds that have passed, as of the last synchronisation."""
+        """Return the elapsed time, as of the last synchronisation."""
         return self.before + self.processes.time() - self.begun
 
     def left(self, keep: float = 0.0) -> float:
-        """Return the seconds left beyond `keep`; infinite without a limit. All processes must call it."""
+        """Return the remaining time minus `keep`, infinite without a limit. All processes must call it."""
         if self.limit is None:
             return math.inf
         self.processes.synchronize()
         return self.limit - keep - self.elapsed()
 
     def left_to_initialise(self, keep: float = 0.0) -> float:
-        """Return the seconds left for initialisation, of which a fraction `keep` is reserved."""
+        """Return the remaining time for initialisation, without the fraction `keep` of it."""
         if self.limit is None:
             return math.inf
         return INITIALISATION_SHARE * self.limit * (1.0 - keep) - (self.limit - self.left())
 
     def is_over(self) -> bool:
-        """Whether training has used its part of the time, as of the last synchronisation."""
+        """Whether the time for training is over, as of the last synchronisation."""
         return self.limit is not None and self.elapsed() >= self.limit - self.reserve
 
     def progress(self) -> float:
-        """Return the fraction of the training time that has passed; 0 without a limit."""
+        """Return the elapsed fraction of the training time; 0 without a limit."""
         return 0.0 if self.limit is None else self.elapsed() / max(self.limit - self.reserve, 1e-9)
 
     def reserve_for_end(self, seconds: float) -> None:
-        """Reserve seconds, up to a fraction of the limit, for what follows training."""
+        """Reserve time, up to a fraction of the limit, for the steps after training."""
         if self.limit is not None:
             self.reserve = min(seconds, RESERVED_SHARE * self.limit)

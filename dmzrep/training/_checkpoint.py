@@ -1,4 +1,4 @@
-"""Checkpoints: a training run is written to files at intervals, and resumed from them."""
+"""Checkpoints: files from which a training run can be resumed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from dmzrep.training._loop import Trainer
 from dmzrep.training._processes import Processes
 from dmzrep.training._state import decoded_state, encoded_state, load_trainer_state
 
-#: What files say that they hold.
+#: Kind of the files.
 KIND = "checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 
 class Checkpoints(Hooks):
-    """Finds the latest checkpoint of the run with an `identity` (JSON values), and writes further ones.
+    """Reads the latest checkpoint of the run with an `identity` (JSON values), and writes new ones.
 
-    They are written at the end of each epoch or whenever `every` seconds have passed, and at the end of the
-    run, by the first process, to a folder named by a hash of the identity; the last `keep` are kept. Raises
-    CheckpointMismatchError if the folder holds another run, PersistenceError if all checkpoints are damaged.
+    The first process writes them at the end of each epoch or every `every` seconds, and at the end of the
+    run, to a folder named by a hash of the identity; the last `keep` are kept. Raises CheckpointMismatchError
+    if the folder holds another run, PersistenceError if all checkpoints are damaged.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Checkpoints(Hooks):
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """Resolved values of ``"auto"`` parameters of the run to resume; empty without one."""
+        """Resolved values of the ``"auto"`` parameters of the run to resume, if any."""
         return {} if self.latest is None else self.latest["resolved"]
 
     def set_metadata(self, seed: int, resolved: dict[str, Any]) -> None:
-        """Set the seed and the resolved parameters (JSON values) that each checkpoint of the run holds."""
+        """Set the seed and the resolved parameters (JSON values) to store in checkpoints."""
         self._metadata = {"seed": seed, "resolved": resolved}
 
     def resume(self, trainer: Trainer) -> None:
@@ -101,8 +101,6 @@ class Checkpoints(Hooks):
             with restoring(self._path, KIND):
                 load_trainer_state(trainer, decoded_state(self.latest["trainer"], trainer))
             self.latest, self._written = None, _position(trainer)
-
-    # -- hooks ---------------------------------------------------------------------------------
 
     def fit_begin(self, trainer: Trainer, n_samples: int) -> None:
         self._written_at = trainer.processes.time()
@@ -118,7 +116,7 @@ class Checkpoints(Hooks):
         return False
 
     def fit_end(self, trainer: Trainer) -> None:
-        # A run that was interrupted or has raised may be in the middle of a step.
+        # An interrupted or failed run may be in the middle of a step.
         if trainer.stopped not in ("", "interrupted", "diverged"):
             self._write(trainer)
 
@@ -127,25 +125,25 @@ class Checkpoints(Hooks):
             self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
-        """Write a checkpoint, unless this position of the run has been written."""
+        """Write a checkpoint, unless there is one of this position of the run."""
         position = _position(trainer)
         if position == self._written:
             return
-        # Non-finite weights must not be resumed from.
+        # A run must not be resumed from non-finite weights.
         trainer.guard.check(trainer)
         if self.folder is None or self._write_file(self.folder, trainer):
             self._written = position
         self._written_at = trainer.processes.time()
 
     def _write_file(self, folder: CheckpointFolder, trainer: Trainer) -> bool:
-        """Return whether writing succeeded; warn once per series of failures."""
+        """Write a checkpoint and return whether it succeeded; warn once per series of failures."""
         state = {"identity": self._identity, "trainer": encoded_state(trainer)} | self._metadata
         try:
             folder.write(trainer.step, state)
         except OSError as error:
             if not self._has_warned:
                 last = (
-                    f"The last is of step {self._written[0]}." if self._written else "There is none so far."
+                    f"The last one is of step {self._written[0]}." if self._written else "There is none yet."
                 )
                 warn(
                     f"A checkpoint could not be written to {folder.path}: {error}. Training continues, and "
@@ -159,7 +157,7 @@ class Checkpoints(Hooks):
 
 
 class CheckpointFolder:
-    """The last `keep` checkpoints of one run, as files named by their step in ``path / run``."""
+    """The folder ``path / run`` with the last `keep` checkpoints of a run, named by step."""
 
     def __init__(self, path: str | os.PathLike, run: str, keep: int = 2):
         self.path = as_path(path, "checkpoint_dir") / run
@@ -179,7 +177,7 @@ class CheckpointFolder:
     def read_latest(self) -> tuple[Path, dict[str, Any]] | None:
         """Return the latest valid checkpoint and its path, or None without checkpoints.
 
-        Warns of damaged ones that are skipped; raises PersistenceError if all are damaged.
+        Damaged ones are skipped with a warning; raises PersistenceError if all are damaged.
         """
         errors = []
         for _, path in reversed(self._files()):
@@ -199,16 +197,16 @@ class CheckpointFolder:
         if errors:
             raise PersistenceError(
                 f"All {len(errors)} checkpoints in {self.path} are damaged. {errors[0]} "
-                "To start anew, delete them or use another checkpoint_dir."
+                "To start a new run, delete them or use another checkpoint_dir."
             )
         return None
 
     def write(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint atomically, then delete those that are no longer kept."""
+        """Write a checkpoint atomically, then delete old ones."""
         path = self.path / f"checkpoint-{step:09d}.safetensors"
         write_state(path, KIND, state)
         files = self._files()
-        # Later steps are of a run that was abandoned for an earlier checkpoint.
+        # Later steps are from before the run was resumed from an earlier checkpoint.
         old = [file for of_step, file in files if of_step > step or file in self._damaged]
         kept = [file for _, file in files if file not in old]
         for file in [*old, *kept[: -self.keep]]:
@@ -218,17 +216,17 @@ class CheckpointFolder:
         self._damaged = []
 
     def _files(self) -> list[tuple[int, Path]]:
-        """Steps and paths of the checkpoints, in ascending order of steps."""
+        """Return the steps and paths of the checkpoints, in ascending order."""
         names = ((_NAME.fullmatch(path.name), path) for path in self.path.iterdir())
         return sorted((int(match[1]), path) for match, path in names if match)
 
 
 def run_name(identity: dict[str, Any]) -> str:
-    """Return the name of a run's folder."""
+    """Return the name of the folder of a run."""
     text = json.dumps(identity, sort_keys=True)
     return f"run-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 def _position(trainer: Trainer) -> tuple[int, bool]:
-    """The step, and whether the epoch is over."""
+    """Return the step, and whether the epoch has ended."""
     return trainer.step, trainer.current is None

@@ -1,4 +1,4 @@
-"""Terms of the loss that regularise codes. Every term is zero or minimal for uniform bits."""
+"""Regularisation terms of codes, each zero or minimal for uniform bits."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ AUTO_SHARE = 0.1
 
 def missing_entropy(probabilities: Tensor) -> Tensor:
     """Return the sum over bits of 1 - H(mean probability over the batch), in bits."""
-    # Away from 0 and 1, where the gradient of the entropy is infinite.
+    # The gradient of the entropy is infinite at 0 and 1.
     p = probabilities.mean(dim=0).clamp(1e-6, 1.0 - 1e-6)
     return (1.0 + p * p.log2() + (1.0 - p) * (1.0 - p).log2()).sum()
 
 
 def squared_correlation(probabilities: Tensor) -> Tensor:
-    """Return the mean squared correlation of the probabilities of two bits; 0 for a single bit."""
+    """Return the mean squared correlation between the probabilities of two bits; 0 for a single bit."""
     centred = probabilities - probabilities.mean(dim=0)
-    # A bit that does not vary is correlated with none.
+    # A constant bit has correlation 0.
     standard = centred / centred.square().sum(dim=0).clamp(min=1e-8).sqrt()
     squares = (standard.T @ standard).square()
     n_bits = squares.shape[0]
@@ -36,7 +36,7 @@ def kl_to_uniform(logits: Tensor, free_bits: float = 0.0) -> Tensor:
 
     Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016, equation 15.
     """
-    # Of logits rather than probabilities, so that the gradient stays finite for sure bits.
+    # Computed from logits, so that the gradient stays finite for probabilities of 0 and 1.
     nats = F.softplus(logits) - logits * torch.sigmoid(logits)
     return (1.0 - nats / math.log(2.0)).mean(dim=0).clamp(min=free_bits).sum()
 
@@ -62,7 +62,7 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
 
 
 class CodeTerms:
-    """The weighted terms of a run."""
+    """The weighted sum of the terms."""
 
     def __init__(self, config: TrainingConfig):
         self.options = options = config.options

@@ -1,4 +1,4 @@
-"""The samples of a training run: which of them train, in which order, and as batches in model units."""
+"""The samples of a training run: split, order, and batches in model units."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from dmzrep._base._batching import batches
 from dmzrep.data import Source, is_on_disk, to_tensor
 
-#: Largest share of a device's free memory for training data; samples copied there at a time.
+#: Largest fraction of the free memory of a device for training data, and samples per copy.
 RESIDENT_SHARE = 0.25
 _COPIED_AT_A_TIME = 4096
 
 
 class TrainingData:
-    """The samples of `source` at `indices`, as batches on the device that `prepare` converts to model units.
+    """The samples of `source` at `indices`, as batches on the device, converted to model units by `prepare`.
 
-    On a GPU, an in-memory array is copied there whole, in its own dtype, if it takes at most a quarter of
-    the free memory. Otherwise, and from memmaps and datasets, each batch is read when needed.
+    An array in memory is copied to a GPU as a whole, in its dtype, if it takes at most a quarter of the free
+    memory. Otherwise, and for memory maps and data sets, each batch is read when needed.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TrainingData:
         return len(self.indices)
 
     def batch(self, positions: Tensor) -> Tensor:
-        """Return the samples at positions in 0 .. len(self) - 1."""
+        """Return the samples at positions from 0 to len(self) - 1."""
         if self._resident is not None:
             return self.prepare(self._resident[positions.to(self.device)])
         return self.prepare(to_tensor(self._source[self.indices[positions.numpy()]], self.device))
@@ -71,7 +71,7 @@ def _copy(source: np.ndarray, indices: np.ndarray, device: torch.device) -> Tens
 
 
 def split_indices(n_samples: int, validation_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split sample indices into training and validation, of at least one each if possible."""
+    """Split sample indices into training and validation sets, each with at least one if possible."""
     if not validation_fraction or n_samples < 2:
         return np.arange(n_samples), np.arange(0)
     n_validation = min(max(1, round(validation_fraction * n_samples)), n_samples - 1)
@@ -83,23 +83,23 @@ def split_indices(n_samples: int, validation_fraction: float, seed: int) -> tupl
 class Epoch:
     """An epoch in progress; its state is enough to resume it in another process."""
 
-    #: State, when the epoch began, of the generator that drew the order of its samples.
+    #: State of the generator from which the order of the samples was drawn.
     order: Tensor
-    #: Seconds of the run, and images seen, when it began.
+    #: Duration of the run and number of images seen before the epoch.
     seconds: float
     images: int
-    #: Losses of its steps so far.
+    #: Losses of the completed steps.
     losses: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def begin(cls, generator: torch.Generator, n_samples: int, seconds: float, images: int) -> Epoch:
-        """Begin an epoch whose order a CPU generator draws."""
+        """Begin an epoch; a CPU generator draws the order of its samples."""
         epoch = cls(generator.get_state(), seconds, images)
         torch.randperm(n_samples, generator=generator)
         return epoch
 
     def batches(self, n_samples: int, size: int) -> Iterator[Tensor]:
-        """Yield the positions of the samples of each remaining batch."""
+        """Yield the sample positions of each remaining batch."""
         generator = torch.Generator()
         generator.set_state(self.order)
         order = torch.randperm(n_samples, generator=generator)
@@ -113,6 +113,6 @@ class Epoch:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], device: torch.device) -> Epoch:
-        """Rebuild an epoch, its losses on the device."""
+        """Restore an epoch, with its losses on the device."""
         losses = list(state["losses"].to(device).unbind())
         return cls(state["order"], state["seconds"], state["images"], losses)

@@ -1,4 +1,4 @@
-"""Divergence: detection of non-finite losses or weights, and restoring the last finite ones."""
+"""Detection of non-finite losses or weights, and restoration of the last finite state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmzrep.errors import TrainingDivergedError
 from dmzrep.training._data import Epoch
 from dmzrep.training._options import TrainingConfig
 
-#: Largest number of steps between two checks: a check waits for the device and copies the averaged weights.
+#: Largest number of steps between checks, which wait for the device and copy the averaged weights.
 CHECK_STEPS = 50
 
 
@@ -29,10 +29,10 @@ class _Position:
 
 
 class DivergenceGuard:
-    """Checks at intervals that a run is finite, and keeps the last averaged weights that were.
+    """Checks at intervals that a run is finite, and keeps the last finite averaged weights.
 
-    Checks cover the losses of all steps and the averaged weights, which a non-finite gradient reaches in
-    its step. The first come after 1, 2, 4, 8, ... steps, since most runs that diverge do so early.
+    Checks cover the losses of all steps and the averaged weights, to which non-finite gradients propagate
+    immediately. The first ones follow 1, 2, 4, 8, ... steps, since most runs that diverge do so early.
     """
 
     def __init__(self, average: nn.Module):
@@ -49,7 +49,7 @@ class DivergenceGuard:
         self._keep(trainer)
 
     def step_end(self, trainer: Any, loss: Tensor) -> None:
-        """Record the loss of a step, and check if due."""
+        """Record the loss of a step, and check if a check is due."""
         self._losses.append(loss)
         if len(self._losses) >= min(max(self._checked - self._begun, 1), CHECK_STEPS):
             self.check(trainer)
@@ -58,7 +58,7 @@ class DivergenceGuard:
     def check(self, trainer: Any) -> None:
         """Raise TrainingDivergedError unless averaged weights and losses since the last check are finite."""
         norms = [*self._losses, *torch._foreach_norm(self._weights)]
-        # A single comparison, since each waits for the device.
+        # A single comparison, since each one waits for the device.
         is_finite = bool(torch.stack(norms).isfinite().all())
         if not all(trainer.processes.all_gather_object(is_finite)):
             raise TrainingDivergedError(f"{self._describe(trainer)} {_remedies(trainer.config)}")
@@ -69,7 +69,9 @@ class DivergenceGuard:
     def _keep(self, trainer: Any) -> None:
         torch._foreach_copy_(self._kept, self._weights)
         n_losses = 0 if trainer.current is None else len(trainer.current.losses)
-        self._good = _Position(trainer.step, trainer.images_seen, trainer.epoch, trainer.current, n_losses)
+        self._last_finite = _Position(
+            trainer.step, trainer.images_seen, trainer.epoch, trainer.current, n_losses
+        )
 
     def _describe(self, trainer: Any) -> str:
         epoch = trainer.epoch + (trainer.current is not None)
@@ -81,7 +83,7 @@ class DivergenceGuard:
     @torch.no_grad()
     def restore(self, trainer: Any) -> None:
         """Restore the averaged weights, the counters and the history of the last successful check."""
-        good = self._good
+        good = self._last_finite
         torch._foreach_copy_(self._weights, self._kept)
         trainer.step, trainer.images_seen = good.step, good.images_seen
         trainer.history = [row for row in trainer.history if row["images"] <= good.images_seen]
@@ -100,4 +102,4 @@ def _remedies(config: TrainingConfig) -> str:
         remedies.append("set gradient_clip=1.0")
     if config.precision != "float32":
         remedies.append("use precision='float32'")
-    return f"What helps: {', or '.join(remedies)}."
+    return f"Possible remedies: {', or '.join(remedies)}."

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 
 class Hooks:
-    """Methods that the training loop calls with its `Trainer`, which do nothing by default."""
+    """Methods that the training loop calls with its `Trainer`; by default, they do nothing."""
 
     def fit_begin(self, trainer: Any, n_samples: int) -> None:
         """Called once, before the first epoch."""
@@ -55,7 +55,7 @@ class HookList(Hooks):
 
 
 class ProgressBar(Hooks):
-    """A progress bar over the whole run, by epochs or by time, whichever is further."""
+    """A progress bar over the run, by epochs or time, whichever is further."""
 
     def __init__(self) -> None:
         self._n_samples = 1

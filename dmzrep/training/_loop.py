@@ -28,8 +28,8 @@ REPORT_SAMPLES = 20_000
 class Trainer(BatchLoss):
     """Trains a diffusion autoencoder in place, on its device; the averaged weights are the result.
 
-    `seed` determines the order of the data, the timesteps and all noise. `budget` has the time limit and
-    the processes that train together; by default `config.max_time` from now on, in this process alone.
+    `seed` determines the order of the data, the timesteps and all noise. `budget` holds the time limit and
+    the processes that train together; by default `config.max_time`, from construction, and a single process.
     """
 
     def __init__(
@@ -71,10 +71,8 @@ class Trainer(BatchLoss):
 
     @property
     def draws_from_torch(self) -> bool:
-        """Whether steps may draw from torch's global generators: by dropout, or in a custom module."""
+        """Whether dropout or a custom module may draw from torch's global generators."""
         return self.model.config.dropout > 0.0 or self.model.config.module is not None
-
-    # -- fit, epoch, step ----------------------------------------------------------------------
 
     def fit(
         self,
@@ -85,16 +83,16 @@ class Trainer(BatchLoss):
         refresh: bool = True,
         freeze: bool = True,
     ) -> Trainer:
-        """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends it.
+        """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends the run.
 
-        Pass ``refresh=False`` (do not re-estimate batch normalisation at the end) and ``freeze=False`` (do
-        not freeze an encoder of augmented views at the end) for a chunk of the data. If losses or weights
-        become non-finite, the last finite state is restored and TrainingDivergedError raised.
+        `refresh` re-estimates batch normalisation at the end; `freeze` freezes an encoder that trains on
+        augmented views near the end; pass False for a chunk of the data. If losses or weights become
+        non-finite, the last finite state is restored and TrainingDivergedError is raised.
         """
         if not self._batch_size(len(data)):
             raise ValueError(
-                f"Training has {len(data)} samples, too few for {self.processes.size} processes. Use more "
-                "samples, a smaller validation_fraction, or fewer processes."
+                f"There are {len(data)} training samples, too few for {self.processes.size} processes. Use "
+                "more samples, a smaller validation_fraction, or fewer processes."
             )
         hooks = hooks or Hooks()
         self.freezes = freeze
@@ -103,14 +101,14 @@ class Trainer(BatchLoss):
         self.processes.synchronize()
         self._is_planned, self._begun = False, self.budget.elapsed()
         self._validates = validation is not None and len(validation) > 0
-        # A new run makes at least one step, however long its initialisation took.
+        # A new run makes at least one step, even if its initialisation took all the time.
         self.stopped = "max_time" if self.step > self.start_step and self.budget.is_over() else ""
         if not self.stopped and self.current is None:
             self._stop_early_if_due(len(data))
         if self.draws_from_torch:
             set_torch_states(self.torch_states, self.device)
             if self.torch_states and not self.processes.is_first:
-                # The states are those of the first process; other samples need other draws.
+                # The states are those of the first process; the samples of others need independent draws.
                 torch.manual_seed(self.validation_seed + self.step + self.processes.rank)
         self.guard.begin(self)
         hooks.fit_begin(self, len(data))
@@ -145,7 +143,7 @@ class Trainer(BatchLoss):
             self._restart_from_average()
 
     def _run_epochs(self, data: TrainingData, validation: TrainingData | None, hooks: Hooks) -> None:
-        """Train and validate until something stops the run; set `stopped` unless it was the last epoch."""
+        """Train and validate until the run ends; set `stopped` unless it ends with the last epoch."""
         while not self.stopped and self.epoch - self.start_epoch < self.config.max_epochs:
             hooks.epoch_begin(self)
             self.run_epoch(data, hooks)
@@ -160,7 +158,7 @@ class Trainer(BatchLoss):
                 self._stop_early_if_due(len(data))
 
     def run_epoch(self, data: TrainingData, hooks: Hooks) -> None:
-        """Train on each sample once, or until the time is up; continue the epoch in progress."""
+        """Train for one epoch, or until the time is over; continue an epoch in progress."""
         self.model.train()
         self.processes.synchronize()
         if self.current is None:
@@ -179,13 +177,13 @@ class Trainer(BatchLoss):
         self._end_epoch()
 
     def _end_epoch(self) -> None:
-        """Append the epoch in progress to the history if it has a step."""
+        """Append the epoch in progress to the history if it has at least one step."""
         epoch, self.current = self.current, None
         if epoch is None or not epoch.losses:
             return
         self.epoch += 1
         self.processes.synchronize()
-        # Buffers of a custom module depend on the shard.
+        # Buffers of a custom module may depend on the shard.
         self.processes.broadcast([*self.model.buffers(), *self.average.model.buffers()])
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         row = {
@@ -222,10 +220,8 @@ class Trainer(BatchLoss):
         size = min(self.config.batch_size, n_samples)
         return size - size % self.processes.size
 
-    # -- progress ------------------------------------------------------------------------------
-
     def progress(self, n_samples: int) -> float:
-        """Return the fraction of the run that is done, by epochs or by time, whichever is further."""
+        """Return the completed fraction of the run, by epochs or time, whichever is further."""
         if self.freeze_step is not None:
             done = (self.step - self.freeze_step) / max(1, self._n_frozen_steps())
             return min(1.0 - FREEZE_FRACTION * (1.0 - done), 1.0)
@@ -234,7 +230,7 @@ class Trainer(BatchLoss):
         return min(max(done, self.budget.progress(), 0.0), 1.0)
 
     def _stop_early_if_due(self, n_samples: int) -> None:
-        """Stop the run if the score no longer improves: at once, or after steps with a frozen encoder."""
+        """Stop if the score no longer improves: immediately, or after steps with a frozen encoder."""
         if self.freeze_step is not None:
             self.stopped = "early_stopping" if self._freeze_is_over() else ""
         elif self.early_stopping.is_due(self.history[self.start_epoch :]):
@@ -255,27 +251,25 @@ class Trainer(BatchLoss):
         return self.freeze_step is not None and self.step - self.freeze_step >= self._n_frozen_steps()
 
     def _restart_from_average(self) -> None:
-        """Continue training from the averaged weights."""
+        """Reset the weights to their average, and the optimiser."""
         self.model.load_state_dict(self.average.model.state_dict())
         self.optimizer.state.clear()
 
-    # -- after a step, an epoch, the run -------------------------------------------------------
-
     @torch.no_grad()
     def _plan(self, data: TrainingData, loss: Tensor) -> None:
-        """Reserve time for what follows training, from the speed of the encoder and of the first step."""
+        """Reserve time for the steps after training, given the speed of the encoder and the first step."""
         self._is_planned = True
         if self.budget.limit is None:
             return
         size = min(len(data), max(1, self.config.batch_size // self.processes.size))
-        loss.item()  # Waits for the device.
+        loss.item()  # Wait for the device.
         begun = self.budget.left()
         per_step = self.budget.elapsed() - self._begun
         x = data.batch(torch.arange(size))
         self.average.model.encode(x).sum().item()
         per_sample = (begun - self.budget.left()) / size
         n_encoded = min(len(data), STATISTICS_SAMPLES) + min(len(data), REPORT_SAMPLES)
-        # A validation loss takes three passes through the denoiser, about as long as a step.
+        # Validation takes three forward passes of the denoiser, about as long as a step.
         per_validated = max(per_step / self._batch_size(len(data)), per_sample)
         affordable = VALIDATION_SHARE * self.budget.limit / max(per_validated, 1e-9)
         self._n_validation = int(min(max(affordable, 1), VALIDATION_SAMPLES))
@@ -290,6 +284,6 @@ class Trainer(BatchLoss):
         return validation_losses(self.average.model, self.objective, *settings)
 
     def refresh_statistics(self, data: TrainingData) -> None:
-        """Re-estimate batch normalisation for the averaged weights, which no batch has seen."""
+        """Re-estimate batch normalisation for the averaged weights."""
         if self.step:
             refresh_statistics(self.average.model.encoder, data, self._batch_size(len(data)), self.budget)

@@ -1,4 +1,4 @@
-"""Masking of codes in training: whole codes, and the ends of ordered codes."""
+"""Masking of codes in training: code dropout and nested dropout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.networks._relaxation import MASKED_BIT
 
-#: Fraction of samples whose prefix length is drawn; the others keep all bits.
+#: Fraction of samples with a random prefix length; the others keep all bits.
 SHORTENED_SHARE = 0.5
 
 

@@ -9,9 +9,9 @@ import torch
 
 from dmzrep._base._warnings import warn
 from dmzrep.errors import MemoryWarning
-from dmzrep.networks._device import give_back_memory
+from dmzrep.networks._device import release_cached_memory
 
-#: Messages of out-of-memory errors for which torch has no class: CPU, MPS, libraries of CUDA.
+#: Messages of out-of-memory errors without a class in torch: CPU, MPS, CUDA libraries.
 _MESSAGES = (
     "can't allocate memory",
     "not enough memory",
@@ -23,7 +23,7 @@ _MESSAGES = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory of a device or of the CPU is full."""
+    """Whether an error means that the CPU or a device is out of memory."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
@@ -36,9 +36,9 @@ class MicroBatches:
         self.size = size
 
     def run(self, n_samples: int, work: Callable[[slice], None], undo: Callable[[], None]) -> None:
-        """Call `work` with slices that cover a batch; if memory runs out, call `undo` and retry with smaller.
+        """Call `work` with slices that cover a batch; if memory runs out, call `undo` and halve the size.
 
-        Raises the error if memory runs out for a single sample.
+        The error is raised if memory runs out for a single sample.
         """
         start = 0
         while start < n_samples:
@@ -50,9 +50,9 @@ class MicroBatches:
             except (RuntimeError, MemoryError) as error:
                 if size == 1 or not is_out_of_memory(error):
                     raise
-            # Here, the frames of the error no longer keep its tensors.
+            # Outside the handler, the frames of the error no longer keep tensors alive.
             undo()
-            give_back_memory("auto")
+            release_cached_memory("auto")
             start, self.size = 0, math.ceil(size / 2)
             warn(
                 f"Memory ran out for {size} samples at a time. Training continues with {self.size} at a time "

@@ -1,4 +1,4 @@
-"""The optimiser and the schedule of the learning rate."""
+"""The optimiser and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dmzrep.training._options import TrainingConfig
 
 
 def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
-    """Split parameters by network and kind: matrices and kernels decay, biases and normalisation do not.
+    """Group parameters by network and weight decay, which biases and normalisation layers do not have.
 
-    A group's "rate" is its learning rate as a fraction of the denoiser's.
+    The "rate" of a group is its learning rate as a fraction of that of the denoiser.
     """
     groups = []
     for network, rate in ((model.denoiser, 1.0), (model.encoder, encoder_rate)):
@@ -32,7 +32,7 @@ def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> torch
 def set_learning_rates(
     optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int, progress: float
 ) -> None:
-    """Set the rates of a step, counted from 0: linear warm-up, then cosine decay over the run."""
+    """Set the learning rates of a step, counted from 0: linear warm-up and cosine decay over the run."""
     final = config.options.final_learning_rate
     decayed = final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * progress))
     share = min(1.0, (step + 1) / max(1, config.options.warmup_steps)) * decayed
@@ -41,10 +41,10 @@ def set_learning_rates(
 
 
 def align_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Give the optimiser's moments the memory format of their weights.
+    """Convert the optimiser's moments to the memory format of their weights.
 
-    The fused optimiser walks memory, not indices: moments in another format than their weight would
-    silently be applied to the wrong elements.
+    The fused optimiser ignores strides: moments in another format would silently be applied to the wrong
+    elements.
     """
     for weight, slots in optimizer.state.items():
         for name, value in slots.items():

@@ -39,7 +39,7 @@ class Training(ParameterGroup):
     temperature : float, default=2.0
         Temperature of the relaxed bits, above 0. The paper uses 1.
     straight_through : bool, default=False
-        Hard bits forward and relaxed gradients backward.
+        Use hard bits in the forward pass and gradients of relaxed bits in the backward pass.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
         batch, summed over the bits. A reasonable value is 0.01.
@@ -62,7 +62,7 @@ class Training(ParameterGroup):
         Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, or 0.15 times that
         after an initialisation by ``"cca"`` or ``"contrast_pca"``.
     final_learning_rate : float, default=0.02
-        Learning rate at the end of the cosine decay as a fraction of the peak, in [0, 1]; 1 is constant.
+        Learning rate at the end of the cosine decay, as a fraction of the peak, in [0, 1]; 1 is constant.
     warmup_steps : int, default=50
         Steps of linear warm-up.
     weight_decay : float, default=0.01
@@ -178,21 +178,21 @@ class Training(ParameterGroup):
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of one run: what the estimator's parameters are resolved to."""
+    """Settings of one run, resolved from the parameters of the estimator."""
 
     max_epochs: int
     batch_size: int
     #: Peak learning rate of the denoiser, and that of the encoder as a fraction of it.
     learning_rate: float
     encoder_rate: float = 1.0
-    #: Seconds; training ends with whichever limit comes first, and the learning rate follows.
+    #: Seconds; the run and its learning rate schedule end with whichever limit is reached first.
     max_time: float | None = None
     #: Probability that the whole code of a sample is masked.
     code_dropout: float = 0.0
-    #: Also train on prefixes of the codes.
+    #: Whether to also train on prefixes of codes.
     ordered: bool = False
     flip: bool = False
-    #: Augmentation of the encoder's input; the denoiser works on the original image.
+    #: Augmentation of the encoder's input; the denoiser gets the original image.
     encoder_view: RandomAffine | None = None
     #: Epochs without a better validation loss before training stops; None never stops early.
     n_iter_no_change: int | None = None

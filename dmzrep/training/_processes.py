@@ -1,7 +1,7 @@
 """Processes that train one model together, each on its shard of every batch.
 
-All of them draw the same random numbers for the whole batch, and each uses its shard. So they learn what one
-process learns from the same batch, up to rounding, and another number of processes may resume the run.
+All processes draw the same random numbers for the whole batch, and each uses its shard. The result is that of
+a single process, up to rounding, and a run can be resumed with another number of processes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from dmzrep.networks._device import resolve_device
 
 Value = TypeVar("Value")
 
-#: How long a process waits for the others before it raises; the first may be running a callback.
+#: Time after which a process that waits for others raises; the first may be running a callback.
 TIMEOUT = timedelta(minutes=30)
 #: Environment variables by which torchrun and `accelerate launch` describe a process.
 LAUNCHER_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 
 
 class Processes:
-    """The processes of a fit, one by default; tensors are reduced on `device`, `clock` returns seconds."""
+    """The processes of a fit, one by default, with tensors on `device`; `clock` returns seconds."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Processes:
         self._clock = clock or time.perf_counter
         self._time = 0.0
         self._interrupted = False
-        #: Separate groups, which can be destroyed after an error, whoever created the default group.
+        #: Separate groups, which can be destroyed after an error independently of the default group.
         self._group: Any = None
         self._cpu_group: Any = None
         if size > 1:
@@ -60,15 +60,13 @@ class Processes:
         """Whether this process writes files, shows progress and runs callbacks."""
         return self.rank == 0
 
-    # -- tensors -------------------------------------------------------------------------------
-
     def shard(self, batch: Tensor) -> Tensor:
         """Return this process's part of a batch, whose length is a multiple of `size`."""
         n = len(batch) // self.size
         return batch[self.rank * n : (self.rank + 1) * n]
 
     def all_gather(self, shard: Tensor) -> Tensor:
-        """Return the whole batch; gradients reach this process's shard only."""
+        """Return the whole batch; only this process's shard gets gradients."""
         if self.size == 1:
             return shard
         shards = [torch.empty_like(shard, requires_grad=False) for _ in range(self.size)]
@@ -93,7 +91,7 @@ class Processes:
     def reduce_gradients(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
         """Sum gradients over the processes in place; return the sum of the detached losses.
 
-        A parameter may have a gradient in some of the processes only.
+        A parameter may have a gradient in only some of the processes.
         """
         if self.size == 1:
             return loss
@@ -110,8 +108,6 @@ class Processes:
     def _group_of(self, tensor: Tensor) -> Any:
         return self._cpu_group if tensor.device.type == "cpu" else self._group
 
-    # -- objects -------------------------------------------------------------------------------
-
     def broadcast_object(self, value: Value) -> Value:
         """Return the first process's value."""
         return self.all_gather_object(value)[0]
@@ -123,10 +119,8 @@ class Processes:
             dist.all_gather_object(values, value, group=self._cpu_group)
         return values
 
-    # -- time and interruptions ----------------------------------------------------------------
-
     def time(self) -> float:
-        """Return the seconds of the first process's clock; with several, as of the last `synchronize`."""
+        """Return the time of the first process's clock; with several processes, at the last `synchronize`."""
         return self._clock() if self.size == 1 else self._time
 
     def synchronize(self) -> None:
@@ -169,9 +163,6 @@ class Processes:
         self._group = self._cpu_group = None
         for group in filter(None, groups):
             dist.destroy_process_group(group)
-
-
-# -- joining ---------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -228,7 +219,7 @@ def _check_can_join(device: str | torch.device, owned: bool) -> None:
 
 
 def _device_of(device: str | torch.device, owned: bool) -> torch.device:
-    """Return the GPU of the local rank, unless the parameter names another."""
+    """Return the device; by default, the GPU of the local rank."""
     resolved = resolve_device(device)
     if owned and resolved.type == "cuda" and str(device) in ("auto", "cuda"):
         return resolve_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
@@ -237,12 +228,12 @@ def _device_of(device: str | torch.device, owned: bool) -> torch.device:
 
 @functools.cache
 def _store() -> tuple[Any, int, int]:
-    """Return the store of the launcher, rank and size; cached, since the first process may host it."""
+    """Return the launcher's store, rank and size; cached, since the first process may host the store."""
     return next(iter(rendezvous("env://", timeout=TIMEOUT)))
 
 
 def _initialise(device: str | torch.device) -> None:
-    """Create the default process group, with keys in the store of the launcher that only this fit uses."""
+    """Create the default process group, with keys in the launcher's store that are unique to this fit."""
     store, rank, size = _store()
     fit = (store.add("dmzrep", 1) - 1) // size
     backend = "gloo" if resolve_device(device).type == "cpu" else "cpu:gloo,cuda:nccl"

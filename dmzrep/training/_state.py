@@ -1,4 +1,4 @@
-"""The state of a training run: everything that resuming it needs."""
+"""The state of a training run from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dmzrep.training._optimization import align_moments
 
 
 def trainer_state(trainer: Trainer) -> dict[str, Any]:
-    """Return a copy of everything that resuming needs, on the CPU."""
+    """Return a copy of the state on the CPU."""
     state = {
         "model": trainer.model.state_dict(),
         "average": trainer.average.model.state_dict(),
@@ -43,10 +43,9 @@ def trainer_state(trainer: Trainer) -> dict[str, Any]:
 
 
 def load_trainer_state(trainer: Trainer, state: dict[str, Any], *, new_run: bool = False) -> None:
-    """Load what `trainer_state` returned, but keep this trainer's settings.
+    """Load the result of `trainer_state`, but keep the settings of this trainer.
 
-    With `new_run`, epochs, time and the schedule of the learning rate are counted from there, instead of
-    resuming the run.
+    With `new_run`, epochs, time and the learning rate schedule start anew instead of being resumed.
     """
     trainer.model.load_state_dict(state["model"])
     trainer.average.model.load_state_dict(state["average"])
@@ -58,7 +57,7 @@ def load_trainer_state(trainer: Trainer, state: dict[str, Any], *, new_run: bool
     if state["noise_device"] == trainer.device.type:
         trainer.noise.set_state(state["noise"])
     else:
-        # Generators of different device types share no state; the step keeps noise from repeating.
+        # States do not transfer between device types; the step avoids repeating noise.
         trainer.noise.manual_seed(trainer.validation_seed + trainer.step)
     trainer.torch_states = state["torch_states"]
     old = state["timesteps"]
@@ -86,18 +85,15 @@ def load_trainer_state(trainer: Trainer, state: dict[str, Any], *, new_run: bool
 def _on_cpu(value: Any) -> Any:
     """Copy nested dictionaries, lists and tensors to the CPU."""
     if isinstance(value, Tensor):
-        # The memory format is kept: the fused optimiser's moments are laid out as their weights.
+        # This keeps the memory format, in which the fused optimiser's moments must equal their weights.
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
         return {key: _on_cpu(part) for key, part in value.items()}
     return copy.deepcopy(value)
 
 
-# -- in files --------------------------------------------------------------------------------------
-
-
 def encoded_state(trainer: Trainer) -> dict[str, Any]:
-    """Return the state of a trainer in types that files hold."""
+    """Return the state of a trainer in types that files support."""
     state = trainer_state(trainer)
     state["timesteps"] = {name: getattr(state["timesteps"], name) for name in ("history", "counts")}
     state["history"] = pd.DataFrame(state["history"])
@@ -105,7 +101,7 @@ def encoded_state(trainer: Trainer) -> dict[str, Any]:
 
 
 def decoded_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
-    """Return what `load_trainer_state` needs from `encoded_state`; raise if it is not of such a trainer."""
+    """Convert the result of `encoded_state` back; raise if it does not match the trainer."""
     template = trainer_state(trainer)
     take(state, *template)
     custom = "denoiser." if trainer.model.config.module is not None else None
@@ -133,7 +129,7 @@ def decoded_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
     table = state["history"]
     require(isinstance(table, pd.DataFrame), "history must be a table")
     require(all(dtype.kind in "iuf" for dtype in table.dtypes), "history must be numeric")
-    # NaN stands for a value that an epoch does not have.
+    # NaN marks values that an epoch does not have.
     history = [
         {str(name): value for name, value in row.items() if value == value}
         for row in table.to_dict("records")

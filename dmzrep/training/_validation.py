@@ -13,7 +13,7 @@ from dmzrep.networks._relaxation import MASKED_BIT, hard_bits, relaxed_bernoulli
 from dmzrep.training._data import TrainingData
 from dmzrep.training._options import TrainingConfig
 
-#: Largest number of samples that are held out and scored at the end of each epoch.
+#: Largest number of held-out samples, which are scored at the end of each epoch.
 VALIDATION_SAMPLES = 1024
 
 
@@ -27,7 +27,7 @@ def validation_losses(
     at_a_time: int | None = None,
     n_samples: int = VALIDATION_SAMPLES,
 ) -> dict[str, float]:
-    """Return losses on validation samples, with timesteps and noise that depend on the seed only.
+    """Return losses on validation samples, with timesteps and noise that depend only on the seed.
 
     ``validation_loss`` uses codes as in training. With a code, ``validation_loss_hard`` uses bits as at
     inference, ``validation_loss_shuffled`` the bits of another sample (which shows whether the denoiser uses
@@ -51,7 +51,7 @@ def validation_losses(
             )
             codes["validation_loss_hard"] = bits = hard_bits(torch.sigmoid(logits))
             if n_samples > 1:
-                # Samples are in random order, so the neighbour is a random other sample.
+                # Samples are in random order, so the preceding one is a random other sample.
                 codes["validation_loss_shuffled"] = bits.roll(1, dims=0)
             if config.code_dropout:
                 codes["validation_loss_no_code"] = torch.full_like(bits, MASKED_BIT)

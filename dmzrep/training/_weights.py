@@ -1,4 +1,4 @@
-"""The weights that a run keeps: their moving average, and the best by early stopping."""
+"""Weights kept in training: the moving average, and the best ones of early stopping."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
 
+#: Largest half-life of averaged weights, as a fraction of the images seen.
+RAMP = 0.05
+
 
 class WeightAverage(Generic[Model]):
     """Exponential moving average of a model's weights and floating-point buffers.
 
-    The half-life is in images rather than steps, so that it depends neither on the batch size nor on the
-    length of the run, and is at most the fraction `ramp` of the images seen, so that early weights are
-    forgotten (Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022).
+    The half-life is in images, so that it does not depend on the batch size, and is at most the fraction
+    `RAMP` of the images seen, so that early weights are forgotten (Karras et al., "Elucidating the Design
+    Space of Diffusion-Based Generative Models", 2022).
     """
 
-    def __init__(self, model: Model, half_life: float, ramp: float = 0.05):
+    def __init__(self, model: Model, half_life: float):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.half_life = half_life
-        self.ramp = ramp
         self._averaged, self._copied = self._tensors(self.model)
         self._source = self._tensors(model)
 
@@ -35,7 +37,7 @@ class WeightAverage(Generic[Model]):
 
     def decay(self, images_seen: int, batch_size: int) -> float:
         """Return the weight of the old average in a step."""
-        half_life = min(self.half_life, self.ramp * images_seen)
+        half_life = min(self.half_life, RAMP * images_seen)
         return 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
 
     @torch.no_grad()
@@ -56,7 +58,8 @@ class WeightAverage(Generic[Model]):
 class EarlyStopping:
     """Stops after `patience` epochs without a lower score, and keeps the weights of the best epoch.
 
-    The score is the validation loss, or the training loss without validation. None never stops.
+    The score is the validation loss, or the training loss without validation. With None, training never
+    stops early.
     """
 
     def __init__(self, patience: int | None):
@@ -65,7 +68,7 @@ class EarlyStopping:
         self.weights: dict[str, Tensor] = {}
 
     def update(self, history: list[dict[str, float]], model: nn.Module) -> None:
-        """Keep the weights of a model if the last epoch of the run is the best."""
+        """Copy the weights of a model if the last epoch of the run is the best."""
         scores = _scores(history)
         if self.patience is not None and scores and min(scores) == scores[-1] not in scores[:-1]:
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -88,6 +91,6 @@ class EarlyStopping:
 
 
 def _scores(history: list[dict[str, float]]) -> list[float]:
-    # An epoch that was interrupted has no validation loss and is left out.
+    # Interrupted epochs have no validation loss.
     scores = [row["validation_loss"] for row in history if "validation_loss" in row]
     return scores or [row["loss"] for row in history]

@@ -146,7 +146,13 @@ def test_runs_are_independent_and_leave_the_scheduler_unchanged():
 @pytest.mark.parametrize(
     ("name", "options", "clip", "eta", "message"),
     [
-        ("DDIMScheduler", {"trained_betas": None}, 1, 0, r"other noise .* timestep \d+.*trained_betas="),
+        (
+            "DDIMScheduler",
+            {"trained_betas": None},
+            1,
+            0,
+            r"another noise schedule .* timestep \d+.*trained_betas=",
+        ),
         ("DDIMScheduler", {"num_train_timesteps": 50, "trained_betas": None}, 1, 0, "50 training timesteps"),
         ("DDIMScheduler", {"prediction_type": "flow"}, 1, 0, "prediction_type='flow'; one of .*Make it with"),
         ("DDIMScheduler", {}, 4, 0, "clips clean data to 1, but these data reach 4"),

@@ -138,7 +138,7 @@ def test_a_grid_search_keeps_the_best_networks_only(made, X):
 def test_cached_memory_is_released_after_training_is_freed(diverges, made, monkeypatch, X):
     calls = []
     monkeypatch.setattr(
-        "dmzrep.estimator._encoder.give_back_memory", lambda asked: calls.append((asked, made.alive()))
+        "dmzrep.estimator._encoder.release_cached_memory", lambda asked: calls.append((asked, made.alive()))
     )
     encoder = make_encoder(**SMALL)
     if diverges:
@@ -166,5 +166,5 @@ def test_the_cache_of_the_device_in_use_is_emptied(n_cuda, mps, asked, emptied, 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: found.append("cuda"))
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: found.append("mps"))
     with emulated(monkeypatch, n_cuda, mps):
-        device.give_back_memory(asked)
+        device.release_cached_memory(asked)
     assert found == emptied

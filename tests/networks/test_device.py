@@ -44,9 +44,10 @@ def test_available_devices_are_resolved(machine, devices, asked, expected):
     ("devices", "asked", "message"),
     [
         ({}, "gpu", r"must be 'auto', 'cpu', 'cuda', 'cuda:<index>' or 'mps'. Got 'gpu'"),
-        ({}, "cuda", r"device='cuda' was asked for, but torch detects no CUDA device"),
-        ({"n_cuda": 2}, "cuda:2", r"device='cuda:2' was asked for, but there are only 2 CUDA devices"),
-        ({"n_cuda": 2}, "mps", r"MPS is not available"),
+        ({}, "cuda", r"device='cuda' is not available: torch detects no CUDA device"),
+        ({}, "cuda:1", r"device='cuda:1' is not available: torch detects no CUDA device"),
+        ({"n_cuda": 2}, "cuda:2", r"device='cuda:2' is not available: there are only 2 CUDA devices"),
+        ({"n_cuda": 2}, "mps", r"torch detects no MPS device"),
         ({}, "meta", r"must name a CPU, CUDA or MPS device. Got 'meta'"),
     ],
 )

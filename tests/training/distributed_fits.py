@@ -167,7 +167,7 @@ def run_all(folder: Path, rank: int) -> dict[str, Any]:
         "differ in checkpoint_dir": error_of(X, checkpoint_dir=None if rank else folder / "another"),
         "differ in data": error_of(X[rank:]),
         "differ in temperature": error_of(X, temperature=1.0 + rank),
-        "Training has 1 samples, too few for 2 processes": error_of(X[:8], validation_fraction=0.9),
+        "There are 1 training samples, too few for 2 processes": error_of(X[:8], validation_fraction=0.9),
         "must be a folder": error_of(X, checkpoint_dir=folder / "file"),
         "batch_size must be a multiple of 2": error_of(X, batch_size=15),
     }

@@ -236,6 +236,6 @@ def test_a_read_only_folder_is_warned_of(tmp_path, data, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "replace", read_only)
-    with pytest.warns(CheckpointWarning, match=r"Permission denied.*There is none so far.*writable"):
+    with pytest.warns(CheckpointWarning, match=r"Permission denied.*There is none yet.*writable"):
         trained = run(make_trainer(), data, tmp_path)
     assert trained.stopped == "max_iter" and files(tmp_path) == []

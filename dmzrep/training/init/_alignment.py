@@ -1,4 +1,4 @@
-"""Whether images are spatially aligned, as centred faces are, so that codes should keep positions."""
+"""Detection of spatially aligned images, such as centred faces, whose codes should keep positions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from dmzrep.training._augmentation import RandomAffine
 
-#: Side, in pixels, to which images are averaged, and largest number of images used.
+#: Side, in pixels, to which images are average-pooled, and largest number of images used.
 ALIGNMENT_SIDE, ALIGNMENT_IMAGES = 16, 4000
 #: Fraction of the variance that the principal subspace explains.
 EXPLAINED = 0.9
@@ -19,11 +19,11 @@ ALIGNED_RATIO = 3.0
 
 
 def residual_ratio(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
-    """Return how much worse the principal subspace of images explains augmented views of them.
+    """Return the variance of augmented views outside the principal subspace, divided by that of the images.
 
-    The subspace with 90 % of the variance of one half of the images is evaluated on the other half: the mean
-    squared distance of augmented views from it, divided by that of the original images. It is near 1 for
-    objects at any position (photographs) and for constant images, and large for aligned images.
+    The subspace with 90 % of the variance is computed from one half of the images and evaluated on the other.
+    The ratio is near 1 for objects at any position (photographs) and for constant images, and large for
+    aligned images.
     """
     chosen = torch.randperm(len(x), generator=generator)[:ALIGNMENT_IMAGES]
     fitted, held_out = x[chosen].float().cpu().tensor_split(2)
@@ -43,6 +43,6 @@ def are_aligned(x: Tensor, view: RandomAffine, generator: torch.Generator) -> bo
 
 
 def _averaged(x: Tensor) -> Tensor:
-    """Average images to at most 16 pixels per side, flattened."""
+    """Average-pool images to at most 16 pixels per side, and flatten them."""
     factor = math.ceil(max(x.shape[2:]) / ALIGNMENT_SIDE)
     return (F.avg_pool2d(x, factor, ceil_mode=True) if factor > 1 else x).flatten(1)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dmzrep.networks._linear_init import LinearInit
 
-#: Mean absolute initial logit: most bits are certain, but can still change.
+#: Mean absolute initial logit: most bits are near 0 or 1, but can still change.
 MEAN_LOGIT = 3.0
-#: Largest number of features for exact principal directions; above, randomised SVD is used.
+#: Largest number of features for exact principal directions; for more, randomised SVD is used.
 EXACT_FEATURES = 1024
 
 
@@ -47,7 +47,7 @@ def itq_rotation(
     """Return the rotation of PCA projections that brings them closest to their signs.
 
     Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011,
-    section 2.2. Iterations end when no time is left.
+    section 2.2. Iterations stop when no time is left.
     """
     size = projected.shape[1]
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
