@@ -11,12 +11,12 @@ import pandas as pd
 
 from dmzrep._base._batching import batches
 from dmzrep._base._isolation import isolated
-from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
-from dmzrep.codes._checks import check_codes
+from dmzrep._base._validation import as_numbers, check_bool, check_int
+from dmzrep.codes._checks import check_codes, check_integers
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
 from dmzrep.data import ImageFormat, read_all
 
-#: Approximate number of samples decoded per call: enough to fill batches, few enough for memory.
+#: Approximate number of samples decoded per call, which fill batches and fit into memory.
 _CALL_SAMPLES = 512
 
 
@@ -76,7 +76,7 @@ def bit_effects(
     bits : sequence of int or None, default=None
         Bits; None is all.
     like : array-like, table or map-style dataset of n samples, optional
-        The images of the codes, for options of `inverse_transform` that begin from them:
+        The images of the codes, for options of `inverse_transform` that start from them:
         ``noise="inverted"`` or ``strength=0.9``.
     n_images : int, default=1
         Number of codes, from the first, whose images are returned.
@@ -118,7 +118,8 @@ def bit_effects(
         raise ValueError("return_trajectory is not an option of bit_effects, which measures finished images.")
     codes = _as_bits(Z, encoder)
     check_codec(encoder, needed=("inverse_transform",))
-    chosen = _chosen_bits(bits, codes.shape[1])
+    latent_dim = codes.shape[1]
+    chosen = np.arange(latent_dim) if bits is None else check_integers(bits, "bits", 0, latent_dim - 1)
     n_images = check_int(n_images, "n_images", least=0)
     like = None if like is None else read_all(like, "like")
     if like is not None and len(like) != len(codes):
@@ -153,21 +154,6 @@ def _as_bits(Z: Any, encoder: Any) -> np.ndarray:
     if encoder_output(encoder) == "logits" and codes.dtype.kind == "f":
         return (check_codes(codes, "Z", "numbers", n_bits=n_bits) > 0.0).astype(np.uint8)
     return (check_codes(codes, n_bits=n_bits) > 0.5).astype(np.uint8)
-
-
-def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:
-    if bits is None:
-        return np.arange(latent_dim)
-    chosen = np.atleast_1d(as_array(bits, "bits"))
-    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
-        raise ValueError(
-            f"bits must be a non-empty list of integers, or None for all; got {short_repr(bits)}."
-        )
-    if chosen.min() < 0 or chosen.max() >= latent_dim:
-        raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {short_repr(bits)}.")
-    if len(np.unique(chosen)) < len(chosen):
-        raise ValueError(f"bits must be distinct, got {short_repr(bits)}.")
-    return chosen
 
 
 def _off_and_on(

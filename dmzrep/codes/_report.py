@@ -1,4 +1,4 @@
-"""Statistics of the bits of codes over data, one by one and together."""
+"""Statistics of single bits and of whole codes over a data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dmzrep.errors import CodeWarning
 
 #: Entropy, in bits, below which a bit counts as dead.
 DEAD_ENTROPY = 0.1
-#: Share of the loss with codes of other samples that the right codes must save.
+#: Relative decrease of the loss by a sample's own code, compared with that of another sample, if it is used.
 USED_GAIN = 0.005
 
 
@@ -40,7 +40,7 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
         to 1. ``confidence``: mean of abs(2 p - 1), from 0 (undecided) to 1 (certain).
         ``largest_correlation``: largest absolute correlation of the hard bit with another, in [0, 1]; 0
         for one that never varies. ``information``: mutual information I(x; z_i) of the bit and the sample,
-        in bits, from 0 to 1: entropy of the mean probability less the mean entropy of the
+        in bits, from 0 to 1: entropy of the mean probability minus the mean entropy of the
         probabilities.
 
     Raises
@@ -128,7 +128,7 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
 
 
 def _last(history: pd.DataFrame | None, name: str) -> float:
-    """Return the last known value of a column; epochs that were cut short have none."""
+    """Return the last known value of a column; interrupted epochs have none."""
     if history is None or name not in history:
         return math.nan
     values = history[name].dropna()

@@ -56,7 +56,7 @@ class LinearProbe(BaseEstimator):
     Attributes
     ----------
     attributes_ : list
-        Names: columns of a DataFrame, else 0, 1, ...
+        Column names of a DataFrame, else 0, 1, ...
     classes_ : ndarray or list of ndarray
         Classes; a list with an entry for each attribute if there are several (None for a continuous
         one). None for one continuous target.
@@ -78,7 +78,7 @@ class LinearProbe(BaseEstimator):
     See Also
     --------
     probe_report : Accuracy, AUROC and average precision of many attributes over folds.
-    sklearn.multioutput.MultiOutputClassifier : Several targets with any classifier, without gaps.
+    sklearn.multioutput.MultiOutputClassifier : Several targets with any classifier, without missing labels.
 
     Notes
     -----
@@ -143,8 +143,8 @@ class LinearProbe(BaseEstimator):
         Raises
         ------
         ValueError
-            Labels of another length than the codes, a single class, infinite or missing labels, or
-            values that do not match `task`.
+            Labels differ in length from the codes, have a single class, are infinite or all missing, or do
+            not match `task`.
         """
         self._validate_params()
         Z = validate_data(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
@@ -327,7 +327,7 @@ class LinearProbe(BaseEstimator):
         Raises
         ------
         ValueError
-            Other attributes than those fitted, or classes and values mixed: use `probe_report`.
+            The attributes are not those fitted, or some are classes and others values: use `probe_report`.
         """
         codes = self._check_codes(Z)
         kinds = {model.classes is None for model in self._maps}
@@ -336,7 +336,7 @@ class LinearProbe(BaseEstimator):
                 "Accuracy of classes and R squared of values have no common mean; use probe_report."
             )
         task = "regression" if kinds.pop() else "auto"
-        # Test labels may have one class of two, or whole numbers only: their kind was fitted.
+        # The fitted kind counts, as test labels may have a single class, or integers only.
         labels = read_labels(y, len(codes), task, "y")
         if labels.form != self._form or (labels.form != "vector" and labels.names != self.attributes_):
             raise ValueError(

@@ -20,14 +20,12 @@ BLOCK_CODES, BLOCK_QUERIES = 1 << 19, 1 << 13
 QUERY_GROUPS = 0x2222
 #: Low bits of a sort key that hold the index; the distance is above them.
 INDEX_BITS = 40
-#: Bits that are unpacked at a time.
+#: Number of bits that are unpacked at a time.
 _BLOCK_BITS = 1 << 22
 
 
 def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k codes that differ from each query in the fewest bits.
-
-    The search is exact.
+    """Find the k codes that differ from each query in the fewest bits, by exact search.
 
     Parameters
     ----------
@@ -49,7 +47,7 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
     Raises
     ------
     ValueError
-        The codes are not zeros and ones, differ in width, or are fewer than k.
+        The codes are not zeros and ones or differ in width, or there are fewer than k.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Base of the FAISS indexes: samples numbered 0 to n - 1 without gaps, whatever was removed."""
+"""Base of the FAISS indexes. Samples are numbered 0 to n - 1 without gaps, also after removals."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class StoredIndex(ABC):
         """Return limits, distances and indices of the samples within a distance, unsorted.
 
         Neighbours of query i are those from ``limits[i]`` to ``limits[i + 1]``. `rounding` is the relative
-        error of vectors that were rounded to float32; what it leaves undecided is included.
+        error of vectors that were rounded to float32; distances within it of the limit are included.
         """
 
     @abstractmethod
@@ -116,7 +116,7 @@ class StoredIndex(ABC):
             clusterings.append(index.pq.cp)
         for parameters in clusterings:
             parameters.seed = self.options.seed % 2**31  # A C int.
-            # FAISS would print advice about few samples, and draw from many by itself.
+            # Otherwise FAISS prints warnings about few samples, and subsamples many.
             parameters.min_points_per_centroid = 1
             parameters.max_points_per_centroid = 1 << 30
         if len(X) > wanted:
@@ -125,7 +125,7 @@ class StoredIndex(ABC):
         index.train(X)
 
     def add(self, X: np.ndarray) -> None:
-        """Append samples; lists and centroids stay those of the first ones."""
+        """Append samples; lists and centroids are not fitted again."""
         self.faiss_index.add(X)
 
     def tune(self, n_probes: int | str, ef_search: int) -> None:
@@ -161,9 +161,9 @@ class StoredIndex(ABC):
         return self.faiss_index if self.options.kind == "flat" else self.downcast(self.faiss_index.storage)
 
     def remove(self, indices: np.ndarray) -> None:
-        """Remove the samples with these indices; those behind them move up."""
+        """Remove the samples with these indices; the indices of later samples decrease."""
         kept = np.setdiff1d(np.arange(len(self)), indices)
-        if self.options.kind == "hnsw":  # A graph cannot lose a node.
+        if self.options.kind == "hnsw":  # FAISS cannot remove nodes of a graph.
             vectors, index = self.vectors()[kept], self.empty()
             if len(kept):
                 index.add(vectors)

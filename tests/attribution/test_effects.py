@@ -108,7 +108,7 @@ def test_effects_on_vectors_have_no_location(vector_encoder, vectors):
     [
         (np.zeros((2, 15)), {}, r"Z must have shape \(n, 16\)"),
         (np.full((2, 16), 3.0), {}, r"Z must lie in \[0, 1\]"),
-        (np.zeros((2, 16)), {"bits": [16]}, "bits must be from 0 to 15"),
+        (np.zeros((2, 16)), {"bits": [16]}, "bits must be one or more integers from 0 to 15"),
         (np.zeros((2, 16)), {"bits": [1, 1]}, "bits must be distinct"),
         (np.zeros((2, 16)), {"like": np.zeros((3, 8, 8))}, "like must have one sample per code, 2, got 3"),
     ],

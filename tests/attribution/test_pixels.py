@@ -243,7 +243,7 @@ def test_maps_do_not_depend_on_the_state_of_torch(colour_encoder, sprites, tmp_p
         ("hat", {}, "target must be a bit's index, a linear model, weights or 'distance', got 'hat'"),
         (np.ones(5), {}, "target has 5 weights, but a code has 6 bits"),
         ("distance", {}, "target='distance' needs reference"),
-        (0, {"reference": 0}, "reference goes with target='distance' only"),
+        (0, {"reference": 0}, "reference is for target='distance' only"),
         (0, {"method": "occlusion", "window": 17}, "window must be an integer from 1 to 16, got 17"),
         (0, {"method": "occlusion", "window": 2, "stride": 3}, "stride must be an integer from 1 to 2"),
         (0, {"method": "grad_cam", "layer": 3}, "layer must be from -3 to 2: the encoder has 3 convolutions"),
@@ -265,7 +265,7 @@ def test_invalid_encoders_and_images_are_refused(colour_encoder, sprites, digits
         attribute_bits(colour_encoder, digits[:3], 0)
     with pytest.raises(ValueError) as caught:
         attribute_bits(colour_encoder, sprites.images[:3], "distance", reference=digits[:3])
-    assert caught.value.__notes__ == ["This is about reference."]
+    assert caught.value.__notes__ == ["The invalid argument is reference."]
     with pytest.raises(NotFittedError):
         attribute_bits(DMZEncoder(), digits[:3], 0)
     with pytest.raises(TypeError, match="network of a DMZEncoder, got a PCA"):

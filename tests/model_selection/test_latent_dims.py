@@ -102,9 +102,9 @@ def test_pareto_front_is_what_nothing_dominates(objectives, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"latent_dims": (8, 8)}, "latent_dims must differ"),
-        ({"latent_dims": (0,)}, "latent_dims must be integers of at least 1"),
-        ({"latent_dims": ()}, "latent_dims must be integers of at least 1"),
+        ({"latent_dims": (8, 8)}, "latent_dims must be distinct"),
+        ({"latent_dims": (0,)}, "latent_dims must be one or more integers of at least 1"),
+        ({"latent_dims": ()}, "latent_dims must be one or more integers of at least 1"),
         ({"Y": np.zeros(3)}, "inconsistent numbers of samples: Y has 3"),
         ({"objectives": ["roc_auc"]}, "objectives must be one of .*got 'roc_auc'"),
         ({"objectives": []}, "objectives must be at least one column"),
