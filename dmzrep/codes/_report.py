@@ -43,11 +43,6 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
         in bits, from 0 to 1: entropy of the mean probability minus the mean entropy of the
         probabilities.
 
-    Raises
-    ------
-    ValueError
-        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
-
     Examples
     --------
     >>> import numpy as np
@@ -87,11 +82,6 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
         ``loss_no_code``: validation loss with hard bits, with those of another sample, and without a code
         (only with code dropout). ``soft_hard_gap``: what hard bits add to the loss of relaxed
         ones. Losses that were not measured are NaN.
-
-    Raises
-    ------
-    ValueError
-        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
     Examples
     --------

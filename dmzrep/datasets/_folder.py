@@ -1,4 +1,4 @@
-"""Pictures of a folder as one array, which need not fit into memory."""
+"""Images of a folder as one array, which need not fit into memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, pi
 
 #: Largest side of Pillow images.
 _LONGEST_SIDE = 2**31 - 1
-#: Reasons that a warning lists.
+#: Number of reasons that a warning lists.
 _MOST_REASONS = 3
 
 
@@ -111,7 +111,7 @@ def load_images(
     rendering = Rendering(_check_size(size), mode, resize, _check_colour(background))
     root = as_path(folder, "folder").expanduser()
     if not root.is_dir():
-        raise NotADirectoryError(f"There is no folder {root}. Pass the one that holds the pictures.")
+        raise NotADirectoryError(f"There is no folder {root}. Pass the one that contains the pictures.")
     files, unreadable = _find_pictures(root)
     if files:
         place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
@@ -120,7 +120,7 @@ def load_images(
             images, damaged = cache.read() or cache.make(n_jobs, progress)
         except OSError as error:
             error.add_note(
-                f"{place} must be writable and have the room; choose another folder with cache_dir."
+                f"{place} must be writable and have enough free space; pass another folder as cache_dir."
             )
             raise
         unreadable = dict(sorted((unreadable | damaged).items()))
@@ -203,7 +203,7 @@ def _reason(error: OSError) -> str:
 
 
 def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
-    """Warn of all that was left out; raise where nothing is left."""
+    """Warn about unreadable files; raise if there is no other."""
     if not n_readable and not unreadable:
         raise ValueError(
             f"The folder {root} has no pictures: no file, in it or below, has an extension that Pillow reads."

@@ -43,8 +43,8 @@ class ImageCache:
     """An array file of pictures, with a JSON file of those that could not be read.
 
     Both have a hash of the picture files in their names and never change once they are in place, so that any
-    number of processes can read them; the first one writes them. `files` are the pictures of the folder, in
-    the order of samples, with their sizes and times of modification.
+    number of processes can read them; the first process writes them. `files` are the pictures of the folder,
+    in the order of samples, with their sizes and times of modification.
     """
 
     def __init__(

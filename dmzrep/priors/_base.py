@@ -25,7 +25,7 @@ class CodePrior(BaseEstimator):
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
-    #: Choices, such as of a component, that a code needs besides its bits.
+    #: Number of random choices per code besides its bits, such as of a component.
     n_choices: ClassVar[int] = 0
     _parameter_constraints: ClassVar[dict] = {}
 
@@ -60,7 +60,7 @@ class CodePrior(BaseEstimator):
         n_samples : int, default=1
             Number of codes, at least 1.
         random_state : int, RandomState or None, default=None
-            Pass an int for reproducible codes; then the first of many samples are those of few.
+            Pass an int for reproducible codes; then the first ones do not depend on `n_samples`.
 
         Returns
         -------

@@ -52,16 +52,10 @@ def prior_gap(
         A row for each prior with the columns
 
         cross_entropy : mean of minus log2 of the probability of held-out codes, in bits per code: the
-            code length under this prior, at least the codes' entropy, up to chance.
+            code length under this prior, which in expectation is at least the codes' entropy.
         cross_entropy_per_bit : the same divided by `latent_dim`; 1 for the uniform prior.
         auc : `two_sample_auc` of held-out codes and as many samples of the prior; 0.5 where they cannot
             be distinguished, 1 where they always can.
-
-    Raises
-    ------
-    ValueError
-        The codes are not bits or too few, a prior is unknown or named twice, or `test_size` is not a
-        share.
 
     See Also
     --------
@@ -123,11 +117,6 @@ def two_sample_auc(
         ``sqrt((k + l + 1) / (12 * k * l))`` for halves of k and l codes, 0.013 for 1,000 and 1,000. Higher
         is further apart. With fewer than some hundred codes of each the trees detect little, and 0.5 is
         no evidence that the distributions are equal.
-
-    Raises
-    ------
-    ValueError
-        Codes or draws are not bits, are too few, or differ in width.
 
     References
     ----------

@@ -78,13 +78,6 @@ class ImageRetriever(BaseEstimator):
         -------
         ImageRetriever
             Fitted.
-
-        Raises
-        ------
-        ValueError
-            The metadata have another length or a column name that results use, or ids are invalid.
-        TypeError
-            The encoder cannot encode, or `neighbors` is not a FaissNeighbors.
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {short_repr(self.neighbors)}.")
@@ -173,11 +166,6 @@ class ImageRetriever(BaseEstimator):
         DataFrame
             One row per result: "query" (index in `images`), "rank" from 1, "id", "distance", and the columns
             of the metadata.
-
-        Raises
-        ------
-        ValueError
-            There are fewer images than k, or the condition has an unknown column or is not a mask.
         """
         check_is_fitted(self)
         most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself raises for an empty index.

@@ -220,12 +220,6 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         -------
         FaissNeighbors
             The fitted index.
-
-        Raises
-        ------
-        ValueError
-            The codes are not suitable for the metric, ids are not distinct integers, or there are too few
-            samples for the index.
         """
         self._validate_params()
         stand_in = clone(self)  # Keeps self unchanged if X is invalid.

@@ -49,11 +49,6 @@ class QueriesMixin:
             In ascending order. Only with `return_distance`.
         ids : ndarray of shape (n_queries, n_neighbors), int64
             Ids of the neighbours.
-
-        Raises
-        ------
-        ValueError
-            There are fewer samples than neighbours, queries do not match the index, or ids are unknown.
         """
         distances, indices = self._nearest(X, n_neighbors, among)
         ids = self._ids.at(indices)

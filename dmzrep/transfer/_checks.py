@@ -40,11 +40,11 @@ def check_parameters(transfer: Any) -> None:
 
 
 def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:
-    """Return probabilities of a one; errors name the encoder."""
+    """Return probabilities of a one from an encoder, which errors name."""
     try:
         probabilities = code_probabilities(encoder, X)
     except ValueError as error:
-        error.add_note(f"This is about {name} and its images.")
+        error.add_note(f"The error concerns {name} and its images.")
         raise
     if len(probabilities) == 0:
         raise ValueError(f"There are no images of {name}; at least one is needed.")
