@@ -28,7 +28,7 @@ def check_codes(
     "probabilities" (or bits) are in [0, 1], or clipped to it from within 1e-6; "numbers" are any finite
     values. Both are returned as float32 if passed as such, else as float64. "bits" are zeros and ones of any
     dtype, returned as bool, or as uint8 if passed as such; "packed" are bytes from `pack`, in C order. With
-    `ordered`, prefixes of codes are accepted, too.
+    `ordered`, prefixes of codes are also accepted.
     """
     check_choice("kind", kind, KINDS)
     codes = as_numbers(Z, name)

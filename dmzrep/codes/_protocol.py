@@ -38,7 +38,7 @@ def encoder_output(encoder: Any) -> str:
 
 
 def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
-    """Encode samples to probabilities of a one, float64, whatever the encoder's `output`."""
+    """Encode samples to probabilities of a one, float64, for any `output` of the encoder."""
     check_codec(encoder, needed=("transform",))
     codes = as_numbers(encoder.transform(X), "encoder.transform(X)")
     if codes.ndim == 2 and len(codes) == 0:

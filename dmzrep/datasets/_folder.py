@@ -19,7 +19,7 @@ from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, pi
 #: Largest side of Pillow images.
 _LONGEST_SIDE = 2**31 - 1
 #: Number of reasons that a warning lists.
-_MOST_REASONS = 3
+_MAX_REASONS = 3
 
 
 def load_images(
@@ -211,7 +211,7 @@ def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
     if not unreadable:
         return
     examples = {why: name for name, why in reversed(unreadable.items())}
-    such_as = "; ".join(f"{name} ({why})" for why, name in list(examples.items())[::-1][:_MOST_REASONS])
+    such_as = "; ".join(f"{name} ({why})" for why, name in list(examples.items())[::-1][:_MAX_REASONS])
     message = (
         f"{len(unreadable)} of {len(unreadable) + n_readable} files in {root} could not be read, such as "
         f"{such_as}."

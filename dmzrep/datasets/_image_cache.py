@@ -181,7 +181,7 @@ def _read_chunk(
     for i in range(chunk.start, chunk.stop):
         try:
             images[i] = read_picture(folder / names[i], rendering)
-        except Exception as error:  # Decoders raise errors of many kinds for damaged files.
+        except Exception as error:  # Decoders raise various errors for damaged files.
             unreadable[names[i]] = f"{type(error).__name__}: {error}"
     images.flush()
     return chunk.stop - chunk.start, unreadable

@@ -19,7 +19,7 @@ from dmzrep.data import read_all
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_amounts, check_parameters, decoding_options
 from dmzrep.editing._directions import AttributeProbes, fit_probes
-from dmzrep.editing._moves import flip, shift, wanted_log_odds
+from dmzrep.editing._moves import flip, shift, target_log_odds
 from dmzrep.editing._report import edit_report
 
 
@@ -46,7 +46,7 @@ class AttributeEditor(BaseEstimator):
     hold_weight : float, default=1.0
         Penalty in ``"flip"`` per unit of log-odds by which a held attribute moves.
     reach : float or None, default=1.0
-        Limit of edits, whatever the amount: the quantile of the log-odds of labelled samples with (or
+        Limit of edits by any amount: the quantile of the log-odds of labelled samples with (or
         without) the attribute. Codes beyond those of any image decode badly. None is no limit.
 
     Attributes
@@ -105,7 +105,7 @@ class AttributeEditor(BaseEstimator):
         Y : DataFrame, Series or array-like of shape (n,) or (n, n_attributes)
             Zeros and ones (or False and True, -1 and 1); NaN where unknown.
         names : sequence of str, optional
-            Names of the attributes; None takes those of a DataFrame or Series, else attribute_0, ...
+            Names of the attributes; None uses those of a DataFrame or Series, else attribute_0, ...
 
         Returns
         -------
@@ -379,11 +379,11 @@ class AttributeEditor(BaseEstimator):
         origin = bits.astype(np.float64) if self.mode == "flip" else self._features(probabilities)
         current = self.probes_.log_odds(origin)[:, edited]
         limits = self.labels_[["least", "most"]].to_numpy()[edited]
-        wanted = [
-            wanted_log_odds(current[:, i], amount, relative=relative, limits=limits[i])
+        targets = [
+            target_log_odds(current[:, i], amount, relative=relative, limits=limits[i])
             for i, amount in enumerate(amounts)
         ]
-        change = np.stack(wanted, axis=1) - current
+        change = np.stack(targets, axis=1) - current
         directions = self.probes_.weights[edited], change, self.probes_.weights[held]
         if self.mode == "flip":
             return flip(bits, *directions, hold_weight=self.hold_weight).astype(np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def wanted_log_odds(
+def target_log_odds(
     current: np.ndarray,
     amount: float,
     *,
@@ -21,8 +21,8 @@ def wanted_log_odds(
     least, most = limits
     if relative:
         # Samples beyond a limit may stay there.
-        wanted = current * (1.0 + amount)
-        return np.clip(wanted, np.minimum(current, least), np.maximum(current, most))
+        target = current * (1.0 + amount)
+        return np.clip(target, np.minimum(current, least), np.maximum(current, most))
     if amount > 0.0:
         return np.maximum(current, min(amount, most))
     if amount < 0.0:

@@ -77,7 +77,7 @@ class BitDisplay(ImageGridDisplay):
         image : array-like
             One image in the fitted layout.
         bits : sequence of int or None, default=None
-            Bits to draw; None takes those that change this image most.
+            Bits to draw; None uses those that change this image most.
         max_bits : int, default=6
             Number of bits to draw if `bits` is None.
         method, baseline
@@ -150,7 +150,7 @@ def as_rgb(pictures: np.ndarray) -> np.ndarray:
 def overlay(pictures: np.ndarray, maps: np.ndarray, *, signed: bool, full: float | None = None) -> np.ndarray:
     """Colour faded grey images by maps: positive values red and negative ones blue, or magnitudes orange.
 
-    The value `full` has the full colour; None takes the 99th percentile of each map.
+    The value `full` has the full colour; None uses the 99th percentile of each map.
     """
     grey = 1.0 - _CONTRAST + _CONTRAST * (pictures @ np.array([0.299, 0.587, 0.114]))
     size = np.abs(maps)

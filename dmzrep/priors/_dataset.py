@@ -40,11 +40,11 @@ class DatasetPrior(CodePrior):
         hardly changes codes, and each bit by which a code differs from all stored ones costs
         ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
-        Maximum number of distinct codes that are stored, a random sample where there are more. Time and
+        Maximum number of distinct codes that are stored; of more, a random sample is used. Time and
         memory of `log_prob` are proportional to it, times `n_neighbors` where bits are swapped: 2,000
         codes of 64 bits take about 0.1 s, or 1 s, on one core.
     random_state : int, RandomState or None, default=None
-        Determines which codes are stored and used for the flip rates, where there are more than are used.
+        Controls the subsets of codes that are stored, and used for the flip rates, if there are more.
         Pass an int for a reproducible prior.
 
     Attributes

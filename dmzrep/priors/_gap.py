@@ -19,8 +19,8 @@ from dmzrep.codes._checks import check_codes
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._selection import PRIORS, fit_prior
 
-#: Largest and smallest number of codes of each sample in a comparison.
-MOST_CODES, FEWEST_CODES = 10_000, 4
+#: Maximum and minimum number of codes of each sample in a comparison.
+MAX_CODES, MIN_CODES = 10_000, 4
 
 
 @isolated
@@ -75,9 +75,9 @@ def prior_gap(
     codes = check_codes(codes, "codes", "bits")
     test_size = check_number(test_size, "test_size", 0, 1)
     n_test = round(test_size * len(codes))
-    if len(codes) < 20 or not FEWEST_CODES <= n_test < len(codes):
+    if len(codes) < 20 or not MIN_CODES <= n_test < len(codes):
         raise ValueError(
-            f"prior_gap needs at least 20 codes, of which at least {FEWEST_CODES} are held out; got "
+            f"prior_gap needs at least 20 codes, of which at least {MIN_CODES} are held out; got "
             f"{len(codes)} codes and test_size={test_size}. Pass more codes."
         )
     chosen = _named(priors)
@@ -134,11 +134,11 @@ def two_sample_auc(
     codes = check_codes(codes, "codes", "bits")
     draws = check_codes(draws, "draws", "bits", n_bits=codes.shape[1])
     for name, Z in (("codes", codes), ("draws", draws)):
-        if len(Z) < FEWEST_CODES:
-            raise ValueError(f"{name} must have at least {FEWEST_CODES} samples, got {len(Z)}.")
+        if len(Z) < MIN_CODES:
+            raise ValueError(f"{name} must have at least {MIN_CODES} samples, got {len(Z)}.")
     seed = draw_seed(random_state) % 2**32
     generator = np.random.default_rng(seed)
-    codes, draws = (Z[generator.permutation(len(Z))[:MOST_CODES]] for Z in (codes, draws))
+    codes, draws = (Z[generator.permutation(len(Z))[:MAX_CODES]] for Z in (codes, draws))
     real = np.repeat([1, 0], [len(codes), len(draws)])
     both = np.concatenate([codes, draws]).astype(np.float32)
     seen, unseen, is_real, answers = train_test_split(
@@ -149,7 +149,7 @@ def two_sample_auc(
 
 
 def _named(priors: Any) -> dict[str, str | CodePrior]:
-    """Return the priors by name; raise where two have the same name."""
+    """Return the priors by name; raise if two have the same name."""
     if isinstance(priors, Mapping):
         named = {str(name): prior for name, prior in priors.items()}
     else:

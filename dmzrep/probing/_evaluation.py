@@ -134,7 +134,7 @@ def warn_of_failed_fits(scores: pd.DataFrame, remedy: str) -> None:
 
 
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
-    """Return baselines as a dict; raise where one has the name of the codes."""
+    """Return baselines as a dict; raise if one has the name of the codes."""
     if baselines is None:
         return {}
     if not isinstance(baselines, Mapping):

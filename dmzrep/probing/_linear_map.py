@@ -114,7 +114,7 @@ def fit_linear_map(
 
 
 def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
-    """Return a table with the index of the codes if they are a table, too."""
+    """Return a table; its index is that of the codes if they are a table."""
     return pd.DataFrame(columns, index=Z.index if isinstance(Z, pd.DataFrame) else None)
 
 

@@ -217,7 +217,7 @@ def probe_scores(
 
 
 def check_some_attribute_varies(labels: Labels) -> None:
-    """Raise where every attribute has a single class."""
+    """Raise if every attribute has a single class."""
     if all(target.kind == "binary" and target.n_classes() < 2 for target in labels.targets):
         raise ValueError("Y has a single class in every attribute; a probe needs at least two.")
 

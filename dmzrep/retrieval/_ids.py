@@ -58,14 +58,14 @@ class SampleIds:
 
     def indices(self, ids: Any, name: str = "ids") -> np.ndarray:
         """Return the indices of ids; raise if some are unknown."""
-        wanted, own = _integers(ids, name), self.array()
+        requested, own = _integers(ids, name), self.array()
         order = np.argsort(own)
-        found = np.searchsorted(own, wanted, sorter=order)
+        found = np.searchsorted(own, requested, sorter=order)
         known = found < len(own)
         indices = order[found[known]]
-        known[known] = own[indices] == wanted[known]
+        known[known] = own[indices] == requested[known]
         if not known.all():
-            unknown = _few(wanted[~known])
+            unknown = _few(requested[~known])
             raise ValueError(f"{name} must be ids of samples in the index, which has no {unknown}.")
         return indices
 

@@ -105,23 +105,23 @@ class StoredIndex(ABC):
         self.faiss_index = index
 
     def _train(self, index: Any, X: np.ndarray, n_lists: int) -> None:
-        wanted, clusterings = SAMPLES_PER_LIST * n_lists, [index.cp]
+        n_training, clusterings = SAMPLES_PER_LIST * n_lists, [index.cp]
         if self.options.kind == "pq":
             if len(X) < PQ_CENTROIDS:
                 raise ValueError(
                     f"index='pq' learns {PQ_CENTROIDS} centroids and needs at least as many samples, got "
                     f"{len(X)}. Use index='flat' for few samples."
                 )
-            wanted = max(wanted, PQ_TRAINING_SAMPLES)
+            n_training = max(n_training, PQ_TRAINING_SAMPLES)
             clusterings.append(index.pq.cp)
         for parameters in clusterings:
             parameters.seed = self.options.seed % 2**31  # A C int.
             # Otherwise FAISS prints warnings about few samples, and subsamples many.
             parameters.min_points_per_centroid = 1
             parameters.max_points_per_centroid = 1 << 30
-        if len(X) > wanted:
+        if len(X) > n_training:
             random = np.random.default_rng(self.options.seed)
-            X = X[np.sort(random.choice(len(X), wanted, replace=False))]
+            X = X[np.sort(random.choice(len(X), n_training, replace=False))]
         index.train(X)
 
     def add(self, X: np.ndarray) -> None:
@@ -132,10 +132,10 @@ class StoredIndex(ABC):
         """Set the parameters that may change between searches; setting the same values is thread-safe."""
         index = self.faiss_index
         if self.options.has_lists:
-            wanted = max(16, index.nlist // 32) if n_probes == "auto" else int(n_probes)
-            wanted = min(wanted, index.nlist)
-            if index.nprobe != wanted:
-                index.nprobe = wanted
+            nprobe = max(16, index.nlist // 32) if n_probes == "auto" else int(n_probes)
+            nprobe = min(nprobe, index.nlist)
+            if index.nprobe != nprobe:
+                index.nprobe = nprobe
         elif self.options.kind == "hnsw" and index.hnsw.efSearch != ef_search:
             index.hnsw.efSearch = int(ef_search)
 

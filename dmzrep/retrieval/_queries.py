@@ -35,9 +35,9 @@ class QueriesMixin:
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or None, default=None
-            Queries. None takes the samples of the index, each without itself as a neighbour.
+            Queries. None uses the samples of the index, each without itself as a neighbour.
         n_neighbors : int or None, default=None
-            Number of neighbours; None takes the parameter.
+            Number of neighbours; None uses the parameter.
         return_distance : bool, default=True
             Whether to return distances too.
         among : array-like of int64 or None, default=None
@@ -70,9 +70,9 @@ class QueriesMixin:
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or None, default=None
-            Queries. None takes the samples of the index, each without itself as a neighbour.
+            Queries. None uses the samples of the index, each without itself as a neighbour.
         radius : float or None, default=None
-            Largest distance; for "hamming" in bits. None takes the parameter.
+            Largest distance; for "hamming" in bits. None uses the parameter.
         return_distance : bool, default=True
             Whether to return distances too.
         sort_results : bool, default=True
@@ -160,13 +160,13 @@ class QueriesMixin:
         queries = self.index_.vectors() if X is None else check_query(self, X)[0]
         bits = self._samples.stored(queries)
         uncertain = self._samples.metric == "asymmetric" and queries is not bits
-        wanted = min(max(k, self.shortlist), n_samples) if uncertain else k
+        n_candidates = min(max(k, self.shortlist), n_samples) if uncertain else k
         with faiss_threads(self.n_jobs):
             self.index_.tune(self.n_probes, self.ef_search)
             if chosen is None:
-                distances, indices = self.index_.search(bits, wanted)
+                distances, indices = self.index_.search(bits, n_candidates)
             else:
-                distances, indices = self.index_.search_among(chosen, bits, wanted)
+                distances, indices = self.index_.search_among(chosen, bits, n_candidates)
             if uncertain:
                 expected = expected_hamming(self.index_.vectors()[indices], queries)
                 order = np.argsort(expected, axis=1, kind="stable")[:, :k]

@@ -66,7 +66,7 @@ def check_pairs(X_a: Any, X_b: Any) -> None:
 
 
 def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
-    """Return the group of each pair as an integer; raise where there are too few for the folds."""
+    """Return the group of each pair as an integer; raise if there are too few for the folds."""
     values = np.arange(n_pairs) if groups is None else as_array(groups, "groups")
     if values.shape != (n_pairs,):
         raise ValueError(
