@@ -64,12 +64,12 @@ def bit_effects(
     random_state: int | np.random.RandomState | None = None,
     **decoding: Any,
 ) -> BitEffects:
-    """Decode codes with each bit off and on, from the same noise, and measure where images change.
+    """Decode codes with each bit off and on, from the same noise, and measure how the images change.
 
     Parameters
     ----------
     encoder : DMZEncoder or any object with `inverse_transform`
-        Decodes codes to images (or vectors).
+        Decoder of codes to images (or vectors).
     Z : array-like of shape (n, latent_dim)
         Codes from `transform`: bits, probabilities (a bit is one above 0.5) or, when
         ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes suffice for a stable mean.

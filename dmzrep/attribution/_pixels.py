@@ -1,4 +1,4 @@
-"""Attribution of a bit, an attribute, or the distance between two images' codes to pixels."""
+"""Attribution of a bit, an attribute, or the distance between two codes to pixels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Attributions:
         Score of the baseline; None for Grad-CAM, which has none.
     convergence_delta : ndarray of shape (n,), float32, or None
         Integrated gradients only: sum of the map minus (score - baseline score). Increase `n_steps` if it is
-        not small.
+        large.
     """
 
     maps: np.ndarray
@@ -87,15 +87,17 @@ def attribute_bits(
     reference : array-like, optional
         With ``"distance"``: as many samples as X, or one.
     baseline : float or array-like, optional
-        Absence of a signal: a pixel's value, a sample, or n samples, in the units of X. None is the middle of
-        the range (the mean, for vectors), or `reference` if passed. The mean image is often a good choice.
+        Input that represents the absence of a signal: a pixel value, a sample, or n samples, in the units of
+        X. None is `reference` if passed, else the middle of the range (the mean, for vectors). The mean image
+        is often a good choice.
     n_steps : int, default=50
         Steps of integrated gradients from the baseline to the sample.
     window, stride : int or None, default=None
         Side of the occluding square, by default an eighth of the image's, and its step, by default half a
         window.
     layer : int, default=-1
-        Grad-CAM: which convolution, -1 for the last. The last has 2 x 2 positions, the one before 4 x 4.
+        Grad-CAM: index of the convolution, -1 for the last. The last has 2 x 2 positions, the one before 4 x
+        4.
     batch_size : int or None, default=None
         Largest batch; bounds the memory. None is that of `transform`, 256 at 32 x 32 pixels.
 

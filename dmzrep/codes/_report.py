@@ -80,7 +80,7 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
         ``information_lower``, ``information_upper``: bounds in bits on the mutual information I(x; z) of
         sample and code, see `dmzrep.codes.information_bounds`. ``loss_true``, ``loss_shuffled``,
         ``loss_no_code``: validation loss with hard bits, with those of another sample, and without a code
-        (only with code dropout). ``soft_hard_gap``: what hard bits add to the loss of relaxed
+        (only with code dropout). ``soft_hard_gap``: increase of the loss by hard bits over relaxed
         ones. Losses that were not measured are NaN.
 
     Examples

@@ -48,10 +48,10 @@ def load_images(
     size : int or tuple of int
         Side, or (height, width), in pixels. Pictures are resized with Pillow's Lanczos filter.
     mode : {"RGB", "L", "RGBA"}, default="RGB"
-        Colour, grey, or colour with opacity. Of pictures of 16 bits the upper 8 are kept.
+        Colour, grey, or colour with opacity. Only the upper 8 bits of 16-bit pictures are kept.
     resize : {"crop", "pad"}, default="crop"
-        How pictures of another aspect ratio are fitted: ``"crop"`` cuts them around their centre, ``"pad"``
-        adds `background`.
+        How pictures with another aspect ratio are resized: ``"crop"`` cuts them around their centre,
+        ``"pad"`` adds `background`.
     background : str, default="white"
         Colour, a name or "#rrggbb", on which transparent pictures are composited, and of padding.
         With ``mode="RGBA"`` padding is transparent.
@@ -72,8 +72,9 @@ def load_images(
         for "RGBA"; ``filenames``, ndarray of n str, relative to the folder and sorted, with ``/``;
         ``target``, int64 ndarray of shape (n,) with the class of each picture, -1 outside the
         sub-folders, and ``target_names``, the first-level sub-folders sorted, or both None where there are
-        no sub-folders; ``unreadable``, dict of what was left out, with reasons: damaged files, formats that
-        Pillow does not read, broken links, pipes and devices, links to folders, folders without permission.
+        no sub-folders; ``unreadable``, dict of skipped files and folders, with reasons: damaged files,
+        formats that Pillow does not read, broken links, pipes and devices, links to folders, folders without
+        permission.
     (images, target) : tuple
         With ``return_X_y=True``.
 
@@ -86,14 +87,14 @@ def load_images(
     NotADirectoryError
         There is no such folder.
     ImportError
-        Pillow, of the extra ``images``, is missing.
+        Pillow is not installed (extra ``images``).
     OSError
         The array file cannot be written.
 
     Warns
     -----
     UserWarning
-        Files or folders were left out.
+        Files or folders were skipped.
 
     See Also
     --------

@@ -44,9 +44,9 @@ def mutual_information_over_time(
     learning_rate: float = 2e-3,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Return lower bounds of the mutual information between a noised sample x_t and its code z.
+    """Return lower bounds on the mutual information between a noised sample x_t and its code z.
 
-    The entropy of z minus this information is what the code can tell the denoiser beyond x_t. A small
+    The entropy of z minus this information is what the code adds for the denoiser beyond x_t. A small
     network is trained to predict the bits from x_t and t, and evaluated on held-out samples.
 
     Parameters
@@ -77,11 +77,11 @@ def mutual_information_over_time(
 
         timestep : t
         signal : sqrt(alpha_bar_t), 1 for clean samples
-        lower_bound : of I(z; x_t)
+        lower_bound : lower bound on I(z; x_t)
         limit : largest possible `lower_bound`, log2 of the number of held-out samples
-        sum_of_bits : lower bound of the sum of I(z_i; x_t) over bits i
-        entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound of
-            both
+        sum_of_bits : lower bound on the sum of I(z_i; x_t) over bits i
+        entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound
+            on both
 
     Notes
     -----

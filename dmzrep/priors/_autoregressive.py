@@ -27,9 +27,9 @@ class AutoregressivePrior(CodePrior):
     """A network of the probability of each bit given earlier bits (MADE).
 
     Trained on the CPU by maximum likelihood, initialised to independent bits, with early stopping on a tenth
-    of the samples (or 50, up to half of them). Where the improvement on independent bits is within its
-    standard error, or there are fewer than 20 samples, bits are independent. Logits are clipped at
-    ``log(2 n_samples + 1)``, the logit of a constant bit with half a count added to each side.
+    of the samples (or 50, up to half of them). If the improvement over independent bits is within its
+    standard error, or there are fewer than 20 samples, bits are modelled as independent. Logits are clipped
+    at ``log(2 n_samples + 1)``, the logit of a constant bit with half a count added to each side.
 
     Parameters
     ----------

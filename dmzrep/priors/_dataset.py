@@ -33,7 +33,7 @@ class DatasetPrior(CodePrior):
         Probability that a bit comes from the neighbour, in [0, 1]; 0 is the plain bootstrap.
     n_neighbors : int, default=8
         Neighbours of each code, at most as many as other distinct codes. Ties are in the order of the
-        stored codes. Without effect where `swap` is 0.
+        stored codes. Has no effect if `swap` is 0.
     flip_rate : "auto" or float, default="auto"
         Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
         stored codes given the other ones. A float, from 1e-9 to 0.5, is used for all bits: a small one

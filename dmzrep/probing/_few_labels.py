@@ -48,8 +48,8 @@ def label_efficiency(
 ) -> pd.DataFrame:
     """Score probes that are fitted on few labels.
 
-    A repeat shuffles the training samples once and uses the first of them for each fraction, so that
-    smaller fractions are nested in larger ones. All representations share the samples.
+    Each repeat shuffles the training samples once and takes the first ones for each fraction, so smaller
+    fractions are nested in larger ones. All representations share the samples.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def fit_linear_map(
     mean, std = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
     if scale:
         mean, std = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
-        # A constant column carries no information; dividing by its rounding error would amplify it.
+        # The deviation of a constant column may be a rounding error, which a division would amplify.
         std[std <= 10.0 * np.finfo(codes.dtype).eps * np.abs(mean)] = 1.0
         codes = ((codes - mean) / std).astype(codes.dtype)
     if target.classes is None:

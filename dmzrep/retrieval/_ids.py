@@ -14,7 +14,7 @@ from dmzrep._base._validation import as_array
 class SampleIds:
     """Ids of samples 0 to n - 1: their indices, unless ids are passed or samples removed.
 
-    `ids` is None for indices, which take no memory. `next_id` is the id of the next sample, since ids of
+    `ids` is None for indices, which take no memory. `next_id` is the id of the next sample, as ids of
     removed samples are not reused; it is None if ids are passed.
     """
 

@@ -37,8 +37,8 @@ KERNEL_PAIRS = 8000
 class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Translate images from one domain to another, such as edges to faces.
 
-    Each domain has its own encoder. A mapping is fitted to pairs and predicts the probability of each bit of
-    the target code from the source code. The target encoder decodes the most probable bits, or sampled bits.
+    Each domain has its own encoder. A mapping, fitted to pairs, predicts the probability of each bit of the
+    target code from the source code. The target encoder decodes the most probable bits, or sampled bits.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             the same length
         nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
 
-        The error rates of the last two baselines are estimated per bit. Each fold is predicted by fits to
-        the other folds; ``validation_.mean()`` summarises.
+        The error rates of the last two baselines are estimated for each bit. Each fold is predicted by fits
+        to the other folds; ``validation_.mean()`` summarises.
     mapping_ : KernelRidgeMap or NetworkMap
         Fitted to all pairs.
     calibration_ : Calibration or None
