@@ -31,8 +31,8 @@ class BitEffects:
 
         bit : index of the bit
         change : mean absolute difference of pixels between off and on, in the units of the images
-        share : `change` as a share of the sum over `bits`
-        area : share of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
+        share : `change` as a fraction of the sum over `bits`
+        area : fraction of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
             when one of n does (participation ratio of the map)
         row, column : centre of the change in the image, in pixels (images only).
     bits : ndarray of int

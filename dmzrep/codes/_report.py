@@ -36,7 +36,7 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame with a row for each bit
-        ``mean``: share of ones among hard bits. ``entropy``: of that share, in bits, from 0 (dead)
+        ``mean``: fraction of ones among hard bits. ``entropy``: of that fraction, in bits, from 0 (dead)
         to 1. ``confidence``: mean of abs(2 p - 1), from 0 (undecided) to 1 (certain).
         ``largest_correlation``: largest absolute correlation of the hard bit with another, in [0, 1]; 0
         for one that never varies. ``information``: mutual information I(x; z_i) of the bit and the sample,
@@ -76,7 +76,7 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
     -------
     Series named "code", of floats
         ``n_samples``: n. ``dead_bits``: bits of an entropy below 0.1. ``unique_codes``: distinct hard
-        codes as a share of the samples. ``mean_correlation``: mean absolute correlation of two hard bits.
+        codes as a fraction of the samples. ``mean_correlation``: mean absolute correlation of two hard bits.
         ``information_lower``, ``information_upper``: bounds in bits on the mutual information I(x; z) of
         sample and code, see `dmzrep.codes.information_bounds`. ``loss_true``, ``loss_shuffled``,
         ``loss_no_code``: validation loss with hard bits, with those of another sample, and without a code

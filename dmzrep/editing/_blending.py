@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-#: Change of a pixel, as a share of the value range, from which the edited pixel replaces it.
+#: Change of a pixel, as a fraction of the value range, from which the edited pixel replaces it.
 FULL_CHANGE = 0.2
 
 

@@ -179,7 +179,7 @@ class AttributeEditor(BaseEstimator):
         noise : {"random", "inverted"}, default="random"
             ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited.
         strength : float, default=1.0
-            Share of the timesteps to decode through, in (0, 1], from X noised to that timestep.
+            Fraction of the timesteps to decode through, in (0, 1], from X noised to that timestep.
         random_state : int, RandomState or None, default=None
             Seed of random noise; an image has the same noise at all amounts.
         **sampling
@@ -274,7 +274,7 @@ class AttributeEditor(BaseEstimator):
             changed : whether `after` is on the other side of 0.5 than `before`
             changed_reencoded : the same for `reencoded`
             bits_flipped : bits of the image's code that differ
-            bits_returned : share of bits in which the edited code and the edited image's code agree
+            bits_returned : fraction of bits in which the edited code and the edited image's code agree
             distance : root mean square difference of the image, in units of X
 
         See Also

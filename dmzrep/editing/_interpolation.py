@@ -49,7 +49,7 @@ def interpolate(
         ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
         that paths begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
     strength : float, default=1.0
-        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
+        Fraction of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
         timestep; the lower, the closer to the blend. 1 is from noise alone.
     random_state : int, RandomState or None, default=None
         Seed of the noise of each path, and of random orders.
@@ -161,7 +161,7 @@ def _likeliest_times(before: np.ndarray, after: np.ndarray, differ: np.ndarray) 
 
 
 def _walk(first: np.ndarray, last: np.ndarray, times: np.ndarray, progress: np.ndarray) -> np.ndarray:
-    """Return codes after equal shares of the flips, shape (n, n_images, latent_dim), uint8."""
+    """Return codes after equal fractions of the flips, shape (n, n_images, latent_dim), uint8."""
     counts = (times >= 0).sum(axis=1)
     done = np.rint(progress * counts[:, None])[:, :, None]
     flipped = (times >= 0)[:, None] & (times[:, None] < done)

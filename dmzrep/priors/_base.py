@@ -146,7 +146,7 @@ class CodePrior(BaseEstimator):
 
 
 def smoothed_mean(bits: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the share of ones of each bit with half a count added to each side (Jeffreys' prior)."""
+    """Return the fraction of ones of each bit with half a count added to each side (Jeffreys' prior)."""
     if weights is None:
         return (bits.sum(axis=0) + 0.5) / (len(bits) + 1.0)
     return (weights.T @ bits + 0.5) / (weights.sum(axis=0)[:, None] + 1.0)

@@ -52,7 +52,7 @@ class DatasetPrior(CodePrior):
     codes_ : ndarray of shape (n_codes, ceil(latent_dim / 8)), uint8
         Distinct codes in lexicographic order, packed by `numpy.packbits`.
     log_weights_ : ndarray of shape (n_codes,)
-        Logarithm of the share of each code.
+        Logarithm of the relative frequency of each code.
     neighbors_ : ndarray of shape (n_codes, n_neighbors), int32
         Positions in `codes_`, the nearest first; without swaps, or for a single code, its own position.
     swap_ : ndarray of shape (), float64

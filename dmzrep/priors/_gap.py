@@ -41,7 +41,7 @@ def prior_gap(
         Names as in `fit_prior`, or instances, which are cloned and fitted. The keys of a mapping are the
         index of the table. None is all priors by name.
     test_size : float, default=0.2
-        Share of the codes that is held out, between 0 and 1.
+        Fraction of held-out codes, between 0 and 1.
     random_state : int, RandomState or None, default=None
         Determines the held-out codes, the priors' fits, the draws and the classifier. Pass an int for
         reproducible output.

@@ -62,7 +62,7 @@ def label_efficiency(
     Y_test : array-like, Series or DataFrame
         Classes or values of the test samples.
     fractions : sequence of float or int, default=(0.01, 0.1, 1.0)
-        Shares of the training samples in (0, 1] as floats, or numbers of samples as integers.
+        Fractions of the training samples in (0, 1] as floats, or numbers of samples as integers.
     n_repeats : int, default=5
         Number of draws per fraction; one if a fraction is all samples.
     scoring : str, iterable of str or None, default=None

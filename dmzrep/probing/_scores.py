@@ -99,7 +99,7 @@ def probe_report(
     DataFrame
         A row for each attribute and representation: "attribute", "representation", "n_labels",
         "n_positive" (NA unless there are two classes), "chance" (accuracy of always predicting the
-        most frequent class in training; that of AUROC is 0.5, that of average precision the share of
+        most frequent class in training; that of AUROC is 0.5, that of average precision the fraction of
         positives), each score's mean over folds and, as for example "roc_auc_std", its population
         standard deviation (NaN where there is one fold), "n_folds", and "n_undefined", the folds excluded
         because they have a single class.

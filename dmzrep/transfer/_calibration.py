@@ -53,7 +53,7 @@ def _curve(scores: np.ndarray, bits: np.ndarray) -> tuple[float, float]:
 
 
 def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bins: int = 10) -> float:
-    """Return how far probabilities are from the share of ones, on average over all bits.
+    """Return the distance of probabilities from the fraction of ones, averaged over all bits.
 
     Parameters
     ----------

@@ -68,9 +68,9 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
     validation_ : DataFrame
         A row for each target bit, with scores on held-out pairs:
 
-        mean : share of ones
+        mean : fraction of ones
         accuracy, cross_entropy : of the calibrated probabilities; cross-entropy to base 2, 1 for chance
-        most_frequent_accuracy, most_frequent_cross_entropy : of the bit's share of ones
+        most_frequent_accuracy, most_frequent_cross_entropy : of the bit's fraction of ones
         copy_accuracy, copy_cross_entropy : of the source bit at the same position, where both codes have
             the same length
         nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
@@ -155,7 +155,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Warns
         -----
         CodeWarning
-            On held-out pairs the mapping is no better than each bit's share of ones.
+            On held-out pairs the mapping is no better than each bit's fraction of ones.
         """
         check_parameters(self)
         check_pairs(X_a, X_b)
