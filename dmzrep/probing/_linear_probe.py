@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_magnitude
-from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
+from dmzrep.codes._labels import TASKS, position_of, read_labels
 from dmzrep.probing._linear_map import LinearMap, fit_linear_map, join_columns, named_table
 
 
@@ -151,7 +151,11 @@ class LinearProbe(BaseEstimator):
         check_magnitude(Z, "Z")
         labels = read_labels(y, len(Z), self.task, "y")
         for target in labels.targets:
-            _require_two_classes(target)
+            if target.classes is not None and len(target.classes) < 2:
+                raise ValueError(
+                    f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} "
+                    f"are {target.classes.tolist()[0]!r}. Omit the attribute, or use more samples."
+                )
         options = {name: getattr(self, name) for name in ("C", "scale", "class_weight", "max_iter")}
         maps = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
@@ -362,11 +366,3 @@ class LinearProbe(BaseEstimator):
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         return tags
-
-
-def _require_two_classes(target: Target) -> None:
-    if target.classes is not None and len(target.classes) < 2:
-        raise ValueError(
-            f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} are "
-            f"{target.classes.tolist()[0]!r}. Omit the attribute, or use more samples."
-        )

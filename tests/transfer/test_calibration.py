@@ -19,7 +19,7 @@ def test_calibration_error_matches_a_loop():
             total += inside.mean() * abs(p[inside].mean() - bits[inside].mean())
     assert expected_calibration_error(p, bits) == pytest.approx(total)
     assert expected_calibration_error(np.ones(3), np.ones(3)) == 0.0
-    with pytest.raises(ValueError, match=r"one shape, not empty, got \(0,\) and \(0,\)"):
+    with pytest.raises(ValueError, match=r"the same non-empty shape, got \(0,\) and \(0,\)"):
         expected_calibration_error(np.ones(0), np.ones(0))
 
 
