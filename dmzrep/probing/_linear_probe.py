@@ -153,8 +153,9 @@ class LinearProbe(BaseEstimator):
         for target in labels.targets:
             if target.classes is not None and len(target.classes) < 2:
                 raise ValueError(
-                    f"A classifier needs at least two classes, but all known labels of attribute "
-                    f"{target.name!r} are {target.classes.tolist()[0]!r}. Omit the attribute, or use more samples."
+                    "A classifier needs at least two classes, but all known labels of attribute "
+                    f"{target.name!r} are {target.classes.tolist()[0]!r}. Omit the attribute, or use more "
+                    "samples."
                 )
         options = {name: getattr(self, name) for name in ("C", "scale", "class_weight", "max_iter")}
         maps = Parallel(n_jobs=self.n_jobs)(
