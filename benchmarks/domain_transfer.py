@@ -30,7 +30,7 @@ from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder, DomainTransfer
 from dmzrep.codes._protocol import code_probabilities
 from dmzrep.estimator._parameters import nested_names
-from dmzrep.transfer._validation import right_ranks
+from dmzrep.transfer._validation import partner_ranks
 
 RESULTS = "domain_transfer"
 ENCODER = "DMZEncoder"
@@ -144,7 +144,7 @@ def measure_nearest(source: Any, target: Any, data: PairedImages) -> tuple[dict[
     logits = [np.log(np.clip(p, 1e-4, 1 - 1e-4) / np.clip(1 - p, 1e-4, 1 - 1e-4)) for p in (train, test)]
     rows = NearestNeighbors(n_neighbors=5).fit(logits[0]).kneighbors(logits[1], return_distance=False)
     probabilities = (known[rows].sum(axis=1) + 0.5) / 6.0
-    ranks = right_ranks(probabilities, right, "hamming")
+    ranks = partner_ranks(probabilities, right, "hamming")
     row = shares(ranks) | {"accuracy": float(((probabilities > 0.5) == right).mean())}
     return row, pd.DataFrame({"name": data.test_names, "hamming": ranks})
 

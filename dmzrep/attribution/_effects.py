@@ -11,12 +11,12 @@ import pandas as pd
 
 from dmzrep._base._batching import batches
 from dmzrep._base._isolation import isolated
-from dmzrep._base._validation import as_array, as_numbers, check_bool, check_int, short_repr
-from dmzrep.codes._checks import check_codes
+from dmzrep._base._validation import as_numbers, check_bool, check_int
+from dmzrep.codes._checks import check_codes, check_integers
 from dmzrep.codes._protocol import block_seeds, check_codec, decode_codes, encoder_output
 from dmzrep.data import ImageFormat, read_all
 
-#: Approximate number of samples decoded per call: enough to fill batches, few enough for memory.
+#: Approximate number of samples decoded per call, which fill batches and fit into memory.
 _CALL_SAMPLES = 512
 
 
@@ -31,8 +31,8 @@ class BitEffects:
 
         bit : index of the bit
         change : mean absolute difference of pixels between off and on, in the units of the images
-        share : `change` as a share of the sum over `bits`
-        area : share of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
+        share : `change` as a fraction of the sum over `bits`
+        area : fraction of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
             when one of n does (participation ratio of the map)
         row, column : centre of the change in the image, in pixels (images only).
     bits : ndarray of int
@@ -64,19 +64,19 @@ def bit_effects(
     random_state: int | np.random.RandomState | None = None,
     **decoding: Any,
 ) -> BitEffects:
-    """Decode codes with each bit off and on, from the same noise, and measure where images change.
+    """Decode codes with each bit off and on, from the same noise, and measure how the images change.
 
     Parameters
     ----------
     encoder : DMZEncoder or any object with `inverse_transform`
-        Decodes codes to images (or vectors).
+        Decoder of codes to images (or vectors).
     Z : array-like of shape (n, latent_dim)
         Codes from `transform`: bits, probabilities (a bit is one above 0.5) or, when
         ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes suffice for a stable mean.
     bits : sequence of int or None, default=None
         Bits; None is all.
     like : array-like, table or map-style dataset of n samples, optional
-        The images of the codes, for options of `inverse_transform` that begin from them:
+        The images of the codes, for options of `inverse_transform` that start from them:
         ``noise="inverted"`` or ``strength=0.9``.
     n_images : int, default=1
         Number of codes, from the first, whose images are returned.
@@ -90,13 +90,6 @@ def bit_effects(
     -------
     BitEffects
         Bits ranked by their effect, and maps of it.
-
-    Raises
-    ------
-    ValueError
-        `bits` or `Z` is invalid, or `return_trajectory` is set.
-    TypeError
-        The encoder cannot decode.
 
     Notes
     -----
@@ -118,7 +111,8 @@ def bit_effects(
         raise ValueError("return_trajectory is not an option of bit_effects, which measures finished images.")
     codes = _as_bits(Z, encoder)
     check_codec(encoder, needed=("inverse_transform",))
-    chosen = _chosen_bits(bits, codes.shape[1])
+    latent_dim = codes.shape[1]
+    chosen = np.arange(latent_dim) if bits is None else check_integers(bits, "bits", 0, latent_dim - 1)
     n_images = check_int(n_images, "n_images", least=0)
     like = None if like is None else read_all(like, "like")
     if like is not None and len(like) != len(codes):
@@ -153,21 +147,6 @@ def _as_bits(Z: Any, encoder: Any) -> np.ndarray:
     if encoder_output(encoder) == "logits" and codes.dtype.kind == "f":
         return (check_codes(codes, "Z", "numbers", n_bits=n_bits) > 0.0).astype(np.uint8)
     return (check_codes(codes, n_bits=n_bits) > 0.5).astype(np.uint8)
-
-
-def _chosen_bits(bits: Sequence[int] | None, latent_dim: int) -> np.ndarray:
-    if bits is None:
-        return np.arange(latent_dim)
-    chosen = np.atleast_1d(as_array(bits, "bits"))
-    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
-        raise ValueError(
-            f"bits must be a non-empty list of integers, or None for all; got {short_repr(bits)}."
-        )
-    if chosen.min() < 0 or chosen.max() >= latent_dim:
-        raise ValueError(f"bits must be from 0 to {latent_dim - 1}, got {short_repr(bits)}.")
-    if len(np.unique(chosen)) < len(chosen):
-        raise ValueError(f"bits must be distinct, got {short_repr(bits)}.")
-    return chosen
 
 
 def _off_and_on(

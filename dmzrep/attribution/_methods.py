@@ -1,4 +1,4 @@
-"""captum's methods behind one signature: a batch in model units to maps of its shape."""
+"""Attribution methods of captum with one signature: from a batch in model units to maps of its shape."""
 
 from __future__ import annotations
 

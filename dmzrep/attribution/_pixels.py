@@ -1,4 +1,4 @@
-"""Attribution of a bit, an attribute, or the distance between two images' codes to pixels."""
+"""Attribution of a bit, an attribute, or the distance between two codes to pixels."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Attributions:
     Parameters
     ----------
     maps : ndarray of shape (n, *sample_shape), float32
-        One value per pixel (and channel), in the layout of X; positive where it raises the score.
+        One value per pixel (and channel), in the layout of X; positive where the pixel increases the score.
     scores : ndarray of shape (n,), float32
         The attributed score, such as a bit's logit.
     baseline_scores : ndarray of shape (n,), float32, or None
         Score of the baseline; None for Grad-CAM, which has none.
     convergence_delta : ndarray of shape (n,), float32, or None
         Integrated gradients only: sum of the map minus (score - baseline score). Increase `n_steps` if it is
-        not small.
+        large.
     """
 
     maps: np.ndarray
@@ -87,15 +87,17 @@ def attribute_bits(
     reference : array-like, optional
         With ``"distance"``: as many samples as X, or one.
     baseline : float or array-like, optional
-        Absence of a signal: a pixel's value, a sample, or n samples, in the units of X. None is the middle of
-        the range (the mean, for vectors), or `reference` if passed. The mean image is often a good choice.
+        Input that represents the absence of a signal: a pixel value, a sample, or n samples, in the units of
+        X. None is `reference` if passed, else the middle of the range (the mean, for vectors). The mean image
+        is often a good choice.
     n_steps : int, default=50
         Steps of integrated gradients from the baseline to the sample.
     window, stride : int or None, default=None
         Side of the occluding square, by default an eighth of the image's, and its step, by default half a
         window.
     layer : int, default=-1
-        Grad-CAM: which convolution, -1 for the last. The last has 2 x 2 positions, the one before 4 x 4.
+        Grad-CAM: index of the convolution, -1 for the last. The last has 2 x 2 positions, the one before 4 x
+        4.
     batch_size : int or None, default=None
         Largest batch; bounds the memory. None is that of `transform`, 256 at 32 x 32 pixels.
 
@@ -103,15 +105,6 @@ def attribute_bits(
     -------
     Attributions
         With maps in the layout of X.
-
-    Raises
-    ------
-    NotFittedError
-        The encoder was not fitted.
-    TypeError
-        The encoder is not a DMZEncoder.
-    ValueError
-        The target, an option or a sample is invalid.
 
     References
     ----------
@@ -171,9 +164,7 @@ def _trained_model(encoder: Any, method: str) -> Decoder:
         )
     check_is_fitted(encoder)
     if encoder.model_.config.conditioning == "none":
-        raise ValueError(
-            "A model with conditioning='none' has no code, so that there is no bit to attribute."
-        )
+        raise ValueError("A model with conditioning='none' has no code, and so no bit to attribute.")
     if isinstance(encoder.data_format_, VectorFormat) and method != "integrated_gradients":
         raise ValueError(
             f"method={method!r} needs images, but the encoder was fitted on vectors. "
@@ -192,14 +183,14 @@ def _score(encoder: Any, model: Decoder, target: Any, attribute: Any, reference:
             raise ValueError("target='distance' needs reference=<images>, as many as X or one.")
         return distance_score
     if reference is not None:
-        raise ValueError("reference goes with target='distance' only; for a baseline pass baseline=<image>.")
+        raise ValueError("reference is for target='distance' only; pass a baseline as baseline=<image>.")
     if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
         return bit_score(int(target), model.latent_dim)
     return linear_score(*linear_head(target, model.latent_dim, attribute), encoder.output == "logits")
 
 
 def _as_many(encoder: Any, name: str, value: Any, n_samples: int) -> Source:
-    """Check a pixel's value, a sample, or n samples; return one sample or n."""
+    """Return one or n samples for a pixel value, a sample, or n samples."""
     sample_shape = encoder.data_format_.sample_shape
     if not is_dataset(value):
         value = as_array(value, name)
@@ -210,7 +201,7 @@ def _as_many(encoder: Any, name: str, value: Any, n_samples: int) -> Source:
     try:
         samples = open_like_fitted(encoder, value)
     except ValueError as error:
-        error.add_note(f"This is about {name}.")
+        error.add_note(f"The invalid argument is {name}.")
         raise
     if len(samples) not in (1, n_samples):
         raise ValueError(f"{name} must have one sample or as many as X, {n_samples}; got {len(samples)}.")
@@ -218,12 +209,12 @@ def _as_many(encoder: Any, name: str, value: Any, n_samples: int) -> Source:
 
 
 def _part(model: Decoder, samples: Source, part: slice) -> Tensor:
-    """Return samples in model units; one sample is for all parts."""
+    """Return samples in model units; a single sample is the same for all parts."""
     return model.model_units(samples[part] if len(samples) > 1 else samples[:1])
 
 
 def _in_layout(maps: np.ndarray, data_format: ImageFormat | VectorFormat) -> np.ndarray:
-    """Return maps in the layout of the user's samples."""
+    """Return maps in the layout of the samples."""
     if isinstance(data_format, ImageFormat) and data_format.layout == "HWC":
         maps = np.moveaxis(maps, 1, -1)
     return maps.reshape(len(maps), *data_format.sample_shape)

@@ -51,7 +51,7 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
         coefficients = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
         intercepts = np.broadcast_to(getattr(model, "intercept_", 0.0), len(coefficients))
     elif hasattr(model, "decision_function"):
-        coefficients, intercepts = _by_probing(model, latent_dim)
+        coefficients, intercepts = _linear_decisions(model, latent_dim)
     else:
         try:
             coefficients = as_numbers(model, "target").astype(np.float64)
@@ -75,7 +75,7 @@ def linear_head(model: Any, latent_dim: int, attribute: Any = None) -> tuple[np.
 
 
 def _of_mixed_attributes(model: Any, latent_dim: int, attribute: Any) -> tuple[np.ndarray, float]:
-    """Read a probe of several attributes, of which some have more than two classes."""
+    """As `linear_head`, for a probe of several attributes of which some have more than two classes."""
     position = _output(model, len(model.coef_), attribute)
     if len(model.coef_[position]) > 1:
         raise ValueError(
@@ -86,8 +86,8 @@ def _of_mixed_attributes(model: Any, latent_dim: int, attribute: Any) -> tuple[n
     return weights, float(model.intercept_[position][0])
 
 
-def _by_probing(model: Any, latent_dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights from the decisions on unit vectors; raise where these are not linear."""
+def _linear_decisions(model: Any, latent_dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights from the decisions on unit vectors; raise if the decision function is not linear."""
     rng = np.random.default_rng(0)
     points = np.concatenate([np.zeros((1, latent_dim)), np.eye(latent_dim), rng.random((8, latent_dim))])
     if hasattr(model, "feature_names_in_"):

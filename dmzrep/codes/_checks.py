@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep._base._validation import as_numbers, check_choice, check_magnitude
+from dmzrep._base._validation import as_array, as_numbers, check_choice, check_magnitude, short_repr
 from dmzrep.codes._prefixes import prefix_lengths
 
 KINDS = ("probabilities", "bits", "packed", "numbers")
-#: Distance from [0, 1] that is considered rounding.
+#: Distance from [0, 1] that counts as a rounding error.
 ROUNDING = 1e-6
 
 
@@ -23,12 +23,12 @@ def check_codes(
     n_samples: int | None = None,
     ordered: bool = False,
 ) -> np.ndarray:
-    """Return codes of shape (n, n_bits); raise unless they are of the kind a tool needs.
+    """Return codes of shape (n, n_bits); raise unless they are of the given kind.
 
-    "probabilities", which bits are too, lie in [0, 1] up to rounding of 1e-6, which is clipped; "numbers" are
-    any finite values. Both are returned as float32 if passed as such, else float64. "bits" are zeros and ones
-    of any dtype, returned as bool, or uint8 if passed as such; "packed" are bytes from `pack`, in C order.
-    With `ordered`, the first k bits of codes are accepted too, from the shortest prefix on.
+    "probabilities" (or bits) are in [0, 1], or clipped to it from within 1e-6; "numbers" are any finite
+    values. Both are returned as float32 if passed as such, else as float64. "bits" are zeros and ones of any
+    dtype, returned as bool, or as uint8 if passed as such; "packed" are bytes from `pack`, in C order. With
+    `ordered`, prefixes of codes are also accepted.
     """
     check_choice("kind", kind, KINDS)
     codes = as_numbers(Z, name)
@@ -69,7 +69,7 @@ def _check_shape(
     if n_bits is not None and width != n_bits:
         shortest = prefix_lengths(n_bits)[0]
         if not (ordered and shortest <= width < n_bits):
-            prefix = f", or (n, k) with the first k bits of codes, k from {shortest} on" if ordered else ""
+            prefix = f", or (n, k) with the first k bits of codes, k >= {shortest}" if ordered else ""
             fewer = width < n_bits and not ordered
             hint = " The first bits of codes can be used after a fit with ordered=True." if fewer else ""
             raise ValueError(
@@ -100,3 +100,22 @@ def _as_bits(codes: np.ndarray, name: str) -> np.ndarray:
             f"(DMZEncoder(output='bits') returns bits). Got {codes[other][0]}."
         )
     return codes.astype(bool)
+
+
+def check_integers(
+    values: Any, name: str, least: int, most: int | None = None, *, distinct: bool = True
+) -> np.ndarray:
+    """Return one or more integers in a range, such as indices of bits, as an array."""
+    array = np.atleast_1d(as_array(values, name))
+    if (
+        array.ndim != 1
+        or not len(array)
+        or array.dtype.kind not in "iu"
+        or array.min() < least
+        or (most is not None and array.max() > most)
+    ):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be one or more integers {limits}, got {short_repr(values)}.")
+    if distinct and len(np.unique(array)) < len(array):
+        raise ValueError(f"{name} must be distinct, got {short_repr(values)}.")
+    return array

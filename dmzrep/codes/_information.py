@@ -11,7 +11,7 @@ from scipy.special import entr, rel_entr
 
 from dmzrep.codes._checks import check_codes
 
-#: Samples that the lower bound compares with all samples, at most.
+#: Maximum number of samples that are compared with all samples for the lower bound.
 COMPARED_SAMPLES = 128
 
 
@@ -38,7 +38,7 @@ def mutual_information(joint: np.ndarray) -> np.ndarray:
     products = np.stack(
         [first * second, first * (1.0 - second), (1.0 - first) * second, (1.0 - first) * (1.0 - second)]
     )
-    # Rounding can leave a product of zero beside a joint probability that is not quite zero.
+    # By rounding a product can be zero where the joint probability is slightly above zero.
     products = np.maximum(products, np.finfo(np.float64).tiny)
     return np.maximum(rel_entr(joint, products).sum(axis=0), 0.0) / math.log(2.0)
 
@@ -64,7 +64,7 @@ def absolute_correlations(bits: np.ndarray) -> np.ndarray:
 def bit_information(p: np.ndarray) -> np.ndarray:
     """Return the mutual information I(x; z_i) of each bit and the sample x, in bits, shape (latent_dim,).
 
-    Exact: the entropy of the mean probability less the mean entropy of the probabilities.
+    Exact: the entropy of the mean probability minus the mean entropy of the probabilities.
     """
     return np.maximum(binary_entropy(p.mean(axis=0)) - binary_entropy(p).mean(axis=0), 0.0)
 
@@ -74,8 +74,8 @@ def information_bounds(probabilities: np.ndarray) -> tuple[float, float]:
 
     Given its sample, a code's bits are independent, so I(x; z) = H(z) - sum of mean H(z_i | x), and only
     H(z) needs a bound. It is at most the entropy of a tree-shaped distribution with the same pairs (Chow and
-    Liu), which makes the upper bound the sum of I(x; z_i) less the mutual information of the pairs of bits
-    along the tree. For the mixture of the n samples' posteriors, I(x; z) is at least minus the mean over
+    Liu), so the upper bound is the sum of I(x; z_i) minus the mutual information of the pairs of bits along
+    the tree. For the mixture of the n samples' posteriors, I(x; z) is at least minus the mean over
     samples of the logarithm of the mean Bhattacharyya coefficient of a sample with all samples (Kolchinsky
     and Tracey).
 
@@ -88,7 +88,7 @@ def information_bounds(probabilities: np.ndarray) -> tuple[float, float]:
     -------
     lower, upper : float
         In bits. Both hold for x drawn from the n samples. As an estimate for the distribution that the
-        samples come from, the lower bound is conservative, for it cannot exceed log2(n). Up to 128 samples
+        samples come from, the lower bound is conservative, as it cannot exceed log2(n). Up to 128 samples
         it is exact, beyond that the outer mean is over 128 samples.
 
     References

@@ -1,4 +1,4 @@
-"""Labels of one or several attributes, with unknown labels masked."""
+"""Labels of one or several attributes, with masks of the known labels."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TASKS = ("auto", "classification", "regression")
 class Target:
     """Labels of one attribute; `kind` is "binary" (or a single class), "multiclass" or "continuous".
 
-    `values` are positions in the sorted `classes` (int64, -1 where unknown), or floats (NaN where unknown)
-    where `classes` is None. `known` masks the samples that have a label.
+    `values` are indices into the sorted `classes` (int64, -1 where unknown), or floats (NaN where unknown)
+    if `classes` is None. `known` masks the samples that have a label.
     """
 
     name: Any
@@ -89,7 +89,7 @@ def read_binary_labels(
 
 
 def position_of(attribute: Any, names: Sequence[Any]) -> int:
-    """Return the position of an attribute; raise with the nearest name where there is none."""
+    """Return the position of an attribute; the error for an unknown one suggests the nearest name."""
     if isinstance(attribute, Hashable) and attribute in names:
         return list(names).index(attribute)
     hint = did_you_mean(attribute, names, f" There are {list(names)[:10]}.")
@@ -105,7 +105,7 @@ def label_table(Y: Any, n_samples: int, argument: str) -> tuple[pd.DataFrame, st
             f"This requires y to be passed, but the target y is None; pass labels as {argument}."
         )
     if sparse.issparse(Y):
-        raise ValueError(f"{argument} is a sparse matrix; dense labels are needed: {argument}.toarray().")
+        raise ValueError(f"{argument} is a sparse matrix; pass dense labels: {argument}.toarray().")
     Y, form = _as_pandas(Y), "vector"
     if isinstance(Y, pd.DataFrame):
         table, form = Y, "table"
@@ -207,7 +207,7 @@ def _read_target(column: pd.Series, name: Any, task: str, argument: str) -> Targ
 
 
 def _plain(column: pd.Series) -> np.ndarray:
-    """Return a column without missing values as an array, also for nullable and categorical dtypes."""
+    """Return a column without missing values as an array; it may have a nullable or categorical dtype."""
     dtype = getattr(column.dtype, "numpy_dtype", None)
     values = column.to_numpy() if dtype is None else column.to_numpy(dtype=dtype)
     return np.asarray(pd.Series(values).infer_objects()) if values.dtype.kind == "O" else values

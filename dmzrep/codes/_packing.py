@@ -1,4 +1,4 @@
-"""Bits as bytes."""
+"""Packing of bits into bytes."""
 
 from __future__ import annotations
 

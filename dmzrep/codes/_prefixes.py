@@ -6,7 +6,7 @@ from typing import Any
 
 from dmzrep._base._validation import check_int
 
-#: Shortest prefix of codes that are longer than it.
+#: Length of the shortest prefix, for codes that are longer.
 SHORTEST_PREFIX = 8
 
 

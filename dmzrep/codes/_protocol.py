@@ -38,7 +38,7 @@ def encoder_output(encoder: Any) -> str:
 
 
 def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
-    """Encode samples to probabilities of a one, float64, whatever the encoder's `output`."""
+    """Encode samples to probabilities of a one, float64, for any `output` of the encoder."""
     check_codec(encoder, needed=("transform",))
     codes = as_numbers(encoder.transform(X), "encoder.transform(X)")
     if codes.ndim == 2 and len(codes) == 0:
@@ -87,7 +87,7 @@ def check_codec(
 ) -> None:
     """Raise unless an object has the methods of an `Encoder` that are needed."""
     missing = [name for name in needed if not callable(getattr(encoder, name, None))]
-    # Tables have a `transform` of another meaning.
+    # The `transform` of tables is something else.
     if missing or isinstance(encoder, (type, pd.DataFrame, pd.Series)):
         what = " and no ".join(missing) if missing else "instance: it is a class or a table"
         raise TypeError(
@@ -106,6 +106,6 @@ def _last_step(encoder: Any) -> Any:
 
 
 def block_seeds(random_state: Any, n_samples: int, n_blocks: int = 1) -> list[int]:
-    """Return the seeds of `n_blocks` blocks of the same samples: a sample has one noise in all blocks."""
+    """Return the seeds of `n_blocks` blocks of the same samples; a sample has the same noise in each."""
     seeds = np.random.SeedSequence(draw_seed(random_state)).generate_state(n_samples) >> 1
     return np.tile(seeds, n_blocks).tolist()

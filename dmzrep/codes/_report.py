@@ -1,4 +1,4 @@
-"""Statistics of the bits of codes over data, one by one and together."""
+"""Statistics of single bits and of whole codes over a data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dmzrep.errors import CodeWarning
 
 #: Entropy, in bits, below which a bit counts as dead.
 DEAD_ENTROPY = 0.1
-#: Share of the loss with codes of other samples that the right codes must save.
+#: Relative decrease of the loss by a sample's own code, compared with that of another sample, if it is used.
 USED_GAIN = 0.005
 
 
@@ -36,17 +36,12 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame with a row for each bit
-        ``mean``: share of ones among hard bits. ``entropy``: of that share, in bits, from 0 (dead)
+        ``mean``: fraction of ones among hard bits. ``entropy``: of that fraction, in bits, from 0 (dead)
         to 1. ``confidence``: mean of abs(2 p - 1), from 0 (undecided) to 1 (certain).
         ``largest_correlation``: largest absolute correlation of the hard bit with another, in [0, 1]; 0
         for one that never varies. ``information``: mutual information I(x; z_i) of the bit and the sample,
-        in bits, from 0 to 1: entropy of the mean probability less the mean entropy of the
+        in bits, from 0 to 1: entropy of the mean probability minus the mean entropy of the
         probabilities.
-
-    Raises
-    ------
-    ValueError
-        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
     Examples
     --------
@@ -81,17 +76,12 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
     -------
     Series named "code", of floats
         ``n_samples``: n. ``dead_bits``: bits of an entropy below 0.1. ``unique_codes``: distinct hard
-        codes as a share of the samples. ``mean_correlation``: mean absolute correlation of two hard bits.
+        codes as a fraction of the samples. ``mean_correlation``: mean absolute correlation of two hard bits.
         ``information_lower``, ``information_upper``: bounds in bits on the mutual information I(x; z) of
         sample and code, see `dmzrep.codes.information_bounds`. ``loss_true``, ``loss_shuffled``,
         ``loss_no_code``: validation loss with hard bits, with those of another sample, and without a code
-        (only with code dropout). ``soft_hard_gap``: what hard bits add to the loss of relaxed
+        (only with code dropout). ``soft_hard_gap``: increase of the loss by hard bits over relaxed
         ones. Losses that were not measured are NaN.
-
-    Raises
-    ------
-    ValueError
-        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
     Examples
     --------
@@ -128,7 +118,7 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
 
 
 def _last(history: pd.DataFrame | None, name: str) -> float:
-    """Return the last known value of a column; epochs that were cut short have none."""
+    """Return the last known value of a column; interrupted epochs have none."""
     if history is None or name not in history:
         return math.nan
     values = history[name].dropna()

@@ -1,4 +1,4 @@
-"""Pictures of a folder as one array, which need not fit into memory."""
+"""Images of a folder as one array, which need not fit into memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, load_pillow, pi
 
 #: Largest side of Pillow images.
 _LONGEST_SIDE = 2**31 - 1
-#: Reasons that a warning lists.
-_MOST_REASONS = 3
+#: Number of reasons that a warning lists.
+_MAX_REASONS = 3
 
 
 def load_images(
@@ -48,10 +48,10 @@ def load_images(
     size : int or tuple of int
         Side, or (height, width), in pixels. Pictures are resized with Pillow's Lanczos filter.
     mode : {"RGB", "L", "RGBA"}, default="RGB"
-        Colour, grey, or colour with opacity. Of pictures of 16 bits the upper 8 are kept.
+        Colour, grey, or colour with opacity. Only the upper 8 bits of 16-bit pictures are kept.
     resize : {"crop", "pad"}, default="crop"
-        How pictures of another aspect ratio are fitted: ``"crop"`` cuts them around their centre, ``"pad"``
-        adds `background`.
+        How pictures with another aspect ratio are resized: ``"crop"`` cuts them around their centre,
+        ``"pad"`` adds `background`.
     background : str, default="white"
         Colour, a name or "#rrggbb", on which transparent pictures are composited, and of padding.
         With ``mode="RGBA"`` padding is transparent.
@@ -72,8 +72,9 @@ def load_images(
         for "RGBA"; ``filenames``, ndarray of n str, relative to the folder and sorted, with ``/``;
         ``target``, int64 ndarray of shape (n,) with the class of each picture, -1 outside the
         sub-folders, and ``target_names``, the first-level sub-folders sorted, or both None where there are
-        no sub-folders; ``unreadable``, dict of what was left out, with reasons: damaged files, formats that
-        Pillow does not read, broken links, pipes and devices, links to folders, folders without permission.
+        no sub-folders; ``unreadable``, dict of skipped files and folders, with reasons: damaged files,
+        formats that Pillow does not read, broken links, pipes and devices, links to folders, folders without
+        permission.
     (images, target) : tuple
         With ``return_X_y=True``.
 
@@ -86,14 +87,14 @@ def load_images(
     NotADirectoryError
         There is no such folder.
     ImportError
-        Pillow, of the extra ``images``, is missing.
+        Pillow is not installed (extra ``images``).
     OSError
         The array file cannot be written.
 
     Warns
     -----
     UserWarning
-        Files or folders were left out.
+        Files or folders were skipped.
 
     See Also
     --------
@@ -111,7 +112,7 @@ def load_images(
     rendering = Rendering(_check_size(size), mode, resize, _check_colour(background))
     root = as_path(folder, "folder").expanduser()
     if not root.is_dir():
-        raise NotADirectoryError(f"There is no folder {root}. Pass the one that holds the pictures.")
+        raise NotADirectoryError(f"There is no folder {root}. Pass the one that contains the pictures.")
     files, unreadable = _find_pictures(root)
     if files:
         place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
@@ -120,7 +121,7 @@ def load_images(
             images, damaged = cache.read() or cache.make(n_jobs, progress)
         except OSError as error:
             error.add_note(
-                f"{place} must be writable and have the room; choose another folder with cache_dir."
+                f"{place} must be writable and have enough free space; pass another folder as cache_dir."
             )
             raise
         unreadable = dict(sorted((unreadable | damaged).items()))
@@ -203,7 +204,7 @@ def _reason(error: OSError) -> str:
 
 
 def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
-    """Warn of all that was left out; raise where nothing is left."""
+    """Warn about unreadable files; raise if there is no other."""
     if not n_readable and not unreadable:
         raise ValueError(
             f"The folder {root} has no pictures: no file, in it or below, has an extension that Pillow reads."
@@ -211,7 +212,7 @@ def _report(root: Path, unreadable: dict[str, str], n_readable: int) -> None:
     if not unreadable:
         return
     examples = {why: name for name, why in reversed(unreadable.items())}
-    such_as = "; ".join(f"{name} ({why})" for why, name in list(examples.items())[::-1][:_MOST_REASONS])
+    such_as = "; ".join(f"{name} ({why})" for why, name in list(examples.items())[::-1][:_MAX_REASONS])
     message = (
         f"{len(unreadable)} of {len(unreadable) + n_readable} files in {root} could not be read, such as "
         f"{such_as}."

@@ -43,8 +43,8 @@ class ImageCache:
     """An array file of pictures, with a JSON file of those that could not be read.
 
     Both have a hash of the picture files in their names and never change once they are in place, so that any
-    number of processes can read them; the first one writes them. `files` are the pictures of the folder, in
-    the order of samples, with their sizes and times of modification.
+    number of processes can read them; the first process writes them. `files` are the pictures of the folder,
+    in the order of samples, with their sizes and times of modification.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ def _read_chunk(
     for i in range(chunk.start, chunk.stop):
         try:
             images[i] = read_picture(folder / names[i], rendering)
-        except Exception as error:  # Decoders raise errors of many kinds for damaged files.
+        except Exception as error:  # Decoders raise various errors for damaged files.
             unreadable[names[i]] = f"{type(error).__name__}: {error}"
     images.flush()
     return chunk.stop - chunk.start, unreadable

@@ -1,4 +1,4 @@
-"""One picture file to an array of a fixed size."""
+"""Reading of a picture file as an array of a fixed size."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def read_picture(path: str | os.PathLike, rendering: Rendering) -> np.ndarray:
 
 
 def _turn(picture: Any) -> Any:
-    """Return the transposition that EXIF data ask for, or None; damaged EXIF data are ignored."""
+    """Return the transposition given by the EXIF orientation, or None; damaged EXIF data are ignored."""
     transpose = load_pillow().Transpose
     turns = {
         2: transpose.FLIP_LEFT_RIGHT,
@@ -101,5 +101,5 @@ def _turn(picture: Any) -> Any:
     }
     try:
         return turns.get(picture.getexif().get(_ORIENTATION))
-    except Exception:  # Pillow raises errors of many kinds for them.
+    except Exception:  # Pillow raises various errors for damaged data.
         return None

@@ -1,4 +1,4 @@
-"""Keep the pixels of an image that an edit does not change."""
+"""Preservation of the pixels that an edit does not change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-#: Change of a pixel, as a share of the value range, from which the edited pixel replaces it.
+#: Change of a pixel, as a fraction of the value range, from which the edited pixel replaces it.
 FULL_CHANGE = 0.2
 
 
@@ -16,9 +16,10 @@ def keep_unchanged(
     """Return edited pixels where the edit changes them, and the original ones elsewhere, in the edited dtype.
 
     Images decoded from the codes before and after the edit, from the same noise, differ where the edit acts.
-    Details that the code does not represent are missing in both, and not part of the edit. The weight of the
-    edited pixel grows with its largest change over channels, up to one at a fifth of the range. Without a
-    `data_format_` of the encoder the range is 255 for integers and 1 for floats, and each value is a pixel.
+    Details that the code does not represent are missing in both, so they are not part of the edit. The weight
+    of the edited pixel grows with its largest change over channels, up to one at a fifth of the range.
+    Without a `data_format_` of the encoder the range is 255 for integers and 1 for floats, and each value is
+    a pixel.
     """
     if edited.ndim > originals.ndim:  # Trajectories.
         pairs = zip(unedited, edited, strict=True)

@@ -25,12 +25,12 @@ def check_parameters(editor: Any) -> None:
 
 
 def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """Check where decoding begins; return the options of decoding, without those at their defaults.
+    """Return checked options of decoding, without those at their defaults.
 
-    Encoders of other kinds than `DMZEncoder` need not know options that are not used.
+    Encoders other than `DMZEncoder` need not support options that are not used.
     """
     check_choice("noise", noise, NOISES)
-    also = " (the share of the timesteps to decode through; how far to edit is `amount`)"
+    also = " (the fraction of the timesteps to decode through; how far to edit is `amount`)"
     check_number(strength, "strength", 0, 1, "right", also)
     options = dict(sampling)
     if noise != "random":
@@ -41,7 +41,7 @@ def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -
 
 
 def check_amounts(attribute: Any, amount: Any) -> dict[Any, float]:
-    """Return the amount for each attribute; raise where one is not finite."""
+    """Return the amount for each attribute; raise if one is not finite."""
     if not isinstance(attribute, (Mapping, Hashable)):
         raise TypeError(
             f"attribute must be the name of an attribute, or a dict, got {short_repr(attribute)}."

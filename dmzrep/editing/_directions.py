@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-#: Penalty of the scale; keeps it finite where the classes are separable.
+#: Inverse penalty of the scale, which keeps it finite if the classes are separable.
 SCALE_C = 1.0
 
 
@@ -42,9 +42,9 @@ class AttributeProbes:
 def fit_probes(codes: np.ndarray, labels: pd.DataFrame, C: float) -> AttributeProbes:
     """Fit a logistic regression per attribute to the samples that have a label.
 
-    With a strong penalty, weights follow the difference of the classes' means, so that moves change all bits
-    that correlate with the attribute, as the decoder needs; but log-odds become too small. A second
-    regression, with one coefficient, sets their scale. Labels are zeros, ones and NaN; `C` is relative to
+    With a strong penalty the weights follow the difference of the class means, so that edits change all bits
+    that correlate with the attribute, as the decoder needs, but log-odds are too small. A second regression,
+    with one coefficient, corrects their scale. Labels are zeros, ones and NaN; `C` is relative to
     the mean loss of the labelled samples.
     """
     weights, intercepts = [], []

@@ -19,7 +19,7 @@ from dmzrep.data import read_all
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_amounts, check_parameters, decoding_options
 from dmzrep.editing._directions import AttributeProbes, fit_probes
-from dmzrep.editing._moves import flip, shift, wanted_log_odds
+from dmzrep.editing._moves import flip, shift, target_log_odds
 from dmzrep.editing._report import edit_report
 
 
@@ -27,16 +27,16 @@ class AttributeEditor(BaseEstimator):
     """Change attributes of images, such as a smile, through their codes.
 
     A linear probe per attribute is fitted to codes of labelled images. An edit moves the code of an image
-    until the probe's log-odds reach a wanted value, and decodes it.
+    until the probe's log-odds reach a target value, and decodes it.
 
     Parameters
     ----------
     encoder : DMZEncoder, or any object with `transform` and `inverse_transform`
         Fitted. It is not changed.
     mode : {"flip", "threshold", "soft"}, default="flip"
-        How codes move. ``"flip"`` flips the fewest bits that reach the wanted log-odds, those of largest
-        weight first. ``"soft"`` moves along the probe's direction, clipped to [0, 1]; ``"threshold"`` rounds
-        the result to bits, as in the paper, and may fall short.
+        How codes move. ``"flip"`` flips as few bits as are needed to reach the target log-odds, those with
+        the largest weights first. ``"soft"`` moves along the probe's direction, clipped to [0, 1];
+        ``"threshold"`` rounds the result to bits, as in the paper, and may fall short.
     features : {"bits", "probabilities"}, default="bits"
         Codes that probes are fitted to, and that ``"soft"`` and ``"threshold"`` move.
     C : float, default=4.0
@@ -46,7 +46,7 @@ class AttributeEditor(BaseEstimator):
     hold_weight : float, default=1.0
         Penalty in ``"flip"`` per unit of log-odds by which a held attribute moves.
     reach : float or None, default=1.0
-        Limit of edits, whatever the amount: the quantile of the log-odds of labelled samples with (or
+        Limit of edits by any amount: the quantile of the log-odds of labelled samples with (or
         without) the attribute. Codes beyond those of any image decode badly. None is no limit.
 
     Attributes
@@ -56,14 +56,14 @@ class AttributeEditor(BaseEstimator):
     probes_ : AttributeProbes
         Weights and intercepts.
     labels_ : DataFrame
-        One row per attribute: number of labelled samples, of ones among them, and the smallest and largest
-        log-odds that edits go to.
+        One row per attribute: number of labelled samples, number of ones, and the smallest and largest
+        log-odds that edits reach.
     latent_dim_ : int
         Bits of a code.
 
     See Also
     --------
-    dmzrep.editing.interpolate : Walk from one image to another.
+    dmzrep.editing.interpolate : Interpolate between two images.
 
     References
     ----------
@@ -101,24 +101,16 @@ class AttributeEditor(BaseEstimator):
         Parameters
         ----------
         X : array-like, table or map-style dataset of n samples
-            Images, as the encoder takes them.
+            Images in the format of the encoder.
         Y : DataFrame, Series or array-like of shape (n,) or (n, n_attributes)
             Zeros and ones (or False and True, -1 and 1); NaN where unknown.
         names : sequence of str, optional
-            Names of the attributes; None takes those of a DataFrame or Series, else attribute_0, ...
+            Names of the attributes; None uses those of a DataFrame or Series, else attribute_0, ...
 
         Returns
         -------
         AttributeEditor
             Fitted.
-
-        Raises
-        ------
-        ValueError
-            Y has another length than X, an attribute that is not binary or has a single class, or repeated
-            names; or a parameter is invalid.
-        TypeError
-            The encoder cannot encode and decode.
         """
         check_parameters(self)
         codes = code_probabilities(self.encoder, X)
@@ -173,8 +165,8 @@ class AttributeEditor(BaseEstimator):
         attribute : str or dict
             The attribute; or several, with the amount of each.
         amount : float, default=4.0
-            Log-odds of the attribute that the code is to reach, as far as `reach` allows; 4 is a probability
-            of 0.98. Positive adds it, negative removes it; images beyond the amount do not change.
+            Target log-odds of the attribute, limited by `reach`; 4 is a probability of 0.98. Positive
+            amounts add it, negative ones remove it; images beyond the amount do not change.
         hold : sequence of str or "others", default=()
             Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
             penalised. ``"others"`` is all but those edited.
@@ -183,11 +175,11 @@ class AttributeEditor(BaseEstimator):
             -1 moves to the boundary, -2 to its other side, 1 doubles the distance.
         keep : bool, default=True
             Whether to keep the pixels of X where images decoded from its code before and after the edit, from
-            the same noise, agree. False returns what the edited code decodes to.
+            the same noise, agree. False returns the decoded images.
         noise : {"random", "inverted"}, default="random"
             ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited.
         strength : float, default=1.0
-            Share of the timesteps to decode through, in (0, 1], from X noised to that timestep.
+            Fraction of the timesteps to decode through, in (0, 1], from X noised to that timestep.
         random_state : int, RandomState or None, default=None
             Seed of random noise; an image has the same noise at all amounts.
         **sampling
@@ -203,7 +195,7 @@ class AttributeEditor(BaseEstimator):
         Raises
         ------
         NotFittedError
-            `fit` was not called.
+            The editor is not fitted.
         ValueError
             An attribute is unknown (the nearest name is suggested), or both edited and held; or an option is
             invalid.
@@ -282,7 +274,7 @@ class AttributeEditor(BaseEstimator):
             changed : whether `after` is on the other side of 0.5 than `before`
             changed_reencoded : the same for `reencoded`
             bits_flipped : bits of the image's code that differ
-            bits_returned : share of bits in which the edited code and the edited image's code agree
+            bits_returned : fraction of bits in which the edited code and the edited image's code agree
             distance : root mean square difference of the image, in units of X
 
         See Also
@@ -353,7 +345,7 @@ class AttributeEditor(BaseEstimator):
             [self._moved(probabilities, list(amounts.values()), edited, held, relative) for amounts in edits]
         )
         originals = read_all(X)
-        # With `keep`, the codes before the edit are one more block.
+        # With `keep`, the codes before the edit are the last block.
         blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
         if "noise" in options or "strength" in options:
             options = options | {"like": np.concatenate([originals] * len(blocks))}
@@ -387,11 +379,11 @@ class AttributeEditor(BaseEstimator):
         origin = bits.astype(np.float64) if self.mode == "flip" else self._features(probabilities)
         current = self.probes_.log_odds(origin)[:, edited]
         limits = self.labels_[["least", "most"]].to_numpy()[edited]
-        wanted = [
-            wanted_log_odds(current[:, i], amount, relative=relative, limits=limits[i])
+        targets = [
+            target_log_odds(current[:, i], amount, relative=relative, limits=limits[i])
             for i, amount in enumerate(amounts)
         ]
-        change = np.stack(wanted, axis=1) - current
+        change = np.stack(targets, axis=1) - current
         directions = self.probes_.weights[edited], change, self.probes_.weights[held]
         if self.mode == "flip":
             return flip(bits, *directions, hold_weight=self.hold_weight).astype(np.uint8)

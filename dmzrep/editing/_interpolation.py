@@ -31,44 +31,39 @@ def interpolate(
     random_state: int | np.random.RandomState | None = None,
     **sampling: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate between pairs of images, with one noise per walk or with inverted noise.
+    """Interpolate between pairs of images, with the same noise along each path or with inverted noise.
 
     Parameters
     ----------
     encoder : DMZEncoder, or any object with `transform` and `inverse_transform`
         Fitted.
     x0, x1 : array-like, table or map-style dataset of n samples
-        First and last images of the walks.
+        First and last images of the paths.
     n_images : int, default=9
-        Images of a walk, both ends included, at least 2.
+        Images per path, both ends included, at least 2.
     path : {"ordered", "random", "smooth", "soft"}, default="smooth"
-        Path of the code. The first three flip the differing bits, equally many per step: by index, in
-        random order, or always the likeliest next one (see Notes). ``"soft"`` blends the two codes linearly.
+        Path of the code. The first three flip the differing bits, the same number per step: by index,
+        in random order, or always the likeliest next one (see Notes). ``"soft"`` blends the two codes
+        linearly.
     noise : {"random", "inverted"}, default="random"
         ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
-        that walks begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
+        that paths begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
     strength : float, default=1.0
-        Share of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
+        Fraction of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
         timestep; the lower, the closer to the blend. 1 is from noise alone.
     random_state : int, RandomState or None, default=None
-        Seed of the noise of each walk, and of random orders.
+        Seed of the noise of each path, and of random orders.
     **sampling
         Sampling options of `DMZEncoder.inverse_transform`, such as `n_steps`, `sampler` and `guidance`.
 
     Returns
     -------
     images : ndarray of shape (n, n_images, *sample_shape)
-        Walks, in the layout of x0. With `return_trajectory`, of shape (n_steps, n, n_images, *sample_shape).
+        Images of the paths, in the layout of x0. With `return_trajectory`, of shape (n_steps, n, n_images,
+        *sample_shape).
     codes : ndarray of shape (n, n_images, latent_dim)
         Their codes: uint8 bits, or float64 in [0, 1] for ``path="soft"``. The first are the bits of x0,
         the last those of x1.
-
-    Raises
-    ------
-    ValueError
-        x0 and x1 differ in number or in shape, or a parameter is invalid.
-    TypeError
-        The encoder cannot encode and decode.
 
     Notes
     -----
@@ -166,7 +161,7 @@ def _likeliest_times(before: np.ndarray, after: np.ndarray, differ: np.ndarray) 
 
 
 def _walk(first: np.ndarray, last: np.ndarray, times: np.ndarray, progress: np.ndarray) -> np.ndarray:
-    """Return codes after equal shares of the flips, shape (n, n_images, latent_dim), uint8."""
+    """Return codes after equal fractions of the flips, shape (n, n_images, latent_dim), uint8."""
     counts = (times >= 0).sum(axis=1)
     done = np.rint(progress * counts[:, None])[:, :, None]
     flipped = (times >= 0)[:, None] & (times[:, None] < done)
@@ -181,7 +176,7 @@ def _decode_between(
     progress: np.ndarray,
     options: dict[str, Any],
 ) -> np.ndarray:
-    """Decode the codes of all walks from noise between the inverted noise of their ends."""
+    """Decode the codes of all paths from noise between the inverted noise of their ends."""
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"noise='inverted' needs a DMZEncoder, got a {type(encoder).__name__}.")
     decoder, options = encoder.decoder_, dict(options)
@@ -197,7 +192,7 @@ def _decode_between(
 
 
 def _blends(x0: Any, x1: Any, progress: np.ndarray) -> np.ndarray:
-    """Return blends of the images for all walks, in the dtype of x0."""
+    """Return blends of the images for all paths, in the dtype of x0."""
     first, last = read_all(x0, "x0"), read_all(x1, "x1")
     if first.shape != last.shape:
         raise ValueError(f"x0 and x1 must have the same shape, got {first.shape} and {last.shape}.")

@@ -1,18 +1,18 @@
-"""Moves of codes that change the prediction of a linear probe: shifts of the code, and flips of bits."""
+"""Changes of codes that change the prediction of a linear probe: shifts, and flips of bits."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def wanted_log_odds(
+def target_log_odds(
     current: np.ndarray,
     amount: float,
     *,
     relative: bool = False,
     limits: tuple[float, float] | np.ndarray = (-np.inf, np.inf),
 ) -> np.ndarray:
-    """Return the log-odds that an edit is to reach from those before it, shape (n,).
+    """Return the target log-odds of an edit, given those before it, shape (n,).
 
     A positive amount adds the attribute, a negative one removes it, zero changes nothing; samples beyond the
     amount stay. With `relative`, the amount is a multiple of each sample's own distance to the boundary, to
@@ -21,8 +21,8 @@ def wanted_log_odds(
     least, most = limits
     if relative:
         # Samples beyond a limit may stay there.
-        wanted = current * (1.0 + amount)
-        return np.clip(wanted, np.minimum(current, least), np.maximum(current, most))
+        target = current * (1.0 + amount)
+        return np.clip(target, np.minimum(current, least), np.maximum(current, most))
     if amount > 0.0:
         return np.maximum(current, min(amount, most))
     if amount < 0.0:
@@ -35,7 +35,7 @@ def shift(codes: np.ndarray, weights: np.ndarray, change: np.ndarray, held: np.n
 
     `change` has shape (n, n_edited); `weights` and `held` have one probe per row. With one attribute and
     nothing held the shift is the paper's ``distance * w / |w|``. Collinear directions are changed in the
-    least-squares sense. The result is not limited to [0, 1].
+    least-squares sense. The result is not clipped to [0, 1].
     """
     constraints = np.concatenate([weights, held])
     targets = np.concatenate([change, np.zeros((len(change), len(held)))], axis=1)
@@ -55,7 +55,7 @@ def flip(
     towards = np.sign(change)
     missing = np.abs(change)
     signs = np.where(z, -1.0, 1.0)
-    # Change of each edited attribute's log-odds per flip, in the wanted direction; and of those held.
+    # Change of each edited attribute's log-odds per flip, in the direction of the target; and of those held.
     gains = towards[:, :, None] * weights[None] * signs[:, None, :]
     drifts = held[None] * signs[:, None, :]
     drift = np.zeros((len(z), len(held)))
@@ -64,7 +64,7 @@ def flip(
     while len(active):
         gain = gains[active]
         before = missing[active, :, None]
-        # A gain beyond what is missing only breaks ties.
+        # A gain beyond the missing change only breaks ties.
         saved = np.minimum(gain, np.maximum(before, 0.0)) + 1e-9 * gain
         moved = np.abs(drift[active, :, None] + drifts[active]) - np.abs(drift[active])[:, :, None]
         value = saved.sum(axis=1) - hold_weight * moved.sum(axis=1)

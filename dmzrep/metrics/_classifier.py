@@ -28,7 +28,7 @@ from dmzrep.networks._device import available_device, on_cpu, resolve_device
 
 #: Images per batch at inference.
 BATCH_SIZE = 256
-#: Largest number of values of an image that a file may ask for.
+#: Upper limit of the number of values per image that a file may specify.
 MAX_PIXELS = 2**31
 
 
@@ -44,7 +44,7 @@ class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
     n_features : int, default=64
         Size of the last hidden layer. A Fréchet distance needs more images than features.
     width : int, default=32
-        Channels of the first convolution; they double twice.
+        Channels of the first convolution; each of the other two doubles them.
     max_iter : int, default=5
         Number of epochs.
     batch_size : int, default=128
@@ -128,11 +128,6 @@ class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         self
-
-        Raises
-        ------
-        ValueError
-            X or y has the wrong shape or values out of range, or labels are missing.
         """
         learning_rate = self._check_parameters()
         images, image_format = read_images(X, self.channels, self.value_range, "X")
@@ -185,8 +180,8 @@ class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
         images, image_format = read_images(X, self.channels, self.value_range, "X")
         if image_format.shape != self.data_shape_:
             raise ValueError(
-                f"X must hold images of {self.data_shape_} (channels, height, width), as the classifier was "
-                f"fitted on, got {image_format.shape}."
+                f"X must be images of shape {self.data_shape_} (channels, height, width), like those that "
+                f"the classifier was fitted on, got {image_format.shape}."
             )
         device = next(self.network_.parameters()).device
         run = self.network_.features if output == "features" else self.network_
@@ -290,8 +285,8 @@ class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
             limits = features.value_range
             is_range = limits == "auto" or (len(limits) == 2 and all(map(is_finite, limits)))
             require(is_range and (limits == "auto" or limits[0] < limits[1]), "value_range is invalid")
-            sides = isinstance(shape, tuple) and len(shape) == 3 and all(is_int(n) and n > 0 for n in shape)
-            require(sides and math.prod(shape) < MAX_PIXELS, "data_shape must be that of images")
+            valid = isinstance(shape, tuple) and len(shape) == 3 and all(is_int(n) and n > 0 for n in shape)
+            require(valid and math.prod(shape) < MAX_PIXELS, "data_shape must be that of images")
             check_int(n_outputs, "n_outputs")
             if classes is not None:
                 is_array = isinstance(classes, np.ndarray) and classes.shape == (n_outputs,)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.linear_model import LassoCV
 from sklearn.model_selection import train_test_split
@@ -76,11 +77,6 @@ def dci(
     Returns
     -------
     DCIScores
-
-    Raises
-    ------
-    ValueError
-        Codes or factors are not finite, differ in length or are constant, or there are fewer than two.
 
     Notes
     -----
@@ -175,7 +171,4 @@ def _shares(values: np.ndarray) -> np.ndarray:
 
 def _concentration(values: np.ndarray) -> float:
     """Return 1 minus the normalised entropy of non-negative values; 0 if all are 0."""
-    positive = values[values > 0.0] / max(values.sum(), np.finfo(float).tiny)
-    if not len(positive):
-        return 0.0
-    return float(1.0 + (positive * np.log(positive)).sum() / np.log(len(values)))
+    return float(1.0 - entropy(values, base=len(values))) if values.any() else 0.0

@@ -18,12 +18,12 @@ from dmzrep.codes._labels import Target, read_labels
 
 @dataclass(frozen=True)
 class DisentanglementScore:
-    """A score made of the gaps between the best and the second best code of each factor.
+    """A score computed from the gaps between the best and the second best code of each factor.
 
     Parameters
     ----------
     score : float
-        For MIG the mean of the gaps, for TAD the sum of those that count.
+        Mean of the gaps for MIG; sum of the gaps of the counted attributes for TAD.
     table : DataFrame
         One row per factor or attribute.
     """
@@ -42,7 +42,7 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
     ----------
     Z : array-like of shape (n, latent_dim)
         Codes, at least two columns. Bits and other integers are used as they are, which is exact; columns
-        with more than `n_bins` different fractions are discretised into bins of equal width.
+        with more than `n_bins` distinct non-integer values are discretised into bins of equal width.
     factors : DataFrame, or array-like of shape (n,) or (n, n_factors)
         Generating factors: classes, or continuous values, which are discretised likewise.
     n_bins : int, default=20
@@ -54,11 +54,6 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
         `score` in [0, 1] is the mean of the column "gap". The table has the columns "factor", "entropy"
         (bits), "code" (column of the most informative code), "information" (of that code, bits), "second"
         (of the next best code, bits) and "gap", (information - second) / entropy.
-
-    Raises
-    ------
-    ValueError
-        Codes or factors are not finite, differ in length, have missing values or are constant.
 
     Notes
     -----
@@ -94,10 +89,10 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
 
 
 def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2) -> DisentanglementScore:
-    """Return the total AUROC difference (TAD): the sum over attributes of the lead of the best code.
+    """Return the total AUROC difference (TAD): the summed gaps between best and second-best codes.
 
-    For data with attributes rather than independent factors. An attribute counts if some code predicts it
-    and no other attribute implies it.
+    For data with attributes rather than independent factors. An attribute is
+    counted if some code predicts it and no other attribute implies it.
 
     Parameters
     ----------
@@ -106,10 +101,10 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     Y : DataFrame, or array-like of shape (n,) or (n, n_attributes)
         Attributes with two values each.
     min_auroc : float, default=0.75
-        AUROC that a single code, or its negative, must reach for an attribute to count.
+        AUROC that a single code, or its negative, must reach for an attribute to be counted.
     max_redundancy : float, default=0.2
-        Largest mutual information with another attribute, as a fraction of the attribute's entropy, for an
-        attribute to count.
+        Largest mutual information with another attribute, as a fraction of the attribute's entropy, of
+        a counted attribute.
 
     Returns
     -------
@@ -117,11 +112,6 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
         `score` is the sum of "gap" over the attributes with "counts". The table has the columns
         "attribute", "code" (column of the best code), "auroc" (of that code or its negative), "second" (of
         the next best code), "gap", "redundancy" and "counts".
-
-    Raises
-    ------
-    ValueError
-        Codes or attributes are not finite, differ in length, have missing values or are constant.
 
     Notes
     -----
@@ -191,7 +181,7 @@ def read_codes_and_factors(
 
 
 def _discretise(values: np.ndarray, n_bins: int) -> np.ndarray:
-    """Return indices of distinct values, or of equal-width bins for more than `n_bins` fractions."""
+    """Return indices of distinct values; non-integers are put into bins if there are more than `n_bins`."""
     distinct, indices = np.unique(values, return_inverse=True)
     if len(distinct) <= n_bins or np.array_equal(values, np.round(values)):
         return indices

@@ -20,7 +20,7 @@ from dmzrep.metrics._features import (
     extract_features,
 )
 
-#: Samples whose distances to all others are in memory at a time.
+#: Number of samples whose distances to all others are in memory at a time.
 BLOCK_SIZE = 256
 
 
@@ -125,12 +125,6 @@ def kernel_distance(
         The scores "kernel_distance", the mean over subsets, which can be slightly negative, and
         "kernel_distance_std", the standard deviation over subsets.
 
-    Raises
-    ------
-    ValueError
-        Features are not finite or have different sources, a set has a single sample, or a parameter is
-        out of range.
-
     Notes
     -----
     The kernel is (x . y / n_features + 1)^3.
@@ -196,12 +190,12 @@ def precision_recall(
     Parameters
     ----------
     reference, generated : array-like or FeatureSet
-        Images, or their features: more than `n_neighbors` each, ideally equally many.
+        Images, or their features: more than `n_neighbors` each, ideally the same number.
     extractor : callable or None, default=None
         As in `frechet_distance`.
     n_neighbors : int, default=3
-        Neighbour whose distance is the radius of a ball. The papers use 3 (precision, recall) and 5
-        (density, coverage).
+        Rank of the neighbour whose distance is the radius of a ball. The papers use 3 (precision, recall)
+        and 5 (density, coverage).
 
     Returns
     -------
@@ -213,11 +207,6 @@ def precision_recall(
         density : mean number of reference balls that contain a generated image, over `n_neighbors`;
             about 1 for equal distributions, and possibly above 1
         coverage : fraction of reference images whose ball contains a generated image
-
-    Raises
-    ------
-    ValueError
-        Features are not finite or have different sources, or a set has too few samples.
 
     Notes
     -----

@@ -27,7 +27,7 @@ class FeatureSource:
     sha256 : str or None, default=None
         Hash of its weights, if known.
     resize : str or None, default=None
-        How images are resized for the extractor, if they are.
+        How images are resized for the extractor; None if they are not.
     """
 
     name: str
@@ -38,14 +38,14 @@ class FeatureSource:
 #: Source of features that were passed in place of images.
 GIVEN = FeatureSource("given features")
 
-#: Images to features of shape (n, n_features). The attributes `name`, `sha256` and `resize`, if there are
-#: any, are stored in every result.
+#: Maps images to features of shape (n, n_features). The attributes `name`, `sha256` and `resize`, where
+#: present, are stored in every result.
 Extractor = Callable[[Any], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureStatistics:
-    """Mean and covariance of features: what a Fréchet distance needs of a set of images.
+    """Mean and covariance of features, from which a Fréchet distance is computed.
 
     Parameters
     ----------
@@ -160,13 +160,6 @@ def extract_features(
     Returns
     -------
     FeatureSet
-
-    Raises
-    ------
-    ValueError
-        Features are not of shape (n, n_features), or are not finite.
-    TypeError
-        The extractor is not callable.
 
     Examples
     --------

@@ -53,7 +53,7 @@ class InceptionFeatures:
     name : str
         "inception-v3-fid".
     sha256 : str
-        Hash of the file of the weights, which is verified.
+        Hash of the file with the weights, verified on loading.
 
     Raises
     ------
@@ -165,7 +165,7 @@ class InceptionFeatures:
 
 
 def _weights_file() -> Path:
-    # The package is not imported, as it imports much that is not needed here.
+    # The package is not imported, because it imports many modules that are not needed here.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(

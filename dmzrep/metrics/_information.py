@@ -15,7 +15,8 @@ from torch import Tensor
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import ImageNoise, draw_seed, image_seeds
-from dmzrep._base._validation import as_array, check_int, check_number
+from dmzrep._base._validation import check_int, check_number
+from dmzrep.codes._checks import check_integers
 from dmzrep.codes._information import binary_entropy
 from dmzrep.codes._protocol import code_probabilities
 from dmzrep.data import read_all
@@ -25,7 +26,7 @@ from dmzrep.metrics._small_network import SmallNetwork, fit_small_network
 
 #: Samples per batch at inference, and largest number of held-out samples.
 BATCH_SIZE, MAX_HELD_OUT = 256, 4096
-#: Exponents of the critic, of which the best on training samples is used.
+#: Candidate exponents of the critic; the best on training samples is used.
 POWERS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 N_FEATURES = 128
 
@@ -43,9 +44,9 @@ def mutual_information_over_time(
     learning_rate: float = 2e-3,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Return lower bounds of the mutual information between a noised sample x_t and its code z.
+    """Return lower bounds on the mutual information between a noised sample x_t and its code z.
 
-    The entropy of z minus this information is what the code can tell the denoiser beyond x_t. A small
+    The entropy of z minus this information is what the code adds for the denoiser beyond x_t. A small
     network is trained to predict the bits from x_t and t, and evaluated on held-out samples.
 
     Parameters
@@ -76,18 +77,11 @@ def mutual_information_over_time(
 
         timestep : t
         signal : sqrt(alpha_bar_t), 1 for clean samples
-        lower_bound : of I(z; x_t)
+        lower_bound : lower bound on I(z; x_t)
         limit : largest possible `lower_bound`, log2 of the number of held-out samples
-        sum_of_bits : lower bound of the sum of I(z_i; x_t) over bits i
-        entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound of
-            both
-
-    Raises
-    ------
-    ValueError
-        Timesteps or another parameter are out of range, or there are too few samples.
-    TypeError
-        The encoder is not a DMZEncoder.
+        sum_of_bits : lower bound on the sum of I(z_i; x_t) over bits i
+        entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound
+            on both
 
     Notes
     -----
@@ -119,7 +113,11 @@ def mutual_information_over_time(
     check_encoder(encoder)
     decoder = encoder.decoder_
     schedule = decoder.objective.schedule
-    steps = _check_timesteps(timesteps, schedule.n_timesteps)
+    last = schedule.n_timesteps - 1
+    if timesteps is None:
+        steps = np.unique(np.linspace(0, last, 11).round().astype(int))
+    else:
+        steps = check_integers(timesteps, "timesteps", 0, last, distinct=False)
     test_size = check_number(test_size, "test_size", 0, 1)
     for name, value in (("width", width), ("training_steps", training_steps), ("batch_size", batch_size)):
         check_int(value, name)
@@ -156,14 +154,14 @@ def mutual_information_over_time(
         device=x.device,
     )
     # The first n samples are held out; the exponent of the critic is chosen on the next n.
-    held_out, known = codes[:n].double(), codes[n : 2 * n]
+    held_out, selection = codes[:n].double(), codes[n : 2 * n]
     entropies = torch.from_numpy(binary_entropy(held_out.mean(dim=0).numpy()))
     noise_seeds = image_seeds(seed, 2 * n)
     rows = []
-    for t in steps:
+    for t in steps.tolist():
         logits = _logits(network, x[:n], schedule, t, noise_seeds[:n])
-        known_logits = _logits(network, x[n : 2 * n], schedule, t, noise_seeds[n:])
-        power = max(POWERS, key=lambda p: contrastive_bound(known_logits, known, p))
+        selection_logits = _logits(network, x[n : 2 * n], schedule, t, noise_seeds[n:])
+        power = max(POWERS, key=lambda p: contrastive_bound(selection_logits, selection, p))
         loss = F.binary_cross_entropy_with_logits(logits, held_out, reduction="none")
         rows.append(
             {
@@ -176,17 +174,6 @@ def mutual_information_over_time(
             }
         )
     return pd.DataFrame(rows)
-
-
-def _check_timesteps(timesteps: Sequence[int] | None, n_timesteps: int) -> list[int]:
-    if timesteps is None:
-        return np.unique(np.linspace(0, n_timesteps - 1, 11).round().astype(int)).tolist()
-    steps = np.atleast_1d(as_array(timesteps, "timesteps"))
-    if not len(steps) or steps.dtype.kind not in "iu":
-        raise ValueError(f"timesteps must be integers, got {timesteps!r}.")
-    if steps.min() < 0 or steps.max() >= n_timesteps:
-        raise ValueError(f"timesteps must be from 0 to {n_timesteps - 1}, got {timesteps!r}.")
-    return steps.tolist()
 
 
 def _with_time(x_t: Tensor, schedule: NoiseSchedule, t: Tensor) -> Tensor:

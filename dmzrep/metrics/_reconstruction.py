@@ -31,8 +31,8 @@ def code_cycle_accuracy(
 ) -> float | np.ndarray:
     """Return the fraction of bits that are unchanged after decoding and encoding again.
 
-    Many images share a code, so a correct reconstruction may differ from the original in its pixels, but
-    not in its code.
+    Many images have the same code, so a correct reconstruction may differ from the original in its pixels,
+    but not in its code.
 
     Parameters
     ----------
@@ -50,14 +50,7 @@ def code_cycle_accuracy(
     Returns
     -------
     float or ndarray of shape (latent_dim,)
-        In [0, 1]: 1 for bits that never change, 0.5 for balanced bits that the images do not depend on.
-
-    Raises
-    ------
-    ValueError
-        Codes are not in [0, 1], or not of length `latent_dim`.
-    TypeError
-        The encoder cannot encode and decode.
+        In [0, 1]: 1 for bits that never change, 0.5 for balanced bits that do not affect the images.
 
     Examples
     --------
@@ -98,15 +91,6 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
     ndarray of shape (n,), float64
         Mean over the features of a sample, in model units: pixels from -1 to 1, or standardised vectors.
         It includes the rounding of integer images (5e-6 for uint8).
-
-    Raises
-    ------
-    NotFittedError
-        The encoder is not fitted.
-    ValueError
-        X does not have the fitted format, or `n_steps` is not from 1 to `n_timesteps`.
-    TypeError
-        The encoder is not a DMZEncoder.
 
     See Also
     --------
@@ -155,8 +139,8 @@ def reconstruction_report(
     X : array-like
         Samples in the fitted layout, preferably held-out ones.
     noises : sequence of {"random", "inverted"}, default=("random", "inverted")
-        Noise to decode from: with random noise the report measures the information in the bits, with the
-        inverted samples that in bits and noise together.
+        Noise to decode from: with random noise the report measures the information in the bits, with
+        inverted noise the information in bits and noise together.
     random_state : int, RandomState or None, default=None
         Controls random noise.
     **sampling
@@ -175,13 +159,6 @@ def reconstruction_report(
         ssim : mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
             images only, if scikit-image is installed
         code_cycle_accuracy : fraction of bits that the reconstruction shares with the original
-
-    Raises
-    ------
-    ValueError
-        X does not have the fitted format, or a parameter is out of range.
-    TypeError
-        The encoder is not a DMZEncoder.
 
     Examples
     --------

@@ -65,7 +65,7 @@ def fit_small_network(
     seed: int,
     device: torch.device,
 ) -> SmallNetwork:
-    """Train a network by AdamW with a one-cycle learning rate; torch's global generator is not touched.
+    """Train a network by AdamW with a one-cycle learning rate; torch's global generator is not used.
 
     `loss_of` maps the network, the indices of a batch and a generator to the loss.
     """

@@ -17,13 +17,14 @@ from tqdm.auto import tqdm
 
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, as_path, check_choice, check_int, check_number
+from dmzrep.codes._checks import check_integers
 from dmzrep.codes._labels import Labels, read_labels
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.metrics._reconstruction import squared_errors
 from dmzrep.probing import probe_report
 from dmzrep.probing._metrics import METRICS, check_metrics
 
-#: Columns for which smaller is better; for scores of probes larger is better.
+#: Columns for which smaller is better; for probe scores larger is better.
 _MINIMISED = ("bits_per_dim", "reconstruction_error", "latent_dim", "code_bits", "seconds")
 
 
@@ -93,13 +94,6 @@ def latent_dim_report(
         pareto : whether the length is on the Pareto front: no other is better in one objective and at
             least as good in the others
 
-    Raises
-    ------
-    ValueError
-        Lengths, objectives, labels or another parameter are invalid.
-    TypeError
-        `encoder` is not a DMZEncoder, or `memory` not a path.
-
     Examples
     --------
     >>> from dmzrep import DMZEncoder
@@ -108,7 +102,7 @@ def latent_dim_report(
     >>> X, Y = make_sprites(2000, return_X_y=True, random_state=0)
     >>> latent_dim_report(X, Y, latent_dims=(8, 32), max_time=60)  # doctest: +SKIP
     """
-    lengths = _check_lengths(latent_dims)
+    lengths = check_integers(latent_dims, "latent_dims", 1).tolist()
     encoder = DMZEncoder() if encoder is None else encoder
     if not isinstance(encoder, DMZEncoder):
         raise TypeError(f"encoder must be a DMZEncoder, got a {type(encoder).__name__}.")
@@ -138,15 +132,6 @@ def latent_dim_report(
     table = pd.DataFrame(rows)
     table["pareto"] = _is_undominated(table, objectives)
     return table
-
-
-def _check_lengths(latent_dims: Sequence[int]) -> list[int]:
-    lengths = np.atleast_1d(as_array(latent_dims, "latent_dims"))
-    if not len(lengths) or lengths.dtype.kind not in "iu" or lengths.min() < 1:
-        raise ValueError(f"latent_dims must be integers of at least 1, got {latent_dims!r}.")
-    if len(np.unique(lengths)) < len(lengths):
-        raise ValueError(f"latent_dims must differ from each other, got {latent_dims!r}.")
-    return lengths.tolist()
 
 
 def _default_score(labels: Labels) -> str:

@@ -14,7 +14,7 @@ from dmzrep.plotting._tables import check_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Size of a cell in a new figure, in inches.
+#: Side of a cell in a new figure, in inches.
 _CELL = 0.17
 
 

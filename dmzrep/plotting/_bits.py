@@ -1,4 +1,4 @@
-"""The pixels that drive bits, and the changes that bits cause."""
+"""Pixels that drive bits, and changes of images that bits cause."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 #: Colours of positive and negative values and of magnitudes, safe for red-green blindness.
 POSITIVE, NEGATIVE, MAGNITUDE = (0.80, 0.10, 0.10), (0.10, 0.25, 0.80), (0.85, 0.35, 0.0)
-#: Smallest change, in shares of the value range, that has the full colour; smaller ones are hardly visible.
+#: Smallest change, as a fraction of the value range, that can have the full colour.
 _FULL_CHANGE = 0.05
-#: Share of the contrast of an image that is kept below a map.
+#: Fraction of an image's contrast that remains below a map.
 _CONTRAST = 0.45
 
 
 class BitDisplay(ImageGridDisplay):
-    """Bits of an image, a row each: attribution map, decoded images with the bit off and on, and the change.
+    """Bits of an image: attribution map, images decoded with the bit off and on, and change, a row per bit.
 
     Create it with `from_estimator`. In the column "driven by" red pixels push the bit to 1 and blue ones to
     0, scaled per row; in the column "change" orange pixels change, on one scale for all rows.
@@ -77,7 +77,7 @@ class BitDisplay(ImageGridDisplay):
         image : array-like
             One image in the fitted layout.
         bits : sequence of int or None, default=None
-            Bits to draw; None takes those that change this image most.
+            Bits to draw; None uses those that change this image most.
         max_bits : int, default=6
             Number of bits to draw if `bits` is None.
         method, baseline
@@ -150,7 +150,7 @@ def as_rgb(pictures: np.ndarray) -> np.ndarray:
 def overlay(pictures: np.ndarray, maps: np.ndarray, *, signed: bool, full: float | None = None) -> np.ndarray:
     """Colour faded grey images by maps: positive values red and negative ones blue, or magnitudes orange.
 
-    The value `full` has the full colour; None takes the 99th percentile of each map.
+    The value `full` has the full colour; None uses the 99th percentile of each map.
     """
     grey = 1.0 - _CONTRAST + _CONTRAST * (pictures @ np.array([0.299, 0.587, 0.114]))
     size = np.abs(maps)

@@ -93,8 +93,8 @@ class SampleDisplay(ImageGridDisplay):
 class ReconstructionDisplay(ImageGridDisplay):
     """Images above their reconstructions; create it with `from_estimator`.
 
-    Several draws from one code show what the code determines, which is the same in all of them, and what is
-    left to the noise.
+    Several draws from one code show what is determined by the code, and so the same in all draws, and what is
+    determined by the noise.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class ReconstructionDisplay(ImageGridDisplay):
             raise ValueError(f"n_draws must be 1 with {option}, got {n_draws}.")
         samples = take(X, slice(0, check_int(max_images, "max_images")))
         originals = as_pictures(samples, image_format)
-        # One call for all draws, as the noise of a sample depends on its index.
+        # The noise of a sample depends on its index, so all draws are decoded in one call.
         repeated = samples if n_draws == 1 else np.concatenate([np.asarray(samples)] * n_draws)
         rebuilt = encoder.reconstruct(repeated, random_state=random_state, **sampling)
         pictures = as_pictures(rebuilt, image_format).reshape(-1, *originals.shape)

@@ -93,7 +93,7 @@ class EditDisplay(ImageGridDisplay):
 
 
 class InterpolationDisplay(ImageGridDisplay):
-    """Pairs of images and the interpolations between them, a row each; create it with `from_estimator`.
+    """Interpolations between pairs of images, one per row; create it with `from_estimator`.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class InterpolationDisplay(ImageGridDisplay):
             between = as_pictures(images, image_format).reshape(len(first), n_images, *first.shape[1:])
             rows.append(np.concatenate([first[:, None], between, last[:, None]], axis=1))
             distances.append(np.abs(codes - codes[:, :1].astype(float)).sum(axis=2))
-        # The rows of a pair stand together.
+        # The paths of a pair are next to each other.
         images, moved = (np.concatenate(list(np.stack(values, axis=1))) for values in (rows, distances))
         display = cls(
             images,

@@ -92,7 +92,7 @@ class ImageGridDisplay(Display):
             if np.isnan(images[row, column]).all():
                 continue
             left, top = column * _COLUMN_STEP, row * row_step
-            # Origin and aspect, and ticks below, are set because rcParams may have other defaults.
+            # The origin, the aspect and the ticks are set explicitly, as rcParams may have other defaults.
             drawn = ax.imshow(
                 images[row, column],
                 cmap="gray",

@@ -34,7 +34,7 @@ class LatentDimDisplay(Display):
     x : str, default="bits_per_dim"
         Column on the x axis.
     y : str or None, default=None
-        Column on the y axis; None takes the score of the probe, if there is one, or the reconstruction error.
+        Column on the y axis; None uses the score of the probe, if there is one, or the reconstruction error.
 
     Examples
     --------

@@ -107,8 +107,8 @@ class NeighborsDisplay(ImageGridDisplay):
         retriever : ImageRetriever
             Fitted, with a `DMZEncoder` of images.
         X_query : array-like, table or map-style dataset
-            Images to search for. An image of the index is not drawn as its own neighbour, unless there are
-            only `k` images.
+            Images to search for. An image in the index is not drawn as its own neighbour, unless there
+            are only `k` images.
         X_index : array-like, table or map-style dataset
             The images of the index, in the order of its `ids_`.
         k : int, default=8
@@ -190,5 +190,5 @@ def _distance_text(distance: int | float) -> str:
 
 
 def _short(name: Any) -> str:
-    """Shorten a name to the width of an image."""
+    """Return a name shortened to the width of an image."""
     return textwrap.shorten(str(name), 13, placeholder="…") if " " in str(name) else str(name)[:13]

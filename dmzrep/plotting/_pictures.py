@@ -1,4 +1,4 @@
-"""From samples in the fitted layout to images that Matplotlib's `imshow` draws."""
+"""Conversion of samples in the fitted layout to images for Matplotlib's `imshow`."""
 
 from __future__ import annotations
 

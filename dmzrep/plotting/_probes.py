@@ -22,7 +22,7 @@ _LINE = 0.19
 
 
 class ProbeDisplay(Display):
-    """Scores of linear probes: a row for each attribute, a dot for each representation.
+    """Scores of linear probes, with a row for each attribute and a dot for each representation.
 
     Attributes are sorted by the score of the first representation, the best at the top; error bars are the
     standard deviation over folds.

@@ -19,7 +19,7 @@ from dmzrep.priors._masked_network import MaskedNetwork, fit_masked_network, uni
 
 #: With fewer samples none can be held out, and bits are modelled as independent.
 MIN_SAMPLES = 20
-#: Minimum number of held-out samples, up to half of all; the default is a tenth.
+#: Minimum number of held-out samples, up to half of all; otherwise a tenth is held out.
 MIN_HELD_OUT = 50
 
 
@@ -27,9 +27,9 @@ class AutoregressivePrior(CodePrior):
     """A network of the probability of each bit given earlier bits (MADE).
 
     Trained on the CPU by maximum likelihood, initialised to independent bits, with early stopping on a tenth
-    of the samples (or 50, up to half of them). Where the improvement on independent bits is within its
-    standard error, or there are fewer than 20 samples, bits are independent. Logits are clipped at
-    ``log(2 n_samples + 1)``, the logit of a constant bit with half a count added to each side.
+    of the samples (or 50, up to half of them). If the improvement over independent bits is within its
+    standard error, or there are fewer than 20 samples, bits are modelled as independent. Logits are clipped
+    at ``log(2 n_samples + 1)``, the logit of a constant bit with half a count added to each side.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class AutoregressivePrior(CodePrior):
             signs: np.ndarray = np.zeros(block.shape)
             units: list[np.ndarray] = [np.zeros((len(block), len(places))) for _ in layers[::2]]
             for bit in range(block.shape[1]):
-                # The units of this place depend on earlier bits only, which are known by now.
+                # The units of this place depend on earlier bits only, which are already known.
                 begin, end = np.searchsorted(places, [bit, bit + 1])
                 seen, n_seen = signs, bit
                 for out, weights, bias in zip(units, layers[::2], layers[1::2], strict=True):

@@ -25,7 +25,7 @@ class CodePrior(BaseEstimator):
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
-    #: Choices, such as of a component, that a code needs besides its bits.
+    #: Number of random choices per code besides its bits, such as of a component.
     n_choices: ClassVar[int] = 0
     _parameter_constraints: ClassVar[dict] = {}
 
@@ -60,7 +60,7 @@ class CodePrior(BaseEstimator):
         n_samples : int, default=1
             Number of codes, at least 1.
         random_state : int, RandomState or None, default=None
-            Pass an int for reproducible codes; then the first of many samples are those of few.
+            Pass an int for reproducible codes; then the first ones do not depend on `n_samples`.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class CodePrior(BaseEstimator):
 
 
 def smoothed_mean(bits: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the share of ones of each bit with half a count added to each side (Jeffreys' prior)."""
+    """Return the fraction of ones of each bit with half a count added to each side (Jeffreys' prior)."""
     if weights is None:
         return (bits.sum(axis=0) + 0.5) / (len(bits) + 1.0)
     return (weights.T @ bits + 0.5) / (weights.sum(axis=0)[:, None] + 1.0)

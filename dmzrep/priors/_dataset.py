@@ -33,18 +33,18 @@ class DatasetPrior(CodePrior):
         Probability that a bit comes from the neighbour, in [0, 1]; 0 is the plain bootstrap.
     n_neighbors : int, default=8
         Neighbours of each code, at most as many as other distinct codes. Ties are in the order of the
-        stored codes. Without effect where `swap` is 0.
+        stored codes. Has no effect if `swap` is 0.
     flip_rate : "auto" or float, default="auto"
         Probability that a bit is flipped. ``"auto"`` finds one for each bit, by the likelihood of
         stored codes given the other ones. A float, from 1e-9 to 0.5, is used for all bits: a small one
         hardly changes codes, and each bit by which a code differs from all stored ones costs
         ``log(flip_rate)`` nats, which bounds `log_prob` from below.
     max_codes : int, default=4096
-        Maximum number of distinct codes that are stored, a random sample where there are more. Time and
+        Maximum number of distinct codes that are stored; of more, a random sample is used. Time and
         memory of `log_prob` are proportional to it, times `n_neighbors` where bits are swapped: 2,000
         codes of 64 bits take about 0.1 s, or 1 s, on one core.
     random_state : int, RandomState or None, default=None
-        Determines which codes are stored and used for the flip rates, where there are more than are used.
+        Controls the subsets of codes that are stored, and used for the flip rates, if there are more.
         Pass an int for a reproducible prior.
 
     Attributes
@@ -52,7 +52,7 @@ class DatasetPrior(CodePrior):
     codes_ : ndarray of shape (n_codes, ceil(latent_dim / 8)), uint8
         Distinct codes in lexicographic order, packed by `numpy.packbits`.
     log_weights_ : ndarray of shape (n_codes,)
-        Logarithm of the share of each code.
+        Logarithm of the relative frequency of each code.
     neighbors_ : ndarray of shape (n_codes, n_neighbors), int32
         Positions in `codes_`, the nearest first; without swaps, or for a single code, its own position.
     swap_ : ndarray of shape (), float64

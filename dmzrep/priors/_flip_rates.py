@@ -10,7 +10,7 @@ from dmzrep.priors._mixture import log_joint
 CELLS = 1 << 23
 #: Maximum number of iterations, and the change of every rate below which they stop.
 MAX_ITER, TOLERANCE = 50, 1e-3
-#: Initial rate, and the rate of a single code.
+#: Initial rate, and the rate if there is a single code.
 START, UNKNOWN = 0.1, 0.25
 
 

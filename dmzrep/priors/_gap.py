@@ -19,8 +19,8 @@ from dmzrep.codes._checks import check_codes
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._selection import PRIORS, fit_prior
 
-#: Largest and smallest number of codes of each sample in a comparison.
-MOST_CODES, FEWEST_CODES = 10_000, 4
+#: Maximum and minimum number of codes of each sample in a comparison.
+MAX_CODES, MIN_CODES = 10_000, 4
 
 
 @isolated
@@ -41,7 +41,7 @@ def prior_gap(
         Names as in `fit_prior`, or instances, which are cloned and fitted. The keys of a mapping are the
         index of the table. None is all priors by name.
     test_size : float, default=0.2
-        Share of the codes that is held out, between 0 and 1.
+        Fraction of held-out codes, between 0 and 1.
     random_state : int, RandomState or None, default=None
         Determines the held-out codes, the priors' fits, the draws and the classifier. Pass an int for
         reproducible output.
@@ -52,16 +52,10 @@ def prior_gap(
         A row for each prior with the columns
 
         cross_entropy : mean of minus log2 of the probability of held-out codes, in bits per code: the
-            code length under this prior, at least the codes' entropy, up to chance.
+            code length under this prior, which in expectation is at least the codes' entropy.
         cross_entropy_per_bit : the same divided by `latent_dim`; 1 for the uniform prior.
         auc : `two_sample_auc` of held-out codes and as many samples of the prior; 0.5 where they cannot
             be distinguished, 1 where they always can.
-
-    Raises
-    ------
-    ValueError
-        The codes are not bits or too few, a prior is unknown or named twice, or `test_size` is not a
-        share.
 
     See Also
     --------
@@ -81,9 +75,9 @@ def prior_gap(
     codes = check_codes(codes, "codes", "bits")
     test_size = check_number(test_size, "test_size", 0, 1)
     n_test = round(test_size * len(codes))
-    if len(codes) < 20 or not FEWEST_CODES <= n_test < len(codes):
+    if len(codes) < 20 or not MIN_CODES <= n_test < len(codes):
         raise ValueError(
-            f"prior_gap needs at least 20 codes, of which at least {FEWEST_CODES} are held out; got "
+            f"prior_gap needs at least 20 codes, of which at least {MIN_CODES} are held out; got "
             f"{len(codes)} codes and test_size={test_size}. Pass more codes."
         )
     chosen = _named(priors)
@@ -124,11 +118,6 @@ def two_sample_auc(
         is further apart. With fewer than some hundred codes of each the trees detect little, and 0.5 is
         no evidence that the distributions are equal.
 
-    Raises
-    ------
-    ValueError
-        Codes or draws are not bits, are too few, or differ in width.
-
     References
     ----------
     Lopez-Paz, Oquab, "Revisiting Classifier Two-Sample Tests", 2017.
@@ -145,11 +134,11 @@ def two_sample_auc(
     codes = check_codes(codes, "codes", "bits")
     draws = check_codes(draws, "draws", "bits", n_bits=codes.shape[1])
     for name, Z in (("codes", codes), ("draws", draws)):
-        if len(Z) < FEWEST_CODES:
-            raise ValueError(f"{name} must have at least {FEWEST_CODES} samples, got {len(Z)}.")
+        if len(Z) < MIN_CODES:
+            raise ValueError(f"{name} must have at least {MIN_CODES} samples, got {len(Z)}.")
     seed = draw_seed(random_state) % 2**32
     generator = np.random.default_rng(seed)
-    codes, draws = (Z[generator.permutation(len(Z))[:MOST_CODES]] for Z in (codes, draws))
+    codes, draws = (Z[generator.permutation(len(Z))[:MAX_CODES]] for Z in (codes, draws))
     real = np.repeat([1, 0], [len(codes), len(draws)])
     both = np.concatenate([codes, draws]).astype(np.float32)
     seen, unseen, is_real, answers = train_test_split(
@@ -160,7 +149,7 @@ def two_sample_auc(
 
 
 def _named(priors: Any) -> dict[str, str | CodePrior]:
-    """Return the priors by name; raise where two have the same name."""
+    """Return the priors by name; raise if two have the same name."""
     if isinstance(priors, Mapping):
         named = {str(name): prior for name, prior in priors.items()}
     else:

@@ -14,7 +14,7 @@ from dmzrep._base._fit_network import fit_network
 
 #: Maximum number of samples per step, and minimum number of steps per epoch.
 BATCH_SIZE, EPOCH_STEPS = 256, 32
-#: Warm-up steps of the learning rate, and its final share.
+#: Warm-up steps of the learning rate, and its final value as a fraction of the peak.
 WARMUP_STEPS, FINAL_SHARE = 50, 0.02
 
 

@@ -53,11 +53,6 @@ def fit_prior(
     CodePrior
         Fitted.
 
-    Raises
-    ------
-    ValueError
-        `prior` is unknown, or `bits` are not zeros and ones.
-
     Examples
     --------
     >>> import numpy as np

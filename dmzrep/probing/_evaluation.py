@@ -32,7 +32,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Job:
-    """One fit; `row` holds further columns of its row in the table of scores."""
+    """One fit; `row` holds the columns of the table of scores that describe it."""
 
     Z: np.ndarray
     target: Target
@@ -41,7 +41,7 @@ class Job:
     row: dict[str, Any]
 
 
-def known_fold(target: Target, fold: Fold) -> Fold:
+def labelled_fold(target: Target, fold: Fold) -> Fold:
     """Return a fold without the samples whose label is unknown."""
     return Fold(fold.train[target.known[fold.train]], fold.test[target.known[fold.test]])
 
@@ -69,13 +69,11 @@ def class_probabilities(estimator: Any, Z: np.ndarray, n_classes: int) -> np.nda
 
 def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
     """Fit one attribute on a fold's training samples and score its test samples."""
-    fold = known_fold(job.target, job.fold)
+    fold = labelled_fold(job.target, job.fold)
     caught: list[warnings.WarningMessage] = []
-    fits = len(fold.test) > 0 and (
-        job.target.n_classes(fold.train) > 1 if job.target.is_class else len(fold.train) > 1
-    )
+    can_fit = job.target.n_classes(fold.train) > 1 if job.target.is_class else len(fold.train) > 1
     predicted = None
-    if fits:
+    if can_fit and len(fold.test):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             model = clone(job.estimator).fit(job.Z[fold.train], job.target.values[fold.train])
@@ -90,13 +88,13 @@ def score_attribute(job: Job, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def score_fold(job: Job, fold: Fold, predicted: np.ndarray | None, metrics: Sequence[str]) -> dict[str, Any]:
-    """Return the row of scores of the predictions of a fold's test samples; None where they are undefined."""
+    """Return the row of scores of a fold; `predicted` is None where the scores are undefined."""
     true, target = job.target.values[fold.test], job.target
     row = {**job.row, "n_train": len(fold.train), "n_test": len(fold.test), "chance": np.nan}
     score = score_classes if target.is_class else score_values
     if predicted is None:
-        some = np.ones((1, 2)) if target.is_class else np.ones(1)
-        scores = dict.fromkeys(score(np.zeros(1, int), some, metrics), np.nan)
+        dummy = np.ones((1, 2)) if target.is_class else np.ones(1)
+        scores = dict.fromkeys(score(np.zeros(1, int), dummy, metrics), np.nan)
     else:
         scores = score(true, predicted, metrics)
         if target.is_class:
@@ -112,17 +110,17 @@ def run_jobs(jobs: Sequence[Job], metrics: Sequence[str], n_jobs: int | None, ve
     return pd.DataFrame(list(tqdm(rows, total=len(jobs), desc="probes", unit="fit", disable=not verbose)))
 
 
-def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
-    """Warn once of undefined scores, and once of fits that did not converge."""
-    gaps = scores.loc[scores["undefined"]]
-    if len(gaps):
-        first = gaps[gaps["representation"] == gaps["representation"].iloc[0]]
+def warn_of_failed_fits(scores: pd.DataFrame, remedy: str) -> None:
+    """Warn once about undefined scores, and once about fits that did not converge."""
+    undefined = scores.loc[scores["undefined"]]
+    if len(undefined):
+        first = undefined[undefined["representation"] == undefined["representation"].iloc[0]]
         counts = first["attribute"].value_counts()
         shown = ", ".join(f"{name!r} ({n})" for name, n in counts.head(8).items())
         shown += ", ..." if len(counts) > 8 else ""
         warn(
-            f"Scores are undefined in {len(gaps)} of {len(scores)} fits, with a single class or value in "
-            "training or test samples; they are NaN and excluded from means. Attributes, with the number of "
+            f"Scores are undefined in {len(undefined)} of {len(scores)} fits, with a single class or value "
+            "in training or test samples; they are NaN and excluded from means. Attributes, with the number of "
             f"such folds: {shown}. {remedy}",
             UndefinedMetricWarning,
         )
@@ -132,7 +130,7 @@ def warn_of_gaps(scores: pd.DataFrame, remedy: str) -> None:
 
 
 def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
-    """Return baselines as a dict; raise where one has the name of the codes."""
+    """Return baselines as a dict; raise if one has the name of the codes."""
     if baselines is None:
         return {}
     if not isinstance(baselines, Mapping):

@@ -20,10 +20,10 @@ from dmzrep.probing._evaluation import (
     describe_target,
     estimator_for,
     run_jobs,
-    warn_of_gaps,
+    warn_of_failed_fits,
 )
 from dmzrep.probing._metrics import check_metrics
-from dmzrep.probing._scores import require_two_classes_somewhere
+from dmzrep.probing._scores import check_some_attribute_varies
 from dmzrep.probing._summary import average_folds, probe_summary
 
 
@@ -48,8 +48,8 @@ def label_efficiency(
 ) -> pd.DataFrame:
     """Score probes that are fitted on few labels.
 
-    A repeat shuffles the training samples once and uses the first of them for each fraction, so that
-    smaller fractions are nested in larger ones. All representations share the samples.
+    Each repeat shuffles the training samples once and takes the first ones for each fraction, so smaller
+    fractions are nested in larger ones. All representations share the samples.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def label_efficiency(
     Y_train : array-like of shape (n_train,) or (n_train, n_attributes), Series or DataFrame
         Classes or values; NaN where unknown.
     Z_test : array-like of shape (n_test, latent_dim)
-        Codes to score on.
+        Codes of the test samples.
     Y_test : array-like, Series or DataFrame
-        Their classes or values.
+        Classes or values of the test samples.
     fractions : sequence of float or int, default=(0.01, 0.1, 1.0)
-        Shares of the training samples in (0, 1] as floats, or numbers of samples as integers.
+        Fractions of the training samples in (0, 1] as floats, or numbers of samples as integers.
     n_repeats : int, default=5
-        Draws of samples. All samples are drawn once.
+        Number of draws per fraction; one if a fraction is all samples.
     scoring : str, iterable of str or None, default=None
         As in `probe_report`.
     baselines : dict of str and (train, test), optional
@@ -74,7 +74,7 @@ def label_efficiency(
     by_attribute : bool, default=False
         Whether to return a row for each attribute instead of their mean.
     random_state : int, RandomState or None, default=None
-        Determines which samples are drawn. Pass an int for reproducible output.
+        Controls which samples are drawn. Pass an int for reproducible output.
     n_jobs, verbose
         As in `probe_report`.
 
@@ -85,14 +85,6 @@ def label_efficiency(
         "n_train" (samples drawn), each score's mean and, as for example "roc_auc_std", its population
         standard deviation over repeats (NaN for a single one), "n_repeats", and "n_undefined", fits
         excluded because the samples drawn have a single class.
-
-    Raises
-    ------
-    ValueError
-        Arrays of different lengths or widths, other attributes in the test labels, a fraction out of
-        range.
-    TypeError
-        The estimator cannot be fitted, or scores, baselines or a name are of another type.
 
     Warns
     -----
@@ -129,7 +121,7 @@ def label_efficiency(
         representations[key] = np.concatenate(parts)
     labels = read_labels(_joined(Y_train, Y_test, len(train), len(test)), len(train) + len(test), task)
     metrics = check_metrics(scoring, labels)
-    require_two_classes_somewhere(labels)
+    check_some_attribute_varies(labels)
     by_attribute = check_bool(by_attribute, "by_attribute")
     n_repeats = check_int(n_repeats, "n_repeats")
     draws = _draws(fractions, len(train), n_repeats, random_state)
@@ -153,7 +145,7 @@ def label_efficiency(
         for target in labels.targets
     ]
     scores = run_jobs(jobs, metrics, n_jobs, verbose)
-    warn_of_gaps(scores, "Use larger fractions, or more samples.")
+    warn_of_failed_fits(scores, "Use larger fractions, or more samples.")
     keys = ["representation", "fraction", "n_drawn"]
     if by_attribute:
         table = average_folds(scores, by=["attribute", *keys]).drop(

@@ -1,4 +1,4 @@
-"""One linear layer for all attributes at once, as DiTi and DBAE evaluate codes."""
+"""One linear layer for all attributes together, as in the evaluations of DiTi and DBAE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear models of single attributes, stored as weights in code units, and their joined predictions."""
+"""Linear models of single attributes, with weights in code units, and their combined predictions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,6 @@ class LinearMap:
 def fit_linear_map(
     Z: np.ndarray,
     target: Target,
-    samples: np.ndarray | None = None,
     *,
     C: float = 1.0,
     scale: bool = False,
@@ -90,12 +89,11 @@ def fit_linear_map(
     max_iter: int = 1000,
 ) -> LinearMap:
     """Fit one attribute on the samples whose label is known."""
-    used = np.flatnonzero(target.known) if samples is None else samples[target.known[samples]]
-    codes, values = Z[used], target.values[used]
+    codes, values = Z[target.known], target.values[target.known]
     mean, std = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
     if scale:
         mean, std = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
-        # A constant column carries no information; dividing by its rounding error would amplify it.
+        # The deviation of a constant column may be a rounding error, which a division would amplify.
         std[std <= 10.0 * np.finfo(codes.dtype).eps * np.abs(mean)] = 1.0
         codes = ((codes - mean) / std).astype(codes.dtype)
     if target.classes is None:
@@ -116,14 +114,14 @@ def fit_linear_map(
 
 
 def named_table(columns: dict[Any, np.ndarray], Z: Any) -> pd.DataFrame:
-    """Return a table with the index of the codes, where they are a table too."""
+    """Return a table; its index is that of the codes if they are a table."""
     return pd.DataFrame(columns, index=Z.index if isinstance(Z, pd.DataFrame) else None)
 
 
 def join_columns(
     found: dict[Any, tuple[np.ndarray, np.ndarray]], form: str, Z: Any
 ) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-    """Join the predictions of several attributes; see `LinearProbe.predict_proba`."""
+    """Combine the predictions of several attributes; see `LinearProbe.predict_proba`."""
     if all(len(classes) == 2 for classes, _ in found.values()):
         columns = {name: values if values.ndim == 1 else values[:, 1] for name, (_, values) in found.items()}
         return named_table(columns, Z) if form == "table" else np.column_stack([*columns.values()])

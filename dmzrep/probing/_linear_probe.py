@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_magnitude
 from dmzrep._base._warnings import warn
-from dmzrep.codes._labels import TASKS, Target, position_of, read_labels
+from dmzrep.codes._labels import TASKS, position_of, read_labels
 from dmzrep.probing._linear_map import LinearMap, fit_linear_map, join_columns, named_table
 
 
@@ -56,7 +56,7 @@ class LinearProbe(BaseEstimator):
     Attributes
     ----------
     attributes_ : list
-        Names: columns of a DataFrame, else 0, 1, ...
+        Column names of a DataFrame, else 0, 1, ...
     classes_ : ndarray or list of ndarray
         Classes; a list with an entry for each attribute if there are several (None for a continuous
         one). None for one continuous target.
@@ -78,7 +78,7 @@ class LinearProbe(BaseEstimator):
     See Also
     --------
     probe_report : Accuracy, AUROC and average precision of many attributes over folds.
-    sklearn.multioutput.MultiOutputClassifier : Several targets with any classifier, without gaps.
+    sklearn.multioutput.MultiOutputClassifier : Several targets with any classifier, without missing labels.
 
     Notes
     -----
@@ -143,15 +143,20 @@ class LinearProbe(BaseEstimator):
         Raises
         ------
         ValueError
-            Labels of another length than the codes, a single class, infinite or missing labels, or
-            values that do not match `task`.
+            Labels differ in length from the codes, have a single class, are infinite or all missing, or do
+            not match `task`.
         """
         self._validate_params()
         Z = validate_data(self, Z, dtype=(np.float64, np.float32), ensure_min_samples=2)
         check_magnitude(Z, "Z")
         labels = read_labels(y, len(Z), self.task, "y")
         for target in labels.targets:
-            _require_two_classes(target)
+            if target.classes is not None and len(target.classes) < 2:
+                raise ValueError(
+                    "A classifier needs at least two classes, but all known labels of attribute "
+                    f"{target.name!r} are {target.classes.tolist()[0]!r}. Omit the attribute, or use more "
+                    "samples."
+                )
         options = {name: getattr(self, name) for name in ("C", "scale", "class_weight", "max_iter")}
         maps = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_linear_map)(Z, target, **options) for target in labels.targets
@@ -326,7 +331,7 @@ class LinearProbe(BaseEstimator):
         Raises
         ------
         ValueError
-            Other attributes than those fitted, or classes and values mixed: use `probe_report`.
+            The attributes are not those fitted, or some are classes and others values: use `probe_report`.
         """
         codes = self._check_codes(Z)
         kinds = {model.classes is None for model in self._maps}
@@ -335,7 +340,7 @@ class LinearProbe(BaseEstimator):
                 "Accuracy of classes and R squared of values have no common mean; use probe_report."
             )
         task = "regression" if kinds.pop() else "auto"
-        # Test labels may have one class of two, or whole numbers only: their kind was fitted.
+        # The fitted kind counts, as test labels may have a single class, or integers only.
         labels = read_labels(y, len(codes), task, "y")
         if labels.form != self._form or (labels.form != "vector" and labels.names != self.attributes_):
             raise ValueError(
@@ -361,11 +366,3 @@ class LinearProbe(BaseEstimator):
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         return tags
-
-
-def _require_two_classes(target: Target) -> None:
-    if target.classes is not None and len(target.classes) < 2:
-        raise ValueError(
-            f"A classifier needs at least two classes, but all known labels of attribute {target.name!r} are "
-            f"{target.classes.tolist()[0]!r}. Omit the attribute, or use more samples."
-        )

@@ -24,10 +24,11 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to evaluate codes.
+    """An evaluation protocol.
 
-    `needs` are the parts that `split` must mark; `pooled` is five fixed folds of the first `n_samples`
-    samples; `estimator` makes the classifier where it is fixed; `joint` is one layer for all attributes.
+    `needs` are the required parts of `split`. With `pooled`, there are five fixed folds of the first
+    `n_samples` samples. `estimator` creates the classifier, unless it can be chosen; with `joint`, it is one
+    layer for all attributes.
     """
 
     name: str | None = None
@@ -54,7 +55,7 @@ PROTOCOLS = {
 
 
 def check_protocol(name: str | None, labels: Labels, cv: Any, split: Any, estimator: Any) -> Protocol:
-    """Return a protocol by name; raise where labels do not suit it, or an argument would have no effect."""
+    """Return a protocol by name; raise if it does not support the labels, or ignores an argument."""
     if name is not None:
         check_choice("protocol", name, tuple(PROTOCOLS), " or None")
     protocol = Protocol() if name is None else PROTOCOLS[name]
@@ -83,7 +84,7 @@ def read_split(split: Any, protocol: Protocol, n_samples: int) -> Fold:
     """Return the positions of samples that are marked "train", "validation" and "test"."""
     if split is None:
         raise ValueError(
-            f"protocol={protocol.name!r} needs split, which marks each sample as one of {protocol.needs}."
+            f"protocol={protocol.name!r} needs split, which assigns each sample to one of {protocol.needs}."
         )
     marks = as_array(split, "split")
     if marks.shape != (n_samples,):
@@ -121,7 +122,7 @@ def read_folds(cv: Any, n_samples: int) -> Any:
     return folds
 
 
-def own_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:
+def attribute_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:
     """Return folds of the labelled samples: shuffled and stratified by class for a number, else from `cv`."""
     if isinstance(cv, list):
         return cv
@@ -136,6 +137,6 @@ def own_folds(cv: Any, target: Target, random_state: Any) -> list[Fold]:
     stratified = target.is_class and np.bincount(values).max() >= cv
     splitter = (StratifiedKFold if stratified else KFold)(cv, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
-        # Classes rarer than folds; scores that this makes undefined get one warning for all attributes.
+        # Undefined scores due to rare classes are reported in one warning for all attributes.
         warnings.filterwarnings("ignore", "The least populated class")
         return [Fold(known[train], known[test]) for train, test in splitter.split(values, values)]

@@ -1,4 +1,4 @@
-"""Scores of linear probes: of every fit, and their means over folds."""
+"""Scores of linear probes, for each fit or averaged over folds."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from dmzrep.probing._evaluation import (
     check_baselines,
     describe_target,
     estimator_for,
-    known_fold,
+    labelled_fold,
     run_jobs,
     score_fold,
-    warn_of_gaps,
+    warn_of_failed_fits,
 )
 from dmzrep.probing._joint_layer import joint_layer_scores
 from dmzrep.probing._metrics import check_metrics
 from dmzrep.probing._protocols import (
     Protocol,
+    attribute_folds,
     check_protocol,
-    own_folds,
     pooled_folds,
     read_folds,
     read_split,
@@ -67,8 +67,8 @@ def probe_report(
     Y : array-like of shape (n,) or (n, n_attributes), Series or DataFrame
         Classes or values; NaN where unknown, and such samples are ignored for that attribute.
     cv : int, splitter or list of (train, test), default=5
-        Folds. An integer is shuffled folds of each attribute's labelled samples, stratified by class.
-        A list holds positions among all samples, the same for every attribute.
+        Folds. An integer is the number of shuffled folds of each attribute's labelled samples, stratified by
+        class. A list holds positions among all samples, the same for every attribute.
     scoring : str, sequence of str or None, default=None
         For classes "accuracy", "balanced_accuracy", "roc_auc", "average_precision"; for values "r2",
         "pearson_r", "mean_squared_error". None is all that apply. With more than two classes AUROC and
@@ -76,7 +76,7 @@ def probe_report(
     baselines : dict of str and array-like of shape (n, columns), optional
         Other representations of the same samples, such as raw pixels.
     protocol : {"dmz", "infodiffusion", "diti", "holdout"} or None, default=None
-        Protocol of the literature; see Notes. It fixes the folds and, except "holdout", the estimator.
+        Protocol of a paper; see Notes. It fixes the folds and, except for "holdout", the estimator.
     split : array-like of shape (n,) of {"train", "validation", "test"}, optional
         Part of each sample, for "holdout" and "diti".
     estimator : scikit-learn estimator, optional
@@ -87,8 +87,8 @@ def probe_report(
     name : str, default="codes"
         Name of Z in the table.
     random_state : int, RandomState or None, default=None
-        Determines the folds where `cv` is an integer, and training under "diti". Pass an int for
-        reproducible output. All representations share the folds.
+        Controls the folds if `cv` is an integer, and the training of "diti". Pass an int for reproducible
+        output. All representations share the folds.
     n_jobs : int or None, default=None
         Number of parallel fits, as in joblib.
     verbose : int, default=0
@@ -99,35 +99,27 @@ def probe_report(
     DataFrame
         A row for each attribute and representation: "attribute", "representation", "n_labels",
         "n_positive" (NA unless there are two classes), "chance" (accuracy of always predicting the
-        most frequent class in training; that of AUROC is 0.5, that of average precision the share of
+        most frequent class in training; that of AUROC is 0.5, that of average precision the fraction of
         positives), each score's mean over folds and, as for example "roc_auc_std", its population
         standard deviation (NaN where there is one fold), "n_folds", and "n_undefined", the folds excluded
         because they have a single class.
-
-    Raises
-    ------
-    ValueError
-        Arrays of different lengths, labels with a single class throughout, unknown names, a split or
-        folds that do not suit the protocol.
-    TypeError
-        The estimator cannot be fitted, or scores, baselines or a name are of another type.
 
     Warns
     -----
     UndefinedMetricWarning
         Some folds have a single class.
     ConvergenceWarning
-        Some fits did not converge; the protocols' default of 100 is low.
+        Some fits did not converge; the 100 iterations of the protocols may be too few.
 
     Notes
     -----
     "dmz": all samples, five shuffled folds (seed 0), logistic regression with scikit-learn's defaults on
-    codes as they are. Test folds may hold samples that trained the encoder.
+    unscaled codes. Test folds may contain samples that the encoder was trained on.
     "infodiffusion": the same with the first 10,000 samples and codes standardised on the training fold.
     "diti": one linear layer for all attributes (which must have two classes), binary cross-entropy, Adam
     (1e-3), batches of 128, 15 epochs, the epoch with the best macro average precision on validation samples,
     scores of test samples. Without the authors' mirrored images.
-    "holdout": fitted on training samples, scored on test samples, which must not have trained the encoder.
+    "holdout": fitted on training samples, scored on test samples, that the encoder was not trained on.
     Samples marked "validation" are not used.
 
     References
@@ -211,7 +203,7 @@ def probe_scores(
     }
     labels = read_labels(Y, len(codes), task)
     metrics = check_metrics(scoring, labels)
-    require_two_classes_somewhere(labels)
+    check_some_attribute_varies(labels)
     plan = check_protocol(protocol, labels, cv, split, estimator)
     marked = read_split(split, plan, len(codes)) if plan.needs else None
     if plan.joint:
@@ -220,12 +212,12 @@ def probe_scores(
         jobs = _jobs(representations, labels, plan, cv, marked, estimator, random_state)
         table = run_jobs(jobs, metrics, n_jobs, verbose)
     table["n_positive"] = table["n_positive"].astype("Int64")
-    warn_of_gaps(table, REMEDY)
+    warn_of_failed_fits(table, REMEDY)
     return table
 
 
-def require_two_classes_somewhere(labels: Labels) -> None:
-    """Raise where every attribute has a single class."""
+def check_some_attribute_varies(labels: Labels) -> None:
+    """Raise if every attribute has a single class."""
     if all(target.kind == "binary" and target.n_classes() < 2 for target in labels.targets):
         raise ValueError("Y has a single class in every attribute; a probe needs at least two.")
 
@@ -248,7 +240,7 @@ def _jobs(
         folds = [pooled_folds(n_used)] * len(labels.targets)
     else:
         cv, seed = read_folds(cv, labels.n_samples), draw_seed(random_state)
-        folds = [own_folds(cv, target, seed) for target in labels.targets]
+        folds = [attribute_folds(cv, target, seed) for target in labels.targets]
     jobs = []
     for name, Z in representations.items():
         for target, parts in zip(labels.targets, folds, strict=True):
@@ -274,7 +266,7 @@ def _joint_scores(
         logits = joint_layer_scores(Z, Y, split.train, split.validation, random_state=seed)
         for position, target in enumerate(labels.targets):
             about = {"representation": name, **describe_target(target, samples), "fold": 0}
-            fold = known_fold(target, split)
+            fold = labelled_fold(target, split)
             positive = expit(logits[fold.test, position])
             both = np.column_stack([1.0 - positive, positive]) if target.n_classes(fold.train) > 1 else None
             row = score_fold(Job(Z, target, fold, None, about), fold, both, metrics)

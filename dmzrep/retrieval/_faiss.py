@@ -1,7 +1,7 @@
 """FAISS, imported on first use, and its number of threads.
 
-FAISS and torch each bring an OpenMP runtime. On macOS two of them with several threads can end the process,
-so FAISS uses one thread there unless asked for more. It is imported after torch, which `dmzrep` imports.
+FAISS and torch each bring an OpenMP runtime. On macOS two of them with several threads can crash the process,
+so the default there is one thread. It is imported after torch, which `dmzrep` imports.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def load_faiss() -> Any:
 
 @contextmanager
 def faiss_threads(n_jobs: int | None) -> Iterator[None]:
-    """Set FAISS's number of threads as `n_jobs` of `FaissNeighbors` says, and restore it."""
+    """Set FAISS's number of threads from the `n_jobs` of `FaissNeighbors`, and restore it afterwards."""
     faiss = load_faiss()
     if n_jobs is None and sys.platform != "darwin":
         yield

@@ -1,4 +1,4 @@
-"""Metadata of images, and conditions on them."""
+"""Metadata of images, and filters on them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pandas as pd
 
 from dmzrep._base._validation import as_array, did_you_mean
 
-#: Columns of a result, which metadata must not have.
+#: Columns of query results, which metadata must not have.
 COLUMNS = ("query", "rank", "id", "distance")
 
 
 def matching_indices(table: pd.DataFrame, where: Any) -> np.ndarray:
     """Return the indices of the rows of a table that meet a condition, as in `ImageRetriever.query`.
 
-    A missing value (NA) does not match.
+    Missing values (NA) do not match.
     """
     if isinstance(where, str):
         mask = _evaluate(table, where)
@@ -57,7 +57,9 @@ def check_metadata(metadata: Any, n_images: int) -> pd.DataFrame | None:
         )
     names = [str(name) for name in metadata.columns]
     if clash := [name for name in names if name in COLUMNS]:
-        raise ValueError(f"metadata must not have columns named {clash}, which a result has. Rename them.")
+        raise ValueError(
+            f"metadata must not have columns named {clash}, which are columns of query results. Rename them."
+        )
     if len(set(names)) < len(names):
         raise ValueError(f"metadata must have columns with different names, got {names}.")
     return metadata.set_axis(names, axis=1).reset_index(drop=True)

@@ -10,9 +10,9 @@ import numpy as np
 from dmzrep.retrieval._faiss import load_faiss
 from dmzrep.retrieval._index_base import IndexOptions, StoredIndex
 
-#: Values of found vectors that are held at a time.
+#: Maximum number of vector values in memory at a time.
 _BLOCK = 1 << 22
-#: Relative error of FAISS's float32 squared distances; samples so near to a radius are measured again.
+#: Relative error of FAISS's float32 squared distances; distances this close to a radius are recomputed.
 _FAISS_ERROR = 1e-5
 
 
@@ -75,25 +75,25 @@ class FloatIndex(StoredIndex):
         index = self.faiss_index if self.options.has_lists else self._storage()
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         if self.metric == "l2":
-            # A sample within the radius is longer than the query by at most that.
+            # The norm of a sample within the radius exceeds that of the query by at most the radius.
             error = _FAISS_ERROR * (2.0 * lengths.max(initial=0.0) + radius) ** 2
             threshold = min(radius**2 + error, float(np.finfo(np.float32).max))
         else:
             # Inner products of unit vectors are one minus the distance: a radius is a lower bound of them.
             threshold = 1.0 - min(radius, 3.0) - _FAISS_ERROR
         limits, _, indices = index.range_search(queries, threshold)
-        owners = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64)))
+        query_indices = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64)))
         vectors, distances = self.vectors(), np.empty(len(indices))
         for part in self._parts(len(indices), 1):
             found = vectors[indices[part]]
-            measured = self._distances(queries[owners[part]], found)
-            # A distance that rounding leaves undecided counts as the radius, which is included.
-            error = rounding * (lengths[owners[part]] + np.linalg.norm(found, axis=1))
+            measured = self._distances(queries[query_indices[part]], found)
+            # A distance that exceeds the radius by no more than the rounding error counts as the radius.
+            error = rounding * (lengths[query_indices[part]] + np.linalg.norm(found, axis=1))
             if self.metric == "cosine":  # Half the squared Euclidean distance.
                 error *= np.sqrt(2.0 * radius) + error
             distances[part] = np.where(measured <= radius + error, np.minimum(measured, radius), np.inf)
         near = np.isfinite(distances)
-        limits = np.concatenate([[0], np.cumsum(np.bincount(owners[near], minlength=len(queries)))])
+        limits = np.concatenate([[0], np.cumsum(np.bincount(query_indices[near], minlength=len(queries)))])
         return limits, distances[near], indices[near]
 
     @property

@@ -20,14 +20,12 @@ BLOCK_CODES, BLOCK_QUERIES = 1 << 19, 1 << 13
 QUERY_GROUPS = 0x2222
 #: Low bits of a sort key that hold the index; the distance is above them.
 INDEX_BITS = 40
-#: Bits that are unpacked at a time.
+#: Number of bits that are unpacked at a time.
 _BLOCK_BITS = 1 << 22
 
 
 def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k codes that differ from each query in the fewest bits.
-
-    The search is exact.
+    """Find the k codes that differ from each query in the fewest bits, by exact search.
 
     Parameters
     ----------
@@ -45,11 +43,6 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
     indices : ndarray of shape (n_queries, k), int64
         Indices into `bits`. Equal distances are sorted by index; which of them are among the k nearest is
         unspecified.
-
-    Raises
-    ------
-    ValueError
-        The codes are not zeros and ones, differ in width, or are fewer than k.
 
     See Also
     --------

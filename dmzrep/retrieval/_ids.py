@@ -12,10 +12,10 @@ from dmzrep._base._validation import as_array
 
 @dataclass(frozen=True)
 class SampleIds:
-    """Ids of samples 0 to n - 1: their indices, until the user passes others or removes some.
+    """Ids of samples 0 to n - 1: their indices, unless ids are passed or samples removed.
 
-    `ids` is None for indices, which take no memory. `next_id` is the id of the next sample, since ids of
-    removed samples are not reused; it is None where the user passes ids.
+    `ids` is None for indices, which take no memory. `next_id` is the id of the next sample, as ids of
+    removed samples are not reused; it is None if ids are passed.
     """
 
     ids: np.ndarray | None
@@ -24,7 +24,7 @@ class SampleIds:
 
     @classmethod
     def of(cls, ids: Any, n_samples: int) -> SampleIds:
-        """Check ids of the first samples; None numbers them."""
+        """Return checked ids of the first samples; None numbers them from 0."""
         if ids is None:
             return cls(None, n_samples, n_samples)
         return cls(check_ids(ids, n_samples), n_samples, None)
@@ -38,34 +38,34 @@ class SampleIds:
         return indices if self.ids is None else self.ids[indices]
 
     def extended(self, ids: Any, n_new: int) -> SampleIds:
-        """Return the ids followed by those of further samples; raise if some are taken."""
+        """Return the ids followed by those of new samples; raise if some already exist."""
         n_samples = self.n_samples + n_new
         if ids is None:
             if self.next_id is None:
-                raise ValueError("fit was passed ids, so that add needs ids for the new samples too.")
+                raise ValueError("fit was passed ids, so add needs ids for the new samples too.")
             if self.ids is None:
                 return SampleIds(None, n_samples, n_samples)
             new = np.arange(self.next_id, self.next_id + n_new)
             return SampleIds(np.concatenate([self.ids, new]), n_samples, self.next_id + n_new)
         new = check_ids(ids, n_new)
-        taken = new[np.isin(new, self.array())]
-        if len(taken):
+        existing = new[np.isin(new, self.array())]
+        if len(existing):
             raise ValueError(
-                f"ids must be new, but the index already has {_few(taken)}. "
+                f"ids must be new, but the index already has {_few(existing)}. "
                 "Remove those samples first, or pass other ids."
             )
         return SampleIds(np.concatenate([self.array(), new]), n_samples, None)
 
     def indices(self, ids: Any, name: str = "ids") -> np.ndarray:
         """Return the indices of ids; raise if some are unknown."""
-        wanted, own = _integers(ids, name), self.array()
+        requested, own = _integers(ids, name), self.array()
         order = np.argsort(own)
-        found = np.searchsorted(own, wanted, sorter=order)
+        found = np.searchsorted(own, requested, sorter=order)
         known = found < len(own)
         indices = order[found[known]]
-        known[known] = own[indices] == wanted[known]
+        known[known] = own[indices] == requested[known]
         if not known.all():
-            unknown = _few(wanted[~known])
+            unknown = _few(requested[~known])
             raise ValueError(f"{name} must be ids of samples in the index, which has no {unknown}.")
         return indices
 
@@ -101,5 +101,6 @@ def _integers(ids: Any, name: str) -> np.ndarray:
 
 
 def _few(ids: np.ndarray) -> str:
+    """Return up to three ids as text."""
     listed = ", ".join(map(str, ids[:3].tolist()))
     return listed if len(ids) <= 3 else f"{listed} and {len(ids) - 3} more"

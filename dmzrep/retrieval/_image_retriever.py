@@ -25,15 +25,15 @@ KIND = "ImageRetriever"
 
 
 class ImageRetriever(BaseEstimator):
-    """Search for similar images, with metadata beside them.
+    """Search for similar images, with optional metadata.
 
     Parameters
     ----------
     encoder : object with `transform`
-        Fitted: a `DMZEncoder` or another transformer of images into codes. It is not cloned.
+        A fitted `DMZEncoder`, or another transformer of images to codes. It is not cloned.
     neighbors : FaissNeighbors or None, default=None
-        The search; it is cloned. None is ``FaissNeighbors()``, exact by Hamming distance. With "hamming" and
-        "asymmetric" the encoder's probabilities (or logits) become bits.
+        The index; it is cloned. None is ``FaissNeighbors()``, an exact search by Hamming distance. For the
+        metrics "hamming" and "asymmetric" the encoder's probabilities (or logits) become bits.
 
     Attributes
     ----------
@@ -68,9 +68,9 @@ class ImageRetriever(BaseEstimator):
         Parameters
         ----------
         X : array-like
-            Images, as the encoder takes them.
+            Images in the format of the encoder.
         metadata : DataFrame or None, default=None
-            One row per image, by position; its index is not kept.
+            One row per image, in the same order; its index is dropped.
         ids : array-like of shape (n,), int64, or None, default=None
             Distinct ids of the images; None numbers them from 0.
 
@@ -78,13 +78,6 @@ class ImageRetriever(BaseEstimator):
         -------
         ImageRetriever
             Fitted.
-
-        Raises
-        ------
-        ValueError
-            Metadata of another length or with a column named as one of the result's, bad ids.
-        TypeError
-            The encoder cannot encode, or `neighbors` is not a FaissNeighbors.
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {short_repr(self.neighbors)}.")
@@ -117,7 +110,7 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         ValueError
-            Codes, metadata or ids that do not fit the index, which is unchanged.
+            Codes, metadata or ids do not match the index, which is unchanged.
         """
         check_is_fitted(self)
         codes = _encoded(self.encoder, X, self._metric)
@@ -140,7 +133,7 @@ class ImageRetriever(BaseEstimator):
         Parameters
         ----------
         ids : array-like of int64
-            Ids that the index has.
+            Ids of images in the index.
 
         Returns
         -------
@@ -160,24 +153,19 @@ class ImageRetriever(BaseEstimator):
         Parameters
         ----------
         images : array-like
-            Queries, as the encoder takes images. An image of the index finds itself.
+            Queries in the format of the encoder. The results for an image in the index include itself.
         k : int, default=10
             Results per query.
         where : str, callable, array-like of bool or None, default=None
-            Search only images that meet a condition, exhaustively: a pandas expression on the columns of the
-            metadata and "id", a function of that table that returns a mask, or a mask with one value per
-            image of the index.
+            Condition on the images to search, which is then exhaustive: a pandas expression on the columns of
+            the metadata and "id", a function of that table that returns a mask, or a mask with one value per
+            image in the index.
 
         Returns
         -------
         DataFrame
             One row per result: "query" (index in `images`), "rank" from 1, "id", "distance", and the columns
             of the metadata.
-
-        Raises
-        ------
-        ValueError
-            Fewer images than k, a condition with an unknown column or that is not a mask.
         """
         check_is_fitted(self)
         most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself raises for an empty index.
@@ -189,7 +177,7 @@ class ImageRetriever(BaseEstimator):
             among = ids[matching_indices(table, where)]
             if len(among) < k:
                 raise ValueError(
-                    f"where leaves {len(among)} images, fewer than k={k}. Ask for fewer, or widen it."
+                    f"where leaves {len(among)} images, fewer than k={k}. Use a smaller k or relax it."
                 )
         codes = _encoded(self.encoder, images, self._metric)
         distances, ids = self.neighbors_.kneighbors(codes, k, among=among)
@@ -207,7 +195,7 @@ class ImageRetriever(BaseEstimator):
         return pd.concat([result, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one file: the index, the metadata, and the encoder if it is a `DMZEncoder`; no pickle.
+        """Save the index, the metadata, and the encoder if it is a `DMZEncoder`, in one file without pickle.
 
         Parameters
         ----------
@@ -218,9 +206,9 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         TypeError
-            A column of the metadata has a dtype, or an object, that a file cannot hold. Numbers, text, times,
-            categories, nullable and Arrow types can be held, and objects that are text, numbers, paths,
-            dates, or lists and dictionaries of these.
+            A column of the metadata has an unsupported dtype or object. Supported are numbers, text, times,
+            categories, nullable and Arrow types, and objects that are text, numbers, paths, dates, or lists
+            and dictionaries of these.
         """
         check_is_fitted(self)
         state = {
@@ -232,14 +220,14 @@ class ImageRetriever(BaseEstimator):
 
     @classmethod
     def load(cls, path: str | os.PathLike, encoder: Any = None) -> Self:
-        """Read what `save` wrote. Runs no code from the file and opens no other.
+        """Load a retriever from a file; no code from the file is run, and no other file is opened.
 
         Parameters
         ----------
         path : path-like
-            The file.
+            Written by `save`.
         encoder : object with `transform` or None, default=None
-            The encoder that the retriever was fitted with. None takes the one in the file.
+            The encoder that the retriever was fitted with. None uses the one in the file.
 
         Returns
         -------
@@ -249,7 +237,7 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, truncated, or of an unknown version.
+            The file is damaged, of another kind, or of an unknown version.
         ValueError
             No encoder was saved and none is passed.
         """

@@ -1,4 +1,4 @@
-"""Base of the FAISS indexes: samples numbered 0 to n - 1 without gaps, whatever was removed."""
+"""Base of the FAISS indexes. Samples are numbered 0 to n - 1 without gaps, also after removals."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class StoredIndex(ABC):
         """Return limits, distances and indices of the samples within a distance, unsorted.
 
         Neighbours of query i are those from ``limits[i]`` to ``limits[i + 1]``. `rounding` is the relative
-        error of vectors that were rounded to float32; what it leaves undecided is included.
+        error of vectors that were rounded to float32; distances within it of the limit are included.
         """
 
     @abstractmethod
@@ -105,37 +105,37 @@ class StoredIndex(ABC):
         self.faiss_index = index
 
     def _train(self, index: Any, X: np.ndarray, n_lists: int) -> None:
-        wanted, clusterings = SAMPLES_PER_LIST * n_lists, [index.cp]
+        n_training, clusterings = SAMPLES_PER_LIST * n_lists, [index.cp]
         if self.options.kind == "pq":
             if len(X) < PQ_CENTROIDS:
                 raise ValueError(
                     f"index='pq' learns {PQ_CENTROIDS} centroids and needs at least as many samples, got "
                     f"{len(X)}. Use index='flat' for few samples."
                 )
-            wanted = max(wanted, PQ_TRAINING_SAMPLES)
+            n_training = max(n_training, PQ_TRAINING_SAMPLES)
             clusterings.append(index.pq.cp)
         for parameters in clusterings:
             parameters.seed = self.options.seed % 2**31  # A C int.
-            # FAISS would print advice about few samples, and draw from many by itself.
+            # Otherwise FAISS prints warnings about few samples, and subsamples many.
             parameters.min_points_per_centroid = 1
             parameters.max_points_per_centroid = 1 << 30
-        if len(X) > wanted:
+        if len(X) > n_training:
             random = np.random.default_rng(self.options.seed)
-            X = X[np.sort(random.choice(len(X), wanted, replace=False))]
+            X = X[np.sort(random.choice(len(X), n_training, replace=False))]
         index.train(X)
 
     def add(self, X: np.ndarray) -> None:
-        """Append samples; lists and centroids stay those of the first ones."""
+        """Append samples; lists and centroids are not fitted again."""
         self.faiss_index.add(X)
 
     def tune(self, n_probes: int | str, ef_search: int) -> None:
         """Set the parameters that may change between searches; setting the same values is thread-safe."""
         index = self.faiss_index
         if self.options.has_lists:
-            wanted = max(16, index.nlist // 32) if n_probes == "auto" else int(n_probes)
-            wanted = min(wanted, index.nlist)
-            if index.nprobe != wanted:
-                index.nprobe = wanted
+            nprobe = max(16, index.nlist // 32) if n_probes == "auto" else int(n_probes)
+            nprobe = min(nprobe, index.nlist)
+            if index.nprobe != nprobe:
+                index.nprobe = nprobe
         elif self.options.kind == "hnsw" and index.hnsw.efSearch != ef_search:
             index.hnsw.efSearch = int(ef_search)
 
@@ -161,9 +161,9 @@ class StoredIndex(ABC):
         return self.faiss_index if self.options.kind == "flat" else self.downcast(self.faiss_index.storage)
 
     def remove(self, indices: np.ndarray) -> None:
-        """Remove the samples with these indices; those behind them move up."""
+        """Remove the samples with these indices; the indices of later samples decrease."""
         kept = np.setdiff1d(np.arange(len(self)), indices)
-        if self.options.kind == "hnsw":  # A graph cannot lose a node.
+        if self.options.kind == "hnsw":  # FAISS cannot remove nodes of a graph.
             vectors, index = self.vectors()[kept], self.empty()
             if len(kept):
                 index.add(vectors)

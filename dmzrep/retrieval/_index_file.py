@@ -1,4 +1,4 @@
-"""A fitted `FaissNeighbors` as nested state, and back."""
+"""Conversion of a fitted `FaissNeighbors` to nested state, and back."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def neighbors_state(neighbors: Any) -> dict[str, Any]:
 
 
 def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLike) -> Any:
-    """Return the fitted estimator, made by its class `make`, whose state `neighbors_state` returned.
+    """Return the fitted estimator of class `make` from a state of `neighbors_state`, which is checked.
 
-    All of the state is checked; `source` is the file, for the PersistenceError.
+    `source` is the file named in a PersistenceError.
     """
     load_faiss()
     with restoring(source, KIND):
@@ -52,11 +52,10 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
         neighbors = make(**params)
         neighbors._validate_params()
         options = IndexOptions(**options)
-        made = {"index": options.kind, "metric": metric, "packed": packed, "random_state": options.seed}
-        made |= {
-            name: getattr(options, name) for name in ("n_lists", "n_links", "ef_construction", "pq_bytes")
-        }
-        make(**made)._validate_params()
+        # The parameters may have changed since the index was built with these.
+        built = {name: value for name, value in vars(options).items() if name not in ("kind", "seed")}
+        built |= {"index": options.kind, "metric": metric, "packed": packed, "random_state": options.seed}
+        make(**built)._validate_params()
         require(is_int(n_features) and n_features > 0, "n_features must be a positive integer")
         require(not packed or metric == "hamming", "packed codes are for metric 'hamming'")
         require((offset is not None) == (metric == "l2"), "an offset is for metric 'l2'")

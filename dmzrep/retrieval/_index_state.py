@@ -1,7 +1,8 @@
-"""FAISS indexes as plain arrays, and back.
+"""Conversion of FAISS indexes to plain arrays, and back.
 
-FAISS's own format may name any file of the disk, which is then mapped for writing, and sizes in it are
-trusted. Arrays are checked here before FAISS sees them, and make an index without training or search.
+A file in FAISS's own format can refer to any other file, which is then memory-mapped for writing, and its
+sizes are not checked. Here arrays are checked before they are passed to FAISS. Neither training nor search
+is needed to restore an index from them.
 """
 
 from __future__ import annotations
@@ -41,10 +42,7 @@ def index_state(stored: Any) -> dict[str, np.ndarray]:
 
 
 def restore_index(stored: Any, state: dict[str, np.ndarray]) -> None:
-    """Fill a new `StoredIndex` with what `index_state` returned.
-
-    Raise ValueError if the arrays are not those of such an index, TypeError if one is missing or unknown.
-    """
+    """Fill a new `StoredIndex` from `index_state`; raise ValueError or TypeError for other arrays."""
     restore: Any = {"flat": _restore_flat, "hnsw": _restore_graph}.get(stored.options.kind, _restore_lists)
     restore(stored, **state)
 
@@ -132,7 +130,7 @@ def _fill(vector: Any, array: np.ndarray) -> None:
 
 
 def _checked_vectors(stored: Any, vectors: np.ndarray) -> np.ndarray:
-    """Return vectors as FAISS takes them; raise unless they are those of an index."""
+    """Return vectors in C order; raise unless their shape, dtype and range are those of an index."""
     # Squared distances must be float32 too.
     limits = (-LARGEST, LARGEST) if stored.dtype == np.float32 else (None, None)
     _check("vectors", vectors, stored.dtype, (len(vectors), stored.width), *limits)

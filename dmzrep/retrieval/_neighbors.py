@@ -1,4 +1,4 @@
-"""FaissNeighbors: nearest neighbours with FAISS behind scikit-learn's interface."""
+"""Nearest neighbours by FAISS, with scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Largest distance in `radius_neighbors`.
     metric : {"hamming", "asymmetric", "l2", "cosine"}, default="hamming"
         Distance. ``"hamming"`` takes zeros and ones, or packed codes. ``"asymmetric"`` stores bits
-        (probability above 0.5) and takes probabilities as queries: the `shortlist` nearest by Hamming
+        (probability above 0.5), and queries are probabilities: the `shortlist` nearest samples by Hamming
         distance are ranked by expected Hamming distance. ``"l2"`` and ``"cosine"`` take any vectors,
         stored in float32.
     index : {"flat", "hnsw", "ivf", "pq"}, default="flat"
@@ -51,7 +51,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         bytes; these are approximate.
     mode : {"distance", "connectivity"}, default="distance"
         Values of the graph that `transform` returns. As in scikit-learn's `KNeighborsTransformer`,
-        ``"distance"`` has one more neighbour, as each training sample is its own first.
+        ``"distance"`` has one more neighbour, as each training sample is its own nearest neighbour.
     packed : bool, default=False
         Whether codes are packed by `numpy.packbits`, 8 bits per byte. For metric "hamming".
     n_lists : int or "auto", default="auto"
@@ -85,7 +85,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
     Notes
     -----
-    Queries from several threads at once are safe; `fit`, `add` and `remove` beside them are not.
+    Concurrent queries from several threads are safe; concurrent calls of `fit`, `add` or `remove` are not.
     Which of several samples at the same distance are among the k nearest is unspecified.
 
     References
@@ -210,7 +210,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Codes or vectors, as `metric` takes them.
+            Codes or vectors suitable for `metric`.
         y : None
             Ignored.
         ids : array-like of shape (n,), int64, or None, default=None
@@ -220,15 +220,9 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         -------
         FaissNeighbors
             The fitted index.
-
-        Raises
-        ------
-        ValueError
-            Codes that the metric does not take, ids that are not distinct integers, too few samples for the
-            index.
         """
         self._validate_params()
-        stand_in = clone(self)  # Keeps self unchanged if X is refused.
+        stand_in = clone(self)  # Keeps self unchanged if X is invalid.
         samples, vectors = check_training(stand_in, X)
         sample_ids = SampleIds.of(ids, len(vectors))
         seed = draw_seed(self.random_state)
@@ -262,7 +256,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Raises
         ------
         ValueError
-            Samples of another kind or width, ids that are taken. The index is unchanged.
+            The samples do not match the index, or ids already exist. The index is unchanged.
         """
         check_is_fitted(self)
         checked, exact = check_query(self, X)
@@ -274,7 +268,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         return self
 
     def remove(self, ids: Any) -> Self:
-        """Remove samples by id; an "hnsw" index is built again from those that are left.
+        """Remove samples by id; an "hnsw" index is rebuilt from the remaining samples.
 
         Parameters
         ----------
@@ -289,7 +283,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Raises
         ------
         ValueError
-            An id that the index does not have. The index is unchanged.
+            An id is not in the index, which is unchanged.
         """
         check_is_fitted(self)
         indices = np.unique(self._ids.indices(ids))
@@ -300,7 +294,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         return self
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one file, without pickle; an existing one is replaced once the new one is complete.
+        """Save the index in one file without pickle; an existing file is replaced atomically.
 
         Parameters
         ----------
@@ -312,12 +306,12 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read what `save` wrote.
+        """Load an index from a file.
 
         Parameters
         ----------
         path : path-like
-            The file.
+            Written by `save`.
 
         Returns
         -------
@@ -327,6 +321,6 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Raises
         ------
         PersistenceError
-            The file is foreign, damaged, truncated, or of an unknown version.
+            The file is damaged, of another kind, or of an unknown version.
         """
         return restore_neighbors(cls, read_state(path, KIND), path)

@@ -35,13 +35,13 @@ class QueriesMixin:
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or None, default=None
-            Queries. None takes the samples of the index, each without itself as a neighbour.
+            Queries. None uses the samples of the index, each without itself as a neighbour.
         n_neighbors : int or None, default=None
-            Number of neighbours; None takes the parameter.
+            Number of neighbours; None uses the parameter.
         return_distance : bool, default=True
             Whether to return distances too.
         among : array-like of int64 or None, default=None
-            Ids of the only samples to search, exhaustively, whatever the index.
+            Ids of the samples to search, exhaustively for any index; None searches all.
 
         Returns
         -------
@@ -49,11 +49,6 @@ class QueriesMixin:
             In ascending order. Only with `return_distance`.
         ids : ndarray of shape (n_queries, n_neighbors), int64
             Ids of the neighbours.
-
-        Raises
-        ------
-        ValueError
-            Fewer samples than neighbours, queries of another kind or width, unknown ids.
         """
         distances, indices = self._nearest(X, n_neighbors, among)
         ids = self._ids.at(indices)
@@ -66,18 +61,18 @@ class QueriesMixin:
         return_distance: bool = True,
         sort_results: bool = True,
     ) -> Any:
-        """Find all samples within a distance of each query, that distance included.
+        """Find all samples within a distance of each query, inclusive.
 
-        Exact for indexes "flat" and "hnsw"; "ivf" and "pq" search the probed clusters. Vectors that float32
-        cannot represent are rounded; a distance within this rounding of the radius is included. Not for
+        Exact for indexes "flat" and "hnsw"; "ivf" and "pq" search the probed clusters. Vectors are rounded
+        to float32; a distance that exceeds the radius by no more than this rounding is included. Not for
         metric "asymmetric".
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or None, default=None
-            Queries. None takes the samples of the index, each without itself as a neighbour.
+            Queries. None uses the samples of the index, each without itself as a neighbour.
         radius : float or None, default=None
-            Largest distance; for "hamming" in bits. None takes the parameter.
+            Largest distance; for "hamming" in bits. None uses the parameter.
         return_distance : bool, default=True
             Whether to return distances too.
         sort_results : bool, default=True
@@ -133,7 +128,7 @@ class QueriesMixin:
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features)
-            Queries; training samples are their own first neighbours.
+            Queries; training samples are their own nearest neighbours.
 
         Returns
         -------
@@ -165,13 +160,13 @@ class QueriesMixin:
         queries = self.index_.vectors() if X is None else check_query(self, X)[0]
         bits = self._samples.stored(queries)
         uncertain = self._samples.metric == "asymmetric" and queries is not bits
-        wanted = min(max(k, self.shortlist), n_samples) if uncertain else k
+        n_candidates = min(max(k, self.shortlist), n_samples) if uncertain else k
         with faiss_threads(self.n_jobs):
             self.index_.tune(self.n_probes, self.ef_search)
             if chosen is None:
-                distances, indices = self.index_.search(bits, wanted)
+                distances, indices = self.index_.search(bits, n_candidates)
             else:
-                distances, indices = self.index_.search_among(chosen, bits, wanted)
+                distances, indices = self.index_.search_among(chosen, bits, n_candidates)
             if uncertain:
                 expected = expected_hamming(self.index_.vectors()[indices], queries)
                 order = np.argsort(expected, axis=1, kind="stable")[:, :k]
@@ -179,7 +174,7 @@ class QueriesMixin:
         distances = distances.astype(np.float64)
         if exclude_self:
             itself = indices == np.arange(len(indices))[:, None]
-            itself[~itself.any(axis=1), -1] = True  # Ties have left it out.
+            itself[~itself.any(axis=1), -1] = True  # Not among the neighbours because of ties.
             shape = (len(indices), k - 1)
             return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
         return distances, indices
@@ -192,7 +187,12 @@ class QueriesMixin:
         check_is_fitted(self)
         self._validate_params()
         samples = self._samples
-        radius = _check_radius(self.radius if radius is None else radius, samples.metric)
+        radius = check_number(self.radius if radius is None else radius, "radius", 0, closed="left")
+        if samples.metric == "asymmetric":
+            raise ValueError(
+                "metric='asymmetric' ranks a shortlist only and has no radius search; use kneighbors, "
+                "or metric='hamming'."
+            )
         if not self.n_samples_fit_:
             raise ValueError(_EMPTY)
         queries, exact = (self.index_.vectors(), True) if X is None else check_query(self, X)
@@ -200,12 +200,12 @@ class QueriesMixin:
         with faiss_threads(self.n_jobs):
             self.index_.tune(self.n_probes, self.ef_search)
             limits, distances, indices = self.index_.within(samples.stored(queries), radius, rounding)
-        owners = np.repeat(np.arange(len(queries)), np.diff(limits))
+        query_indices = np.repeat(np.arange(len(queries)), np.diff(limits))
         if X is None:
-            other = indices != owners
-            owners, distances, indices = owners[other], distances[other], indices[other]
-            limits = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(queries)))])
-        order = np.lexsort((indices, distances, owners))
+            other = indices != query_indices
+            query_indices, distances, indices = query_indices[other], distances[other], indices[other]
+            limits = np.concatenate([[0], np.cumsum(np.bincount(query_indices, minlength=len(queries)))])
+        order = np.lexsort((indices, distances, query_indices))
         return limits, distances[order].astype(np.float64), indices[order]
 
 
@@ -219,16 +219,6 @@ def _check_count(k: Any, n_samples: int, exclude_self: bool, filtered: bool) -> 
         where = "samples in among" if filtered else "samples in the index"
         itself = ", less the query itself" if exclude_self else ""
         raise ValueError(f"n_neighbors must be from 1 to {most}, the number of {where}{itself}, got {k}.")
-
-
-def _check_radius(radius: Any, metric: str) -> float:
-    radius = check_number(radius, "radius", 0, closed="left")
-    if metric == "asymmetric":
-        raise ValueError(
-            "metric='asymmetric' ranks a shortlist only and has no radius search; use kneighbors, "
-            "or metric='hamming'."
-        )
-    return radius
 
 
 def _ragged(limits: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Samples as users pass them and as an index stores them."""
+"""Validation of samples, and their conversion to the vectors of an index."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ METRICS = ("hamming", "asymmetric", "l2", "cosine")
 class SampleFormat:
     """How the samples of a fitted index are stored.
 
-    `n_features` counts bits, bytes (if `packed`) or values of a sample as the user passes it. `offset` is
+    `n_features` counts bits, bytes (if `packed`) or values of a sample as it is passed. `offset` is
     subtracted from vectors under "l2": distances stay the same, and float32 keeps more digits of them.
-    `exact` says that no stored vector was rounded to float32.
+    `exact` is whether no stored vector was rounded to float32.
     """
 
     metric: str
@@ -64,7 +64,10 @@ class SampleFormat:
     def _vectors(self, X: np.ndarray) -> tuple[np.ndarray, bool]:
         X = X.astype(np.float64)
         if self.metric == "cosine":
-            for length in (np.abs(X).max(axis=1), None):  # First to 1, so that squares do not overflow.
+            for length in (
+                np.abs(X).max(axis=1),
+                None,
+            ):  # First by the maximum, so that squares do not overflow.
                 length = np.linalg.norm(X, axis=1) if length is None else length
                 X = np.divide(X, length[:, None], out=X, where=length[:, None] > 0)
         elif self.offset is not None:
@@ -103,9 +106,9 @@ def check_training(estimator: Any, X: Any) -> tuple[SampleFormat, np.ndarray]:
 
 
 def _offset(X: np.ndarray) -> np.ndarray:
-    """Return the mean of vectors, to a few binary digits of their spread.
+    """Return the mean of vectors, rounded to a few binary digits of their spread.
 
-    Differences of a few digits are exact in float32 for integers, and for floats far from zero.
+    Differences from such a mean are exact in float32 for integers, and for floats far from zero.
     """
     mean = X.mean(axis=0, dtype=np.float64)
     spread = np.abs(X - mean).max(axis=0)
@@ -114,7 +117,7 @@ def _offset(X: np.ndarray) -> np.ndarray:
 
 
 def check_query(estimator: Any, X: Any) -> tuple[np.ndarray, bool]:
-    """Check queries or further samples of a fitted `FaissNeighbors`; return as `SampleFormat.checked`."""
+    """Check queries or new samples of a fitted `FaissNeighbors`; return as `SampleFormat.checked`."""
     samples, X = estimator._samples, _without_torch(X)
     shape = X.shape if hasattr(X, "shape") else as_array(X, "X").shape
     if samples.binary and len(shape) == 2 and shape[1] != samples.n_features:

@@ -20,15 +20,15 @@ class Calibration:
     slopes: np.ndarray
     intercepts: np.ndarray
 
-    def log_odds(self, scores: np.ndarray) -> np.ndarray:
-        """Return log-odds of shape (n, target_dim)."""
-        return self.slopes * scores + self.intercepts
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Return probabilities of a one, of shape (n, target_dim), clipped."""
+        return clipped(expit(self.slopes * scores + self.intercepts))
 
 
 def fit_calibration(scores: np.ndarray, bits: np.ndarray, kind: str) -> Calibration:
     """Fit logistic curves to scores of held-out pairs, as Platt (1999), section 2.2.
 
-    Targets short of 0 and 1 keep the curves finite where scores separate the bits.
+    Targets slightly above 0 and below 1 keep the curves finite where scores separate the bits.
     """
     if kind == "shared":
         slope, intercept = _curve(scores.ravel(), bits.ravel())
@@ -53,7 +53,7 @@ def _curve(scores: np.ndarray, bits: np.ndarray) -> tuple[float, float]:
 
 
 def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bins: int = 10) -> float:
-    """Return how far probabilities are from the share of ones, on average over all bits.
+    """Return the distance of probabilities from the fraction of ones, averaged over all bits.
 
     Parameters
     ----------
@@ -68,11 +68,6 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     -------
     float
         In [0, 1]; 0 is perfect calibration.
-
-    Raises
-    ------
-    ValueError
-        Shapes differ, or values are not in [0, 1].
 
     References
     ----------
@@ -92,7 +87,7 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     p, z = as_numbers(probabilities, "probabilities"), as_numbers(bits, "bits")
     if p.shape != z.shape or p.size == 0:
         raise ValueError(
-            f"probabilities and bits must have one shape, not empty, got {p.shape} and {z.shape}."
+            f"probabilities and bits must have the same non-empty shape, got {p.shape} and {z.shape}."
         )
     for name, values in (("probabilities", p), ("bits", z)):
         if not (values.min() >= 0 and values.max() <= 1):
@@ -104,6 +99,6 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     return float(np.abs(np.bincount(interval, weights=p - z)).sum() / len(p))
 
 
-def probabilities_of(log_odds: np.ndarray) -> np.ndarray:
-    """Return probabilities of a one, clipped so that every bit has a finite log-likelihood."""
-    return np.clip(expit(log_odds), 1e-6, 1.0 - 1e-6)
+def clipped(probabilities: np.ndarray) -> np.ndarray:
+    """Return probabilities clipped so that every bit has a finite log-likelihood."""
+    return np.clip(probabilities, 1e-6, 1.0 - 1e-6)

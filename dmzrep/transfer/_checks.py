@@ -40,11 +40,11 @@ def check_parameters(transfer: Any) -> None:
 
 
 def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:
-    """Return probabilities of a one; errors name the encoder."""
+    """Return probabilities of a one from an encoder, which errors name."""
     try:
         probabilities = code_probabilities(encoder, X)
     except ValueError as error:
-        error.add_note(f"This is about {name} and its images.")
+        error.add_note(f"The error concerns {name} and its images.")
         raise
     if len(probabilities) == 0:
         raise ValueError(f"There are no images of {name}; at least one is needed.")
@@ -66,7 +66,7 @@ def check_pairs(X_a: Any, X_b: Any) -> None:
 
 
 def check_groups(groups: Any, n_pairs: int, n_folds: int) -> np.ndarray:
-    """Return the group of each pair as an integer; raise where there are too few for the folds."""
+    """Return the group of each pair as an integer; raise if there are too few for the folds."""
     values = np.arange(n_pairs) if groups is None else as_array(groups, "groups")
     if values.shape != (n_pairs,):
         raise ValueError(

@@ -20,7 +20,7 @@ from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import seeded_torch
 
 MAPPINGS = ("kernel_ridge", "mlp")
-#: Training of perceptrons: share of pairs for early stopping, its patience, and maximum number of epochs.
+#: For perceptrons: fraction of pairs for early stopping, its patience, and maximum number of epochs.
 VALIDATION_SHARE, PATIENCE, MAX_EPOCHS = 0.1, 5, 200
 BATCH_SIZE = 64
 
@@ -29,7 +29,7 @@ BATCH_SIZE = 64
 class KernelRidgeMap:
     """Kernel ridge regression of bits, as -1 and +1, with a Gaussian kernel.
 
-    `weights` are the dual coefficients of the fitted `pairs`, and `mean` the scores far from all pairs.
+    `weights` are the dual coefficients of the fitted `pairs`, and `mean` is the score far from all pairs.
     """
 
     pairs: np.ndarray

@@ -1,4 +1,4 @@
-"""State of a fitted `DomainTransfer` for files, and its restoration."""
+"""Conversion of a fitted `DomainTransfer` to nested state, and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dmzrep.transfer._checks import check_parameters
 from dmzrep.transfer._features import FEATURES, CodeFeatures
 from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap
 
-#: What files say that they hold.
+#: Kind of the files.
 KIND = "DomainTransfer"
 MAPS: dict[str, Any] = {mapping.name: mapping for mapping in (KernelRidgeMap, NetworkMap)}
 COUNTS = ("n_pairs_", "source_dim_", "target_dim_")
@@ -50,9 +50,9 @@ def restore_transfer(
     device: Any,
     source: str | os.PathLike,
 ) -> Any:
-    """Return the fitted transfer whose state `transfer_state` returned, after checking all of it.
+    """Return the fitted transfer from a state of `transfer_state`, which is checked.
 
-    `encoders` by parameter replace stored ones where they are not None; `source` is the file, for errors.
+    Encoders that are not None replace stored ones; `source` is the file named in errors.
     """
     with restoring(source, KIND):
         params, stored, features, mapping, calibration, validation, counts = take(

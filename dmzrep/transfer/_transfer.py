@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._isolation import isolated
@@ -16,7 +17,7 @@ from dmzrep._base._validation import check_bool, check_choice, check_int
 from dmzrep.codes._protocol import decode_codes
 from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, write_state
-from dmzrep.transfer._calibration import fit_calibration, probabilities_of
+from dmzrep.transfer._calibration import clipped, fit_calibration
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
 from dmzrep.transfer._features import CodeFeatures
 from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_perceptron
@@ -24,8 +25,7 @@ from dmzrep.transfer._state import KIND, restore_transfer, transfer_state
 from dmzrep.transfer._validation import (
     METRICS,
     cross_entropy,
-    folds,
-    right_ranks,
+    partner_ranks,
     validation_table,
     warn_of_poor_mapping,
 )
@@ -37,8 +37,8 @@ KERNEL_PAIRS = 8000
 class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Translate images from one domain to another, such as edges to faces.
 
-    Each domain has its own encoder. A mapping is fitted to pairs and predicts the probability of each bit of
-    the target code from the source code. The target encoder decodes the most probable bits, or sampled bits.
+    Each domain has its own encoder. A mapping, fitted to pairs, predicts the probability of each bit of the
+    target code from the source code. The target encoder decodes the most probable bits, or sampled bits.
 
     Parameters
     ----------
@@ -59,24 +59,24 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Logistic curves from scores to probabilities, fitted to held-out pairs: one for each bit, or one
         for all, which needs fewer pairs. None uses uncalibrated scores.
     n_folds : int, default=5
-        Number of folds that are held out in turn, for `calibration` and `validation_`.
+        Number of cross-validation folds for `calibration` and `validation_`.
     random_state : int, RandomState or None, default=None
-        Determines the folds and the perceptrons. Pass an int for a reproducible fit.
+        Controls the folds and the perceptrons. Pass an int for a reproducible fit.
 
     Attributes
     ----------
     validation_ : DataFrame
-        A row for each target bit, on held-out pairs:
+        A row for each target bit, with scores on held-out pairs:
 
-        mean : share of ones
+        mean : fraction of ones
         accuracy, cross_entropy : of the calibrated probabilities; cross-entropy to base 2, 1 for chance
-        most_frequent_accuracy, most_frequent_cross_entropy : of the bit's share of ones
+        most_frequent_accuracy, most_frequent_cross_entropy : of the bit's fraction of ones
         copy_accuracy, copy_cross_entropy : of the source bit at the same position, where both codes have
             the same length
         nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
 
-        The error rates of the last two baselines are estimated per bit. Each fold is predicted by fits to
-        the other folds; ``validation_.mean()`` summarises.
+        The error rates of the last two baselines are estimated for each bit. Each fold is predicted by fits
+        to the other folds; ``validation_.mean()`` summarises.
     mapping_ : KernelRidgeMap or NetworkMap
         Fitted to all pairs.
     calibration_ : Calibration or None
@@ -152,18 +152,10 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         -------
         self
 
-        Raises
-        ------
-        ValueError
-            X_a and X_b differ in length, are too few, or do not fit their encoders, or a parameter is
-            invalid.
-        NotFittedError
-            An encoder is not fitted.
-
         Warns
         -----
         CodeWarning
-            On held-out pairs the mapping is no better than each bit's share of ones.
+            On held-out pairs the mapping is no better than each bit's fraction of ones.
         """
         check_parameters(self)
         check_pairs(X_a, X_b)
@@ -171,12 +163,13 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         codes = encoded(self.source, X_a, "source")
         bits = (encoded(self.target, X_b, "target") > 0.5).astype(np.uint8)
         seed = draw_seed(self.random_state)
-        read = CodeFeatures.fitted(codes, self.features)
-        features = read(codes)
+        extract = CodeFeatures.fitted(codes, self.features)
+        features = extract(codes)
         kind = self.mapping
         if kind == "auto":
             kind = "kernel_ridge" if len(bits) <= KERNEL_PAIRS else "mlp"
-        splits, parts = folds(groups, self.n_folds, seed), []
+        folds = GroupKFold(self.n_folds, shuffle=True, random_state=seed)
+        splits, parts = list(folds.split(groups, groups=groups)), []
         scores = np.empty(bits.shape)
         for i, (others, held) in enumerate(splits):
             parts.append(
@@ -192,7 +185,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         self.calibration_ = None
         if self.calibration is not None:
             self.calibration_ = fit_calibration(scores, bits, self.calibration)
-        self.features_, self.mapping_, self.validation_ = read, mapping, table
+        self.features_, self.mapping_, self.validation_ = extract, mapping, table
         self.n_pairs_, self.source_dim_, self.target_dim_ = len(bits), codes.shape[1], bits.shape[1]
         warn_of_poor_mapping(table)
         return self
@@ -217,19 +210,14 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Returns
         -------
         ndarray of shape (n, target_dim_), float64
-            Above 0 and below 1; batch-invariant.
-
-        Raises
-        ------
-        ValueError
-            X_a does not fit the source, or the source's codes are not those of `fit`.
+            Between 0 and 1, exclusively; batch-invariant.
         """
         check_is_fitted(self, "mapping_")
         codes = encoded(self.source, X_a, "source", self.source_dim_)
         scores = self.mapping_.scores(self.features_(codes))
         if self.calibration_ is None:
-            return np.clip(self.mapping_.uncalibrated_probabilities(scores), 1e-6, 1.0 - 1e-6)
-        return probabilities_of(self.calibration_.log_odds(scores))
+            return clipped(self.mapping_.uncalibrated_probabilities(scores))
+        return self.calibration_.probabilities(scores)
 
     def predict_codes(self, X_a: Any) -> np.ndarray:
         """Return the most probable target bits.
@@ -277,11 +265,6 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         -------
         ndarray of shape (n, *image_shape) or (n, n_draws, *image_shape)
             In the target's layout, dtype and value range.
-
-        Raises
-        ------
-        ValueError
-            X_a does not fit the source, or an argument is invalid.
         """
         if n_draws is not None:
             n_draws = check_int(n_draws, "n_draws", also=", or None")
@@ -328,8 +311,8 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         X_a, X_b : array-like, table or map-style dataset of n images
             Pairs.
         metric : {"hamming", "log_likelihood"}, default="hamming"
-            Compare codes by the expected Hamming distance to a code drawn from the probabilities, or by
-            minus their log-likelihood.
+            Distance of codes: the expected Hamming distance to a code drawn from the probabilities, or the
+            negative log-likelihood.
 
         Returns
         -------
@@ -339,7 +322,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         """
         check_choice("metric", metric, METRICS)
         probabilities, bits = self._pairs(X_a, X_b)
-        return right_ranks(probabilities, bits, metric)
+        return partner_ranks(probabilities, bits, metric)
 
     def _pairs(self, X_a: Any, X_b: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted probabilities and true bits."""
@@ -369,12 +352,12 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         target: Any = None,
         device: str | torch.device = "auto",
     ) -> Self:
-        """Load a transfer from a file of `save`; no code from the file is run.
+        """Load a transfer from a file; no code from the file is run.
 
         Parameters
         ----------
         path : path-like
-            The file.
+            Written by `save`.
         source, target : object with `transform` and `inverse_transform`, optional
             The encoders of `fit`. None uses the `DMZEncoder` in the file.
         device : str or torch.device, default="auto"
@@ -388,7 +371,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Raises
         ------
         PersistenceError
-            The file is not from `save`, damaged, or of an unknown version.
+            The file is damaged, of another kind, or of an unknown version.
         ValueError
             An encoder is neither in the file nor passed.
         """

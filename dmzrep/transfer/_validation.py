@@ -1,26 +1,19 @@
-"""Evaluation of predictions on held-out pairs, beside baselines."""
+"""Evaluation of predictions on held-out pairs, compared with baselines."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 from scipy.special import logit
-from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
 
 from dmzrep._base._batching import in_blocks
 from dmzrep._base._warnings import warn
 from dmzrep.errors import CodeWarning
 from dmzrep.priors._base import smoothed_mean
-from dmzrep.transfer._calibration import fit_calibration, probabilities_of
+from dmzrep.transfer._calibration import clipped, fit_calibration
 
 METRICS = ("hamming", "log_likelihood")
-
-
-def folds(groups: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return `n_folds` pairs of training and held-out positions; groups are not split."""
-    splitter = GroupKFold(n_folds, shuffle=True, random_state=seed)
-    return list(splitter.split(groups, groups=groups))
 
 
 def cross_entropy(probabilities: np.ndarray, bits: np.ndarray) -> np.ndarray:
@@ -35,16 +28,16 @@ def validation_table(
     bits: np.ndarray,
     splits: list[tuple[np.ndarray, np.ndarray]],
     calibration: str | None,
-    plain: np.ndarray,
+    uncalibrated: np.ndarray,
 ) -> pd.DataFrame:
     """Compare held-out predictions with baselines.
 
     The mapping, the calibration and the baselines' error rates of each fold are fitted to the other folds.
     """
     shape = bits.shape
-    found = {name: np.empty(shape) for name in ("", "most_frequent_", "copy_", "nearest_")}
+    predictions = {name: np.empty(shape) for name in ("", "most_frequent_", "copy_", "nearest_")}
     if source_bits.shape != shape:
-        del found["copy_"]
+        del predictions["copy_"]
     hard = {"nearest_": np.empty(shape), "copy_": source_bits}
     for others, held in splits:
         search = NearestNeighbors(n_neighbors=1).fit(features[others])
@@ -52,16 +45,16 @@ def validation_table(
         hard["nearest_"][held] = bits[others][nearest]
     for others, held in splits:
         if calibration is None:
-            found[""][held] = np.clip(plain[held], 1e-6, 1.0 - 1e-6)
+            predictions[""][held] = clipped(uncalibrated[held])
         else:
-            curve = fit_calibration(scores[others], bits[others], calibration)
-            found[""][held] = probabilities_of(curve.log_odds(scores[held]))
-        found["most_frequent_"][held] = smoothed_mean(bits[others])
-        for name in found.keys() & hard.keys():
+            curves = fit_calibration(scores[others], bits[others], calibration)
+            predictions[""][held] = curves.probabilities(scores[held])
+        predictions["most_frequent_"][held] = smoothed_mean(bits[others])
+        for name in predictions.keys() & hard.keys():
             right = smoothed_mean(hard[name][others] == bits[others])
-            found[name][held] = np.where(hard[name][held] == 1, right, 1.0 - right)
+            predictions[name][held] = np.where(hard[name][held] == 1, right, 1.0 - right)
     table = pd.DataFrame({"mean": bits.mean(axis=0)})
-    for name, probabilities in found.items():
+    for name, probabilities in predictions.items():
         predicted = hard.get(name, probabilities > 0.5)
         table[f"{name}accuracy"] = (predicted == bits).mean(axis=0)
         table[f"{name}cross_entropy"] = cross_entropy(probabilities, bits).mean(axis=0)
@@ -70,11 +63,11 @@ def validation_table(
 
 
 def warn_of_poor_mapping(table: pd.DataFrame) -> None:
-    """Warn when held-out predictions are no better than each bit's share of ones."""
+    """Warn when held-out predictions are no better than each bit's fraction of ones."""
     means = table.mean()
     if means["cross_entropy"] >= means["most_frequent_cross_entropy"]:
         warn(
-            "On held-out pairs the mapping is no better than each bit's share of ones: "
+            "On held-out pairs the mapping is no better than each bit's fraction of ones: "
             f"its cross-entropy is {means['cross_entropy']:.3f} bits, theirs "
             f"{means['most_frequent_cross_entropy']:.3f}. Check that X_a and X_b are in the same order, or "
             "pass more pairs or a larger alpha.",
@@ -82,15 +75,14 @@ def warn_of_poor_mapping(table: pd.DataFrame) -> None:
         )
 
 
-def right_ranks(probabilities: np.ndarray, bits: np.ndarray, metric: str) -> np.ndarray:
+def partner_ranks(probabilities: np.ndarray, bits: np.ndarray, metric: str) -> np.ndarray:
     """Return the rank of code i for prediction i among all codes.
 
-    Both measures are sums over bits that grow with the bit's weight where the bit is one: ``1 - 2 p`` for
-    the expected Hamming distance, minus the log-odds for minus the log-likelihood; the rest is the same
-    for all codes.
+    Up to a constant, both distances are the sum of the weights of the bits that are one: ``1 - 2 p`` for the
+    expected Hamming distance, and the negative log-odds for the negative log-likelihood.
     """
     weights = -logit(probabilities) if metric == "log_likelihood" else 1.0 - 2.0 * probabilities
-    # Equal codes must have equal distances to the last bit, so each is compared once.
+    # Equal codes must have exactly equal distances, so each distinct code is compared once.
     codes, places, counts = np.unique(bits, axis=0, return_inverse=True, return_counts=True)
     places = places.reshape(-1)
     distances = in_blocks(lambda block: block @ codes.T.astype(np.float64), weights)

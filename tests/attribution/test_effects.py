@@ -106,7 +106,7 @@ def test_effects_on_vectors_have_no_location(vector_encoder, vectors):
 @pytest.mark.parametrize(
     ("Z", "options", "message"),
     [
-        (np.zeros((2, 16)), {"bits": [16]}, "bits must be from 0 to 15"),
+        (np.zeros((2, 16)), {"bits": [16]}, "bits must be one or more integers from 0 to 15"),
     ],
 )
 def test_invalid_input_is_refused(encoder, Z, options, message):

@@ -72,7 +72,7 @@ def with_value(value):
         (BITS, {"kind": "packed"}, "Z must be uint8 bytes from numpy.packbits, got dtype int64"),
         (BITS, {"n_bits": 16}, r"shape \(n, 16\), one column for each bit, got \(5, 12\).*ordered=True"),
         (BITS, {"n_bits": 8}, r"shape \(n, 8\), one column for each bit, got \(5, 12\)\.$"),
-        (BITS[:, :7], {"n_bits": 12, "ordered": True}, r"first k bits of codes, k from 8 on, got \(5, 7\)"),
+        (BITS[:, :7], {"n_bits": 12, "ordered": True}, r"first k bits of codes, k >= 8, got \(5, 7\)"),
         (BITS, {"n_samples": 6}, "Z has 5 samples, but there are 6 codes"),
     ],
 )

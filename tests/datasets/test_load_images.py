@@ -269,7 +269,7 @@ def test_nothing_is_written_beside_the_pictures(folder, tmp_path, cache, monkeyp
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(PermissionError, match="read-only") as caught:
         load_images(folder, 8)
-    assert "choose another folder with cache_dir" in caught.value.__notes__[0]
+    assert "pass another folder as cache_dir" in caught.value.__notes__[0]
 
 
 def test_least_recently_used_files_are_removed(folder, cache, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.editing._moves import flip, shift, wanted_log_odds
+from dmzrep.editing._moves import flip, shift, target_log_odds
 
 quick = settings(deadline=None, max_examples=60)
 NOTHING = np.zeros((0, 8))
@@ -77,17 +77,17 @@ def test_shift_of_one_attribute_is_along_its_direction_as_in_the_paper():
     w, z, alpha, intercept = np.array([3.0, 4.0]), np.array([[0.2, 0.9]]), -1.5, 0.3
     distance = (z @ w + intercept) / 5.0
     current = z @ w + intercept
-    change = wanted_log_odds(current, alpha, relative=True)[:, None] - current[:, None]
+    change = target_log_odds(current, alpha, relative=True)[:, None] - current[:, None]
     expected = z + alpha * distance[:, None] * w / 5.0
     np.testing.assert_allclose(shift(z, w[None], change, np.zeros((0, 2))), expected)
 
 
 def test_amount_is_a_minimum_for_adding_and_a_maximum_for_removing():
     current = np.array([-2.0, 0.5, 5.0])
-    assert wanted_log_odds(current, 3.0).tolist() == [3.0, 3.0, 5.0]
-    assert wanted_log_odds(current, -1.0).tolist() == [-2.0, -1.0, -1.0]
-    assert wanted_log_odds(current, 3.0, limits=(-1.0, 2.0)).tolist() == [2.0, 2.0, 5.0]
-    assert wanted_log_odds(current, -3.0, limits=(-1.0, 2.0)).tolist() == [-2.0, -1.0, -1.0]
-    assert wanted_log_odds(current, 2.0, relative=True, limits=(-1.0, 2.0)).tolist() == [-2.0, 1.5, 5.0]
-    assert wanted_log_odds(current, 0.0).tolist() == current.tolist()
-    assert wanted_log_odds(current, -1.0, relative=True).tolist() == [0.0, 0.0, 0.0]
+    assert target_log_odds(current, 3.0).tolist() == [3.0, 3.0, 5.0]
+    assert target_log_odds(current, -1.0).tolist() == [-2.0, -1.0, -1.0]
+    assert target_log_odds(current, 3.0, limits=(-1.0, 2.0)).tolist() == [2.0, 2.0, 5.0]
+    assert target_log_odds(current, -3.0, limits=(-1.0, 2.0)).tolist() == [-2.0, -1.0, -1.0]
+    assert target_log_odds(current, 2.0, relative=True, limits=(-1.0, 2.0)).tolist() == [-2.0, 1.5, 5.0]
+    assert target_log_odds(current, 0.0).tolist() == current.tolist()
+    assert target_log_odds(current, -1.0, relative=True).tolist() == [0.0, 0.0, 0.0]

@@ -72,7 +72,7 @@ def test_classifier_learns_attributes_together():
     features = ClassifierFeatures(8, width=8, max_iter=10, batch_size=32, random_state=0)
     features.fit(images[:300], labels[:300])
     assert features.score(images[300:], labels[300:]) > 0.9 and features.classes_ is None
-    with pytest.raises(ValueError, match=r"must hold images of \(3, 12, 12\) .* got \(3, 10, 10\)"):
+    with pytest.raises(ValueError, match=r"must be images of shape \(3, 12, 12\) .* got \(3, 10, 10\)"):
         features(images[:, :10, :10])
 
 

@@ -109,7 +109,7 @@ def test_information_on_images_is_reproducible(encoder, digits):
 @pytest.mark.parametrize(
     ("n", "options", "message"),
     [
-        (600, {"timesteps": [50]}, "timesteps must be from 0 to 49"),
+        (600, {"timesteps": [50]}, "timesteps must be one or more integers from 0 to 49"),
         (30, {}, "at least 10 samples on either side of the split, got 30"),
     ],
 )

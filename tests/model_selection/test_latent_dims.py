@@ -102,7 +102,7 @@ def test_pareto_front_is_what_nothing_dominates(objectives, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"latent_dims": (8, 8)}, "latent_dims must differ"),
+        ({"latent_dims": (8, 8)}, "latent_dims must be distinct"),
         ({"Y": np.zeros(3)}, "inconsistent numbers of samples: Y has 3"),
         ({"objectives": ["roc_auc"]}, "objectives must be one of .*got 'roc_auc'"),
         ({"encoder": StandardScaler()}, "encoder must be a DMZEncoder, got a StandardScaler"),

@@ -63,7 +63,7 @@ def test_empty_index_raises_and_can_be_filled_again(index):
     ("X", "ids", "message"),
     [
         (BITS, np.arange(20), "the index already has 10, 11, 12 and 7 more"),
-        (BITS, None, "so that add needs ids"),
+        (BITS, None, "so add needs ids"),
         (BITS[:, :8], np.arange(100, 120), "8 features.*expecting 16"),
         (BITS * 0.2, np.arange(100, 120), "zeros and ones"),
     ],

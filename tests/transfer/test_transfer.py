@@ -193,7 +193,7 @@ def test_invalid_encoders_raise(encoders, digits, negatives):
     plain = make_encoder(**tiny, conditioning="none").fit(digits[:64])
     with pytest.raises(ValueError, match="has no code") as caught:
         DomainTransfer(source, plain).fit(digits, negatives)
-    assert "about target" in caught.value.__notes__[0]
+    assert "concerns target" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize(
