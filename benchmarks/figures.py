@@ -1,4 +1,4 @@
-"""Figure of the results page: quality against seconds of training."""
+"""Figure of the results page: quality against training time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.tables import groups_of
 
 
 def draw_time_to_quality(rows: Rows, path: Path) -> bool:
-    """Draw bits and logits of the sets whose test images have two budgets of a contender; say if any have."""
+    """Draw quality on test images for sets with two time budgets or more; return whether there are any."""
     tested = [row for row in current(rows) if row["part"] == "test" and row["images_asked"] is None]
     groups = groups_of(tested, "set", "latent_dim").items()
     shown: dict[tuple[str, int], Rows] = {key: group for key, group in groups if several_budgets(group)}
@@ -45,7 +45,7 @@ def draw_time_to_quality(rows: Rows, path: Path) -> bool:
 
 
 def draw_panel(ax: Any, rows: Rows, keys: tuple[str, ...]) -> None:
-    """One line for each contender with its deviation over seeds, a dashed one for each rival."""
+    """Draw a line per contender with its standard deviation over seeds, and a dashed one per rival."""
     # Colours follow the position among all contenders, so that panels of one set agree.
     for i, ((_, threads), group) in enumerate(groups_of(rows, "name", "threads").items()):
         values: dict[float | None, list[float]] = {}

@@ -1,4 +1,4 @@
-"""Rates of a device: of matrix products, and operations of a training step."""
+"""Rate of matrix products on a device, and floating-point operations of a training step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what the device has been given."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, side: int, *, n_products: int = 5) -> float:
-    """Best of several timings of square products, each of `n_products`, in operations a second."""
+    """Return the best rate of several timings of `n_products` square products, in operations per second."""
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best = 0.0
     for _ in range(6):
@@ -31,7 +31,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, side: int, *, n_produc
 
 
 def flops_a_row(step: Callable[[], Any], batch_size: int) -> float:
-    """Floating-point operations of a training step, a row."""
+    """Return the floating-point operations of a training step, per sample."""
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops() / batch_size

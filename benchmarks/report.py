@@ -1,4 +1,4 @@
-"""Writes `docs/results.md` from the result files. Nothing in it is typed by hand.
+"""Write `docs/results.md` and the tables of the README from the result files.
 
 python -m benchmarks.report
 """
@@ -52,24 +52,24 @@ def speed_section() -> str:
     profile = [[kind, f"{100 * part:.1f} %"] for kind, part in share["profile"].items()]
     return (
         "## Training speed, 28 x 28\n\n"
-        "Medians of rounds taken in turn in one process. Ours is the whole of training: data, encoder, "
-        "denoiser, optimiser, average of weights, validation. The authors' network type is `diffusers."
-        "UNet2DConditionModel`, forward, backward and optimiser only; ratios are to its fastest "
-        "form.\n\n"
+        "Medians over rounds in which the networks take turns, in one process. For ours, all of training is "
+        "timed: data loading, encoder, denoiser, optimiser, weight averaging and validation. The authors' "
+        "network type is `diffusers.UNet2DConditionModel`; only its forward pass, backward pass and "
+        "optimiser are timed. Ratios are relative to its fastest variant.\n\n"
         f"{table(['network', 'images/s', 'range', 'ratio'], lines)}\n\n"
-        f"A training step takes {share['gflop_an_image']:.3f} GFLOP per image. Ours reaches "
-        f"{share['gflops_achieved']} GFLOP/s: {100 * share['share_of_float32_matmul']:.0f} % of this "
-        f"machine's float32 matrix product ({share['gflops_float32_matmul']} GFLOP/s) and "
-        f"{100 * share['share_of_bf16_matmul']:.0f} % of its bf16 one "
+        f"A training step of our default takes {share['gflop_an_image']:.3f} GFLOP per image and reaches "
+        f"{share['gflops_achieved']} GFLOP/s: {100 * share['share_of_float32_matmul']:.0f} % of the rate of "
+        f"float32 matrix products on this machine ({share['gflops_float32_matmul']} GFLOP/s) and "
+        f"{100 * share['share_of_bf16_matmul']:.0f} % of the rate of bf16 matrix products "
         f"({share['gflops_bf16_matmul']} GFLOP/s). Training runs in float32 unless the processor has "
-        "bf16 units. Where a step's time goes:\n\n"
+        "bf16 units. Time of a step by operation:\n\n"
         f"{table(['operation', 'share of CPU time'], profile)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.training_speed --data DATA`.\n"
     )
 
 
 def use_section() -> str:
-    """What use costs."""
+    """Return the section on speed and memory in use."""
     rows = read("use_cost")
     last = {(r["what"], r.get("images")): r for r in rows}
     lines = []
@@ -78,35 +78,35 @@ def use_section() -> str:
             value = f"{r['images_per_second']} images/s ({r['spread'][0]} to {r['spread'][1]})"
         elif images:
             what = f"{what}, {images} images of {r['input_mb']} MB"
-            value = f"{r['grown_mb']} MB more, of which {r['output_mb']} MB output"
+            value = f"peak grows by {r['grown_mb']} MB, output has {r['output_mb']} MB"
         else:
             value = f"{r['seconds']} s"
         lines.append([what, value])
     return (
-        f"## Cost of use\n\n{table(['what', 'cost'], lines)}\n\n{machine(rows)} "
+        f"## Speed and memory of `transform`\n\n{table(['measurement', 'result'], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.use_cost`.\n"
     )
 
 
 def memory_section() -> str:
-    """Memory of images that do not fit into it."""
+    """Return the section on memory use with images that do not fit into memory."""
     rows = read("memory")
     lines = [
         [r["what"], r["encoded"] or r["images"], *(f"{r[k]} MiB" for k in ("before_mib", "peak_mib"))]
         for r in {(r["what"], r["images"]): r for r in rows}.values()
     ]
     return (
-        "## Memory on images that do not fit into it\n\n"
+        "## Memory use with images that do not fit into memory\n\n"
         f"{rows[-1]['images']} colour images of {rows[-1]['side']} x {rows[-1]['side']} pixels, "
-        f"{rows[-1]['file_mib']} MiB, from a memmap. Resident memory beyond the memmap's own pages "
-        "(`RssAnon`), before the call and at its peak.\n\n"
+        f"{rows[-1]['file_mib']} MiB, read from a memory map. Resident memory without the pages of the "
+        "memory map (`RssAnon`), before the call and at its peak.\n\n"
         f"{table(['call', 'images', 'before', 'peak'], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.memory`.\n"
     )
 
 
 def checkpoint_section() -> str:
-    """What checkpoints cost."""
+    """Return the section on the cost of checkpoints."""
     rows = read("checkpoint_cost")
     last = {(r["size"], r["threads"], r["clock"]): r for r in rows}
     lines = [
@@ -124,23 +124,23 @@ def checkpoint_section() -> str:
         for r in last.values()
     ]
     every = next(r["fit_every"] for r in reversed(rows) if "fit_every" in r)
-    header = ["networks", "weights", "file", "seconds", "seconds of a core"]
-    header += ["share at one a minute", "share of a core"]
-    header += ["seconds inside fit", "seconds that fit takes longer"]
+    header = ["networks", "weights", "file", "seconds", "CPU seconds"]
+    header += ["share of time, one per minute", "share of CPU time"]
+    header += ["seconds within fit", "seconds added to fit"]
     return (
         "## Cost of checkpoints\n\n"
-        "Default networks for MNIST and for colour images of 64 x 64 pixels, and the paper's for CIFAR-10. "
-        "Medians of checkpoints written one after another; then of those in a fit with one every "
-        f"{every:g} seconds, and how much longer that fit takes than one without, "
-        "a checkpoint"
-        f"{' (seconds of a core)' if any(r['clock'] == 'cpu' for r in last.values()) else ''}.\n\n"
+        "Default networks for MNIST and for colour images of 64 x 64 pixels, and the paper's network for "
+        "CIFAR-10. Medians over checkpoints that are written one after another. Within fit: medians in a fit "
+        f"with a checkpoint every {every:g} seconds. Added to fit: how much longer this fit takes than one "
+        "without checkpoints, per checkpoint"
+        f"{' (CPU seconds)' if any(r['clock'] == 'cpu' for r in last.values()) else ''}.\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time`.\n"
     )
 
 
 def processes_section() -> str:
-    """Speed of several processes beside one with all threads."""
+    """Return the section on several processes compared with one process that uses all threads."""
     rows = {(r["batch_size"], r["processes"]): r for r in read("processes")}
     lines = []
     for (batch_size, n), r in rows.items():
@@ -154,15 +154,15 @@ def processes_section() -> str:
     header = ["batch size", "processes", "runs", "images/s, one process", "images/s, all", "ratio"]
     return (
         "## Several processes\n\n"
-        f"Training on MNIST in {last['precision']}: one process with all threads, and as many processes of "
-        "one thread that share each batch; medians of runs that follow each other in turn.\n\n"
+        f"Training on MNIST in {last['precision']}: one process with all threads, compared with one process "
+        "per thread, which share each batch. Medians over runs that alternate.\n\n"
         f"{table(header, lines)}\n\n{machine(list(rows.values()))} "
         "Made by `python -m benchmarks.processes`.\n"
     )
 
 
 def demo_section() -> str:
-    """What the demo prints, over seeds."""
+    """Return the section on the results of the demo, over seeds."""
     rows = read("quickstart")
     lines = []
     for name in rows[0]["codes"]:
@@ -176,17 +176,17 @@ def demo_section() -> str:
     return (
         "## The demo: digits, 8 x 8\n\n"
         f"{rows[0]['seconds_asked']:.0f} seconds of training without labels on all 1,797 images, "
-        f"{len(rows)} seeds. Accuracy of 5-fold cross-validation; 5-NN by Hamming distance for bits, "
-        "Euclidean for floats.\n\n"
-        f"{table(['code', 'an image', 'logistic regression', '5-NN'], lines)}\n\n"
-        "Mean squared error of reconstructions, pixels from -1 to 1, every eighth image:\n\n"
-        f"{table(['from', 'an image', 'error'], errors)}\n\n"
+        f"{len(rows)} seeds. Accuracy in 5-fold cross-validation; 5-NN uses the Hamming distance for bits "
+        "and the Euclidean distance for floats.\n\n"
+        f"{table(['code', 'per image', 'logistic regression', '5-NN'], lines)}\n\n"
+        "Mean squared error of the reconstructions of every eighth image, with pixels in [-1, 1]:\n\n"
+        f"{table(['reconstructed from', 'per image', 'error'], errors)}\n\n"
         "Made by `python examples/quickstart.py --seed SEED --results benchmarks/results/quickstart.jsonl`.\n"
     )
 
 
 def readme_figures() -> dict[str, str]:
-    """Figures between the marks in the README."""
+    """Return the tables of the README by the names of their markers."""
     figures = {}
     demo = read("quickstart")
     if demo:
@@ -198,7 +198,7 @@ def readme_figures() -> dict[str, str]:
         figures["demo"] = table(header, rows)
     asked = {"set": "mnist", "part": "test", "latent_dim": 64, "images_asked": None}
     tested = [r for r in current(read(RESULTS)) if all(r[key] == value for key, value in asked.items())]
-    # Other settings of ours stand on the results page.
+    # Other settings of ours are on the results page.
     mnist = [
         r
         for r in tested
@@ -215,19 +215,19 @@ def readme_figures() -> dict[str, str]:
             ).items()
         ]
         minutes = f"{README_SECONDS / 60:g}"
-        header = [f"MNIST, 64 bits; ours after {minutes} minutes", "cores"]
+        header = [f"MNIST, 64 bits; networks trained for {minutes} minutes", "cores"]
         header += ["probe, floats", "probe, bits", "mAP@100"]
         ours = speed["ours, default"]
         figures["mnist"] = (
             f"{table(header, lines)}\n\nTraining runs at {ours['images_per_second']:.0f} images/s, "
-            f"{ours['ratio_to_authors']:.1f} times the authors' network type on the same two cores. "
-            "All tables, with spread and commands: [docs/results.md](docs/results.md)."
+            f"{ours['ratio_to_authors']:.1f} times as fast as the authors' network type on the same two "
+            "cores. [docs/results.md](docs/results.md) has all tables, with standard deviations and commands."
         )
     return figures
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page and the tables of the README."""
     sections = {RESULTS: quality_sections, "starts": starts_section, "training_speed": speed_section}
     sections |= {"use_cost": use_section, "memory": memory_section, "checkpoint_cost": checkpoint_section}
     sections |= {"processes": processes_section}

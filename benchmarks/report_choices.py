@@ -1,4 +1,4 @@
-"""Sections of the results page on choices, measured on held-out training images: the paper's and our own."""
+"""Sections of the results page on design choices, the paper's and ours, on held-out training images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.report_time_to_quality import (
 from benchmarks.results import read
 from benchmarks.tables import groups_of, machine, machines, spread, table
 
-#: The paper's design choices, from a random start: configurations, with another word for the default.
+#: The paper's design choices, from a random initialisation: options and the names of their configurations.
 DESIGN: dict[str, dict[str, str]] = {
     "kind of code": {
         "default": "relaxed bits",
@@ -50,7 +50,7 @@ DESIGN_START = ", init random, plain logits"
 
 
 def design_groups(rows: Rows) -> list[tuple[str, str, Rows]]:
-    """(choice, option, its rows) for each measured option, where the choice has two options at least."""
+    """Return (choice, option, rows) for each measured option of choices with at least two options."""
     asked = [r for r in rows if r["part"] == "validation" and r["set"] == "mnist" and r["seconds_asked"]]
     found = []
     for choice, options in DESIGN.items():
@@ -64,7 +64,7 @@ def design_groups(rows: Rows) -> list[tuple[str, str, Rows]]:
 
 
 def design_section(rows: Rows, figure: str | None = None) -> str:
-    """The paper's design choices at equal training time."""
+    """Return the section on the paper's design choices at equal training time."""
     groups = design_groups(rows)
     if not groups:
         return ""
@@ -78,15 +78,15 @@ def design_section(rows: Rows, figure: str | None = None) -> str:
     return (
         "## The paper's design choices\n\n"
         f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; random "
-        f"initialisation of the encoder and plain logits, as in the paper. {protocol(used)} Everything else "
-        f"has its default.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
+        f"initialisation of the encoder and unnormalised logits, as in the paper. {protocol(used)} All other "
+        f"parameters have their defaults.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
         f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --seconds {used[0]['seconds_asked']:g} "
         "--init random --plain-logits`.\n"
     )
 
 
 def draw_design_choices(rows: Rows, path: Path) -> bool:
-    """Draw the accuracy of bits and the reconstruction error of each option; say whether there is any."""
+    """Draw the accuracies and the reconstruction error of each option; return whether there are any."""
     groups = design_groups(rows)
     if not groups:
         return False
@@ -120,7 +120,7 @@ def draw_design_choices(rows: Rows, path: Path) -> bool:
 
 
 def choices_section(rows: Rows) -> str:
-    """Choices behind the defaults, at equal training times or at equal numbers of images."""
+    """Return the section on the defaults, at equal training times or at equal numbers of images."""
     parts = []
     of_design = {row["name"] for _, _, group in design_groups(rows) for row in group}
     tried = [row for row in rows if row["part"] == "validation" and row["name"] not in of_design]
@@ -136,7 +136,9 @@ def choices_section(rows: Rows) -> str:
         header = ["choice", "bits", "seeds", "images seen", *measures(name), *COMMON]
         budget = f"{seconds:g} seconds of training" if seconds else f"{images:,} training images"
         option = f"--seconds {seconds:g}" if seconds else f"--images {images}"
-        earlier = " They were measured by an earlier command." if "converted_from" in group[-1] else ""
+        earlier = (
+            " Measured with an earlier version of this command." if "converted_from" in group[-1] else ""
+        )
         parts.append(
             f"{TITLES[name]}: one change at a time, {budget}. {protocol(group)}\n\n"
             f"{table(header, lines)}\n\n{machines(group)} "
@@ -146,7 +148,7 @@ def choices_section(rows: Rows) -> str:
 
 
 def starts_section() -> str:
-    """Whether images are spatially aligned, and initialisations for those that are."""
+    """Return the section on spatial alignment and on initialisations for aligned images."""
     rows = read("starts")
     misfits = groups_of([row for row in rows if row["what"] != "start"], "set", "images")
     starts = groups_of([row for row in rows if row["what"] == "start"], "features", "map")
@@ -157,9 +159,9 @@ def starts_section() -> str:
     ]
     return (
         "## Initialisation of the encoder\n\n"
-        "Distance of augmented views from the principal subspace of other training images, relative to that "
-        f"of the images themselves:\n\n{table(['images', 'number', 'ratio'], ratios)}\n\n"
-        "Linear maps to 64 bits without any training, aligned avatars: mean AUROC over attributes of "
+        "Distance of augmented views from the principal subspace of other training images, relative to the "
+        f"distance of the original images:\n\n{table(['images', 'number', 'ratio'], ratios)}\n\n"
+        "Linear maps to 64 bits without any training, for aligned avatars: mean AUROC over the attributes of "
         f"{starts[next(iter(starts))][-1]['scored_rows']:,} held-out training images.\n\n"
         f"{table(['features', 'map', 'AUROC, logits', 'AUROC, bits'], scores)}\n\n"
         f"{machine(rows)} Made by `python -m benchmarks.starts --data DATA`.\n"

@@ -15,7 +15,7 @@ FIGURE = Path(__file__).parent.parent / "docs" / "images" / "bits_per_dim.png"
 
 
 def priors_section() -> str:
-    """How well priors fit codes of unseen images."""
+    """Return the section on how well priors fit codes of test images."""
     rows = read("priors")
     lines = [
         [
@@ -43,15 +43,16 @@ def priors_section() -> str:
     one = rows[-1]
     return (
         "## Priors over codes\n\n"
-        f"Fitted to {one['n_train']:,} training codes. Bits per code: mean cross-entropy of test codes "
-        "(a code of fair coins costs its length). AUC: of a classifier that tells test codes from draws; 0.5 "
-        f"is ideal.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        f"Priors are fitted to {one['n_train']:,} training codes. Bits per code: mean cross-entropy of test "
+        "codes (equal to the code length under a uniform prior). Two-sample AUC: of a classifier that "
+        "separates test codes from samples of the prior; 0.5 is ideal."
+        f"\n\n{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.priors --data DATA [--encoder FILE --name NAME]`.\n"
     )
 
 
 def likelihood_section() -> str:
-    """Bits per dimension against the length of the code."""
+    """Return the section on bits per dimension against the length of the code."""
     rows = read("likelihood")
     lines = []
     for (name, bits, seconds), group in groups_of(rows, "set", "bits", "seconds_asked").items():
@@ -63,17 +64,17 @@ def likelihood_section() -> str:
     picture = f"\n![Bits per dimension](images/{FIGURE.name})\n"
     return (
         "## Bits per dimension against the length of the code\n\n"
-        f"Variational bound of {one['n_images']:,} test images, {one['n_terms']} of its terms for each: "
-        "the image given its code, the code under the fitted prior (and under fair coins), and their sum; "
-        f"lower is better.{clock(rows)} After such short training the rate of the image is far from what the "
-        f"network can reach.\n\n{table([*header, 'fitted prior'], lines)}\n"
+        f"Variational bound of {one['n_images']:,} test images, estimated from {one['n_terms']} of its terms "
+        "per image: the image given its code, the code under the fitted prior (and under a uniform prior), "
+        f"and their sum; lower is better.{clock(rows)} After such short training, the rate of the image is "
+        f"far from what the network can reach.\n\n{table([*header, 'fitted prior'], lines)}\n"
         f"{picture if draw_rates(rows, FIGURE) else ''}\n{machine(rows)} "
         "Made by `python -m benchmarks.likelihood --data DATA`.\n"
     )
 
 
 def draw_rates(rows: Rows, path: Path) -> bool:
-    """Draw the parts of the bound against the length of the code; say if there are any."""
+    """Draw the parts of the bound against the length of the code; return whether there are any."""
     panels = groups_of(rows, "set", "seconds_asked")
     if not panels:
         return False
@@ -102,7 +103,7 @@ def draw_rates(rows: Rows, path: Path) -> bool:
 
 
 def ordered_section() -> str:
-    """Prefixes of one ordered code beside codes of their length."""
+    """Return the section on prefixes of an ordered code compared with codes of the same length."""
     rows = read("ordered_code")
     plain = groups_of([r for r in rows if r["model"] == "plain"], "set", "seconds_asked", "seed")
     lines = []
@@ -118,12 +119,13 @@ def ordered_section() -> str:
         cells = [measured(group, key) for key in keys]
         lines.append([TITLES[name], model, bits, len(group), *cells, spread(ratios, 2)])
     header = ["images", "model", "first bits", "seeds", "probe, bits", "probe, probabilities", "mAP@100"]
-    header += ["10-NN", "reconstruction MSE", "time of as many images"]
+    header += ["10-NN", "reconstruction MSE", "relative time"]
     one = rows[-1]
     return (
         "## Prefixes of an ordered code\n\n"
-        f'{one["seconds_asked"]:g} seconds of training for every model: "ordered" and "plain" of all bits, '
-        '"separate" of that length alone. Time: of training on the same number of images, relative to plain.'
+        f'{one["seconds_asked"]:g} seconds of training for every model. "ordered" and "plain" are trained '
+        'with all bits, "separate" with only the given number. Relative time: training time per image, '
+        'relative to "plain".'
         f"{clock(rows)}\n\n{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.ordered_code --data DATA`.\n"
     )
@@ -132,21 +134,22 @@ def ordered_section() -> str:
 #: Pictures of transfers, by the names of their files.
 TRANSFERS = {
     "transfer_emoji": (
-        "Emoji of one style in the other",
-        "Test emoji of one style drawn in the other, twice, next to the true ones (encoders of 128 bits, 120 "
-        "seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY 4.0; right: Noto Emoji, "
-        "Apache License 2.0.",
+        "Emoji translated from one style to the other",
+        "Test emoji translated from one style to the other, two samples each, next to the true emoji "
+        "(128-bit encoders, 120 seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY "
+        "4.0; right: Noto Emoji, Apache License 2.0.",
     ),
     "transfer_edges": (
-        "Faces drawn from their edges",
-        "Faces drawn from edges of test faces, twice, next to the true ones (encoders of 128 bits, 180 "
+        "Faces generated from their edge maps",
+        "Faces generated from edge maps of test faces, two samples each, next to the true faces (128-bit "
+        "encoders, 180 "
         'seconds of training; `examples/transfer_edges.py`). Art: "Avataaars" by Pablo Stanley.',
     ),
 }
 
 
 def transfer_section() -> str:
-    """The right partner's code among those of all test images."""
+    """Return the section on how near predicted codes are to those of the true partners."""
     rows = read("domain_transfer")
     keys = ("pairs", "codes", "latent_dim", "seconds_asked", "choice")
     lines = []
@@ -165,9 +168,9 @@ def transfer_section() -> str:
     n_test = " and ".join(f"{n:,} of {pairs}" for pairs, n in {r["pairs"]: r["n_test"] for r in rows}.items())
     return (
         "## Domain transfer\n\n"
-        "Test images of one domain; the code that is predicted for each is looked up among those of all test "
-        f"images of the other ({n_test}) by Hamming distance. Seconds: training "
-        "of each domain's encoder, on its images alone.\n\n"
+        "For each test image of the source domain, the code of its partner is predicted, and the codes of "
+        f"all test images of the target domain ({n_test}) are ranked by their Hamming distance to it. "
+        "Seconds: training time of the encoder of each domain, on the images of this domain alone.\n\n"
         f"{table(header, lines)}\n{pictures}\n"
         f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`, which also writes the "
         "rank of every pair to `benchmarks/results/domain_transfer_ranks/`.\n"

@@ -15,7 +15,7 @@ from benchmarks.tables import groups_of, machine, measured, spread, table
 
 FIGURE = Path(__file__).parent.parent / "docs" / "images" / "generation.png"
 
-#: Models whose samples are compared: kind, origin of codes, and words.
+#: Models whose samples are compared: kind and origin of the codes, and a description.
 MODELS = {
     ("bits", "fitted"): "DMZEncoder, fitted prior",
     ("bits", "uniform"): "DMZEncoder, uniform prior",
@@ -26,7 +26,7 @@ DISTANCE = "frechet_distance"
 
 
 def best_sampler(rows: Rows) -> Rows:
-    """Rows of the sampler with the least mean distance, of those with the most seeds.
+    """Return the rows of the sampler with the smallest mean distance, among those with the most seeds.
 
     All rows are of one model and number of steps.
     """
@@ -39,7 +39,7 @@ def best_sampler(rows: Rows) -> Rows:
 
 
 def models_of(rows: Rows) -> list[tuple[str, Rows]]:
-    """Rows of each model that has any, with its words; models with other parameters come after."""
+    """Return the description and the rows of each model; models with other parameters come last."""
     found = []
     for key, words in MODELS.items():
         same = [r for r in rows if (r["kind"], r["prior"]) == key]
@@ -50,7 +50,7 @@ def models_of(rows: Rows) -> list[tuple[str, Rows]]:
 
 
 def generation_section() -> str:
-    """Frechet distances of samples against denoising steps."""
+    """Return the section on Frechet distances of samples against denoising steps."""
     rows = read("generation")
     sampled = [row for row in rows if row["kind"] != "real"]
     keys = ("set", "features", "reference", "n_samples")
@@ -81,7 +81,7 @@ def generation_section() -> str:
 
 
 def _distances(name: str, rows: Rows, real: list[float]) -> str:
-    """Distances of one set of images, one budget and one extractor."""
+    """Return the tables of one set of images, one training time and one feature extractor."""
     steps, row = sorted({row["steps"] for row in rows}), rows[-1]
     best, every = [], []
     for words, of_model in models_of(rows):
@@ -95,10 +95,11 @@ def _distances(name: str, rows: Rows, real: list[float]) -> str:
     floor = f" Training images in place of samples: {spread(real, 2)}." if real else ""
     header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
     return (
-        f"{TITLES[name]}: {row['seconds_asked']:g} seconds of training for every model, one network. Fréchet "
-        f"distance of {row['n_samples']:,} samples to {row['n_reference']:,} {row['reference']} images, "
-        f"{features}; lower is better.{clock(rows)}{floor}\n\nEach with its best sampler at that number of "
-        f"steps:\n\n{table(['model', *header], best)}\n\nEvery sampler, mean ± deviation over seeds:\n\n"
+        f"{TITLES[name]}: {row['seconds_asked']:g} seconds of training for every model, with the same "
+        f"network. Fréchet distance of {row['n_samples']:,} samples to {row['n_reference']:,} "
+        f"{row['reference']} images, {features}; lower is better.{clock(rows)}{floor}\n\nEach model with its "
+        f"best sampler for each number of steps:\n\n{table(['model', *header], best)}\n\n"
+        "All samplers, mean ± standard deviation over seeds:\n\n"
         f"{table(['model', 'sampler', 'seeds', *header], every)}\n"
     )
 
@@ -111,7 +112,7 @@ def _best_cell(rows: Rows) -> str:
 
 
 def draw_generation(rows: Rows, path: Path) -> bool:
-    """Draw distances against steps, each model with its best sampler; say if there are any."""
+    """Draw distances against steps, each model with its best sampler; return whether there are any."""
     sampled = [row for row in rows if row["kind"] != "real" and row["features"] == "classifier"]
     panels = groups_of(sampled, "set", "seconds_asked")
     if not panels:
@@ -151,7 +152,7 @@ def draw_generation(rows: Rows, path: Path) -> bool:
 
 
 def inversion_section() -> str:
-    """Errors of reconstructions from random and from inverted noise."""
+    """Return the section on reconstruction errors from random and from inverted noise."""
     rows = read("inversion")
     lines = [
         [TITLES[name], "DMZEncoder" if kind == "bits" else "unconditional", noise, steps, len(group)]
@@ -162,15 +163,15 @@ def inversion_section() -> str:
     one = rows[-1]
     return (
         "## Reconstruction from inverted noise\n\n"
-        f"{one['n_images']} test images, models of {one['seconds_asked']:g} seconds of training; mean "
-        "squared error of pixels from -1 to 1 as they come out, rounded to 256 "
-        f"values.\n\n{table(header, lines)}\n\n{machine(rows)} "
+        f"{one['n_images']} test images, {one['seconds_asked']:g} seconds of training; mean squared error of "
+        "the uint8 outputs, scaled to [-1, 1]."
+        f"\n\n{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.inversion --data DATA --models FOLDER`.\n"
     )
 
 
 def perturbation_section() -> str:
-    """Remedies for input perturbation."""
+    """Return the section on deterministic samplers of models trained with input perturbation."""
     rows = read("input_perturbation")
     steps = sorted({row["steps"] for row in rows})
     lines = []
@@ -193,7 +194,7 @@ def perturbation_section() -> str:
 
 
 def overhead_section() -> str:
-    """Time of sampling outside the network."""
+    """Return the section on the time that sampling spends outside the network."""
     rows = read("sampling_overhead")
     last = {row["sampler"]: row for row in rows}
     lines = [
@@ -209,8 +210,9 @@ def overhead_section() -> str:
     header = ["sampler", "batches through the network", "seconds", "outside the network", "range"]
     one = rows[-1]
     return (
-        "## Sampling outside the network\n\n"
-        f"{one['images']} images of 28 x 28, {one['steps']} steps; medians of rounds taken in turn.\n\n"
+        "## Sampling time outside the network\n\n"
+        f"{one['images']} images of 28 x 28, {one['steps']} steps; medians over rounds in which the samplers "
+        "take turns.\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.sampling_overhead`.\n"
     )
 

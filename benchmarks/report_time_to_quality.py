@@ -1,4 +1,4 @@
-"""Sections of the results page on quality after a given time of training, test images."""
+"""Sections of the results page on quality after a given training time, on test images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TITLES = {
 ATTRIBUTE_SETS = ("avatars", "posed")
 PARTS = {"test": "test images", "validation": "held-out training images"}
 COMMAND = "`python -m benchmarks.time_to_quality --data DATA --set {set} --part {part}`"
-#: Rows that no mean is taken across.
+#: Keys by which rows are grouped; means are over the rows of a group.
 SAME = ("name", "latent_dim", "seconds_asked", "threads")
 
 
 def measures(name: str) -> dict[str, tuple[str, ...]]:
-    """Columns of a set of images: heading, and the keys of which a row has the first or none."""
+    """Return the columns for a set of images: headings, and keys of which each row has one at most."""
     probe = "auroc" if name in ATTRIBUTE_SETS else "probe"
     heading = "AUROC" if name in ATTRIBUTE_SETS else "probe"
     columns: dict[str, tuple[str, ...]] = {
@@ -43,13 +43,13 @@ def measures(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def cell(group: Rows, keys: tuple[str, ...], digits: int = 3) -> str:
-    """Mean and spread of the first of the keys that the rows have."""
+    """Return the mean and standard deviation of the first of the keys that the rows have."""
     present = [key for key in keys if any(key in row for row in group)]
     return measured(group, present[0], digits) if present else ""
 
 
 def common_cells(group: Rows, name: str) -> list[Any]:
-    """Cells of every measure, of the use of bits and of reconstruction."""
+    """Return the cells of all measures, of the bit statistics and of the reconstruction error."""
     cells: list[Any] = [cell(group, keys) for keys in measures(name).values()]
     dead = [row["dead_bits"] for row in group if "dead_bits" in row]
     source = {row["reconstructed_from"] for row in group if "reconstructed_from" in row}
@@ -59,18 +59,25 @@ def common_cells(group: Rows, name: str) -> list[Any]:
 
 
 COMMON = ["entropy per bit", "dead bits", "reconstruction MSE"]
+#: Rivals that are initialisations of our encoder, by their names in result files.
+INITIALISATIONS = {
+    "views, where our encoder starts": "our initialisation, CCA of views",
+    "layout, where our encoder starts": "our initialisation, contrast PCA",
+}
 
 
 def label(group: Rows) -> str:
-    """Name of a contender where it stands beside rivals."""
+    """Return the name of a contender in tables."""
     name = group[0]["name"]
+    if name in INITIALISATIONS:
+        return INITIALISATIONS[name]
     kind = name.rpartition(", init ")[0] or name
     ours = kind in TRIALS or (group[0]["parameters"] is not None and kind not in CONTENDERS)
     return ("DMZEncoder, " if ours else "") + name
 
 
 def current(rows: Rows) -> Rows:
-    """Leave out rows of earlier commands where the same has been measured by the present one."""
+    """Return the rows without those of earlier commands that have been measured again by the present one."""
     keys = ("name", "set", "part", "latent_dim", "seconds_asked", "images_asked")
     present = {tuple(row[key] for key in keys) for row in rows if "converted_from" not in row}
     return [
@@ -79,12 +86,12 @@ def current(rows: Rows) -> Rows:
 
 
 def protocol(rows: Rows) -> str:
-    """What was fitted on how much, in words."""
+    """Return a description of the measures and of the data they were computed on."""
     return _scores(rows) + clock(rows)
 
 
 def clock(rows: Rows) -> str:
-    """Which rows count seconds of a core rather than of the clock on the wall, in words."""
+    """Return a sentence on the rows whose seconds are CPU time rather than wall-clock time."""
     counted = [row.get("clock") == "cpu" for row in rows if row["seconds_asked"] is not None]
     if not any(counted):
         return ""
@@ -102,20 +109,21 @@ def _scores(rows: Rows) -> str:
         wide = {r["auroc_floats_rows"] for r in rows if "auroc_floats_rows" in r}
         fewer = f" (those of pixels on {max(wide):,})" if wide else ""
         return (
-            f"Mean AUROC over the attributes of logistic regression of standardised codes, fitted {probes}"
-            f"{fewer}, {scored}. Alike: agreement of the 100 nearest neighbours by Hamming distance with the "
-            "query in attributes and generating factors, from 0 (chance) to 1 (full)."
+            "AUROC: mean over the attributes, of logistic regression on standardised codes, fitted "
+            f"{probes}{fewer}, {scored}. Attributes and factors alike: agreement of the 100 nearest "
+            "neighbours by Hamming distance with the query, from 0 (chance) to 1 (all agree)."
         )
     return (
-        f"Accuracy of logistic regression fitted {probes}, {scored}; mAP@100 and 10-NN of Hamming search in "
-        f"{row['index_rows']:,} codes. Average precision sums the precisions at the ranks of neighbours of "
-        'the query\'s class and divides by 100, or ("of found", as in part of the hashing literature) by '
-        "the number of such neighbours."
+        f"Probe: accuracy of logistic regression fitted {probes}, {scored}. mAP@100 and 10-NN accuracy: "
+        f"Hamming search in {row['index_rows']:,} codes. Average precision is the sum of the precisions at "
+        "the ranks of "
+        'the neighbours of the query\'s class, divided by 100 or, for "of found" (as in part of the hashing '
+        "literature), by the number of these neighbours."
     )
 
 
 def final_sections(rows: Rows) -> list[str]:
-    """A section for each set of images with test rows."""
+    """Return a section for each set of images with results on test images."""
     sections = []
     for (name,), of_set in groups_of([r for r in rows if r["part"] == "test"], "set").items():
         timed = [row for row in of_set if row["images_asked"] is None]
@@ -127,22 +135,22 @@ def final_sections(rows: Rows) -> list[str]:
             header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
             sections.append(
                 f"## {TITLES[name]}\n\n{protocol(timed)} Mean ± standard deviation over seeds. "
-                "Reconstruction: 500 images in [-1, 1], from bits and random noise in 20 steps unless said "
-                "otherwise.\n\n"
+                "Reconstruction: 500 images with pixels in [-1, 1], from bits and random noise in 20 steps, "
+                "unless stated otherwise.\n\n"
                 f"{table(header, lines)}\n\n{machines(timed)} Made by {COMMAND.format(**timed[-1])}.\n"
             )
     return sections
 
 
 def several_budgets(rows: Rows) -> bool:
-    """Whether any contender was trained for more than one time."""
+    """Return whether any contender was trained with more than one time budget."""
     pairs = groups_of([r for r in rows if r["seconds_asked"] is not None], *SAME)
     keys = [(name, bits, threads) for name, bits, _, threads in pairs]
     return len(keys) > len(set(keys))
 
 
 def budget_section(rows: Rows) -> str:
-    """Quality against seconds: each set of images, every measure."""
+    """Return the section on quality against training time, for each set of images and measure."""
     parts = []
     for (name, part), group in groups_of(rows, "set", "part").items():
         timed = [row for row in group if row["images_asked"] is None]
@@ -158,14 +166,14 @@ def budget_section(rows: Rows) -> str:
                 cells = [cell(g, keys) for g in at]
                 if any(cells):
                     lines.append([label(same), bits, threads, max(map(len, at)), *cells])
-            parts.append(f"{TITLES[name]}, {PARTS[part]}: {heading}.\n\n{table(header, lines)}\n")
+            parts.append(f"{TITLES[name]}, {PARTS[part]}, {heading}:\n\n{table(header, lines)}\n")
         parts.append(f"{machines(timed)} Made by {COMMAND.format(**timed[-1])}.\n")
-    return "## Quality against seconds\n\n" + "\n".join(parts) if parts else ""
+    return "## Quality against training time\n\n" + "\n".join(parts) if parts else ""
 
 
 def time_to_quality_sections(rows: Rows, figure: str | None = None) -> str:
-    """Sections of the test images; `figure` is the path of the picture, seen from the page."""
+    """Return the sections on test images; `figure` is the path of the figure relative to the page."""
     against = budget_section(rows)
     if against and figure:
-        against += f"\n![Quality against seconds of training]({figure})\n"
+        against += f"\n![Quality against training time]({figure})\n"
     return "\n".join(part for part in (*final_sections(rows), against) if part)

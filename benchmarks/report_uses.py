@@ -9,7 +9,7 @@ from benchmarks.tables import groups_of, machine, spread, table
 
 
 def retrieval_speed_section() -> str:
-    """Search among a million codes."""
+    """Return the section on the speed of search."""
     rows = read("retrieval_speed")
     lines = [
         [
@@ -23,19 +23,20 @@ def retrieval_speed_section() -> str:
         ]
         for name, r in {row["name"]: row for row in rows}.items()
     ]
-    header = ["search", "ms", "times scikit-learn", "times FAISS flat", "times ours, flat", "recall at 10"]
+    header = ["search", "ms", "speed-up, scikit-learn", "speed-up, FAISS flat", "speed-up, ours flat"]
+    header += ["recall at 10"]
     one = rows[-1]
     return (
         f"## Search among {one['rows']:,} codes\n\n"
         f"{one['queries']:,} queries, {one['bits']} bits, k = {one['k']}; codes: {one['codes']}. Medians of "
-        f'{one["repeats"]} rounds in one process. "Times" is how many times faster.\n\n'
-        f"{table([*header, 'MiB held'], lines)}\n\n{machine(rows)} "
+        f"{one['repeats']} rounds in one process. Speed-ups are relative to the search named in the column.\n\n"
+        f"{table([*header, 'memory, MiB'], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.retrieval_speed --data DATA`.\n"
     )
 
 
 def retrieval_quality_section() -> str:
-    """What Hamming search finds."""
+    """Return the section on the quality of Hamming search."""
     rows = read("retrieval_quality")
     keys = ("map_at_100", "attribute_above_chance", "factor_above_chance")
     lines = []
@@ -45,17 +46,17 @@ def retrieval_quality_section() -> str:
     header = ["images", "codes of 64 bits", "search", "seeds", "seconds", "mAP@100"]
     header += ["attributes alike", "factors alike"]
     return (
-        "## What search finds\n\n"
-        "Test images looked up among the training images. mAP@100 of the class, divided by 100; for avatars, "
-        "agreement of the 100 nearest with the query in 47 attributes and 14 factors, from 0 (chance) to 1 "
-        "(full).\n\n"
+        "## Quality of search\n\n"
+        "Queries are test images, searched among the training images. mAP@100 of the class, with the sum of "
+        "precisions divided by 100; for avatars, agreement of the 100 nearest neighbours with the query in "
+        "47 attributes and 14 factors, from 0 (chance) to 1 (all agree).\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.retrieval_quality --data DATA`.\n"
     )
 
 
 def probe_section() -> str:
-    """Attributes of avatars by protocol."""
+    """Return the section on linear probes of the avatars' attributes, by protocol."""
     rows = read("probe_table")
     protocols = list(dict.fromkeys(row["protocol"] for row in rows))
     lines = []
@@ -68,28 +69,32 @@ def probe_section() -> str:
     header = [f"{p}, {'average precision' if p == 'diti' else 'AUROC'}" for p in protocols]
     return (
         "## Attributes of avatars, 32 x 32\n\n"
-        'Mean over 47 attributes of linear probes by several protocols (`dmzrep.probing`); in "holdout" and '
-        '"diti" the encoder never saw the test faces. 64 bits or columns, pixels apart.\n\n'
+        "Linear probes by several protocols (`dmzrep.probing`), mean over 47 attributes. In the protocols "
+        '"holdout" and "diti", the encoder has not seen the test faces. All representations except pixels '
+        "have "
+        "64 dimensions.\n\n"
         f"{table(['faces', 'representation', *header], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.probe_table --data DATA`.\n"
     )
 
 
 def edit_section() -> str:
-    """Edits as a classifier of pixels sees them."""
+    """Return the section on edits, judged by a classifier of pixels."""
     rows = [row for row in read("edit_success") if row["split"] == "test"]
     keys = ("changed", "changed_unedited", "others_changed")
     lines = []
     for (choice,), group in groups_of(rows, "choice").items():
         lines += [[choice, row["attribute"], *(f"{row[key]:.3f}" for key in keys)] for row in group]
-        lines.append([choice, "mean ± deviation", *(spread([r[key] for r in group]) for key in keys)])
+        scores = (spread([r[key] for r in group]) for key in keys)
+        lines.append([choice, "mean ± standard deviation", *scores])
     header = ["choice", "attribute", "changed", "changed without an edit", "others changed"]
     one = rows[-1]
     return (
         "## Edits\n\n"
         f"Avatars of 32 x 32 pixels, {one['latent_dim']} bits, {one['seconds']:.0f} seconds of training, "
-        f"parameters {one['params'] or 'default'}; {one['faces']} test faces. A classifier of pixels, right "
-        f"on {100 * one['judge_accuracy']:.1f} % of the test faces' attributes, says what changed.\n\n"
+        f"parameters {one['params'] or 'default'}; {one['faces']} test faces. Changes are determined by a "
+        f"classifier of pixels, which predicts {100 * one['judge_accuracy']:.1f} % of the test faces' "
+        "attributes correctly.\n\n"
         f"{table(header, lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.edit_success --data DATA`.\n"
     )

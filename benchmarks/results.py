@@ -1,4 +1,4 @@
-"""Result files: one JSON object a line, with machine and versions; and Markdown tables from them."""
+"""Result files: one JSON object per line, with machine and versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "results"
 
 
 def environment() -> dict[str, Any]:
-    """Machine and versions of this run; no names of hosts or paths."""
+    """Return the machine and versions of this run, without host names or paths."""
     processor = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -40,19 +40,19 @@ def environment() -> dict[str, Any]:
 
 
 def append(name: str, row: dict[str, Any], folder: Path = FOLDER) -> None:
-    """Add a row to the file `name`.jsonl, at once, with the environment."""
+    """Append a row with the environment to the file `name`.jsonl."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f"{name}.jsonl", "a") as file:
         file.write(json.dumps({**row, "environment": environment()}) + "\n")
 
 
 def is_done(rows: list[dict[str, Any]], key: dict[str, Any]) -> bool:
-    """Whether one of the rows has all values of a key, as they come out of JSON."""
+    """Return whether one of the rows has all values of a key, compared as JSON values."""
     key = json.loads(json.dumps(key))
     return any(all(row.get(name) == value for name, value in key.items()) for row in rows)
 
 
 def read(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Rows of the file `name`.jsonl; none where there is no file."""
+    """Return the rows of the file `name`.jsonl, or none if there is no file."""
     path = folder / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

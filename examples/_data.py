@@ -1,4 +1,4 @@
-"""Pictures with attributes for the examples: faces from a folder, or sprites that are drawn here."""
+"""Images with attributes for the examples: faces from a folder, or generated sprites."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -15,30 +15,30 @@ FACES = "avatars64.npz"
 
 
 def parse_options(description: str, seconds: float, images: int = 20_000) -> Namespace:
-    """Read the options that all examples share."""
+    """Parse the options that all examples share."""
     parser = ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, help=f"folder with {FACES} (default: draw sprites)")
+    parser.add_argument("--data", type=Path, help=f"folder with {FACES} (default: generate sprites)")
     parser.add_argument(
         "--seconds", type=float, default=seconds, help=f"training time (default: {seconds:g})"
     )
     parser.add_argument(
-        "--images", type=int, default=images, help=f"to train on, at most (default: {images})"
+        "--images", type=int, default=images, help=f"most training images (default: {images})"
     )
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for pictures (default: out)")
-    parser.add_argument("--encoder", type=Path, help="file of a trained encoder; made if it is not there")
-    parser.add_argument("--seed", type=int, default=0, help="decides all random numbers (default: 0)")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for figures (default: out)")
+    parser.add_argument("--encoder", type=Path, help="file of a trained encoder; created if missing")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     return parser.parse_args()
 
 
 def load_faces(folder: Path | None, *, n_train: int = 20_000, n_test: int | None = None) -> Bunch:
-    """Load pictures of 32 x 32 pixels with binary attributes.
+    """Load images of 32 x 32 pixels with binary attributes.
 
     Parameters
     ----------
     folder : Path or None
-        Where the file of faces is; None draws sprites instead.
+        Folder with the file of faces; None generates sprites instead.
     n_train, n_test : int
-        Pictures at most; a tenth as many for tests as for training, if not said.
+        Largest numbers of images; by default, there are a tenth as many test images as training images.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def load_faces(folder: Path | None, *, n_train: int = 20_000, n_test: int | None
         )
     path = Path(folder) / FACES
     if not path.exists():
-        raise SystemExit(f"There is no {path}. Leave --data out to draw sprites instead.")
+        raise SystemExit(f"There is no {path}. Omit --data to use sprites instead.")
     with np.load(path) as file:
         names = file["attr_names"].tolist()
         parts = {
@@ -77,7 +77,7 @@ def halved(images: np.ndarray) -> np.ndarray:
 
 
 def fitted_encoder(options: Namespace, X: np.ndarray, latent_dim: int = 64) -> DMZEncoder:
-    """Load the encoder that the options name, or train one for as long as they say."""
+    """Load the encoder given by the options, or train one for the given time."""
     if options.encoder is not None and options.encoder.exists():
         print(f"Using the encoder in {options.encoder}.")
         return DMZEncoder.load(options.encoder)
@@ -91,7 +91,7 @@ def fitted_encoder(options: Namespace, X: np.ndarray, latent_dim: int = 64) -> D
 
 
 def save_figures(folder: Path, **displays: object) -> None:
-    """Save each display's figure under its name."""
+    """Save the figure of each display under its name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, display in displays.items():
         path = folder / f"{name}.png"

@@ -1,6 +1,6 @@
 """Fit one encoder in several processes, each on its share of every batch.
 
-Batches are as large as in one process, so the codes are the same up to rounding.
+The total batch size is the same as in one process, so the codes are the same up to rounding.
 
     torchrun --nproc-per-node 2 examples/distributed_fit.py
     accelerate launch --multi_gpu --num_processes 2 examples/distributed_fit.py
@@ -14,14 +14,14 @@ from sklearn.linear_model import LogisticRegression
 
 from dmzrep import DMZEncoder, Training
 
-#: What to predict from codes, where the data have it.
+#: The attribute to predict from codes, by the name of the data.
 TARGETS = {"faces": "eyeglasses", "sprites": "warm"}
 
 
 def main() -> None:
     options = parse_options(__doc__.splitlines()[0], seconds=20)
     data = load_faces(options.data, n_train=options.images)
-    # All processes read all images, and end with the same encoder.
+    # All processes read all images and end with the same encoder.
     encoder = DMZEncoder(
         64,
         batch_size=128,

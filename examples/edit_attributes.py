@@ -1,7 +1,7 @@
 """Add and remove attributes of images through codes that were learned without labels.
 
-An encoder is trained on images alone. A few labels then determine a direction in code space for each
-attribute; the fewest bits that change the attribute are flipped, and the codes decoded.
+An encoder is trained on images alone. A direction in code space is then fitted to labels of each attribute.
+To edit an image, as few bits as possible are flipped to change the attribute, and the code is decoded.
 
     python examples/edit_attributes.py --data FOLDER --seconds 180 --out out
 """
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def print_held(editor: AttributeEditor, X: np.ndarray, attribute: str, held: str) -> None:
-    """Print how holding a correlated attribute affects an edit."""
+    """Print how an edit changes when a correlated attribute is held fixed."""
     print(f'\n"{attribute}" added; mean probability of "{attribute}" and of "{held}" under the codes')
     for hold in ((), (held,)):
         images, codes = editor.edit(X, attribute, hold=hold, random_state=0)

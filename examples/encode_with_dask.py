@@ -1,6 +1,6 @@
-"""Encode a file of images with several processes of Dask, and compare with one process.
+"""Encode a file of images with several Dask workers, and compare with one process.
 
-Images and codes are .npy files that each worker opens by itself; the encoder is sent to each worker once.
+Images and codes are .npy files that each worker opens; the encoder is sent to each worker once.
 Only file names and sample indices pass through the scheduler.
 
     python examples/encode_with_dask.py --data images.npy --workers 4 --out out
@@ -25,7 +25,7 @@ TRAINING_SAMPLES = 20_000
 
 
 class ArrayFile:
-    """Samples of a .npy file, pickled as the file's name; a memmap is pickled with its contents."""
+    """Samples of a .npy file; pickled as the file name, whereas a memory map is pickled with its contents."""
 
     def __init__(self, path: Path):
         self.path = path.resolve()
@@ -52,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(1)
     expected, single = timed(lambda: encoder.transform(X))
     start = time.perf_counter()
-    # By default Dask's workers return freed memory to the system at once, which halves the speed of encoding
+    # By default, Dask workers return freed memory to the system at once, which halves the speed of encoding
     # small images; None leaves that to the C library.
     dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
     cluster = LocalCluster(n_workers=options.workers, threads_per_worker=1, dashboard_address=None)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def encode_file(images: Path, encoder: object, codes: Path, chunk: int) -> None:
-    """Write codes of the images, `chunk` of them at a time, with the encoder that the workers hold."""
+    """Write the codes of the images in chunks, with the encoder that was sent to the workers."""
     X, Z = ArrayFile(images), ArrayFile(codes)
     X = da.from_array(X, chunks=(chunk, *X.shape[1:]), name=False)
     # With meta, Dask need not call the encoder on an empty array to infer its output.
@@ -100,7 +100,7 @@ def create_codes(path: Path, encoder: DMZEncoder, n_samples: int) -> Path:
 
 
 def write_digits(path: Path, n_images: int) -> Path:
-    """Write `n_images` images: the 1,797 digits, repeated."""
+    """Write `n_images` images, the 1,797 digits repeated."""
     digits = load_digits_images().images
     np.save(path, digits[np.arange(n_images) % len(digits)])
     return path
@@ -118,7 +118,9 @@ def parse_options() -> Namespace:
     parser.add_argument("--data", type=Path, help=".npy file of images (default: digits, repeated)")
     parser.add_argument("--images", type=int, default=200_000, help="digits to encode (default: 200000)")
     parser.add_argument("--chunk", type=int, default=10_000, help="images per chunk (default: 10000)")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread (default: 2)")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="worker processes, each with one thread (default: 2)"
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="training time (default: 20)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for files (default: out)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")

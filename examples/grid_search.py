@@ -1,7 +1,7 @@
-"""Choose the length of codes with GridSearchCV, and see what it costs.
+"""Choose the code length with GridSearchCV, and compare code lengths by several criteria.
 
-The encoder is a step of a pipeline, so the grid reaches its parameters; scikit-learn's progress bars show
-the whole search. The second part compares lengths by more than one goal.
+The encoder is a step of a pipeline, so the grid can include its parameters; scikit-learn's progress bars
+show the whole search. The second part compares code lengths by probes, likelihood and reconstruction.
 
     python examples/grid_search.py --data FOLDER --seconds 20 --out out
 """
@@ -21,7 +21,7 @@ from dmzrep.model_selection import latent_dim_report
 from dmzrep.plotting import LatentDimDisplay
 
 LATENT_DIMS = (8, 32, 128)
-#: What to predict, where the data have it: hard enough to tell lengths apart.
+#: The attribute to predict, by the name of the data: hard enough that code lengths differ.
 TARGETS = {"faces": "eyeglasses", "sprites": "clockwise"}
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     matplotlib.use("Agg")
     options = parse_options(__doc__.splitlines()[0], seconds=20, images=4000)
     data = load_faces(options.data, n_train=options.images)
-    # A short training leaves bits unused; that is a result here, not a surprise.
+    # Unused bits are expected after a short training.
     warnings.simplefilter("ignore", CodeWarning)
     target = TARGETS[data.name]
     encoder = DMZEncoder(max_time=options.seconds, max_iter=10_000, random_state=options.seed)

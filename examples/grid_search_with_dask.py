@@ -1,7 +1,7 @@
-"""Choose the length of codes with GridSearchCV whose fits Dask spreads over processes.
+"""Choose the code length with GridSearchCV, with the fits distributed over Dask workers.
 
-The search is scikit-learn's own: joblib's backend "dask" sends each fit to a worker. Fits end after a number
-of epochs rather than seconds, so that the search gives the same scores in one process, which is tried too.
+The search is scikit-learn's own: joblib's "dask" backend sends each fit to a worker. Fits end after a number
+of epochs rather than seconds, so that the scores are the same as in one process, which is checked.
 
     python examples/grid_search_with_dask.py --workers 4 --epochs 20 --out out
 """
@@ -30,21 +30,21 @@ LATENT_DIMS = (8, 16, 32, 64)
 
 def main() -> None:
     options = parse_options()
-    # A short training leaves bits unused; that is a result here, not a surprise.
+    # Unused bits are expected after a short training.
     warnings.simplefilter("ignore", CodeWarning)
-    # As in Dask's workers: sums on several threads may differ in the last bit.
+    # One thread, as in Dask workers: sums over several threads may differ in the last bit.
     torch.set_num_threads(1)
     X, y, target = load_images_and_labels(options)
     encoder = DMZEncoder(max_iter=options.epochs, random_state=options.seed)
     pipeline = make_pipeline(encoder, LogisticRegression(max_iter=1000))
     grid = {"dmzencoder__latent_dim": list(LATENT_DIMS)}
-    # Fitting the best again is left out: it would take one worker as long here as there.
+    # The best estimator is not refitted: this takes as long with Dask as without.
     search = GridSearchCV(pipeline, grid, cv=2, refit=False)
     print(f"{target!r} of {len(X)} images: {2 * len(LATENT_DIMS)} fits of {options.epochs} epochs.")
 
     alone, seconds_alone = searched(search, X, y)
     cluster = LocalCluster(n_workers=options.workers, threads_per_worker=1, dashboard_address=None)
-    # joblib finds the client that was made last.
+    # joblib uses the client that was created last.
     with cluster, Client(cluster), joblib.parallel_config(backend="dask"):
         together, seconds_together = searched(search, X, y)
 
@@ -57,7 +57,7 @@ def main() -> None:
     print(f"{seconds_alone / seconds_together:.2f} times as fast.")
     scores = [name for name in together if name.endswith("test_score")]
     same = together[scores].equals(alone[scores])
-    print(f"The scores are {'the same to the bit' if same else 'NOT THE SAME'}.")
+    print(f"The scores are {'identical' if same else 'NOT IDENTICAL'}.")
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "grid_search_with_dask.csv"
     table.to_csv(path, index=False)
@@ -65,14 +65,14 @@ def main() -> None:
 
 
 def searched(search: GridSearchCV, X: np.ndarray, y: np.ndarray) -> tuple[pd.DataFrame, float]:
-    """Results of a search, and its seconds."""
+    """Return the results of a search and its duration in seconds."""
     begun = time.perf_counter()
     search.fit(X, y)
     return pd.DataFrame(search.cv_results_), time.perf_counter() - begun
 
 
 def load_images_and_labels(options: Namespace) -> tuple[np.ndarray, np.ndarray, str]:
-    """Load digits, or faces from the folder that was named; with what to predict, and its name."""
+    """Load digits, or faces from the given folder; return images, targets and the name of the target."""
     if options.data is None:
         X, y = load_digits_images(return_X_y=True)
         return X[: options.images], y[: options.images], "digit"
@@ -83,11 +83,13 @@ def load_images_and_labels(options: Namespace) -> tuple[np.ndarray, np.ndarray, 
 def parse_options() -> Namespace:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with avatars64.npz (default: digits)")
-    parser.add_argument("--images", type=int, default=4000, help="to search with, at most (default: 4000)")
-    parser.add_argument("--epochs", type=int, default=5, help="of each fit (default: 5)")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread (default: 2)")
+    parser.add_argument("--images", type=int, default=4000, help="most images (default: 4000)")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs of each fit (default: 5)")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="worker processes, each with one thread (default: 2)"
+    )
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the table (default: out)")
-    parser.add_argument("--seed", type=int, default=0, help="decides all random numbers (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Learn 64-bit codes of handwritten digits without labels; probe them, search them, decode them.
+"""Learn 64-bit codes of handwritten digits without labels, then classify, search and decode them.
 
 Run it with ``make demo``, or ``python examples/quickstart.py --seconds 60 --out out``.
 """
@@ -66,11 +66,12 @@ def main() -> None:
         with open(options.results, "a") as file:
             file.write(json.dumps(row) + "\n")
     print(
-        "All codes were learned without labels, from all 1797 images; folds split the labels given to the\n"
-        "classifiers only. Seconds: learning the code and encoding all images. Errors are on every eighth\n"
-        "image, which the codes have seen. A random draw errs more than the mean of several because it is\n"
-        "one plausible image and not a blurred average; inverted noise is stored beside the bits and holds\n"
-        "what they leave out.\n"
+        "All codes were learned without labels from all 1797 images; cross-validation applies only to the\n"
+        "classifiers. Seconds: learning the code and encoding all images. Errors are on every eighth image;\n"
+        "these images were also used for training. The error of one sample is larger than that of the mean\n"
+        "of several, since a sample is a plausible image and not a blurred average. Inverted noise is "
+        "stored\n"
+        "in addition to the bits and contains the details that the bits do not.\n"
     )
     for path in save_pictures(encoder, X, options.out, options.seed):
         print(f"Saved {path}")
@@ -80,8 +81,8 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="training time (default: 60)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for pictures (default: out)")
-    parser.add_argument("--seed", type=int, default=0, help="decides all random numbers (default: 0)")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for figures (default: out)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument(
         "--results", type=Path, help="file to which the tables are appended as a line of JSON"
     )
@@ -89,19 +90,19 @@ def parse_options() -> argparse.Namespace:
 
 
 def timed(work: Callable) -> tuple:
-    """Result of a call, and its seconds."""
+    """Return the result of a call, and its duration in seconds."""
     begun = time.perf_counter()
     result = work()
     return result, time.perf_counter() - begun
 
 
 class Rivals:
-    """The classical ways to 64 bits, fitted on the same images."""
+    """Classical methods with 64-bit codes, fitted on the same images."""
 
     def __init__(self, X: np.ndarray, seed: int):
         self.pixels = X.reshape(len(X), -1) / 255.0
         self.pca, self.pca_seconds = timed(lambda: PCA(BITS, random_state=seed).fit(self.pixels))
-        # Of learning rates from 0.005 to 0.1 and 20 to 200 passes, these gave the best bits.
+        # Of learning rates from 0.005 to 0.1 and 20 to 200 epochs, these gave the best bits.
         rbm = BernoulliRBM(BITS, learning_rate=0.01, n_iter=100, random_state=seed)
         self.rbm, self.rbm_seconds = timed(lambda: rbm.fit(self.pixels))
         self.pca_signs = self.pca.transform(self.pixels) > 0
@@ -148,7 +149,7 @@ def code_table(
 
 
 def neighbor_accuracy(Z: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
-    """Share of the test rows whose label most of their nearest training rows have."""
+    """Return the accuracy of classification by the majority label of the nearest training samples."""
     if Z.dtype == bool:
         nearest = hamming_neighbors(Z[test], Z[train], N_NEIGHBORS)[1]
     else:
@@ -175,7 +176,7 @@ def error_table(encoder: DMZEncoder, rivals: Rivals, X: np.ndarray) -> pd.DataFr
     inverted = encoder.reconstruct(X[REBUILT], noise="inverted") / 255.0
     from_signs = LinearRegression().fit(rivals.pca_signs.astype(np.float64), pixels)
     from_bits = expit(rivals.rbm_bits @ rivals.rbm.components_ + rivals.rbm.intercept_visible_)
-    # Two 32-bit floats take the room of 64 bits.
+    # Two 32-bit floats need as much memory as 64 bits.
     two_floats = PCA(2, random_state=0).fit(pixels)
     rows = {
         "DMZ bits, random noise": ("64 bits", np.mean([error(draw) for draw in draws])),

@@ -1,7 +1,7 @@
-"""Draw new pictures in 1 to 100 denoising steps, from the fitted prior and from a uniform one.
+"""Sample new images in 1 to 100 denoising steps, with codes from the fitted prior and a uniform prior.
 
-Each column of the first picture is one code and one noise, whatever the number of steps. Then the same noise
-is drawn with codes from both priors, and a table says what the codes and the pictures cost in bits.
+Each column of the first figure has the same code and noise for all numbers of steps. In the second, the same
+noise is decoded with codes from both priors. Tables show the rates of codes and images in bits.
 
     python examples/sample_in_few_steps.py --data FOLDER --seconds 300 --out out
 """
@@ -31,18 +31,20 @@ def main() -> None:
     save(options.out / "priors.png", rows, list(priors))
 
     codes = encoder.transform(data.X_train[:10_000]) > 0.5
-    print("\nBits that a held-out code costs under priors, and how well draws are told from codes (0.5: not)")
+    print("\nCross-entropy of held-out codes under the priors, and AUC of draws against codes (0.5 is ideal)")
     print(
         prior_gap(codes, (encoder.prior_.name, "uniform"), random_state=0).to_string(
             float_format="{:.3f}".format
         )
     )
-    print("\nBits a dimension of 100 test pictures (a short training leaves the picture's part large)")
+    print(
+        "\nBits per dimension of 100 test images (large for the image given its code after a short training)"
+    )
     print(encoder.bits_per_dim(data.X_test[:100]).to_string(float_format="{:.4f}".format))
 
 
 def save(path, rows: list[np.ndarray], labels: list[str]) -> None:
-    """Save rows of pictures with their labels."""
+    """Save rows of images with their labels."""
     ImageGridDisplay(np.stack(rows) / 255, row_labels=labels).plot().figure_.savefig(path, dpi=120)
     print(f"Saved {path}")
 

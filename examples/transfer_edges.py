@@ -1,4 +1,4 @@
-"""Translate edge maps to faces, by codes that were learned without pairs.
+"""Translate edge maps to faces through codes that were learned without pairs.
 
 The encoder of faces is trained on many more faces than have edge maps. The folder contains
 avatar_edges64.npz and avatars64.npz; without it, edges of sprites are used.

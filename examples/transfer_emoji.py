@@ -1,4 +1,4 @@
-"""Translate emoji from one style to another, by codes that were learned without pairs.
+"""Translate emoji from one style to another through codes that were learned without pairs.
 
 The encoder of each style is trained on its images alone. A mapping between their codes is then fitted to
 pairs. The folder contains emoji64.npz; without it, sprites are rotated and inverted.
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def load_emoji(options) -> Bunch:
-    """Return emoji of 32 x 32 pixels by Twitter and Google; variants of an emoji are a group."""
+    """Return emoji of 32 x 32 pixels by Twitter and Google; variants of an emoji form a group."""
     path = options.data / "emoji64.npz"
     if not path.exists():
         raise SystemExit(f"There is no {path}. Omit --data to use sprites instead.")

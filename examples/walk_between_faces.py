@@ -1,7 +1,7 @@
 """Interpolate between images through their codes.
 
-Each path goes from the bits of one image to those of another; all images of a walk are decoded from the same
-noise. The smooth path flips the likeliest bits first.
+Each path leads from the code of one image to that of another; all images of a path are decoded from the same
+noise. The smooth path always flips the bit that results in the most probable code.
 
     python examples/walk_between_faces.py --data FOLDER --seconds 180 --out out
 """

@@ -38,7 +38,7 @@ def main() -> None:
     print("\nThe bits that change images most, where, and the attribute that each is most informative about")
     print(table[columns].head(10).to_string(index=False, float_format="{:.2f}".format), "\n")
 
-    # The attribute that codes predict best, of those that are neither rare nor common.
+    # Of the attributes that are neither rare nor common, the one that codes predict best.
     train = encoder.transform(data.X_train[:N_CODES])
     common = Y.columns[Y.mean().between(0.1, 0.9)]
     probe = LinearProbe().fit(train, data.Y_train[common][:N_CODES])
@@ -58,7 +58,7 @@ def main() -> None:
 def attribute_figure(
     encoder: DMZEncoder, data: Bunch, probe: LinearProbe, attribute: str, mean: np.ndarray
 ) -> ImageGridDisplay:
-    """Images with the attribute: pixels for it in red, against it in blue, by two methods."""
+    """Draw images with the attribute and, by two methods, the pixels for it (red) and against it (blue)."""
     X = data.X_test[np.flatnonzero(data.Y_test[attribute])[:N_SHOWN]]
     rows = [X / 255]
     for method in ("integrated_gradients", "occlusion"):
@@ -75,7 +75,7 @@ def attribute_figure(
 
 
 def distance_figure(encoder: DMZEncoder, X: np.ndarray, Z: np.ndarray) -> ImageGridDisplay:
-    """Pairs of images: pixels of the second that distinguish its code from the first's."""
+    """Draw pairs of images, and the pixels of the second that distinguish its code from the first's."""
     pairs = X[:N_SHOWN], X[N_SHOWN : 2 * N_SHOWN]
     found = attribute_bits(encoder, pairs[1], "distance", reference=pairs[0])
     apart = ((Z[:N_SHOWN] > 0.5) != (Z[N_SHOWN : 2 * N_SHOWN] > 0.5)).sum(axis=1)

@@ -45,7 +45,7 @@ FIGURES = {
     ),
     "edit_attributes": ("added to 32 images", {"edit_warm", "edit_large", "edit_low"}),
     "walk_between_faces": ("smooth   mean", {"walks", "walks_by_path", "walks_from_noised_images"}),
-    "sample_in_few_steps": ("Bits a dimension of 100 test pictures", {"steps", "priors"}),
+    "sample_in_few_steps": ("Bits per dimension of 100 test images", {"steps", "priors"}),
     "grid_search": ("2-fold cross-validation", {"code_lengths"}),
     "transfer_emoji": (
         "test images is among the 10 nearest",
@@ -77,7 +77,7 @@ PROCESSES = {
     ),
     "grid_search_with_dask": (
         ["--epochs", 1, "--images", 200],
-        "The scores are the same to the bit.",
+        "The scores are identical.",
         {"grid_search_with_dask.csv"},
     ),
 }

@@ -120,8 +120,8 @@ def warn_of_failed_fits(scores: pd.DataFrame, remedy: str) -> None:
         shown += ", ..." if len(counts) > 8 else ""
         warn(
             f"Scores are undefined in {len(undefined)} of {len(scores)} fits, with a single class or value "
-            "in training or test samples; they are NaN and excluded from means. Attributes, with the number of "
-            f"such folds: {shown}. {remedy}",
+            "in training or test samples; they are NaN and excluded from means. Attributes, with the number "
+            f"of such folds: {shown}. {remedy}",
             UndefinedMetricWarning,
         )
     n_unconverged = int((~scores["converged"]).sum())
