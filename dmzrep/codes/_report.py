@@ -21,7 +21,7 @@ from dmzrep.errors import CodeWarning
 
 #: Entropy, in bits, below which a bit counts as dead.
 DEAD_ENTROPY = 0.1
-#: Relative decrease of the loss by a sample's own code, compared with that of another sample, if it is used.
+#: A code counts as used if it decreases the loss by this fraction, compared with codes of other samples.
 USED_GAIN = 0.005
 
 

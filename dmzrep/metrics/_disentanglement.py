@@ -103,8 +103,8 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     min_auroc : float, default=0.75
         AUROC that a single code, or its negative, must reach for an attribute to be counted.
     max_redundancy : float, default=0.2
-        Largest mutual information with another attribute, as a fraction of the attribute's entropy, of
-        a counted attribute.
+        Largest mutual information with another attribute, as a fraction of the attribute's entropy, for
+        an attribute to be counted.
 
     Returns
     -------

@@ -40,7 +40,7 @@ def check_parameters(transfer: Any) -> None:
 
 
 def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) -> np.ndarray:
-    """Return probabilities of a one from an encoder, which errors name."""
+    """Return probabilities of a one from an encoder; errors mention its `name`."""
     try:
         probabilities = code_probabilities(encoder, X)
     except ValueError as error:
