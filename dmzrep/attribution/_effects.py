@@ -91,6 +91,13 @@ def bit_effects(
     BitEffects
         Bits ranked by their effect, and maps of it.
 
+    Raises
+    ------
+    ValueError
+        `bits` or `Z` is invalid, or `return_trajectory` is set.
+    TypeError
+        The encoder cannot decode.
+
     Notes
     -----
     One image is decoded per code, and one per code and bit.

@@ -106,6 +106,15 @@ def attribute_bits(
     Attributions
         With maps in the layout of X.
 
+    Raises
+    ------
+    NotFittedError
+        The encoder was not fitted.
+    TypeError
+        The encoder is not a DMZEncoder.
+    ValueError
+        The target, an option or a sample is invalid.
+
     References
     ----------
     M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017.

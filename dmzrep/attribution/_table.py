@@ -34,6 +34,11 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
         mutual_information : between bit and attribute, in bits, in [0, 1]
         sign : 1 where the bit is on more often with the attribute, -1 where it is off, else 0
 
+    Raises
+    ------
+    ValueError
+        Lengths differ, labels are not binary, or an attribute has one class only.
+
     Examples
     --------
     >>> import pandas as pd

@@ -43,6 +43,11 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
         in bits, from 0 to 1: entropy of the mean probability minus the mean entropy of the
         probabilities.
 
+    Raises
+    ------
+    ValueError
+        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
+
     Examples
     --------
     >>> import numpy as np
@@ -82,6 +87,11 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
         ``loss_no_code``: validation loss with hard bits, with those of another sample, and without a code
         (only with code dropout). ``soft_hard_gap``: increase of the loss by hard bits over relaxed
         ones. Losses that were not measured are NaN.
+
+    Raises
+    ------
+    ValueError
+        `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
     Examples
     --------

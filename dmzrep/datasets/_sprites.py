@@ -80,6 +80,11 @@ def make_sprites(
     (images, attributes) : tuple
         With ``return_X_y=True``.
 
+    Raises
+    ------
+    ValueError
+        `n_samples` or `side` is not an integer that is large enough, or another argument is invalid.
+
     References
     ----------
     L. Matthey, I. Higgins, D. Hassabis, A. Lerchner, "dSprites: Disentanglement testing Sprites

@@ -111,6 +111,14 @@ class AttributeEditor(BaseEstimator):
         -------
         AttributeEditor
             Fitted.
+
+        Raises
+        ------
+        ValueError
+            Y has another length than X, an attribute that is not binary or has a single class, or repeated
+            names; or a parameter is invalid.
+        TypeError
+            The encoder cannot encode and decode.
         """
         check_parameters(self)
         codes = code_probabilities(self.encoder, X)

@@ -65,6 +65,13 @@ def interpolate(
         Their codes: uint8 bits, or float64 in [0, 1] for ``path="soft"``. The first are the bits of x0,
         the last those of x1.
 
+    Raises
+    ------
+    ValueError
+        x0 and x1 differ in number or in shape, or a parameter is invalid.
+    TypeError
+        The encoder cannot encode and decode.
+
     Notes
     -----
     The k-th of K flips of the smooth path is the one that results in the likeliest code under

@@ -128,6 +128,11 @@ class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            X or y has the wrong shape or values out of range, or labels are missing.
         """
         learning_rate = self._check_parameters()
         images, image_format = read_images(X, self.channels, self.value_range, "X")

@@ -78,6 +78,11 @@ def dci(
     -------
     DCIScores
 
+    Raises
+    ------
+    ValueError
+        Codes or factors are not finite, differ in length or are constant, or there are fewer than two.
+
     Notes
     -----
     With importances R, the disentanglement of code j is 1 minus the entropy of its row of R, scaled to

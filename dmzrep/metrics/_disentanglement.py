@@ -55,6 +55,11 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
         (bits), "code" (column of the most informative code), "information" (of that code, bits), "second"
         (of the next best code, bits) and "gap", (information - second) / entropy.
 
+    Raises
+    ------
+    ValueError
+        Codes or factors are not finite, differ in length, have missing values or are constant.
+
     Notes
     -----
     The plug-in estimate of information is biased upwards by about (classes of the code - 1) * (classes of
@@ -112,6 +117,11 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
         `score` is the sum of "gap" over the attributes with "counts". The table has the columns
         "attribute", "code" (column of the best code), "auroc" (of that code or its negative), "second" (of
         the next best code), "gap", "redundancy" and "counts".
+
+    Raises
+    ------
+    ValueError
+        Codes or attributes are not finite, differ in length, have missing values or are constant.
 
     Notes
     -----

@@ -125,6 +125,12 @@ def kernel_distance(
         The scores "kernel_distance", the mean over subsets, which can be slightly negative, and
         "kernel_distance_std", the standard deviation over subsets.
 
+    Raises
+    ------
+    ValueError
+        Features are not finite or have different sources, a set has a single sample, or a parameter is
+        out of range.
+
     Notes
     -----
     The kernel is (x . y / n_features + 1)^3.
@@ -207,6 +213,11 @@ def precision_recall(
         density : mean number of reference balls that contain a generated image, over `n_neighbors`;
             about 1 for equal distributions, and possibly above 1
         coverage : fraction of reference images whose ball contains a generated image
+
+    Raises
+    ------
+    ValueError
+        Features are not finite or have different sources, or a set has too few samples.
 
     Notes
     -----

@@ -161,6 +161,13 @@ def extract_features(
     -------
     FeatureSet
 
+    Raises
+    ------
+    ValueError
+        Features are not of shape (n, n_features), or are not finite.
+    TypeError
+        The extractor is not callable.
+
     Examples
     --------
     >>> import numpy as np

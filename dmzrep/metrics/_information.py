@@ -83,6 +83,13 @@ def mutual_information_over_time(
         entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound
             on both
 
+    Raises
+    ------
+    ValueError
+        Timesteps or another parameter are out of range, or there are too few samples.
+    TypeError
+        The encoder is not a DMZEncoder.
+
     Notes
     -----
     The network predicts q(z | x_t), a product over bits. `lower_bound` is the InfoNCE bound with the critic

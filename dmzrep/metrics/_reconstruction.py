@@ -52,6 +52,13 @@ def code_cycle_accuracy(
     float or ndarray of shape (latent_dim,)
         In [0, 1]: 1 for bits that never change, 0.5 for balanced bits that do not affect the images.
 
+    Raises
+    ------
+    ValueError
+        Codes are not in [0, 1], or not of length `latent_dim`.
+    TypeError
+        The encoder cannot encode and decode.
+
     Examples
     --------
     >>> from dmzrep import DMZEncoder, Network
@@ -91,6 +98,15 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
     ndarray of shape (n,), float64
         Mean over the features of a sample, in model units: pixels from -1 to 1, or standardised vectors.
         It includes the rounding of integer images (5e-6 for uint8).
+
+    Raises
+    ------
+    NotFittedError
+        The encoder is not fitted.
+    ValueError
+        X does not have the fitted format, or `n_steps` is not from 1 to `n_timesteps`.
+    TypeError
+        The encoder is not a DMZEncoder.
 
     See Also
     --------
@@ -159,6 +175,13 @@ def reconstruction_report(
         ssim : mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
             images only, if scikit-image is installed
         code_cycle_accuracy : fraction of bits that the reconstruction shares with the original
+
+    Raises
+    ------
+    ValueError
+        X does not have the fitted format, or a parameter is out of range.
+    TypeError
+        The encoder is not a DMZEncoder.
 
     Examples
     --------

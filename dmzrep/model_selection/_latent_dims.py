@@ -94,6 +94,13 @@ def latent_dim_report(
         pareto : whether the length is on the Pareto front: no other is better in one objective and at
             least as good in the others
 
+    Raises
+    ------
+    ValueError
+        Lengths, objectives, labels or another parameter are invalid.
+    TypeError
+        `encoder` is not a DMZEncoder, or `memory` not a path.
+
     Examples
     --------
     >>> from dmzrep import DMZEncoder

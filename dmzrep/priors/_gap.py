@@ -57,6 +57,12 @@ def prior_gap(
         auc : `two_sample_auc` of held-out codes and as many samples of the prior; 0.5 where they cannot
             be distinguished, 1 where they always can.
 
+    Raises
+    ------
+    ValueError
+        The codes are not bits or too few, a prior is unknown or named twice, or `test_size` is not a
+        share.
+
     See Also
     --------
     fit_prior : Select a prior by held-out likelihood.
@@ -117,6 +123,11 @@ def two_sample_auc(
         ``sqrt((k + l + 1) / (12 * k * l))`` for halves of k and l codes, 0.013 for 1,000 and 1,000. Higher
         is further apart. With fewer than some hundred codes of each the trees detect little, and 0.5 is
         no evidence that the distributions are equal.
+
+    Raises
+    ------
+    ValueError
+        Codes or draws are not bits, are too few, or differ in width.
 
     References
     ----------

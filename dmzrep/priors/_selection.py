@@ -53,6 +53,11 @@ def fit_prior(
     CodePrior
         Fitted.
 
+    Raises
+    ------
+    ValueError
+        `prior` is unknown, or `bits` are not zeros and ones.
+
     Examples
     --------
     >>> import numpy as np

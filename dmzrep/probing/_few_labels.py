@@ -86,6 +86,14 @@ def label_efficiency(
         standard deviation over repeats (NaN for a single one), "n_repeats", and "n_undefined", fits
         excluded because the samples drawn have a single class.
 
+    Raises
+    ------
+    ValueError
+        Arrays of different lengths or widths, other attributes in the test labels, a fraction out of
+        range.
+    TypeError
+        The estimator cannot be fitted, or scores, baselines or a name are of another type.
+
     Warns
     -----
     UndefinedMetricWarning

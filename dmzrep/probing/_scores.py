@@ -104,6 +104,14 @@ def probe_report(
         standard deviation (NaN where there is one fold), "n_folds", and "n_undefined", the folds excluded
         because they have a single class.
 
+    Raises
+    ------
+    ValueError
+        Arrays of different lengths, labels with a single class throughout, unknown names, a split or
+        folds that do not suit the protocol.
+    TypeError
+        The estimator cannot be fitted, or scores, baselines or a name are of another type.
+
     Warns
     -----
     UndefinedMetricWarning

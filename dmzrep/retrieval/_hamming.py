@@ -44,6 +44,11 @@ def hamming_neighbors(queries: Any, bits: Any, k: int) -> tuple[np.ndarray, np.n
         Indices into `bits`. Equal distances are sorted by index; which of them are among the k nearest is
         unspecified.
 
+    Raises
+    ------
+    ValueError
+        The codes are not zeros and ones, differ in width, or are fewer than k.
+
     See Also
     --------
     FaissNeighbors : Builds an index once and searches it many times.

@@ -78,6 +78,13 @@ class ImageRetriever(BaseEstimator):
         -------
         ImageRetriever
             Fitted.
+
+        Raises
+        ------
+        ValueError
+            Metadata of another length or with a column named as one of the result's, bad ids.
+        TypeError
+            The encoder cannot encode, or `neighbors` is not a FaissNeighbors.
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {short_repr(self.neighbors)}.")
@@ -166,6 +173,11 @@ class ImageRetriever(BaseEstimator):
         DataFrame
             One row per result: "query" (index in `images`), "rank" from 1, "id", "distance", and the columns
             of the metadata.
+
+        Raises
+        ------
+        ValueError
+            Fewer images than k, a condition with an unknown column or that is not a mask.
         """
         check_is_fitted(self)
         most = max(self.neighbors_.n_samples_fit_, 1)  # The search itself raises for an empty index.

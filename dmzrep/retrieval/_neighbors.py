@@ -220,6 +220,12 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         -------
         FaissNeighbors
             The fitted index.
+
+        Raises
+        ------
+        ValueError
+            Codes that the metric does not take, ids that are not distinct integers, too few samples for the
+            index.
         """
         self._validate_params()
         stand_in = clone(self)  # Keeps self unchanged if X is invalid.

@@ -49,6 +49,11 @@ class QueriesMixin:
             In ascending order. Only with `return_distance`.
         ids : ndarray of shape (n_queries, n_neighbors), int64
             Ids of the neighbours.
+
+        Raises
+        ------
+        ValueError
+            Fewer samples than neighbours, queries of another kind or width, unknown ids.
         """
         distances, indices = self._nearest(X, n_neighbors, among)
         ids = self._ids.at(indices)

@@ -69,6 +69,11 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     float
         In [0, 1]; 0 is perfect calibration.
 
+    Raises
+    ------
+    ValueError
+        Shapes differ, or values are not in [0, 1].
+
     References
     ----------
     Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, equation 3, of the

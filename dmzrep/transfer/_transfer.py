@@ -152,6 +152,14 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         -------
         self
 
+        Raises
+        ------
+        ValueError
+            X_a and X_b differ in length, are too few, or do not fit their encoders, or a parameter is
+            invalid.
+        NotFittedError
+            An encoder is not fitted.
+
         Warns
         -----
         CodeWarning
@@ -211,6 +219,11 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         -------
         ndarray of shape (n, target_dim_), float64
             Between 0 and 1, exclusively; batch-invariant.
+
+        Raises
+        ------
+        ValueError
+            X_a does not fit the source, or the source's codes are not those of `fit`.
         """
         check_is_fitted(self, "mapping_")
         codes = encoded(self.source, X_a, "source", self.source_dim_)
@@ -265,6 +278,11 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         -------
         ndarray of shape (n, *image_shape) or (n, n_draws, *image_shape)
             In the target's layout, dtype and value range.
+
+        Raises
+        ------
+        ValueError
+            X_a does not fit the source, or an argument is invalid.
         """
         if n_draws is not None:
             n_draws = check_int(n_draws, "n_draws", also=", or None")
