@@ -33,6 +33,7 @@ def with_value(value):
         (IMAGES.astype(str), {}, "dtype <U3"),
         (np.ones((5, 6)), {}, "every feature is constant"),
         (VECTORS, {"image_shape": (7, 9)}, "has 63 values, but X has 64 features"),
+        (VECTORS, {"image_shape": (8.0, 8.0)}, "image_shape must be.*in integers"),
         (IMAGES, {"backbone": "mlp"}, "backbone='mlp' is for vectors"),
         (VECTORS, {"backbone": "unet"}, "backbone='unet' needs images.*image_shape"),
         (VECTORS, {"encoder": "paper"}, "encoder='paper' needs images.*Use encoder='auto'"),
