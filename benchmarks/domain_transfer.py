@@ -1,4 +1,4 @@
-"""How close the true partner's code is to the one that a transfer predicts, among all test images' codes.
+"""Domain transfer: rank of the true partner among all test images, by distance to the predicted code.
 
     python -m benchmarks.domain_transfer --data DATA [--pairs emoji edges] [--seconds 600] [--seeds 0 1 2]
 
@@ -90,7 +90,7 @@ def train_encoder(images: np.ndarray, path: Path | None, parsed: argparse.Namesp
 def fit_encoders(
     codes: str, pairs: str, data: PairedImages, parsed: argparse.Namespace, seed: int
 ) -> tuple[Any, Any]:
-    """Encoders of the source and of the target."""
+    """Return the encoders of the source and of the target."""
     fitted = []
     for domain, images in (("source", data.source_images), ("target", data.target_images)):
         if codes != ENCODER and codes in RIVALS:
@@ -107,7 +107,7 @@ def fit_encoders(
 
 
 def shares(ranks: np.ndarray, prefix: str = "") -> dict[str, float]:
-    """Sum up ranks of the true partners."""
+    """Summarise the ranks of the true partners."""
     within, chance = float((ranks <= K).mean()), K / len(ranks)
     return {
         f"{prefix}within_{K}": within,

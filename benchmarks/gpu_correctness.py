@@ -1,4 +1,4 @@
-"""Whether networks and training steps give on a device what they give on the CPU in float32."""
+"""Agreement of networks and training steps on a device with those on the CPU in float32."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def precisions(device: torch.device) -> list[str]:
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Let convolutions round to TF32, as PyTorch does unless it is told otherwise, or not."""
+    """Enable or disable TF32 in convolutions; PyTorch enables it by default."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = allowed
     try:
@@ -134,7 +134,7 @@ class Reference:
         return row | {"passed": bool(passed)}
 
     def _train(self, model: DiffusionAutoencoder, precision: str) -> tuple[np.ndarray, DiffusionAutoencoder]:
-        """Make the first steps with a copy of a model; give their losses, and the copy."""
+        """Make the first steps with a copy of a model; return their losses and the copy."""
         options = clone(self.start.config.options).set_params(compile=False)
         config = dataclasses.replace(self.start.config, precision=precision, options=options)
         trainer = SharedNoiseTrainer(copy.deepcopy(model), self.start.objective, config, 0)

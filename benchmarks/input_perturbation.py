@@ -1,11 +1,11 @@
-"""What to do about deterministic samplers of models that were trained with input perturbation.
+"""Corrections for deterministic samplers of models that were trained with input perturbation.
 
     python -m benchmarks.input_perturbation --data DATA [--seconds 600] [--strengths 0 0.1] [--steps 10 20 50]
 
 For each strength g of the perturbation one model is trained for `--seconds` on MNIST; strength 0 is the
 baseline. Then test images are rebuilt from their bits and random noise under every remedy:
 
-- "none": the estimates as they come.
+- "none": the estimates without correction.
 - "matched": `match_perturbation=True`: the network is shown x at the level of noise that it takes it for.
 - "noise estimate x (1 + g^2)": what the regression shrank is undone at the wrong level of noise.
 - "noise estimate / 1.005", "... / 1.01": epsilon scaling (Ning et al., "Elucidating the Exposure Bias in

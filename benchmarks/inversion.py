@@ -1,4 +1,4 @@
-"""How close reconstructions come to test images, from random noise and from inverted noise.
+"""Reconstruction errors of test images, from random noise and from inverted noise.
 
     python -m benchmarks.inversion --data DATA --models FOLDER [--set mnist] [--seconds 120]
 

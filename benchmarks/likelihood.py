@@ -1,4 +1,4 @@
-"""Bits per dimension against the length of the code: what the image costs, what the code does, and both.
+"""Bits per dimension against the length of the code: rate of the image, of the code, and their sum.
 
     python -m benchmarks.likelihood --data DATA [--set mnist] [--bits 0 8 16 32 64 128] [--seconds 60]
 

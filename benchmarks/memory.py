@@ -27,7 +27,7 @@ MIB = 2**20
 
 
 def anonymous_bytes() -> int:
-    """Resident memory of this process that no file stands behind."""
+    """Return the resident memory of this process that is not backed by a file."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
@@ -53,7 +53,7 @@ class Peak:
 
 
 def make_images(path: Path, n_bytes: int) -> int:
-    """Write a sparse array file; give its number of images."""
+    """Write a sparse array file; return its number of images."""
     shape = (n_bytes // (SIDE * SIDE * 3), SIDE, SIDE, 3)
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     generator = np.random.default_rng(0)

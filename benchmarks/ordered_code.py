@@ -1,4 +1,4 @@
-"""Prefixes of one ordered code beside codes that were trained at their length.
+"""Prefixes of one ordered code, compared with codes that were trained at the same length.
 
     python -m benchmarks.ordered_code --data DATA [--set mnist] [--seconds 60] [--seeds 0 1 2]
 

@@ -1,4 +1,4 @@
-"""How well priors model codes of unseen images, and what they cost.
+"""Fit of priors to codes of unseen images, and the time that they take.
 
     python -m benchmarks.priors --data DATA [--images mnist posed aligned cifar10] [--threads 2]
     python -m benchmarks.priors --data DATA --images posed --encoder FILE --name "DMZEncoder, 600 s"

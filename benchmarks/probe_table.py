@@ -1,4 +1,4 @@
-"""How well the avatars' 47 attributes can be read off codes, by four protocols, beside rivals.
+"""Linear probes of the avatars' 47 attributes on codes and rival representations, by four protocols.
 
     python -m benchmarks.probe_table --data DATA [--seconds 600] [--images posed|aligned] [--jobs 2]
 

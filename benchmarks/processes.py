@@ -1,4 +1,4 @@
-"""One process with all threads, beside several processes that share the threads and each batch.
+"""One process with all threads, compared with several processes that share the threads and each batch.
 
     python -m benchmarks.processes --data DATA [--threads 2] [--batch-sizes 64 512] [--seconds 20]
 

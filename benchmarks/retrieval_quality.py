@@ -1,4 +1,4 @@
-"""How well Hamming search finds what belongs together, at equal bits, beside rivals.
+"""Quality of Hamming search with our codes and with rival codes of the same number of bits.
 
     python -m benchmarks.retrieval_quality --data DATA [--images mnist posed aligned] [--seconds 600]
 

@@ -1,4 +1,4 @@
-"""How fast FaissNeighbors searches binary codes, beside scikit-learn's brute force and FAISS itself.
+"""Speed of FaissNeighbors on binary codes, compared with scikit-learn's brute force and FAISS itself.
 
     python -m benchmarks.retrieval_speed [--data DATA] [--rows 1000000] [--queries 1000] [--repeats 5]
 

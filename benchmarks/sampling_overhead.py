@@ -1,4 +1,4 @@
-"""How much of the time of sampling is spent outside the network.
+"""Share of the sampling time that is spent outside the network.
 
     python -m benchmarks.sampling_overhead [--images 256] [--steps 20] [--rounds 5] [--threads 2]
 

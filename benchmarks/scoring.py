@@ -1,4 +1,4 @@
-"""Everything that is measured of a contender's representations, for images with classes or attributes."""
+"""All measures of a contender's representations, for images with classes or attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initialisation of the encoder: whether images are spatially aligned, and linear maps of which features.
+"""Initialisation of the encoder: spatial alignment of images, and linear maps of several kinds of features.
 
     python -m benchmarks.starts --data DATA
 

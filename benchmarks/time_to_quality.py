@@ -1,4 +1,4 @@
-"""How good codes are after a given time of training, or after so many images, beside rivals.
+"""Quality of codes after a given training time or number of images, compared with rivals.
 
     python -m benchmarks.time_to_quality --data DATA --set mnist --seconds 60 420 --seeds 0 1 2 \\
         --configs default "convolutional VAE" --rivals PCA ITQ [--part test] [--threads 1]

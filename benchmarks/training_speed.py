@@ -1,4 +1,4 @@
-"""How fast training runs, against the authors' network type, and where the time goes.
+"""Training speed compared with the authors' network type, and the time of each kind of operation.
 
     python -m benchmarks.training_speed --data DATA [--rounds 3] [--steps 8] [--compile]
 
@@ -89,7 +89,7 @@ def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], objec
 
 
 def rate(step: Callable[[], None], batch_size: int, n_steps: int) -> float:
-    """Rows per second over n_steps, the share of validation included."""
+    """Return samples per second over n_steps, including the share of validation."""
     begun = time.perf_counter()
     for _ in range(n_steps):
         step()

@@ -1,4 +1,4 @@
-"""Trials: ideas for training compared with the defaults that are no parameters of the package.
+"""Trials: variants of training that are not parameters of the package, compared with the defaults.
 
 Each is a trainer that overrides one small method. `TRIALS` holds all by name, also those with the code of
 `benchmarks.code_trials`; `benchmarks.contenders.Trial` trains with one and is used as binary codes are.

@@ -1,4 +1,4 @@
-"""What use costs: images per second and memory of `transform`, seconds of `import dmzrep`.
+"""Cost of use: images per second and memory of `transform`, seconds of `import dmzrep`.
 
     python -m benchmarks.use_cost [--rounds 5]
 
@@ -39,7 +39,7 @@ print(time.perf_counter() - begun)
 
 
 def child(code: str, *arguments: str) -> list[float]:
-    """Run code in a fresh interpreter and give the numbers that it prints."""
+    """Run code in a fresh interpreter and return the numbers that it prints."""
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
     )
