@@ -2,12 +2,12 @@
 
     taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 [--sizes mnist rgb64 cifar10-paper]
 
-Images are made on the spot; the time of a checkpoint does not depend on what they show. Checkpoints are
-timed in two ways. First alone: a trainer that has made a step writes one again and again, and the figures are
-medians, on the wall's clock and in seconds of a core. Then in `fit`, with a checkpoint every few seconds
-against the same fit without, in turn: what `fit` spends inside a checkpoint, and how much longer it takes, a
-checkpoint. That difference of two long times is noisy where a machine does something else too. With
-`--cpu-time` the clock of the fits counts seconds of a core. Rows that are there are not measured again.
+Images are random; the time of a checkpoint does not depend on their content. Checkpoints are timed in two
+ways. First alone: a trainer that has made a step writes checkpoints repeatedly; results are medians of
+wall-clock and CPU time. Then in `fit`, with a checkpoint every few seconds, in alternation with the same fit
+without checkpoints: the time that `fit` spends in a checkpoint, and how much longer the fit takes, per
+checkpoint. This difference of two long times is noisy on a machine with other work. With `--cpu-time`, fits
+are timed in CPU seconds. Rows that exist already are not measured again.
 """
 
 from __future__ import annotations

@@ -123,9 +123,9 @@ class RealValuedTrainer(Trainer):
 class RealValuedCode:
     """Our networks and training loop with a real-valued code in place of bits.
 
-    The encoder's outputs, scaled so that they start with a mean absolute value of one (as signed bits
-    have), go to the denoiser as they are. Bits, for search, tell whether a number is above its median
-    over the training images.
+    The encoder's outputs, scaled to an initial mean absolute value of one (that of signed bits), are the
+    input of the denoiser. Bits, for search, are 1 where a value is above its median over the training
+    images.
 
     References
     ----------

@@ -4,8 +4,8 @@
 
 For each kind of pairs and each seed, an encoder of each domain is trained on its train images alone (or read
 from `--encoders`), transfers with several settings are fitted to the train pairs, and each test image's
-partner is ranked. "within 10" is the share of test pairs whose right partner is among the 10 nearest codes;
-"times chance" is how many times as often as by a blind choice. "five nearest pairs" predicts the mean code of
+partner is ranked. "within 10" is the share of test pairs whose true partner is among the 10 nearest codes;
+"times chance" is the ratio to the share expected by chance. "five nearest pairs" predicts the mean code of
 the five train pairs with the nearest source codes. The codes of "ITQ" and of the encoder's starts need no
 training. Rows that exist already are skipped; every test pair's rank goes to a CSV file beside the rows.
 """

@@ -37,7 +37,7 @@ TOLERANCES: dict[str, tuple[float, float | None]] = {
 
 
 class SharedNoiseTrainer(Trainer):
-    """The training step with all its noise drawn on the CPU, so that two devices see the same."""
+    """The training step with all noise drawn on the CPU, so that two devices use the same noise."""
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
@@ -61,7 +61,7 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
         "latent_dim": 16,
         "validation_fraction": 0.0,
     }
-    # Fast from the first step on, or the output stays near the zero at which it begins.
+    # Without warm-up, since otherwise the output stays near zero, its initial value.
     common |= {"batch_size": scale.rows_compared, "learning_rate": 1e-3, "warmup_steps": 0}
     narrow = dict(scale.narrow)
     paper = narrow | {"dropout": 0.0, "attention": (16,)}

@@ -4,7 +4,7 @@
 
 Uses the models of `benchmarks.generation` (trained and kept in `--models` where they are not there yet).
 "mse" is the mean squared error of pixels from -1 to 1. Rows are appended to
-`results/inversion.jsonl`; what is there is skipped.
+`results/inversion.jsonl`; rows that exist already are skipped.
 """
 
 from __future__ import annotations

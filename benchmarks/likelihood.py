@@ -4,8 +4,8 @@
 
 One model for each length is trained for the same time; 0 bits is the unconditional model. The variational
 bound of test images is estimated with `--terms` of its terms; the code's rate is that under the model's own
-fitted prior (chosen by held-out likelihood of train codes) and, beside it, under fair coins: one bit each.
-Rows are appended to `results/likelihood.jsonl`; what is there is skipped.
+fitted prior (chosen by held-out likelihood of train codes) and, for comparison, under a uniform prior.
+Rows are appended to `results/likelihood.jsonl`; rows that exist already are skipped.
 """
 
 from __future__ import annotations

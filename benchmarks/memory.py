@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory [--gigabytes 4] [--seconds 30]
 
-Images of 64 x 64 pixels lie in a sparse file (every eighth is noise, the others are black); they are read
-through a memmap. What counts is anonymous memory, `RssAnon` of /proc/self/status, every 20 ms: pages of the
-memmap are `RssFile`, which the system takes back when it needs them. Each phase runs in a fresh process.
+Images of 64 x 64 pixels are stored in a sparse file (every eighth is noise, the others are black) and read
+through a memory map. Anonymous memory, `RssAnon` in /proc/self/status, is measured every 20 ms; pages of the
+memory map are `RssFile`, which the system can reclaim. Each phase runs in a fresh process.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python -m benchmarks.processes --data DATA [--threads 2] [--batch-sizes 64 512] [--seconds 20]
 
-MNIST with the default network, whole batches of the same size whatever the number of processes. Runs follow
-each other in turn, so that a machine whose speed changes is fair to all; figures are medians over rounds of
-the images per second of whole runs. One row for each is appended to `results/processes.jsonl`; rows that are
-there are skipped.
+MNIST with the default network and the same total batch size for every number of processes. Runs alternate, so
+that changes in the speed of the machine affect all equally; results are medians over rounds of the images per
+second of whole runs. One row for each is appended to `results/processes.jsonl`; rows that exist already are
+skipped.
 """
 
 from __future__ import annotations

@@ -150,9 +150,9 @@ class LSH:
 class BernoulliRBM:
     """A restricted Boltzmann machine's hidden units.
 
-    Two things are chosen without labels, or its units die on bright or coloured images: pixels are
-    turned round where their mean is above one half, and of several learning rates the one with the
-    best pseudo-likelihood is taken. scikit-learn's default is 0.1.
+    Two things are chosen without labels, since otherwise units die on bright or coloured images: pixels are
+    inverted if their mean is above one half, and the learning rate with the best pseudo-likelihood is used
+    instead of scikit-learn's default of 0.1.
     """
 
     def __init__(

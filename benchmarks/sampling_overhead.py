@@ -2,9 +2,9 @@
 
     python -m benchmarks.sampling_overhead [--images 256] [--steps 20] [--rounds 5] [--threads 2]
 
-Images of 28 x 28 and the default network; what weights it has does not matter to the time. The seconds
-inside `DiffusionAutoencoder.forward` are set against those of the whole call of `sample`, for each sampler,
-in turn, over several rounds; figures are medians. Each sampler's row is appended to
+Images of 28 x 28 and the default network; its weights do not affect the time. The time within
+`DiffusionAutoencoder.forward` is compared with that of the whole call of `sample`, for all samplers in turn,
+over several rounds; results are medians. Each sampler's row is appended to
 `results/sampling_overhead.jsonl`.
 """
 

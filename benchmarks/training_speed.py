@@ -5,8 +5,8 @@
 Needs diffusers (extra `bench`). Every contender is timed in turn, several rounds, in one process;
 the figures are medians. Ours is the whole training step of `DMZEncoder`: batch from uint8 data,
 encoder, relaxed code, denoiser, AdamW, gradient clipping, average of weights, and validation's share
-of an epoch. The authors' network type has diffusers' default of 8 attention heads; it
-is timed with forward, backward and AdamW alone, which flatters it. Batches of several sizes are timed, and
+of an epoch. The authors' network type has diffusers' default of 8 attention heads; only its forward pass,
+backward pass and AdamW are timed, which is in its favour. Batches of several sizes are timed, and
 ratios are to the authors' fastest.
 """
 

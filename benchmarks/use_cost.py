@@ -2,8 +2,8 @@
 
     python -m benchmarks.use_cost [--rounds 5]
 
-Runs on images made on the spot; a transform's speed does not depend on what they show. Peak memory is
-of a fresh process for each number of images, less that of the process before `transform`.
+Images are random; the speed of `transform` does not depend on their content. Peak memory is measured in a
+fresh process for each number of images, relative to the peak before the call of `transform`.
 """
 
 from __future__ import annotations
