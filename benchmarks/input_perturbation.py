@@ -84,7 +84,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def flat(images: np.ndarray) -> np.ndarray:
-    """Pixels from -1 to 1, a row an image."""
+    """Return pixels in [-1, 1], one row per image."""
     return images.reshape(len(images), -1) / 127.5 - 1.0
 
 
@@ -107,7 +107,7 @@ def rebuilt(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, rebuild under every remedy, and append the rows."""
+    """Train, reconstruct with every remedy, and append the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder that holds mnist.npz")
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of each model")

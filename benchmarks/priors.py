@@ -67,7 +67,7 @@ def measure(prior: CodePrior, train: np.ndarray, test: np.ndarray, seed: int) ->
 
 
 def codes_of(data: ImageData, parsed: argparse.Namespace) -> list[np.ndarray]:
-    """Bits of train and test images."""
+    """Return the bits of train and test images."""
     parts = [data.train[: parsed.rows], data.test[: parsed.rows]]
     if parsed.encoder:
         encoder = DMZEncoder.load(parsed.encoder).set_params(output="bits")

@@ -42,7 +42,7 @@ class FaissLSH:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Draw the rotation, learn the medians."""
+        """Draw the rotation and compute the medians."""
         import faiss
 
         rows = flat(X)
@@ -60,7 +60,7 @@ CONTENDERS = {"FAISS LSH": FaissLSH, **{name: RIVALS[name] for name in ("PCA", "
 
 
 def measure(data: ImageData, train: np.ndarray, test: np.ndarray, metric: str) -> dict[str, float]:
-    """Search with bits, or with probabilities as queries, and score what is found."""
+    """Search with bits, or with probabilities as queries, and score the neighbours."""
     if not isinstance(data.train_labels, pd.DataFrame) and metric == "hamming":
         labels = data.train_labels, data.test_labels
         scored = (train > 0.5, labels[0], test > 0.5, labels[1])
@@ -94,7 +94,7 @@ def load(images: str, parsed: argparse.Namespace) -> ImageData:
 
 
 def train_encoder(data: ImageData, parsed: argparse.Namespace) -> tuple[DMZEncoder, float]:
-    """Return a trained encoder with logits as output, and the seconds that training took."""
+    """Return a trained encoder with logits as output, and its training time in seconds."""
     if parsed.encoder:
         encoder = DMZEncoder.load(parsed.encoder)
         return encoder.set_params(output="logits"), float(encoder.history_["seconds"].iloc[-1])

@@ -51,7 +51,7 @@ def seconds_inside(network: nn.Module) -> Any:
 
 
 def measure(encoder: DMZEncoder, sampler: str, n_images: int, n_steps: int) -> dict[str, float]:
-    """Seconds of one call of `sample`, those inside the network, and its evaluations."""
+    """Return the seconds of one call of `sample`, those within the network, and its evaluations."""
     with seconds_inside(encoder.model_) as spent:
         begun = time.perf_counter()
         encoder.sample(n_images, n_steps=n_steps, sampler=sampler, random_state=0)

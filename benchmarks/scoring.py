@@ -67,7 +67,7 @@ def score_codes(
     known = data.train_labels, data.test_labels
     row["map_at_100"] = average_precision(*known, neighbors)
     row["map_at_100_found"] = average_precision(*known, neighbors, "found")
-    # Searched anew: which of equally distant codes make the cut is the search's own choice.
+    # A separate search, since ties at the k-th distance are broken arbitrarily.
     voters = hamming_neighbors(test["bits"], train["bits"], min(VOTERS, k))[1]
     row["knn_10"] = majority_accuracy(*known, voters)
     return row
@@ -87,7 +87,7 @@ def attribute_scores(
 
 
 def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
-    """Mean squared error of rebuilt uint8 images, pixels from -1 to 1."""
+    """Return the mean squared error of reconstructed uint8 images, scaled to [-1, 1]."""
     images = X[:REBUILT]
     difference = contender.reconstruct(images).astype(np.float64) - images
     return {

@@ -33,7 +33,7 @@ FITTED, SCORED, BITS = 6000, 4000, 64
 
 
 def pixels(x: Tensor) -> Tensor:
-    """Pixels as they are."""
+    """Return the pixels unchanged."""
     return x.flatten(1)
 
 
@@ -82,7 +82,7 @@ def measure_starts(folder: str) -> None:
 
 
 def measure_alignment(folder: str) -> None:
-    """Measure how much farther augmented views lie from the subspace, for every set of images."""
+    """Measure how much farther augmented views are from the subspace, for every set of images."""
     for name, chosen in SETS.items():
         images = chosen.load(folder).train
         for n in (10_000, 1_000, 200):

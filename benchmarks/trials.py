@@ -79,7 +79,7 @@ class UniformEnd(Trainer):
 
 
 class SeveralTimesteps(Trainer):
-    """Each image is encoded once and denoised at several timesteps, each with its own noise."""
+    """Encodes each image once and denoises it at several timesteps, each with its own noise."""
 
     def __init__(self, *arguments: Any, n: int = 2):
         super().__init__(*arguments)
@@ -115,7 +115,7 @@ class MinSNR(Trainer):
 
 
 def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
-    """Weights of the loss of each timestep, of mean one, shape (n_timesteps,).
+    """Return the weights of the loss at each timestep, with mean one, shape (n_timesteps,).
 
     References
     ----------
