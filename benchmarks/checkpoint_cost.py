@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--fits", nargs="*", choices=SIZES, default=["mnist", "rgb64"], help="sizes that are fitted too"
     )
     parser.add_argument("--again", action="store_true", help="measure what has a row already")
-    parser.add_argument("--folder", type=Path, help="where checkpoints go for a while (default: /tmp)")
+    parser.add_argument("--folder", type=Path, help="folder for temporary checkpoints (default: /tmp)")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)
     parsed = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ from `--encoders`), transfers with several settings are fitted to the train pair
 partner is ranked. "within 10" is the share of test pairs whose true partner is among the 10 nearest codes;
 "times chance" is the ratio to the share expected by chance. "five nearest pairs" predicts the mean code of
 the five train pairs with the nearest source codes. The codes of "ITQ" and of the encoder's starts need no
-training. Rows that exist already are skipped; every test pair's rank goes to a CSV file beside the rows.
+training. Rows that exist already are skipped; every test pair's rank goes to a CSV file.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--encoders", type=Path, help="folder where trained encoders are kept and looked for")
-    parser.add_argument("--rows", type=int, help="use only so many images and pairs of each part")
+    parser.add_argument("--rows", type=int, help="largest number of images and pairs of each part")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)
     parsed = parser.parse_args(arguments)

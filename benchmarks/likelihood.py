@@ -42,7 +42,7 @@ def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
 
 
 def train(n_bits: int, seconds: float, seed: int, data: ImageData) -> DMZEncoder:
-    """Train a model with so many bits, or none."""
+    """Train a model with the given number of bits, or without a code."""
     options = {"conditioning": "none"} if n_bits == 0 else {}
     budget = {"max_time": seconds, "max_iter": NO_LIMIT}
     return (

@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--gigabytes", type=float, default=4.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="training time (default: 30)")
     parser.add_argument("--encode", type=int, default=50_000, help="images to encode (default: 50000)")
-    parser.add_argument("--folder", type=Path, help="where the images go for a while (default: /tmp)")
+    parser.add_argument("--folder", type=Path, help="folder for temporary files (default: /tmp)")
     parsed = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=parsed.folder) as name:
         folder = Path(name)

@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--latent-dim", type=int, default=64, help="bits of ITQ")
     parser.add_argument("--priors", nargs="+", choices=list(COMPARED), default=list(COMPARED))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, help="use only so many train and test images")
+    parser.add_argument("--rows", type=int, help="largest number of train and of test images")
     parser.add_argument("--threads", type=int, help="threads of all libraries")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)

@@ -119,7 +119,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
     parser.add_argument("--pixels", action="store_true", help="score raw pixels by every protocol")
     parser.add_argument("--jobs", type=int, default=1, help="probes fitted at the same time")
-    parser.add_argument("--rows", type=int, default=None, help="use only so many train and test faces")
+    parser.add_argument("--rows", type=int, default=None, help="largest number of train and of test faces")
     parser.add_argument("--save", default=None, help="write the trained encoder to this file")
     parser.add_argument("--results", default=results.FOLDER, type=type(results.FOLDER))
     parsed = parser.parse_args(arguments)

@@ -52,7 +52,7 @@ def train(folder: Path, batch_size: int, seconds: float, images: int | None) -> 
 
 
 def launch(n_processes: int, n_threads: int, arguments: list[str]) -> tuple[float, str]:
-    """Train in processes with so many threads each; return images per second, and the arithmetic."""
+    """Train in several processes; return images per second and the precision."""
     command = [sys.executable]
     if n_processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]

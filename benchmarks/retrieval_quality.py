@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--name", default=ENCODER, help="what to call the encoder's rows")
     parser.add_argument("--encoder", type=Path, help="a saved encoder of these images, in place of training")
     parser.add_argument("--only-rivals", action="store_true", help="train no encoder")
-    parser.add_argument("--rows", type=int, help="use only so many train and test images")
+    parser.add_argument("--rows", type=int, help="largest number of train and of test images")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     if parsed.params and parsed.name == ENCODER:

@@ -24,7 +24,7 @@ from dmzrep.retrieval import hamming_neighbors
 K, VOTERS = 100, 10
 #: Images that are rebuilt.
 REBUILT = 500
-#: Codes wider than this are pixels; 47 probes of them are fitted on so many rows at most, to end in minutes.
+#: Wider codes are pixels, whose 47 probes are fitted on at most this many samples, to finish in minutes.
 WIDE_COLUMNS, WIDE_ROWS = 1024, 2_000
 
 
@@ -40,7 +40,7 @@ def score_codes(
     train, test : dict of str to ndarray
         Representations by name; search takes "bits".
     probe_rows : int
-        Probes are fitted on the first so many train codes.
+        Probes are fitted on the first `probe_rows` train codes.
     """
     attributes = isinstance(data.train_labels, pd.DataFrame)
     row: dict[str, Any] = {"probe_rows": min(probe_rows, len(data.train))}

@@ -38,7 +38,7 @@ def pixels(x: Tensor) -> Tensor:
 
 
 def differences(x: Tensor) -> Tensor:
-    """Differences from the neighbours, beside a share of those from the mean image."""
+    """Return the differences from the local mean, and a fraction of those from the mean image."""
     plain = x - x[:FITTED].mean(dim=0)
     local = plain - F.avg_pool2d(plain, 3, stride=1, padding=1, count_include_pad=False)
     return torch.cat([local.flatten(1), PLAIN_WEIGHT * plain.flatten(1)], dim=1)

@@ -123,7 +123,7 @@ def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
     """
     alpha_bar = objective.schedule.alpha_bar
     snr = alpha_bar / (1.0 - alpha_bar)
-    # The weight is min(SNR, gamma) for errors of x_0; other errors are so many times as large.
+    # The weight is min(SNR, gamma) for errors of x_0; errors of other targets differ by a factor.
     larger = {"sample": 1.0, "epsilon": snr, "v": snr + 1.0}[objective.kind]
     weights = np.minimum(snr, gamma) / larger
     return weights / weights.mean()
