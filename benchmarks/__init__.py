@@ -1,1 +1,1 @@
-"""Benchmarks: one command a question, results as JSON lines in `benchmarks/results`."""
+"""Benchmarks: one command per question, with results as JSON lines in `benchmarks/results`."""

@@ -1,13 +1,13 @@
-"""What checkpoints cost: seconds and bytes of one, and their share of training at one a minute.
+"""Cost of checkpoints: duration and size of one, and their share of training time at one per minute.
 
     taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 [--sizes mnist rgb64 cifar10-paper]
 
-Images are made on the spot; the time of a checkpoint does not depend on what they show. Checkpoints are
-timed in two ways. First alone: a trainer that has made a step writes one again and again, and the figures are
-medians, on the wall's clock and in seconds of a core. Then in `fit`, with a checkpoint every few seconds
-against the same fit without, in turn: what `fit` spends inside a checkpoint, and how much longer it takes, a
-checkpoint. That difference of two long times is noisy where a machine does something else too. With
-`--cpu-time` the clock of the fits counts seconds of a core. Rows that are there are not measured again.
+Images are random; the time of a checkpoint does not depend on their content. Checkpoints are timed in two
+ways. First alone: a trainer that has made a step writes checkpoints repeatedly; results are medians of
+wall-clock and CPU time. Then in `fit`, with a checkpoint every few seconds, in alternation with the same fit
+without checkpoints: the time that `fit` spends in a checkpoint, and how much longer the fit takes, per
+checkpoint. This difference of two long times is noisy on a machine with other work. With `--cpu-time`, fits
+are timed in CPU seconds. Rows that exist already are not measured again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SIZES: dict[str, tuple[tuple[int, ...], str | None]] = {
 
 
 def make_encoder(size: str, **params: Any) -> DMZEncoder:
-    """An encoder whose networks are those of a size."""
+    """Return an encoder with the networks of the given size."""
     recipe = SIZES[size][1]
     params = {"init": "random", "prior": "uniform", "random_state": 0, "device": "cpu"} | params
     return (DMZEncoder() if recipe is None else DMZEncoder.paper(recipe)).set_params(**nested_names(params))
@@ -75,7 +75,7 @@ def seconds_of_checkpoints() -> Iterator[list[float]]:
 
 
 def alone(size: str, repeats: int, folder: Path) -> dict[str, Any]:
-    """Medians of checkpoints that are written one after another."""
+    """Return medians over checkpoints that are written one after another."""
     X = make_images(size, 16)
     encoder, data_format = make_encoder(size), learn_image_format(X)
     trainer, _ = build_trainer(encoder, X, data_format, 0, continued=False)
@@ -104,7 +104,7 @@ def alone(size: str, repeats: int, folder: Path) -> dict[str, Any]:
 
 
 def step_seconds(size: str, n_steps: int, every: float | None, folder: Path | None) -> dict[str, Any]:
-    """Run a fit of some steps; give its seconds per step and what its checkpoints took."""
+    """Run a fit of some steps; return its seconds per step and the duration of its checkpoints."""
     params: dict[str, Any] = {"batch_size": 32, "max_iter": 1, "validation_fraction": 0.0}
     if folder is not None:
         params |= {"checkpoint_dir": folder, "checkpoint_every": every}
@@ -119,7 +119,7 @@ def step_seconds(size: str, n_steps: int, every: float | None, folder: Path | No
 
 
 def in_fits(size: str, n_steps: int, every: float, rounds: int, folder: Path) -> dict[str, Any]:
-    """Fits with checkpoints and without, in turn."""
+    """Compare alternating fits with and without checkpoints."""
     differences, inside, counts = [], [], []
     for turn in range(rounds):
         without = step_seconds(size, n_steps, None, None)
@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--fits", nargs="*", choices=SIZES, default=["mnist", "rgb64"], help="sizes that are fitted too"
     )
     parser.add_argument("--again", action="store_true", help="measure what has a row already")
-    parser.add_argument("--folder", type=Path, help="where checkpoints go for a while (default: /tmp)")
+    parser.add_argument("--folder", type=Path, help="folder for temporary checkpoints (default: /tmp)")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)
     parsed = parser.parse_args(arguments)

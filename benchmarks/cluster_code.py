@@ -16,7 +16,7 @@ from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import CodePrior
 from dmzrep.training import Budget, Trainer, TrainingConfig
 
-#: Rows that k-means is fitted on at most, as in `benchmarks.rivals`.
+#: Largest number of samples that k-means is fitted on, as in `benchmarks.rivals`.
 FIT_ROWS = 10_000
 
 
@@ -52,7 +52,7 @@ class ClusterTrainer(Trainer):
 
 
 def nearest(x0: Tensor, centres: Tensor) -> Tensor:
-    """Return the number of the nearest centre of each row, shape (n,)."""
+    """Return the index of the nearest centre of each sample, shape (n,)."""
     return torch.cdist(x0.flatten(1), centres).argmin(dim=1)
 
 

@@ -30,7 +30,7 @@ def average_precision(
 
 
 def majority_accuracy(index_labels: np.ndarray, query_labels: np.ndarray, neighbors: np.ndarray) -> float:
-    """Accuracy of the majority label among neighbours of shape (n_queries, k)."""
+    """Return the accuracy of the majority label among neighbours of shape (n_queries, k)."""
     winners = np.array([np.bincount(row).argmax() for row in index_labels[neighbors]])
     return float((winners == query_labels).mean())
 
@@ -44,7 +44,7 @@ def mean_average_precision(
     *,
     divide_by: str = "findable",
 ) -> float:
-    """Mean over queries of the average precision among the k nearest codes.
+    """Return the mean over queries of the average precision among the k nearest codes.
 
     A neighbour is relevant if it has the query's label. The precisions at the ranks of the relevant
     ones among the k are summed and divided by the number that could be found (k, or all rows with
@@ -62,14 +62,14 @@ def knn_accuracy(
     query_labels: np.ndarray,
     k: int = 10,
 ) -> float:
-    """Accuracy of the majority label among the k nearest codes."""
+    """Return the accuracy of the majority label among the k nearest codes."""
     return majority_accuracy(index_labels, query_labels, hamming_neighbors(query_bits, index_bits, k)[1])
 
 
 def agreement(
     index: pd.DataFrame, queries: pd.DataFrame, neighbors: np.ndarray
 ) -> tuple[float, float, float]:
-    """Share of neighbours with the query's value, that of random rows, and the gain on it.
+    """Return the share of neighbours with the query's value, by chance, and normalised by chance.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def agreement(
 def linear_probe(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
 ) -> float:
-    """Test accuracy of a logistic regression with scikit-learn's default penalty."""
+    """Return the test accuracy of a logistic regression with scikit-learn's default penalty."""
     probe = LogisticRegression(max_iter=1000).fit(train, train_labels)
     return float(probe.score(test, test_labels))
 
@@ -117,6 +117,6 @@ def attribute_auroc(
 
 
 def bit_use(bits: np.ndarray) -> dict[str, float]:
-    """Mean entropy of the bits, and how many of them are dead."""
+    """Return the mean entropy of the bits and the number of dead bits."""
     entropy = code_report(bits)["entropy"]
     return {"entropy": float(entropy.mean()), "dead_bits": int((entropy < DEAD_ENTROPY).sum())}

@@ -1,4 +1,4 @@
-"""Trials with the code that are no parameters of the package."""
+"""Trials: variants of the code that are not parameters of the package."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "conditioning adagn": {"conditioning": "adagn"},
     "conditioning with the timestep": {"conditioning": "timestep"},
     "cross-attention": {"conditioning": "cross_attention"},
-    # What the encoder and the denoiser are shown.
+    # Inputs of the encoder and the denoiser.
     "the encoder sees images as they are": {"encoder_augment": None},
     "the encoder sees augmented images": {"encoder_augment": "affine"},
     "the encoder sees mirrored images too": {"encoder_augment": "affine_flip"},
@@ -24,7 +24,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "temperature 3": {"temperature": 3.0},
     "plain logits": {"normalize_logits": False},
     "straight-through": {"straight_through": True},
-    # What is asked of the code, and hidden of it.
+    # Regularisation and masking of the code.
     "marginal entropy term": {"marginal_entropy": 0.01},
     "decorrelation term": {"decorrelation": "auto"},
     "KL term 0.001": {"kl_weight": 0.001},
@@ -32,7 +32,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "MMD term 1": {"mmd_weight": 1.0},
     "code dropout 0.1": {"code_dropout": 0.1},
     "ordered code": {"ordered": True},
-    # The start.
+    # Initialisation.
     "init random": {"init": "random"},
     "init pca": {"init": "pca"},
     "init itq": {"init": "itq"},
@@ -63,7 +63,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "constant learning rate": {"final_learning_rate": 1.0},
     "warmup 500": {"warmup_steps": 500},
     "ema off": {"ema_half_life": 0.0},
-    # Several at once.
+    # Several changes.
     "bias, plain views, temperature 1": {
         "conditioning": "bias",
         "encoder_augment": None,

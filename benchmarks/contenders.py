@@ -1,4 +1,4 @@
-"""Trained contenders: our binary codes, and what else could be trained in the same time.
+"""Trained contenders: our binary codes, and alternatives that are trained for the same time.
 
 Each is made from the number of bits and a seed, with `max_time` (seconds) or `max_iter` (epochs), and has
 `fit(X)`, `transform(X)`, which gives a dict of named representations, `reconstruct(X)`, `history_` (a
@@ -98,7 +98,7 @@ class RealValuedTrainer(Trainer):
 
     @torch.no_grad()
     def validate(self, data: TrainingData) -> dict[str, float]:
-        """Losses with each row's own code and with that of another row."""
+        """Return the losses with each sample's own code and with that of another sample."""
         model = self.average.model
         noise = torch.Generator(self.device).manual_seed(self.validation_seed)
         order = torch.Generator().manual_seed(self.validation_seed)
@@ -123,9 +123,9 @@ class RealValuedTrainer(Trainer):
 class RealValuedCode:
     """Our networks and training loop with a real-valued code in place of bits.
 
-    The encoder's outputs, scaled so that they start with a mean absolute value of one (as signed bits
-    have), go to the denoiser as they are. Bits, for search, tell whether a number is above its median
-    over the training images.
+    The encoder's outputs, scaled to an initial mean absolute value of one (that of signed bits), are the
+    input of the denoiser. Bits, for search, are 1 where a value is above its median over the training
+    images.
 
     References
     ----------

@@ -70,7 +70,7 @@ class Autoencoder(nn.Module):
 
 
 def evidence_loss(model: Autoencoder, x: Tensor, likelihood: str, generator: torch.Generator) -> Tensor:
-    """Minus the evidence lower bound in nats per dimension, up to a constant.
+    """Return the negative evidence lower bound in nats per dimension, up to a constant.
 
     The Gaussian likelihood has one variance for all pixels, the best one for the batch, so that no
     weight between the two terms has to be chosen.
@@ -127,7 +127,7 @@ class ConvolutionalVAE:
         self.batch_size, self.learning_rate = batch_size, learning_rate
 
     def fit(self, X: np.ndarray) -> Self:
-        """Train until time or epochs are up, then learn the medians."""
+        """Train until the limit of time or epochs, then compute the medians."""
         self.data_format: ImageFormat = learn_image_format(X)
         self.device = resolve_device("auto")
         with torch.random.fork_rng(devices=[]):
@@ -167,7 +167,7 @@ class ConvolutionalVAE:
 
     @torch.inference_mode()
     def floats(self, X: np.ndarray) -> np.ndarray:
-        """Posterior means of shape (n, latent_dim)."""
+        """Return posterior means of shape (n, latent_dim)."""
         parts = (self._units(X[rows]) for rows in batches(len(X), ENCODED_ROWS))
         return np.concatenate([self.model.encode(x)[0].cpu().numpy() for x in parts])
 

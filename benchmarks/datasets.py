@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Ranges of a pose: shift in widths of the image, scale, and rotation in degrees.
+#: Ranges of random poses: shift as a fraction of the image width, scale, and rotation in degrees.
 SHIFT, SCALE, ROTATION = 1 / 16, (0.85, 1.15), 12.0
 #: Seeds of the poses of train and test images.
 TRAIN_SEED, TEST_SEED = 0, 1
@@ -43,7 +43,7 @@ class ImageData:
 
     @property
     def pooled(self) -> tuple[np.ndarray, Any, np.ndarray]:
-        """Images and labels of train and test together, and "train" or "test" for each row."""
+        """Return pooled train and test images and labels, and "train" or "test" for each image."""
         images = np.concatenate([self.train, self.test])
         if isinstance(self.train_labels, pd.DataFrame):
             labels = pd.concat([self.train_labels, self.test_labels], ignore_index=True)

@@ -1,13 +1,13 @@
-"""How close the true partner's code is to the one that a transfer predicts, among all test images' codes.
+"""Domain transfer: rank of the true partner among all test images, by distance to the predicted code.
 
     python -m benchmarks.domain_transfer --data DATA [--pairs emoji edges] [--seconds 600] [--seeds 0 1 2]
 
 For each kind of pairs and each seed, an encoder of each domain is trained on its train images alone (or read
 from `--encoders`), transfers with several settings are fitted to the train pairs, and each test image's
-partner is ranked. "within 10" is the share of test pairs whose right partner is among the 10 nearest codes;
-"times chance" is how many times as often as by a blind choice. "five nearest pairs" predicts the mean code of
+partner is ranked. "within 10" is the share of test pairs whose true partner is among the 10 nearest codes;
+"times chance" is the ratio to the share expected by chance. "five nearest pairs" predicts the mean code of
 the five train pairs with the nearest source codes. The codes of "ITQ" and of the encoder's starts need no
-training. Rows that exist already are skipped; every test pair's rank goes to a CSV file beside the rows.
+training. Rows that exist already are skipped; every test pair's rank goes to a CSV file.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def train_encoder(images: np.ndarray, path: Path | None, parsed: argparse.Namesp
 def fit_encoders(
     codes: str, pairs: str, data: PairedImages, parsed: argparse.Namespace, seed: int
 ) -> tuple[Any, Any]:
-    """Encoders of the source and of the target."""
+    """Return the encoders of the source and of the target."""
     fitted = []
     for domain, images in (("source", data.source_images), ("target", data.target_images)):
         if codes != ENCODER and codes in RIVALS:
@@ -107,7 +107,7 @@ def fit_encoders(
 
 
 def shares(ranks: np.ndarray, prefix: str = "") -> dict[str, float]:
-    """Sum up ranks of the true partners."""
+    """Summarise the ranks of the true partners."""
     within, chance = float((ranks <= K).mean()), K / len(ranks)
     return {
         f"{prefix}within_{K}": within,
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--encoders", type=Path, help="folder where trained encoders are kept and looked for")
-    parser.add_argument("--rows", type=int, help="use only so many images and pairs of each part")
+    parser.add_argument("--rows", type=int, help="largest number of images and pairs of each part")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)
     parsed = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Do edits change what they should, and only that? A classifier of pixels judges.
+"""Success of edits: whether they change the intended attribute only, as judged by a classifier of pixels.
 
     python -m benchmarks.edit_success --data DATA [--seconds 600] [--faces 200] [--only NAME ...]
 
@@ -109,7 +109,7 @@ def trained_encoder(parsed: argparse.Namespace, data: ImageData) -> DMZEncoder:
 def success(
     editor: AttributeEditor, judge: PixelJudge, faces: np.ndarray, attribute: str, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Turn an attribute of every face round, and count what the judge sees changed."""
+    """Invert an attribute of every face and count the changes that the judge detects."""
     place = judge.names.index(attribute)
     seen = judge.predict(faces)
     amount = options.get("amount", 4.0)

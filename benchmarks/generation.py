@@ -1,4 +1,4 @@
-"""How good generated images are, against denoising steps: with learned bits, without a code, with clusters.
+"""Quality of generated images against denoising steps: with learned bits, without a code, with clusters.
 
     python -m benchmarks.generation --data DATA --models FOLDER --set mnist --seconds 420 --seeds 0 1 2 \\
         [--kinds bits none clusters real] [--samplers ddim ddpm] [--steps 1 2 5 10 20 50 100] \\
@@ -177,7 +177,7 @@ def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
 
 
 def measure(reference: FeatureSet, samples: np.ndarray, extractor: Extractor) -> dict[str, Any]:
-    """Every measure of samples under one extractor."""
+    """Return all measures of the samples with one feature extractor."""
     generated = extract_features(samples, extractor)
     row = frechet_distance(reference, generated).to_dict()
     row |= kernel_distance(reference, generated, random_state=0).scores

@@ -1,4 +1,4 @@
-"""Whether networks and training steps give on a device what they give on the CPU in float32."""
+"""Agreement of networks and training steps on a device with those on the CPU in float32."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TOLERANCES: dict[str, tuple[float, float | None]] = {
 
 
 class SharedNoiseTrainer(Trainer):
-    """The training step with all its noise drawn on the CPU, so that two devices see the same."""
+    """The training step with all noise drawn on the CPU, so that two devices use the same noise."""
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
@@ -61,7 +61,7 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
         "latent_dim": 16,
         "validation_fraction": 0.0,
     }
-    # Fast from the first step on, or the output stays near the zero at which it begins.
+    # Without warm-up, since otherwise the output stays near zero, its initial value.
     common |= {"batch_size": scale.rows_compared, "learning_rate": 1e-3, "warmup_steps": 0}
     narrow = dict(scale.narrow)
     paper = narrow | {"dropout": 0.0, "attention": (16,)}
@@ -78,7 +78,7 @@ def precisions(device: torch.device) -> list[str]:
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Let convolutions round to TF32, as PyTorch does unless it is told otherwise, or not."""
+    """Enable or disable TF32 in convolutions; PyTorch enables it by default."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = allowed
     try:
@@ -134,7 +134,7 @@ class Reference:
         return row | {"passed": bool(passed)}
 
     def _train(self, model: DiffusionAutoencoder, precision: str) -> tuple[np.ndarray, DiffusionAutoencoder]:
-        """Make the first steps with a copy of a model; give their losses, and the copy."""
+        """Make the first steps with a copy of a model; return their losses and the copy."""
         options = clone(self.start.config.options).set_params(compile=False)
         config = dataclasses.replace(self.start.config, precision=precision, options=options)
         trainer = SharedNoiseTrainer(copy.deepcopy(model), self.start.objective, config, 0)

@@ -16,7 +16,7 @@ COLUMNS = 10
 
 
 def draw_all(rows: Rows, sets: Mapping[str, QualitySet], folder: Path) -> list[str]:
-    """Draw every figure that there are rows for; give the names of the files."""
+    """Draw every figure for which there are rows; return the names of the files."""
     rows = [row for row in rows if "error" not in row and "skipped" not in row]
     drawn = []
     for name, draw in (
@@ -106,7 +106,7 @@ def draw_frechet(rows: Rows) -> Any:
 
 
 def draw_pictures(images: QualitySet, config: str, seconds: float) -> Any:
-    """Test images, what their bits tell of them, and samples."""
+    """Draw test images, their reconstructions from bits, and samples."""
     encoder = images.model(config, seconds)
     shown = images.data.test[:COLUMNS]
     samples = encoder.sample(2 * COLUMNS, random_state=0)

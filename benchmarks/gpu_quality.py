@@ -1,4 +1,4 @@
-"""What a model is worth after a given time of training on a device: probes of its codes, and its samples."""
+"""Quality of a model after a given training time on a device: probes of its codes, and its samples."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class QualitySet:
         return self.folder / f"{self.name}-{config.replace(' ', '-')}-{seconds:g}s.safetensors"
 
     def train(self, config: str, seconds: float) -> dict[str, Any]:
-        """Train a model for a time, keep it, and tell of its training."""
+        """Train a model for a given time, save it, and return a row on its training."""
         params = {"max_time": seconds, "max_iter": NO_LIMIT, "random_state": 0, "device": self.device}
         params |= self.scale.configurations[config]
         encoder = (

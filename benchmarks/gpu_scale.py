@@ -24,7 +24,7 @@ FILES = {"cifar10": "cifar10_jpeg.npz", "avatars": "avatars64.npz"}
 
 @dataclass(frozen=True)
 class Scale:
-    """How large everything is.
+    """Sizes of all parts of the suite.
 
     Parameters
     ----------

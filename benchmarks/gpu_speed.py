@@ -1,4 +1,4 @@
-"""How fast a device multiplies, trains, encodes and draws."""
+"""Speed of a device: matrix products, training, encoding and sampling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTENDERS = ("ours, the paper's recipe", "authors' network type, the paper's re
 
 
 def free_memory(device: torch.device) -> None:
-    """Release what earlier parts held, compiled code included."""
+    """Free the memory of earlier parts, including compiled code."""
     if "torch._dynamo" in sys.modules:
         torch.compiler.reset()
     gc.collect()

@@ -1,4 +1,4 @@
-"""Everything that a GPU is needed for, in minutes: correctness, speed, and trainings with their quality.
+"""All GPU benchmarks, in minutes: correctness, speed, and quality after training.
 
     python -m benchmarks.gpu_suite --minutes 8 --out DIR [--data DATA] [--configs wide] [--smoke]
 
@@ -9,7 +9,7 @@ correctness  logits, outputs of the denoiser and the losses of a short training 
 speed        training images per second of the paper's CIFAR-10 recipe with our network and with the authors'
              network type (equal channels, depth and attention), and of our defaults; share of the measured
              bf16 rate; batches of 128 and 512; cuDNN tuned
-use          images encoded and drawn a second
+use          images encoded and sampled per second
 training     half of the minutes, shared by CIFAR-10 and the avatars; then
 codes        probe accuracy or AUROC of logits, probabilities and bits; reconstruction error
 samples      Frechet distance to test images, under a classifier's features, against denoising steps
@@ -116,7 +116,7 @@ class Suite:
         return results.read(RESULTS, self.out)
 
     def run(self) -> list[dict[str, Any]]:
-        """Measure what is missing, draw the figures, and give all rows."""
+        """Measure what is missing, draw the figures, and return all rows."""
         for part in self.parts():
             done = any(all(row.get(k) == v for k, v in part.key.items()) for row in self._whole())
             if not done:
@@ -240,7 +240,7 @@ class Suite:
 
 
 def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
-    """Run the suite and give its rows."""
+    """Run the suite and return its rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=8.0, help="time of everything, about")
     parser.add_argument("--out", type=Path, required=True, help="folder of rows, models and figures")

@@ -1,13 +1,13 @@
-"""What to do about deterministic samplers of models that were trained with input perturbation.
+"""Corrections for deterministic samplers of models that were trained with input perturbation.
 
     python -m benchmarks.input_perturbation --data DATA [--seconds 600] [--strengths 0 0.1] [--steps 10 20 50]
 
 For each strength g of the perturbation one model is trained for `--seconds` on MNIST; strength 0 is the
 baseline. Then test images are rebuilt from their bits and random noise under every remedy:
 
-- "none": the estimates as they come.
-- "matched": `match_perturbation=True`: the network is shown x at the level of noise that it takes it for.
-- "noise estimate x (1 + g^2)": what the regression shrank is undone at the wrong level of noise.
+- "none": the estimates without correction.
+- "matched": `match_perturbation=True`: the network is evaluated at the timestep that matches the noise in x.
+- "noise estimate x (1 + g^2)": undoes the shrinkage of the regression, without a change of the timestep.
 - "noise estimate / 1.005", "... / 1.01": epsilon scaling (Ning et al., "Elucidating the Exposure Bias in
   Diffusion Models", 2024), with constants.
 - "eta 0.5": DDIM with half of DDPM's noise, as in the tables of Ning et al. 2023.
@@ -15,7 +15,7 @@ baseline. Then test images are rebuilt from their bits and random noise under ev
 
 A row holds the Fréchet distance between rebuilt and test images, in the space of 64 principal components of
 the train images (lower is better; not comparable with that of other features), and the mean squared error,
-pixels from -1 to 1. Rows are appended to `results/input_perturbation.jsonl`; what is there is skipped.
+pixels in [-1, 1]. Rows are appended to `results/input_perturbation.jsonl`; existing rows are skipped.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def flat(images: np.ndarray) -> np.ndarray:
-    """Pixels from -1 to 1, a row an image."""
+    """Return pixels in [-1, 1], one row per image."""
     return images.reshape(len(images), -1) / 127.5 - 1.0
 
 
@@ -107,7 +107,7 @@ def rebuilt(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, rebuild under every remedy, and append the rows."""
+    """Train, reconstruct with every remedy, and append the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder that holds mnist.npz")
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of each model")

@@ -1,10 +1,10 @@
-"""How close reconstructions come to test images, from random noise and from inverted noise.
+"""Reconstruction errors of test images, from random noise and from inverted noise.
 
     python -m benchmarks.inversion --data DATA --models FOLDER [--set mnist] [--seconds 120]
 
 Uses the models of `benchmarks.generation` (trained and kept in `--models` where they are not there yet).
 "mse" is the mean squared error of pixels from -1 to 1. Rows are appended to
-`results/inversion.jsonl`; what is there is skipped.
+`results/inversion.jsonl`; rows that exist already are skipped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Latency of calls for one image, beside that of the bare networks.
+"""Latency of calls with one image, compared with that of the networks alone.
 
     python -m benchmarks.latency
 

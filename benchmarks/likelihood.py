@@ -1,11 +1,11 @@
-"""Bits per dimension against the length of the code: what the image costs, what the code does, and both.
+"""Bits per dimension against the length of the code: rate of the image, of the code, and their sum.
 
     python -m benchmarks.likelihood --data DATA [--set mnist] [--bits 0 8 16 32 64 128] [--seconds 60]
 
 One model for each length is trained for the same time; 0 bits is the unconditional model. The variational
 bound of test images is estimated with `--terms` of its terms; the code's rate is that under the model's own
-fitted prior (chosen by held-out likelihood of train codes) and, beside it, under fair coins: one bit each.
-Rows are appended to `results/likelihood.jsonl`; what is there is skipped.
+fitted prior (chosen by held-out likelihood of train codes) and, for comparison, under a uniform prior.
+Rows are appended to `results/likelihood.jsonl`; rows that exist already are skipped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
 
 
 def train(n_bits: int, seconds: float, seed: int, data: ImageData) -> DMZEncoder:
-    """Train a model with so many bits, or none."""
+    """Train a model with the given number of bits, or without a code."""
     options = {"conditioning": "none"} if n_bits == 0 else {}
     budget = {"max_time": seconds, "max_iter": NO_LIMIT}
     return (

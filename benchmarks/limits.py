@@ -1,4 +1,4 @@
-"""How much of the machine a benchmark uses, and which clock counts its training."""
+"""Number of threads of a benchmark, and the clock that limits its training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def check_limits(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
-    """Refuse options that do not go together."""
+    """Raise an error for incompatible options."""
     if parsed.cpu_time and parsed.threads != 1:
         parser.error("--cpu-time needs --threads 1: the seconds of several threads would add up")
 
@@ -51,5 +51,5 @@ def training_clock(parsed: argparse.Namespace) -> AbstractContextManager[object]
 
 
 def limits_used(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Threads and clock, for a row."""
+    """Return the threads and the clock, for a row."""
     return {"threads": torch.get_num_threads(), "clock": "cpu" if parsed.cpu_time else "wall"}

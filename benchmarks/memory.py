@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory [--gigabytes 4] [--seconds 30]
 
-Images of 64 x 64 pixels lie in a sparse file (every eighth is noise, the others are black); they are read
-through a memmap. What counts is anonymous memory, `RssAnon` of /proc/self/status, every 20 ms: pages of the
-memmap are `RssFile`, which the system takes back when it needs them. Each phase runs in a fresh process.
+Images of 64 x 64 pixels are stored in a sparse file (every eighth is noise, the others are black) and read
+through a memory map. Anonymous memory, `RssAnon` in /proc/self/status, is measured every 20 ms; pages of the
+memory map are `RssFile`, which the system can reclaim. Each phase runs in a fresh process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MIB = 2**20
 
 
 def anonymous_bytes() -> int:
-    """Resident memory of this process that no file stands behind."""
+    """Return the resident memory of this process that is not backed by a file."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
@@ -53,7 +53,7 @@ class Peak:
 
 
 def make_images(path: Path, n_bytes: int) -> int:
-    """Write a sparse array file; give its number of images."""
+    """Write a sparse array file; return its number of images."""
     shape = (n_bytes // (SIDE * SIDE * 3), SIDE, SIDE, 3)
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     generator = np.random.default_rng(0)
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--gigabytes", type=float, default=4.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="training time (default: 30)")
     parser.add_argument("--encode", type=int, default=50_000, help="images to encode (default: 50000)")
-    parser.add_argument("--folder", type=Path, help="where the images go for a while (default: /tmp)")
+    parser.add_argument("--folder", type=Path, help="folder for temporary files (default: /tmp)")
     parsed = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=parsed.folder) as name:
         folder = Path(name)

@@ -1,13 +1,13 @@
-"""Prefixes of one ordered code beside codes that were trained at their length.
+"""Prefixes of one ordered code, compared with codes that were trained at the same length.
 
     python -m benchmarks.ordered_code --data DATA [--set mnist] [--seconds 60] [--seeds 0 1 2]
 
-Models: "ordered" (``ordered=True``, all bits), "plain" (all bits) and one of each shorter length by itself,
-"separate", all for the same time. A row scores the first `bits` bits of a model on test images: probes of
-bits and probabilities, search, and reconstruction from the bits alone (of "plain" no prefix can be decoded).
-"seconds_an_image" is training time over images seen; a fit with as many images takes so many times as long
-as the plain one as these times' ratio. Rows are appended to `results/ordered_code.jsonl`; what is there is
-skipped.
+Models: "ordered" (``ordered=True``, all bits), "plain" (all bits) and "separate", one model of each shorter
+length, all trained for the same time. A row scores the first `bits` bits of a model on test images: probes of
+bits and probabilities, search, and reconstruction from these bits (prefixes of "plain" cannot be decoded).
+"seconds_an_image" is the training time divided by the number of images seen; its ratio to that of "plain" is
+the relative duration of a fit with the same number of images. Rows are appended to
+`results/ordered_code.jsonl`; rows that exist already are skipped.
 """
 
 from __future__ import annotations

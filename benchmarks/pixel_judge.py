@@ -56,7 +56,7 @@ class PixelJudge:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Whether each attribute is seen, shape (n, n_attributes), bool."""
+        """Return whether each attribute is predicted, shape (n, n_attributes), bool."""
         batches = torch.from_numpy(np.ascontiguousarray(images)).split(500)
         return torch.cat([self.network(_units(x)) > 0.0 for x in batches]).numpy()
 

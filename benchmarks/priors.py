@@ -1,4 +1,4 @@
-"""How well priors model codes of unseen images, and what they cost.
+"""Fit of priors to codes of unseen images, and the time that they take.
 
     python -m benchmarks.priors --data DATA [--images mnist posed aligned cifar10] [--threads 2]
     python -m benchmarks.priors --data DATA --images posed --encoder FILE --name "DMZEncoder, 600 s"
@@ -67,7 +67,7 @@ def measure(prior: CodePrior, train: np.ndarray, test: np.ndarray, seed: int) ->
 
 
 def codes_of(data: ImageData, parsed: argparse.Namespace) -> list[np.ndarray]:
-    """Bits of train and test images."""
+    """Return the bits of train and test images."""
     parts = [data.train[: parsed.rows], data.test[: parsed.rows]]
     if parsed.encoder:
         encoder = DMZEncoder.load(parsed.encoder).set_params(output="bits")
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--latent-dim", type=int, default=64, help="bits of ITQ")
     parser.add_argument("--priors", nargs="+", choices=list(COMPARED), default=list(COMPARED))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, help="use only so many train and test images")
+    parser.add_argument("--rows", type=int, help="largest number of train and of test images")
     parser.add_argument("--threads", type=int, help="threads of all libraries")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)

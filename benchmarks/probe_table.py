@@ -1,4 +1,4 @@
-"""How well the avatars' 47 attributes can be read off codes, by four protocols, beside rivals.
+"""Linear probes of the avatars' 47 attributes on codes and rival representations, by four protocols.
 
     python -m benchmarks.probe_table --data DATA [--seconds 600] [--images posed|aligned] [--jobs 2]
 
@@ -50,7 +50,7 @@ def splits(data: ImageData) -> dict[str, np.ndarray | None]:
 
 
 def measure(codes: np.ndarray, labels: pd.DataFrame, protocol: str, split: Any, jobs: int) -> dict[str, Any]:
-    """Means over attributes, and each attribute's scores."""
+    """Return the means over attributes, and the scores of each attribute."""
     with warnings.catch_warnings():
         # The published protocols leave the solver at 100 iterations; the row counts what that stops.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -64,7 +64,7 @@ def measure(codes: np.ndarray, labels: pd.DataFrame, protocol: str, split: Any, 
             row[f"{metric}_std"] = round(float(summary[f"{metric}_std"]), 5)
     row["chance"] = round(float(by_attribute["chance"].mean()), 5)
     columns = ["n_positive", "chance", *METRICS]
-    # NaN is no JSON.
+    # JSON has no NaN.
     row["attributes"] = {
         name: {c: round(float(one[c]), 4) if np.isfinite(one[c]) else None for c in columns}
         for name, one in by_attribute[columns].astype(float).iterrows()
@@ -88,7 +88,7 @@ def fit_rival(name: str, data: ImageData, parsed: argparse.Namespace) -> dict[st
 
 
 def contenders(data: ImageData, parsed: argparse.Namespace) -> Iterator[tuple[str, Callable, dict[str, Any]]]:
-    """Name, what makes the representations, and what tells their rows from others."""
+    """Return the name, the source of the representations, and the key of their rows."""
     about = {"images": parsed.images, "side": parsed.side, "latent_dim": parsed.latent_dim}
     about |= {"seed": parsed.seed, "n_train": len(data.train), "n_test": len(data.test)}
     for name in parsed.rivals:
@@ -99,7 +99,7 @@ def contenders(data: ImageData, parsed: argparse.Namespace) -> Iterator[tuple[st
 
 
 def protocols_of(name: str, parsed: argparse.Namespace) -> list[str]:
-    """Protocols that a contender is scored by."""
+    """Return the protocols by which a contender is scored."""
     return ["diti"] if name == "pixels" and not parsed.pixels else parsed.protocols
 
 
@@ -119,7 +119,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
     parser.add_argument("--pixels", action="store_true", help="score raw pixels by every protocol")
     parser.add_argument("--jobs", type=int, default=1, help="probes fitted at the same time")
-    parser.add_argument("--rows", type=int, default=None, help="use only so many train and test faces")
+    parser.add_argument("--rows", type=int, default=None, help="largest number of train and of test faces")
     parser.add_argument("--save", default=None, help="write the trained encoder to this file")
     parser.add_argument("--results", default=results.FOLDER, type=type(results.FOLDER))
     parsed = parser.parse_args(arguments)

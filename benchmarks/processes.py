@@ -1,11 +1,11 @@
-"""One process with all threads, beside several processes that share the threads and each batch.
+"""One process with all threads, compared with several processes that share the threads and each batch.
 
     python -m benchmarks.processes --data DATA [--threads 2] [--batch-sizes 64 512] [--seconds 20]
 
-MNIST with the default network, whole batches of the same size whatever the number of processes. Runs follow
-each other in turn, so that a machine whose speed changes is fair to all; figures are medians over rounds of
-the images per second of whole runs. One row for each is appended to `results/processes.jsonl`; rows that are
-there are skipped.
+MNIST with the default network and the same total batch size for every number of processes. Runs alternate, so
+that changes in the speed of the machine affect all equally; results are medians over rounds of the images per
+second of whole runs. One row for each is appended to `results/processes.jsonl`; rows that exist already are
+skipped.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def train(folder: Path, batch_size: int, seconds: float, images: int | None) -> 
 
 
 def launch(n_processes: int, n_threads: int, arguments: list[str]) -> tuple[float, str]:
-    """Train in processes with so many threads each; return images per second, and the arithmetic."""
+    """Train in several processes; return images per second and the precision."""
     command = [sys.executable]
     if n_processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]

@@ -29,7 +29,8 @@ def retrieval_speed_section() -> str:
     return (
         f"## Search among {one['rows']:,} codes\n\n"
         f"{one['queries']:,} queries, {one['bits']} bits, k = {one['k']}; codes: {one['codes']}. Medians of "
-        f"{one['repeats']} rounds in one process. Speed-ups are relative to the search named in the column.\n\n"
+        f"{one['repeats']} rounds in one process. Speed-ups are relative to the search named in the "
+        "column.\n\n"
         f"{table([*header, 'memory, MiB'], lines)}\n\n{machine(rows)} "
         "Made by `python -m benchmarks.retrieval_speed --data DATA`.\n"
     )

@@ -1,4 +1,4 @@
-"""How well Hamming search finds what belongs together, at equal bits, beside rivals.
+"""Quality of Hamming search with our codes and with rival codes of the same number of bits.
 
     python -m benchmarks.retrieval_quality --data DATA [--images mnist posed aligned] [--seconds 600]
 
@@ -42,7 +42,7 @@ class FaissLSH:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Draw the rotation, learn the medians."""
+        """Draw the rotation and compute the medians."""
         import faiss
 
         rows = flat(X)
@@ -60,7 +60,7 @@ CONTENDERS = {"FAISS LSH": FaissLSH, **{name: RIVALS[name] for name in ("PCA", "
 
 
 def measure(data: ImageData, train: np.ndarray, test: np.ndarray, metric: str) -> dict[str, float]:
-    """Search with bits, or with probabilities as queries, and score what is found."""
+    """Search with bits, or with probabilities as queries, and score the neighbours."""
     if not isinstance(data.train_labels, pd.DataFrame) and metric == "hamming":
         labels = data.train_labels, data.test_labels
         scored = (train > 0.5, labels[0], test > 0.5, labels[1])
@@ -94,7 +94,7 @@ def load(images: str, parsed: argparse.Namespace) -> ImageData:
 
 
 def train_encoder(data: ImageData, parsed: argparse.Namespace) -> tuple[DMZEncoder, float]:
-    """Return a trained encoder with logits as output, and the seconds that training took."""
+    """Return a trained encoder with logits as output, and its training time in seconds."""
     if parsed.encoder:
         encoder = DMZEncoder.load(parsed.encoder)
         return encoder.set_params(output="logits"), float(encoder.history_["seconds"].iloc[-1])
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--name", default=ENCODER, help="what to call the encoder's rows")
     parser.add_argument("--encoder", type=Path, help="a saved encoder of these images, in place of training")
     parser.add_argument("--only-rivals", action="store_true", help="train no encoder")
-    parser.add_argument("--rows", type=int, help="use only so many train and test images")
+    parser.add_argument("--rows", type=int, help="largest number of train and of test images")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     if parsed.params and parsed.name == ENCODER:

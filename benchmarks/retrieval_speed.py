@@ -1,4 +1,4 @@
-"""How fast FaissNeighbors searches binary codes, beside scikit-learn's brute force and FAISS itself.
+"""Speed of FaissNeighbors on binary codes, compared with scikit-learn's brute force and FAISS itself.
 
     python -m benchmarks.retrieval_speed [--data DATA] [--rows 1000000] [--queries 1000] [--repeats 5]
 
@@ -7,7 +7,7 @@ with probability `--flips`; queries are bits of test images. Without it both are
 a Gaussian mixture. All contenders search in turn in one process, and medians are compared; memory is
 measured in a process for each. One row is appended for each contender.
 
-Neighbours count as found if they are as near as the exact k-th, since ties may fall either way.
+Neighbours count as found if they are at most as far as the exact k-th, since ties can be broken either way.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DIRECT, DIRECT_IVF = "FAISS, IndexBinaryFlat", "FAISS, IndexBinaryIVF, nprobe"
 def mnist_codes(
     folder: str, n: int, n_queries: int, flips: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """ITQ bits of MNIST, train images repeated with noise."""
+    """Return ITQ bits of MNIST, train images repeated with noise."""
     data = load_mnist(folder)
     itq = ITQ(BITS, seed).fit(data.train)
     bits = itq.transform(data.train)["bits"].astype(np.uint8)
@@ -113,7 +113,7 @@ def bare(index: Any, packed_queries: np.ndarray, k: int) -> Callable[[], Any]:
 
 
 def resident_bytes() -> int:
-    """Memory of this process in use."""
+    """Return the memory that this process uses."""
     with open("/proc/self/status") as file:
         return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 

@@ -1,4 +1,4 @@
-"""Rival representations of images: what a learned code has to beat at equal bits.
+"""Rival representations of images, with as many bits as the learned codes they are compared with.
 
 Each has `fit(X)` and `transform(X)`; `transform` gives a dict of named representations of shape
 (n, columns): floats or probabilities, and bits as float32 zeros and ones. Images are uint8 or floats
@@ -34,7 +34,7 @@ def flat(X: np.ndarray) -> np.ndarray:
 
 
 def signs(values: np.ndarray, threshold: float = 0.0) -> np.ndarray:
-    """Ones where a value is above the threshold."""
+    """Return ones where a value is above the threshold, else zeros."""
     return (values > threshold).astype(np.float32)
 
 
@@ -66,7 +66,7 @@ class PCA:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Fit on all rows."""
+        """Fit on all images."""
         self.model = SklearnPCA(self.n_bits, random_state=self.seed).fit(flat(X))
         return self
 
@@ -83,7 +83,7 @@ class ITQ:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Fit on a random 10,000 rows, as the encoder does."""
+        """Fit on 10,000 random images, as the encoder does."""
         rows = flat(X)
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(rows), generator=generator)[:FIT_ROWS].numpy()
@@ -150,9 +150,9 @@ class LSH:
 class BernoulliRBM:
     """A restricted Boltzmann machine's hidden units.
 
-    Two things are chosen without labels, or its units die on bright or coloured images: pixels are
-    turned round where their mean is above one half, and of several learning rates the one with the
-    best pseudo-likelihood is taken. scikit-learn's default is 0.1.
+    Two things are chosen without labels, since otherwise units die on bright or coloured images: pixels are
+    inverted if their mean is above one half, and the learning rate with the best pseudo-likelihood is used
+    instead of scikit-learn's default of 0.1.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class BernoulliRBM:
         self.n_bits, self.seed, self.learning_rates = n_bits, seed, learning_rates
 
     def fit(self, X: np.ndarray) -> Self:
-        """Choose on a sample of rows, then fit on all."""
+        """Choose on a random subset of the images, then fit on all."""
         rows = flat(X)
         self.bright = bool(rows.mean() > 0.5)
         rows = 1.0 - rows if self.bright else rows
@@ -193,7 +193,7 @@ class KMeansLabel:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Fit on a sample of rows."""
+        """Fit on a random subset of the images."""
         self.model = MiniBatchKMeans(self.n_bits, random_state=self.seed, n_init=3, batch_size=2048)
         self.model.fit(some_rows(flat(X), self.seed))
         return self

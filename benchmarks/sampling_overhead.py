@@ -1,10 +1,10 @@
-"""How much of the time of sampling is spent outside the network.
+"""Share of the sampling time that is spent outside the network.
 
     python -m benchmarks.sampling_overhead [--images 256] [--steps 20] [--rounds 5] [--threads 2]
 
-Images of 28 x 28 and the default network; what weights it has does not matter to the time. The seconds
-inside `DiffusionAutoencoder.forward` are set against those of the whole call of `sample`, for each sampler,
-in turn, over several rounds; figures are medians. Each sampler's row is appended to
+Images of 28 x 28 and the default network; its weights do not affect the time. The time within
+`DiffusionAutoencoder.forward` is compared with that of the whole call of `sample`, for all samplers in turn,
+over several rounds; results are medians. Each sampler's row is appended to
 `results/sampling_overhead.jsonl`.
 """
 
@@ -51,7 +51,7 @@ def seconds_inside(network: nn.Module) -> Any:
 
 
 def measure(encoder: DMZEncoder, sampler: str, n_images: int, n_steps: int) -> dict[str, float]:
-    """Seconds of one call of `sample`, those inside the network, and its evaluations."""
+    """Return the seconds of one call of `sample`, those within the network, and its evaluations."""
     with seconds_inside(encoder.model_) as spent:
         begun = time.perf_counter()
         encoder.sample(n_images, n_steps=n_steps, sampler=sampler, random_state=0)

@@ -1,4 +1,4 @@
-"""Everything that is measured of a contender's representations, for images with classes or attributes."""
+"""All measures of a contender's representations, for images with classes or attributes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dmzrep.retrieval import hamming_neighbors
 K, VOTERS = 100, 10
 #: Images that are rebuilt.
 REBUILT = 500
-#: Codes wider than this are pixels; 47 probes of them are fitted on so many rows at most, to end in minutes.
+#: Wider codes are pixels, whose 47 probes are fitted on at most this many samples, to finish in minutes.
 WIDE_COLUMNS, WIDE_ROWS = 1024, 2_000
 
 
@@ -40,7 +40,7 @@ def score_codes(
     train, test : dict of str to ndarray
         Representations by name; search takes "bits".
     probe_rows : int
-        Probes are fitted on the first so many train codes.
+        Probes are fitted on the first `probe_rows` train codes.
     """
     attributes = isinstance(data.train_labels, pd.DataFrame)
     row: dict[str, Any] = {"probe_rows": min(probe_rows, len(data.train))}
@@ -67,7 +67,7 @@ def score_codes(
     known = data.train_labels, data.test_labels
     row["map_at_100"] = average_precision(*known, neighbors)
     row["map_at_100_found"] = average_precision(*known, neighbors, "found")
-    # Searched anew: which of equally distant codes make the cut is the search's own choice.
+    # A separate search, since ties at the k-th distance are broken arbitrarily.
     voters = hamming_neighbors(test["bits"], train["bits"], min(VOTERS, k))[1]
     row["knn_10"] = majority_accuracy(*known, voters)
     return row
@@ -87,7 +87,7 @@ def attribute_scores(
 
 
 def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
-    """Mean squared error of rebuilt uint8 images, pixels from -1 to 1."""
+    """Return the mean squared error of reconstructed uint8 images, scaled to [-1, 1]."""
     images = X[:REBUILT]
     difference = contender.reconstruct(images).astype(np.float64) - images
     return {

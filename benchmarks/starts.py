@@ -1,4 +1,4 @@
-"""Initialisation of the encoder: whether images are spatially aligned, and linear maps of which features.
+"""Initialisation of the encoder: spatial alignment of images, and linear maps of several kinds of features.
 
     python -m benchmarks.starts --data DATA
 
@@ -33,12 +33,12 @@ FITTED, SCORED, BITS = 6000, 4000, 64
 
 
 def pixels(x: Tensor) -> Tensor:
-    """Pixels as they are."""
+    """Return the pixels unchanged."""
     return x.flatten(1)
 
 
 def differences(x: Tensor) -> Tensor:
-    """Differences from the neighbours, beside a share of those from the mean image."""
+    """Return the differences from the local mean, and a fraction of those from the mean image."""
     plain = x - x[:FITTED].mean(dim=0)
     local = plain - F.avg_pool2d(plain, 3, stride=1, padding=1, count_include_pad=False)
     return torch.cat([local.flatten(1), PLAIN_WEIGHT * plain.flatten(1)], dim=1)
@@ -82,7 +82,7 @@ def measure_starts(folder: str) -> None:
 
 
 def measure_alignment(folder: str) -> None:
-    """Measure how much farther augmented views lie from the subspace, for every set of images."""
+    """Measure how much farther augmented views are from the subspace, for every set of images."""
     for name, chosen in SETS.items():
         images = chosen.load(folder).train
         for n in (10_000, 1_000, 200):

@@ -1,25 +1,25 @@
-"""How good codes are after a given time of training, or after so many images, beside rivals.
+"""Quality of codes after a given training time or number of images, compared with rivals.
 
     python -m benchmarks.time_to_quality --data DATA --set mnist --seconds 60 420 --seeds 0 1 2 \\
         --configs default "convolutional VAE" --rivals PCA ITQ [--part test] [--threads 1]
     python -m benchmarks.time_to_quality --data DATA --set posed --images 24000 --configs default "init pca"
 
-Choices are made on `--part validation`, the default: encoders are trained on the train images less a
-part that is held out (the same part for every seed), and scored on that part; test images are not looked
-at. `--part test` trains on all train images and scores the test images, for tables that are published.
+Choices are made on `--part validation`, the default: a part of the train images is held out (the same part
+for every seed), encoders are trained on the rest and scored on the held-out part; test images are not used.
+`--part test` trains on all train images and scores the test images, for published tables.
 
-Each budget is a run of its own, since the learning rate follows the budget. `--images` gives every
-configuration equally many images: a random part of the train images once, or whole passes over all of
-them. `--cpu-time` counts the seconds that one thread had a core for, which other work on the machine
-changes little. Names of `--configs` stand in `benchmarks.configurations` and `benchmarks.contenders`;
-`--params` with `--name` is for others. One row is appended for each run to
+Each budget is a separate run, since the learning rate schedule depends on the budget. `--images` gives every
+configuration the same number of images: a random part of the train images once, or several epochs of all
+images. `--cpu-time` counts the CPU time of one thread, which depends little on other work on the machine.
+`--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`;
+`--params` with `--name` is for other configurations. One row is appended for each run to
 `results/time_to_quality.jsonl`; runs that exist already are skipped.
 
 Rows with "converted_from" were measured by two earlier commands, `mnist_codes` (given times of training, test
 images) and `ablations` (12,000 images once; probes fitted on 10,000 held-out codes and scored on 10,000
-others, which searched the first), in the package's state of their date. Names and keys were changed to
-those used here; their entropy and dead bits are those of train codes. Nothing is skipped for their sake, and
-the results page leaves them out once the same is measured by this command.
+others, which were the queries among the first), with the package as of their date. Names and keys were
+changed to those used here; entropy and dead bits are those of train codes. Runs are not skipped because of
+these rows, and the results page omits them once this command has measured the same.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How fast training runs, against the authors' network type, and where the time goes.
+"""Training speed compared with the authors' network type, and the time of each kind of operation.
 
     python -m benchmarks.training_speed --data DATA [--rounds 3] [--steps 8] [--compile]
 
 Needs diffusers (extra `bench`). Every contender is timed in turn, several rounds, in one process;
 the figures are medians. Ours is the whole training step of `DMZEncoder`: batch from uint8 data,
 encoder, relaxed code, denoiser, AdamW, gradient clipping, average of weights, and validation's share
-of an epoch. The authors' network type has diffusers' default of 8 attention heads; it
-is timed with forward, backward and AdamW alone, which flatters it. Batches of several sizes are timed, and
+of an epoch. The authors' network type has diffusers' default of 8 attention heads; only its forward pass,
+backward pass and AdamW are timed, which is in its favour. Batches of several sizes are timed, and
 ratios are to the authors' fastest.
 """
 
@@ -89,7 +89,7 @@ def our_step(X: np.ndarray, **params: object) -> tuple[Callable[[], None], objec
 
 
 def rate(step: Callable[[], None], batch_size: int, n_steps: int) -> float:
-    """Rows per second over n_steps, the share of validation included."""
+    """Return samples per second over n_steps, including the share of validation."""
     begun = time.perf_counter()
     for _ in range(n_steps):
         step()

@@ -1,4 +1,4 @@
-"""Trials: ideas for training compared with the defaults that are no parameters of the package.
+"""Trials: variants of training that are not parameters of the package, compared with the defaults.
 
 Each is a trainer that overrides one small method. `TRIALS` holds all by name, also those with the code of
 `benchmarks.code_trials`; `benchmarks.contenders.Trial` trains with one and is used as binary codes are.
@@ -79,7 +79,7 @@ class UniformEnd(Trainer):
 
 
 class SeveralTimesteps(Trainer):
-    """Each image is encoded once and denoised at several timesteps, each with its own noise."""
+    """Encodes each image once and denoises it at several timesteps, each with its own noise."""
 
     def __init__(self, *arguments: Any, n: int = 2):
         super().__init__(*arguments)
@@ -115,7 +115,7 @@ class MinSNR(Trainer):
 
 
 def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
-    """Weights of the loss of each timestep, of mean one, shape (n_timesteps,).
+    """Return the weights of the loss at each timestep, with mean one, shape (n_timesteps,).
 
     References
     ----------
@@ -123,7 +123,7 @@ def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
     """
     alpha_bar = objective.schedule.alpha_bar
     snr = alpha_bar / (1.0 - alpha_bar)
-    # The weight is min(SNR, gamma) for errors of x_0; other errors are so many times as large.
+    # The weight is min(SNR, gamma) for errors of x_0; errors of other targets differ by a factor.
     larger = {"sample": 1.0, "epsilon": snr, "v": snr + 1.0}[objective.kind]
     weights = np.minimum(snr, gamma) / larger
     return weights / weights.mean()

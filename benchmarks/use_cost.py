@@ -1,9 +1,9 @@
-"""What use costs: images per second and memory of `transform`, seconds of `import dmzrep`.
+"""Cost of use: images per second and memory of `transform`, seconds of `import dmzrep`.
 
     python -m benchmarks.use_cost [--rounds 5]
 
-Runs on images made on the spot; a transform's speed does not depend on what they show. Peak memory is
-of a fresh process for each number of images, less that of the process before `transform`.
+Images are random; the speed of `transform` does not depend on their content. Peak memory is measured in a
+fresh process for each number of images, relative to the peak before the call of `transform`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ print(time.perf_counter() - begun)
 
 
 def child(code: str, *arguments: str) -> list[float]:
-    """Run code in a fresh interpreter and give the numbers that it prints."""
+    """Run code in a fresh interpreter and return the numbers that it prints."""
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
     )

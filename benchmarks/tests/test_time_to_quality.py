@@ -100,7 +100,7 @@ def test_a_run_on_attributes(closed_sets, tmp_path):
     # "up" is told, "coin" is not, and an attribute that never varies counts for neither.
     assert 0.6 < rows[0]["auroc_floats"] < 0.9 and rows[0]["attributes_alike"] > 0.1
     page = time_to_quality_sections([row | {"part": "test"} for row in rows])
-    assert "Quality against seconds" in page and "| DMZEncoder, default | 8 |" in page
+    assert "Quality against training time" in page and "| DMZEncoder, default | 8 |" in page
 
 
 def test_other_parameters_need_a_name_of_their_own(closed_sets, tmp_path, capsys):
