@@ -33,7 +33,7 @@ def test_seeds_do_not_use_numpys_global_generator():
 def test_invalid_random_states_raise(random_state):
     with pytest.raises(ValueError, match=r"random_state must be an integer .*RandomState or None, got"):
         draw_seed(random_state)
-    with pytest.raises(ValueError, match="one integer of at least 0 for each of 2 samples"):
+    with pytest.raises(ValueError, match="one non-negative integer for each of 2 samples"):
         sample_seeds([random_state, 2], 2)
 
 

@@ -141,7 +141,7 @@ def test_other_images_files_and_recipes_are_refused(authors, images, tmp_path):
             load_authors_checkpoint(path, images)
     with pytest.raises(FileNotFoundError):
         load_authors_checkpoint(tmp_path / "none.pt", images)
-    with pytest.raises(ValueError, match="There is no recipe 'mnist'"):
+    with pytest.raises(ValueError, match="Unknown recipe 'mnist'"):
         paper_backbone("mnist")
 
 
