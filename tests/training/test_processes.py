@@ -28,7 +28,8 @@ def folder(tmp_path_factory):
     params = ALONE | {"max_iter": 2, "checkpoint_every": 1e-9, "checkpoint_keep": 1}
     make_encoder(**params, checkpoint_dir=folder / "checkpoints 0").fit(load_images())
     shutil.copytree(folder / "checkpoints 0", folder / "checkpoints alone")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # The script imports helpers of the tests.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])}
     command = [*LAUNCH, str(SCRIPT), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1200)
     assert done.returncode == 0, done.stderr
