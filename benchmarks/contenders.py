@@ -91,10 +91,10 @@ def as_relaxed_bits(code: Tensor) -> Tensor:
 class RealValuedTrainer(Trainer):
     """Trains with the encoder's output itself as the code: no noise, no bits."""
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
         # The loop decides what the encoder sees and when it is frozen; only its draws are discarded.
-        logits, _ = super()._code(x0, n_rows)
-        return logits, as_relaxed_bits(logits / MEAN_LOGIT)
+        views, _ = super()._code(x0, n_rows)
+        return views, as_relaxed_bits(views[0] / MEAN_LOGIT)
 
     @torch.no_grad()
     def validate(self, data: TrainingData) -> dict[str, float]:

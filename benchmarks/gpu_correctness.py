@@ -47,10 +47,10 @@ class SharedNoiseTrainer(Trainer):
         noise = torch.randn(like.shape, generator=self.noise)
         return noise.to(like.device).contiguous(memory_format=torch.channels_last)
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        logits = self._logits(x0, n_rows)
-        z = relaxed_bernoulli(logits.cpu(), self.config.options.temperature, generator=self.noise)
-        return logits, z.to(logits.device)
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
+        views = list(self._logits(x0).split(len(x0)))
+        z = relaxed_bernoulli(views[0].cpu(), self.config.options.temperature, generator=self.noise)
+        return views, z.to(x0.device)
 
 
 def networks(scale: Scale) -> dict[str, DMZEncoder]:

@@ -20,7 +20,7 @@ from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 from dmzrep import DMZEncoder
 from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import RandomAffine, init_cca, init_contrast_pca, init_linear
+from dmzrep.training import RandomViews, init_cca, init_contrast_pca, init_linear
 
 #: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
 FIT_ROWS = 10_000
@@ -112,7 +112,7 @@ class Start:
         shape = self.format.shape
         self.start = LinearInit(shape, self.n_bits, self.features)
         if self.features == "responses":
-            init_cca(self.start, self._units(X[chosen]), RandomAffine(), generator)
+            init_cca(self.start, self._units(X[chosen]), RandomViews(), generator)
         else:
             init_contrast_pca(self.start, self._units(X[chosen]), generator)
         return self

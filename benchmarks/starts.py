@@ -25,7 +25,7 @@ from benchmarks.rivals import signs
 from benchmarks.time_to_quality import SETS
 from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import PLAIN_WEIGHT, Contrast, LinearInit
-from dmzrep.training import RandomAffine, init_linear
+from dmzrep.training import RandomViews, init_linear
 from dmzrep.training.init._alignment import residual_ratio
 
 #: Images that maps and probes are fitted on, images that are scored, and bits.
@@ -88,7 +88,7 @@ def measure_alignment(folder: str) -> None:
         for n in (10_000, 1_000, 200):
             some = images[np.random.default_rng(0).permutation(len(images))[:n]]
             x = learn_image_format(some).to_model(torch.from_numpy(some))
-            misfit = residual_ratio(x, RandomAffine(), torch.Generator().manual_seed(0))
+            misfit = residual_ratio(x, RandomViews(), torch.Generator().manual_seed(0))
             row = {"what": "misfit of augmented views", "set": name, "images": n, "ratio": round(misfit, 3)}
             results.append("starts", row)
             print(row, flush=True)

@@ -19,7 +19,7 @@ from benchmarks.code_trials import FallingTemperature, ScaledLogits
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.networks._model import DiffusionAutoencoder
-from dmzrep.training import Budget, RandomAffine, Trainer, TrainingConfig
+from dmzrep.training import Budget, RandomViews, Trainer, TrainingConfig
 
 
 class IndependentSampler(TimestepSampler):
@@ -89,9 +89,9 @@ class SeveralTimesteps(Trainer):
         # Unlike Tensor.repeat, cat keeps the memory format.
         return super()._batch_loss(torch.cat([x0] * self.n), n_rows)
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-        logits, z = super()._code(x0[: len(x0) // self.n], n_rows)
-        return logits, z.repeat(self.n, 1)
+    def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
+        views, z = super()._code(x0[: len(x0) // self.n], n_rows)
+        return views, z.repeat(self.n, 1)
 
 
 class WeightedSampler(TimestepSampler):
@@ -129,7 +129,7 @@ def min_snr_weights(objective: Objective, gamma: float) -> np.ndarray:
     return weights / weights.mean()
 
 
-def view_of(config: TrainingConfig) -> RandomAffine:
+def view_of(config: TrainingConfig) -> RandomViews:
     """The encoder's view, which some trials change."""
     if config.encoder_view is None:
         raise ValueError("encoder_augment=None leaves no view to change in this trial. Use 'affine'.")

@@ -140,5 +140,5 @@ def test_the_encoder_is_frozen_from_the_middle_or_never(make, batch, monkeypatch
         for progress in (0.0, 0.4, 0.6, 0.9, 1.0):
             monkeypatch.setattr(trainer, "progress", lambda n_rows, progress=progress: progress)
             found.append(trainer._is_frozen(96))
-            moves.append(trainer._logits(batch, 96).requires_grad)
+            moves.append(trainer._code(batch, 96)[0][0].requires_grad)
         assert found == frozen and moves == [not value for value in frozen]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,7 +36,8 @@ class Objective:
     """What the network predicts, and its loss.
 
     The prediction is the velocity ``"v"`` = sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise
-    ``"epsilon"``, or the clean data ``"sample"``. With `learn_variance` the network has twice the channels:
+    ``"epsilon"``, or the clean data ``"sample"``. Errors of clean data are divided by the variance of the
+    noise plus `LOSS_OFFSET`, which weights timesteps nearly as velocity does. With `learn_variance` the network has twice the channels:
     the second half places the reverse variance between its bounds and is trained by the variational bound
     alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not in the target.
     `data_bin` is the width of a grey level in model units, for the last term of the bound; None for
@@ -54,6 +55,8 @@ class Objective:
     learn_variance: bool = False
     input_perturbation: float = 0.0
     data_bin: float | None = None
+
+    LOSS_OFFSET: ClassVar[float] = 0.02
 
     def interpret(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
         """Convert the network's output to estimates of clean data and noise."""
@@ -121,7 +124,7 @@ class Objective:
     ) -> Tensor:
         """Return the loss of each sample, shape (n,), given unit noise for x_t and the input perturbation.
 
-        The mean squared error, plus, with `learn_variance`, the variational bound (in nats per dimension,
+        The (weighted) mean squared error, plus, with `learn_variance`, the variational bound (in nats per dimension,
         times T / 1000), with gradients to the output for the variance only.
         """
         perturbed = noise
@@ -131,6 +134,9 @@ class Objective:
         prediction = network(x_t, self.schedule.network_time(t), z)
         mean_part = prediction.chunk(2, dim=1)[0] if self.learn_variance else prediction
         error = (mean_part.float() - self.target(x0, noise, t).float()).square().flatten(1).mean(dim=1)
+        if self.kind == "sample":
+            sigma = self.schedule.signal_and_noise(t, x0)[1].flatten()
+            error = error / (sigma.square() + self.LOSS_OFFSET)
         if not self.learn_variance:
             return error
         frozen = torch.cat([mean_part.detach(), prediction.chunk(2, dim=1)[1]], dim=1)

@@ -98,7 +98,7 @@ def load_authors_checkpoint(
     history = pd.DataFrame()
     decoder = Decoder(model, objective, data_format, device)
     results = {"history_": history, "n_iter_": 0, "stopped_": "loaded", "init_": "random"}
-    results |= {"precision_": "float32", "encoder_augment_": None, "ordered_": False}
+    results |= {"precision_": "float32", "encoder_augment_": None, "init_filters_": 64, "ordered_": False}
     described = code_attributes(encoder.prior, decoder, samples, history, 0)
     encoder.__dict__.update(decoder_attributes(decoder) | results | described | attributes)
     return encoder

@@ -185,6 +185,8 @@ class DMZEncoder(
         Resolved value of `precision`.
     init_, encoder_augment_ : str or None
         Resolved values of `init` and `encoder_augment`.
+    init_filters_ : int
+        Resolved value of `Network.init_filters`.
     code_dropout_ : float
         `code_dropout` of the fit.
     ordered_ : bool

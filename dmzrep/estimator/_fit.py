@@ -37,7 +37,7 @@ from dmzrep.training import (
     Hooks,
     Processes,
     ProgressBar,
-    RandomAffine,
+    RandomViews,
     Trainer,
     TrainingConfig,
     TrainingData,
@@ -52,7 +52,7 @@ from dmzrep.training._state import load_trainer_state
 
 #: Limits for the samples from which the encoder is initialised: largest number, largest total number of
 #: values, and smallest number, which takes precedence.
-INIT_SAMPLES, INIT_VALUES, MIN_INIT_SAMPLES = 10_000, 2**26, 512
+INIT_SAMPLES, INIT_VALUES, MIN_INIT_SAMPLES = 20_000, 2**26, 512
 #: Number of samples read at a time if time is limited.
 READ_SAMPLES = 256
 
@@ -105,10 +105,10 @@ def build_trainer(
     overrides: dict[str, Any] | None = None,
     checkpoints: Checkpoints | None = None,
     budget: Budget | None = None,
-) -> tuple[Trainer, dict[str, str | None]]:
+) -> tuple[Trainer, dict[str, Any]]:
     """Return a trainer with new, fitted or resumed networks, and the resolved attributes.
 
-    The resolved attributes are `init_` and `encoder_augment_`. `overrides` replaces parameters. Raises
+    The resolved attributes are `init_`, `encoder_augment_` and `init_filters_`. `overrides` replaces parameters. Raises
     ValueError if parameters conflict with each other, the data, the fitted model or the number of processes.
     """
     params = all_parameters(estimator) | (overrides or {})
@@ -122,13 +122,13 @@ def build_trainer(
 
     @functools.cache
     def aligned() -> bool:
-        return are_aligned(initial_samples(), RandomAffine(), torch.Generator().manual_seed(seed))
+        return are_aligned(initial_samples(), RandomViews(), torch.Generator().manual_seed(seed))
 
     known = vars(estimator) if continued else checkpoints.resolved if checkpoints is not None else {}
-    names = ("init", "encoder_augment")
+    names = ("init", "encoder_augment", "init_filters")
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
     params["max_time"] = budget.limit
-    params |= resolve_init(params, data_format, aligned)
+    params |= resolve_init(params, data_format, len(samples), aligned)
     resolved = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format)
     objective = resolve_objective(params, data_format, network)
@@ -210,7 +210,7 @@ def _initialise_encoder(
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
     linear: Any = model.encoder.linear_init
     if init == "cca":
-        view = config.encoder_view or RandomAffine()
+        view = config.encoder_view or RandomViews()
         init_cca(linear, samples, view, generator, stages, budget.left_to_initialise)
     elif init == "contrast_pca":
         init_contrast_pca(linear, samples, generator)
@@ -248,7 +248,7 @@ def train(
     """Run the trainer and return fitted attributes; the estimator is not changed.
 
     A small chunk does not represent the data: the statistics of batch normalisation, the prior and the
-    reports are kept. With `freeze`, an encoder that trains on augmented views is frozen for the last steps.
+    reports are kept. With `freeze`, the encoder is frozen for the last steps.
     If training diverges, `fitted` of the error has the attributes for the last finite weights.
     """
     fraction = min(estimator.validation_fraction, VALIDATION_SAMPLES / len(samples))

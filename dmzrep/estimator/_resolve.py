@@ -18,7 +18,7 @@ from dmzrep.networks._defaults import (
     default_widths,
 )
 from dmzrep.networks._model import NetworkConfig
-from dmzrep.training import RandomAffine, Training, TrainingConfig
+from dmzrep.training import RandomViews, Training, TrainingConfig
 
 #: Hidden features and residual blocks of the networks for vectors.
 VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
@@ -33,6 +33,10 @@ INIT_FEATURES = {
     "contrast_pca": "contrast",
     "cca": "responses",
 }
+#: Smallest number of samples and time in seconds for many filters in the encoder's linear branch.
+MANY_SAMPLES, LONG_TIME = 10_000, 30.0
+#: Filters of images of at most 16 pixels, of few samples or a short time, and of many samples.
+FILTERS = (32, 64, 256)
 #: Learning rate of the encoder relative to that of the denoiser after `init` by "cca" or "contrast_pca",
 #: whose good initialisation would be lost at the full rate.
 FEATURES_ENCODER_RATE = 0.15
@@ -82,6 +86,7 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
     if is_image:
         config |= {
             "encoder_width": _integer(params["encoder_width"], "encoder_width", ENCODER_WIDTH),
+            "init_filters": _integer(params["init_filters"], "init_filters", FILTERS[1]),
             "encoder_depth": _integer(params["encoder_depth"], "encoder_depth", ENCODER_DEPTH),
             "paired_logits": params["encoder"] == "paper",
             "encoder_slope": PAPER_SLOPE if params["encoder"] == "paper" else ENCODER_SLOPE,
@@ -141,9 +146,9 @@ def _unet_settings(params: dict[str, Any], shape: tuple[int, ...]) -> dict[str, 
 
 
 def resolve_init(
-    params: dict[str, Any], data_format: ImageFormat | VectorFormat, aligned: Callable[[], bool]
-) -> dict[str, str | None]:
-    """Return `init` and `encoder_augment`, neither of them "auto".
+    params: dict[str, Any], data_format: ImageFormat | VectorFormat, n_samples: int, aligned: Callable[[], bool]
+) -> dict[str, Any]:
+    """Return `init`, `encoder_augment` and `init_filters`, none of them "auto".
 
     `aligned` returns whether the images are spatially aligned; it is called only if needed.
     """
@@ -161,7 +166,18 @@ def resolve_init(
             init = "cca"
         else:
             init = "contrast_pca" if aligned() else "itq"
-    return {"init": init, "encoder_augment": augment}
+    filters = params["init_filters"]
+    if filters == "auto":
+        small = n_samples < MANY_SAMPLES or (params["max_time"] or math.inf) < LONG_TIME
+        filters = FILTERS[0 if max(data_format.shape[1:], default=0) <= 16 else 1 if small else 2]
+    return {"init": init, "encoder_augment": augment, "init_filters": filters}
+
+
+def views_of(augment: str | RandomViews | None) -> RandomViews | None:
+    """Return the views of a resolved `encoder_augment`."""
+    if augment is None or isinstance(augment, RandomViews):
+        return augment
+    return RandomViews(mirror=augment == "affine_flip")
 
 
 def resolve_objective(
@@ -191,7 +207,7 @@ def resolve_training(
 ) -> TrainingConfig:
     """Return the settings of a training run; raise if they need a code or a larger batch."""
     _check_code_parameters(params)
-    view = params["encoder_augment"] is not None and isinstance(data_format, ImageFormat)
+    view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
     rate = params["encoder_learning_rate"]
     if rate == "auto":
         encoder_rate = FEATURES_ENCODER_RATE if params["init"] in ("cca", "contrast_pca") else 1.0
@@ -206,7 +222,7 @@ def resolve_training(
         code_dropout=float(params["code_dropout"]),
         ordered=bool(params["ordered"]),
         flip=params["augment"] == "flip",
-        encoder_view=RandomAffine(mirror=params["encoder_augment"] == "affine_flip") if view else None,
+        encoder_view=view,
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
         options=Training(**{name: params[name] for name in Training._parameter_constraints}),

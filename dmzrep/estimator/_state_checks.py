@@ -32,7 +32,7 @@ _STOPPED = {"", "max_iter", "max_time", "early_stopping", "callback", "interrupt
 #: Constraints, like those of scikit-learn's parameters.
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
     "network": {
-        **{name: [_POSITIVE_INT] for name in ("latent_dim", "patch_size", "encoder_width")},
+        **{name: [_POSITIVE_INT] for name in ("latent_dim", "patch_size", "encoder_width", "init_filters")},
         **{name: [bool] for name in ("learn_variance", "paired_logits", "normalize_logits")},
         "backbone": [StrOptions({"unet", "mlp", CUSTOM})],
         "conditioning": [StrOptions({*CONDITIONINGS, CUSTOM})],
@@ -53,6 +53,7 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "precision_": [StrOptions(set(PRECISIONS))],
         "init_": [str, None],
         "encoder_augment_": [str, None],
+        "init_filters_": [_POSITIVE_INT],
         "code_dropout_": [_RATE],
         "ordered_": [bool],
         "n_features_in_": [_POSITIVE_INT],

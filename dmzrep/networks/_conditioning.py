@@ -39,8 +39,12 @@ class CodeBias(nn.Module):
 class CodeMap(CodeBias):
     """A bias per layer and, for `layers` (ascending), also per position of their feature maps of size `grid`.
 
-    Unlike a bias that is constant over positions, a map of biases holds spatial information.
+    Unlike a bias that is constant over positions, a map of biases holds spatial information. The maps are the
+    sum of a linear map of the code and of a small convolutional decoder of it, in which bits interact.
     """
+
+    #: Channels of the decoder, and its hidden features.
+    CHANNELS, HIDDEN = 64, 256
 
     def __init__(
         self,
@@ -54,12 +58,30 @@ class CodeMap(CodeBias):
         super().__init__(latent_dim, widths, code_input)
         self.layers, self.grid = list(layers), tuple(grid)
         n_outputs = sum(widths[layer] for layer in layers) * grid[0] * grid[1]
-        self.maps = zero_init(nn.Linear(code_columns(latent_dim, code_input), n_outputs, bias=False))
+        n_columns = code_columns(latent_dim, code_input)
+        self.maps = zero_init(nn.Linear(n_columns, n_outputs, bias=False))
+        self.dense = nn.Sequential(
+            nn.Linear(n_columns, self.HIDDEN),
+            nn.SiLU(),
+            nn.Linear(self.HIDDEN, self.CHANNELS * grid[0] * grid[1]),
+        )
+        self.convolutions = nn.Sequential(
+            group_norm(self.CHANNELS),
+            nn.SiLU(),
+            nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1),
+            nn.SiLU(),
+            zero_init(nn.Conv2d(self.CHANNELS, sum(widths[layer] for layer in layers), 1)),
+        )
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """Map codes (n, latent_dim) to biases of shape (n, width, 1, 1) or (n, width, *grid)."""
         terms = [bias[:, :, None, None] for bias in super().forward(z)]
-        maps = self.maps(code_features(z, self.code_input)).view(len(z), -1, *self.grid)
+        features = code_features(z, self.code_input)
+        decoded = self.dense(features).view(len(z), self.CHANNELS, *self.grid)
+        decoded = self.convolutions(decoded.contiguous(memory_format=torch.channels_last))
+        maps = self.maps(features).view(len(z), -1, *self.grid) + decoded
         widths = [self.widths[layer] for layer in self.layers]
         for layer, map_ in zip(self.layers, maps.split(widths, dim=1), strict=True):
             terms[layer] = terms[layer] + map_

@@ -110,8 +110,8 @@ class ConvEncoder(nn.Module):
     `width` is the number of channels of the first convolution, `depth` the number of residual convolutions
     after each strided one (0 in the paper), `norm` "batch" or "group", `slope` the negative slope of the
     activation (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
-    "responses") adds a linear map of these features to the logits, to be initialised from data, and
-    initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
+    "responses", of `init_filters` filters) adds a linear map of these features to the logits, to be
+    initialised from data, and initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class ConvEncoder(nn.Module):
         norm: str = "batch",
         paired: bool = False,
         init_features: str | None = None,
+        init_filters: int = 64,
         normalize_logits: bool = False,
         slope: float = 0.2,
     ):
@@ -141,7 +142,9 @@ class ConvEncoder(nn.Module):
         n_features = plan[-1][0] * math.prod(sides)
         self.head = BitHead(n_features, latent_dim, paired=paired, zero=init_features is not None)
         self.linear_init = (
-            None if init_features is None else LinearInit(data_shape, latent_dim, init_features)
+            None
+            if init_features is None
+            else LinearInit(data_shape, latent_dim, init_features, init_filters)
         )
         self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 

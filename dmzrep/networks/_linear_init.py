@@ -19,18 +19,18 @@ PLAIN_WEIGHT, ROOT_OFFSET = 0.3, 0.02
 class FilterResponses(nn.Module):
     """Positive and negative parts of filter responses, pooled to a coarse grid, and pooled pixels.
 
-    The `n_filters` filters of 5 x 5 pixels are initialised from data. Coates, Lee, Ng, "An Analysis of
+    The `n_filters` filters of 5 x 5 pixels are set from data and not trained. Coates, Lee, Ng, "An Analysis of
     Single-Layer Networks in Unsupervised Feature Learning", 2011.
     """
 
+    filters: Tensor
     means: Tensor
 
     def __init__(self, data_shape: tuple[int, ...], n_filters: int):
         super().__init__()
         channels, height, width = data_shape
-        self.filters = nn.Conv2d(
-            channels, n_filters, FILTER_SIDE, stride=2, padding=FILTER_SIDE // 2, bias=False
-        )
+        size = (n_filters, channels, FILTER_SIDE, FILTER_SIDE)
+        self.register_buffer("filters", torch.randn(size) / math.sqrt(math.prod(size[1:])))
         sides = math.ceil(height / 2), math.ceil(width / 2)
         positions = torch.eye(math.prod(sides)).view(-1, 1, *sides)
         # A constant; a matrix product is much faster than pooling to a grid of odd size.
@@ -41,7 +41,7 @@ class FilterResponses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, H, W) to features of shape (n, n_features)."""
-        responses = self.filters(x).permute(0, 2, 3, 1).flatten(1, 2)
+        responses = F.conv2d(x, self.filters, stride=2, padding=FILTER_SIDE // 2).permute(0, 2, 3, 1).flatten(1, 2)
         positive = self.means @ F.relu(responses)
         negative = positive - self.means @ responses
         pixels = F.adaptive_avg_pool2d(x, self.pixels)
@@ -86,15 +86,14 @@ class LinearInit(nn.Module):
         data_shape: tuple[int, ...],
         latent_dim: int,
         features: str = "values",
-        n_filters: int | None = None,
+        n_filters: int = 64,
     ):
         super().__init__()
         # Per axis, so that the shorter side of an elongated image is kept.
         self.block = tuple(math.ceil(side / LINEAR_INIT_SIDE) for side in data_shape[1:])
-        filters = n_filters or (64 if max(data_shape[1:], default=0) > 16 else 32)
         sides = (math.ceil(side / block) for side, block in zip(data_shape[1:], self.block, strict=True))
         data_shape = (data_shape[0], *sides)
-        self.responses = FilterResponses(data_shape, filters) if features == "responses" else None
+        self.responses = FilterResponses(data_shape, n_filters) if features == "responses" else None
         self.contrast = Contrast(data_shape) if features == "contrast" else None
         extractor = self.responses or self.contrast
         n_features = math.prod(data_shape) if extractor is None else extractor.n_features

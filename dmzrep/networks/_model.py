@@ -20,7 +20,8 @@ class NetworkConfig:
 
     `data_shape` is (channels, H, W) or (features,). `widths` are the channels at each level of the UNet, or
     (hidden features,) of the MLP; `depth` is the number of residual blocks at each level, (down, up), or
-    (blocks,) of the MLP. `init_features` are the features of the encoder's linear branch, if any. `module`
+    (blocks,) of the MLP. `init_features` are the features of the encoder's linear branch, if any, `init_filters` the
+    number of its filters. `module`
     describes a custom denoiser, to which the other settings of the denoiser do not apply.
     """
 
@@ -39,6 +40,7 @@ class NetworkConfig:
     encoder_depth: int = 0
     encoder_norm: str = "batch"
     init_features: str | None = None
+    init_filters: int = 64
     paired_logits: bool = False
     normalize_logits: bool = False
     encoder_slope: float = 0.2
@@ -109,6 +111,7 @@ def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
         norm=config.encoder_norm,
         paired=config.paired_logits,
         init_features=config.init_features,
+        init_filters=config.init_filters,
         normalize_logits=config.normalize_logits,
         slope=config.encoder_slope,
     )

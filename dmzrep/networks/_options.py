@@ -51,6 +51,9 @@ class Network(ParameterGroup):
     encoder_depth : "auto" or int, default="auto"
         Residual convolutions after each strided convolution of the encoder. ``"auto"`` is none, as in
         the paper.
+    init_filters : "auto" or int, default="auto"
+        Filters of the features from which ``init="cca"`` computes the code. ``"auto"`` is 256; 64 for fewer
+        than 10,000 samples or `max_time` below 30 s, and 32 for images of at most 16 pixels.
     normalize_logits : bool, default=True
         Normalise the logits of the encoder over the batch to mean 0 and standard deviation 5, so that no bit
         is constant. The paper does not do this.
@@ -77,6 +80,7 @@ class Network(ParameterGroup):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
         "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "init_filters": [StrOptions({"auto"}), _POSITIVE_INT],
         "normalize_logits": ["boolean"],
     }
 
@@ -92,6 +96,7 @@ class Network(ParameterGroup):
         dropout=0.0,
         encoder_width="auto",
         encoder_depth="auto",
+        init_filters="auto",
         normalize_logits=True,
     ):
         self.width = width
@@ -103,4 +108,5 @@ class Network(ParameterGroup):
         self.dropout = dropout
         self.encoder_width = encoder_width
         self.encoder_depth = encoder_depth
+        self.init_filters = init_filters
         self.normalize_logits = normalize_logits

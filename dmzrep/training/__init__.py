@@ -1,6 +1,6 @@
 """Training: the loop, its data, its parameters, and the initialisation of the encoder."""
 
-from dmzrep.training._augmentation import RandomAffine
+from dmzrep.training._augmentation import RandomViews
 from dmzrep.training._budget import Budget
 from dmzrep.training._checkpoint import Checkpoints
 from dmzrep.training._data import TrainingData, split_indices
@@ -22,7 +22,7 @@ __all__ = [
     "Hooks",
     "Processes",
     "ProgressBar",
-    "RandomAffine",
+    "RandomViews",
     "Trainer",
     "Training",
     "TrainingConfig",

@@ -16,41 +16,73 @@ def flip(x: Tensor, mirrored: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RandomAffine:
-    """Shift, scale, rotate and shear each image at random, with border padding.
+class RandomViews:
+    """Random views of images: shifted, scaled, rotated, sheared, mirrored, and with other colours.
 
-    Each amount is drawn uniformly from minus to plus its limit.
+    Every amount is drawn uniformly from minus to plus its limit, for each image. Positions outside the image
+    repeat its border.
+
+    Parameters
+    ----------
+    shift : float, default=0.1
+        Largest shift in each direction, as a fraction of the side.
+    scale : float, default=1.2
+        Largest scale factor, at least 1; its logarithm is drawn.
+    rotation : float, default=15.0
+        Largest angle, in degrees.
+    shear : float, default=0.15
+        Largest shear, in pixels per pixel.
+    mirror : bool, default=False
+        Mirror half of the images horizontally.
+    colour : float, default=0.0
+        Largest relative change of brightness, contrast and saturation, in [0, 1).
+
+    See Also
+    --------
+    DMZEncoder : Takes it as `encoder_augment`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dmzrep.training import RandomViews
+    >>> views = RandomViews(shift=0.05, mirror=True)
+    >>> views(torch.zeros(4, 3, 32, 32), torch.Generator().manual_seed(0)).shape
+    torch.Size([4, 3, 32, 32])
     """
 
-    #: Largest shift in each direction, as a fraction of the side.
     shift: float = 0.1
-    #: Largest scale factor (its logarithm is drawn).
     scale: float = 1.2
-    #: Largest angle, in degrees.
     rotation: float = 15.0
-    #: Largest shear, in pixels per pixel.
     shear: float = 0.15
-    #: Whether half of the images are also flipped horizontally.
     mirror: bool = False
+    colour: float = 0.0
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Transform images of shape (n, channels, H, W), each at random, with a CPU generator."""
+        """Transform images of shape (n, channels, H, W) in [-1, 1], each at random, with a CPU generator."""
         return self.transform(x, self.draw(len(x), generator))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw affine maps for n images, of shape (n, 2, 3), on the CPU."""
-        drawn = 2.0 * torch.rand(n, 5, generator=generator) - 1.0
+        """Draw transformations of n images, on the CPU: affine maps in 6 columns, changes of colour in 3."""
+        drawn = 2.0 * torch.rand(n, 8, generator=generator) - 1.0
         angle = drawn[:, 0] * math.radians(self.rotation)
         size = (drawn[:, 1] * math.log(self.scale)).exp()
         cosine, sine = angle.cos() / size, angle.sin() / size
         matrix = torch.stack([cosine, drawn[:, 2] * self.shear - sine, sine, cosine], dim=1).view(-1, 2, 2)
         # Grid coordinates range from -1 to 1, so a fraction of the side is doubled.
-        shift = 2.0 * self.shift * drawn[:, 3:, None]
+        shift = 2.0 * self.shift * drawn[:, 3:5, None]
         if self.mirror:
             matrix[:, 0] *= 1.0 - 2.0 * (torch.rand(n, 1, generator=generator) < 0.5).float()
-        return torch.cat([matrix, shift], dim=2)
+        return torch.cat([torch.cat([matrix, shift], dim=2).flatten(1), self.colour * drawn[:, 5:]], dim=1)
 
-    def transform(self, x: Tensor, maps: Tensor) -> Tensor:
-        """Transform images by affine maps from `draw`."""
-        grid = F.affine_grid(maps.to(x.device), list(x.shape), False)
-        return F.grid_sample(x, grid.to(x.dtype), padding_mode="border", align_corners=False)
+    def transform(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """Transform images by what `draw` returned."""
+        drawn = drawn.to(x.device, x.dtype)
+        grid = F.affine_grid(drawn[:, :6].view(-1, 2, 3), list(x.shape), False)
+        x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        if not self.colour:
+            return x
+        brightness, contrast, saturation = (1.0 + drawn[:, 6:, None, None, None]).unbind(dim=1)
+        grey = x.mean(dim=1, keepdim=True)
+        x = grey + saturation * (x - grey)
+        centre = x.mean(dim=(1, 2, 3), keepdim=True)
+        return ((centre + 1.0) * brightness - 1.0 + contrast * (x - centre)).clamp(-1.0, 1.0)

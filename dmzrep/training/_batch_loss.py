@@ -12,16 +12,17 @@ from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.networks._device import autocast
 from dmzrep.networks._model import DiffusionAutoencoder, memory_format
-from dmzrep.networks._relaxation import relaxed_bernoulli
+from dmzrep.networks._relaxation import hard_bits, relaxed_bernoulli
 from dmzrep.training._code_terms import CodeTerms
 from dmzrep.training._masking import drop_codes, keep_prefixes
 from dmzrep.training._micro_batches import MicroBatches
 from dmzrep.training._options import TrainingConfig
 from dmzrep.training._processes import Processes
 
-#: Final fraction of a run in which an encoder that was trained on augmented views is frozen, so that the
-#: denoiser learns from codes of the original images.
-FREEZE_FRACTION = 0.15
+#: Final fraction of a run in which the encoder is frozen, so that the denoiser learns from what it sees at
+#: inference: hard bits of the original images.
+import os
+FREEZE_FRACTION = float(os.environ.get("FREEZE", 0.15))
 
 
 class BatchLoss(ABC):
@@ -122,11 +123,19 @@ class BatchLoss(ABC):
         self.micro_batches.run(len(x0), denoise, discard)
         return losses
 
-    def _code(self, x0: Tensor, n_samples: int) -> tuple[Tensor, Tensor]:
-        """Return the logits of the whole batch, and relaxed bits drawn from them."""
-        logits = self.processes.all_gather(self._logits(x0, n_samples))
+    def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], Tensor]:
+        """Return the logits of the views of the whole batch, and bits of the first.
+
+        The bits are relaxed ones drawn from the logits, or, of a frozen encoder, hard ones as at inference.
+        """
+        frozen = self._is_frozen(n_samples)
+        with torch.set_grad_enabled(not frozen):
+            parts = (self._encoder(x0).float() if frozen else self._logits(x0)).split(len(x0))
+        views = [self.processes.all_gather(logits) for logits in parts]
+        if frozen:
+            return views, hard_bits(torch.sigmoid(views[0]))
         temperature, hard = self._temperature(n_samples), self.config.options.straight_through
-        return logits, relaxed_bernoulli(logits, temperature, straight_through=hard, generator=self.noise)
+        return views, relaxed_bernoulli(views[0], temperature, straight_through=hard, generator=self.noise)
 
     def _masked(self, z: Tensor) -> Tensor:
         """Mask relaxed bits for nested dropout and code dropout."""
@@ -136,15 +145,15 @@ class BatchLoss(ABC):
             z = drop_codes(z, self.config.code_dropout, self.noise)
         return z
 
-    def _logits(self, x0: Tensor, n_samples: int) -> Tensor:
+    def _logits(self, x0: Tensor) -> Tensor:
+        """Return logits of one view of each sample, or of one view of each followed by another of each."""
         view = self.config.encoder_view
         if view is None:
             return self._encoder(x0).float()
-        if not self._is_frozen(n_samples):
-            maps = view.draw(len(x0) * self.processes.size, self.order)
-            return self._encoder(view.transform(x0, self.processes.shard(maps))).float()
-        with torch.no_grad():
-            return self._encoder(x0).float()
+        n_views = 2 if self.config.options.agreement else 1
+        drawn = (view.draw(len(x0) * self.processes.size, self.order) for _ in range(n_views))
+        views = [view.transform(x0, self.processes.shard(values)) for values in drawn]
+        return self._encoder(torch.cat(views)).float()
 
     def _is_frozen(self, n_samples: int) -> bool:
         """Whether the encoder is frozen, and sees the original images."""

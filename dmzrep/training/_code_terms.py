@@ -12,6 +12,8 @@ from dmzrep.training._options import TrainingConfig
 
 #: Decorrelation term as a fraction of the loss of the first batch with ``decorrelation="auto"``.
 AUTO_SHARE = 0.1
+#: Weight of the coding rate relative to the disagreement of views.
+CODING_RATE_SHARE = 0.1
 
 
 def missing_entropy(probabilities: Tensor) -> Tensor:
@@ -61,6 +63,33 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
     return within - 2.0 * between + uniform
 
 
+def disagreement(first: Tensor, second: Tensor) -> Tensor:
+    """Return the mean cross-entropy between the logits of one view of a sample and the bits of another.
+
+    Both directions are averaged; bits have no gradient. Moummad et al., "Cross-View Code Alignment", 2025
+    (arXiv 2510.27584), equation 3.
+    """
+    bits_of_first, bits_of_second = ((logits > 0).to(logits.dtype) for logits in (first.detach(), second.detach()))
+    one_way = F.binary_cross_entropy_with_logits(first, bits_of_second)
+    return (one_way + F.binary_cross_entropy_with_logits(second, bits_of_first)) / 2.0
+
+
+def coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
+    """Return the coding rate, in nats per ten bits, of logits scaled to unit norm for each sample.
+
+    It is large if samples are spread over all directions, and so prevents that all samples share a code.
+    Yu et al., "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
+    Reduction", 2020, equation 8.
+    """
+    unit = F.normalize(logits, dim=1)
+    n_samples, n_bits = unit.shape
+    # The determinant is that of the smaller of the two products.
+    product = unit.T @ unit if n_bits <= n_samples else unit @ unit.T
+    product = product * (n_bits / (n_samples * distortion))
+    identity = torch.eye(len(product), dtype=logits.dtype, device=logits.device)
+    return 10.0 / n_bits * torch.linalg.cholesky(identity + product).diagonal().log().sum()
+
+
 class CodeTerms:
     """The weighted sum of the terms."""
 
@@ -68,12 +97,20 @@ class CodeTerms:
         self.options = options = config.options
         #: Weight of the decorrelation term; None until the first batch resolves "auto".
         self.decorrelation = None if isinstance(options.decorrelation, str) else options.decorrelation
-        weights = (options.marginal_entropy, options.decorrelation, options.kl_weight, options.mmd_weight)
-        self.present = any(weight != 0.0 for weight in weights)
+        regularisers = (options.marginal_entropy, options.decorrelation, options.kl_weight, options.mmd_weight)
+        #: Weight of the agreement between views; without augmentation there is one view only.
+        self.agreement = options.agreement if config.encoder_view is not None else 0.0
+        self.present = any(weight != 0.0 for weight in (self.agreement, *regularisers))
 
-    def __call__(self, logits: Tensor, z: Tensor, loss: Tensor) -> Tensor:
-        """Return the weighted sum for logits, unmasked relaxed bits and the denoising loss of a batch."""
-        options, total = self.options, torch.zeros((), device=logits.device)
+    def __call__(self, views: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:
+        """Return the weighted sum, given the logits of one or two views of the samples of a batch, the
+        unmasked relaxed bits of the first, and the denoising loss.
+        """
+        logits, options = views[0], self.options
+        total = torch.zeros((), device=logits.device)
+        if self.agreement and len(views) == 2:
+            spread = coding_rate(torch.cat(views))
+            total = total + self.agreement * (disagreement(*views) - CODING_RATE_SHARE * spread)
         probabilities = torch.sigmoid(logits)
         if options.marginal_entropy:
             total = total + options.marginal_entropy * missing_entropy(probabilities)

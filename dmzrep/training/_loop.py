@@ -85,9 +85,9 @@ class Trainer(BatchLoss):
     ) -> Trainer:
         """Train until `max_epochs`, `max_time`, early stopping, a callback or Ctrl-C ends the run.
 
-        `refresh` re-estimates batch normalisation at the end; `freeze` freezes an encoder that trains on
-        augmented views near the end; pass False for a chunk of the data. If losses or weights become
-        non-finite, the last finite state is restored and TrainingDivergedError is raised.
+        `refresh` re-estimates batch normalisation at the end; `freeze` freezes the encoder near the end; pass
+        False for a chunk of the data. If losses or weights become non-finite, the last finite state is
+        restored and TrainingDivergedError is raised.
         """
         if not self._batch_size(len(data)):
             raise ValueError(
@@ -234,7 +234,7 @@ class Trainer(BatchLoss):
         if self.freeze_step is not None:
             self.stopped = "early_stopping" if self._freeze_is_over() else ""
         elif self.early_stopping.is_due(self.history[self.start_epoch :]):
-            freezes = self.freezes and self.config.encoder_view is not None
+            freezes = self.freezes and self.model.config.conditioning != "none"
             if freezes and not self._is_frozen(n_samples) and self._n_frozen_steps():
                 self.freeze_step = self.step
                 if self.early_stopping.restore(self.average.model):

@@ -12,7 +12,7 @@ from dmzrep._base._parameters import ParameterGroup
 from dmzrep.diffusion._objective import OBJECTIVES
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES
 from dmzrep.diffusion._timesteps import TIMESTEP_SAMPLINGS
-from dmzrep.training._augmentation import RandomAffine
+from dmzrep.training._augmentation import RandomViews
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WEIGHT = Interval(Real, 0, None, closed="left")
@@ -40,6 +40,9 @@ class Training(ParameterGroup):
         Temperature of the relaxed bits, above 0. The paper uses 1.
     straight_through : bool, default=False
         Use hard bits in the forward pass and gradients of relaxed bits in the backward pass.
+    agreement : float, default=0.05
+        Weight of the cross-entropy between the logits of one view of a sample and the bits of another, minus
+        a tenth of the coding rate of the logits, where the encoder sees augmented views.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
         batch, summed over the bits. A reasonable value is 0.01.
@@ -107,6 +110,7 @@ class Training(ParameterGroup):
         "timestep_sampling": [StrOptions(set(TIMESTEP_SAMPLINGS))],
         "temperature": [_POSITIVE],
         "straight_through": ["boolean"],
+        "agreement": [_WEIGHT],
         "marginal_entropy": [_WEIGHT],
         "decorrelation": [StrOptions({"auto"}), _WEIGHT],
         "kl_weight": [_WEIGHT],
@@ -135,6 +139,7 @@ class Training(ParameterGroup):
         timestep_sampling="high_noise",
         temperature=2.0,
         straight_through=False,
+        agreement=0.05,
         marginal_entropy=0.0,
         decorrelation=0.0,
         kl_weight=0.0,
@@ -159,6 +164,7 @@ class Training(ParameterGroup):
         self.timestep_sampling = timestep_sampling
         self.temperature = temperature
         self.straight_through = straight_through
+        self.agreement = agreement
         self.marginal_entropy = marginal_entropy
         self.decorrelation = decorrelation
         self.kl_weight = kl_weight
@@ -193,7 +199,7 @@ class TrainingConfig:
     ordered: bool = False
     flip: bool = False
     #: Augmentation of the encoder's input; the denoiser gets the original image.
-    encoder_view: RandomAffine | None = None
+    encoder_view: RandomViews | None = None
     #: Epochs without a better validation loss before training stops; None never stops early.
     n_iter_no_change: int | None = None
     #: "float32", "bf16" or "fp16", of the forward pass.

@@ -8,9 +8,9 @@ from dmzrep.networks._linear_init import Contrast, FilterResponses, LinearInit
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2, 9, 31)])
 def test_responses_are_means_of_both_signs_and_coarse_pixels(shape):
     layer = FilterResponses(shape, 6)
-    assert set(layer.state_dict()) == {"filters.weight"}
+    assert set(layer.state_dict()) == {"filters"}
     x = torch.randn(4, *shape)
-    responses = F.conv2d(x, layer.filters.weight, stride=2, padding=2)
+    responses = F.conv2d(x, layer.filters, stride=2, padding=2)
     pixels = F.adaptive_avg_pool2d(x, tuple(min(8, side) for side in shape[1:])).flatten(1)
     grids = [F.adaptive_avg_pool2d(F.relu(s * responses), 3).flatten(2).transpose(1, 2) for s in (1, -1)]
     expected = torch.cat([*(grid.flatten(1) for grid in grids), pixels], dim=1)

@@ -7,7 +7,7 @@ import torch
 
 from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, PersistenceError
 from dmzrep.networks._model import NetworkConfig
-from dmzrep.training import Checkpoints, HookList, Hooks, RandomAffine, Trainer
+from dmzrep.training import Checkpoints, HookList, Hooks, RandomViews, Trainer
 from dmzrep.training._checkpoint import run_name
 from tests.training import trainers
 from tests.training.trainers import At, Clock, assert_equal_weights
@@ -93,7 +93,7 @@ def assert_same_run(first, second):
 SETTINGS = [
     {"timestep_sampling": "loss_second_moment"},
     {"decorrelation": "auto", "ordered": True, "code_dropout": 0.2},
-    {"flip": True, "precision": "bf16", "encoder_view": RandomAffine()},
+    {"flip": True, "precision": "bf16", "encoder_view": RandomViews()},
 ]
 
 
@@ -111,7 +111,7 @@ def test_a_run_resumed_within_an_epoch_equals_an_uninterrupted_one(tmp_path, dat
 def test_a_run_resumed_while_the_encoder_is_frozen_equals_an_uninterrupted_one(tmp_path, data, monkeypatch):
     losses = {1: 1.0, 2: 2.0, 3: 3.0}
     monkeypatch.setattr(Trainer, "validate", lambda self, _: {"validation_loss": losses.get(self.epoch, 9.0)})
-    settings = {"encoder_view": RandomAffine(), "max_epochs": 9, "n_iter_no_change": 4}
+    settings = {"encoder_view": RandomViews(), "max_epochs": 9, "n_iter_no_change": 4}
     options = EVERY_STEP | {"validation": trainers.make_data(NETWORK, 8, 1)}
     whole = run(make_trainer(**settings), data, tmp_path / "whole", **options)
     assert (whole.stopped, whole.freeze_step, whole.step) == ("early_stopping", 15, 17)

@@ -9,6 +9,8 @@ import torch
 from torch.distributions import Bernoulli, kl_divergence
 
 from dmzrep.training._code_terms import (
+    coding_rate,
+    disagreement,
     kl_to_uniform,
     missing_entropy,
     mmd_to_uniform,
@@ -19,10 +21,10 @@ from tests.training.trainers import VECTORS, make_data
 from tests.training.trainers import make_trainer as make_any_trainer
 
 TERMS = {
-    "marginal_entropy": lambda logits, z: missing_entropy(torch.sigmoid(logits)),
-    "decorrelation": lambda logits, z: squared_correlation(torch.sigmoid(logits)),
-    "kl_weight": lambda logits, z: kl_to_uniform(logits),
-    "mmd_weight": lambda logits, z: mmd_to_uniform(z),
+    "marginal_entropy": lambda views, z: missing_entropy(torch.sigmoid(views[0])),
+    "decorrelation": lambda views, z: squared_correlation(torch.sigmoid(views[0])),
+    "kl_weight": lambda views, z: kl_to_uniform(views[0]),
+    "mmd_weight": lambda views, z: mmd_to_uniform(z),
 }
 
 
@@ -84,6 +86,24 @@ def test_gradients_are_finite_for_constant_bits():
     missing_entropy(torch.sigmoid(logits)).backward()
     # Gradient descent balances bits that are not saturated.
     assert (logits.grad[:, 0] > 0).all() and (logits.grad[:, 1] < 0).all() and logits.grad.isfinite().all()
+
+
+def test_agreement_of_views_matches_its_definition():
+    first, second = torch.randn(2, 7, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one_way = -Bernoulli(logits=first).log_prob((second > 0).double()).mean()
+    other_way = -Bernoulli(logits=second).log_prob((first > 0).double()).mean()
+    torch.testing.assert_close(disagreement(first, second), (one_way + other_way) / 2)
+    assert disagreement(first, first) < disagreement(first, second) < disagreement(first, -first)
+
+
+@pytest.mark.parametrize("shape", [(7, 12), (30, 4)], ids=["few", "many"])
+def test_coding_rate_is_the_log_determinant_and_grows_with_spread(shape):
+    logits = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    unit = logits / logits.norm(dim=1, keepdim=True)
+    n, d = shape
+    determinant = torch.linalg.det(torch.eye(d) + d / (n * 0.05) * unit.T @ unit)
+    torch.testing.assert_close(coding_rate(logits), 10 / d * determinant.log() / 2)
+    assert coding_rate(logits) > 2 * coding_rate(logits[:1] + 0.01 * logits)
 
 
 # -- in the training loop --------------------------------------------------------------------------

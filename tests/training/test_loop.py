@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dmzrep.diffusion._objective import Objective
-from dmzrep.training import HookList, Hooks, ProgressBar, RandomAffine, Trainer
+from dmzrep.training import HookList, Hooks, ProgressBar, RandomViews, Trainer
 from dmzrep.training._batch_loss import FREEZE_FRACTION
 from dmzrep.training._state import load_trainer_state, trainer_state
 from tests.training.trainers import (
@@ -138,7 +138,7 @@ def test_flip_mirrors_about_half_of_the_images_left_to_right():
 
 def test_the_encoder_sees_augmented_views_until_it_is_frozen():
     X = np.random.default_rng(0).random((64, 1, 8, 8)).astype(np.float32)
-    recorder = fit_recorded(make_trainer(IMAGES, encoder_view=RandomAffine(), max_epochs=5), X)
+    recorder = fit_recorded(make_trainer(IMAGES, encoder_view=RandomViews(), max_epochs=5), X)
     n_frozen = math.floor(20 * FREEZE_FRACTION)
     assert 0 < n_frozen < 20
     assert recorder.changed == [True] * (20 - n_frozen) + [False] * n_frozen
@@ -149,7 +149,7 @@ def test_the_encoder_sees_augmented_views_until_it_is_frozen():
 
 def test_the_best_encoder_is_frozen_after_early_stopping(monkeypatch):
     scripted_losses(monkeypatch, itertools.chain([3.0, 2.0, 2.5, 2.6], itertools.repeat(9.0)))
-    trainer = make_trainer(IMAGES, encoder_view=RandomAffine(), max_epochs=50, n_iter_no_change=2)
+    trainer = make_trainer(IMAGES, encoder_view=RandomViews(), max_epochs=50, n_iter_no_change=2)
     recorder = EncoderRecorder(trainer)
     trainer.fit(make_data(IMAGES), make_data(IMAGES, 10), hooks=recorder, refresh=False)
     n_frozen = math.floor(16 * FREEZE_FRACTION)

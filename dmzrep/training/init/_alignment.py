@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dmzrep.training._augmentation import RandomAffine
+from dmzrep.training._augmentation import RandomViews
 
 #: Side, in pixels, to which images are average-pooled, and largest number of images used.
 ALIGNMENT_SIDE, ALIGNMENT_IMAGES = 16, 4000
@@ -18,7 +18,7 @@ EXPLAINED = 0.9
 ALIGNED_RATIO = 3.0
 
 
-def residual_ratio(x: Tensor, view: RandomAffine, generator: torch.Generator) -> float:
+def residual_ratio(x: Tensor, view: RandomViews, generator: torch.Generator) -> float:
     """Return the variance of augmented views outside the principal subspace, divided by that of the images.
 
     The subspace with 90 % of the variance is computed from one half of the images and evaluated on the other.
@@ -37,7 +37,7 @@ def residual_ratio(x: Tensor, view: RandomAffine, generator: torch.Generator) ->
     return (moved / distance).item() if distance > 0.0 else 1.0
 
 
-def are_aligned(x: Tensor, view: RandomAffine, generator: torch.Generator) -> bool:
+def are_aligned(x: Tensor, view: RandomViews, generator: torch.Generator) -> bool:
     """Whether images are spatially aligned; see `residual_ratio`."""
     return residual_ratio(x, view, generator) >= ALIGNED_RATIO
 

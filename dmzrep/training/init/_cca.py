@@ -6,17 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from dmzrep.networks._device import autocast, resolve_precision
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training._augmentation import RandomAffine
+from dmzrep.training._augmentation import RandomViews
 from dmzrep.training.init._linear import set_linear_map, staged_rotation
 
-#: Images from which patches are taken, patches that are whitened, and images processed at a time.
-PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME = 1000, 20_000, 500
-#: Images processed at a time if time is limited.
-IMAGES_BETWEEN_CHECKS = 64
+#: Images from which patches are taken, patches that are whitened, images processed at a time, and images
+#: whose codes are rotated.
+PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME, ROTATION_IMAGES = 1000, 20_000, 500, 10_000
+#: Further directions and iterations of the subspace iteration.
+OVERSAMPLING, SUBSPACE_ITERATIONS = 64, 6
 #: Regularisation of the covariance of patches before whitening, as a fraction of the mean variance.
 PATCH_REGULARISATION = 0.1
 #: Regularisation of the covariance of features, as a fraction of their mean variance.
@@ -27,7 +29,7 @@ VIEW_REGULARISATION = 0.03
 def init_cca(
     branch: LinearInit,
     x: Tensor,
-    view: RandomAffine,
+    view: RandomViews,
     generator: torch.Generator,
     stages: Sequence[int] | None = None,
     time_left: Callable[[], float] = lambda: math.inf,
@@ -41,51 +43,99 @@ def init_cca(
     """
     assert branch.responses is not None
     filters = branch.responses.filters
-    filters.weight.copy_(whitened_patches(branch.averaged(x[:PATCH_IMAGES]), filters, generator))
-    features: list[list[Tensor]] = [[], [], []]
-    size = IMAGES_AT_A_TIME if math.isinf(time_left()) else IMAGES_BETWEEN_CHECKS
-    for part in x.split(size):
-        for images, found in zip((part, view(part, generator), view(part, generator)), features, strict=True):
-            found.append(branch.features(images))
+    filters.copy_(whitened_patches(branch.averaged(x[:PATCH_IMAGES]), filters, generator))
+    # bf16 is several times as fast where processors have instructions for it.
+    precision = resolve_precision("auto", x.device)
+    covariances: ViewCovariances | None = None
+    own: list[Tensor] = []
+    for part in x.split(IMAGES_AT_A_TIME):
+        with autocast(precision, x.device):
+            first, second = (branch.features(view(part, generator)).float() for _ in range(2))
+        if covariances is None:
+            dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+            covariances = ViewCovariances(torch.cat([first, second]).mean(dim=0), dtype)
+        covariances.update(first, second)
+        if sum(map(len, own)) < ROTATION_IMAGES:
+            own.append(branch.features(part))
         if time_left() <= 0:
             break
-    own, first, second = (torch.cat(found) for found in features)
-    centre = own.mean(dim=0)
-    first, second = first - centre, second - centre
-    directions = common_directions(first, second, min(branch.linear.out_features, own.shape[1]))
-    projected = (own - centre).double() @ directions
-    missing = branch.linear.out_features - directions.shape[1]
+    assert covariances is not None
+    n_bits, features = branch.linear.out_features, torch.cat(own)
+    centre = features.mean(dim=0).double()
+    directions = common_directions(*covariances.within_and_between(), covariances.n, n_bits, generator)
+    projected = (features - centre.float()).double() @ directions
+    missing = n_bits - directions.shape[1]
     if missing > 0:
-        random = torch.randn(own.shape[1], missing, generator=generator, dtype=torch.float64)
+        random = torch.randn(len(centre), missing, generator=generator, dtype=torch.float64)
         directions = torch.cat([directions, random], dim=1)
-        projected = (own - centre).double() @ directions
+        projected = (features.double() - centre) @ directions
         projected /= projected.std(dim=0).clamp(min=1e-12)
     rotation = staged_rotation(projected, stages, generator, time_left)
-    set_linear_map(branch, (directions @ rotation).T, centre.double(), projected @ rotation)
+    set_linear_map(branch, (directions @ rotation).T, centre, projected @ rotation)
 
 
-def common_directions(first: Tensor, second: Tensor, n_directions: int) -> Tensor:
-    """Return directions, as columns, whose projections correlate most between two sets of paired samples.
+class ViewCovariances:
+    """Covariances of the mean of two views of a sample, and of half their difference, batch by batch.
 
-    The sets have the same covariance in expectation. Projections have unit variance over both sets, or less
-    with much regularisation.
+    Their sum is the covariance of a view, their difference that between two views of a sample. `centre` is
+    near the mean of the features; matrix products take values of `dtype`.
     """
-    n = len(first)
-    total = (first.T @ first + second.T @ second).double() / (2 * n)
-    cross = (first.T @ second + second.T @ first).double() / (2 * n)
+
+    def __init__(self, centre: Tensor, dtype: torch.dtype):
+        self.centre, self.dtype, self.n = centre, dtype, 0
+        self.sum = torch.zeros_like(centre)
+        self.products = torch.zeros(2, len(centre), len(centre))
+
+    def update(self, first: Tensor, second: Tensor) -> None:
+        """Add features of two views of the same samples, each (n, n_features)."""
+        mean = (first + second) / 2.0 - self.centre
+        self.sum += mean.sum(dim=0)
+        self.n += len(mean)
+        for product, values in zip(self.products, (mean, (first - second) / 2.0), strict=True):
+            reduced = values.to(self.dtype)
+            product += reduced.T @ reduced
+
+    def within_and_between(self) -> tuple[Tensor, Tensor]:
+        """Return the covariance of half the differences, and that of the means, float64."""
+        between, within = self.products.double() / self.n
+        mean = self.sum.double() / self.n
+        return within, between - mean[:, None] * mean
+
+
+def common_directions(
+    within: Tensor, between: Tensor, n: int, n_directions: int, generator: torch.Generator
+) -> Tensor:
+    """Return directions, as columns, whose projections correlate most between two views of a sample.
+
+    `within` and `between` are covariances by `ViewCovariances` of n samples. Projections have unit variance,
+    or less with much regularisation. The leading eigenvectors come from subspace iteration (Halko,
+    Martinsson, Tropp, "Finding Structure with Randomness", 2011, algorithm 4.4).
+    """
+    total, cross = within + between, between - within
+    size = len(total)
     # The fewer samples per feature, the more regularisation.
-    share = VIEW_REGULARISATION * max(1.0, 5.0 * first.shape[1] / n) ** 2
+    share = VIEW_REGULARISATION * max(1.0, 5.0 * size / n) ** 2
     total.diagonal().add_(share * total.diagonal().mean().clamp(min=1e-12))
     lower = torch.linalg.cholesky(total)
-    half = torch.linalg.solve_triangular(lower, cross, upper=False)
-    correlation = torch.linalg.solve_triangular(lower, half.T, upper=False)
-    _, vectors = torch.linalg.eigh((correlation + correlation.T) / 2.0)
-    return torch.linalg.solve_triangular(lower.T, vectors[:, -n_directions:].flip(1), upper=True)
+
+    def whitened(basis: Tensor) -> Tensor:
+        basis = cross @ torch.linalg.solve_triangular(lower.T, basis, upper=True)
+        return torch.linalg.solve_triangular(lower, basis, upper=False)
+
+    n_found = min(n_directions, size)
+    basis = torch.randn(size, min(n_found + OVERSAMPLING, size), generator=generator, dtype=total.dtype)
+    basis = torch.linalg.qr(basis)[0]
+    for _ in range(SUBSPACE_ITERATIONS if basis.shape[1] < size else 0):
+        basis = torch.linalg.qr(whitened(basis))[0]
+    compressed = basis.T @ whitened(basis)
+    _, vectors = torch.linalg.eigh((compressed + compressed.T) / 2.0)
+    leading = basis @ vectors[:, -n_found:].flip(1)
+    return torch.linalg.solve_triangular(lower.T, leading, upper=True)
 
 
-def whitened_patches(x: Tensor, filters: nn.Conv2d, generator: torch.Generator) -> Tensor:
-    """Return filters of unit norm and zero mean from whitened patches of images."""
-    n_filters, channels, side, _ = filters.weight.shape
+def whitened_patches(x: Tensor, filters: Tensor, generator: torch.Generator) -> Tensor:
+    """Return filters of unit norm and zero mean, of the shape of `filters`, from whitened patches of images."""
+    n_filters, channels, side, _ = filters.shape
     patches = F.unfold(x, side, padding=side // 2).transpose(1, 2).reshape(-1, channels * side * side)
     patches = patches[torch.randperm(len(patches), generator=generator)[:PATCHES]].double()
     patches = patches - patches.mean(dim=1, keepdim=True)
@@ -101,4 +151,4 @@ def whitened_patches(x: Tensor, filters: nn.Conv2d, generator: torch.Generator) 
     weight = (chosen / chosen.norm(dim=1, keepdim=True).clamp(min=1e-12)) @ whitening
     weight = weight - weight.mean(dim=1, keepdim=True)
     weight = weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return weight.view(n_filters, channels, side, side).to(filters.weight)
+    return weight.view(n_filters, channels, side, side).to(filters)

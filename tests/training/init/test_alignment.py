@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dmzrep.training import RandomAffine, are_aligned
+from dmzrep.training import RandomViews, are_aligned
 from dmzrep.training.init._alignment import residual_ratio
 from tests.training.trainers import generator
 
-VIEW = RandomAffine()
+VIEW = RandomViews()
 
 
 @pytest.fixture(scope="module")

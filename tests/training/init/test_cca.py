@@ -3,12 +3,12 @@ import torch
 
 from dmzrep.datasets import make_sprites
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import RandomAffine, init_cca, init_linear
-from dmzrep.training.init._cca import common_directions
+from dmzrep.training import RandomViews, init_cca, init_linear
+from dmzrep.training.init._cca import ViewCovariances, common_directions
 from dmzrep.training.init._linear import MEAN_LOGIT
 from tests.training.trainers import generator
 
-VIEW = RandomAffine()
+VIEW = RandomViews()
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,10 @@ def test_common_directions_recover_what_two_views_share():
     first, second = (
         torch.cat([shared, 3.0 * torch.randn(4000, 3, generator=draws)], dim=1) @ mixing for _ in range(2)
     )
-    directions = common_directions(first, second, 2).float()
+    covariances = ViewCovariances(first.mean(dim=0), torch.float32)
+    for views in zip(first.split(900), second.split(900), strict=True):
+        covariances.update(*views)
+    directions = common_directions(*covariances.within_and_between(), covariances.n, 2, draws).float()
     projected = first @ directions
     solution = torch.linalg.lstsq(projected, shared).solution
     assert (projected @ solution - shared).square().mean() < 0.02
