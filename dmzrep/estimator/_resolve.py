@@ -37,6 +37,8 @@ INIT_FEATURES = {
 MANY_SAMPLES, LONG_TIME = 10_000, 30.0
 #: Filters of images of at most 16 pixels, of few samples or a short time, and of many samples.
 FILTERS = (32, 64, 256)
+#: Second views of spatially aligned images, whose codes keep positions.
+ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
 #: Learning rate of the encoder relative to that of the denoiser after `init` by "cca" or "contrast_pca",
 #: whose good initialisation would be lost at the full rate.
 FEATURES_ENCODER_RATE = 0.15
@@ -223,6 +225,7 @@ def resolve_training(
         ordered=bool(params["ordered"]),
         flip=params["augment"] == "flip",
         encoder_view=view,
+        second_view=view or (ALIGNED_VIEWS if params["init"] == "contrast_pca" else None),
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
         options=Training(**{name: params[name] for name in Training._parameter_constraints}),

@@ -147,12 +147,14 @@ class BatchLoss(ABC):
 
     def _logits(self, x0: Tensor) -> Tensor:
         """Return logits of one view of each sample, or of one view of each followed by another of each."""
-        view = self.config.encoder_view
-        if view is None:
-            return self._encoder(x0).float()
-        n_views = 2 if self.config.options.agreement else 1
-        drawn = (view.draw(len(x0) * self.processes.size, self.order) for _ in range(n_views))
-        views = [view.transform(x0, self.processes.shard(values)) for values in drawn]
+        augmentations = [self.config.encoder_view]
+        if self.code_terms.agreement:
+            augmentations.append(self.config.second_view)
+        views = []
+        for view in augmentations:
+            if view is not None:
+                drawn = self.processes.shard(view.draw(len(x0) * self.processes.size, self.order))
+            views.append(x0 if view is None else view.transform(x0, drawn))
         return self._encoder(torch.cat(views)).float()
 
     def _is_frozen(self, n_samples: int) -> bool:

@@ -98,8 +98,8 @@ class CodeTerms:
         #: Weight of the decorrelation term; None until the first batch resolves "auto".
         self.decorrelation = None if isinstance(options.decorrelation, str) else options.decorrelation
         regularisers = (options.marginal_entropy, options.decorrelation, options.kl_weight, options.mmd_weight)
-        #: Weight of the agreement between views; without augmentation there is one view only.
-        self.agreement = options.agreement if config.encoder_view is not None else 0.0
+        #: Weight of the agreement between views, 0 without a second view.
+        self.agreement = options.agreement if config.second_view is not None else 0.0
         self.present = any(weight != 0.0 for weight in (self.agreement, *regularisers))
 
     def __call__(self, views: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:

@@ -200,6 +200,8 @@ class TrainingConfig:
     flip: bool = False
     #: Augmentation of the encoder's input; the denoiser gets the original image.
     encoder_view: RandomViews | None = None
+    #: Augmentation of the second view of the agreement term.
+    second_view: RandomViews | None = None
     #: Epochs without a better validation loss before training stops; None never stops early.
     n_iter_no_change: int | None = None
     #: "float32", "bf16" or "fp16", of the forward pass.
