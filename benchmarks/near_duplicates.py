@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,13 +28,19 @@ from torch.nn import functional as F
 from benchmarks import results
 from benchmarks.contenders import BinaryCode
 from benchmarks.datasets import load_avatars, load_cifar10
-from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
+from benchmarks.limits import (
+    add_limits,
+    check_limits,
+    chosen_clock,
+    limited_threads,
+    limits_used,
+    training_clock,
+)
 from benchmarks.paired_images import load_emoji
 from benchmarks.rivals import ITQ, Pixels
+from benchmarks.time_to_quality import NO_LIMIT
 
 RESULTS, BITS = "near_duplicates", 64
-#: Epochs that no time budget reaches.
-NO_LIMIT = 1_000_000
 #: Largest number of images before copies are added.
 COLLECTION = 2000
 
@@ -182,17 +187,18 @@ def load(name: str, folder: str) -> tuple[np.ndarray, np.ndarray]:
     return data.train, data.test[:COLLECTION]
 
 
-#: Contenders, and whether they are trained for the given time.
-CONTENDERS: dict[str, tuple[Callable[..., Any], bool]] = {
-    "initialised, mirrored views": (partial(BinaryCode, max_iter=0, encoder_augment="affine_flip"), False),
-    "initialised": (partial(BinaryCode, max_iter=0), False),
-    "default": (BinaryCode, True),
-    "ITQ": (ITQ, False),
-    "average hash": (partial(PerceptualHash, "average"), False),
-    "difference hash": (partial(PerceptualHash, "difference"), False),
-    "DCT hash": (partial(PerceptualHash, "dct"), False),
-    "pixels": (Pixels, False),
+CONTENDERS: dict[str, Callable[..., Any]] = {
+    "initialised, mirrored views": partial(BinaryCode, max_iter=0, encoder_augment="affine_flip"),
+    "initialised": partial(BinaryCode, max_iter=0),
+    "default": BinaryCode,
+    "ITQ": ITQ,
+    "average hash": partial(PerceptualHash, "average"),
+    "difference hash": partial(PerceptualHash, "difference"),
+    "DCT hash": partial(PerceptualHash, "dct"),
+    "pixels": Pixels,
 }
+#: Contenders that are trained for the given time.
+TIMED = ("default",)
 #: Forms of codes that are ranked.
 FORMS = ("bits", "logits", "floats")
 
@@ -215,22 +221,20 @@ def main(arguments: list[str] | None = None) -> None:
         for seed in parsed.seeds:
             collection, originals = plant(test, seed)
             for name in parsed.contenders:
-                make, is_timed = CONTENDERS[name]
                 key = {"set": images, "name": name, "seed": seed, "images": len(test)}
-                key |= {"copies": len(originals), "seconds_asked": parsed.seconds if is_timed else None}
+                key |= {"copies": len(originals), "seconds_asked": parsed.seconds if name in TIMED else None}
                 if results.is_done(past, key):
                     continue
-                budget = {"max_time": parsed.seconds, "max_iter": NO_LIMIT} if is_timed else {}
+                budget = {"max_time": parsed.seconds, "max_iter": NO_LIMIT} if name in TIMED else {}
                 with limited_threads(parsed.threads), training_clock(parsed):
-                    begun = time.process_time() if parsed.cpu_time else time.perf_counter()
-                    contender = make(BITS, seed=seed, **budget).fit(train)
-                    ended = time.process_time() if parsed.cpu_time else time.perf_counter()
-                    limits = limits_used(parsed)
+                    begun = chosen_clock(parsed)()
+                    contender = CONTENDERS[name](BITS, seed=seed, **budget).fit(train)
+                    fitted = {"fit_seconds": round(chosen_clock(parsed)() - begun, 1)}
+                    fitted |= limits_used(parsed)
                 for form, codes in contender.transform(collection).items():
                     if form not in FORMS:
                         continue
-                    row = key | {"form": form, "fit_seconds": round(ended - begun, 1)}
-                    row |= score(codes, form, originals) | limits
+                    row = key | {"form": form} | fitted | score(codes, form, originals)
                     results.append(RESULTS, row, parsed.results)
                     print(row, flush=True)
 
