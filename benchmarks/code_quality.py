@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import hypergeom
 from sklearn.linear_model import LogisticRegression
 
 from dmzrep.codes import code_report
@@ -53,6 +54,69 @@ def mean_average_precision(
     """
     neighbors = hamming_neighbors(query_bits, index_bits, k)[1]
     return average_precision(index_labels, query_labels, neighbors, divide_by)
+
+
+def expected_average_precision(
+    index_bits: np.ndarray,
+    index_labels: np.ndarray,
+    query_bits: np.ndarray,
+    query_labels: np.ndarray,
+    k: int,
+) -> float:
+    """Return the mean average precision at k of Hamming search, expected over the order of equal distances.
+
+    The precisions at the ranks of the relevant codes among the first k are summed and divided by the number
+    of relevant codes among them (0 without any), as in the hashing literature. Codes at equal distances
+    from a query are in uniformly random order, so the result depends neither on the order of the index nor
+    on the sort.
+
+    Let n codes, r of them relevant, be at the same distance, behind a codes, c of them relevant. At the i-th
+    of these ranks, a code is relevant with probability r / n, and then c + 1 + (r - 1)(i - 1) / (n - 1) codes
+    are expected to be relevant up to there. Of the codes at the last distance, only some are among the first
+    k; the number of relevant ones among these is hypergeometric, and the quotient is averaged over it.
+    """
+    n_codes, n_bits = index_bits.shape
+    classes, index_classes = np.unique(index_labels, return_inverse=True)
+    index, queries = (2.0 * (bits > 0.5).astype(np.float32) - 1.0 for bits in (index_bits, query_bits))
+    step, n_distances = max(1, 5_000_000 // n_codes), n_bits + 1
+    precisions = []
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        distances = ((n_bits - queries[part] @ index.T) / 2.0).round().astype(np.int64)
+        shape = (len(distances), len(classes), n_distances)
+        distances += index_classes * n_distances
+        distances += (len(classes) * n_distances * np.arange(len(distances)))[:, None]
+        counts = np.bincount(distances.ravel(), minlength=np.prod(shape)).reshape(shape)
+        relevant = (counts * (classes == query_labels[part][:, None])[:, :, None]).sum(axis=1)
+        precisions += [_expected_precision(*c, k) for c in zip(counts.sum(axis=1), relevant, strict=True)]
+    return float(np.mean(precisions))
+
+
+def _expected_precision(counts: np.ndarray, relevant: np.ndarray, k: int) -> float:
+    """Return the expected average precision at k for numbers of codes, and of relevant ones, by distance."""
+    before = np.cumsum(counts) - counts
+    last = int(np.searchsorted(np.cumsum(counts), k))
+    found = relevant[:last].sum()
+    total = _expected_sum(counts[:last], relevant[:last], before[:last]).sum()
+    taken = k - before[last]
+    fewest = max(0, taken - counts[last] + relevant[last])
+    possible = np.arange(fewest, min(taken, relevant[last]) + 1)
+    chances = hypergeom.pmf(possible, counts[last], relevant[last], taken)
+    behind = np.full(len(possible), before[last])
+    sums = total + _expected_sum(np.full(len(possible), taken), possible, behind, found)
+    return float((chances * sums / (found + possible).clip(min=1)).sum())
+
+
+def _expected_sum(n: np.ndarray, r: np.ndarray, before: np.ndarray, found: int | None = None) -> np.ndarray:
+    """Return the expected sums of precisions over groups of n codes, r of them relevant.
+
+    `found` is the number of relevant codes before each group; None for groups that follow each other.
+    """
+    c = np.cumsum(r) - r if found is None else found
+    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, (before + n).max(initial=0) + 1))])
+    reciprocals = harmonic[before + n] - harmonic[before]
+    slope = (r - 1) / (n - 1).clip(min=1)
+    return r / n.clip(min=1) * ((c + 1) * reciprocals + slope * (n - (before + 1) * reciprocals))
 
 
 def knn_accuracy(

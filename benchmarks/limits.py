@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
@@ -42,6 +42,11 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def chosen_clock(parsed: argparse.Namespace) -> Callable[[], float]:
+    """Return the clock of the options, in seconds: of the core, or on the wall."""
+    return time.process_time if parsed.cpu_time else time.perf_counter
 
 
 def training_clock(parsed: argparse.Namespace) -> AbstractContextManager[object]:

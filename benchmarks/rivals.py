@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from scipy.stats import ortho_group
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
@@ -73,6 +74,27 @@ class PCA:
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
         """Return {"floats", "bits"}."""
         floats = self.model.transform(flat(X)).astype(np.float32)
+        return {"floats": floats, "bits": signs(floats)}
+
+
+class RotatedPCA:
+    """Principal components in a random rotation, which spreads their variance over the bits, and their signs.
+
+    Jegou, Douze, Schmid, Perez, "Aggregating Local Descriptors into a Compact Image Representation", 2010.
+    """
+
+    def __init__(self, n_bits: int = 64, seed: int = 0):
+        self.pca, self.seed = PCA(n_bits, seed), seed
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Fit on all images; draw the rotation."""
+        self.pca.fit(X)
+        self.rotation = ortho_group.rvs(self.pca.n_bits, random_state=self.seed).astype(np.float32)
+        return self
+
+    def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        """Return {"floats", "bits"}."""
+        floats = self.pca.transform(X)["floats"] @ self.rotation
         return {"floats": floats, "bits": signs(floats)}
 
 
@@ -239,6 +261,7 @@ def encoded(encoder: Any, X: np.ndarray) -> dict[str, np.ndarray]:
 #: Rivals by name; each takes the number of bits and a seed.
 RIVALS: dict[str, Callable[..., Any]] = {
     "PCA": PCA,
+    "PCA, random rotation": RotatedPCA,
     "ITQ": ITQ,
     "views, where our encoder starts": partial(Start, "responses"),
     "layout, where our encoder starts": partial(Start, "contrast"),

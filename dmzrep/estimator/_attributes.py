@@ -13,7 +13,7 @@ from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.inference import Decoder, encode
 from dmzrep.priors import CodePrior, fit_prior
-from dmzrep.training import REPORT_SAMPLES, Budget, Trainer
+from dmzrep.training import HISTORY_COLUMNS, REPORT_SAMPLES, Budget, Trainer
 
 #: Number of samples encoded at a time if time is limited.
 BLOCK = 256
@@ -36,9 +36,12 @@ def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
 
 def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
     """Return the fitted attributes of a run; those that describe its codes are None."""
+    history = pd.DataFrame(trainer.history)
+    if history.empty:
+        history = pd.DataFrame(columns=HISTORY_COLUMNS, dtype=np.float64)
     return decoder_attributes(_decoder(trainer, data_format)) | {
         "precision_": trainer.config.precision,
-        "history_": pd.DataFrame(trainer.history),
+        "history_": history,
         "n_iter_": trainer.epoch,
         "stopped_": trainer.stopped,
         "ordered_": trainer.config.ordered,

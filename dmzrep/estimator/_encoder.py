@@ -113,7 +113,8 @@ class DMZEncoder(
         Model of the codes for `sample` and for the rate of the code. ``"auto"`` selects by held-out
         likelihood.
     max_iter : int, default=200
-        Maximum number of epochs.
+        Maximum number of epochs. 0 initialises the encoder from the data (`init`) and does not train: codes
+        in seconds, but no decoder. A later `fit` with `warm_start`, or `partial_fit`, trains on from there.
     max_time : float or None, default=None
         Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning rate
         follows whichever limit is nearer. When time is short, these phases use fewer samples, and
@@ -458,7 +459,8 @@ class DMZEncoder(
         """The fitted diffusion model."""
         if not hasattr(self, "model_"):
             raise AttributeError(f"This {type(self).__name__} has no decoder_: call fit first.")
-        return Decoder(self.model_, self.objective_, self.data_format_, self.device_, self.code_dropout_)
+        parts = self.model_, self.objective_, self.data_format_, self.device_, self.code_dropout_
+        return Decoder(*parts, is_trained=self.n_iter_ > 0 or self.stopped_ == "loaded")
 
     @isolated
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -612,6 +614,7 @@ class DMZEncoder(
             In the layout, dtype and value range of the fitted data.
         """
         check_is_fitted(self)
+        self.decoder_.check_trained()  # Before samples are encoded, which may take long.
         check_choice("noise", noise, NOISES)
         options = Sampling.of(sampling)
         samples = open_like_fitted(self, X)

@@ -129,6 +129,8 @@ def build_trainer(
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
     params["max_time"] = budget.limit
     params |= resolve_init(params, data_format, len(samples), aligned)
+    if params["max_iter"] == 0:
+        _check_initialises(params, continued)
     resolved = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format)
     objective = resolve_objective(params, data_format, network)
@@ -165,6 +167,25 @@ def build_trainer(
         _initialise_encoder(model, params["init"], initial_samples(), config, seed, budget)
         trainer.average.restart(model)
     return trainer, resolved
+
+
+def _check_initialises(params: dict[str, Any], continued: bool) -> None:
+    """Raise unless a fit without training initialises the encoder from data."""
+    if continued:
+        raise ValueError(
+            "max_iter=0 does not train, so the fitted model cannot continue with warm_start=True. Set "
+            "max_iter >= 1, or warm_start=False to initialise a new encoder."
+        )
+    if params["conditioning"] == "none":
+        raise ValueError(
+            "max_iter=0 fits the encoder alone, but a model with conditioning='none' has no code. Set "
+            "max_iter >= 1, or another conditioning."
+        )
+    if params["init"] == "random":
+        raise ValueError(
+            "max_iter=0 needs an initialisation from data, but init is 'random' (as is 'auto' with "
+            "encoder='paper'). Use init='cca', 'contrast_pca', 'itq' or 'pca', or max_iter >= 1."
+        )
 
 
 def _check_shards(

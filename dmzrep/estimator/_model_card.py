@@ -20,19 +20,32 @@ tags:
 - feature-extraction
 ---"""
 
+_TRAINED = """\
+A diffusion autoencoder: an encoder maps a sample to bits, a diffusion model maps bits to samples. It was
+trained without labels by [DMZ](https://arxiv.org/abs/2506.00136) as implemented in dmzrep."""
+
+_INITIALISED = """\
+The encoder of a diffusion autoencoder ([DMZ](https://arxiv.org/abs/2506.00136) as implemented in dmzrep). It
+maps a sample to bits, and was initialised from data without labels (`max_iter=0`). The diffusion model was
+not trained, so that codes cannot be decoded and no samples can be drawn."""
+
 _USES = """\
-Codes are meant for search by Hamming distance, as features of linear classifiers and regressors, for drawing
-samples like those of training, and for editing samples through their bits.
+Codes are meant for search by Hamming distance and as features of linear classifiers and regressors.{decoding}
 
 ## Limits
 
 - Bits have no names: what a bit encodes has to be measured on labelled data, and may differ between groups
   of samples.
 - Samples unlike those of training get codes too, without a warning.
-- A code is decoded to one of many samples that agree with it; details that it does not encode are invented.
-- Drawn samples may resemble training samples, and inherit their biases. Codes do not anonymise.
+- Codes do not anonymise.
 - Nothing here was measured on a downstream task. Evaluate on samples that were not used in training.
 """
+
+_DECODING = """
+
+With the diffusion model, they also serve for drawing samples like those of training, and for editing samples
+through their bits. A code is decoded to one of many samples that agree with it; details that it does not
+encode are invented. Drawn samples may resemble training samples, and inherit their biases."""
 
 
 def write_card(estimator: Any, path: str | os.PathLike, card: str | os.PathLike | bool) -> None:
@@ -50,9 +63,7 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
     parts = [
         _FRONT_MATTER,
         f"# {Path(name).stem}: {subject}",
-        "A diffusion autoencoder: an encoder maps a sample to bits, a diffusion model maps bits to samples. "
-        "It was trained without labels by "
-        "[DMZ](https://arxiv.org/abs/2506.00136) as implemented in dmzrep.",
+        _TRAINED if decoder.is_trained else _INITIALISED,
         f"```python\nfrom dmzrep import DMZEncoder\n\nencoder = DMZEncoder.load({name!r})\n"
         "codes = encoder.transform(X)\n```",
         "## Data",
@@ -67,10 +78,12 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
             f"Over {summary['n_samples']:,.0f} training samples; the prior is `{estimator.prior_.name}`.",
             _table({key: f"{value:.4g}" for key, value in summary.dropna().items()}),
         ]
-    uses = "Drawing samples like those of training, which it may resemble closely."
+    uses = "Drawing samples like those of training, which they may resemble closely."
+    if decoder.has_code:
+        uses = _USES.format(decoding=_DECODING if decoder.is_trained else "").strip()
     parts += [
         "## Intended use",
-        _USES.strip() if decoder.has_code else uses,
+        uses,
         "## Parameters",
         "Those that differ from the defaults.",
         _table(_changed_parameters(estimator)),

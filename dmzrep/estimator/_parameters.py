@@ -21,6 +21,7 @@ OUTPUTS = ("probabilities", "logits", "bits")
 GROUPS: dict[str, type[ParameterGroup]] = {"network": Network, "training": Training}
 
 _POSITIVE_INT = Interval(Integral, 1, None, closed="left")
+_COUNT = Interval(Integral, 0, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 
 #: Constraints for scikit-learn's parameter validation, in the order of the constructor.
@@ -38,7 +39,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "code_dropout": [Interval(Real, 0, 1, closed="left")],
     "ordered": ["boolean"],
     "prior": [StrOptions({"auto", *PRIORS}), CodePrior],
-    "max_iter": [_POSITIVE_INT],
+    "max_iter": [_COUNT],
     "max_time": [_POSITIVE, None],
     "batch_size": [_POSITIVE_INT],
     "learning_rate": [_POSITIVE],
@@ -53,7 +54,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],
     "random_state": ["random_state"],
-    "verbose": ["boolean", Interval(Integral, 0, None, closed="left")],
+    "verbose": ["boolean", _COUNT],
 }
 
 

@@ -32,6 +32,7 @@ def variational_bound(decoder: FittedModel, X: Source, codes: np.ndarray | None,
     with the posterior variance it stays half a nat per dimension above (Ho, Jain, Abbeel,
     "Denoising Diffusion Probabilistic Models", 2020, section 3.2).
     """
+    decoder.check_trained()
     n_timesteps = decoder.objective.schedule.n_timesteps
     n_slices = n_terms - 1
     edges = np.linspace(1, n_timesteps, n_slices + 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from dmzrep._base._batching import DENOISER_BATCH, ENCODER_BATCH, batch_size_for, pad_samples
@@ -23,6 +24,7 @@ class FittedModel:
     data_format: ImageFormat | VectorFormat
     device: torch.device
     code_dropout: float = 0.0
+    is_trained: bool = True
 
     @property
     def data_shape(self) -> tuple[int, ...]:
@@ -53,6 +55,15 @@ class FittedModel:
     def clip(self) -> float:
         """Largest absolute value of clean data in model units."""
         return self.data_format.bound
+
+    def check_trained(self) -> None:
+        """Raise NotFittedError if the denoiser was not trained."""
+        if not self.is_trained:
+            raise NotFittedError(
+                "The denoiser is not trained, since the encoder was fitted with max_iter=0, for codes "
+                "alone. To decode, sample or score, fit with max_iter >= 1; with warm_start=True, training "
+                "continues from this encoder."
+            )
 
     def padded(self, values: np.ndarray, size: int) -> Tensor:
         """Copy codes or noise to the device, as float32, padded to `size` samples."""

@@ -176,7 +176,10 @@ class Sampling:
         ------
         ValueError
             An option does not fit the model or the others.
+        NotFittedError
+            The denoiser was not trained.
         """
+        decoder.check_trained()
         objective = decoder.objective
         n_timesteps = objective.schedule.n_timesteps
         n_visited = timesteps_from(n_timesteps, strength)

@@ -5,7 +5,7 @@ from dmzrep.training._budget import Budget
 from dmzrep.training._checkpoint import Checkpoints
 from dmzrep.training._data import TrainingData, split_indices
 from dmzrep.training._hooks import HookList, Hooks, ProgressBar
-from dmzrep.training._loop import REPORT_SAMPLES, Trainer
+from dmzrep.training._loop import HISTORY_COLUMNS, REPORT_SAMPLES, Trainer
 from dmzrep.training._options import Training, TrainingConfig
 from dmzrep.training._processes import Processes, find_processes
 from dmzrep.training._validation import VALIDATION_SAMPLES
@@ -14,6 +14,7 @@ from dmzrep.training.init._cca import init_cca
 from dmzrep.training.init._linear import init_contrast_pca, init_linear
 
 __all__ = [
+    "HISTORY_COLUMNS",
     "REPORT_SAMPLES",
     "VALIDATION_SAMPLES",
     "Budget",

@@ -23,6 +23,8 @@ from dmzrep.training._weights import EarlyStopping, WeightAverage
 
 #: Largest number of samples for the code report and the prior after training.
 REPORT_SAMPLES = 20_000
+#: Values of every epoch in the history. The loss includes the terms of the code.
+HISTORY_COLUMNS = ("epoch", "seconds", "images", "images_per_second", "loss", "learning_rate")
 
 
 class Trainer(BatchLoss):
@@ -49,8 +51,7 @@ class Trainer(BatchLoss):
         self.epoch = self.step = self.images_seen = 0
         self.start_epoch = self.start_step = 0
         self.start_seconds = 0.0
-        #: For each epoch: epoch, seconds, images, images_per_second, loss (with the terms of the code),
-        #: learning_rate and, with validation data, the losses of `validation_losses`.
+        #: For each epoch: `HISTORY_COLUMNS` and, with validation data, the losses of `validation_losses`.
         self.history: list[dict[str, float]] = []
         #: "max_iter", "max_time", "early_stopping", "callback", "interrupted" or "diverged" at the end.
         self.stopped = ""
@@ -186,15 +187,9 @@ class Trainer(BatchLoss):
         # Buffers of a custom module may depend on the shard.
         self.processes.broadcast([*self.model.buffers(), *self.average.model.buffers()])
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
-        row = {
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "images": self.images_seen,
-            "images_per_second": images / max(seconds, 1e-9),
-            "loss": torch.stack(epoch.losses).mean().item(),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-        }
-        self.history.append(row)
+        speed, loss = images / max(seconds, 1e-9), torch.stack(epoch.losses).mean().item()
+        values = self.epoch, self.seconds, self.images_seen, speed, loss, self.optimizer.param_groups[0]["lr"]
+        self.history.append(dict(zip(HISTORY_COLUMNS, values, strict=True)))
 
     def train_step(self, x0: Tensor, n_samples: int) -> Tensor:
         """Make one step on this process's shard of a batch; return the mean loss of the batch."""
@@ -285,5 +280,4 @@ class Trainer(BatchLoss):
 
     def refresh_statistics(self, data: TrainingData) -> None:
         """Re-estimate batch normalisation for the averaged weights."""
-        if self.step:
-            refresh_statistics(self.average.model.encoder, data, self._batch_size(len(data)), self.budget)
+        refresh_statistics(self.average.model.encoder, data, self._batch_size(len(data)), self.budget)
