@@ -3,6 +3,7 @@
 import copy
 import pickle
 import sys
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def test_files_are_loaded_with_the_extractor(trained, pca, images, tmp_path):
             DMZEncoder.load(path)
     with pytest.raises(PersistenceError, match="other features than the transformer of the fit"):
         DMZEncoder.load(path, encoder=PCA(12).fit(images[:50].reshape(50, -1)))
-    with pytest.raises(PersistenceError, match="trial: file .* encoder None"):
+    with pytest.raises(PersistenceError, match=r"trial: file .* encoder None"):
         DMZEncoder.load(path, encoder=trained)
 
 
