@@ -4,8 +4,8 @@
         [--seconds 120] [--seeds 0 1 2] [--threads 1 --cpu-time] [--picture FILE]
 
 Compares the features themselves, signs of their principal components and ITQ with the bits of
-`DMZEncoder(encoder="efficientnet_lite0")`, trained for some time beyond the computation of the features. These
-are computed once and kept in `--features`, which should not be in the repository. `--part` is as in
+`DMZEncoder(encoder="efficientnet_lite0")`, trained for some time beyond the computation of the features.
+These are computed once and kept in `--features`, which should not be in the repository. `--part` is as in
 `benchmarks.time_to_quality`; `--images` takes a part of the train images only. Rows are appended to
 `results/pretrained.jsonl`; those that exist already are skipped.
 """
@@ -80,16 +80,15 @@ def stored_features(images: np.ndarray, path: Path, extractor: StoredFeatures) -
 def linear_codes(
     kind: str, train: np.ndarray, test: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return floats and bits of linear maps of standardised features: PCA or ITQ."""
+    """Return floats and bits of linear maps of the features: PCA or ITQ."""
     generator = torch.Generator().manual_seed(seed)
-    centre, scale = train.mean(axis=0), train.std(axis=0) + 1e-6
     chosen = torch.randperm(len(train), generator=generator)[:FIT_SAMPLES].numpy()
     linear = LinearInit((train.shape[1],), BITS)
-    init_linear(linear, torch.from_numpy((train[chosen] - centre) / scale), kind, generator)
+    init_linear(linear, torch.from_numpy(train[chosen]), kind, generator)
     codes = []
     for features in (train, test):
         with torch.no_grad():
-            floats = linear(torch.from_numpy((features - centre) / scale)).numpy()
+            floats = linear(torch.from_numpy(features)).numpy()
         codes.append({"floats": floats, "bits": signs(floats)})
     return codes[0], codes[1]
 

@@ -239,9 +239,9 @@ def _initialise_on_features(
     seed: int,
     budget: Budget,
 ) -> None:
-    """Standardise the features of an extractor, and initialise the linear map from them."""
+    """Centre and scale the features of an extractor, and initialise the linear map from them."""
     features = extract_features(encoder, samples, budget.left_to_initialise)
-    encoder.learn_standardisation(features)
+    encoder.learn_scale(features)
     if init == "random":
         return
     generator = torch.Generator().manual_seed(seed)

@@ -19,7 +19,7 @@ EXTRACTED_AT_A_TIME = 64
 
 
 class FeatureEncoder(nn.Module):
-    """Logits from the standardised features of an extractor: a linear map plus a small nonlinear branch.
+    """Logits from the centred and scaled features of an extractor: a linear map plus a small nonlinear branch.
 
     The linear map is initialised from data, the nonlinear branch is initialised to zero. Feature maps
     (n, n_features, h, w) are averaged over positions. A `frozen` extractor stays in eval mode and computes
@@ -43,7 +43,7 @@ class FeatureEncoder(nn.Module):
         self.frozen = frozen
         self.cache: FeatureCache | None = None
         self.register_buffer("centre", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("scale", torch.ones(()))
         self.linear_init = LinearInit((n_features,), latent_dim)
         self.layers = nn.Sequential(nn.Linear(n_features, HIDDEN), nn.LayerNorm(HIDDEN), nn.SiLU())
         self.head = BitHead(HIDDEN, latent_dim, zero=True)
@@ -70,16 +70,23 @@ class FeatureEncoder(nn.Module):
         return pooled(self.extractor(x)).float()
 
     @torch.no_grad()
-    def learn_standardisation(self, features: Tensor) -> None:
-        """Set centre and scale from features that `extract` has returned."""
-        scale = features.std(dim=0, correction=0)
-        # The standard deviation of a constant feature is rounding error.
-        constant = scale <= 1e-6 * features.abs().amax(dim=0)
+    def learn_scale(self, features: Tensor) -> None:
+        """Set centre and scale from features that `extract` has returned.
+
+        All features have one scale: their own would raise those of little variance, which cost a point of
+        probe accuracy.
+        """
         self.centre.copy_(features.mean(dim=0))
-        self.scale.copy_(torch.where(constant, 1.0, scale))
+        scale = (features - self.centre).square().mean().sqrt()
+        if not bool(scale > 1e-6 * features.abs().max()):
+            raise ValueError(
+                "encoder returns the same features for all samples, so that there is nothing to learn from "
+                "them. Check its weights, and the scale of its input: images are in [-1, 1]."
+            )
+        self.scale.copy_(scale)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map data in model units to standardised features of shape (n, n_features)."""
+        """Map data in model units to centred and scaled features of shape (n, n_features)."""
         return (self.extract(x) - self.centre) / self.scale
 
     def forward(self, x: Tensor) -> Tensor:
