@@ -19,7 +19,7 @@ EXTRACTED_AT_A_TIME = 64
 
 
 class FeatureEncoder(nn.Module):
-    """Logits from the centred and scaled features of an extractor: a linear map plus a small nonlinear branch.
+    """Logits from centred and scaled features of an extractor: a linear map plus a small nonlinear branch.
 
     The linear map is initialised from data, the nonlinear branch is initialised to zero. Feature maps
     (n, n_features, h, w) are averaged over positions. A `frozen` extractor stays in eval mode and computes
