@@ -9,7 +9,7 @@ from torch import nn
 
 from dmzrep._base._warnings import warn
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.networks._custom_backbone import CUSTOM, describe_backbone
+from dmzrep.networks._custom_backbone import CUSTOM, describe_module
 from dmzrep.networks._defaults import DENOISER_PARAMETERS
 from dmzrep.networks._diffusers_backbone import DiffusersBackbone
 
@@ -34,7 +34,7 @@ def denoiser_settings(params: dict[str, Any], data_shape: tuple[int, ...]) -> di
     if isinstance(backbone, DiffusersBackbone):
         _check_unet(backbone, params, data_shape)
     config = {"backbone": CUSTOM, "conditioning": CUSTOM, "widths": (), "depth": ()}
-    return {**config, "module": describe_backbone(backbone)}
+    return {**config, "module": describe_module(backbone)}
 
 
 def _check_unet(backbone: DiffusersBackbone, params: dict[str, Any], data_shape: tuple[int, ...]) -> None:

@@ -80,8 +80,13 @@ class DMZEncoder(
         entries.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel value. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
-    encoder : {"auto", "paper"}, default="auto"
-        ``"paper"`` has two outputs per bit and no linear branch, like the authors' network.
+    encoder : {"auto", "paper", "efficientnet_lite0"}, torch.nn.Module or transformer, default="auto"
+        ``"paper"`` has two outputs per bit and no linear branch, like the authors' network. The others are
+        feature extractors, from which codes are computed: ``"efficientnet_lite0"``, frozen and pretrained on
+        ImageNet, for photographs (extra ``pretrained``); a module from images (n, channels, H, W) in [-1, 1],
+        or standardised vectors, to features (n, n_features) or (n, n_features, h, w), of which `fit` trains a
+        copy, unless no parameter requires a gradient; or a fitted scikit-learn transformer of flattened
+        samples, for grid searches in ``sklearn.frozen.FrozenEstimator``.
     backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
         Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a custom
         module with ``forward(x, t, z)``: noised samples x, (n, channels, H, W) or (n, features); timesteps t
@@ -92,7 +97,8 @@ class DMZEncoder(
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
         spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
+        weights. Of a feature extractor, ``"itq"`` (``"auto"``) and ``"pca"`` map the features. Otherwise
+        ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
         ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
@@ -101,7 +107,8 @@ class DMZEncoder(
         invariant to small affine transforms; reconstructions lose some information about the position of
         objects. ``"affine_flip"`` also mirrors half of the views. ``"auto"`` is ``"affine"`` for images
         unless they are spatially aligned, like centred faces, that is, unless the variance of augmented views
-        outside the principal subspace of the images is at least three times that of the images.
+        outside the principal subspace of the images is at least three times that of the images, or a frozen
+        feature extractor is used.
     code_dropout : float, default=0.0
         Probability, in [0, 1), that the whole code of a sample is masked in training, so that the denoiser
         also learns to work without one. 0.1 is usual for classifier-free guidance.

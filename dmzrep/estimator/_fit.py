@@ -18,6 +18,7 @@ from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import fitted_attributes, prior_seconds
 from dmzrep.estimator._custom_denoiser import has_custom_denoiser
+from dmzrep.estimator._custom_extractor import open_extractor
 from dmzrep.estimator._parameters import all_parameters
 from dmzrep.estimator._resolve import (
     resolve_init,
@@ -26,8 +27,10 @@ from dmzrep.estimator._resolve import (
     resolve_training,
 )
 from dmzrep.estimator._run_identity import run_identity
-from dmzrep.networks._custom_backbone import check_backbone, copy_backbone, keep_frozen
+from dmzrep.networks._custom_backbone import check_backbone, copy_module, keep_frozen
 from dmzrep.networks._device import autocast, resolve_device, resolve_precision
+from dmzrep.networks._feature_cache import FeatureCache
+from dmzrep.networks._feature_encoder import FeatureEncoder, extract_features
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
     VALIDATION_SAMPLES,
@@ -128,11 +131,12 @@ def build_trainer(
     names = ("init", "encoder_augment", "init_filters")
     params |= {name: known[name + "_"] for name in names if params[name] == "auto" and name + "_" in known}
     params["max_time"] = budget.limit
-    params |= resolve_init(params, data_format, len(samples), aligned)
+    extractor, extractor_settings = open_extractor(params, data_format, device)
+    params |= resolve_init(params, data_format, len(samples), aligned, extractor_settings)
     if params["max_iter"] == 0:
         _check_initialises(params, continued)
     resolved = {name + "_": params[name] for name in names}
-    network = resolve_network(params, data_format)
+    network = resolve_network(params, data_format, extractor_settings)
     objective = resolve_objective(params, data_format, network)
     config = resolve_training(params, resolve_precision(params["precision"], device), data_format)
     custom = params["backbone"] if has_custom_denoiser(params) else None
@@ -147,8 +151,14 @@ def build_trainer(
         model.requires_grad_(True)
     else:
         with seeded_torch(seed):
-            model = DiffusionAutoencoder(network, None if custom is None else copy_backbone(custom))
+            denoiser = None if custom is None else copy_module(custom, "backbone")
+            model = DiffusionAutoencoder(network, denoiser, extractor)
     place(model, device)
+    if extractor is not None:
+        encoder: Any = model.encoder
+        keep_frozen(encoder.extractor, extractor)
+        if encoder.frozen and device.type == "cpu":
+            encoder.cache = FeatureCache()
     if custom is not None:
         keep_frozen(model.denoiser, custom)
         shape = network.data_shape, network.latent_dim, network.learn_variance
@@ -163,6 +173,9 @@ def build_trainer(
         checkpoints.resume(trainer)
     elif continued and state is not None:
         load_trainer_state(trainer, state, new_run=True)
+    elif not continued and isinstance(model.encoder, FeatureEncoder):
+        _initialise_on_features(model.encoder, params["init"], initial_samples(), config, seed, budget)
+        trainer.average.restart(model)
     elif not continued and model.encoder.linear_init is not None:
         _initialise_encoder(model, params["init"], initial_samples(), config, seed, budget)
         trainer.average.restart(model)
@@ -239,6 +252,25 @@ def _initialise_encoder(
         init_linear(linear, samples, init, generator, stages, budget.left_to_initialise)
 
 
+def _initialise_on_features(
+    encoder: FeatureEncoder,
+    init: str,
+    samples: torch.Tensor,
+    config: TrainingConfig,
+    seed: int,
+    budget: Budget,
+) -> None:
+    """Centre and scale the features of an extractor, and initialise the linear map from them."""
+    features = extract_features(encoder, samples, budget.left_to_initialise)
+    encoder.learn_scale(features)
+    if init == "random":
+        return
+    generator = torch.Generator().manual_seed(seed)
+    stages = prefix_lengths(encoder.linear_init.linear.out_features) if config.ordered else None
+    features = (features - encoder.centre) / encoder.scale
+    init_linear(encoder.linear_init, features, init, generator, stages, budget.left_to_initialise)
+
+
 def _initial_samples(
     samples: Source, data_format: ImageFormat | VectorFormat, seed: int, budget: Budget
 ) -> torch.Tensor:
@@ -255,7 +287,17 @@ def _initial_samples(
     return data_format.to_model(torch.cat(parts))
 
 
-def train(
+def train(estimator: Any, trainer: Trainer, *run: Any, **options: Any) -> dict[str, Any]:
+    """Run the trainer as `_train` does, then drop cached features."""
+    try:
+        return _train(estimator, trainer, *run, **options)
+    finally:
+        for model in (trainer.model, trainer.average.model):
+            if isinstance(model.encoder, FeatureEncoder):
+                model.encoder.cache = None
+
+
+def _train(
     estimator: Any,
     trainer: Trainer,
     samples: Source,

@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dmzrep.estimator._onnx import describe_input
 from dmzrep.estimator._parameters import all_parameters
 from dmzrep.files._atomic import replace_file
 from dmzrep.files._container import library_versions
+from dmzrep.networks._efficientnet import EFFICIENTNET
 
 _FRONT_MATTER = """\
 ---
@@ -64,7 +67,8 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
         _FRONT_MATTER,
         f"# {Path(name).stem}: {subject}",
         _TRAINED if decoder.is_trained else _INITIALISED,
-        f"```python\nfrom dmzrep import DMZEncoder\n\nencoder = DMZEncoder.load({name!r})\n"
+        f"```python\nfrom dmzrep import DMZEncoder\n\n"
+        f"encoder = DMZEncoder.load({name!r}{_modules(estimator)})\n"
         "codes = encoder.transform(X)\n```",
         "## Data",
         _table(describe_input(estimator.data_format_)),
@@ -93,10 +97,26 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _modules(estimator: Any) -> str:
+    """Return the arguments for custom modules, whose code files do not hold."""
+    custom = {"backbone": estimator.model_.config.module, "encoder": estimator.model_.config.extractor}
+    return "".join(
+        f", {name}={described.split()[0]}(...)"
+        for name, described in custom.items()
+        if described not in (None, EFFICIENTNET)
+    )
+
+
 def _training(estimator: Any) -> dict[str, object]:
     config, objective = estimator.model_.config, estimator.objective_
     counts, history = estimator.model_.parameter_counts(), estimator.history_
+    extractor: dict[str, object] = {}
+    if config.extractor is not None:
+        trained = "frozen" if config.extractor_frozen else "trained"
+        name = config.extractor.split()[0]
+        extractor = {"feature extractor": f"{name}, {config.extractor_features:,} features, {trained}"}
     table: dict[str, object] = {
+        **extractor,
         "parameters of the networks": f"{sum(counts.values()):,} "
         f"(encoder {counts['encoder']:,}, denoiser {counts['denoiser']:,})",
         "denoiser": f"{config.backbone}, predicts {objective.kind}, "
@@ -113,7 +133,12 @@ def _changed_parameters(estimator: Any) -> dict[str, object]:
     """Return parameters that differ from the defaults, except machine-specific ones."""
     defaults, params = all_parameters(type(estimator)()), all_parameters(estimator)
     names = [name for name in params if name not in ("checkpoint_dir", "device", "verbose", "distributed")]
-    return {f"`{name}`": repr(params[name]) for name in names if repr(params[name]) != repr(defaults[name])}
+    changed = {name: params[name] for name in names if repr(params[name]) != repr(defaults[name])}
+    # A module is described in many lines.
+    return {
+        f"`{name}`": type(value).__name__ if isinstance(value, torch.nn.Module) else repr(value)
+        for name, value in changed.items()
+    }
 
 
 def _table(values: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.files._atomic import replace_file
+from dmzrep.networks._custom_encoder import TransformerFeatures
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.version import __version__
 
@@ -53,6 +54,10 @@ def write_encoder(
     image, which the encoder's linear branch needs.
     """
     path = Path(path)
+    if isinstance(getattr(network.encoder, "extractor", None), TransformerFeatures):
+        raise ValueError(
+            "An encoder on a scikit-learn transformer cannot be exported to ONNX. Fit with encoder=module."
+        )
     _check_packages()
     _check_path(path)
     metadata = describe_input(data_format)

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from dmzrep._base._parameters import ParameterGroup
 from dmzrep.networks import Network
 from dmzrep.networks._device import PRECISIONS
+from dmzrep.networks._efficientnet import EFFICIENTNET
 from dmzrep.priors import PRIORS, CodePrior
 from dmzrep.training import Training
 
@@ -31,7 +32,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "image_shape": [tuple, list, None],
     "channels": [StrOptions({"auto", "first", "last"})],
     "value_range": [StrOptions({"auto"}), tuple, list],
-    "encoder": [StrOptions({"auto", "paper"})],
+    "encoder": [StrOptions({"auto", "paper", EFFICIENTNET}), torch.nn.Module, HasMethods("transform")],
     "backbone": [StrOptions({"auto", "unet", "mlp"}), torch.nn.Module],
     "init": [StrOptions({"auto", "cca", "contrast_pca", "itq", "pca", "random"})],
     "augment": [StrOptions({"flip"}), None],

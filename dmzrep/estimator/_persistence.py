@@ -48,6 +48,7 @@ class PersistenceMixin(BaseEstimator):
         *,
         device: str | torch.device = "auto",
         backbone: torch.nn.Module | None = None,
+        encoder: Any = None,
     ) -> Self:
         """Load an encoder that `save` wrote, without running code from the file.
 
@@ -60,6 +61,8 @@ class PersistenceMixin(BaseEstimator):
         backbone : torch.nn.Module or None, default=None
             After a fit with a custom backbone, a module built as for the fit; the weights of the file are
             loaded into a copy.
+        encoder : torch.nn.Module, fitted transformer or None, default=None
+            After a fit with a custom encoder, a module built as for the fit, likewise, or the transformer.
 
         Returns
         -------
@@ -69,10 +72,11 @@ class PersistenceMixin(BaseEstimator):
         Raises
         ------
         PersistenceError
-            The file is of another kind, damaged, truncated, or of an unknown version; or `backbone` is
-            missing, not needed, or of other shapes. The message names the file.
+            The file is of another kind, damaged, truncated, or of an unknown version; or `backbone` or
+            `encoder` is missing, not needed, of other shapes, or a transformer with other features. The
+            message names the file.
         """
-        return restore_fitted(cls, read_state(path, KIND, CLASSES), device, path, backbone)
+        return restore_fitted(cls, read_state(path, KIND, CLASSES), device, path, backbone, encoder)
 
     @isolated
     def export_encoder(self, path: str | os.PathLike) -> None:
@@ -115,8 +119,9 @@ class PersistenceMixin(BaseEstimator):
         if "model_" in state:
             state["model_"] = on_cpu(self.model_)
             state["device_"] = torch.device("cpu")
-        if isinstance(state["backbone"], torch.nn.Module):
-            state["backbone"] = on_cpu(state["backbone"])
+        for name in ("backbone", "encoder"):
+            if isinstance(state[name], torch.nn.Module):
+                state[name] = on_cpu(state[name])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

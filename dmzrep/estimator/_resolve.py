@@ -11,6 +11,7 @@ from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._custom_denoiser import denoiser_settings, has_custom_denoiser, pretrained_objective
+from dmzrep.estimator._custom_extractor import has_extractor
 from dmzrep.networks._defaults import (
     attention_levels,
     default_objective,
@@ -47,8 +48,8 @@ VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
     "encoder_augment": ("auto", None),
     "init": ("auto", "itq", "pca", "random"),
-    "conditioning": ("auto", "bias", "cross_attention", "adagn", "timestep", "none"),
     "encoder": ("auto",),
+    "conditioning": ("auto", "bias", "cross_attention", "adagn", "timestep", "none"),
     "encoder_depth": ("auto", 0),
     "backbone": ("auto", "mlp"),
 }
@@ -65,16 +66,24 @@ CODE_PARAMETERS: dict[str, Any] = {
 BATCH_PARAMETERS = ("marginal_entropy", "decorrelation", "mmd_weight")
 
 
-def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFormat) -> NetworkConfig:
-    """Return the network shapes; raise if parameters conflict with each other or with the data."""
+def resolve_network(
+    params: dict[str, Any],
+    data_format: ImageFormat | VectorFormat,
+    extractor: dict[str, Any] | None = None,
+) -> NetworkConfig:
+    """Return the network shapes; raise if parameters conflict with each other or with the data.
+
+    `extractor` has the fields of a feature extractor, if any.
+    """
     shape = data_format.shape
     is_image, custom = len(shape) == 3, has_custom_denoiser(params)
     config: dict[str, Any] = {
         "data_shape": shape,
         "latent_dim": int(params["latent_dim"]),
         "learn_variance": bool(params["learn_variance"]),
-        "init_features": INIT_FEATURES[params["init"]],
+        "init_features": None if extractor else INIT_FEATURES[params["init"]],
         "normalize_logits": bool(params["normalize_logits"]),
+        **(extractor or {}),
     }
     if custom:
         config |= denoiser_settings(params, shape)
@@ -103,7 +112,8 @@ def resolve_network(params: dict[str, Any], data_format: ImageFormat | VectorFor
 
 def _check_vectors(params: dict[str, Any], n_features: int, custom: bool) -> None:
     for name, values in VECTOR_VALUES.items():
-        if params[name] not in values and not (custom and name == "backbone"):
+        taken = has_extractor(params["encoder"]) if name == "encoder" else custom and name == "backbone"
+        if not taken and params[name] not in values:
             raise ValueError(
                 f"{name}={params[name]!r} needs images, but X holds vectors of {n_features} features. Use "
                 f"{name}={values[0]!r}, or pass image_shape=(H, W) or (H, W, C) if they are flattened images."
@@ -148,21 +158,27 @@ def _unet_settings(params: dict[str, Any], shape: tuple[int, ...]) -> dict[str, 
 
 
 def resolve_init(
-    params: dict[str, Any], data_format: ImageFormat | VectorFormat, n_samples: int, aligned: Callable[[], bool]
+    params: dict[str, Any],
+    data_format: ImageFormat | VectorFormat,
+    n_samples: int,
+    aligned: Callable[[], bool],
+    extractor: dict[str, Any],
 ) -> dict[str, Any]:
     """Return `init`, `encoder_augment` and `init_filters`, none of them "auto".
 
-    `aligned` returns whether the images are spatially aligned; it is called only if needed.
+    `aligned` returns whether the images are spatially aligned; it is called only if needed. `extractor` has
+    the fields of a feature extractor, if any; the features of a frozen one are computed once, without views.
     """
     init, augment = params["init"], params["encoder_augment"]
     is_image = isinstance(data_format, ImageFormat)
     has_code = params["conditioning"] != "none"
     if augment == "auto":
-        augment = "affine" if is_image and has_code and not aligned() else None
+        views = is_image and has_code and not extractor.get("extractor_frozen", False)
+        augment = "affine" if views and not aligned() else None
     if init == "auto":
         if params["encoder"] == "paper" or not has_code:
             init = "random"
-        elif not is_image:
+        elif extractor or not is_image:
             init = "itq"
         elif augment is not None:
             init = "cca"

@@ -12,7 +12,8 @@ import numpy as np
 from torch import nn
 
 from dmzrep.data import ImageFormat, Source, VectorFormat
-from dmzrep.networks._custom_backbone import describe_backbone
+from dmzrep.networks._custom_backbone import describe_module
+from dmzrep.networks._custom_encoder import describe_extractor
 
 #: Parameters that may change when a run is resumed.
 CHANGEABLE = {
@@ -30,6 +31,8 @@ def run_identity(
 ) -> dict[str, Any]:
     """Return JSON values that are equal for runs of which one can resume the other."""
     identity = {name: _plain(value) for name, value in params.items() if name not in CHANGEABLE}
+    if "encoder" in params:  # Unlike _plain, this covers the fitted attributes of a transformer.
+        identity["encoder"] = describe_extractor(params["encoder"])
     identity |= {
         "data": data_digest(samples),
         "data_format": {
@@ -57,7 +60,7 @@ def data_digest(samples: Source) -> str:
 def _plain(value: Any) -> Any:
     """Convert a parameter to JSON values."""
     if isinstance(value, nn.Module):
-        return describe_backbone(value)
+        return describe_module(value)
     if isinstance(value, np.ndarray):
         return data_digest(value)
     if isinstance(value, np.generic):

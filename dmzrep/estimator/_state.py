@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, own_parameters, validate_parameters
 from dmzrep.estimator._state_checks import (
@@ -21,15 +22,19 @@ from dmzrep.estimator._state_checks import (
 )
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import require, restoring, take
-from dmzrep.networks._custom_backbone import copy_backbone, describe_backbone
+from dmzrep.networks._custom_backbone import copy_module, describe_module
+from dmzrep.networks._custom_encoder import check_stored_features, describe_extractor, make_extractor
 from dmzrep.networks._device import available_device
-from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, place
+from dmzrep.networks._efficientnet import EFFICIENTNET
+from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, custom_prefixes, place
 from dmzrep.priors import PRIORS
 
 #: Kind of the files.
 KIND = "DMZEncoder"
 #: Classes of parameters that files support.
 CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values())}
+#: What custom modules are, by parameter name.
+_KINDS = {"backbone": "denoiser", "encoder": "feature extractor"}
 #: Optional attributes.
 OPTIONAL = ("feature_names_in_", "_sklearn_output_config")
 #: Legal values of `set_output(transform=...)`.
@@ -40,8 +45,11 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
     """Return the nested state of a fitted estimator, which `dmzrep.files` can store."""
     objective, prior = estimator.objective_, estimator.prior_
     params = own_parameters(estimator) | estimator.get_params(deep=False)
+    # The weights of custom modules are stored with the model, their code is not.
     if isinstance(params["backbone"], torch.nn.Module):
-        params["backbone"] = "auto"  # Its weights are stored with the model, its code is not.
+        params["backbone"] = "auto"
+    if not isinstance(params["encoder"], str):
+        params["encoder"] = "auto"
     return {
         "params": params,
         "network": estimator.model_.config.to_dict(),
@@ -66,6 +74,7 @@ def restore_fitted(
     device: Any,
     source: str | os.PathLike = "The file",
     backbone: torch.nn.Module | None = None,
+    encoder: Any = None,
 ) -> Any:
     """Return an estimator from the result of `fitted_state`; errors name the file `source`.
 
@@ -81,9 +90,11 @@ def restore_fitted(
         validate_parameters(estimator)
         estimator.data_format_ = checked_format(data_format)
         config = checked_config(network, estimator.data_format_, params["latent_dim"])
-        model = _network(config, weights, source, backbone)
-        if backbone is not None:
-            estimator.backbone = backbone
+        if encoder is None and estimator.encoder == EFFICIENTNET:
+            encoder = EFFICIENTNET
+        modules = {"backbone": backbone, "encoder": encoder}
+        model = _network(config, weights, source, estimator.data_format_, modules)
+        vars(estimator).update({name: module for name, module in modules.items() if module is not None})
         estimator.device_ = placed_on
         estimator.model_ = place(model.eval().requires_grad_(False), placed_on)
         estimator.objective_ = checked_objective(objective, config, estimator.data_format_)
@@ -127,48 +138,61 @@ def _network(
     config: NetworkConfig,
     weights: dict[str, torch.Tensor],
     source: str | os.PathLike,
-    backbone: torch.nn.Module | None,
+    data_format: ImageFormat | VectorFormat,
+    modules: dict[str, Any],
 ) -> DiffusionAutoencoder:
-    """Build the networks for stored weights, with a copy of a custom denoiser."""
+    """Build the networks for stored weights, with copies of custom `modules`, by parameter name."""
     require(all(isinstance(tensor, torch.Tensor) for tensor in weights.values()), "weights are not tensors")
     blocks = config.encoder_depth + max(config.depth, default=0) * len(config.widths)
     require(blocks <= len(weights), f"{blocks} blocks for {len(weights)} weights")
-    if backbone is None and config.module is None:
-        return build_module(lambda: DiffusionAutoencoder(config), weights)  # type: ignore[return-value]
-    if config.module is None:
-        raise PersistenceError(f"{source} holds a built-in denoiser. Load it without backbone=.")
-    _check_backbone(config.module.split()[0][:100], weights, source, backbone)
-    denoiser = copy_backbone(backbone)  # type: ignore[arg-type]
-    # The class may have been renamed; the description is compared when training continues.
-    config = replace(config, module=describe_backbone(denoiser))
+    for name, stored in (("backbone", config.module), ("encoder", config.extractor)):
+        if stored is None and modules[name] is not None:
+            raise PersistenceError(f"{source} holds a built-in {_KINDS[name]}. Load it without {name}=.")
+        if stored is not None and modules[name] is None:
+            raise PersistenceError(
+                f"{source} holds a custom {_KINDS[name]}, a {stored.split()[0][:100]}, but not its code. "
+                f"Load it with DMZEncoder.load(path, {name}=module), with a module built as for the fit"
+                f"{', or the transformer of the fit' if name == 'encoder' else ''}."
+            )
+    denoiser = extractor = None
+    # Classes may have been renamed; the descriptions are compared when training continues.
+    if config.module is not None:
+        denoiser = copy_module(modules["backbone"], "backbone")
+        _check_module("backbone", config.module, denoiser, "denoiser.", weights, source)
+        config = replace(config, module=describe_module(denoiser))
+    if config.extractor is not None:
+        prefix = "encoder.extractor."
+        try:
+            extractor = make_extractor(modules["encoder"], data_format.from_model, config.data_shape)
+            _check_module("encoder", config.extractor, extractor, prefix, weights, source)
+            check_stored_features(extractor, weights.get(f"{prefix}trial"))
+        except (ImportError, ValueError) as error:
+            raise PersistenceError(f"{source} cannot be loaded: {error}") from error
+        config = replace(config, extractor=describe_extractor(modules["encoder"]))
     return build_module(  # type: ignore[return-value]
-        lambda: DiffusionAutoencoder(config, denoiser), weights, custom="denoiser."
+        lambda: DiffusionAutoencoder(config, denoiser, extractor), weights, custom=custom_prefixes(config)
     )
 
 
-def _check_backbone(
-    kind: str,
+def _check_module(
+    name: str,
+    stored_as: str,
+    module: torch.nn.Module,
+    prefix: str,
     weights: dict[str, torch.Tensor],
     source: str | os.PathLike,
-    backbone: torch.nn.Module | None,
 ) -> None:
-    """Raise unless a custom denoiser matches the names and shapes of the stored weights."""
-    if backbone is None:
-        raise PersistenceError(
-            f"{source} holds the weights of a custom denoiser, a {kind}, but not its code. Load it with "
-            "DMZEncoder.load(path, backbone=module), with a module built as for the fit."
-        )
-    prefix = "denoiser."
+    """Raise unless a custom module matches the names and shapes of the stored weights."""
     stored = {k.removeprefix(prefix): tuple(v.shape) for k, v in weights.items() if k.startswith(prefix)}
-    present = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    present = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     differing = [
-        f"{name}: file {stored.get(name)}, backbone {present.get(name)}"
-        for name in sorted(set(stored) | set(present))
-        if stored.get(name) != present.get(name)
+        f"{key}: file {stored.get(key)}, {name} {present.get(key)}"
+        for key in sorted(set(stored) | set(present))
+        if stored.get(key) != present.get(key)
     ]
     if differing:
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise PersistenceError(
-            f"backbone={type(backbone).__name__} does not match the {kind} in {source}: "
+            f"{name}={type(module).__name__} does not match the {stored_as.split()[0][:100]} in {source}: "
             f"{'; '.join(differing[:5])}{more}. Build it as for the fit."
         )

@@ -43,6 +43,9 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "init_features": [StrOptions({"values", "contrast", "responses"}), None],
         "encoder_slope": [_FINITE],
         "module": [str, None],
+        "extractor": [str, None],
+        "extractor_features": [_COUNT],
+        "extractor_frozen": [bool],
     },
     "images": {"layout": [StrOptions({"HW", "HWC", "CHW"})], "flat": [bool]},
     "vectors": {"bound": [_NON_NEGATIVE]},
@@ -62,6 +65,8 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "code_summary_": [pd.Series, None],
     },
 }
+#: Fields of extractors, with the values of files of earlier versions, which have none.
+_EXTRACTOR = {"extractor": None, "extractor_features": 0, "extractor_frozen": False}
 #: Fitted attributes that are stored unchanged.
 RESULTS = tuple(_CONSTRAINTS["results"])
 
@@ -84,6 +89,7 @@ def checked_config(
     values: dict[str, Any], data_format: ImageFormat | VectorFormat, latent_dim: int
 ) -> NetworkConfig:
     """Return the settings of the networks."""
+    values = _EXTRACTOR | values
     take(values, *(field.name for field in fields(NetworkConfig)))
     config = NetworkConfig.from_dict(values)
     _check("network", vars(config))
@@ -92,6 +98,7 @@ def checked_config(
     require(config.data_shape == data_format.shape, "networks and data have different shapes")
     require(config.latent_dim == latent_dim, "networks and parameters differ in latent_dim")
     require((config.module is None) == (config.backbone != CUSTOM), "a custom denoiser without a description")
+    require((config.extractor is None) == (config.extractor_features == 0), "an extractor without features")
     return config
 
 

@@ -41,12 +41,12 @@ class _Budget(TorchFunctionMode):
 
 
 def build_module(
-    make: Callable[[], nn.Module], weights: Mapping[str, Tensor], *, custom: str | None = None
+    make: Callable[[], nn.Module], weights: Mapping[str, Tensor], *, custom: tuple[str, ...] = ()
 ) -> nn.Module:
     """Build a network with `make` and load stored weights.
 
-    Weights of a custom module, whose names begin with `custom`, may be non-finite. Raise ValueError if the
-    network needs much more memory than the weights, or other weights. The meta device would also avoid
+    Weights of custom modules, whose names begin with one of `custom`, may be non-finite. Raise ValueError if
+    the network needs much more memory than the weights, or other weights. The meta device would also avoid
     allocation, but its import takes a second.
     """
     with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + SPARE_VALUES):
@@ -56,7 +56,7 @@ def build_module(
     return module
 
 
-def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: str | None = None) -> None:
+def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: tuple[str, ...] = ()) -> None:
     """Raise unless weights are finite and match a module in names, shapes and dtypes."""
     needed = module.state_dict()
     for name in sorted(needed.keys() | weights.keys()):
@@ -64,7 +64,7 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: str 
         if stored != wanted:
             raise ValueError(f"{name[:100]} should be {wanted}, is {stored}")
         tensor = weights[name]
-        if custom is not None and name.startswith(custom):
+        if name.startswith(custom):
             continue
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} has non-finite values")

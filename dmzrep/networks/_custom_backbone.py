@@ -1,4 +1,4 @@
-"""Custom denoisers: copying, checks on a small batch, and descriptions for files."""
+"""Custom modules: copying and descriptions for files; checks of custom denoisers on a small batch."""
 
 from __future__ import annotations
 
@@ -16,43 +16,41 @@ from dmzrep.errors import CodeWarning
 CUSTOM = "custom"
 
 
-def describe_backbone(module: nn.Module) -> str:
+def describe_module(module: nn.Module) -> str:
     """Return the name of a module's class and a digest of the shapes of its state."""
     shapes = [f"{name} {tuple(value.shape)}" for name, value in sorted(module.state_dict().items())]
     return f"{type(module).__qualname__} {hashlib.sha256(repr(shapes).encode()).hexdigest()[:12]}"
 
 
-def copy_backbone(module: nn.Module) -> nn.Module:
-    """Copy a custom denoiser for training; raise if it cannot be copied or saved."""
+def copy_module(module: nn.Module, name: str) -> nn.Module:
+    """Copy the custom module that parameter `name` holds; raise if it cannot be copied or saved."""
     kinds = sorted({str(p.dtype) for p in module.parameters()} - {"torch.float32"})
     if kinds:
         raise ValueError(
-            f"backbone has weights of {', '.join(kinds)}; float32 is needed, and `precision` sets the "
-            "arithmetic. Use backbone=backbone.float()."
+            f"{name} has weights of {', '.join(kinds)}; float32 is needed, and `precision` sets the "
+            f"arithmetic. Use {name}={name}.float()."
         )
     if any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
         raise ValueError(
-            "backbone has tensors on the 'meta' device, which hold no values. Materialise them "
-            "with backbone.to_empty(device='cpu') and load its weights."
+            f"{name} has tensors on the 'meta' device, which hold no values. Materialise them "
+            f"with {name}.to_empty(device='cpu') and load its weights."
         )
-    others = sorted(name for name, value in module.state_dict().items() if not isinstance(value, Tensor))
+    others = sorted(key for key, value in module.state_dict().items() if not isinstance(value, Tensor))
     if others:
-        raise ValueError(
-            f"backbone has {others} in its state_dict, but files hold tensors only. Remove them."
-        )
+        raise ValueError(f"{name} has {others} in its state_dict, but files hold tensors only. Remove them.")
     try:
         return copy.deepcopy(module)
     except Exception as error:
         raise ValueError(
-            f"backbone cannot be copied, which fit does to leave it unchanged: {error!r}. "
-            "copy.deepcopy(backbone) has to work: keep parameters, buffers and plain values only."
+            f"{name} cannot be copied, which fit does to leave it unchanged: {error!r}. "
+            f"copy.deepcopy({name}) has to work: keep parameters, buffers and plain values only."
         ) from error
 
 
-def keep_frozen(denoiser: nn.Module, module: nn.Module) -> None:
-    """Freeze the parameters of a denoiser that are frozen in the original module."""
+def keep_frozen(trained: nn.Module, module: nn.Module) -> None:
+    """Freeze the parameters of a copy that are frozen in the original module."""
     original = dict(module.named_parameters())
-    for name, parameter in denoiser.named_parameters():
+    for name, parameter in trained.named_parameters():
         parameter.requires_grad_(original[name].requires_grad)
 
 

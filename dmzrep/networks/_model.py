@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dmzrep.networks._custom_backbone import CUSTOM
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
+from dmzrep.networks._feature_encoder import FeatureEncoder
 from dmzrep.networks._mlp import ResidualMLP
 from dmzrep.networks._unet import UNet
 
@@ -20,9 +21,11 @@ class NetworkConfig:
 
     `data_shape` is (channels, H, W) or (features,). `widths` are the channels at each level of the UNet, or
     (hidden features,) of the MLP; `depth` is the number of residual blocks at each level, (down, up), or
-    (blocks,) of the MLP. `init_features` are the features of the encoder's linear branch, if any, `init_filters` the
-    number of its filters. `module`
-    describes a custom denoiser, to which the other settings of the denoiser do not apply.
+    (blocks,) of the MLP. `init_features` are the features of the encoder's linear branch, if any,
+    `init_filters` the number of its filters. `module` describes a custom denoiser, to which the other
+    settings of the denoiser do not apply. Likewise, `extractor` describes a custom or pretrained feature
+    extractor of the encoder, with `extractor_features` features; `extractor_frozen` tells whether it is not
+    trained.
     """
 
     data_shape: tuple[int, ...]
@@ -45,6 +48,9 @@ class NetworkConfig:
     normalize_logits: bool = False
     encoder_slope: float = 0.2
     module: str | None = None
+    extractor: str | None = None
+    extractor_features: int = 0
+    extractor_frozen: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary of JSON values."""
@@ -93,8 +99,20 @@ def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
     )
 
 
-def build_encoder(config: NetworkConfig) -> ConvEncoder | MLPEncoder:
-    """Build the encoder."""
+def build_encoder(
+    config: NetworkConfig, extractor: nn.Module | None = None
+) -> ConvEncoder | MLPEncoder | FeatureEncoder:
+    """Build the encoder, which holds the extractor if the config has one."""
+    if extractor is not None:
+        return FeatureEncoder(
+            extractor,
+            config.extractor_features,
+            config.latent_dim,
+            frozen=config.extractor_frozen,
+            normalize_logits=config.normalize_logits,
+        )
+    if config.extractor is not None:
+        raise ValueError(f"The extractor is custom ({config.extractor}) and must be passed as a module.")
     if len(config.data_shape) == 1:
         return MLPEncoder(
             config.data_shape,
@@ -124,10 +142,15 @@ class DiffusionAutoencoder(nn.Module):
     and Representation Learning", 2025 (arXiv 2506.00136).
     """
 
-    def __init__(self, config: NetworkConfig, denoiser: nn.Module | None = None):
+    def __init__(
+        self,
+        config: NetworkConfig,
+        denoiser: nn.Module | None = None,
+        extractor: nn.Module | None = None,
+    ):
         super().__init__()
         self.config = config
-        self.encoder: ConvEncoder | MLPEncoder = build_encoder(config)
+        self.encoder: ConvEncoder | MLPEncoder | FeatureEncoder = build_encoder(config, extractor)
         self.denoiser: nn.Module = build_denoiser(config) if denoiser is None else denoiser
 
     def encode(self, x: Tensor) -> Tensor:
@@ -144,6 +167,12 @@ class DiffusionAutoencoder(nn.Module):
             "encoder": sum(p.numel() for p in self.encoder.parameters()),
             "denoiser": sum(p.numel() for p in self.denoiser.parameters()),
         }
+
+
+def custom_prefixes(config: NetworkConfig) -> tuple[str, ...]:
+    """Return what the names of the weights of custom modules begin with."""
+    custom = {"denoiser.": config.module, "encoder.extractor.": config.extractor}
+    return tuple(prefix for prefix, described in custom.items() if described is not None)
 
 
 def place(model: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:

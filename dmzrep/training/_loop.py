@@ -73,7 +73,9 @@ class Trainer(BatchLoss):
     @property
     def draws_from_torch(self) -> bool:
         """Whether dropout or a custom module may draw from torch's global generators."""
-        return self.model.config.dropout > 0.0 or self.model.config.module is not None
+        config = self.model.config
+        trains_custom = config.module is not None or (config.extractor and not config.extractor_frozen)
+        return config.dropout > 0.0 or bool(trains_custom)
 
     def fit(
         self,

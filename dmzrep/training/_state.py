@@ -14,6 +14,7 @@ from dmzrep._base._random import torch_states
 from dmzrep._base._validation import is_finite, is_int
 from dmzrep.files._modules import check_weights
 from dmzrep.files._state import require, take
+from dmzrep.networks._model import custom_prefixes
 from dmzrep.training._data import Epoch
 from dmzrep.training._loop import Trainer
 from dmzrep.training._optimization import align_moments
@@ -104,7 +105,7 @@ def decoded_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
     """Convert the result of `encoded_state` back; raise if it does not match the trainer."""
     template = trainer_state(trainer)
     take(state, *template)
-    custom = "denoiser." if trainer.model.config.module is not None else None
+    custom = custom_prefixes(trainer.model.config)
     for name in ("model", "average", "best"):
         if state[name] or name != "best":
             check_weights(trainer.model, state[name], custom)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import torch
@@ -23,15 +24,17 @@ class WeightAverage(Generic[Model]):
     """
 
     def __init__(self, model: Model, half_life: float):
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        # Frozen weights are shared: their average is constant, and a pretrained network may be large.
+        frozen = {id(p): p for p in model.parameters() if not p.requires_grad}
+        self.model = copy.deepcopy(model, {**frozen}).eval().requires_grad_(False)
         self.half_life = half_life
-        self._averaged, self._copied = self._tensors(self.model)
-        self._source = self._tensors(model)
+        self._averaged, self._copied = self._tensors(self.model, frozen)
+        self._source = self._tensors(model, frozen)
 
     @staticmethod
-    def _tensors(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the floating-point parameters and buffers of a model, and the others."""
-        tensors = [*model.parameters(), *model.buffers()]
+    def _tensors(model: nn.Module, frozen: Mapping[int, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the floating-point parameters and buffers of a model, and the others, except frozen ones."""
+        tensors = [t for t in (*model.parameters(), *model.buffers()) if id(t) not in frozen]
         floats = [t for t in tensors if t.is_floating_point()]
         return floats, [t for t in tensors if not t.is_floating_point()]
 
