@@ -36,10 +36,11 @@ class Objective:
     """What the network predicts, and its loss.
 
     The prediction is the velocity ``"v"`` = sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise
-    ``"epsilon"``, or the clean data ``"sample"``. Errors of clean data are divided by the variance of the
-    noise plus `LOSS_OFFSET`, which weights timesteps nearly as velocity does. With `learn_variance` the network has twice the channels:
-    the second half places the reverse variance between its bounds and is trained by the variational bound
-    alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not in the target.
+    ``"epsilon"``, or the clean data ``"sample"``. Squared errors of clean data are divided by the variance of
+    the noise plus `LOSS_OFFSET`, which weights timesteps nearly as velocity does; otherwise nearly clean
+    timesteps, on which sharp images depend, would hardly count. With `learn_variance` the network has twice
+    the channels: the second half places the reverse variance between its bounds and is trained by the
+    variational bound alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not in the target.
     `data_bin` is the width of a grey level in model units, for the last term of the bound; None for
     continuous data.
 
@@ -124,8 +125,8 @@ class Objective:
     ) -> Tensor:
         """Return the loss of each sample, shape (n,), given unit noise for x_t and the input perturbation.
 
-        The (weighted) mean squared error, plus, with `learn_variance`, the variational bound (in nats per dimension,
-        times T / 1000), with gradients to the output for the variance only.
+        The weighted mean squared error, plus, with `learn_variance`, the variational bound (in nats per
+        dimension, times T / 1000), with gradients to the output for the variance only.
         """
         perturbed = noise
         if self.input_perturbation and perturbation is not None:

@@ -13,12 +13,14 @@ class TimestepSampler:
     """Draws the timesteps of training batches and the weights of their losses.
 
     Draws are stratified, with one timestep from each of n equal slices of the distribution, which reduces the
-    variance of the loss. ``"high_noise"`` draws t = T * sqrt(u), u uniform, without importance weights.
+    variance of the loss. ``"high_noise"`` draws t = T * u^(2/3), u uniform, without importance
+    weights.
     ``"loss_second_moment"`` draws in proportion to the root mean square of recent losses per timestep,
     with weights that preserve the expected uniform loss (Nichol, Dhariwal, "Improved Denoising
     Diffusion Probabilistic Models", 2021, equation 18).
     """
 
+    HIGH_NOISE_POWER = 2.0 / 3.0
     history_length = 10
     uniform_share = 0.001
 
@@ -36,7 +38,9 @@ class TimestepSampler:
     def probabilities(self) -> np.ndarray:
         """Return the probability of each timestep, shape (n_timesteps,)."""
         if self.kind == "high_noise":
-            return np.diff((np.arange(self.n_timesteps + 1) / self.n_timesteps) ** 2)
+            return np.diff(
+                (np.arange(self.n_timesteps + 1) / self.n_timesteps) ** (1.0 / self.HIGH_NOISE_POWER)
+            )
         weights = np.sqrt((self.history**2).mean(axis=1))
         if not self.learns or (self.counts < self.history_length).any() or weights.sum() == 0.0:
             return np.full(self.n_timesteps, 1.0 / self.n_timesteps)
@@ -54,7 +58,7 @@ class TimestepSampler:
             weights = 1.0 / (self.n_timesteps * probabilities[t])
             return torch.from_numpy(t), torch.from_numpy(weights).float()
         if self.kind == "high_noise":
-            uniform = uniform.sqrt()
+            uniform = uniform**self.HIGH_NOISE_POWER
         t = (uniform * self.n_timesteps).long().clamp_(max=self.n_timesteps - 1)
         return t, torch.ones(n)
 

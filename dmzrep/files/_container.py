@@ -21,7 +21,7 @@ from dmzrep.files._atomic import replacing
 from dmzrep.version import __version__
 
 FORMAT = "dmzrep"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 #: Limits that keep small files cheap to load: bytes of the header, number of arrays, and number of lists,
 #: objects and items in the JSON values. Large values belong in arrays.

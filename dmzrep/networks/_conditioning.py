@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,14 +38,13 @@ class CodeBias(nn.Module):
 
 
 class CodeMap(CodeBias):
-    """A bias per layer and, for `layers` (ascending), also per position of their feature maps of size `grid`.
+    """A bias per layer and, for some layers, also per position of their feature maps.
 
-    Unlike a bias that is constant over positions, a map of biases holds spatial information. The maps are the
-    sum of a linear map of the code and of a small convolutional decoder of it, in which bits interact.
+    Unlike a bias that is constant over positions, a map of biases holds spatial information. The maps of
+    `layers`, whose feature maps have size `grid`, are the sum of a linear map of the code and of a small
+    convolutional decoder of it, in which bits interact. The decoder goes on to the layers `finer`, each with
+    feature maps of twice the size of those before.
     """
-
-    #: Channels of the decoder, and its hidden features.
-    CHANNELS, HIDDEN = 64, 256
 
     def __init__(
         self,
@@ -54,37 +54,53 @@ class CodeMap(CodeBias):
         *,
         layers: list[int],
         grid: tuple[int, int],
+        finer: list[int],
     ):
         super().__init__(latent_dim, widths, code_input)
-        self.layers, self.grid = list(layers), tuple(grid)
-        n_outputs = sum(widths[layer] for layer in layers) * grid[0] * grid[1]
-        n_columns = code_columns(latent_dim, code_input)
-        self.maps = zero_init(nn.Linear(n_columns, n_outputs, bias=False))
+        self.layers, self.grid, self.finer = list(layers), tuple(grid), list(finer)
+        n_columns, channels = code_columns(latent_dim, code_input), widths[layers[0]]
+        n_channels = sum(widths[layer] for layer in layers)
+        self.maps = zero_init(nn.Linear(n_columns, n_channels * grid[0] * grid[1], bias=False))
         self.dense = nn.Sequential(
-            nn.Linear(n_columns, self.HIDDEN),
+            nn.Linear(n_columns, 4 * channels),
             nn.SiLU(),
-            nn.Linear(self.HIDDEN, self.CHANNELS * grid[0] * grid[1]),
+            nn.Linear(4 * channels, channels * grid[0] * grid[1]),
         )
         self.convolutions = nn.Sequential(
-            group_norm(self.CHANNELS),
+            group_norm(channels),
             nn.SiLU(),
-            nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1),
+            nn.Conv2d(channels, channels, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1),
+            nn.Conv2d(channels, channels, 3, padding=1),
             nn.SiLU(),
-            zero_init(nn.Conv2d(self.CHANNELS, sum(widths[layer] for layer in layers), 1)),
         )
+        self.out = zero_init(nn.Conv2d(channels, n_channels, 1))
+        self.upsample, self.out_finer = nn.ModuleList(), nn.ModuleList()
+        for layer in finer:
+            half = channels // 2
+            doubled = (
+                nn.Conv2d(channels, 4 * half, 1),
+                nn.PixelShuffle(2),
+                nn.Conv2d(half, half, 3, padding=1),
+                nn.SiLU(),
+            )
+            channels = half
+            self.upsample.append(nn.Sequential(*doubled))
+            self.out_finer.append(zero_init(nn.Conv2d(channels, widths[layer], 1)))
 
     def forward(self, z: Tensor) -> list[Tensor]:
-        """Map codes (n, latent_dim) to biases of shape (n, width, 1, 1) or (n, width, *grid)."""
+        """Map codes (n, latent_dim) to biases of shape (n, width, 1, 1) or (n, width, H, W)."""
         terms = [bias[:, :, None, None] for bias in super().forward(z)]
         features = code_features(z, self.code_input)
-        decoded = self.dense(features).view(len(z), self.CHANNELS, *self.grid)
-        decoded = self.convolutions(decoded.contiguous(memory_format=torch.channels_last))
-        maps = self.maps(features).view(len(z), -1, *self.grid) + decoded
+        h = self.dense(features).view(len(z), -1, *self.grid)
+        h = self.convolutions(h.contiguous(memory_format=torch.channels_last))
+        maps = self.maps(features).view(len(z), -1, *self.grid) + self.out(h)
         widths = [self.widths[layer] for layer in self.layers]
         for layer, map_ in zip(self.layers, maps.split(widths, dim=1), strict=True):
             terms[layer] = terms[layer] + map_
+        for layer, upsample, out in zip(self.finer, self.upsample, self.out_finer, strict=True):
+            h = upsample(h)
+            terms[layer] = terms[layer] + out(h)
         return terms
 
 
@@ -155,17 +171,19 @@ def build_code_layers(
     token_dim: int,
     layers: list[int] | None = None,
     grid: tuple[int, int] | None = None,
+    finer: Sequence[int] = (),
 ) -> CodeBias | CodeScaleShift | CodeTokens | None:
     """Build the layers that map a code to the inputs of a denoiser's blocks, of `widths` channels.
 
-    `token_dim` is also the width of the timestep's embedding. `layers` and `grid` are those of `CodeMap`.
+    `token_dim` is also the width of the timestep's embedding. `layers`, `grid` and `finer` are those
+    of `CodeMap`.
     """
     if conditioning == "bias":
         return CodeBias(latent_dim, widths, code_input)
     if conditioning == "spatial_bias":
         if layers is None or grid is None:
             raise ValueError("conditioning='spatial_bias' needs images of a known size, got none.")
-        return CodeMap(latent_dim, widths, code_input, layers=layers, grid=grid)
+        return CodeMap(latent_dim, widths, code_input, layers=layers, grid=grid, finer=list(finer))
     if conditioning == "adagn":
         return CodeScaleShift(latent_dim, widths, code_input)
     if conditioning == "timestep":

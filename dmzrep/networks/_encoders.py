@@ -142,9 +142,7 @@ class ConvEncoder(nn.Module):
         n_features = plan[-1][0] * math.prod(sides)
         self.head = BitHead(n_features, latent_dim, paired=paired, zero=init_features is not None)
         self.linear_init = (
-            None
-            if init_features is None
-            else LinearInit(data_shape, latent_dim, init_features, init_filters)
+            None if init_features is None else LinearInit(data_shape, latent_dim, init_features, init_filters)
         )
         self.norm = LogitNorm(latent_dim) if normalize_logits else nn.Identity()
 

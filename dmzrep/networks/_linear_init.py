@@ -19,8 +19,8 @@ PLAIN_WEIGHT, ROOT_OFFSET = 0.3, 0.02
 class FilterResponses(nn.Module):
     """Positive and negative parts of filter responses, pooled to a coarse grid, and pooled pixels.
 
-    The `n_filters` filters of 5 x 5 pixels are set from data and not trained. Coates, Lee, Ng, "An Analysis of
-    Single-Layer Networks in Unsupervised Feature Learning", 2011.
+    The `n_filters` filters of 5 x 5 pixels are set from data and not trained. Coates, Lee, Ng, "An Analysis
+    of Single-Layer Networks in Unsupervised Feature Learning", 2011.
     """
 
     filters: Tensor
@@ -41,7 +41,9 @@ class FilterResponses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, H, W) to features of shape (n, n_features)."""
-        responses = F.conv2d(x, self.filters, stride=2, padding=FILTER_SIDE // 2).permute(0, 2, 3, 1).flatten(1, 2)
+        responses = (
+            F.conv2d(x, self.filters, stride=2, padding=FILTER_SIDE // 2).permute(0, 2, 3, 1).flatten(1, 2)
+        )
         positive = self.means @ F.relu(responses)
         negative = positive - self.means @ responses
         pixels = F.adaptive_avg_pool2d(x, self.pixels)

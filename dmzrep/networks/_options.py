@@ -35,7 +35,8 @@ class Network(ParameterGroup):
         How the code conditions the denoiser; one of
 
         - ``"bias"``: the paper's cross-attention to one token, computed as the equivalent bias;
-        - ``"spatial_bias"``: the same, and a bias for each position of the coarsest feature maps;
+        - ``"spatial_bias"``: the same, and biases for each position of feature maps of all levels, from a
+          small convolutional decoder of the code;
         - ``"cross_attention"``: cross-attention to one token per bit (at most 64 tokens);
         - ``"adagn"``: scale and shift of each normalisation;
         - ``"timestep"``: added to the embedding of the timestep;

@@ -29,7 +29,7 @@ class UNet(nn.Module):
     residual blocks at each level, (down, up): up equals down (each block takes one skip connection) or is one
     more (which takes the input of the level, as in DDPM). `attention_levels` (0 is the finest) have
     self-attention and, with ``conditioning="cross_attention"``, cross-attention to the code.
-    ``"spatial_bias"`` adds a bias for each position of the coarsest level and needs `image_size`. Otherwise
+    ``"spatial_bias"`` adds maps of the code at every level and needs `image_size`. Otherwise
     images may have any size: the input is padded to a multiple of ``patch_size * 2 ** (n_levels - 1)``, and
     the output is cropped.
     """
@@ -103,11 +103,13 @@ class UNet(nn.Module):
         self.n_blocks = len(block_widths)
         self.time_scale_shift = ScaleShift(time_width, block_widths)
         coarsest = [i for i, level in enumerate(block_levels) if level == len(widths) - 1]
+        last_block = {level: i for i, level in enumerate(block_levels)}
+        finer = [last_block[level] for level in reversed(range(len(widths) - 1))]
         grid = None
         if image_size is not None:
             grid = tuple(math.ceil(side / self.multiple) for side in image_size)
         self.code_layers = build_code_layers(
-            conditioning, latent_dim, block_widths, code_input, time_width, coarsest, grid
+            conditioning, latent_dim, block_widths, code_input, time_width, coarsest, grid, finer
         )
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor | None) -> Tensor:

@@ -69,7 +69,9 @@ def disagreement(first: Tensor, second: Tensor) -> Tensor:
     Both directions are averaged; bits have no gradient. Moummad et al., "Cross-View Code Alignment", 2025
     (arXiv 2510.27584), equation 3.
     """
-    bits_of_first, bits_of_second = ((logits > 0).to(logits.dtype) for logits in (first.detach(), second.detach()))
+    bits_of_first, bits_of_second = (
+        (logits > 0).to(logits.dtype) for logits in (first.detach(), second.detach())
+    )
     one_way = F.binary_cross_entropy_with_logits(first, bits_of_second)
     return (one_way + F.binary_cross_entropy_with_logits(second, bits_of_first)) / 2.0
 
@@ -97,14 +99,21 @@ class CodeTerms:
         self.options = options = config.options
         #: Weight of the decorrelation term; None until the first batch resolves "auto".
         self.decorrelation = None if isinstance(options.decorrelation, str) else options.decorrelation
-        regularisers = (options.marginal_entropy, options.decorrelation, options.kl_weight, options.mmd_weight)
+        regularisers = (
+            options.marginal_entropy,
+            options.decorrelation,
+            options.kl_weight,
+            options.mmd_weight,
+        )
         #: Weight of the agreement between views, 0 without a second view.
         self.agreement = options.agreement if config.second_view is not None else 0.0
         self.present = any(weight != 0.0 for weight in (self.agreement, *regularisers))
 
     def __call__(self, views: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:
-        """Return the weighted sum, given the logits of one or two views of the samples of a batch, the
-        unmasked relaxed bits of the first, and the denoising loss.
+        """Return the weighted sum for a batch.
+
+        `views` holds the logits of one or two views of the samples, `z` the unmasked relaxed bits of the
+        first, `loss` the denoising loss.
         """
         logits, options = views[0], self.options
         total = torch.zeros((), device=logits.device)

@@ -101,12 +101,12 @@ def test_images_of_any_size_keep_their_size(randomise, conditioning, size, patch
     assert out[:, :, -1].std() > 0 and out[:, :, :, -1].std() > 0
 
 
-def test_a_spatial_bias_varies_at_the_coarsest_level_only(randomise):
+def test_a_spatial_bias_varies_at_the_coarsest_level_and_in_the_last_block_of_others(randomise):
     unet = randomise(make_unet("spatial_bias", (8, 16), attention_levels=()))
     terms = unet.code_layers(torch.rand(3, LATENT_DIM))
     # Down, down, middle, up, up: the coarsest level is 4 x 4.
-    assert [tuple(term.shape[1:]) for term in terms] == [(8, 1, 1), *3 * [(16, 4, 4)], (8, 1, 1)]
-    assert all(term.std(dim=(2, 3)).min() > 0 for term in terms[1:4])
+    assert [tuple(term.shape[1:]) for term in terms] == [(8, 1, 1), *3 * [(16, 4, 4)], (8, 8, 8)]
+    assert all(term.std(dim=(2, 3)).min() > 0 for term in terms[1:])
     with pytest.raises(ValueError, match="spatial_bias' needs images of a known size"):
         make_unet("spatial_bias", image_size=None)
 

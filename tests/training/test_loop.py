@@ -80,7 +80,7 @@ def test_no_validation_samples_mean_no_validation_loss(validation):
 def test_gradients_reach_the_encoder(network, conditioning):
     trainer = make_trainer(replace(network, conditioning=conditioning, attention_levels=(0,)))
     # The denoiser's zero-initialised layers let gradients through after a few steps.
-    trainer.fit(make_data(network))
+    trainer.fit(make_data(network), freeze=False)
     gradients = {name: p.grad.abs().max().item() for name, p in trainer.model.encoder.named_parameters()}
     assert all(value > 0 for name, value in gradients.items() if name.endswith("weight"))
 
@@ -220,7 +220,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
         def epoch_end(self, trainer):
             kept[trainer.epoch] = copy_weights(trainer.average.model)
 
-    trainer.fit(make_data(), make_data(n=10), hooks=Keep(), refresh=False)
+    trainer.fit(make_data(), make_data(n=10), hooks=Keep(), refresh=False, freeze=False)
     assert (trainer.stopped, trainer.epoch) == ("early_stopping", 7)
     for model in (trainer.model, trainer.average.model):
         assert_equal_weights(model, kept[4])
@@ -249,12 +249,13 @@ def test_validation_is_deterministic_and_does_not_change_training():
     assert_equal_weights(before["average"], after["average"])
 
 
-def test_validation_losses_are_means_over_samples_of_the_averaged_model():
+def test_validation_losses_are_means_over_samples_of_the_averaged_model(monkeypatch):
     trainer = make_trainer(max_epochs=1).fit(make_data())
     trainer.objective = Objective(trainer.objective.schedule, "sample")
     trainer.average.model.denoiser.forward = lambda x, t, z: torch.zeros_like(x)
-    # The loss of a prediction of zero is the mean square of the clean data.
-    expected = np.square(draw_samples(n=40, seed=1)).mean()
+    # The loss of a prediction of zero is the weighted mean square of the clean data.
+    monkeypatch.setattr(Objective, "LOSS_OFFSET", 1e6)
+    expected = np.square(draw_samples(n=40, seed=1)).mean() / 1e6
     for loss in trainer.validate(make_data(n=40, seed=1)).values():
         assert loss == pytest.approx(expected, rel=1e-5)
 

@@ -134,7 +134,7 @@ def common_directions(
 
 
 def whitened_patches(x: Tensor, filters: Tensor, generator: torch.Generator) -> Tensor:
-    """Return filters of unit norm and zero mean, of the shape of `filters`, from whitened patches of images."""
+    """Return filters of the shape of `filters`, of unit norm and zero mean, from whitened patches."""
     n_filters, channels, side, _ = filters.shape
     patches = F.unfold(x, side, padding=side // 2).transpose(1, 2).reshape(-1, channels * side * side)
     patches = patches[torch.randperm(len(patches), generator=generator)[:PATCHES]].double()
