@@ -112,7 +112,8 @@ def build_trainer(
     """Return a trainer with new, fitted or resumed networks, and the resolved attributes.
 
     The resolved attributes are `init_`, `encoder_augment_` and `init_filters_`. `overrides` replaces
-    parameters. Raises ValueError if parameters conflict with each other, the data, the fitted model or the number of processes.
+    parameters. Raises ValueError if parameters conflict with each other, the data, the fitted model or the
+    number of processes.
     """
     params = all_parameters(estimator) | (overrides or {})
     budget = budget or Budget(params["max_time"], Processes(clock=estimator._clock))
