@@ -13,7 +13,7 @@ from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities,
 from dmzrep.data import open_like_fitted, read_all
 from dmzrep.editing._checks import decoding_options
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
+from dmzrep.inference import Sampling, StartingNoise, between_noises
 
 PATHS = ("ordered", "random", "smooth", "soft")
 
@@ -191,7 +191,7 @@ def _decode_between(
     options.pop("noise", None)
     sampling = Sampling.of({"sampler": "ddim"} | options)
     first, last = (
-        invert(decoder, open_like_fitted(encoder, x), of_end, sampling, strength)
+        decoder.invert(open_like_fitted(encoder, x), of_end, sampling, strength)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])
