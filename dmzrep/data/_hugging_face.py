@@ -68,8 +68,11 @@ class ImageColumn:
         if dataset.format["type"] is None:  # Otherwise, the user has set the format of items.
             dataset = dataset.select_columns([self.column])
             if not is_picture(value):
-                # Without it, the stored dtype is lost.
-                self.dtype = _stored_dtype(dataset.features[self.column])
+                # Without its dtype, arrays and nested lists would be read in another one.
+                feature = dataset.features[self.column]
+                while hasattr(feature, "feature"):
+                    feature = feature.feature
+                self.dtype = feature.dtype
                 dataset = dataset.with_format("numpy", dtype=np.dtype(self.dtype))
         self.dataset = dataset
         self.mode: Any = mode
@@ -148,10 +151,3 @@ def _kind(value: Any) -> str | None:
     if array.ndim == 0 or array.dtype.kind not in "biuf":
         return None
     return "arrays" if array.ndim > 1 else "vectors"
-
-
-def _stored_dtype(feature: Any) -> str:
-    """Return the dtype of a column of arrays or (nested) lists."""
-    while hasattr(feature, "feature"):
-        feature = feature.feature
-    return feature.dtype

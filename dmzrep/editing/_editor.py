@@ -109,8 +109,7 @@ class AttributeEditor(BaseEstimator):
 
         Returns
         -------
-        AttributeEditor
-            Fitted.
+        self
 
         Raises
         ------
@@ -353,8 +352,10 @@ class AttributeEditor(BaseEstimator):
             [self._moved(probabilities, list(amounts.values()), edited, held, relative) for amounts in edits]
         )
         originals = read_all(X)
-        # With `keep`, the codes before the edit are the last block.
-        blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
+        blocks = list(codes)
+        if keep:  # The codes before the edit.
+            before = self._features(probabilities) if self.mode == "soft" else probabilities > 0.5
+            blocks.append(before.astype(np.float64))
         if "noise" in options or "strength" in options:
             options = options | {"like": np.concatenate([originals] * len(blocks))}
         seeds = block_seeds(random_state, len(originals), len(blocks))
@@ -368,12 +369,6 @@ class AttributeEditor(BaseEstimator):
                 [keep_unchanged(self.encoder, originals, unedited, edited) for edited in edited_images]
             )
         return images, codes
-
-    def _origin(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the codes before the edit."""
-        if self.mode == "soft":
-            return self._features(probabilities)
-        return (probabilities > 0.5).astype(np.float64)
 
     def _moved(
         self,

@@ -39,15 +39,16 @@ class Protocol:
     joint: bool = False
 
 
-def _scaled() -> Any:
-    return make_pipeline(StandardScaler(), LogisticRegression())
-
-
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("dmz", pooled=True, estimator=LogisticRegression),
-        Protocol("infodiffusion", pooled=True, n_samples=10_000, estimator=_scaled),
+        Protocol(
+            "infodiffusion",
+            pooled=True,
+            n_samples=10_000,
+            estimator=lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+        ),
         Protocol("diti", PARTS, joint=True),
         Protocol("holdout", ("train", "test")),
     )

@@ -76,8 +76,7 @@ class ImageRetriever(BaseEstimator):
 
         Returns
         -------
-        ImageRetriever
-            Fitted.
+        self
 
         Raises
         ------
@@ -111,8 +110,7 @@ class ImageRetriever(BaseEstimator):
 
         Returns
         -------
-        ImageRetriever
-            The retriever with the images.
+        self
 
         Raises
         ------
@@ -144,8 +142,7 @@ class ImageRetriever(BaseEstimator):
 
         Returns
         -------
-        ImageRetriever
-            The retriever without the images.
+        self
         """
         check_is_fitted(self)
         indices = self.neighbors_.indices_of(ids)

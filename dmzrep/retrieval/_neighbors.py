@@ -218,8 +218,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Returns
         -------
-        FaissNeighbors
-            The fitted index.
+        self
 
         Raises
         ------
@@ -256,8 +255,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Returns
         -------
-        FaissNeighbors
-            The index with the samples.
+        self
 
         Raises
         ------
@@ -283,8 +281,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Returns
         -------
-        FaissNeighbors
-            The index without the samples.
+        self
 
         Raises
         ------

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.preprocessing import normalize
 from sklearn.utils.validation import validate_data
 
 from dmzrep._base._validation import as_array
@@ -64,12 +65,7 @@ class SampleFormat:
     def _vectors(self, X: np.ndarray) -> tuple[np.ndarray, bool]:
         X = X.astype(np.float64)
         if self.metric == "cosine":
-            for length in (
-                np.abs(X).max(axis=1),
-                None,
-            ):  # First by the maximum, so that squares do not overflow.
-                length = np.linalg.norm(X, axis=1) if length is None else length
-                X = np.divide(X, length[:, None], out=X, where=length[:, None] > 0)
+            X = normalize(normalize(X, norm="max"))  # First by the maximum, so that squares do not overflow.
         elif self.offset is not None:
             X -= self.offset
         # A squared distance of two samples must be a float32 too.

@@ -19,8 +19,7 @@ from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, write_state
 from dmzrep.transfer._calibration import clipped, fit_calibration
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
-from dmzrep.transfer._features import CodeFeatures
-from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_perceptron
+from dmzrep.transfer._mappings import CodeFeatures, KernelRidgeMap, NetworkMap, fit_perceptron
 from dmzrep.transfer._state import KIND, restore_transfer, transfer_state
 from dmzrep.transfer._validation import (
     METRICS,
