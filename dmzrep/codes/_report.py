@@ -1,4 +1,4 @@
-"""Statistics of single bits and of whole codes over a data set."""
+"""Statistics of single bits and of whole codes over a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of Hugging Face data sets as arrays."""
+"""Columns of Hugging Face datasets as arrays."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dmzrep.data._pictures import convert_picture, is_picture, plain_mode
 
 
 class ImageColumn:
-    """A column of a Hugging Face `datasets.Dataset` as a map-style data set of arrays.
+    """A column of a Hugging Face `datasets.Dataset` as a map-style dataset of arrays.
 
-    `DMZEncoder` accepts such data sets directly where one column holds images; this chooses the column, or
+    `DMZEncoder` accepts such datasets directly where one column holds images; this chooses the column, or
     the mode of the pictures.
 
     Parameters
@@ -31,15 +31,15 @@ class ImageColumn:
     Raises
     ------
     ValueError
-        The data set is empty, no column or more than one is suitable, or the modes of pictures differ.
+        The dataset is empty, no column or more than one is suitable, or the modes of pictures differ.
     KeyError
         There is no such column.
     TypeError
-        `dataset` is not a Hugging Face data set, or `column` or `mode` is not a string.
+        `dataset` is not a Hugging Face dataset, or `column` or `mode` is not a string.
 
     See Also
     --------
-    DMZEncoder.fit : Accepts image columns and data sets.
+    DMZEncoder.fit : Accepts image columns and datasets.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class ImageColumn:
         if not is_hugging_face(dataset):
             raise TypeError(
                 f"dataset must be a Hugging Face datasets.Dataset, got {type(dataset).__name__}. Pass "
-                "arrays and torch data sets to fit directly."
+                "arrays and torch datasets to fit directly."
             )
         for name, value in (("column", column), ("mode", mode)):
             if not (value is None or isinstance(value, str)):
@@ -98,21 +98,21 @@ class ImageColumn:
 
 
 def is_hugging_face(X: Any) -> bool:
-    """Whether X is a Hugging Face data set or a dictionary of them, without importing `datasets`."""
+    """Whether X is a Hugging Face dataset or a dictionary of them, without importing `datasets`."""
     names = {f"{kind.__module__}.{kind.__name__}" for kind in type(X).__mro__}
     return not names.isdisjoint(_KINDS)
 
 
 def map_style(X: Any) -> ImageColumn:
-    """Return the images of a Hugging Face data set; raise if it has no random access."""
+    """Return the images of a Hugging Face dataset; raise if it has no random access."""
     if len(getattr(X, "keys", list)()):
         raise ValueError(
-            f"X holds {len(X)} data sets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
+            f"X holds {len(X)} datasets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
             "datasets.concatenate_datasets."
         )
     if not hasattr(X, "__len__"):
         raise ValueError(
-            "X is a streamed data set, which has no random access. Load it without streaming=True, "
+            "X is a streamed dataset, which has no random access. Load it without streaming=True, "
             "or pass chunks of it to partial_fit and transform as arrays."
         )
     return ImageColumn(X)

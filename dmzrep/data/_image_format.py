@@ -16,7 +16,7 @@ from dmzrep.data._values import check_numeric, first_outside, is_outside, value_
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
-#: Number of samples of a data set from which its format is learned.
+#: Number of samples of a dataset from which its format is learned.
 PREVIEW_SAMPLES = 256
 #: Fraction of the assumed value range that images should span; below it, a warning is raised.
 _LEAST_SPREAD = 0.05
@@ -136,7 +136,7 @@ def learn_image_format(
     channels: str = "auto",
     value_range: tuple[float, float] | str = "auto",
 ) -> ImageFormat:
-    """Determine layout and value range of images; only some samples of a data set are read.
+    """Determine layout and value range of images; only some samples of a dataset are read.
 
     X has shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, n_features) with `image_shape`. `value_range`
     "auto" is 0 to 255 for uint8, 0 to 1 for bool and floats. Raise ValueError if the layout or range is

@@ -1,4 +1,4 @@
-"""Image data sets."""
+"""Image datasets."""
 
 from dmzrep.data import ImageColumn
 from dmzrep.datasets._digits import load_digits_images

@@ -16,7 +16,7 @@ def fetch_mnist(
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Fetch MNIST: 70,000 handwritten digits of 28 x 28 pixels.
 
-    The first call needs the internet: it downloads the data set ``mnist_784`` from OpenML. Later
+    The first call needs the internet: it downloads the dataset ``mnist_784`` from OpenML. Later
     calls read the copy that scikit-learn keeps in `data_home`.
 
     Parameters
