@@ -35,7 +35,7 @@ from dmzrep.estimator._parameters import nested_names
 from dmzrep.training import Checkpoints, TrainingData
 
 RESULTS = "checkpoint_cost"
-#: Seconds from one checkpoint to the next for which the share is given.
+#: Seconds from one checkpoint to the next for which the fraction is reported.
 EVERY = 60.0
 #: Shapes of images and the encoder's recipe, by name.
 SIZES: dict[str, tuple[tuple[int, ...], str | None]] = {

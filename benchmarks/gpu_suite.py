@@ -220,7 +220,7 @@ class Suite:
         if self.smoke:
             return None
         if self.data is None:
-            return "no --data were given"
+            return "--data was not passed"
         if not (self.data / FILES[name]).is_file():
             return f"{FILES[name]} is not in --data"
         if name == "cifar10" and importlib.util.find_spec("PIL") is None:

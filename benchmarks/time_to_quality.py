@@ -10,15 +10,16 @@ seed), encoders are trained on the others and scored on the held-out images; tes
 
 Each budget is a separate run, since the learning rate schedule depends on the budget. With `--images`, all
 configurations are trained on the same number of images: a random subset of the train images, or several
-epochs of all images. `--cpu-time` measures the CPU time of one thread, which hardly depends on other processes.
+epochs of all images. `--cpu-time` limits the CPU time of one thread, which hardly depends on other
+processes.
 `--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`; `--params` with `--name`
 defines other configurations. One row per run is appended to `results/time_to_quality.jsonl`; runs that exist
 already are skipped.
 
 Rows with "converted_from" were measured by two earlier commands with the package of their date: `mnist_codes`
 (fixed training times, test images) and `ablations` (12,000 images once; probes fitted to 10,000 held-out
-codes and scored on 10,000 others, which were also the queries, with the former as the index). Their names and keys
-were converted to the present ones; entropy and dead bits are those of train codes. Runs are not skipped
+codes and scored on 10,000 others, which were also the queries, with the former as the index). Their names and
+keys were converted to the present ones; entropy and dead bits are those of train codes. Runs are not skipped
 because of these rows, and the results page omits them once this command has measured the same.
 """
 

@@ -1,4 +1,4 @@
-"""Learn 64-bit codes of handwritten digits without labels, then classify, search and decode them.
+"""Learn 64-bit codes of handwritten digits without labels, then classify, search, decode and edit them.
 
 Run it with ``make demo``, or ``python examples/quickstart.py --seconds 60 --out out``.
 """
@@ -22,8 +22,15 @@ from sklearn.neural_network import BernoulliRBM
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
+from dmzrep.editing import AttributeEditor
 from dmzrep.networks._encoders import LinearInit
-from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ReconstructionDisplay, SampleDisplay
+from dmzrep.plotting import (
+    EditDisplay,
+    HistoryDisplay,
+    NeighborsDisplay,
+    ReconstructionDisplay,
+    SampleDisplay,
+)
 from dmzrep.retrieval import hamming_neighbors
 from dmzrep.training import init_linear
 
@@ -196,9 +203,12 @@ def error_table(encoder: DMZEncoder, rivals: Rivals, X: np.ndarray) -> pd.DataFr
 def save_pictures(encoder: DMZEncoder, X: np.ndarray, folder: Path, seed: int) -> list[Path]:
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
+    ink = X.mean(axis=(1, 2))
+    editor = AttributeEditor(encoder).fit(X, ink > np.median(ink), names=["bold"])
     displays = {
         "reconstructions.png": ReconstructionDisplay.from_estimator(encoder, X, n_draws=3, random_state=seed),
         "samples.png": SampleDisplay.from_estimator(encoder, 80, n_columns=10, random_state=seed),
+        "edits.png": EditDisplay.from_estimator(editor, X[:6], "bold", random_state=seed),
         "neighbors.png": NeighborsDisplay.from_estimator(encoder, X[:6], X[6:]),
         "history.png": HistoryDisplay.from_estimator(encoder),
     }

@@ -137,6 +137,8 @@ def _is_item(value: Any) -> bool:
 def _refuse(X: Any, name: str) -> None:
     """Raise for common mistakes, with a remedy."""
     kind = type(X).__name__
+    if X is None:
+        raise ValueError(f"{name} must be an array or a dataset, got None. Pass the samples.")
     if hasattr(X, "dataset") and hasattr(X, "batch_size"):
         raise ValueError(
             f"{name} must be an array or a dataset, got a {kind}. Pass its dataset: {name}.dataset."

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 
-from dmzrep._base._validation import check_bool
+from dmzrep._base._validation import as_path, check_bool
 
 
 def fetch_mnist(
@@ -45,7 +45,7 @@ def fetch_mnist(
     >>> X, y = fetch_mnist(return_X_y=True)  # doctest: +SKIP
     >>> X_train, X_test = X[:60_000], X[60_000:]  # doctest: +SKIP
     """
-    home = None if data_home is None else os.fspath(data_home)
+    home = None if data_home is None else str(as_path(data_home, "data_home"))
     try:
         table = fetch_openml("mnist_784", version=1, data_home=home, as_frame=False, parser="liac-arff")
     except OSError as error:

@@ -30,7 +30,7 @@ def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -
     Encoders other than `DMZEncoder` need not support options that are not used.
     """
     check_choice("noise", noise, NOISES)
-    also = " (the fraction of the timesteps to decode through; how far to edit is `amount`)"
+    also = " (the fraction of the timesteps to decode through)"
     check_number(strength, "strength", 0, 1, "right", also)
     options = dict(sampling)
     if noise != "random":

@@ -136,7 +136,7 @@ class FeatureSet:
     def statistics(self) -> FeatureStatistics:
         """Mean and covariance."""
         if len(self) < 2:
-            raise ValueError(f"A covariance needs at least 2 samples, got {len(self)}.")
+            raise ValueError(f"A Fréchet distance needs at least 2 images of each set, got {len(self)}.")
         covariance = np.atleast_2d(np.cov(self.features, rowvar=False))
         return FeatureStatistics(self.features.mean(axis=0), covariance, len(self), self.source)
 

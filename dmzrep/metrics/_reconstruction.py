@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from dmzrep._base._isolation import isolated
-from dmzrep._base._validation import check_bool, check_choice
+from dmzrep._base._validation import check_bool, check_choice, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, decode_codes
 from dmzrep.data import ImageFormat, read_all, to_tensor
@@ -194,7 +194,9 @@ def reconstruction_report(
     ['noise', 'n_samples', 'mse', 'psnr', 'ssim', 'code_cycle_accuracy']
     """
     check_encoder(encoder)
-    noises = [noises] if isinstance(noises, str) else list(noises)
+    noises = [noises] if isinstance(noises, str) else noises
+    if not isinstance(noises, Sequence) or not noises:
+        raise ValueError(f"noises must be one or more of {NOISES}, got {short_repr(noises)}.")
     for noise in noises:
         check_choice("noises", noise, NOISES)
     bits = code_probabilities(encoder, X) > 0.5

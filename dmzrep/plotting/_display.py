@@ -73,10 +73,10 @@ class Display(ABC):
 def check_table(table: Any, needed: list[str], source: str, name: str) -> None:
     """Raise unless a value is a table with the needed columns."""
     if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"{name} must be a DataFrame returned by {source}, got {short_repr(table)}.")
+        raise TypeError(f"{name} must be a DataFrame from {source}, got {short_repr(table)}.")
     missing = [column for column in needed if column not in table]
     if missing:
-        raise ValueError(f"{name} must be a DataFrame returned by {source}; it lacks the columns {missing}.")
+        raise ValueError(f"{name} must be a DataFrame from {source}; it lacks the columns {missing}.")
 
 
 def check_scores(table: Any, metric: str, needed: list[str], source: str, name: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _TILE = 0.8
 #: Gap between images, distance of columns, and height of a line of text, in widths of an image.
 _GAP, _COLUMN_STEP, _LINE = 0.08, 1.08, 0.19
+#: Distance from [0, 1] that counts as a rounding error.
+_ROUNDING = 1e-6
 
 
 class ImageGridDisplay(Display):
@@ -75,7 +77,18 @@ class ImageGridDisplay(Display):
                 "images must have shape (n_rows, n_columns, H, W) or (n_rows, n_columns, H, W, 3 or 4), got "
                 f"{images.shape}."
             )
+        low, high = np.nanmin(images, initial=0.0), np.nanmax(images, initial=1.0)
+        if low < -_ROUNDING or high > 1.0 + _ROUNDING:
+            raise ValueError(
+                f"images must have pixels in [0, 1], got values from {low:g} to {high:g}. Divide uint8 "
+                "images by 255."
+            )
         n_rows, n_columns, pixel_height, pixel_width = images.shape[:4]
+        for name, size in (("row_labels", n_rows), ("column_labels", n_columns), ("captions", n_rows)):
+            if (texts := getattr(self, name)) is not None and len(texts) != size:
+                raise ValueError(f"{name} must have {size} entries, as many as the grid, got {len(texts)}.")
+        if any(len(row) != n_columns for row in self.captions or []):
+            raise ValueError(f"captions must have {n_columns} texts per row, one for each image.")
         n_lines = max((text.count("\n") + 1 for row in self.captions or [] for text in row), default=0)
         self._height = pixel_height / pixel_width
         self._row_step = self._height + _GAP + _LINE * n_lines
