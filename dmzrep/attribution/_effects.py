@@ -1,7 +1,5 @@
 """Effects of bits on decoded images: images with a bit off and on, from the same noise."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

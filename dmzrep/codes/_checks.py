@@ -1,7 +1,5 @@
 """Validation of codes: bits, probabilities, packed bits, or any numbers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Packing of bits into bytes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

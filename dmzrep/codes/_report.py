@@ -1,7 +1,5 @@
 """Statistics of single bits and of whole codes over a dataset."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

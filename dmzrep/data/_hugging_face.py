@@ -1,7 +1,5 @@
 """Columns of Hugging Face datasets as arrays."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

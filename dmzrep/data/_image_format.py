@@ -1,7 +1,5 @@
 """Conversion of images to tensors and back: layouts, value ranges, checks."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Conversion of input data to sources of samples, and their formats."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterable, Mapping

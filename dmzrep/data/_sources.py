@@ -1,7 +1,5 @@
 """Sources: access to the samples of arrays and map-style datasets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

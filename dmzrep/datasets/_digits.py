@@ -1,7 +1,5 @@
 """The handwritten digits that come with scikit-learn."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch

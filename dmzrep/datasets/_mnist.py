@@ -1,7 +1,5 @@
 """MNIST from OpenML."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

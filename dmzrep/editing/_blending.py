@@ -1,7 +1,5 @@
 """Preservation of the pixels that an edit does not change."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

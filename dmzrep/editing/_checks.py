@@ -1,7 +1,5 @@
 """Validation of arguments of editing."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Linear probes of binary attributes on codes."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any

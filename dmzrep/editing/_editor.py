@@ -1,7 +1,5 @@
 """Edit attributes of images through their codes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """Interpolate between images through their codes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

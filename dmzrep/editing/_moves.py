@@ -1,7 +1,5 @@
 """Changes of codes that change the prediction of a linear probe: shifts, and flips of bits."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

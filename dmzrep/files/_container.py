@@ -1,7 +1,5 @@
 """Arrays and JSON values in one safetensors file; no pickle."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The decoder of a fitted model: codes to data, data to noise, and the likelihood of data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

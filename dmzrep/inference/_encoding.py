@@ -1,7 +1,5 @@
 """Encoding: data to codes."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.special import expit

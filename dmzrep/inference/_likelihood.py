@@ -1,7 +1,5 @@
 """The variational bound on the negative log-likelihood of samples, and code rates."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """Starting points of sampling: noised or inverted samples, or given noise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

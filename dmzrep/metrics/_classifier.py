@@ -1,7 +1,5 @@
 """Features of a small classifier trained on labelled images like those to compare."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os

@@ -1,7 +1,5 @@
 """Features of images with their origin, their statistics, and results of comparing them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field

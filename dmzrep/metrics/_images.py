@@ -1,7 +1,5 @@
 """Reading of images, and errors and similarity of pairs of images."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

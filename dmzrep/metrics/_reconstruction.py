@@ -1,7 +1,5 @@
 """Errors of reconstructions, and of codes that are decoded and encoded again."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from typing import Any

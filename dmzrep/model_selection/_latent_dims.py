@@ -1,7 +1,5 @@
 """Comparison of code lengths."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Conversion of samples in the fitted layout to images for Matplotlib's `imshow`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

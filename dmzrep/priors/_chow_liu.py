@@ -1,7 +1,5 @@
 """The maximum-likelihood tree of bits."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
 

@@ -1,7 +1,5 @@
 """A bootstrap of the fitted codes with noise."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Distance between priors and the codes of real data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any

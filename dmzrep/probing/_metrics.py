@@ -1,7 +1,5 @@
 """Metrics of the predictions of one attribute."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Evaluation protocols of the literature, and their folds."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass

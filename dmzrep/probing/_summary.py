@@ -1,7 +1,5 @@
 """Means of scores: over folds for each attribute, and over attributes for each representation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """FAISS indexes over packed bits."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Hamming distance over packed codes: exact search, and the distance expected of uncertain queries."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Search for similar images."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """Base of the FAISS indexes. Samples are numbered 0 to n - 1 without gaps, also after removals."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ sizes are not checked. Here arrays are checked before they are passed to FAISS. 
 is needed to restore an index from them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

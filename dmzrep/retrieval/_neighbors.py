@@ -1,7 +1,5 @@
 """Nearest neighbours by FAISS, with scikit-learn's interface."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from numbers import Integral, Real

@@ -1,7 +1,5 @@
 """Validation of samples, and their conversion to the vectors of an index."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Conversion of a fitted `DomainTransfer` to nested state, and back."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Translation of images from one domain to another, by their codes."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Self
 
