@@ -1,4 +1,4 @@
-"""Validation of codes: bits, probabilities, packed bits, or any numbers."""
+"""Validation of codes (bits, probabilities, packed bits, or any numbers), and packing of bits into bytes."""
 
 from typing import Any
 
@@ -117,3 +117,13 @@ def check_integers(
     if distinct and len(np.unique(array)) < len(array):
         raise ValueError(f"{name} must be distinct, got {short_repr(values)}.")
     return array
+
+
+def pack(bits: np.ndarray) -> np.ndarray:
+    """Return zeros and ones as bytes, 8 bits per byte; the last byte is padded with zeros."""
+    return np.ascontiguousarray(np.packbits(bits, axis=1))  # FAISS refuses Fortran order.
+
+
+def unpack(packed: np.ndarray, n_bits: int) -> np.ndarray:
+    """Return the bits of packed codes, shape (n, n_bits), uint8."""
+    return np.unpackbits(packed, axis=1, count=n_bits)

@@ -16,8 +16,7 @@ from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
 from dmzrep.data import read_all
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_amounts, check_parameters, decoding_options
-from dmzrep.editing._directions import AttributeProbes, fit_probes
-from dmzrep.editing._moves import flip, shift, target_log_odds
+from dmzrep.editing._directions import AttributeProbes, fit_probes, flip, shift, target_log_odds
 from dmzrep.editing._report import edit_report
 
 
@@ -65,8 +64,7 @@ class AttributeEditor(BaseEstimator):
 
     References
     ----------
-    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136 (moves along a classifier's direction).
+    M. Proszewska and others, arXiv 2506.00136, 2025 (moves along a classifier's direction).
 
     Examples
     --------

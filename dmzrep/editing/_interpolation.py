@@ -79,8 +79,7 @@ def interpolate(
 
     References
     ----------
-    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136 (paths). Ho, Jain, Abbeel, "Denoising Diffusion
+    M. Proszewska and others, arXiv 2506.00136, 2025 (paths). Ho, Jain, Abbeel, "Denoising Diffusion
     Probabilistic Models", 2020, section 4.3 (blends of images that share their noise). Preechakul et al.,
     "Diffusion Autoencoders: Toward a Meaningful and Decodable Representation", 2022, section 5.1
     (interpolating codes and inverted noise together).

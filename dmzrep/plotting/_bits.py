@@ -11,8 +11,7 @@ from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
 from dmzrep.codes._protocol import code_probabilities
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay
-from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format
+from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._random import draw_seed
-from dmzrep.codes._packing import pack, unpack
+from dmzrep.codes._checks import pack, unpack
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._mixture import log_joint, mixture_log_prob, pick
 

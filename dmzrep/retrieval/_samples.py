@@ -8,8 +8,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import validate_data
 
 from dmzrep._base._validation import as_array
-from dmzrep.codes._checks import check_codes
-from dmzrep.codes._packing import pack
+from dmzrep.codes._checks import check_codes, pack
 from dmzrep.retrieval._binary_index import BinaryIndex
 from dmzrep.retrieval._float_index import FloatIndex
 from dmzrep.retrieval._index_base import IndexOptions, StoredIndex

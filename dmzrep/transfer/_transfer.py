@@ -91,8 +91,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
     References
     ----------
-    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136 (codes to codes by a perceptron).
+    M. Proszewska and others, arXiv 2506.00136, 2025 (codes to codes by a perceptron).
 
     Examples
     --------

@@ -19,7 +19,7 @@ from dmzrep.plotting import (
     ReconstructionDisplay,
     SampleDisplay,
 )
-from dmzrep.plotting._pictures import as_pictures, take
+from dmzrep.plotting._image_grid import as_pictures, take
 from tests.plotting.helpers import drawn_images, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
