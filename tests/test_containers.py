@@ -141,28 +141,19 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("memmaps")
 
 
-@generated
-@given(
-    container=st.sampled_from(sorted(IMAGES)), method=METHODS, n=st.integers(1, 9), start=st.integers(0, 500)
-)
-def test_results_do_not_depend_on_the_container_of_images(
-    encoder, digits, folder, container, method, n, start
-):
-    X = digits[start : start + n]
-    found = call(encoder, method, IMAGES[container](X, folder))
-    np.testing.assert_array_equal(found, call(encoder, method, X))
+CONTAINERS = [(kind, name) for kind, all_of in enumerate((IMAGES, VECTORS)) for name in sorted(all_of)]
 
 
-@generated
-@given(
-    container=st.sampled_from(sorted(VECTORS)), method=METHODS, n=st.integers(1, 9), start=st.integers(0, 190)
-)
-def test_results_do_not_depend_on_the_container_of_vectors(
-    vector_encoder, vectors, folder, container, method, n, start
+@settings(generated, max_examples=2 * generated.max_examples)
+@given(container=st.sampled_from(CONTAINERS), method=METHODS, n=st.integers(1, 9), start=st.integers(0, 190))
+def test_results_do_not_depend_on_the_container(
+    encoder, vector_encoder, digits, vectors, folder, container, method, n, start
 ):
-    X = vectors[start : start + n]
-    found = call(vector_encoder, method, VECTORS[container](X, folder))
-    np.testing.assert_array_equal(found, call(vector_encoder, method, X))
+    kind, name = container
+    fitted, X = [(encoder, digits), (vector_encoder, vectors)][kind]
+    X = X[start : start + n]
+    found = call(fitted, method, (IMAGES, VECTORS)[kind][name](X, folder))
+    np.testing.assert_array_equal(found, call(fitted, method, X))
 
 
 TINY = {"latent_dim": 16, "width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}

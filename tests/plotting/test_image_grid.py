@@ -78,6 +78,19 @@ def test_vectors_and_unfitted_encoders_raise(display, vector_encoder, digits):
             draw(DMZEncoder(), digits)
 
 
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"images": np.full((1, 2, 8, 8), 255)}, r"pixels in \[0, 1\], got values from 0 to 255"),
+        ({"row_labels": ["a", "b"]}, "row_labels must have 1 entries"),
+        ({"captions": [["a"]]}, "captions must have 2 texts"),
+    ],
+)
+def test_invalid_grids_raise(params, message):
+    with pytest.raises(ValueError, match=message):
+        ImageGridDisplay(**{"images": np.zeros((1, 2, 8, 8))} | params).plot()
+
+
 RC = {
     "image.cmap": "jet",
     "image.origin": "lower",
