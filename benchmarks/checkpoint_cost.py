@@ -143,7 +143,7 @@ def in_fits(size: str, n_steps: int, every: float, rounds: int, folder: Path) ->
 
 
 def shares(row: dict[str, Any]) -> dict[str, float]:
-    """Return the fractions of training time with a checkpoint every `EVERY` seconds, by kind of measurement."""
+    """Return the fractions of training time with a checkpoint every `EVERY` seconds, by measurement."""
     found = {"share": row["seconds"], "core_share": row["core_seconds"]}
     if "fit_longer_seconds" in row:
         found |= {
