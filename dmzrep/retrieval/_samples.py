@@ -62,7 +62,8 @@ class SampleFormat:
     def _vectors(self, X: np.ndarray) -> tuple[np.ndarray, bool]:
         X = X.astype(np.float64)
         if self.metric == "cosine":
-            X = normalize(normalize(X, norm="max"))  # First by the maximum, so that squares do not overflow.
+            # First by the maximum, so that squares do not overflow.
+            X = normalize(normalize(X, norm="max", copy=False), copy=False)
         elif self.offset is not None:
             X -= self.offset
         # A squared distance of two samples must be a float32 too.
