@@ -192,14 +192,14 @@ def reconstruction_report(
     ['noise', 'n_samples', 'mse', 'psnr', 'ssim', 'code_cycle_accuracy']
     """
     check_encoder(encoder)
-    noises = [noises] if isinstance(noises, str) else noises
-    if not isinstance(noises, Sequence) or not noises:
+    names: Any = [noises] if isinstance(noises, str) else noises
+    if not isinstance(names, Sequence) or not names:
         raise ValueError(f"noises must be one or more of {NOISES}, got {short_repr(noises)}.")
-    for noise in noises:
+    for noise in names:
         check_choice("noises", noise, NOISES)
     bits = code_probabilities(encoder, X) > 0.5
     data_format, rows = encoder.decoder_.data_format, []
-    for noise in noises:
+    for noise in names:
         options = sampling | ({"sampler": "auto"} if noise == "inverted" else {})
         rebuilt = encoder.reconstruct(X, noise=noise, random_state=random_state, **options)
         errors = squared_errors(encoder, X, rebuilt)
