@@ -35,7 +35,7 @@ from dmzrep.estimator._parameters import nested_names
 from dmzrep.training import Checkpoints, TrainingData
 
 RESULTS = "checkpoint_cost"
-#: Seconds from one checkpoint to the next for which the share is given.
+#: Seconds from one checkpoint to the next for which the fraction is reported.
 EVERY = 60.0
 #: Shapes of images and the encoder's recipe, by name.
 SIZES: dict[str, tuple[tuple[int, ...], str | None]] = {
@@ -53,7 +53,7 @@ def make_encoder(size: str, **params: Any) -> DMZEncoder:
 
 
 def make_images(size: str, n_rows: int) -> np.ndarray:
-    """Noise of a size's shape."""
+    """Return noise of the shape of a size."""
     shape = (n_rows, *SIZES[size][0])
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
@@ -143,7 +143,7 @@ def in_fits(size: str, n_steps: int, every: float, rounds: int, folder: Path) ->
 
 
 def shares(row: dict[str, Any]) -> dict[str, float]:
-    """Shares of training at a checkpoint every `EVERY` seconds, by how its seconds were found."""
+    """Return the fractions of training time with a checkpoint every `EVERY` seconds, by measurement."""
     found = {"share": row["seconds"], "core_share": row["core_seconds"]}
     if "fit_longer_seconds" in row:
         found |= {
@@ -155,17 +155,15 @@ def shares(row: dict[str, Any]) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--repeats", type=int, default=11, help="checkpoints that are timed alone")
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between a fit's checkpoints")
-    parser.add_argument("--steps", type=int, default=200, help="steps of a fit")
-    parser.add_argument("--rounds", type=int, default=3, help="fits with and without checkpoints")
-    parser.add_argument(
-        "--fits", nargs="*", choices=SIZES, default=["mnist", "rgb64"], help="sizes that are fitted too"
-    )
-    parser.add_argument("--again", action="store_true", help="measure what has a row already")
+    parser.add_argument("--repeats", type=int, default=11, help="number of checkpoints timed alone")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between checkpoints of a fit")
+    parser.add_argument("--steps", type=int, default=200, help="number of steps of a fit")
+    parser.add_argument("--rounds", type=int, default=3, help="number of fits with and without checkpoints")
+    parser.add_argument("--fits", nargs="*", choices=SIZES, default=["mnist", "rgb64"], help="sizes for fits")
+    parser.add_argument("--again", action="store_true", help="measure again what has a row already")
     parser.add_argument("--folder", type=Path, help="folder for temporary checkpoints (default: /tmp)")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)

@@ -1,4 +1,4 @@
-"""A diffusion model of images and their cluster: could k-means labels do as well as learned bits?"""
+"""A diffusion model conditioned on k-means labels, as a baseline for learned bits."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ FIT_ROWS = 10_000
 
 
 class ClusterTrainer(Trainer):
-    """Trains the denoiser with the label of the nearest centre, one-hot, as the code; no encoder learns.
+    """Trains the denoiser with the one-hot label of the nearest centre as the code; no encoder is trained.
 
     Parameters
     ----------
     model, objective, config, seed
         As in `Trainer`.
     centres : Tensor of shape (latent_dim, n_numbers)
-        Centres of clusters, in model units.
-    seconds : float
-        What finding them took; counts as training.
+        Cluster centres, in model units.
     """
 
     def __init__(
@@ -62,23 +60,20 @@ def one_hot(labels: Tensor, n_labels: int) -> Tensor:
 
 
 class ClusterPrior(CodePrior):
-    """One of the bits is one: cluster k with the share that it has among the codes.
+    """One-hot codes: bit k is one with the relative frequency of cluster k.
 
     Attributes
     ----------
     shares_ : ndarray of shape (latent_dim,)
-        Shares of the clusters.
+        Relative frequencies of the clusters.
     """
 
     name: ClassVar[str] = "clusters"
     state_names: ClassVar[tuple[str, ...]] = ("shares_",)
 
-    def _n_uniform(self) -> int:
-        return 1
-
     def _fit(self, bits: np.ndarray) -> None:
         if not (bits.sum(axis=1) == 1.0).all():
-            raise ValueError("bits must be one-hot: a single one in each row.")
+            raise ValueError("bits must be one-hot: a single one in each sample.")
         self.shares_ = bits.mean(axis=0)
 
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
@@ -97,16 +92,16 @@ def fit_clusters(encoder: DMZEncoder, X: np.ndarray) -> tuple[DMZEncoder, Cluste
     Parameters
     ----------
     encoder : DMZEncoder
-        Its `latent_dim` is the number of clusters. Its own encoder learns nothing and is of no use.
+        Its `latent_dim` is the number of clusters. Its encoder network is not trained.
     X : ndarray of shape (n, ...)
         Images.
 
     Returns
     -------
     encoder : DMZEncoder
-        Fitted, as a decoder of one-hot codes.
+        Fitted, for decoding of one-hot codes.
     prior : ClusterPrior
-        Of the clusters of X.
+        Prior of the clusters of X.
     """
     encoder.set_params(init="random", encoder_augment=None, prior="uniform", validation_fraction=0.0)
     found: dict[str, Any] = {}
@@ -127,6 +122,6 @@ def fit_clusters(encoder: DMZEncoder, X: np.ndarray) -> tuple[DMZEncoder, Cluste
 
 
 def flat_units(X: np.ndarray) -> np.ndarray:
-    """Return uint8 images as flat float32 rows in model units, in the order of (channels, height, width)."""
+    """Return uint8 images as float32 vectors in model units, in the order (channels, height, width)."""
     first = np.moveaxis(X, 3, 1) if X.ndim == 4 else X
     return first.reshape(len(X), -1).astype(np.float32) / 127.5 - 1.0

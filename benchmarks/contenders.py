@@ -1,8 +1,8 @@
-"""Trained contenders: our binary codes, and alternatives that are trained for the same time.
+"""Trained contenders: DMZ codes, and alternatives that are trained for the same time.
 
-Each is made from the number of bits and a seed, with `max_time` (seconds) or `max_iter` (epochs), and has
-`fit(X)`, `transform(X)`, which gives a dict of named representations, `reconstruct(X)`, `history_` (a
-DataFrame with a row for each epoch) and `decoded_from`, the representation that `reconstruct` starts from.
+Each takes a number of bits, a seed, and `max_time` (seconds) or `max_iter` (epochs), and has `fit(X)`,
+`transform(X)`, which returns a dict of named representations, `reconstruct(X)`, `history_` (a
+DataFrame with a row for each epoch) and `decoded_from`, the representation that `reconstruct` decodes.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ STEPS = 20
 
 
 class BinaryCode:
-    """DMZEncoder with any parameters."""
+    """`DMZEncoder` with arbitrary parameters."""
 
     decoded_from = "bits"
 
     def __init__(self, latent_dim: int = 64, seed: int = 0, **params: Any):
-        # Nothing is drawn from the prior here, and choosing one takes a while.
+        # Samples are not drawn here, and the selection of a prior takes time.
         chosen = {"prior": "uniform", **params, "output": "logits", "random_state": seed}
         self.encoder = DMZEncoder(latent_dim).set_params(**nested_names(chosen))
 
@@ -60,7 +60,7 @@ class BinaryCode:
 
 
 def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.ndarray) -> DMZEncoder:
-    """Fit an encoder with another trainer, from the same initialisation and samples in the same order."""
+    """Fit an encoder with another trainer, with the same initialisation and order of the samples."""
     rows, data_format, attributes = open_training_data(encoder, X)
     seed = draw_seed(encoder.random_state)
     own, start = build_trainer(encoder, rows, data_format, seed, False)
@@ -71,7 +71,7 @@ def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.nd
 
 
 class Trial(BinaryCode):
-    """DMZEncoder trained with one of the trainers of `benchmarks.trials`."""
+    """`DMZEncoder` trained with one of the trainers of `benchmarks.trials`."""
 
     def __init__(self, latent_dim: int, seed: int, *, trainer: Callable[..., Trainer], **params: Any):
         super().__init__(latent_dim, seed, **params)
@@ -84,15 +84,15 @@ class Trial(BinaryCode):
 
 
 def as_relaxed_bits(code: Tensor) -> Tensor:
-    """Turn real numbers into what the denoiser takes as (relaxed) bits: it sees 2 z - 1, the numbers."""
+    """Return real-valued codes as relaxed bits z, of which the denoiser sees 2 z - 1, the original values."""
     return (1.0 + code) / 2.0
 
 
 class RealValuedTrainer(Trainer):
-    """Trains with the encoder's output itself as the code: no noise, no bits."""
+    """Trains with the outputs of the encoder as the code, without noise and without bits."""
 
     def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
-        # The loop decides what the encoder sees and when it is frozen; only its draws are discarded.
+        # The base class selects the input of the encoder and freezes it; only its bits are discarded.
         views, _ = super()._code(x0, n_rows)
         return views, as_relaxed_bits(views[0] / MEAN_LOGIT)
 
@@ -121,11 +121,10 @@ class RealValuedTrainer(Trainer):
 
 
 class RealValuedCode:
-    """Our networks and training loop with a real-valued code in place of bits.
+    """The networks and training loop of `DMZEncoder` with a real-valued code in place of bits.
 
-    The encoder's outputs, scaled to an initial mean absolute value of one (that of signed bits), are the
-    input of the denoiser. Bits, for search, are 1 where a value is above its median over the training
-    images.
+    The denoiser is conditioned on the encoder's outputs, scaled to an initial mean absolute value of one, as
+    signed bits have. For search, a bit is 1 if the value is above its median over the training images.
 
     References
     ----------
@@ -140,7 +139,7 @@ class RealValuedCode:
         self.encoder.set_params(**nested_names(chosen))
 
     def fit(self, X: np.ndarray) -> Self:
-        """Train, and learn the medians."""
+        """Train, then compute the medians."""
         ours = fit_with(RealValuedTrainer, self.encoder, X)
         self.history_ = ours.history_
         self.model = ours.decoder_
@@ -162,8 +161,7 @@ class RealValuedCode:
         return self.model.decode(codes, image_seeds(0, len(X)), Sampling(n_steps=STEPS))
 
 
-#: Contenders that are no configurations of DMZEncoder, by name, and trials; each takes the number of bits and
-#: a seed.
+#: Contenders other than configurations of DMZEncoder, by name; each takes the number of bits and a seed.
 CONTENDERS: dict[str, Callable[..., Any]] = {
     "real-valued code, AdaGN": partial(RealValuedCode, conditioning="adagn"),
     "real-valued code, bias": partial(RealValuedCode, conditioning="bias"),

@@ -1,4 +1,4 @@
-"""A plain convolutional variational autoencoder, as a contender of the benchmarks."""
+"""A convolutional variational autoencoder, a baseline of the benchmarks."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from dmzrep.networks._device import resolve_device
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.training import TrainingData
 
-#: Share of the peak learning rate that is left at the end, as in `DMZEncoder`.
+#: Final learning rate as a fraction of the peak, as in `DMZEncoder`.
 FINAL_RATE = 0.02
-#: Images that are encoded at a time.
+#: Batch size of encoding.
 ENCODED_ROWS = 500
 
 
 class Autoencoder(nn.Module):
-    """`ConvEncoder` to mean and log-variance; its mirror image in transposed convolutions back.
+    """`ConvEncoder` as the encoder, and a decoder of transposed convolutions with mirrored shapes.
 
     Parameters
     ----------
     data_shape : tuple of int
         (channels, H, W).
     latent_dim : int
-        Numbers of a code.
+        Length of a code.
     width : int
-        Channels after the first convolution.
+        Channels of the first convolution.
     """
 
     def __init__(self, data_shape: tuple[int, int, int], latent_dim: int, width: int):
@@ -72,8 +72,8 @@ class Autoencoder(nn.Module):
 def evidence_loss(model: Autoencoder, x: Tensor, likelihood: str, generator: torch.Generator) -> Tensor:
     """Return the negative evidence lower bound in nats per dimension, up to a constant.
 
-    The Gaussian likelihood has one variance for all pixels, the best one for the batch, so that no
-    weight between the two terms has to be chosen.
+    The Gaussian likelihood has one variance for all pixels, the maximum-likelihood value of the batch, so
+    that the two terms need no weight.
 
     References
     ----------
@@ -92,18 +92,19 @@ def evidence_loss(model: Autoencoder, x: Tensor, likelihood: str, generator: tor
 
 
 class ConvolutionalVAE:
-    """A convolutional variational autoencoder; floats are posterior means, bits whether above the median.
+    """A convolutional variational autoencoder: posterior means, and bits by thresholding them at the median.
 
     Parameters
     ----------
     latent_dim, seed : int
-        Numbers of a code; decides everything that is drawn.
+        Length of a code, and random seed.
     max_time, max_iter : float or None, int
-        Seconds and epochs at most; the learning rate follows whichever is nearer.
+        Maximum training time in seconds, and maximum number of epochs; the learning rate decays towards the
+        limit that is reached first.
     likelihood : {"gaussian", "bernoulli"}
-        Of pixels.
+        Likelihood of the pixels.
     width, batch_size, learning_rate : int, int, float
-        Channels after the first convolution, images per step, peak learning rate of Adam.
+        Channels of the first convolution, batch size, and peak learning rate of Adam.
     """
 
     decoded_from = "floats"
@@ -127,7 +128,7 @@ class ConvolutionalVAE:
         self.batch_size, self.learning_rate = batch_size, learning_rate
 
     def fit(self, X: np.ndarray) -> Self:
-        """Train until the limit of time or epochs, then compute the medians."""
+        """Train up to the limit of time or epochs, then compute the medians."""
         self.data_format: ImageFormat = learn_image_format(X)
         self.device = resolve_device("auto")
         with torch.random.fork_rng(devices=[]):
@@ -178,7 +179,7 @@ class ConvolutionalVAE:
 
     @torch.inference_mode()
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
-        """Decode the posterior means; in layout, dtype and range of the images."""
+        """Decode the posterior means, in the layout, dtype and value range of the images."""
         decoded = self.model.decode(self.model.encode(self._units(X))[0])
         if self.likelihood == "bernoulli":
             decoded = 2.0 * torch.sigmoid(decoded) - 1.0

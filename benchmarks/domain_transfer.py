@@ -70,7 +70,7 @@ class RivalCodes:
         return self._floats(X) * self.scale
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
-        """Refuse."""
+        """Raise NotImplementedError."""
         raise NotImplementedError("Rivals' codes are compared, not decoded.")
 
 
@@ -118,7 +118,7 @@ def shares(ranks: np.ndarray, prefix: str = "") -> dict[str, float]:
 
 
 def measure(transfer: DomainTransfer, data: PairedImages) -> tuple[dict[str, float], pd.DataFrame]:
-    """Figures of a fitted transfer, and a table of the test pairs' ranks."""
+    """Return the scores of a fitted transfer, and a table of the ranks of the test pairs."""
     X, Y = data.test_source, data.test_target
     ranks = {
         metric: transfer.retrieval_ranks(X, Y, metric=metric) for metric in ("hamming", "log_likelihood")
@@ -137,7 +137,7 @@ def measure(transfer: DomainTransfer, data: PairedImages) -> tuple[dict[str, flo
 
 
 def measure_nearest(source: Any, target: Any, data: PairedImages) -> tuple[dict[str, float], pd.DataFrame]:
-    """The same of the mean code of the five train pairs with the nearest source codes."""
+    """Return the same for the mean code of the five train pairs with the nearest source codes."""
     train, test = (code_probabilities(source, X) for X in (data.source, data.test_source))
     known, right = (code_probabilities(target, Y) > 0.5 for Y in (data.target, data.test_target))
     # By logits, as the transfer sees codes.
@@ -158,12 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", nargs="+", choices=list(PAIRS), default=list(PAIRS))
     parser.add_argument("--codes", nargs="+", default=[ENCODER], help="an encoder's name, or rivals'")
     parser.add_argument("--only", nargs="+", choices=[*CHOICES, NEAREST], default=["default", NEAREST])
-    parser.add_argument("--seconds", type=float, default=600.0, help="training of each encoder")
+    parser.add_argument("--seconds", type=float, default=600.0, help="training time of each encoder")
     parser.add_argument("--side", type=int, default=32, help="pixels per side")
     parser.add_argument("--latent-dim", type=int, default=128)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
-    parser.add_argument("--encoders", type=Path, help="folder where trained encoders are kept and looked for")
+    parser.add_argument("--encoders", type=Path, help="folder of trained encoders, which are reused")
     parser.add_argument("--rows", type=int, help="largest number of images and pairs of each part")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)

@@ -53,12 +53,14 @@ CHOICES: dict[str, dict[str, Any]] = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark and append a row for each choice and attribute."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds avatars64.npz")
-    parser.add_argument("--seconds", type=float, default=600.0, help="training of the encoder")
+    parser.add_argument("--data", required=True, help="folder with avatars64.npz")
+    parser.add_argument("--seconds", type=float, default=600.0, help="training time of the encoder")
     parser.add_argument("--faces", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judge-epochs", type=int, default=4)
-    parser.add_argument("--encoder", type=Path, help="file of a trained encoder; made if it is not there")
+    parser.add_argument(
+        "--encoder", type=Path, help="file of a trained encoder; trained and written if missing"
+    )
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--split", choices=("test", "held-out"), default="test")
     parser.add_argument("--only", nargs="+", choices=list(CHOICES), default=["default"])

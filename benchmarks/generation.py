@@ -1,26 +1,26 @@
-"""Quality of generated images against denoising steps: with learned bits, without a code, with clusters.
+"""Quality of generated images by number of denoising steps: with learned bits, without a code, with clusters.
 
     python -m benchmarks.generation --data DATA --models FOLDER --set mnist --seconds 420 --seeds 0 1 2 \\
         [--kinds bits none clusters real] [--samplers ddim ddpm] [--steps 1 2 5 10 20 50 100] \\
         [--threads 1 --cpu-time]
 
-Kinds of models, all with one network and one time of training:
+Kinds of models, all with the same network and training time:
 
-bits      DMZEncoder; codes from its fitted prior and, a row of its own, from fair coins ("uniform");
-          `--priors` takes one of them
+bits      DMZEncoder; codes are drawn from its fitted prior and, in a separate row, from the uniform prior;
+          `--priors` selects one of them
 none      the unconditional model, ``conditioning="none"``
 uniform end
-          bits; timesteps are uniform in the last part of training (only where it is requested)
-clusters  the label of one of `latent_dim` k-means clusters, one-hot, in place of learned bits; drawn by the
-          clusters' shares
-real      no model: train images in the place of samples, which is as near as a distance comes to 0
+          bits; timesteps are uniform in the last part of training (not among the defaults)
+clusters  one-hot labels of `latent_dim` k-means clusters in place of learned bits, drawn in proportion to the
+          cluster sizes
+real      train images in place of samples, as a reference
 
-Distances are between `--samples` generated images and the test images (`--reference train` takes as many
-train images). Features are those of a classifier trained on the train images (digits, or all attributes of
-avatars at once), and of the Inception network where its weights are installed. The classifier and the models
-are kept in `--models` and used again. One row for each extractor is appended to `results/generation.jsonl`;
-rows that exist already are skipped. Precision, recall, density and coverage take equally many images of
-both sides, "n_manifold".
+Distances are computed between `--samples` generated images and the test images (with `--reference train`, the
+same number of train images). Features are those of a classifier trained on the train images (on digits, or on
+all attributes of avatars together), and of the Inception network if its weights are installed. The classifier
+and the models are stored in `--models` and reused. One row per extractor is appended to
+`results/generation.jsonl`; rows that exist already are skipped. Precision, recall, density and coverage use
+the same number of images from both sets, "n_manifold".
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ from dmzrep.metrics._features import Extractor
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")
-#: Bits trained with a trial of `benchmarks.trials`; measured where it is requested.
+#: Bits trained with a trainer of `benchmarks.trials`; measured only on request.
 TRIED = {"uniform end": "uniform timesteps at the end"}
-#: Where codes come from, for each kind of model.
+#: Distributions that codes are drawn from, for each kind of model.
 PRIORS: dict[str, tuple[str | None, ...]] = {
     "bits": ("fitted", "uniform"),
     "none": (None,),
@@ -71,7 +71,7 @@ STEPS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Key of every set of samples that is requested."""
+    """Yield the key of each requested set of samples."""
     about = {"set": parsed.set, "reference": parsed.reference, "n_samples": parsed.samples}
     for seed in parsed.seeds:
         for kind in parsed.kinds:
@@ -96,7 +96,7 @@ def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 class Models:
-    """Trained models and the classifier of a set of images, from a folder or made anew and kept there."""
+    """Trained models and the classifier of a dataset, loaded from a folder, or trained and stored there."""
 
     def __init__(self, folder: Path, name: str, data: ImageData):
         self.folder, self.name, self.data = folder, name, data
@@ -104,7 +104,7 @@ class Models:
         self._latest: tuple[Path, Any] | None = None
 
     def extractor(self, name: str) -> Extractor:
-        """Return an extractor of features by name."""
+        """Return a feature extractor by name."""
         if name == "inception":
             return InceptionFeatures()
         path = self.folder / f"{self.name}-classifier.safetensors"
@@ -113,7 +113,7 @@ class Models:
         return ClassifierFeatures.load(path)
 
     def model(self, key: dict[str, Any]) -> tuple[DMZEncoder, ClusterPrior | None, dict[str, Any]]:
-        """Return the model of a row, the prior of its clusters, and what its training was."""
+        """Return the model of a row, the prior of its clusters if any, and a description of its training."""
         short = f"{key['latent_dim']}-{key['seconds_asked']:g}s-{key['seed']}"
         path = self.folder / f"{self.name}-{key['kind'].replace(' ', '-')}-{short}.safetensors"
         if self._latest is None or self._latest[0] != path:
@@ -132,7 +132,7 @@ class Models:
         else:
             encoder.fit(self.data.train)
         encoder.save(path)
-        # Always as it comes from its file, so that an interrupted run resumes with the same model.
+        # Models are always loaded from files, so that an interrupted run resumes with the same model.
         return self._load(path, key)
 
     def _load(self, path: Path, key: dict[str, Any]) -> Any:
@@ -161,7 +161,7 @@ def _plain(value: Any) -> Any:
 
 
 def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the samples of a row, and what else there is to say of them."""
+    """Return the samples of a row, and further columns that describe them."""
     if key["kind"] == "real":
         chosen = np.random.default_rng(key["seed"]).permutation(len(models.data.train))[: key["n_samples"]]
         return models.data.train[np.sort(chosen)], {}
@@ -177,7 +177,7 @@ def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
 
 
 def measure(reference: FeatureSet, samples: np.ndarray, extractor: Extractor) -> dict[str, Any]:
-    """Return all measures of the samples with one feature extractor."""
+    """Return all scores of the samples with one feature extractor."""
     generated = extract_features(samples, extractor)
     row = frechet_distance(reference, generated).to_dict()
     row |= kernel_distance(reference, generated, random_state=0).scores
@@ -190,32 +190,36 @@ def measure(reference: FeatureSet, samples: np.ndarray, extractor: Extractor) ->
 def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
-    parser.add_argument("--models", type=Path, required=True, help="folder of trained models; not for git")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
+    parser.add_argument(
+        "--models", type=Path, required=True, help="folder of trained models, outside the repository"
+    )
     parser.add_argument("--set", required=True, choices=list(SETS))
     parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *TRIED], default=list(KINDS))
     parser.add_argument("--samplers", nargs="+", default=["ddim", "ddpm"])
     parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
     parser.add_argument("--priors", nargs="+", choices=PRIORS["bits"], default=list(PRIORS["bits"]))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--seconds", type=float, default=420.0, help="training of each model")
+    parser.add_argument(
+        "--seconds", type=float, default=420.0, help="training time of each model (default: 420)"
+    )
     parser.add_argument("--samples", type=int, default=5_000)
     parser.add_argument("--reference", choices=("test", "train"), default="test")
     installed = [name for name in EXTRACTORS if name != "inception" or InceptionFeatures.is_installed()]
     parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=installed)
-    parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
+    parser.add_argument("--latent-dim", type=int, help="bits of a code (default: depends on the dataset)")
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     add_limits(parser)
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     check_limits(parser, parsed)
     if parsed.reference == "train" and "real" in parsed.kinds:
-        parsed.kinds.remove("real")  # Train images are no samples against train images.
+        parsed.kinds.remove("real")  # They would be compared with themselves.
     return parsed
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, append its rows and print them."""
+    """Measure the missing rows, append them to the results and print them."""
     parsed = arguments_of(arguments)
     done = results.read(RESULTS, parsed.results)
     with limited_threads(parsed.threads):
@@ -244,7 +248,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _reference(
     models: Models, name: str, parsed: argparse.Namespace
 ) -> tuple[Extractor, FeatureSet, dict[str, Any]]:
-    """Return an extractor, the features of the real images, and how good the extractor is."""
+    """Return an extractor, the features of the reference images, and the accuracy of the extractor."""
     extractor, data = models.extractor(name), models.data
     images = data.test if parsed.reference == "test" else data.train[: parsed.samples]
     said = {}

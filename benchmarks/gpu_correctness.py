@@ -24,10 +24,9 @@ from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._relaxation import relaxed_bernoulli
 from dmzrep.training import Trainer, TrainingData
 
-#: By arithmetic: root mean square of the difference as a share of that of the values, and the largest
-#: difference of a step's loss as a share of the loss, which training enlarges step by step. Between float32
-#: and bf16 on one CPU there were 0.3 % and, at the eighth step, 2 %. float16's first steps are skipped by the
-#: scaling of its gradients, so its losses are not compared.
+#: By precision: largest relative root-mean-square difference of outputs, and largest relative difference of
+#: the loss of a step, which grows from step to step. Between float32 and bf16 on one CPU they were 0.3 % and,
+#: at the eighth step, 2 %. Gradient scaling skips the first steps of float16, so its losses are not compared.
 TOLERANCES: dict[str, tuple[float, float | None]] = {
     "float32": (1e-4, 1e-3),
     "float32, TF32 convolutions": (5e-3, 2e-2),
@@ -54,7 +53,7 @@ class SharedNoiseTrainer(Trainer):
 
 
 def networks(scale: Scale) -> dict[str, DMZEncoder]:
-    """Estimators whose networks are compared; without dropout, whose masks no two devices share."""
+    """Return the estimators to compare, without dropout, whose masks differ between devices."""
     common: dict[str, Any] = {
         "random_state": 0,
         "device": "cpu",
@@ -72,7 +71,7 @@ def networks(scale: Scale) -> dict[str, DMZEncoder]:
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Arithmetic that are compared on a device."""
+    """Return the precisions to compare on a device."""
     return list(TOLERANCES) if device.type == "cuda" else ["float32", "bf16"]
 
 
@@ -88,14 +87,14 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 class Reference:
-    """A network that the CPU has trained for some steps in float32, for others to be compared with.
+    """A network trained for some steps on the CPU in float32, with which other devices are compared.
 
     Parameters
     ----------
     name : {"default", "paper"}
-        Which network.
+        Name of the network.
     scale : Scale
-        Sizes.
+        Sizes of all parts.
     """
 
     def __init__(self, name: str, scale: Scale):
@@ -108,7 +107,7 @@ class Reference:
         self.losses, self.trained = self._train(self.start.model.to("cpu"), "float32")
 
     def compare(self, precision: str, device: torch.device) -> dict[str, Any]:
-        """Compare a device in one arithmetic, one of `TOLERANCES`."""
+        """Compare a device with the CPU in one of the precisions of `TOLERANCES`."""
         outputs_allowed, losses_allowed = TOLERANCES[precision]
         arithmetic = precision.split(",")[0]
         with tf32(precision.endswith("convolutions")):
@@ -134,7 +133,7 @@ class Reference:
         return row | {"passed": bool(passed)}
 
     def _train(self, model: DiffusionAutoencoder, precision: str) -> tuple[np.ndarray, DiffusionAutoencoder]:
-        """Make the first steps with a copy of a model; return their losses and the copy."""
+        """Run the first training steps on a copy of a model; return their losses and the copy."""
         options = clone(self.start.config.options).set_params(compile=False)
         config = dataclasses.replace(self.start.config, precision=precision, options=options)
         trainer = SharedNoiseTrainer(copy.deepcopy(model), self.start.objective, config, 0)
@@ -146,7 +145,7 @@ class Reference:
 
     @torch.no_grad()
     def _evaluate(self, model: DiffusionAutoencoder, precision: str) -> tuple[Tensor, Tensor]:
-        """Logits, and outputs of the denoiser under fixed codes at timesteps over the whole range."""
+        """Return logits, and denoiser outputs for fixed codes at timesteps over the whole range."""
         device = next(model.parameters()).device
         x = self.data_format.to_model(torch.from_numpy(random_images(self.n_rows)))
         generator = torch.Generator().manual_seed(2)

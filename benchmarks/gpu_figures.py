@@ -1,4 +1,4 @@
-"""Figures of the GPU suite, from its rows and its models."""
+"""Figures of the GPU suite."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from benchmarks.gpu_quality import QualitySet
 
 Rows = list[dict[str, Any]]
-#: Columns of a sheet of pictures.
+#: Number of images per row of a figure.
 COLUMNS = 10
 
 
 def draw_all(rows: Rows, sets: Mapping[str, QualitySet], folder: Path) -> list[str]:
-    """Draw every figure for which there are rows; return the names of the files."""
+    """Draw all figures for which there are rows; return the names of the files."""
     rows = [row for row in rows if "error" not in row and "skipped" not in row]
     drawn = []
     for name, draw in (
@@ -47,7 +47,7 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, np.ndar
 
 
 def draw_speed(rows: Rows) -> Any:
-    """Training images per second of every contender."""
+    """Draw the training images per second of each contender."""
     rows = [row for row in rows if row["part"] == "speed" and "images_per_second" in row]
     if not rows:
         return None
@@ -66,7 +66,7 @@ def draw_speed(rows: Rows) -> Any:
 
 
 def draw_training(rows: Rows) -> Any:
-    """Loss against seconds of training, a panel for each set."""
+    """Draw the loss against the training time, with a panel for each dataset."""
     rows = [row for row in rows if row["part"] == "training"]
     if not rows:
         return None
@@ -84,7 +84,7 @@ def draw_training(rows: Rows) -> Any:
 
 
 def draw_frechet(rows: Rows) -> Any:
-    """Frechet distance against denoising steps, a panel for each set."""
+    """Draw the Fréchet distance against denoising steps, with a panel for each dataset."""
     rows = [row for row in rows if row["part"] == "samples"]
     names = list(dict.fromkeys(row["set"] for row in rows if row["steps"] is not None))
     if not names:

@@ -1,4 +1,4 @@
-"""Quality of a model after a given training time on a device: probes of its codes, and its samples."""
+"""Quality of codes and samples after a fixed training time on a device."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.metrics import ClassifierFeatures, FeatureSet, extract_features, frechet_distance
 
-#: Epochs that no time reaches, and points of a curve that is kept.
+#: Number of epochs that is never reached, and maximum number of points of a stored learning curve.
 NO_LIMIT, POINTS = 1_000_000, 60
-#: Test images that are rebuilt.
+#: Number of test images to reconstruct.
 REBUILT = 500
 
 
 class QualitySet:
-    """A set of images with its models, its classifier and the features of its test images, each made once.
+    """A dataset with its models, its classifier and the features of its test images, each computed once.
 
     Parameters
     ----------
     name : str
-        Name of the set.
+        Name of the dataset.
     data : ImageData
-        Its images.
+        Images and labels.
     folder : Path
-        Where models and the classifier are kept.
+        Folder of the models and the classifier.
     scale : Scale
-        Sizes.
+        Sizes of all parts.
     device : str
-        Where networks run.
+        Device of the networks.
     """
 
     def __init__(self, name: str, data: ImageData, folder: Path, scale: Scale, device: str):
@@ -49,11 +49,11 @@ class QualitySet:
         self._latest: tuple[Path, DMZEncoder] | None = None
 
     def path(self, config: str, seconds: float) -> Path:
-        """File of a model."""
+        """Return the path of a model."""
         return self.folder / f"{self.name}-{config.replace(' ', '-')}-{seconds:g}s.safetensors"
 
     def train(self, config: str, seconds: float) -> dict[str, Any]:
-        """Train a model for a given time, save it, and return a row on its training."""
+        """Train a model for `seconds`, save it, and return the row that describes its training."""
         params = {"max_time": seconds, "max_iter": NO_LIMIT, "random_state": 0, "device": self.device}
         params |= self.scale.configurations[config]
         encoder = (
@@ -73,14 +73,14 @@ class QualitySet:
         return score_training(history) | about | {"epochs": len(history), "curve": curve}
 
     def model(self, config: str, seconds: float) -> DMZEncoder:
-        """Return a model that was trained, from its file unless it is at hand."""
+        """Return a trained model, loaded from its file unless it is the latest one."""
         path = self.path(config, seconds)
         if self._latest is None or self._latest[0] != path:
             self._latest = path, DMZEncoder.load(path, device=self.device)
         return self._latest[1]
 
     def score_codes(self, config: str, seconds: float) -> dict[str, Any]:
-        """Probe logits, probabilities and bits; rebuild some test images."""
+        """Return probe scores of logits, probabilities and bits, and the error of reconstructions."""
         encoder, data, n_rows = self.model(config, seconds), self.data, self.scale.probe_rows
         encoder.set_params(output="logits")
         codes = {"logits": [encoder.transform(X) for X in (data.train[:n_rows], data.test)]}
@@ -103,7 +103,7 @@ class QualitySet:
         return row
 
     def score_samples(self, config: str, seconds: float, n_steps: int) -> dict[str, Any]:
-        """Frechet distance of samples to the test images, under the classifier's features."""
+        """Return the Fréchet distance of samples to the test images, with the features of the classifier."""
         extractor, reference = self.reference()
         encoder = self.model(config, seconds)
         begun = time.perf_counter()
@@ -112,7 +112,7 @@ class QualitySet:
         return row | self._distance(samples, extractor, reference)
 
     def score_real(self) -> dict[str, Any]:
-        """Frechet distance of train images to the test images: as near as samples can be expected to come."""
+        """Return the Fréchet distance of train images to test images, a reference value for samples."""
         extractor, reference = self.reference()
         chosen = np.random.default_rng(0).permutation(len(self.data.train))[: self.scale.n_samples]
         row = self._distance(self.data.train[np.sort(chosen)], extractor, reference)

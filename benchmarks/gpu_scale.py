@@ -1,4 +1,4 @@
-"""Sizes of the GPU suite: for a card, and tiny for a try on a CPU; and the images that it works on."""
+"""Sizes of the GPU suite, for a GPU and for a smoke test on a CPU, and its datasets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from benchmarks.datasets import ImageData, load_avatars, load_cifar10
 from dmzrep.datasets import make_sprites
 
-#: Parameters of DMZEncoder that a card is given, by name.
+#: Parameters of DMZEncoder by name of the configuration.
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "default": {},
     "batch 512": {"batch_size": 512},
     "wide": {"batch_size": 512, "width": (128, 256), "encoder_width": 64},
 }
-#: Files of the sets that models are trained on.
+#: Files of the datasets that models are trained on.
 FILES = {"cifar10": "cifar10_jpeg.npz", "avatars": "avatars64.npz"}
 
 
@@ -31,37 +31,37 @@ class Scale:
     matmul_side : int
         Rows and columns of the matrices whose product is timed.
     speed : dict
-        What overrides the paper's recipe for CIFAR-10 where speed is measured.
+        Parameters that override the paper's CIFAR-10 recipe in measurements of speed.
     heads : int or None
-        Heads of the authors' network type; None takes the recipe's.
+        Attention heads of the authors' network type; None is the recipe's number.
     batch_sizes : tuple of int
-        Rows of a step.
+        Batch sizes of training.
     speed_seconds, rounds : float, int
-        Seconds of a timing and how often it is made.
+        Duration of a speed measurement in seconds, and number of repetitions.
     narrow : dict
-        What overrides the recipes where results are compared with the CPU's, which has to train them too.
+        Parameters that override the recipes in comparisons with the CPU, which trains the same network.
     steps_compared, rows_compared : int
-        Steps of training, and rows of a batch there.
+        Training steps and batch size of these comparisons.
     used_rows, sample_rows : int
-        Rows that are encoded, and drawn, where use is timed.
+        Numbers of images that are encoded and sampled in measurements of speed.
     sample_steps : tuple of int
-        Denoising steps of that.
+        Denoising steps of these samples.
     n_samples : int
-        Samples of a Frechet distance.
+        Number of samples for a Fréchet distance.
     frechet_steps : tuple of int
-        Denoising steps of those.
+        Denoising steps of these samples.
     probe_rows : int
-        Codes that a probe is fitted on, at most.
+        Maximum number of codes to which a probe is fitted.
     classifier : dict
         Parameters of `ClassifierFeatures`.
     sets : mapping
-        Readers of the images by name, from the data folder.
+        Functions that load a dataset from the data folder, by name.
     latent_dims : mapping
-        Bits by set.
+        Bits of a code, by dataset.
     configurations : mapping
         Parameters of DMZEncoder by name.
     training_seconds : float or None
-        Of each training; None shares the time that there is.
+        Time of each training; None divides the available time.
     """
 
     matmul_side: int = 8192
@@ -89,7 +89,7 @@ class Scale:
 
 
 def smoke_scale() -> Scale:
-    """Return the sizes of a try on a CPU, on drawn shapes in place of both sets."""
+    """Return the sizes of a smoke test on a CPU, with synthetic shapes in place of both datasets."""
     return Scale(
         matmul_side=256,
         speed={"width": (32, 32), "depth": 1, "attention": (16,), "latent_dim": 8},
@@ -125,5 +125,5 @@ def _sprites(classes: bool) -> ImageData:
 
 
 def random_images(n: int, side: int = 32) -> np.ndarray:
-    """Draw uint8 noise of shape (n, side, side, 3), where only speed counts."""
+    """Return uint8 noise of shape (n, side, side, 3), for measurements of speed."""
     return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), dtype=np.uint8)

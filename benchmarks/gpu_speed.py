@@ -21,7 +21,7 @@ from dmzrep.estimator._parameters import nested_names
 from dmzrep.networks._device import resolve_precision
 from dmzrep.training import Trainer, TrainingData
 
-#: Whose training is timed; the first two have equal channels, depth and attention, and one recipe.
+#: Networks whose training is timed; the first two have the same recipe, channels, depth and attention.
 CONTENDERS = ("ours, the paper's recipe", "authors' network type, the paper's recipe", "ours, default")
 
 
@@ -36,7 +36,7 @@ def free_memory(device: torch.device) -> None:
 
 
 def machine(device: torch.device, scale: Scale) -> dict[str, Any]:
-    """What the device is, and the best rate of square matrix products."""
+    """Return properties of the device, and the best rate of square matrix products."""
     row: dict[str, Any] = {"type": device.type, "cuda": torch.version.cuda, "cpus": torch.get_num_threads()}
     if device.type == "cuda":
         about = torch.cuda.get_device_properties(device)
@@ -51,7 +51,7 @@ def machine(device: torch.device, scale: Scale) -> dict[str, Any]:
 
 
 def contender(name: str, scale: Scale, batch_size: int, device: torch.device, compiled: bool) -> DMZEncoder:
-    """An estimator whose training step is timed."""
+    """Return an estimator whose training step is timed."""
     common = {"batch_size": batch_size, "device": str(device), "random_state": 0, "compile": compiled}
     if name == "ours, default":
         return DMZEncoder(init="random").set_params(**nested_names(common))
@@ -73,24 +73,24 @@ def training_speed(
     *,
     autotuned: bool = False,
 ) -> dict[str, Any]:
-    """Images per second of the whole training step, its memory, and its share of the matrix product's rate.
+    """Return the images per second of a training step, its memory, and its fraction of the matmul rate.
 
     Parameters
     ----------
     name : str
         One of `CONTENDERS`.
     batch_size : int
-        Rows of a step.
+        Number of images per step.
     compiled : bool
         Whether the networks are compiled.
     device : torch.device
-        Where.
+        Device of the networks.
     scale : Scale
-        Sizes.
+        Sizes of all parts.
     peak : float
-        Measured rate of bf16 matrix products, in operations a second.
+        Measured rate of bf16 matrix products, in operations per second.
     autotuned : bool, default=False
-        Whether cuDNN tries its algorithms first.
+        Whether cuDNN benchmarks its algorithms first.
     """
     free_memory(device)
     before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, autotuned
@@ -103,7 +103,7 @@ def training_speed(
         warm = time.perf_counter() - begun
         rates = [_rate(step, batch_size, device, scale.speed_seconds) for _ in range(scale.rounds)]
         memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
-        # Compiled code hides its operations from the counter; what it computes is the same.
+        # Operations of compiled code are not counted; those of the uncompiled network are the same.
         plain = trainer
         if compiled:
             step, plain = _step(contender(name, scale, batch_size, device, False), batch_size)
@@ -155,7 +155,7 @@ def _rate(step: Callable[[], Any], batch_size: int, device: torch.device, second
 
 
 def use_speed(name: str, device: torch.device, scale: Scale) -> dict[str, Any]:
-    """Images per second of `transform`, and of `sample` at numbers of steps, of a hardly trained model."""
+    """Return the images per second of `transform`, and of `sample` for several numbers of steps."""
     free_memory(device)
     encoder = contender(name, scale, scale.batch_sizes[0], device, False)
     encoder.set_params(max_iter=1, validation_fraction=0.0, prior="uniform")

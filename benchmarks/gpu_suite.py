@@ -2,27 +2,27 @@
 
     python -m benchmarks.gpu_suite --minutes 8 --out DIR [--data DATA] [--configs wide] [--smoke]
 
-Parts, in order; each appends a row to `DIR/gpu_suite.jsonl` as it ends:
+The parts, in order; each appends a row to `DIR/gpu_suite.jsonl` when it ends:
 
-machine      the device, versions, and the measured rate of matrix products
-correctness  logits, outputs of the denoiser and the losses of a short training against the CPU in float32
-speed        training images per second of the paper's CIFAR-10 recipe with our network and with the authors'
-             network type (equal channels, depth and attention), and of our defaults; share of the measured
-             bf16 rate; batches of 128 and 512; cuDNN tuned
+machine      device, versions, and the measured rate of matrix products
+correctness  differences of logits, denoiser outputs and losses of a short training from the CPU in float32
+speed        training images per second of the paper's CIFAR-10 recipe, with our network and with the authors'
+             network type (equal channels, depth and attention), and of our defaults; fraction of the measured
+             bf16 rate; batches of 128 and 512; with cuDNN autotuning
 use          images encoded and sampled per second
-training     half of the minutes, shared by CIFAR-10 and the avatars; then
+training     half of the minutes, shared by CIFAR-10 and the avatars
 codes        probe accuracy or AUROC of logits, probabilities and bits; reconstruction error
-samples      Frechet distance to test images, under a classifier's features, against denoising steps
-speed        the same with compiled networks, where there is time left
+samples      Fréchet distance to test images against denoising steps, with the features of a classifier
+speed        training speed with compiled networks, if there is time left
 
-Rows that exist already are not measured again, parts for which there is no time left are skipped,
-and a part that fails says so in its row and does not end the run. Figures are drawn at the end. Models are
-kept in `DIR/models`. Without `--data`, or without a set's file there, its training is skipped. diffusers,
-for the authors' network type, Pillow, for CIFAR-10, and matplotlib are used where they are installed.
+Rows that exist already are not measured again. Parts for which there is not enough time are skipped, and a
+part that fails records the error in its row and does not end the run. Figures are drawn at the end. Models
+are stored in `DIR/models`. Without `--data`, or if the file of a dataset is missing, its training is skipped.
+diffusers (for the authors' network type), Pillow (for CIFAR-10) and matplotlib are used if installed.
 
-Memory: the paper's network has 68.6 million parameters, so weights, gradients, two moments and the average
-take 1.4 GB; the rest grows with the batch, and rows say how much it was. On a card that is too small a row
-says "out_of_memory". `--smoke` does everything tiny on the CPU, on drawn shapes.
+Memory: the paper's network has 68.6 million parameters, so its weights, gradients, two moments and averaged
+weights take 1.4 GB. Activations grow with the batch; rows record the peak. If memory is too small, the row
+has "out_of_memory". `--smoke` runs everything with tiny sizes on the CPU, on synthetic shapes.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ from benchmarks.gpu_speed import CONTENDERS, free_memory, machine, training_spee
 from dmzrep.networks._device import resolve_device
 
 RESULTS = "gpu_suite"
-#: Share of the minutes that is spent on training.
+#: Fraction of the minutes spent on training.
 TRAINING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Part:
-    """A row that is to be measured.
+    """A row to measure.
 
     Parameters
     ----------
     key : dict
-        What tells it from others, "part" first.
+        Columns that identify the row, "part" first.
     seconds : float
-        About how long it takes; it is skipped where less is left.
+        Approximate duration; the part is skipped if less time is left.
     measure : callable
-        Gives the rest of the row.
+        Returns the other columns of the row.
     missing : str or None
-        Why it cannot be measured here.
+        Reason why it cannot be measured on this machine, if any.
     """
 
     key: dict[str, Any]
@@ -75,24 +75,24 @@ class Part:
 
 
 class Suite:
-    """The parts of a run.
+    """A run of all parts.
 
     Parameters
     ----------
     out : Path
         Folder of rows, models and figures.
     data : Path or None
-        Folder of images.
+        Folder of the images.
     minutes : float
-        Time in all.
+        Total time.
     configs : list of str
-        Names of the configurations that are trained.
+        Names of the configurations to train.
     scale : Scale
-        Sizes.
+        Sizes of all parts.
     device : torch.device
-        Where.
+        Device of the networks.
     smoke : bool
-        Whether it is a try, which needs no files, compiles nothing and leaves nothing out for time.
+        Whether this is a smoke test, which needs no files, compiles nothing and skips no part.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Suite:
         self.references: dict[str, Reference] = {}
 
     def rows(self) -> list[dict[str, Any]]:
-        """What has been measured so far."""
+        """Return all rows measured so far."""
         return results.read(RESULTS, self.out)
 
     def run(self) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ class Suite:
     # -- parts ---------------------------------------------------------------------------------
 
     def parts(self) -> Iterator[Part]:
-        """Every part in order; later ones may look at the rows of earlier ones."""
+        """Yield the parts in order; later ones may use the rows of earlier ones."""
         device, scale = self.device, self.scale
         yield Part({"part": "machine"}, 5.0, lambda: machine(device, scale))
         for name in networks(scale):
@@ -178,7 +178,7 @@ class Suite:
         if name.startswith("authors") and importlib.util.find_spec("diffusers") is None:
             missing = "diffusers is not installed"
         if compiled and self.smoke:
-            missing = "compiling takes longer than a try should"
+            missing = "compilation is too slow for a smoke test"
         peak = next((r["matmul_tflops_bfloat16"] for r in self._whole() if r["part"] == "machine"), None)
         if peak is None:
             missing = "the rate of matrix products was not measured"
@@ -220,7 +220,7 @@ class Suite:
         if self.smoke:
             return None
         if self.data is None:
-            return "no --data were given"
+            return "--data was not passed"
         if not (self.data / FILES[name]).is_file():
             return f"{FILES[name]} is not in --data"
         if name == "cifar10" and importlib.util.find_spec("PIL") is None:
@@ -242,11 +242,13 @@ class Suite:
 def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     """Run the suite and return its rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=8.0, help="time of everything, about")
+    parser.add_argument("--minutes", type=float, default=8.0, help="approximate total time (default: 8)")
     parser.add_argument("--out", type=Path, required=True, help="folder of rows, models and figures")
-    parser.add_argument("--data", type=Path, help="folder that holds cifar10_jpeg.npz and avatars64.npz")
-    parser.add_argument("--configs", nargs="+", choices=list(CONFIGURATIONS), help="default: wide")
-    parser.add_argument("--smoke", action="store_true", help="everything tiny, on the CPU")
+    parser.add_argument("--data", type=Path, help="folder with cifar10_jpeg.npz and avatars64.npz")
+    parser.add_argument(
+        "--configs", nargs="+", choices=list(CONFIGURATIONS), help="configurations to train (default: wide)"
+    )
+    parser.add_argument("--smoke", action="store_true", help="smoke test: tiny sizes, on the CPU")
     parsed = parser.parse_args(arguments)
     if parsed.minutes <= 0.0:
         parser.error("--minutes must be above 0")

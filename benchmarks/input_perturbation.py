@@ -77,14 +77,14 @@ def remedies(strength: float) -> Iterator[tuple[str, str, float, dict[str, Any]]
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Fréchet distance between Gaussians fitted to two sets of rows."""
+    """Return the squared Fréchet distance between Gaussians fitted to two sets of samples."""
     (mean_a, cov_a), (mean_b, cov_b) = ((x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b))
     root = sqrtm(cov_a @ cov_b)
     return float(np.square(mean_a - mean_b).sum() + np.trace(cov_a + cov_b - 2.0 * np.real(root)))
 
 
 def flat(images: np.ndarray) -> np.ndarray:
-    """Return pixels in [-1, 1], one row per image."""
+    """Return pixels in [-1, 1], shape (n, n_pixels)."""
     return images.reshape(len(images), -1) / 127.5 - 1.0
 
 
@@ -97,7 +97,7 @@ def rebuilt(
     factor: float,
     options: dict[str, Any],
 ) -> np.ndarray:
-    """Images from bits and random noise."""
+    """Return images decoded from bits and random noise."""
     objective = model.objective
     if factor != 1.0:
         objective = ScaledObjective(**vars(objective), factor=factor)
@@ -109,13 +109,13 @@ def rebuilt(
 def main(arguments: list[str] | None = None) -> None:
     """Train, reconstruct with every remedy, and append the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds mnist.npz")
+    parser.add_argument("--data", required=True, help="folder with mnist.npz")
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of each model")
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.1, 0.15])
     parser.add_argument("--objectives", nargs="+", default=["v", "epsilon"])
     parser.add_argument("--steps", type=int, nargs="+", default=[10, 20, 50])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--images", type=int, default=2000, help="test images that are rebuilt")
+    parser.add_argument("--images", type=int, default=2000, help="number of test images to reconstruct")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     add_limits(parser)
     parsed = parser.parse_args(arguments)
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def compare(parsed: argparse.Namespace) -> None:
-    """Run what is missing."""
+    """Measure the missing rows."""
     data = load_mnist(parsed.data)
     test = data.test[: parsed.images]
     n_components = min(N_COMPONENTS, math.prod(test.shape[1:]), len(test) - 1)

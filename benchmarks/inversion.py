@@ -28,7 +28,7 @@ NOISE = {"bits": ("random", "inverted"), "none": ("inverted",)}
 
 
 def measure(encoder: DMZEncoder, X: np.ndarray, noise: str, n_steps: int) -> dict[str, float]:
-    """Errors of rebuilt images."""
+    """Return the errors of reconstructed images."""
     rebuilt = encoder.reconstruct(X, noise=noise, n_steps=n_steps).astype(np.float64)
     squared = np.square((rebuilt - X) / 127.5).reshape(len(X), -1).mean(axis=1)
     row = {"mse": float(squared.mean()), "mse_95th_percentile": float(np.quantile(squared, 0.95))}
@@ -36,15 +36,15 @@ def measure(encoder: DMZEncoder, X: np.ndarray, noise: str, n_steps: int) -> dic
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, append its rows and print them."""
+    """Measure the missing rows, append them to the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
-    parser.add_argument("--models", type=Path, required=True, help="folder of trained models; not for git")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
+    parser.add_argument("--models", type=Path, required=True, help="folder of trained models, not in git")
     parser.add_argument("--set", choices=list(SETS), default="mnist")
     parser.add_argument("--kinds", nargs="+", choices=list(NOISE), default=list(NOISE))
-    parser.add_argument("--seconds", type=float, default=120.0, help="training of each model")
+    parser.add_argument("--seconds", type=float, default=120.0, help="training time of each model")
     parser.add_argument("--steps", type=int, nargs="+", default=[20, 50, 100])
-    parser.add_argument("--images", type=int, default=200, help="test images that are rebuilt")
+    parser.add_argument("--images", type=int, default=200, help="number of test images to reconstruct")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--results", type=Path, default=results.FOLDER)

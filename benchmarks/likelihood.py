@@ -28,7 +28,7 @@ RESULTS = "likelihood"
 
 
 def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
-    """Rates of test images, in bits per dimension."""
+    """Return the rates of test images, in bits per dimension."""
     table = encoder.bits_per_dim(X, n_terms=n_terms)
     last = encoder.history_.iloc[-1]
     row: dict[str, Any] = {"seconds": float(last["seconds"]), "images_seen": int(last["images"])}
@@ -53,12 +53,12 @@ def train(n_bits: int, seconds: float, seed: int, data: ImageData) -> DMZEncoder
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, append its rows and print them."""
+    """Measure the missing rows, append them to the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
     parser.add_argument("--set", choices=list(SETS), default="mnist")
     parser.add_argument("--bits", type=int, nargs="+", default=[0, 8, 16, 32, 64, 128])
-    parser.add_argument("--seconds", type=float, default=60.0, help="training of each model")
+    parser.add_argument("--seconds", type=float, default=60.0, help="training time of each model")
     parser.add_argument("--images", type=int, default=2_000, help="test images")
     parser.add_argument("--terms", type=int, default=32, help="terms of the bound for each image")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -18,8 +18,8 @@ from dmzrep.retrieval._faiss import load_faiss
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """Add the options `--threads` and `--cpu-time`."""
-    parser.add_argument("--threads", type=int, help="threads of all libraries")
-    parser.add_argument("--cpu-time", action="store_true", help="count seconds of a core (one thread) only")
+    parser.add_argument("--threads", type=int, help="number of threads of all libraries")
+    parser.add_argument("--cpu-time", action="store_true", help="measure CPU time, with one thread")
 
 
 def check_limits(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:

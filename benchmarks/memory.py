@@ -90,7 +90,7 @@ def transform(folder: Path, n_images: int) -> dict[str, float]:
 
 
 def measured(peak: Peak, begun: float) -> dict[str, float]:
-    """The row of a phase."""
+    """Return the row of a phase."""
     return {
         "before_mib": round(peak.before / MIB),
         "peak_mib": round(peak.most / MIB),
@@ -100,7 +100,7 @@ def measured(peak: Peak, begun: float) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gigabytes", type=float, default=4.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="training time (default: 30)")

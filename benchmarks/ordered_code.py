@@ -67,12 +67,12 @@ def score(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, append its rows and print them."""
+    """Measure the missing rows, append them to the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
     parser.add_argument("--set", choices=list(SETS), default="mnist")
     parser.add_argument("--latent-dim", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=60.0, help="training of each model")
+    parser.add_argument("--seconds", type=float, default=60.0, help="training time of each model")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add_limits(parser)
     parser.add_argument("--results", type=Path, default=results.FOLDER)

@@ -79,7 +79,7 @@ def codes_of(data: ImageData, parsed: argparse.Namespace) -> list[np.ndarray]:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, append its rows and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images' files")
+    parser.add_argument("--data", required=True, help="folder with the images' files")
     parser.add_argument("--images", nargs="+", choices=list(IMAGES), default=["mnist"])
     parser.add_argument("--encoder", type=Path, help="a saved encoder of these images, in place of ITQ")
     parser.add_argument("--name", help="what to call the codes of --encoder")
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--priors", nargs="+", choices=list(COMPARED), default=list(COMPARED))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, help="largest number of train and of test images")
-    parser.add_argument("--threads", type=int, help="threads of all libraries")
+    parser.add_argument("--threads", type=int, help="number of threads of all libraries")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     if (parsed.encoder is None) != (parsed.name is None) or parsed.name == "ITQ":

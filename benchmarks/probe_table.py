@@ -106,14 +106,14 @@ def protocols_of(name: str, parsed: argparse.Namespace) -> list[str]:
 def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds avatars64.npz")
+    parser.add_argument("--data", required=True, help="folder with avatars64.npz")
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of the encoder")
     parser.add_argument("--images", choices=("posed", "aligned"), default="posed")
     parser.add_argument("--side", type=int, default=32, help="pixels per side")
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
-    parser.add_argument("--name", default=ENCODER, help="what to call the encoder's rows")
+    parser.add_argument("--name", default=ENCODER, help="name of the encoder in the rows")
     parser.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS))
     parser.add_argument("--only-rivals", action="store_true", help="train no encoder")
     parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
@@ -129,7 +129,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parsed = arguments_of(arguments)
     data = load_avatars(parsed.data, parsed.side, posed=parsed.images == "posed")
     if parsed.rows:
@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def overview(rows: list[dict[str, Any]]) -> str:
-    """Mean AUROC of each representation by protocol; for "diti" the mean average precision."""
+    """Return the mean AUROC of each representation by protocol; for "diti" the mean average precision."""
     table = pd.DataFrame(rows)
     table["shown"] = table["roc_auc"].where(table["protocol"] != "diti", table["average_precision"])
     table["representation"] = table["name"] + ", " + table["form"]

@@ -68,14 +68,14 @@ def launch(n_processes: int, n_threads: int, arguments: list[str]) -> tuple[floa
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds mnist.npz")
-    parser.add_argument("--threads", type=int, default=2, help="of all processes together")
+    parser.add_argument("--data", type=Path, required=True, help="folder with mnist.npz")
+    parser.add_argument("--threads", type=int, default=2, help="threads of all processes together")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 512])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of training per run")
+    parser.add_argument("--seconds", type=float, default=20.0, help="training time per run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, help="to train on, at most")
+    parser.add_argument("--images", type=int, help="maximum number of training images")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     parsed = parser.parse_args(arguments)

@@ -50,7 +50,7 @@ def models_of(rows: Rows) -> list[tuple[str, Rows]]:
 
 
 def generation_section() -> str:
-    """Return the section on Frechet distances of samples against denoising steps."""
+    """Return the section on Fréchet distances of samples against denoising steps."""
     rows = read("generation")
     sampled = [row for row in rows if row["kind"] != "real"]
     keys = ("set", "features", "reference", "n_samples")

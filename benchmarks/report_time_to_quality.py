@@ -1,4 +1,4 @@
-"""Sections of the results page on quality after a given training time, on test images."""
+"""Sections of the results page on quality after a fixed training time, on test images."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def represent(
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark, append its rows and print them as a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds mnist.npz and avatars64.npz")
+    parser.add_argument("--data", required=True, help="folder with mnist.npz and avatars64.npz")
     parser.add_argument(
         "--images", nargs="+", choices=("mnist", "posed", "aligned"), default=["mnist", "posed"]
     )
@@ -130,8 +130,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
-    parser.add_argument("--name", default=ENCODER, help="what to call the encoder's rows")
-    parser.add_argument("--encoder", type=Path, help="a saved encoder of these images, in place of training")
+    parser.add_argument("--name", default=ENCODER, help="name of the encoder in the rows")
+    parser.add_argument("--encoder", type=Path, help="file of a trained encoder, which is not trained then")
     parser.add_argument("--only-rivals", action="store_true", help="train no encoder")
     parser.add_argument("--rows", type=int, help="largest number of train and of test images")
     parser.add_argument("--results", type=Path, default=results.FOLDER)

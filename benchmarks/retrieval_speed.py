@@ -63,7 +63,7 @@ def mixture_codes(n: int, n_queries: int, seed: int) -> tuple[np.ndarray, np.nda
 def contenders(
     bits: np.ndarray, queries: np.ndarray, k: int, seed: int
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, dict[str, Any]]]:
-    """Functions that search, and what is known of each beforehand."""
+    """Return the search functions, and the columns that describe them."""
     import faiss
 
     searches: dict[str, Callable[[], Any]] = {}
@@ -119,7 +119,7 @@ def resident_bytes() -> int:
 
 
 def memory_of(kind: str, packed: np.ndarray, packed_queries: np.ndarray, k: int, queue: Any) -> None:
-    """Put the bytes that a fitted object adds to a process: held, and at the peak of a search."""
+    """Put the bytes that a fitted object adds to a process in a queue: at rest, and at the peak of search."""
     # A first small search loads libraries and starts threads, which are not the index's.
     small = np.unpackbits(packed[:1000], axis=1)
     make = {"sklearn": NearestNeighbors, "ours": FaissNeighbors}[kind]
@@ -139,7 +139,7 @@ def memory_of(kind: str, packed: np.ndarray, packed_queries: np.ndarray, k: int,
 
 
 def memory(kind: str, bits: np.ndarray, queries: np.ndarray, k: int) -> dict[str, int]:
-    """Measure memory in a fresh process; nothing where the system does not tell."""
+    """Measure memory in a new process; return nothing if the system does not report it."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     arguments = (kind, np.packbits(bits, axis=1), np.packbits(queries, axis=1), k, queue)
@@ -150,16 +150,16 @@ def memory(kind: str, bits: np.ndarray, queries: np.ndarray, k: int) -> dict[str
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder that holds mnist.npz")
+    parser.add_argument("--data", help="folder with mnist.npz")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--flips", type=float, default=0.05)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--dry", action="store_true", help="print only")
+    parser.add_argument("--dry", action="store_true", help="print the rows without appending them")
     parsed = parser.parse_args(arguments)
     if parsed.data:
         codes = mnist_codes(parsed.data, parsed.rows, parsed.queries, parsed.flips, parsed.seed)

@@ -1,8 +1,8 @@
-"""Rival representations of images, with as many bits as the learned codes they are compared with.
+"""Baseline representations of images, with the same number of bits as the learned codes.
 
-Each has `fit(X)` and `transform(X)`; `transform` gives a dict of named representations of shape
-(n, columns): floats or probabilities, and bits as float32 zeros and ones. Images are uint8 or floats
-in [0, 1]; pixels become flat float32 rows in [0, 1] first. Labels are never used.
+Each has `fit(X)` and `transform(X)`; `transform` returns a dict of named representations of shape
+(n, n_columns): floats or probabilities, and bits as float32 zeros and ones. Images are uint8 or floats
+in [0, 1], and are converted to float32 vectors in [0, 1]. Labels are not used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomViews, init_cca, init_contrast_pca, init_linear
 
-#: Rows that ITQ, k-means and the untrained encoder's format are fitted on at most.
+#: Maximum number of images to which ITQ and k-means are fitted.
 FIT_ROWS = 10_000
 
 
 def flat(X: np.ndarray) -> np.ndarray:
-    """Images as float32 rows in [0, 1]."""
+    """Return images as float32 vectors in [0, 1]."""
     X = np.asarray(X)
     rows = X.reshape(len(X), -1).astype(np.float32)
     return rows / np.float32(255.0) if X.dtype == np.uint8 else rows
@@ -40,7 +40,7 @@ def signs(values: np.ndarray, threshold: float = 0.0) -> np.ndarray:
 
 
 def some_rows(X: np.ndarray, seed: int) -> np.ndarray:
-    """A random sample of at most `FIT_ROWS` rows."""
+    """Return at most `FIT_ROWS` random samples."""
     chosen = np.random.default_rng(seed).permutation(len(X))[:FIT_ROWS]
     return X[np.sort(chosen)]
 
@@ -52,7 +52,7 @@ class Pixels:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Learn nothing."""
+        """Do nothing."""
         return self
 
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
@@ -99,7 +99,7 @@ class RotatedPCA:
 
 
 class ITQ:
-    """Iterative quantisation, as the encoder's data-dependent start computes it."""
+    """Iterative quantisation, as in the encoder's data-dependent initialisation."""
 
     def __init__(self, n_bits: int = 64, seed: int = 0):
         self.n_bits, self.seed = n_bits, seed
@@ -121,7 +121,7 @@ class ITQ:
 
 
 class Start:
-    """The encoder's start from features, before any training."""
+    """The encoder after its data-dependent initialisation from features, before training."""
 
     def __init__(self, features: str, n_bits: int = 64, seed: int = 0):
         self.features, self.n_bits, self.seed = features, n_bits, seed
@@ -157,7 +157,7 @@ class LSH:
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Learn the mean; draw the projections."""
+        """Compute the mean and draw the projections."""
         rows = flat(X)
         self.mean = rows.mean(axis=0)
         self.directions = np.random.default_rng(self.seed).normal(size=(rows.shape[1], self.n_bits))
@@ -170,11 +170,10 @@ class LSH:
 
 
 class BernoulliRBM:
-    """A restricted Boltzmann machine's hidden units.
+    """Hidden units of a restricted Boltzmann machine.
 
-    Two things are chosen without labels, since otherwise units die on bright or coloured images: pixels are
-    inverted if their mean is above one half, and the learning rate with the best pseudo-likelihood is used
-    instead of scikit-learn's default of 0.1.
+    Pixels are inverted if their mean is above one half, and the learning rate is the one with the best
+    pseudo-likelihood, as units die on bright or coloured images otherwise. Neither choice uses labels.
     """
 
     def __init__(
@@ -183,7 +182,7 @@ class BernoulliRBM:
         self.n_bits, self.seed, self.learning_rates = n_bits, seed, learning_rates
 
     def fit(self, X: np.ndarray) -> Self:
-        """Choose on a random subset of the images, then fit on all."""
+        """Select the learning rate on a random subset of the images, then fit to all."""
         rows = flat(X)
         self.bright = bool(rows.mean() > 0.5)
         rows = 1.0 - rows if self.bright else rows
@@ -209,13 +208,13 @@ class BernoulliRBM:
 
 
 class KMeansLabel:
-    """The label of the nearest of as many centres as there are bits, one-hot."""
+    """One-hot label of the nearest k-means centre; there are as many centres as bits."""
 
     def __init__(self, n_bits: int = 64, seed: int = 0):
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Fit on a random subset of the images."""
+        """Fit to a random subset of the images."""
         self.model = MiniBatchKMeans(self.n_bits, random_state=self.seed, n_init=3, batch_size=2048)
         self.model.fit(some_rows(flat(X), self.seed))
         return self
@@ -226,13 +225,13 @@ class KMeansLabel:
 
 
 class UntrainedEncoder:
-    """DMZEncoder's networks with random weights; one step at a learning rate of next to nothing."""
+    """The networks of `DMZEncoder` with random weights, after one step with a negligible learning rate."""
 
     def __init__(self, n_bits: int = 64, seed: int = 0):
         self.n_bits, self.seed = n_bits, seed
 
     def fit(self, X: np.ndarray) -> Self:
-        """Learn the format of the images, and nothing from them."""
+        """Determine the format of the images."""
         rows = some_rows(np.asarray(X), self.seed)[:64]
         self.encoder = DMZEncoder(
             self.n_bits,
@@ -253,12 +252,12 @@ class UntrainedEncoder:
 
 
 def encoded(encoder: Any, X: np.ndarray) -> dict[str, np.ndarray]:
-    """{"logits", "bits"} of an encoder with `output="logits"`."""
+    """Return {"logits", "bits"} of an encoder with `output="logits"`."""
     logits = np.asarray(encoder.transform(X))
     return {"logits": logits, "bits": signs(logits)}
 
 
-#: Rivals by name; each takes the number of bits and a seed.
+#: Baselines by name; each takes the number of bits and a seed.
 RIVALS: dict[str, Callable[..., Any]] = {
     "PCA": PCA,
     "PCA, random rotation": RotatedPCA,

@@ -33,10 +33,10 @@ def save(path: Path, rows: list[np.ndarray], labels: list[str], title: str) -> N
 def main(arguments: list[str] | None = None) -> None:
     """Draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
-    parser.add_argument("--models", type=Path, required=True, help="folder of trained models; not for git")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
+    parser.add_argument("--models", type=Path, required=True, help="folder of trained models, not in git")
     parser.add_argument("--set", choices=list(SETS), default="mnist")
-    parser.add_argument("--seconds", type=float, default=120.0, help="training of the model")
+    parser.add_argument("--seconds", type=float, default=120.0, help="training time of the model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sampler", default="ddim")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))

@@ -67,7 +67,7 @@ def untrained_encoder(random_state: int = 0) -> DMZEncoder:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--steps", type=int, default=20)

@@ -1,4 +1,4 @@
-"""All measures of a contender's representations, for images with classes or attributes."""
+"""Scores of the representations of a contender, for images with classes or attributes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from benchmarks.code_quality import (
 from benchmarks.datasets import ImageData
 from dmzrep.retrieval import hamming_neighbors
 
-#: Neighbours that search is scored on, and those that vote for a class.
+#: Numbers of neighbours for the scores of search, and for k-NN classification.
 K, VOTERS = 100, 10
-#: Images that are rebuilt.
+#: Number of images to reconstruct.
 REBUILT = 500
-#: Wider codes are pixels, whose 47 probes are fitted on at most this many samples, to finish in minutes.
+#: Probes of wider representations, that is of pixels, are fitted to at most this many samples to save time.
 WIDE_COLUMNS, WIDE_ROWS = 1024, 2_000
 
 
@@ -36,17 +36,17 @@ def score_codes(
     Parameters
     ----------
     data : ImageData
-        Gives the labels.
+        Images with labels.
     train, test : dict of str to ndarray
-        Representations by name; search takes "bits".
+        Representations by name; search uses "bits".
     probe_rows : int
-        Probes are fitted on the first `probe_rows` train codes.
+        Number of train codes to which probes are fitted, from the first.
     """
     attributes = isinstance(data.train_labels, pd.DataFrame)
     row: dict[str, Any] = {"probe_rows": min(probe_rows, len(data.train))}
     row |= {"index_rows": len(data.train), "scored_rows": len(data.test)}
     with warnings.catch_warnings():
-        # Raw pixels can take more than scikit-learn's iterations.
+        # Probes of raw pixels can need more than the default number of iterations.
         warnings.simplefilter("ignore", ConvergenceWarning)
         for name, codes in train.items():
             if attributes:
@@ -76,7 +76,7 @@ def score_codes(
 def attribute_scores(
     data: ImageData, train: np.ndarray, test: np.ndarray, name: str, row: dict[str, Any]
 ) -> dict[str, Any]:
-    """Mean AUROC over attributes, with the least and the deviation; rows used where they are fewer."""
+    """Return mean, minimum and standard deviation of the AUROC over attributes."""
     n_rows, extra = row["probe_rows"], {}
     if train.shape[1] > WIDE_COLUMNS and n_rows > WIDE_ROWS:
         n_rows = WIDE_ROWS
@@ -97,7 +97,7 @@ def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
 
 
 def score_training(history: pd.DataFrame) -> dict[str, Any]:
-    """Images, speed and seconds of training; losses on held-out samples, and the gaps between them."""
+    """Return images, speed and time of training, validation losses, and the differences between them."""
     last = history.iloc[-1].to_dict()
     row: dict[str, Any] = {"seconds": last["seconds"], "images_seen": int(last["images"])}
     row["images_per_second"] = last["images"] / max(last["seconds"], 1e-9)

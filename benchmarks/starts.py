@@ -95,9 +95,9 @@ def measure_alignment(folder: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
     parsed = parser.parse_args(arguments)
     assert Path(parsed.data).is_dir(), f"--data: there is no folder {parsed.data}."
     measure_alignment(parsed.data)

@@ -1,25 +1,26 @@
-"""Quality of codes after a given training time or number of images, compared with rivals.
+"""Quality of codes after a fixed training time or number of images, compared with baselines.
 
     python -m benchmarks.time_to_quality --data DATA --set mnist --seconds 60 420 --seeds 0 1 2 \\
         --configs default "convolutional VAE" --rivals PCA ITQ [--part test] [--threads 1]
     python -m benchmarks.time_to_quality --data DATA --set posed --images 24000 --configs default "init pca"
 
-Choices are made on `--part validation`, the default: a part of the train images is held out (the same part
-for every seed), encoders are trained on the rest and scored on the held-out part; test images are not used.
+Choices are made on `--part validation`, the default: some train images are held out (the same ones for each
+seed), encoders are trained on the others and scored on the held-out images; test images are not used.
 `--part test` trains on all train images and scores the test images, for published tables.
 
-Each budget is a separate run, since the learning rate schedule depends on the budget. `--images` gives every
-configuration the same number of images: a random part of the train images once, or several epochs of all
-images. `--cpu-time` counts the CPU time of one thread, which depends little on other work on the machine.
-`--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`;
-`--params` with `--name` is for other configurations. One row is appended for each run to
-`results/time_to_quality.jsonl`; runs that exist already are skipped.
+Each budget is a separate run, since the learning rate schedule depends on the budget. With `--images`, all
+configurations are trained on the same number of images: a random subset of the train images, or several
+epochs of all images. `--cpu-time` limits the CPU time of one thread, which hardly depends on other
+processes.
+`--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`; `--params` with `--name`
+defines other configurations. One row per run is appended to `results/time_to_quality.jsonl`; runs that exist
+already are skipped.
 
-Rows with "converted_from" were measured by two earlier commands, `mnist_codes` (given times of training, test
-images) and `ablations` (12,000 images once; probes fitted on 10,000 held-out codes and scored on 10,000
-others, which were the queries among the first), with the package as of their date. Names and keys were
-changed to those used here; entropy and dead bits are those of train codes. Runs are not skipped because of
-these rows, and the results page omits them once this command has measured the same.
+Rows with "converted_from" were measured by two earlier commands with the package of their date: `mnist_codes`
+(fixed training times, test images) and `ablations` (12,000 images once; probes fitted to 10,000 held-out
+codes and scored on 10,000 others, which were also the queries, with the former as the index). Their names and
+keys were converted to the present ones; entropy and dead bits are those of train codes. Runs are not skipped
+because of these rows, and the results page omits them once this command has measured the same.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ from benchmarks.rivals import RIVALS
 from benchmarks.scoring import score_codes, score_reconstructions, score_training
 
 RESULTS = "time_to_quality"
-#: Decides which train images are held out.
+#: Seed of the choice of held-out train images.
 SPLIT_SEED = 0
-#: Rivals that no seed changes; they are measured once.
+#: Deterministic baselines, which are measured once.
 SEEDLESS = ("PCA", "pixels")
-#: Epochs that no time budget reaches.
+#: Number of epochs that is never reached within a time budget.
 NO_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A set of images: how it is read, bits by default, images held out, codes that probes are fitted on."""
+    """A dataset: its loader, default bits of a code, held-out images, and codes for probes."""
 
     load: Callable[[str], ImageData]
     latent_dim: int
@@ -72,12 +73,12 @@ SETS = {
 
 
 def divide(data: ImageData, part: str, held_out: int) -> ImageData:
-    """Images to train on and images to score; for validation both come from the train images."""
+    """Return images for training and for scoring; for validation both are train images."""
     if part == "test":
         return data
     n = len(data.train)
     order = np.random.default_rng(SPLIT_SEED).permutation(n)
-    # A quarter at most, for small sets.
+    # At most a quarter, for small datasets.
     kept, held = (np.sort(rows) for rows in np.split(order, [n - min(held_out, n // 4)]))
     return ImageData(
         data.train[kept],
@@ -96,7 +97,7 @@ def _rows(table: Any, rows: np.ndarray) -> Any:
 
 
 def run(name: str, about: dict[str, Any], data: ImageData, probe_rows: int) -> dict[str, Any]:
-    """Fit a contender within its budget and score it."""
+    """Fit a contender within its budget, and return its scores."""
     latent_dim, seed = about["latent_dim"], about["seed"]
     begun = time.perf_counter()
     if about["parameters"] is None:
@@ -116,7 +117,7 @@ def run(name: str, about: dict[str, Any], data: ImageData, probe_rows: int) -> d
 
 
 def training_images(X: np.ndarray, about: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-    """Images that a budget allows, and the budget as parameters."""
+    """Return the images of a budget, and the budget as parameters."""
     images = about["images_asked"]
     if images is None:
         return X, {"max_time": about["seconds_asked"], "max_iter": NO_LIMIT}
@@ -127,7 +128,7 @@ def training_images(X: np.ndarray, about: dict[str, Any]) -> tuple[np.ndarray, d
 
 
 def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and key of every run that is requested."""
+    """Yield the name and the key of each requested run."""
     latent_dim = parsed.latent_dim or SETS[parsed.set].latent_dim
     budgets = [(None, n) for n in parsed.images] if parsed.images else [(s, None) for s in parsed.seconds]
     known = {**CONFIGURATIONS, parsed.name: parsed.params or {}}
@@ -154,27 +155,33 @@ def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
 def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds the images")
+    parser.add_argument("--data", required=True, help="folder of the datasets")
     parser.add_argument("--set", required=True, choices=list(SETS))
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--seconds", type=float, nargs="+", default=[420.0], help="training times")
-    budget.add_argument("--images", type=int, nargs="+", help="numbers of images, in place of times")
+    budget.add_argument(
+        "--seconds", type=float, nargs="+", default=[420.0], help="training times (default: 420)"
+    )
+    budget.add_argument("--images", type=int, nargs="+", help="numbers of training images, in place of times")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     names = [*CONFIGURATIONS, *CONTENDERS]
-    parser.add_argument("--configs", nargs="*", choices=names, help="default: the default")
+    parser.add_argument("--configs", nargs="*", choices=names, help="configurations (default: default)")
     parser.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=[])
-    parser.add_argument("--latent-dim", type=int, help="bits, in place of the set's")
+    parser.add_argument("--latent-dim", type=int, help="bits of a code (default: depends on the dataset)")
     parser.add_argument("--params", type=json.loads, help="parameters of DMZEncoder as JSON")
-    parser.add_argument("--name", help="what to call runs with --params")
+    parser.add_argument("--name", help="name of the configuration of --params")
     starts = ("random", "pca", "itq", "contrast_pca", "cca")
-    parser.add_argument("--init", choices=starts, help="start of all configurations; part of their names")
-    parser.add_argument("--plain-logits", action="store_true", help="no normalised logits, as the paper")
+    parser.add_argument(
+        "--init", choices=starts, help="initialisation; added to the names of the configurations"
+    )
+    parser.add_argument(
+        "--plain-logits", action="store_true", help="without normalisation of logits, as in the paper"
+    )
     add_limits(parser)
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     if (parsed.params is None) != (parsed.name is None) or parsed.name in {*names, *RIVALS}:
-        parser.error("give --params a --name that nothing else has, and --name its --params")
+        parser.error("--params and --name must be passed together, with a name that is not in use")
     check_limits(parser, parsed)
     if parsed.configs is None:
         parsed.configs = [] if parsed.name else ["default"]
@@ -182,7 +189,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, append its rows and print them."""
+    """Run what is missing, append the rows to the results and print them."""
     parsed = arguments_of(arguments)
     past = [row for row in results.read(RESULTS, parsed.results) if "converted_from" not in row]
     with limited_threads(parsed.threads):

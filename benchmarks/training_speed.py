@@ -98,7 +98,7 @@ def rate(step: Callable[[], None], batch_size: int, n_steps: int) -> float:
 
 
 def where_time_goes(step: Callable[[], None], n_steps: int) -> dict[str, float]:
-    """Share of a step's CPU time by kind of operation."""
+    """Return the fraction of CPU time by kind of operation."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(n_steps):
             step()
@@ -126,7 +126,7 @@ def where_time_goes(step: Callable[[], None], n_steps: int) -> dict[str, float]:
 def measure(
     contenders: dict[str, tuple[Callable[[], None], int]], rounds: int, n_steps: int
 ) -> dict[str, list[float]]:
-    """Rates of every contender, taken in turn."""
+    """Return the rates of all contenders, measured alternately."""
     for name, (step, _) in contenders.items():
         begun = time.perf_counter()
         step()
@@ -140,9 +140,9 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder that holds mnist.npz")
+    parser.add_argument("--data", required=True, help="folder with mnist.npz")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--compile", action="store_true", help="time compile=True too; needs a C++ compiler")

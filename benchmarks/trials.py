@@ -23,7 +23,7 @@ from dmzrep.training import Budget, RandomViews, Trainer, TrainingConfig
 
 
 class IndependentSampler(TimestepSampler):
-    """Draws each row's timestep by itself, where the package takes one from each of n equal slices."""
+    """Draws the timesteps of samples independently, instead of one from each of n equal slices."""
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         cumulative = torch.from_numpy(np.cumsum(self.probabilities()))

@@ -47,7 +47,7 @@ def child(code: str, *arguments: str) -> list[float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and append its rows."""
+    """Run the benchmark and append its rows to the results."""
     import tempfile
     from pathlib import Path
 

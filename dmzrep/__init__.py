@@ -1,7 +1,5 @@
 """Binary codes from diffusion autoencoders, with a scikit-learn-style API."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

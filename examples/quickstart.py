@@ -1,4 +1,4 @@
-"""Learn 64-bit codes of handwritten digits without labels, then classify, search and decode them.
+"""Learn 64-bit codes of handwritten digits without labels, then classify, search, decode and edit them.
 
 Run it with ``make demo``, or ``python examples/quickstart.py --seconds 60 --out out``.
 """
@@ -22,8 +22,15 @@ from sklearn.neural_network import BernoulliRBM
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
+from dmzrep.editing import AttributeEditor
 from dmzrep.networks._encoders import LinearInit
-from dmzrep.plotting import HistoryDisplay, NeighborsDisplay, ReconstructionDisplay, SampleDisplay
+from dmzrep.plotting import (
+    EditDisplay,
+    HistoryDisplay,
+    NeighborsDisplay,
+    ReconstructionDisplay,
+    SampleDisplay,
+)
 from dmzrep.retrieval import hamming_neighbors
 from dmzrep.training import init_linear
 
@@ -73,7 +80,7 @@ def main() -> None:
         "stored\n"
         "in addition to the bits and contains the details that the bits do not.\n"
     )
-    for path in save_pictures(encoder, X, options.out, options.seed):
+    for path in save_pictures(encoder, X, y, options.out, options.seed):
         print(f"Saved {path}")
     print(f"Done in {time.perf_counter() - started:.0f} seconds.")
 
@@ -193,12 +200,15 @@ def error_table(encoder: DMZEncoder, rivals: Rivals, X: np.ndarray) -> pd.DataFr
     return pd.DataFrame.from_dict(rows, orient="index", columns=["per image", "error"])
 
 
-def save_pictures(encoder: DMZEncoder, X: np.ndarray, folder: Path, seed: int) -> list[Path]:
+def save_pictures(encoder: DMZEncoder, X: np.ndarray, y: np.ndarray, folder: Path, seed: int) -> list[Path]:
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
+    editor = AttributeEditor(encoder).fit(X, y == 3, names=["three"])
+    others = X[[5, 8, 9, 1, 7, 2]]  # The first ten images are the digits 0 to 9.
     displays = {
         "reconstructions.png": ReconstructionDisplay.from_estimator(encoder, X, n_draws=3, random_state=seed),
         "samples.png": SampleDisplay.from_estimator(encoder, 80, n_columns=10, random_state=seed),
+        "edits.png": EditDisplay.from_estimator(editor, others, "three", (2.0, 4.0, 6.0), random_state=seed),
         "neighbors.png": NeighborsDisplay.from_estimator(encoder, X[:6], X[6:]),
         "history.png": HistoryDisplay.from_estimator(encoder),
     }

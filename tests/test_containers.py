@@ -80,10 +80,10 @@ ARRAYS = {
     "tensor": lambda X, folder: torch.tensor(X),
     "tensor with a graph": lambda X, folder: torch.tensor(X, dtype=torch.float64, requires_grad=True) * 1,
     "list of tensors": lambda X, folder: list(torch.tensor(X)),
-    "data set": lambda X, folder: Pairs(X),
-    "data set of tensors": lambda X, folder: torch.utils.data.TensorDataset(torch.tensor(X)),
-    "subset of a data set": lambda X, folder: torch.utils.data.Subset(Pairs(X[::-1]), range(len(X))[::-1]),
-    "pairs of a data set": lambda X, folder: [(sample, 0) for sample in X],
+    "dataset": lambda X, folder: Pairs(X),
+    "dataset of tensors": lambda X, folder: torch.utils.data.TensorDataset(torch.tensor(X)),
+    "subset of a dataset": lambda X, folder: torch.utils.data.Subset(Pairs(X[::-1]), range(len(X))[::-1]),
+    "pairs of a dataset": lambda X, folder: [(sample, 0) for sample in X],
 }
 #: Containers of integers from 0 to 255.
 IMAGES = ARRAYS | {
@@ -93,7 +93,7 @@ IMAGES = ARRAYS | {
     "bfloat16": lambda X, folder: torch.tensor(X).bfloat16(),
     "items of bfloat16": lambda X, folder: Pairs(torch.tensor(X).bfloat16()),
     "list of pictures": lambda X, folder: [Image.fromarray(image) for image in X],
-    "data set of pictures": lambda X, folder: Pairs([Image.fromarray(image) for image in X]),
+    "dataset of pictures": lambda X, folder: Pairs([Image.fromarray(image) for image in X]),
     "Hugging Face pictures": lambda X, folder: hugging_face(X, datasets.Image()),
     "Hugging Face arrays": lambda X, folder: hugging_face(X, datasets.Array2D((8, 8), "uint8")),
     "ImageColumn": lambda X, folder: ImageColumn(hugging_face(X, datasets.Image()), "x", mode="L"),
@@ -141,28 +141,19 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("memmaps")
 
 
-@generated
-@given(
-    container=st.sampled_from(sorted(IMAGES)), method=METHODS, n=st.integers(1, 9), start=st.integers(0, 500)
-)
-def test_results_do_not_depend_on_the_container_of_images(
-    encoder, digits, folder, container, method, n, start
-):
-    X = digits[start : start + n]
-    found = call(encoder, method, IMAGES[container](X, folder))
-    np.testing.assert_array_equal(found, call(encoder, method, X))
+CONTAINERS = [(kind, name) for kind, all_of in enumerate((IMAGES, VECTORS)) for name in sorted(all_of)]
 
 
-@generated
-@given(
-    container=st.sampled_from(sorted(VECTORS)), method=METHODS, n=st.integers(1, 9), start=st.integers(0, 190)
-)
-def test_results_do_not_depend_on_the_container_of_vectors(
-    vector_encoder, vectors, folder, container, method, n, start
+@settings(generated, max_examples=2 * generated.max_examples)
+@given(container=st.sampled_from(CONTAINERS), method=METHODS, n=st.integers(1, 9), start=st.integers(0, 190))
+def test_results_do_not_depend_on_the_container(
+    encoder, vector_encoder, digits, vectors, folder, container, method, n, start
 ):
-    X = vectors[start : start + n]
-    found = call(vector_encoder, method, VECTORS[container](X, folder))
-    np.testing.assert_array_equal(found, call(vector_encoder, method, X))
+    kind, name = container
+    fitted, X = [(encoder, digits), (vector_encoder, vectors)][kind]
+    X = X[start : start + n]
+    found = call(fitted, method, (IMAGES, VECTORS)[kind][name](X, folder))
+    np.testing.assert_array_equal(found, call(fitted, method, X))
 
 
 TINY = {"latent_dim": 16, "width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}
@@ -200,7 +191,7 @@ def test_reordered_columns_are_rejected(fitted_on_tables, container, of):
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.parametrize(
-    "container", ["nested lists", "memmap", "bfloat16", "data set", "Hugging Face pictures"]
+    "container", ["nested lists", "memmap", "bfloat16", "dataset", "Hugging Face pictures"]
 )
 def test_fit_does_not_depend_on_the_container(digits, folder, container):
     X = digits[:60]
@@ -220,16 +211,16 @@ def test_items_of_data_sets_are_read_once(method, encoder, digits):
 
 
 @pytest.mark.parametrize("sample", [333, 334])  # `fit` previews only the first of them.
-@pytest.mark.parametrize("kind", ["data set", "memmap", "data set in fit"])
+@pytest.mark.parametrize("kind", ["dataset", "memmap", "dataset in fit"])
 @pytest.mark.parametrize(("value", "message"), [(np.nan, "NaN"), (300.0, r"\[0, 255\].*from 0 to 300")])
 def test_lazily_read_values_are_checked(encoder, digits, folder, sample, kind, value, message):
     X = digits.astype(np.float32)
     X[sample, 4, 4] = value
     with pytest.raises(ValueError, match=rf"{message} \(first in sample {sample}\)"):
-        if kind == "data set in fit":
+        if kind == "dataset in fit":
             make_encoder(**TINY, value_range=(0, 255)).fit(Pairs(X))
         else:
-            encoder.transform(Pairs(X) if kind == "data set" else memmap(X, folder))
+            encoder.transform(Pairs(X) if kind == "dataset" else memmap(X, folder))
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -239,11 +230,11 @@ class Stream(torch.utils.data.IterableDataset):
 
 IMAGE = np.eye(8, dtype=np.uint8)
 INVALID = {
-    "DataLoader": (torch.utils.data.DataLoader([IMAGE] * 3), r"DataLoader\. Pass its data set: X\.dataset"),
+    "DataLoader": (torch.utils.data.DataLoader([IMAGE] * 3), r"DataLoader\. Pass its dataset: X\.dataset"),
     "generator": ((IMAGE for _ in range(3)), r"got a generator.*numpy\.stack\(list\(X\)\)"),
     "stream": (Stream(), "got a Stream, which can only be iterated.*partial_fit"),
     "dict": ({"image": [IMAGE] * 3}, r"got a dict with the keys \['image'\]"),
-    "empty data set": (Pairs([]), r"0 sample\(s\)"),
+    "empty dataset": (Pairs([]), r"0 sample\(s\)"),
     "path": ("pictures", r"got a path\. Read a folder of pictures with dmzrep\.datasets\.load_images"),
     "masked array": (np.ma.masked_equal([IMAGE] * 3, 1), r"missing values \(first in sample 0"),
     "items of two sizes": (Pairs([IMAGE] * 4 + [IMAGE[:7]]), r"item 0 has \(8, 8\), item 4 has \(7, 8\)"),

@@ -1,17 +1,24 @@
-"""Public docstrings follow the numpydoc standard; `[tool.numpydoc_validation]` lists the checks."""
+"""Public docstrings follow the numpydoc standard, and the README suits a package index.
+
+`[tool.numpydoc_validation]` lists the checks of docstrings.
+"""
 
 import importlib
 import inspect
 import pkgutil
+import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
+import setuptools
 from numpydoc.validate import ERROR_MSGS, validate
 
 import dmzrep
 
-SETTINGS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["tool"]
+ROOT = Path(__file__).parent.parent
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 LISTED = set(SETTINGS["numpydoc_validation"]["checks"])
 #: As in `numpydoc lint`: with "all", the other entries are the checks that are left out.
 CHECKS = set(ERROR_MSGS) - LISTED if "all" in LISTED else LISTED
@@ -50,3 +57,13 @@ def public_names():
 def test_docstring_follows_numpydoc(name):
     errors = [f"{code}: {message}" for code, message in validate(name)["errors"] if code in CHECKS]
     assert not errors, "\n".join(errors)
+
+
+def test_description_has_no_relative_links(monkeypatch):
+    given = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **options: given.update(options))
+    runpy.run_path(str(ROOT / "setup.py"))
+    description = given["long_description"]
+    links = re.findall(r"\]\(([^)]*)\)", description)
+    assert links and all(link.startswith("https:") for link in links)
+    assert description.count("```") == (ROOT / "README.md").read_text(encoding="utf-8").count("```") > 0

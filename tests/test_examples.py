@@ -23,7 +23,7 @@ def test_quickstart_prints_tables_and_saves_figures(tmp_path):
     done = run("quickstart", "--seconds", 2, "--out", tmp_path / "out", "--results", results)
     assert done.returncode == 0, done.stderr
     pictures = {path.name for path in (tmp_path / "out").iterdir()}
-    assert pictures == {"reconstructions.png", "samples.png", "neighbors.png", "history.png"}
+    assert pictures == {"reconstructions.png", "samples.png", "edits.png", "neighbors.png", "history.png"}
     assert all(f"Saved {tmp_path / 'out' / name}" in done.stdout for name in pictures)
     result = json.loads(results.read_text())
     assert {"DMZ bits", "PCA-64 signs", "ITQ-64 bits", "BernoulliRBM-64 bits", "raw pixels"} <= set(

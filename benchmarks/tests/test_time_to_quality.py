@@ -112,7 +112,7 @@ def test_other_parameters_need_a_name_of_their_own(closed_sets, tmp_path, capsys
     for wrong in (["--params", "{}"], ["--name", "x"], ["--params", "{}", "--name", "PCA"]):
         with pytest.raises(SystemExit):
             call(tmp_path, "--set", "mnist", *wrong)
-    assert "give --params a --name" in capsys.readouterr().err
+    assert "--params and --name must be passed together" in capsys.readouterr().err
 
 
 def test_parts():

@@ -1,7 +1,5 @@
 """Batching with a small set of fixed batch shapes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 

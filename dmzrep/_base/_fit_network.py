@@ -1,7 +1,5 @@
 """The training loop of small networks: classifiers, probes, priors, mappings between codes."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Computation that does not depend on global settings of torch and NumPy."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Groups of parameters that `clone`, `get_params` and `GridSearchCV` understand."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator

@@ -1,7 +1,5 @@
 """Randomness: one convention for `random_state`, and one generator per image."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 import threading

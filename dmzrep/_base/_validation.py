@@ -1,7 +1,5 @@
 """Checks of arguments; errors name the argument, the expected and the actual value, and a remedy."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import os

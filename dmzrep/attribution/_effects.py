@@ -1,7 +1,5 @@
 """Effects of bits on decoded images: images with a bit off and on, from the same noise."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -178,9 +176,7 @@ def _table(bits: np.ndarray, maps: np.ndarray, data_format: Any) -> pd.DataFrame
     if isinstance(data_format, ImageFormat) or maps.ndim == 3:
         places = maps.astype(np.float64)
         if isinstance(data_format, ImageFormat):
-            places = places.reshape(len(maps), *data_format.image_shape)
-            if data_format.layout != "HW":
-                places = places.sum(axis=3 if data_format.layout == "HWC" else 1)
+            places = places.reshape(len(maps), *data_format.image_shape).sum(axis=data_format.channel_axes)
         total = places.sum(axis=(1, 2))
         for axis, name in ((2, "row"), (1, "column")):
             line = places.sum(axis=axis)

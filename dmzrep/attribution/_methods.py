@@ -1,7 +1,5 @@
 """Attribution methods of captum with one signature: from a batch in model units to maps of its shape."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Attribution of a bit, an attribute, or the distance between two codes to pixels."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from typing import Any

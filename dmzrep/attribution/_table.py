@@ -1,7 +1,5 @@
 """Association of bits with attributes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores that are attributed to pixels: a bit, a linear model of the code, or a distance between codes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""Validation of codes: bits, probabilities, packed bits, or any numbers."""
-
-from __future__ import annotations
+"""Validation of codes (bits, probabilities, packed bits, or any numbers), and packing of bits into bytes."""
 
 from typing import Any
 
@@ -71,7 +69,7 @@ def _check_shape(
         if not (ordered and shortest <= width < n_bits):
             prefix = f", or (n, k) with the first k bits of codes, k >= {shortest}" if ordered else ""
             fewer = width < n_bits and not ordered
-            hint = " The first bits of codes can be used after a fit with ordered=True." if fewer else ""
+            hint = " Only models fitted with ordered=True decode the first bits of codes." if fewer else ""
             raise ValueError(
                 f"{name} must have shape (n, {n_bits}), one column for each bit{prefix}, got {codes.shape}."
                 + hint
@@ -119,3 +117,13 @@ def check_integers(
     if distinct and len(np.unique(array)) < len(array):
         raise ValueError(f"{name} must be distinct, got {short_repr(values)}.")
     return array
+
+
+def pack(bits: np.ndarray) -> np.ndarray:
+    """Return zeros and ones as bytes, 8 bits per byte; the last byte is padded with zeros."""
+    return np.ascontiguousarray(np.packbits(bits, axis=1))  # FAISS refuses Fortran order.
+
+
+def unpack(packed: np.ndarray, n_bits: int) -> np.ndarray:
+    """Return the bits of packed codes, shape (n, n_bits), uint8."""
+    return np.unpackbits(packed, axis=1, count=n_bits)

@@ -1,7 +1,5 @@
 """Information in bits and between bits, and between samples and codes."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Labels of one or several attributes, with masks of the known labels."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any

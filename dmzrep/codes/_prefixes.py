@@ -1,7 +1,5 @@
 """Prefixes of ordered codes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dmzrep._base._validation import check_int

@@ -1,7 +1,5 @@
 """The interface of encoders: `transform` to codes, and `inverse_transform` to samples."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable

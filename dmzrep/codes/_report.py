@@ -1,6 +1,4 @@
-"""Statistics of single bits and of whole codes over a data set."""
-
-from __future__ import annotations
+"""Statistics of single bits and of whole codes over a dataset."""
 
 import math
 
@@ -9,14 +7,13 @@ import pandas as pd
 
 from dmzrep._base._validation import short_repr
 from dmzrep._base._warnings import warn
-from dmzrep.codes._checks import check_codes
+from dmzrep.codes._checks import check_codes, pack
 from dmzrep.codes._information import (
     absolute_correlations,
     binary_entropy,
     bit_information,
     information_bounds,
 )
-from dmzrep.codes._packing import pack
 from dmzrep.errors import CodeWarning
 
 #: Entropy, in bits, below which a bit counts as dead.

@@ -1,4 +1,4 @@
-"""Data formats and sources: conversion of arrays, tables and map-style data sets to tensors and back."""
+"""Data formats and sources: conversion of arrays, tables and map-style datasets to tensors and back."""
 
 from dmzrep.data._hugging_face import ImageColumn
 from dmzrep.data._image_format import ImageFormat, find_layout, find_range, learn_image_format

@@ -1,6 +1,4 @@
-"""Columns of Hugging Face data sets as arrays."""
-
-from __future__ import annotations
+"""Columns of Hugging Face datasets as arrays."""
 
 from typing import Any
 
@@ -11,9 +9,9 @@ from dmzrep.data._pictures import convert_picture, is_picture, plain_mode
 
 
 class ImageColumn:
-    """A column of a Hugging Face `datasets.Dataset` as a map-style data set of arrays.
+    """A column of a Hugging Face `datasets.Dataset` as a map-style dataset of arrays.
 
-    `DMZEncoder` accepts such data sets directly where one column holds images; this chooses the column, or
+    `DMZEncoder` accepts such datasets directly where one column holds images; this chooses the column, or
     the mode of the pictures.
 
     Parameters
@@ -31,15 +29,15 @@ class ImageColumn:
     Raises
     ------
     ValueError
-        The data set is empty, no column or more than one is suitable, or the modes of pictures differ.
+        The dataset is empty, no column or more than one is suitable, or the modes of pictures differ.
     KeyError
         There is no such column.
     TypeError
-        `dataset` is not a Hugging Face data set, or `column` or `mode` is not a string.
+        `dataset` is not a Hugging Face dataset, or `column` or `mode` is not a string.
 
     See Also
     --------
-    DMZEncoder.fit : Accepts image columns and data sets.
+    DMZEncoder.fit : Accepts image columns and datasets.
 
     Examples
     --------
@@ -52,7 +50,7 @@ class ImageColumn:
         if not is_hugging_face(dataset):
             raise TypeError(
                 f"dataset must be a Hugging Face datasets.Dataset, got {type(dataset).__name__}. Pass "
-                "arrays and torch data sets to fit directly."
+                "arrays and torch datasets to fit directly."
             )
         for name, value in (("column", column), ("mode", mode)):
             if not (value is None or isinstance(value, str)):
@@ -68,8 +66,11 @@ class ImageColumn:
         if dataset.format["type"] is None:  # Otherwise, the user has set the format of items.
             dataset = dataset.select_columns([self.column])
             if not is_picture(value):
-                # Without it, the stored dtype is lost.
-                self.dtype = _stored_dtype(dataset.features[self.column])
+                # Without its dtype, arrays and nested lists would be read in another one.
+                feature = dataset.features[self.column]
+                while hasattr(feature, "feature"):
+                    feature = feature.feature
+                self.dtype = feature.dtype
                 dataset = dataset.with_format("numpy", dtype=np.dtype(self.dtype))
         self.dataset = dataset
         self.mode: Any = mode
@@ -95,21 +96,21 @@ class ImageColumn:
 
 
 def is_hugging_face(X: Any) -> bool:
-    """Whether X is a Hugging Face data set or a dictionary of them, without importing `datasets`."""
+    """Whether X is a Hugging Face dataset or a dictionary of them, without importing `datasets`."""
     names = {f"{kind.__module__}.{kind.__name__}" for kind in type(X).__mro__}
     return not names.isdisjoint(_KINDS)
 
 
 def map_style(X: Any) -> ImageColumn:
-    """Return the images of a Hugging Face data set; raise if it has no random access."""
+    """Return the images of a Hugging Face dataset; raise if it has no random access."""
     if len(getattr(X, "keys", list)()):
         raise ValueError(
-            f"X holds {len(X)} data sets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
+            f"X holds {len(X)} datasets, {sorted(X)}. Choose one, such as X[{min(X)!r}], or join them with "
             "datasets.concatenate_datasets."
         )
     if not hasattr(X, "__len__"):
         raise ValueError(
-            "X is a streamed data set, which has no random access. Load it without streaming=True, "
+            "X is a streamed dataset, which has no random access. Load it without streaming=True, "
             "or pass chunks of it to partial_fit and transform as arrays."
         )
     return ImageColumn(X)
@@ -148,10 +149,3 @@ def _kind(value: Any) -> str | None:
     if array.ndim == 0 or array.dtype.kind not in "biuf":
         return None
     return "arrays" if array.ndim > 1 else "vectors"
-
-
-def _stored_dtype(feature: Any) -> str:
-    """Return the dtype of a column of arrays or (nested) lists."""
-    while hasattr(feature, "feature"):
-        feature = feature.feature
-    return feature.dtype

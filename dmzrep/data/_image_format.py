@@ -1,7 +1,5 @@
 """Conversion of images to tensors and back: layouts, value ranges, checks."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ from dmzrep.data._values import check_numeric, first_outside, is_outside, value_
 
 MAX_CHANNELS = 4
 MIN_SIDE = 8
-#: Number of samples of a data set from which its format is learned.
+#: Number of samples of a dataset from which its format is learned.
 PREVIEW_SAMPLES = 256
 #: Fraction of the assumed value range that images should span; below it, a warning is raised.
 _LEAST_SPREAD = 0.05
@@ -44,6 +42,11 @@ class ImageFormat:
         if self.layout == "HW":
             return (height, width)
         return (height, width, channels) if self.layout == "HWC" else (channels, height, width)
+
+    @property
+    def channel_axes(self) -> tuple[int, ...]:
+        """The axis of the channels in an array of unflattened images; empty without one."""
+        return {"HW": (), "HWC": (3,), "CHW": (1,)}[self.layout]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -131,7 +134,7 @@ def learn_image_format(
     channels: str = "auto",
     value_range: tuple[float, float] | str = "auto",
 ) -> ImageFormat:
-    """Determine layout and value range of images; only some samples of a data set are read.
+    """Determine layout and value range of images; only some samples of a dataset are read.
 
     X has shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, n_features) with `image_shape`. `value_range`
     "auto" is 0 to 255 for uint8, 0 to 1 for bool and floats. Raise ValueError if the layout or range is
@@ -148,9 +151,7 @@ def learn_image_format(
         raise ValueError(
             f"image_shape={shape} has {math.prod(shape)} values, but X has {X.shape[1]} features."
         )
-    layout = find_layout(shape, channels)
-    height, width = shape[1:] if layout == "CHW" else shape[:2]
-    n_channels = 1 if layout == "HW" else shape[0] if layout == "CHW" else shape[2]
+    layout, (n_channels, height, width) = find_layout(shape, channels)
     if min(height, width) < MIN_SIDE:
         raise ValueError(
             f"Images must be at least {MIN_SIDE} pixels high and wide, got {height} x {width} "
@@ -175,11 +176,11 @@ def learn_image_format(
     return ImageFormat(layout, (n_channels, height, width), flat, str(X.dtype), low, high)
 
 
-def find_layout(shape: tuple[int, ...], channels: str) -> str:
-    """Return the order of the axes of an image, "HW", "HWC" or "CHW"; raise if it is ambiguous."""
+def find_layout(shape: tuple[int, ...], channels: str) -> tuple[str, tuple[int, int, int]]:
+    """Return the order of an image's axes, "HW", "HWC" or "CHW", and (channels, H, W); raise if ambiguous."""
     check_choice("channels", channels, ("auto", "first", "last"))
     if len(shape) == 2:
-        return "HW"
+        return "HW", (1, *shape)
     if len(shape) != 3:
         raise ValueError(
             "Expected images of shape (n, H, W), (n, H, W, C) or (n, C, H, W), or vectors of shape "
@@ -192,18 +193,19 @@ def find_layout(shape: tuple[int, ...], channels: str) -> str:
                 f"channels={channels!r} says that images of shape {shape} have {count} channels; "
                 f"1 to {MAX_CHANNELS} are possible."
             )
-        return "CHW" if channels == "first" else "HWC"
     first, last = (1 <= shape[axis] <= MAX_CHANNELS for axis in (0, 2))
-    if first and last:
+    if channels == "auto" and first and last:
         raise ValueError(
             f"The channel axis of images of shape {shape} is ambiguous: pass channels='first' or 'last'."
         )
-    if not (first or last):
+    if channels == "auto" and not (first or last):
         raise ValueError(
             f"Images of shape {shape} have no channel axis of 1 to {MAX_CHANNELS} entries. "
             "Expected (H, W, C) or (C, H, W)."
         )
-    return "CHW" if first else "HWC"
+    if channels == "first" or (channels == "auto" and first):
+        return "CHW", shape
+    return "HWC", (shape[2], *shape[:2])
 
 
 def find_range(

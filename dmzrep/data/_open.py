@@ -1,7 +1,5 @@
 """Conversion of input data to sources of samples, and their formats."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
@@ -29,7 +27,7 @@ def open_training_data(
     """Return training data as a source, their format, and the attributes that scikit-learn sets.
 
     The estimator provides `image_shape`, `channels` and `value_range`, and is not changed. Arrays are checked
-    here, data sets when they are read. With `continued`, X must agree with `data_format_`, which is kept.
+    here, datasets when they are read. With `continued`, X must agree with `data_format_`, which is kept.
     """
     if continued:
         return open_like_fitted(estimator, X), estimator.data_format_, {}
@@ -63,7 +61,7 @@ def open_training_data(
 def open_like_fitted(estimator: Any, X: Any) -> Source:
     """Return data in the fitted format as a source; the estimator is not changed.
 
-    Arrays in memory are checked here, memory maps and data sets when they are read.
+    Arrays in memory are checked here, memory maps and datasets when they are read.
     """
     data_format = estimator.data_format_
     if is_table(X):
@@ -92,13 +90,13 @@ def _check_vectors(estimator: Any, X: Any, source: Any, *, reset: bool = True, *
 
 
 def read_all(X: Any, name: str = "X") -> np.ndarray:
-    """Return all samples of an array, a table or a data set as one array."""
+    """Return all samples of an array, a table or a dataset as one array."""
     source = as_source(X, name)
     return source if isinstance(source, np.ndarray) else source[:]
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether X is a map-style data set, or a Hugging Face one, rather than an array or a table."""
+    """Whether X is a map-style dataset, or a Hugging Face one, rather than an array or a table."""
     return is_hugging_face(X) or (
         hasattr(X, "__getitem__")
         and hasattr(X, "__len__")
@@ -113,7 +111,7 @@ def is_table(X: Any) -> bool:
 
 
 def as_source(X: Any, name: str = "X") -> Source:
-    """Return an array, or a source that reads samples of a data set; raise for inputs without samples."""
+    """Return an array, or a source that reads samples of a dataset; raise for inputs without samples."""
     if isinstance(X, (CheckedSource, DatasetSource, Subset)):
         return X
     if is_dataset(X):
@@ -127,7 +125,7 @@ def as_source(X: Any, name: str = "X") -> Source:
 
 
 def _is_item(value: Any) -> bool:
-    """Whether an entry of a list is an item of a data set; scikit-learn's folds are lists of such items."""
+    """Whether an entry of a list is an item of a dataset; scikit-learn's folds are lists of such items."""
     if isinstance(value, tuple) and len(value):
         shapes = [np.shape(part) if hasattr(part, "shape") else None for part in value]
         return _is_item(value[0]) and (len(np.shape(value[0])) > 1 or shapes != shapes[:1] * len(value))
@@ -137,18 +135,20 @@ def _is_item(value: Any) -> bool:
 def _refuse(X: Any, name: str) -> None:
     """Raise for common mistakes, with a remedy."""
     kind = type(X).__name__
+    if X is None:
+        raise ValueError(f"{name} must be an array or a dataset, got None. Pass the samples.")
     if hasattr(X, "dataset") and hasattr(X, "batch_size"):
         raise ValueError(
-            f"{name} must be an array or a data set, got a {kind}. Pass its data set: {name}.dataset."
+            f"{name} must be an array or a dataset, got a {kind}. Pass its dataset: {name}.dataset."
         )
     if isinstance(X, Mapping):
         raise ValueError(
-            f"{name} must be an array or a data set, got a {kind} with the keys {list(X)}. Pass the "
+            f"{name} must be an array or a dataset, got a {kind} with the keys {list(X)}. Pass the "
             "entry that holds the samples."
         )
     if isinstance(X, (str, os.PathLike)):
         raise ValueError(
-            f"{name} must be an array or a data set, got a path. Read a folder of pictures with "
+            f"{name} must be an array or a dataset, got a path. Read a folder of pictures with "
             "dmzrep.datasets.load_images, an array with numpy.load(path, mmap_mode='r')."
         )
     if np.ma.is_masked(X):
@@ -160,7 +160,7 @@ def _refuse(X: Any, name: str) -> None:
     is_array = hasattr(X, "__array__") or hasattr(X, "shape")
     if isinstance(X, Iterable) and not is_array and not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
         raise ValueError(
-            f"{name} must be an array or a data set with a length, got a {kind}, which can only be iterated. "
+            f"{name} must be an array or a dataset with a length, got a {kind}, which can only be iterated. "
             f"Stack its samples into an array, numpy.stack(list({name})), or pass chunks of it to "
             "partial_fit and transform."
         )

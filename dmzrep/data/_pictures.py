@@ -1,7 +1,5 @@
 """Conversion of Pillow images: bit depth, palettes and transparency."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

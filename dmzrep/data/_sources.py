@@ -1,6 +1,4 @@
-"""Sources: access to the samples of arrays and map-style data sets."""
-
-from __future__ import annotations
+"""Sources: access to the samples of arrays and map-style datasets."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -69,9 +67,9 @@ class CheckedSource:
 
 
 class DatasetSource:
-    """Samples of a map-style data set, such as a torch `Dataset`, read and stacked on access.
+    """Samples of a map-style dataset, such as a torch `Dataset`, read and stacked on access.
 
-    An item is an array, a tensor, a Pillow image, or a tuple that begins with one. Hugging Face data sets are
+    An item is an array, a tensor, a Pillow image, or a tuple that begins with one. Hugging Face datasets are
     read through `ImageColumn`.
     """
 
@@ -106,7 +104,7 @@ class DatasetSource:
             item = self._item(i)
         if item.shape != self.shape[1:]:
             raise ValueError(
-                f"All items of a data set must have the same shape: item 0 has {self.shape[1:]}, item {i} "
+                f"All items of a dataset must have the same shape: item 0 has {self.shape[1:]}, item {i} "
                 f"has {item.shape}. Resize them to one size as they are loaded."
             )
         return item
@@ -121,16 +119,16 @@ class DatasetSource:
             item = item[0]
         if isinstance(item, Mapping):
             raise ValueError(
-                f"Items of a data set must be arrays, tensors or tuples that begin with one, but item {i} is "
-                f"a {type(item).__name__} with the keys {list(item)}. Wrap the data set so that it returns "
+                f"Items of a dataset must be arrays, tensors or tuples that begin with one, but item {i} is "
+                f"a {type(item).__name__} with the keys {list(item)}. Wrap the dataset so that it returns "
                 "the image alone."
             )
         if is_picture(item):
             item = convert_picture(item, plain_mode(item.mode))
-        array = as_array(item, f"Item {i} of the data set")
+        array = as_array(item, f"Item {i} of the dataset")
         if array.dtype.kind not in "buif" or array.ndim == 0:
             raise ValueError(
-                "Items of a data set must be arrays or tensors of numbers, or tuples that begin with one, "
+                "Items of a dataset must be arrays or tensors of numbers, or tuples that begin with one, "
                 f"but item {i} is of type {type(item).__name__} (shape {array.shape}, dtype {array.dtype})."
             )
         return array

@@ -1,7 +1,5 @@
 """Blockwise checks of the values of arrays."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

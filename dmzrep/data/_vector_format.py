@@ -1,7 +1,5 @@
 """Conversion of vectors to standardised tensors and back."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

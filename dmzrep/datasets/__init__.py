@@ -1,9 +1,8 @@
-"""Image data sets."""
+"""Image datasets."""
 
 from dmzrep.data import ImageColumn
-from dmzrep.datasets._digits import load_digits_images
+from dmzrep.datasets._digits import fetch_mnist, load_digits_images
 from dmzrep.datasets._folder import load_images
-from dmzrep.datasets._mnist import fetch_mnist
 from dmzrep.datasets._sprites import make_sprites
 
 __all__ = ["ImageColumn", "fetch_mnist", "load_digits_images", "load_images", "make_sprites"]

@@ -1,7 +1,5 @@
 """Images of a folder as one array, which need not fit into memory."""
 
-from __future__ import annotations
-
 import os
 import stat
 from numbers import Integral

@@ -1,7 +1,5 @@
 """Pictures of a folder in one array file, written in parallel and once for all processes."""
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import hashlib

@@ -1,7 +1,5 @@
 """Reading of a picture file as an array of a fixed size."""
 
-from __future__ import annotations
-
 import os
 from types import ModuleType
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Sprites: images of one coloured shape whose generating factors are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch

@@ -1,7 +1,5 @@
 """Preservation of the pixels that an edit does not change."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -30,11 +28,9 @@ def keep_unchanged(
     span = 255.0 if np.issubdtype(edited.dtype, np.integer) else 1.0
     if hasattr(data_format, "high"):
         span = float(data_format.high - data_format.low)
-        if data_format.layout in ("HWC", "CHW"):
-            axis = -1 if data_format.layout == "HWC" else 1
-            pixels = change.reshape(len(change), *data_format.image_shape)
-            widest = pixels.max(axis=axis, keepdims=True)
-            change = np.broadcast_to(widest, pixels.shape).reshape(change.shape)
+        pixels = change.reshape(len(change), *data_format.image_shape)
+        largest = pixels.max(axis=data_format.channel_axes, keepdims=True)
+        change = np.broadcast_to(largest, pixels.shape).reshape(change.shape)
     share = np.minimum(change / (FULL_CHANGE * span), 1.0)
     blend = share * after + (1.0 - share) * old
     return (blend if np.issubdtype(edited.dtype, np.floating) else np.rint(blend)).astype(edited.dtype)

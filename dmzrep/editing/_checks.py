@@ -1,7 +1,5 @@
 """Validation of arguments of editing."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -30,7 +28,7 @@ def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -
     Encoders other than `DMZEncoder` need not support options that are not used.
     """
     check_choice("noise", noise, NOISES)
-    also = " (the fraction of the timesteps to decode through; how far to edit is `amount`)"
+    also = " (the fraction of the timesteps to decode through)"
     check_number(strength, "strength", 0, 1, "right", also)
     options = dict(sampling)
     if noise != "random":

@@ -1,7 +1,5 @@
 """Edit attributes of images through their codes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -18,8 +16,7 @@ from dmzrep.codes._protocol import block_seeds, code_probabilities, decode_codes
 from dmzrep.data import read_all
 from dmzrep.editing._blending import keep_unchanged
 from dmzrep.editing._checks import check_amounts, check_parameters, decoding_options
-from dmzrep.editing._directions import AttributeProbes, fit_probes
-from dmzrep.editing._moves import flip, shift, target_log_odds
+from dmzrep.editing._directions import AttributeProbes, fit_probes, flip, shift, target_log_odds
 from dmzrep.editing._report import edit_report
 
 
@@ -67,8 +64,7 @@ class AttributeEditor(BaseEstimator):
 
     References
     ----------
-    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136 (moves along a classifier's direction).
+    M. Proszewska and others, arXiv 2506.00136, 2025 (moves along a classifier's direction).
 
     Examples
     --------
@@ -109,8 +105,7 @@ class AttributeEditor(BaseEstimator):
 
         Returns
         -------
-        AttributeEditor
-            Fitted.
+        self
 
         Raises
         ------
@@ -353,8 +348,10 @@ class AttributeEditor(BaseEstimator):
             [self._moved(probabilities, list(amounts.values()), edited, held, relative) for amounts in edits]
         )
         originals = read_all(X)
-        # With `keep`, the codes before the edit are the last block.
-        blocks = [*codes, *([self._origin(probabilities)] if keep else [])]
+        blocks = list(codes)
+        if keep:  # The codes before the edit.
+            before = self._features(probabilities) if self.mode == "soft" else probabilities > 0.5
+            blocks.append(before.astype(np.float64))
         if "noise" in options or "strength" in options:
             options = options | {"like": np.concatenate([originals] * len(blocks))}
         seeds = block_seeds(random_state, len(originals), len(blocks))
@@ -368,12 +365,6 @@ class AttributeEditor(BaseEstimator):
                 [keep_unchanged(self.encoder, originals, unedited, edited) for edited in edited_images]
             )
         return images, codes
-
-    def _origin(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the codes before the edit."""
-        if self.mode == "soft":
-            return self._features(probabilities)
-        return (probabilities > 0.5).astype(np.float64)
 
     def _moved(
         self,

@@ -1,7 +1,5 @@
 """Interpolate between images through their codes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities,
 from dmzrep.data import open_like_fitted, read_all
 from dmzrep.editing._checks import decoding_options
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.inference import Sampling, StartingNoise, between_noises, invert
+from dmzrep.inference import Sampling, StartingNoise, between_noises
 
 PATHS = ("ordered", "random", "smooth", "soft")
 
@@ -81,8 +79,7 @@ def interpolate(
 
     References
     ----------
-    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136 (paths). Ho, Jain, Abbeel, "Denoising Diffusion
+    M. Proszewska and others, arXiv 2506.00136, 2025 (paths). Ho, Jain, Abbeel, "Denoising Diffusion
     Probabilistic Models", 2020, section 4.3 (blends of images that share their noise). Preechakul et al.,
     "Diffusion Autoencoders: Toward a Meaningful and Decodable Representation", 2022, section 5.1
     (interpolating codes and inverted noise together).
@@ -191,7 +188,7 @@ def _decode_between(
     options.pop("noise", None)
     sampling = Sampling.of({"sampler": "ddim"} | options)
     first, last = (
-        invert(decoder, open_like_fitted(encoder, x), of_end, sampling, strength)
+        decoder.invert(open_like_fitted(encoder, x), of_end, sampling, strength)
         for x, of_end in zip(ends, bits, strict=True)
     )
     noise = between_noises(first, last, progress).reshape(-1, *first.shape[1:])

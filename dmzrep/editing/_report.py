@@ -1,7 +1,5 @@
 """Tables that evaluate an edit."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

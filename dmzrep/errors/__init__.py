@@ -1,7 +1,5 @@
 """Errors and warnings of the package."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

@@ -1,7 +1,5 @@
 """Atomic writing of files."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
@@ -9,6 +7,8 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from dmzrep._base._validation import as_path
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Its name is random, so that threads, processes or containers can write to one path concurrently. Raise
     OSError if it cannot be written; an existing file is then unchanged.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"{path} cannot be written: there is no folder {path.parent}. Create it first."

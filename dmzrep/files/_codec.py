@@ -4,8 +4,6 @@ A JSON object with one key that begins with a dollar sign represents what JSON l
 ``{"$tuple": [1, 2]}``; the array of ``{"$array": "weights"}`` has that name among the arrays.
 """
 
-from __future__ import annotations
-
 import datetime
 import math
 import os

@@ -1,7 +1,5 @@
 """Conversion of table columns to plain arrays, with their dtypes, and back."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

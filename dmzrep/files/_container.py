@@ -1,7 +1,5 @@
 """Arrays and JSON values in one safetensors file; no pickle."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -16,6 +14,7 @@ import sklearn
 import torch
 from safetensors.numpy import save_file
 
+from dmzrep._base._validation import as_path
 from dmzrep.errors import PersistenceError
 from dmzrep.files._atomic import replacing
 from dmzrep.version import __version__
@@ -77,7 +76,7 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
     Only the header is read until the file is known to be from this package, and no more memory is allocated
     than the size of the file. Raise PersistenceError for other, damaged or unsupported files.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     _check_header_length(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

@@ -1,7 +1,5 @@
 """Construction of networks for stored weights, within the memory that the weights need."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Files of fitted state, and errors for invalid ones."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator, Mapping

@@ -4,7 +4,7 @@ from dmzrep.inference._decoder import Decoder
 from dmzrep.inference._encoding import CODE_DTYPES, encode, mask_missing_bits
 from dmzrep.inference._likelihood import rate_table, sample_rates, variational_bound
 from dmzrep.inference._sampling import Sampling, SamplingOptions
-from dmzrep.inference._starts import StartingNoise, StartingSamples, between_noises, invert
+from dmzrep.inference._starts import StartingNoise, StartingSamples, between_noises
 
 __all__ = [
     "CODE_DTYPES",
@@ -15,7 +15,6 @@ __all__ = [
     "StartingSamples",
     "between_noises",
     "encode",
-    "invert",
     "mask_missing_bits",
     "rate_table",
     "sample_rates",

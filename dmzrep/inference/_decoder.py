@@ -1,18 +1,20 @@
 """The decoder of a fitted model: codes to data, data to noise, and the likelihood of data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from dmzrep._base._batching import padded_batches
+from dmzrep._base._random import ImageNoise
 from dmzrep.data import Source
-from dmzrep.inference._decoding import decode
+from dmzrep.diffusion._sampling import run_sampler
 from dmzrep.inference._likelihood import variational_bound
 from dmzrep.inference._model import FittedModel
+from dmzrep.inference._monitor import SamplingMonitor
 from dmzrep.inference._sampling import Sampling
-from dmzrep.inference._starts import StartingNoise, StartingSamples, invert
+from dmzrep.inference._starts import StartingNoise, StartingSamples
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Decoder(FittedModel):
         Whether the denoiser is trained; otherwise, all methods raise NotFittedError.
     """
 
+    @torch.inference_mode()
     def decode(
         self,
         codes: np.ndarray | None,
@@ -62,9 +65,48 @@ class Decoder(FittedModel):
         ndarray of shape (n, *sample_shape), or (n_steps, n, *sample_shape) with `return_trajectory`
             In the layout, dtype and value range of the fitted data.
         """
-        return decode(self, codes, seeds, sampling or Sampling(), start=start)
+        sampling = sampling or Sampling()
+        noise_from, strength = ("random", 1.0) if start is None else (start.noise, start.strength)
+        plan = sampling.plan(self, noise=noise_from, strength=strength)
+        data_format = self.data_format
+        parts = list(padded_batches(len(seeds), self.data_shape, self.denoiser_batch))
+        out = np.empty((len(seeds), *data_format.sample_shape), dtype=data_format.dtype)
+        monitor = SamplingMonitor(data_format, len(seeds), len(parts), plan.n_steps, sampling)
+        with monitor.bar:
+            for part, size in parts:
+                n_samples = part.stop - part.start
+                padded = [*seeds[part], *[0] * (size - n_samples)]
+                noise = ImageNoise(padded, self.data_shape, self.device)
+                x, z = noise.draw(), None
+                if start is not None:
+                    x, z = start.at(self, plan, part, x)
+                if codes is not None:
+                    z = self.padded(codes[part], size)
+                denoise, observe = plan.denoiser(self, z), monitor.observer(part)
+                if isinstance(plan.sampler, str):
+                    x = run_sampler(
+                        plan.sampler,
+                        denoise,
+                        x,
+                        plan.grid,
+                        self.objective.schedule,
+                        eta=float(sampling.eta),
+                        noise=noise.draw,
+                        clip=self.clip,
+                        observe=observe,
+                    )
+                else:
+                    x = plan.sampler.run(denoise, x, generators=noise.generators, observe=observe)
+                out[part] = data_format.from_model(x[:n_samples])
+        if monitor.trajectory is None:
+            return out
+        monitor.trajectory[-1] = out
+        return monitor.trajectory
 
-    def invert(self, X: Source, codes: np.ndarray | None, sampling: Sampling | None = None) -> np.ndarray:
+    @torch.inference_mode()
+    def invert(
+        self, X: Source, codes: np.ndarray | None, sampling: Sampling | None = None, strength: float = 1.0
+    ) -> np.ndarray:
         """Run deterministic DDIM backwards from data to noise.
 
         Parameters
@@ -75,13 +117,21 @@ class Decoder(FittedModel):
             Their bits; None for an unconditional model.
         sampling : Sampling, optional
             Steps and guidance.
+        strength : float, default=1.0
+            Fraction of the timesteps up to which samples are inverted, in (0, 1].
 
         Returns
         -------
         ndarray of shape (n, *data_shape), float32
             In model units.
         """
-        return invert(self, X, codes, sampling or Sampling())
+        plan = (sampling or Sampling()).plan(self, noise="inverted", strength=strength)
+        start = StartingSamples(X, True, codes)
+        found = np.empty((len(X), *self.data_shape), dtype=np.float32)
+        for part, size in padded_batches(len(X), self.data_shape, self.denoiser_batch):
+            noise, _ = start.at(self, plan, part, torch.empty(size, *self.data_shape))
+            found[part] = noise[: part.stop - part.start].cpu().numpy()
+        return found
 
     def bound(self, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
         """Return the variational bound on the negative log-likelihood of samples given their codes.

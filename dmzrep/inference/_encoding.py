@@ -1,7 +1,5 @@
 """Encoding: data to codes."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.special import expit
@@ -17,21 +15,21 @@ CODE_DTYPES = {"probabilities": np.float32, "logits": np.float32, "bits": np.uin
 
 
 @torch.inference_mode()
-def encode(decoder: FittedModel, X: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
+def encode(model: FittedModel, X: Source, output: str, out: np.ndarray | None = None) -> np.ndarray:
     """Encode samples to an `output` of `CODE_DTYPES`, shape (n, latent_dim), written to `out` if given.
 
     Batch-invariant up to float32 rounding.
     """
     if out is None:
-        out = np.empty((len(X), decoder.latent_dim), dtype=CODE_DTYPES[output])
-    for part, size in padded_batches(len(X), decoder.data_shape, decoder.encoder_batch):
-        out[part] = encode_batch(decoder, decoder.model_units(X[part]), size, output)
+        out = np.empty((len(X), model.latent_dim), dtype=CODE_DTYPES[output])
+    for part, size in padded_batches(len(X), model.data_shape, model.encoder_batch):
+        out[part] = encode_batch(model, model.model_units(X[part]), size, output)
     return out
 
 
-def encode_batch(decoder: FittedModel, x: Tensor, size: int, output: str) -> np.ndarray:
+def encode_batch(model: FittedModel, x: Tensor, size: int, output: str) -> np.ndarray:
     """Encode one batch in model units, computed with padding to `size` samples."""
-    logits = run_padded(decoder.network.encode, size, x).float().cpu().numpy()
+    logits = run_padded(model.network.encode, size, x).float().cpu().numpy()
     if output == "logits":
         return logits
     # Bits threshold the probability, as users do: a tiny logit gives exactly 0.5 in float32.

@@ -1,7 +1,5 @@
 """The variational bound on the negative log-likelihood of samples, and code rates."""
 
-from __future__ import annotations
-
 import itertools
 import math
 
@@ -21,7 +19,7 @@ from dmzrep.priors import CodePrior
 
 
 @torch.inference_mode()
-def variational_bound(decoder: FittedModel, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
+def variational_bound(model: FittedModel, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
     """Estimate the bound of each sample, given its code, from a stratified choice of its T terms, in nats.
 
     The term of timestep 0, the reconstruction, is always computed; the others are drawn one from each of
@@ -32,46 +30,46 @@ def variational_bound(decoder: FittedModel, X: Source, codes: np.ndarray | None,
     with the posterior variance it stays half a nat per dimension above (Ho, Jain, Abbeel,
     "Denoising Diffusion Probabilistic Models", 2020, section 3.2).
     """
-    decoder.check_trained()
-    n_timesteps = decoder.objective.schedule.n_timesteps
+    model.check_trained()
+    n_timesteps = model.objective.schedule.n_timesteps
     n_slices = n_terms - 1
     edges = np.linspace(1, n_timesteps, n_slices + 1)
     bound = np.empty(len(X))
-    for part, size in padded_batches(len(X), decoder.data_shape, decoder.denoiser_batch):
-        x0 = decoder.model_units(X[part])
+    for part, size in padded_batches(len(X), model.data_shape, model.denoiser_batch):
+        x0 = model.model_units(X[part])
         seeds = content_seeds(x0.contiguous().cpu().numpy())
         generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
         x0 = pad_samples(x0, size)
-        z = None if codes is None else decoder.padded(codes[part], size)
-        total = _bound_term(decoder, x0, np.zeros(len(seeds), np.int64), z, generators)
+        z = None if codes is None else model.padded(codes[part], size)
+        total = _bound_term(model, x0, np.zeros(len(seeds), np.int64), z, generators)
         for low, high in itertools.pairwise(edges):
             uniform = np.array([generator.random() for generator in generators])
             t = np.floor(low + uniform * (high - low)).astype(np.int64).clip(1, n_timesteps - 1)
-            total += (n_timesteps - 1) / n_slices * _bound_term(decoder, x0, t, z, generators)
-        bound[part] = total + _terminal_term(decoder, x0)[: len(seeds)]
-    return bound * math.prod(decoder.data_shape)
+            total += (n_timesteps - 1) / n_slices * _bound_term(model, x0, t, z, generators)
+        bound[part] = total + _terminal_term(model, x0)[: len(seeds)]
+    return bound * math.prod(model.data_shape)
 
 
 def _bound_term(
-    decoder: FittedModel, x0: Tensor, timesteps: np.ndarray, z: Tensor | None, generators: list
+    model: FittedModel, x0: Tensor, timesteps: np.ndarray, z: Tensor | None, generators: list
 ) -> np.ndarray:
     """Return the bound's term at each sample's timestep, in nats per dimension, with clipped estimates."""
     size = len(x0)
     drawn = np.stack([g.standard_normal(x0.shape[1:], dtype=np.float32) for g in generators])
-    t = pad_samples(torch.from_numpy(timesteps).to(decoder.device), size)
-    x_t = decoder.objective.schedule.add_noise(x0, decoder.padded(drawn, size), t)
-    denoised = decoder.objective.denoise(decoder.network, x_t, t, z)
-    clipped = denoised.x0.clamp(-decoder.clip, decoder.clip)
+    t = pad_samples(torch.from_numpy(timesteps).to(model.device), size)
+    x_t = model.objective.schedule.add_noise(x0, model.padded(drawn, size), t)
+    denoised = model.objective.denoise(model.network, x_t, t, z)
+    clipped = denoised.x0.clamp(-model.clip, model.clip)
     fraction = denoised.variance_fraction
     fraction = torch.ones_like(clipped) if fraction is None else fraction
     denoised = Denoised(clipped, denoised.epsilon, fraction)
-    terms = decoder.objective.bound_terms(denoised, x0, x_t, t)
+    terms = model.objective.bound_terms(denoised, x0, x_t, t)
     return terms[: len(timesteps)].double().cpu().numpy()
 
 
-def _terminal_term(decoder: FittedModel, x0: Tensor) -> np.ndarray:
+def _terminal_term(model: FittedModel, x0: Tensor) -> np.ndarray:
     """Return the KL divergence from q(x_T | x_0) to the standard Gaussian, in nats per dimension."""
-    schedule = decoder.objective.schedule
+    schedule = model.objective.schedule
     last = torch.full((len(x0),), schedule.n_timesteps - 1, dtype=torch.long, device=x0.device)
     signal, sigma = schedule.signal_and_noise(last, x0)
     zero = torch.zeros_like(x0)
@@ -80,20 +78,20 @@ def _terminal_term(decoder: FittedModel, x0: Tensor) -> np.ndarray:
 
 
 def sample_rates(
-    decoder: FittedModel, X: Source, prior: CodePrior | None, n_terms: int
+    model: FittedModel, X: Source, prior: CodePrior | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rates of samples given their bits, and of the bits under the prior, in nats.
 
     Samples are read once. Bits of an unconditional model have rate 0.
     """
     data_rate, code_rate = np.empty(len(X)), np.zeros(len(X))
-    for part in batches(len(X), decoder.encoder_batch):
+    for part in batches(len(X), model.encoder_batch):
         block, codes = X[part], None
-        if decoder.has_code:
-            codes = encode(decoder, block, "bits")
+        if model.has_code:
+            codes = encode(model, block, "bits")
             if prior is not None:
                 code_rate[part] = -prior.log_prob(codes)
-        data_rate[part] = variational_bound(decoder, block, codes, n_terms)
+        data_rate[part] = variational_bound(model, block, codes, n_terms)
     return data_rate, code_rate
 
 

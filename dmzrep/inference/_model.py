@@ -1,7 +1,5 @@
 """A fitted diffusion model: networks, noise schedule and data format."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

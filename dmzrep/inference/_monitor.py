@@ -1,7 +1,5 @@
 """Monitoring of sampling: progress bar, callback, trajectory."""
 
-from __future__ import annotations
-
 import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from dmzrep._base._validation import (
@@ -19,12 +20,12 @@ from dmzrep._base._validation import (
 )
 from dmzrep._base._warnings import warn
 from dmzrep.diffusion._grids import SPACINGS, Grid, timestep_grid, timesteps_from
-from dmzrep.diffusion._objective import Objective
+from dmzrep.diffusion._objective import Denoised, Objective
 from dmzrep.diffusion._samplers import Denoiser
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise
 from dmzrep.diffusion._scheduler_adapter import SchedulerSampler, is_scheduler
-from dmzrep.inference._guidance import code_denoiser
 from dmzrep.inference._model import FittedModel
+from dmzrep.networks._relaxation import MASKED_BIT
 
 #: Called as ``callback(step, n_steps, samples)`` after each step.
 StepCallback = Callable[[int, int, np.ndarray], object]
@@ -155,13 +156,13 @@ class Sampling:
                 raise TypeError(f"Unknown sampling option {name!r}. Options are {', '.join(names)}.{hint}")
         return cls(**options)
 
-    def plan(self, decoder: FittedModel, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
+    def plan(self, model: FittedModel, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
         """Resolve the options for a model.
 
         Parameters
         ----------
-        decoder : Decoder
-            The model.
+        model : Decoder
+            The fitted model.
         noise : {"random", "inverted"}, default="random"
             Where the initial noise comes from.
         strength : float, default=1.0
@@ -179,8 +180,8 @@ class Sampling:
         NotFittedError
             The denoiser was not trained.
         """
-        decoder.check_trained()
-        objective = decoder.objective
+        model.check_trained()
+        objective = model.objective
         n_timesteps = objective.schedule.n_timesteps
         n_visited = timesteps_from(n_timesteps, strength)
         n_steps = self.n_steps
@@ -188,9 +189,9 @@ class Sampling:
             n_steps = min(50 if noise == "inverted" else 20, n_visited)
         limit = "n_timesteps" if n_visited == n_timesteps else "round(strength * n_timesteps)"
         n_steps = check_int(n_steps, "n_steps", 1, n_visited, limit=limit)
-        self._check_guidance(decoder)
+        self._check_guidance(model)
         if is_scheduler(self.sampler):
-            return self._scheduler_plan(decoder, n_steps, noise, strength)
+            return self._scheduler_plan(model, n_steps, noise, strength)
         name = self._sampler_name(objective, noise)
         # With the exact denoiser of 600 digits, trailing spacing had (nearly) the smallest error for each
         # sampler at 5 to 20 network evaluations, with both noise schedules.
@@ -206,9 +207,7 @@ class Sampling:
             )
         return SamplingPlan(self, name, grid, n_steps, matches)
 
-    def _scheduler_plan(
-        self, decoder: FittedModel, n_steps: int, noise: str, strength: float
-    ) -> SamplingPlan:
+    def _scheduler_plan(self, model: FittedModel, n_steps: int, noise: str, strength: float) -> SamplingPlan:
         if noise == "inverted" or strength < 1.0:
             raise ValueError(
                 f"sampler={type(self.sampler).__name__} begins from noise only; noise='inverted' needs "
@@ -220,19 +219,19 @@ class Sampling:
                 "Set its timestep_spacing, for instance to 'trailing'."
             )
         sampler = SchedulerSampler(
-            self.sampler, decoder.objective.schedule, n_steps, clip=decoder.clip, eta=float(self.eta)
+            self.sampler, model.objective.schedule, n_steps, clip=model.clip, eta=float(self.eta)
         )
         return SamplingPlan(self, sampler, [], n_steps, self._matches(solves_ode=True))
 
-    def _check_guidance(self, decoder: FittedModel) -> None:
+    def _check_guidance(self, model: FittedModel) -> None:
         if self.guidance == 1.0:
             return
-        if not decoder.has_code:
+        if not model.has_code:
             raise ValueError(
                 f"guidance={self.guidance!r} needs a model with codes; this one has conditioning='none'. "
                 "Use guidance=1."
             )
-        if decoder.code_dropout == 0.0:
+        if model.code_dropout == 0.0:
             raise ValueError(
                 f"guidance={self.guidance!r} needs a model that was trained with code dropout, and this one "
                 "was not. Fit with code_dropout=0.1, or use guidance=1."
@@ -268,11 +267,29 @@ class SamplingPlan:
     n_steps: int
     match_perturbation: bool
 
-    def denoiser(self, decoder: FittedModel, z: Tensor | None) -> Denoiser:
-        """Return the denoiser given codes z, with guidance."""
-        return code_denoiser(
-            decoder,
-            z,
-            guidance=float(self.options.guidance),
-            match_perturbation=self.match_perturbation,
-        )
+    def denoiser(self, model: FittedModel, z: Tensor | None) -> Denoiser:
+        """Return the denoiser (x_t, t) -> `Denoised` given codes z, or None for an unconditional model.
+
+        With guidance g, estimates are those with the code plus (g - 1) times their difference from those
+        without it: Ho, Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with g = 1 + w.
+        """
+
+        def denoise(x: Tensor, t: Tensor, code: Tensor | None = z) -> Denoised:
+            matched = self.match_perturbation
+            return model.objective.denoise(model.network, x, t, code, match_perturbation=matched)
+
+        guidance = float(self.options.guidance)
+        if guidance == 1.0 or z is None:
+            return denoise
+        no_code = torch.full_like(z, MASKED_BIT)
+
+        def guided(x: Tensor, t: Tensor) -> Denoised:
+            conditional, unconditional = denoise(x, t), denoise(x, t, no_code)
+            # Clean data and noise are linear in each other at a given x_t, so both are mixed alike.
+            x0, epsilon = (
+                known + (guidance - 1.0) * (known - unknown)
+                for known, unknown in zip(conditional[:2], unconditional[:2], strict=True)
+            )
+            return Denoised(x0, epsilon, conditional.variance_fraction)
+
+        return guided

@@ -1,19 +1,17 @@
 """Starting points of sampling: noised or inverted samples, or given noise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dmzrep._base._batching import pad_samples, padded_batches
+from dmzrep._base._batching import pad_samples
 from dmzrep.data import Source
 from dmzrep.diffusion._samplers import invert_ddim
 from dmzrep.inference._encoding import encode_batch, mask_missing_bits
 from dmzrep.inference._model import FittedModel
-from dmzrep.inference._sampling import Sampling, SamplingPlan
+from dmzrep.inference._sampling import SamplingPlan
 
 
 @dataclass(frozen=True)
@@ -37,21 +35,21 @@ class StartingSamples:
         return "inverted" if self.inverted else "random"
 
     def at(
-        self, decoder: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
+        self, model: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return the samples at the first timestep, padded to the size of `noise`, and any codes used."""
-        size, schedule = len(noise), decoder.objective.schedule
-        x0 = decoder.model_units(self.samples[part])
+        size, schedule = len(noise), model.objective.schedule
+        x0 = model.model_units(self.samples[part])
         if not self.inverted:
-            first = torch.full((size,), plan.grid[0][0], dtype=torch.long, device=decoder.device)
+            first = torch.full((size,), plan.grid[0][0], dtype=torch.long, device=model.device)
             return schedule.add_noise(pad_samples(x0, size), noise, first), None
         z = None
         if self.codes is not None:
-            z = decoder.padded(self.codes[part], size)
-        elif decoder.has_code:
-            bits = encode_batch(decoder, x0, size, "bits")
-            z = decoder.padded(mask_missing_bits(bits[:, : self.n_bits], decoder.latent_dim), size)
-        return invert_ddim(plan.denoiser(decoder, z), pad_samples(x0, size), plan.grid, schedule), z
+            z = model.padded(self.codes[part], size)
+        elif model.has_code:
+            bits = encode_batch(model, x0, size, "bits")
+            z = model.padded(mask_missing_bits(bits[:, : self.n_bits], model.latent_dim), size)
+        return invert_ddim(plan.denoiser(model, z), pad_samples(x0, size), plan.grid, schedule), z
 
 
 @dataclass(frozen=True)
@@ -63,24 +61,10 @@ class StartingNoise:
     noise: str = "inverted"
 
     def at(
-        self, decoder: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
+        self, model: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return the noise of some samples, padded to the size of `noise`, and no codes."""
-        return decoder.padded(self.values[part], len(noise)), None
-
-
-@torch.inference_mode()
-def invert(
-    decoder: FittedModel, X: Source, codes: np.ndarray | None, sampling: Sampling, strength: float = 1.0
-) -> np.ndarray:
-    """Return noise from which deterministic DDIM reconstructs the samples; see `Decoder.invert`."""
-    plan = sampling.plan(decoder, noise="inverted", strength=strength)
-    start = StartingSamples(X, True, codes)
-    found = np.empty((len(X), *decoder.data_shape), dtype=np.float32)
-    for part, size in padded_batches(len(X), decoder.data_shape, decoder.denoiser_batch):
-        noise, _ = start.at(decoder, plan, part, torch.empty(size, *decoder.data_shape))
-        found[part] = noise[: part.stop - part.start].cpu().numpy()
-    return found
+        return model.padded(self.values[part], len(noise)), None
 
 
 def between_noises(first: np.ndarray, last: np.ndarray, progress: np.ndarray) -> np.ndarray:

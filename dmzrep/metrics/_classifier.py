@@ -1,7 +1,5 @@
 """Features of a small classifier trained on labelled images like those to compare."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os
@@ -18,7 +16,7 @@ from torch import Tensor
 from dmzrep._base._batching import batches, run_padded
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import as_array, check_choice, check_int, check_number, is_finite, is_int
+from dmzrep._base._validation import as_array, check_choice, check_int, check_number, is_int
 from dmzrep.data import ImageFormat
 from dmzrep.files._modules import build_module
 from dmzrep.files._state import read_state, require, restoring, take, write_state
@@ -287,9 +285,6 @@ class ClassifierFeatures(ClassifierMixin, TransformerMixin, BaseEstimator):
             )
             features = cls(**(params | {"device": device}))
             features._check_parameters()
-            limits = features.value_range
-            is_range = limits == "auto" or (len(limits) == 2 and all(map(is_finite, limits)))
-            require(is_range and (limits == "auto" or limits[0] < limits[1]), "value_range is invalid")
             valid = isinstance(shape, tuple) and len(shape) == 3 and all(is_int(n) and n > 0 for n in shape)
             require(valid and math.prod(shape) < MAX_PIXELS, "data_shape must be that of images")
             check_int(n_outputs, "n_outputs")

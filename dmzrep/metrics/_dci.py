@@ -1,7 +1,5 @@
 """Disentanglement, completeness and informativeness, from models that predict factors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Disentanglement measured by the gap between the best and the second best code of each factor."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Comparison of two sets of images by their features: distances, precision and recall."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Features of images with their origin, their statistics, and results of comparing them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -136,7 +134,7 @@ class FeatureSet:
     def statistics(self) -> FeatureStatistics:
         """Mean and covariance."""
         if len(self) < 2:
-            raise ValueError(f"A covariance needs at least 2 samples, got {len(self)}.")
+            raise ValueError(f"A Fréchet distance needs at least 2 images of each set, got {len(self)}.")
         covariance = np.atleast_2d(np.cov(self.features, rowvar=False))
         return FeatureStatistics(self.features.mean(axis=0), covariance, len(self), self.source)
 

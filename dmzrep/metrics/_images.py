@@ -1,7 +1,5 @@
 """Reading of images, and errors and similarity of pairs of images."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -29,12 +27,9 @@ def read_images(
         )
     if images.dtype.kind not in "buif":
         raise ValueError(f"{name} must be uint8 or floating-point images, got dtype {images.dtype}.")
-    shape = images.shape[1:]
-    layout = find_layout(shape, channels)
+    layout, shape = find_layout(images.shape[1:], channels)
     low, high, _ = find_range(images, value_range)
-    height, width = shape[1:] if layout == "CHW" else shape[:2]
-    n_channels = 1 if layout == "HW" else shape[0] if layout == "CHW" else shape[2]
-    return images, ImageFormat(layout, (n_channels, height, width), False, str(images.dtype), low, high)
+    return images, ImageFormat(layout, shape, False, str(images.dtype), low, high)
 
 
 def unit_tensor(images: np.ndarray, image_format: ImageFormat, device: Any) -> Tensor:

@@ -1,7 +1,5 @@
 """Features of the Inception network of the Fréchet inception distance (FID)."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 from functools import cached_property

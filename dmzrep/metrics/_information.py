@@ -1,7 +1,5 @@
 """Mutual information between codes and noised samples, over the diffusion timesteps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

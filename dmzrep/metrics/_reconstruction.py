@@ -1,7 +1,5 @@
 """Errors of reconstructions, and of codes that are decoded and encoded again."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +9,7 @@ import pandas as pd
 import torch
 
 from dmzrep._base._isolation import isolated
-from dmzrep._base._validation import check_bool, check_choice
+from dmzrep._base._validation import check_bool, check_choice, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, decode_codes
 from dmzrep.data import ImageFormat, read_all, to_tensor
@@ -194,12 +192,14 @@ def reconstruction_report(
     ['noise', 'n_samples', 'mse', 'psnr', 'ssim', 'code_cycle_accuracy']
     """
     check_encoder(encoder)
-    noises = [noises] if isinstance(noises, str) else list(noises)
-    for noise in noises:
+    names: Any = [noises] if isinstance(noises, str) else noises
+    if not isinstance(names, Sequence) or not names:
+        raise ValueError(f"noises must be one or more of {NOISES}, got {short_repr(noises)}.")
+    for noise in names:
         check_choice("noises", noise, NOISES)
     bits = code_probabilities(encoder, X) > 0.5
     data_format, rows = encoder.decoder_.data_format, []
-    for noise in noises:
+    for noise in names:
         options = sampling | ({"sampler": "auto"} if noise == "inverted" else {})
         rebuilt = encoder.reconstruct(X, noise=noise, random_state=random_state, **options)
         errors = squared_errors(encoder, X, rebuilt)

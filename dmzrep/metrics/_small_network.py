@@ -1,7 +1,5 @@
 """A small network with a layer of features, for the classifiers and probes of metrics."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """Comparison of code lengths."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from tqdm.auto import tqdm
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, as_path, check_choice, check_int, check_number
 from dmzrep.codes._checks import check_integers
-from dmzrep.codes._labels import Labels, read_labels
+from dmzrep.codes._labels import read_labels
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.metrics._reconstruction import squared_errors
 from dmzrep.probing import probe_report
@@ -118,8 +116,10 @@ def latent_dim_report(
     check_choice("scoring", scoring, ("auto", *METRICS))
     X, score = as_array(X, "X"), None
     if Y is not None:
-        labels = read_labels(Y, len(X))
-        score = _default_score(labels) if scoring == "auto" else scoring
+        labels, score = read_labels(Y, len(X)), scoring
+        kinds = {target.kind for target in labels.targets}
+        if scoring == "auto":
+            score = "roc_auc" if kinds == {"binary"} else "r2" if "continuous" in kinds else "accuracy"
         check_metrics(score, labels)
     objectives = _check_objectives(objectives, score)
     seed = draw_seed(random_state) % 2**31
@@ -139,11 +139,6 @@ def latent_dim_report(
     table = pd.DataFrame(rows)
     table["pareto"] = _is_undominated(table, objectives)
     return table
-
-
-def _default_score(labels: Labels) -> str:
-    kinds = {target.kind for target in labels.targets}
-    return "roc_auc" if kinds == {"binary"} else "r2" if "continuous" in kinds else "accuracy"
 
 
 def _check_objectives(objectives: Sequence[str] | None, score: str | None) -> list[str]:

@@ -11,8 +11,7 @@ from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
 from dmzrep.codes._protocol import code_probabilities
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay
-from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format
+from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,12 +115,11 @@ class BitDisplay(ImageGridDisplay):
             for images in (X, effects.off[positions, 0], effects.on[positions, 0])
         )
         maps_of_bits = np.concatenate(maps).reshape(len(chosen), *image_format.image_shape)
-        channel_axis: Any = {"HW": (), "HWC": 3, "CHW": 1}[image_format.layout]
         pictures, change = np.broadcast_to(picture, on.shape), np.abs(on - off).mean(axis=-1)
         full = max(float(np.quantile(change, 0.995)), _FULL_CHANGE)
         columns = {
             "image": pictures,
-            "driven by": overlay(pictures, maps_of_bits.sum(axis=channel_axis), signed=True),
+            "driven by": overlay(pictures, maps_of_bits.sum(axis=image_format.channel_axes), signed=True),
             "bit off": off,
             "bit on": on,
             "change": overlay((off + on) / 2, change, signed=False, full=full),

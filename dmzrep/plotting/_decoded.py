@@ -9,8 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import check_int
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay
-from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format, take
+from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format, take
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,17 +1,29 @@
-"""The base class of Displays."""
+"""The base class of Displays, and checks of the tables that they draw."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from dmzrep._base._validation import short_repr
+from dmzrep._base._validation import check_choice, short_repr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: Axis labels of scores.
+SCORE_LABELS = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "roc_auc": "AUROC",
+    "average_precision": "Average precision",
+    "r2": "R²",
+    "pearson_r": "Pearson's r",
+    "mean_squared_error": "Mean squared error",
+}
 
 
 class Display(ABC):
@@ -56,3 +68,18 @@ class Display(ABC):
     @abstractmethod
     def _draw(self, ax: Axes) -> None:
         """Draw on the axes."""
+
+
+def check_table(table: Any, needed: list[str], source: str, name: str) -> None:
+    """Raise unless a value is a table with the needed columns."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"{name} must be a DataFrame from {source}, got {short_repr(table)}.")
+    missing = [column for column in needed if column not in table]
+    if missing:
+        raise ValueError(f"{name} must be a DataFrame from {source}; it lacks the columns {missing}.")
+
+
+def check_scores(table: Any, metric: str, needed: list[str], source: str, name: str) -> None:
+    """Raise unless a value is a table with a score and the needed columns."""
+    check_table(table, needed, source, name)
+    check_choice("metric", metric, tuple(score for score in SCORE_LABELS if score in table))

@@ -8,8 +8,7 @@ import pandas as pd
 
 from dmzrep._base._validation import check_choice
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
-from dmzrep.plotting._display import Display
-from dmzrep.plotting._tables import check_table
+from dmzrep.plotting._display import Display, check_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""A grid of images on one Matplotlib axes."""
+"""A grid of images on one Matplotlib axes, and conversion of samples to images."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 from dmzrep._base._validation import as_numbers
+from dmzrep.data import DatasetSource, ImageFormat, is_dataset
+from dmzrep.estimator._encoder import DMZEncoder, check_encoder
 from dmzrep.plotting._display import Display
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 _TILE = 0.8
 #: Gap between images, distance of columns, and height of a line of text, in widths of an image.
 _GAP, _COLUMN_STEP, _LINE = 0.08, 1.08, 0.19
+#: Distance from [0, 1] that counts as a rounding error.
+_ROUNDING = 1e-6
 
 
 class ImageGridDisplay(Display):
@@ -75,13 +80,24 @@ class ImageGridDisplay(Display):
                 "images must have shape (n_rows, n_columns, H, W) or (n_rows, n_columns, H, W, 3 or 4), got "
                 f"{images.shape}."
             )
+        low, high = np.nanmin(images, initial=0.0), np.nanmax(images, initial=1.0)
+        if low < -_ROUNDING or high > 1.0 + _ROUNDING:
+            raise ValueError(
+                f"images must have pixels in [0, 1], got values from {low:g} to {high:g}. Divide uint8 "
+                "images by 255."
+            )
         n_rows, n_columns, pixel_height, pixel_width = images.shape[:4]
+        for name, size in (("row_labels", n_rows), ("column_labels", n_columns), ("captions", n_rows)):
+            if (texts := getattr(self, name)) is not None and len(texts) != size:
+                raise ValueError(f"{name} must have {size} entries, as many as the grid, got {len(texts)}.")
+        if any(len(row) != n_columns for row in self.captions or []):
+            raise ValueError(f"captions must have {n_columns} texts per row, one for each image.")
         n_lines = max((text.count("\n") + 1 for row in self.captions or [] for text in row), default=0)
         self._height = pixel_height / pixel_width
         self._row_step = self._height + _GAP + _LINE * n_lines
         label_width = 0.09 * max((len(str(label)) for label in self.row_labels or []), default=0)
         n_text_lines = 2 + (self.column_labels is not None) + bool(self.note)
-        width = max(_TILE * n_columns * _COLUMN_STEP + label_width + 0.2, 3.6)
+        width = max(_TILE * n_columns * _COLUMN_STEP + label_width + 0.2, 3.6, 0.06 * len(self.note))
         return width, _TILE * n_rows * self._row_step + 0.2 * n_text_lines
 
     def _draw(self, ax: Axes) -> None:
@@ -122,3 +138,42 @@ class ImageGridDisplay(Display):
             spine.set_visible(False)
         ax.set_title(self.title, wrap=True, parse_math=False)
         ax.set_xlabel(self.note, fontsize=8)
+
+
+def fitted_image_format(encoder: DMZEncoder, display: type) -> ImageFormat:
+    """Return the format of an encoder's images; raise unless it was fitted on images."""
+    check_encoder(encoder)
+    data_format = encoder.decoder_.data_format
+    if not isinstance(data_format, ImageFormat):
+        raise ValueError(
+            f"{display.__name__} draws images, but the encoder was fitted on vectors of "
+            f"{data_format.shape[0]} features. If they are flattened images, fit with image_shape=(H, W) or "
+            "(H, W, C)."
+        )
+    return data_format
+
+
+def code_name(encoder: DMZEncoder) -> str:
+    """Return a description of a fitted encoder's code for a title, such as ``"64 bits"``."""
+    n_bits = encoder.decoder_.latent_dim
+    return "no code" if not encoder.decoder_.has_code else "1 bit" if n_bits == 1 else f"{n_bits} bits"
+
+
+def take(X: Any, indices: np.ndarray | slice) -> Any:
+    """Return some samples of an array, a table or a map-style dataset, without reading the others."""
+    return DatasetSource(X)[indices] if is_dataset(X) else _safe_indexing(X, indices)
+
+
+def as_pictures(X: Any, image_format: ImageFormat) -> np.ndarray:
+    """Return samples as images in [0, 1], (n, H, W) or (n, H, W, 3 or 4); two channels are red and green."""
+    images = np.asarray(X).reshape(-1, *image_format.image_shape).astype(np.float64)
+    images = (images - image_format.low) / (image_format.high - image_format.low)
+    pictures = np.clip(images, 0.0, 1.0).astype(np.float32)
+    if image_format.layout == "CHW":
+        pictures = np.moveaxis(pictures, 1, -1)
+    channels = image_format.shape[0]
+    if channels == 1:
+        return pictures.reshape(-1, *image_format.shape[1:])
+    if channels == 2:
+        return np.concatenate([pictures, np.zeros_like(pictures[..., :1])], axis=-1)
+    return pictures

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dmzrep._base._validation import short_repr
-from dmzrep.plotting._display import Display
-from dmzrep.plotting._tables import SCORE_LABELS, check_table
+from dmzrep.plotting._display import SCORE_LABELS, Display, check_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

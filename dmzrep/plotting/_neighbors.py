@@ -11,8 +11,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from dmzrep._base._validation import as_array, check_int, short_repr
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay
-from dmzrep.plotting._pictures import as_pictures, code_name, fitted_image_format, take
+from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format, take
 from dmzrep.retrieval import ImageRetriever
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.plotting._display import Display
-from dmzrep.plotting._tables import SCORE_LABELS, check_scores
+from dmzrep.plotting._display import SCORE_LABELS, Display, check_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

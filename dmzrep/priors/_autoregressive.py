@@ -1,7 +1,5 @@
 """A masked network of each bit given all earlier bits."""
 
-from __future__ import annotations
-
 import math
 from numbers import Integral, Real
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Base class of the priors over codes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Self
 
 import numpy as np

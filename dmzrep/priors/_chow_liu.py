@@ -1,7 +1,5 @@
 """The maximum-likelihood tree of bits."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
 
@@ -54,13 +52,9 @@ class ChowLiuPrior(CodePrior):
         self.conditionals_ = conditionals
 
     def _log_prob(self, bits: np.ndarray) -> np.ndarray:
-        probabilities = self._given_parents(bits)
-        return (bits * np.log(probabilities) + (1.0 - bits) * np.log1p(-probabilities)).sum(axis=1)
-
-    def _given_parents(self, bits: np.ndarray) -> np.ndarray:
-        """Return the probability of a one at each bit given its parent's value in `bits`."""
         parent_values = bits[:, np.maximum(self.parents_, 0)].astype(bool)
-        return np.where(parent_values, self.conditionals_[1], self.conditionals_[0])
+        probabilities = np.where(parent_values, self.conditionals_[1], self.conditionals_[0])
+        return (bits * np.log(probabilities) + (1.0 - bits) * np.log1p(-probabilities)).sum(axis=1)
 
     def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         bits = np.zeros(uniform.shape, dtype=np.uint8)

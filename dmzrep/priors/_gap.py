@@ -1,7 +1,5 @@
 """Distance between priors and the codes of real data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import check_number
+from dmzrep._base._validation import check_number, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.priors._base import CodePrior
 from dmzrep.priors._selection import PRIORS, fit_prior
@@ -164,8 +162,10 @@ def _named(priors: Any) -> dict[str, str | CodePrior]:
     if isinstance(priors, Mapping):
         named = {str(name): prior for name, prior in priors.items()}
     else:
-        single = isinstance(priors, (str, CodePrior))
-        listed = list(PRIORS) if priors is None else [priors] if single else list(priors)
+        listed = [priors] if isinstance(priors, (str, CodePrior)) else PRIORS if priors is None else priors
+        if not isinstance(listed, Iterable):
+            raise TypeError(f"priors must be names or instances of CodePrior, got {short_repr(priors)}.")
+        listed = list(listed)
         names = [prior if isinstance(prior, str) else getattr(prior, "name", repr(prior)) for prior in listed]
         if len(set(names)) < len(names):
             raise ValueError(

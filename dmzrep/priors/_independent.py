@@ -1,7 +1,5 @@
 """Priors of independent bits."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A masked network over bits, and its training."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Mixtures of components with independent bits."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Selection of a prior by held-out likelihood."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.base import clone
 

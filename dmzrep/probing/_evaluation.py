@@ -1,7 +1,5 @@
 """Fits and scores of single attributes and folds, run in parallel."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scores of probes that are fitted on few labels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One linear layer for all attributes together, as in the evaluations of DiTi and DBAE."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Linear models of single attributes, with weights in code units, and their combined predictions."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass

@@ -1,14 +1,12 @@
 """Metrics of the predictions of one attribute."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from dmzrep._base._validation import check_choice
+from dmzrep._base._validation import check_choice, short_repr
 from dmzrep.codes._labels import Labels
 
 #: Metrics of classes and of continuous values.
@@ -23,6 +21,8 @@ def check_metrics(scoring: str | Iterable[str] | None, labels: Labels) -> tuple[
     applicable = (CLASS_METRICS if True in kinds else ()) + (VALUE_METRICS if False in kinds else ())
     if scoring is None:
         return applicable
+    if not isinstance(scoring, Iterable):
+        raise TypeError(f"scoring must be one or more of {METRICS}, or None, got {short_repr(scoring)}.")
     names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
     for name in names:
         check_choice("scoring", name, METRICS)

@@ -1,7 +1,5 @@
 """Evaluation protocols of the literature, and their folds."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,15 +37,16 @@ class Protocol:
     joint: bool = False
 
 
-def _scaled() -> Any:
-    return make_pipeline(StandardScaler(), LogisticRegression())
-
-
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("dmz", pooled=True, estimator=LogisticRegression),
-        Protocol("infodiffusion", pooled=True, n_samples=10_000, estimator=_scaled),
+        Protocol(
+            "infodiffusion",
+            pooled=True,
+            n_samples=10_000,
+            estimator=lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+        ),
         Protocol("diti", PARTS, joint=True),
         Protocol("holdout", ("train", "test")),
     )

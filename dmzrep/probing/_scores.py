@@ -1,7 +1,5 @@
 """Scores of linear probes, for each fit or averaged over folds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Means of scores: over folds for each attribute, and over attributes for each representation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +28,10 @@ def average_folds(
         A row for each attribute and representation.
     """
     keys = _keys(scores, by)
+    if "attribute" not in keys:
+        raise ValueError(
+            f"by must include 'attribute', got {by}. Use probe_summary for means over attributes."
+        )
     # By attribute, so that its representations are next to each other.
     order = pd.Categorical(scores["attribute"], categories=scores["attribute"].unique())
     groups = scores.iloc[np.argsort(order.codes, kind="stable")].groupby(keys, sort=False)

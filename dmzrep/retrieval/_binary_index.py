@@ -1,7 +1,5 @@
 """FAISS indexes over packed bits."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, ClassVar
 
@@ -59,7 +57,7 @@ class BinaryIndex(StoredIndex):
         if self._codes is None:
             faiss, lists = load_faiss(), self.faiss_index.invlists
             codes = np.empty((len(self), self.width), dtype=np.uint8)
-            for i, indices in self._lists():
+            for i, indices in self.lists():
                 content = faiss.rev_swig_ptr(lists.get_codes(i), len(indices) * self.width)
                 codes[indices] = content.reshape(-1, self.width)
             self._codes = codes

@@ -4,8 +4,6 @@ FAISS and torch each bring an OpenMP runtime. On macOS two of them with several 
 so the default there is one thread. It is imported after torch, which `dmzrep` imports.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

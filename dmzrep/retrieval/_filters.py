@@ -1,7 +1,5 @@
 """Metadata of images, and filters on them."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """FAISS indexes over float32 vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

@@ -1,14 +1,11 @@
 """Hamming distance over packed codes: exact search, and the distance expected of uncertain queries."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from dmzrep._base._validation import check_int
-from dmzrep.codes._checks import check_codes
-from dmzrep.codes._packing import pack
+from dmzrep.codes._checks import check_codes, pack
 from dmzrep.retrieval._faiss import load_faiss
 
 #: From this many queries, and up to this many bits and neighbours, table look-ups beat counting bits.

@@ -95,8 +95,6 @@ def _integers(ids: Any, name: str) -> np.ndarray:
             f"{name} must be integers in one dimension, got dtype {array.dtype} and shape {array.shape}. "
             "Keep names in a column of metadata instead."
         )
-    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name} must fit a signed 64-bit integer, got {array.max()}.")
     return array.astype(np.int64)
 
 

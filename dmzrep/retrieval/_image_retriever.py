@@ -1,7 +1,5 @@
 """Search for similar images."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Self
 
@@ -76,8 +74,7 @@ class ImageRetriever(BaseEstimator):
 
         Returns
         -------
-        ImageRetriever
-            Fitted.
+        self
 
         Raises
         ------
@@ -111,8 +108,7 @@ class ImageRetriever(BaseEstimator):
 
         Returns
         -------
-        ImageRetriever
-            The retriever with the images.
+        self
 
         Raises
         ------
@@ -144,8 +140,7 @@ class ImageRetriever(BaseEstimator):
 
         Returns
         -------
-        ImageRetriever
-            The retriever without the images.
+        self
         """
         check_is_fitted(self)
         indices = self.neighbors_.indices_of(ids)

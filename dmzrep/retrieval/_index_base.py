@@ -1,7 +1,5 @@
 """Base of the FAISS indexes. Samples are numbered 0 to n - 1 without gaps, also after removals."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -34,7 +32,7 @@ class IndexOptions:
         """Whether the index has inverted lists."""
         return self.kind in ("ivf", "pq")
 
-    def lists(self, n_samples: int) -> int:
+    def count_lists(self, n_samples: int) -> int:
         """Return the number of inverted lists for a number of samples."""
         if self.n_lists == "auto":
             return max(1, round(math.sqrt(n_samples)))
@@ -96,7 +94,7 @@ class StoredIndex(ABC):
     def build(self, X: np.ndarray) -> None:
         """Train on samples and add them."""
         if self.options.has_lists:
-            n_lists = self.options.lists(len(X))
+            n_lists = self.options.count_lists(len(X))
             index = self.empty(n_lists)
             self._train(index, X, n_lists)
         else:
@@ -171,10 +169,10 @@ class StoredIndex(ABC):
             return
         self.faiss_index.remove_ids(np.asarray(indices, dtype=np.int64))
         if self.options.has_lists:  # Close the gaps in the indices that lists store.
-            for _, stored in self._lists():
+            for _, stored in self.lists():
                 stored[:] = np.searchsorted(kept, stored)
 
-    def _lists(self) -> Iterator[tuple[int, np.ndarray]]:
+    def lists(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the number of each non-empty inverted list and its indices, without a copy."""
         faiss, lists = load_faiss(), self.faiss_index.invlists
         for i in range(self.faiss_index.nlist):

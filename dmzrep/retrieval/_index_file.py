@@ -1,7 +1,5 @@
 """Conversion of a fitted `FaissNeighbors` to nested state, and back."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -5,8 +5,6 @@ sizes are not checked. Here arrays are checked before they are passed to FAISS. 
 is needed to restore an index from them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -30,10 +28,9 @@ def index_state(stored: Any) -> dict[str, np.ndarray]:
     lists, width = index.invlists, index.code_size
     sizes = np.array([lists.list_size(i) for i in range(index.nlist)], dtype=np.int64)
     indices, codes = [np.empty(0, np.int64)], [np.empty((0, width), np.uint8)]
-    for i in np.flatnonzero(sizes).tolist():
-        size = int(sizes[i])
-        indices.append(faiss.rev_swig_ptr(lists.get_ids(i), size))
-        codes.append(faiss.rev_swig_ptr(lists.get_codes(i), size * width).reshape(size, width))
+    for i, found in stored.lists():
+        indices.append(found)
+        codes.append(faiss.rev_swig_ptr(lists.get_codes(i), len(found) * width).reshape(-1, width))
     state = {"centroids": stored.view(stored.downcast(index.quantizer)).copy(), "sizes": sizes}
     state |= {"indices": np.concatenate(indices), "codes": np.concatenate(codes)}
     if kind == "pq":

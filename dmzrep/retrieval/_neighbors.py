@@ -1,7 +1,5 @@
 """Nearest neighbours by FAISS, with scikit-learn's interface."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from numbers import Integral, Real
@@ -218,8 +216,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Returns
         -------
-        FaissNeighbors
-            The fitted index.
+        self
 
         Raises
         ------
@@ -256,8 +253,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Returns
         -------
-        FaissNeighbors
-            The index with the samples.
+        self
 
         Raises
         ------
@@ -283,8 +279,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Returns
         -------
-        FaissNeighbors
-            The index without the samples.
+        self
 
         Raises
         ------

@@ -1,7 +1,5 @@
 """Queries of a fitted index, with the methods of scikit-learn's neighbours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

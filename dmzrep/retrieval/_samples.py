@@ -1,16 +1,14 @@
 """Validation of samples, and their conversion to the vectors of an index."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.preprocessing import normalize
 from sklearn.utils.validation import validate_data
 
 from dmzrep._base._validation import as_array
-from dmzrep.codes._checks import check_codes
-from dmzrep.codes._packing import pack
+from dmzrep.codes._checks import check_codes, pack
 from dmzrep.retrieval._binary_index import BinaryIndex
 from dmzrep.retrieval._float_index import FloatIndex
 from dmzrep.retrieval._index_base import IndexOptions, StoredIndex
@@ -64,12 +62,8 @@ class SampleFormat:
     def _vectors(self, X: np.ndarray) -> tuple[np.ndarray, bool]:
         X = X.astype(np.float64)
         if self.metric == "cosine":
-            for length in (
-                np.abs(X).max(axis=1),
-                None,
-            ):  # First by the maximum, so that squares do not overflow.
-                length = np.linalg.norm(X, axis=1) if length is None else length
-                X = np.divide(X, length[:, None], out=X, where=length[:, None] > 0)
+            # First by the maximum, so that squares do not overflow.
+            X = normalize(normalize(X, norm="max", copy=False), copy=False)
         elif self.offset is not None:
             X -= self.offset
         # A squared distance of two samples must be a float32 too.

@@ -1,7 +1,5 @@
 """Validation of the arguments of `DomainTransfer`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep._base._validation import as_array, check_choice, check_int, check_number, short_repr
 from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities
 from dmzrep.transfer._calibration import CALIBRATIONS
-from dmzrep.transfer._features import FEATURES
-from dmzrep.transfer._mappings import MAPPINGS
+from dmzrep.transfer._mappings import FEATURES, MAPPINGS
 
 
 def check_parameters(transfer: Any) -> None:

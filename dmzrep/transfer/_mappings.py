@@ -1,4 +1,4 @@
-"""Mappings from features of source codes to a score for each target bit."""
+"""Features of source codes, and mappings from them to a score for each target bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GroupShuffleSplit
@@ -19,10 +19,43 @@ from dmzrep._base._batching import in_blocks
 from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import seeded_torch
 
+FEATURES = ("logits", "probabilities", "bits")
+#: Probabilities are clipped to this distance from 0 and 1, so that logits stay finite.
+EPSILON = 1e-4
 MAPPINGS = ("kernel_ridge", "mlp")
 #: For perceptrons: fraction of pairs for early stopping, its patience, and maximum number of epochs.
 VALIDATION_SHARE, PATIENCE, MAX_EPOCHS = 0.1, 5, 200
 BATCH_SIZE = 64
+
+
+def raw_features(probabilities: np.ndarray, kind: str) -> np.ndarray:
+    """Return probabilities of a one as logits, probabilities or bits, float64."""
+    if kind == "logits":
+        return logit(np.clip(probabilities, EPSILON, 1.0 - EPSILON))
+    return (probabilities > 0.5).astype(np.float64) if kind == "bits" else probabilities.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class CodeFeatures:
+    """Features of codes, centred per bit and divided by one standard deviation.
+
+    One standard deviation for all bits keeps the noise of nearly constant bits small.
+    """
+
+    kind: str
+    mean: np.ndarray
+    spread: float
+
+    @classmethod
+    def fitted(cls, probabilities: np.ndarray, kind: str) -> CodeFeatures:
+        """Fit mean and standard deviation to probabilities of shape (n, latent_dim)."""
+        raw = raw_features(probabilities, kind)
+        mean = raw.mean(axis=0)
+        return cls(kind, mean, float(np.sqrt(((raw - mean) ** 2).mean())) or 1.0)
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return features of shape (n, latent_dim), float64."""
+        return (raw_features(probabilities, self.kind) - self.mean) / self.spread
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Conversion of a fitted `DomainTransfer` to nested state, and back."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +14,7 @@ from dmzrep.estimator._state import fitted_state, restore_fitted
 from dmzrep.files._state import require, restoring, take
 from dmzrep.transfer._calibration import Calibration
 from dmzrep.transfer._checks import check_parameters
-from dmzrep.transfer._features import FEATURES, CodeFeatures
-from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap
+from dmzrep.transfer._mappings import FEATURES, CodeFeatures, KernelRidgeMap, NetworkMap
 
 #: Kind of the files.
 KIND = "DomainTransfer"

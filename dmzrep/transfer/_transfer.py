@@ -1,7 +1,5 @@
 """Translation of images from one domain to another, by their codes."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Self
 
@@ -19,8 +17,7 @@ from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, write_state
 from dmzrep.transfer._calibration import clipped, fit_calibration
 from dmzrep.transfer._checks import check_groups, check_pairs, check_parameters, encoded
-from dmzrep.transfer._features import CodeFeatures
-from dmzrep.transfer._mappings import KernelRidgeMap, NetworkMap, fit_perceptron
+from dmzrep.transfer._mappings import CodeFeatures, KernelRidgeMap, NetworkMap, fit_perceptron
 from dmzrep.transfer._state import KIND, restore_transfer, transfer_state
 from dmzrep.transfer._validation import (
     METRICS,
@@ -94,8 +91,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
     References
     ----------
-    M. Proszewska, N. Malkin, N. Siddharth, "On Designing Diffusion Autoencoders for Efficient Generation
-    and Representation Learning", 2025, arXiv 2506.00136 (codes to codes by a perceptron).
+    M. Proszewska and others, arXiv 2506.00136, 2025 (codes to codes by a perceptron).
 
     Examples
     --------

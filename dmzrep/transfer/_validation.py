@@ -1,7 +1,5 @@
 """Evaluation of predictions on held-out pairs, compared with baselines."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.special import logit

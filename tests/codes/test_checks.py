@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dmzrep.codes._checks import check_codes
-from dmzrep.codes._packing import pack, unpack
+from dmzrep.codes._checks import check_codes, pack, unpack
 from dmzrep.codes._prefixes import check_n_bits
 
 BITS = np.random.default_rng(0).integers(0, 2, (5, 12))

@@ -1,4 +1,4 @@
-"""Hugging Face data sets as samples."""
+"""Hugging Face datasets as samples."""
 
 import numpy as np
 import pytest
@@ -98,5 +98,5 @@ def test_splits_and_streams_are_rejected(pictures):
     splits = datasets.DatasetDict({"train": of_pictures(pictures), "test": of_pictures(pictures[:2])})
     with pytest.raises(ValueError, match=r"\['test', 'train'\]. Choose one, such as X\['test'\]"):
         DMZEncoder().fit(splits)
-    with pytest.raises(ValueError, match=r"streamed data set.*partial_fit"):
+    with pytest.raises(ValueError, match=r"streamed dataset.*partial_fit"):
         DMZEncoder().fit(of_pictures(pictures).to_iterable_dataset())

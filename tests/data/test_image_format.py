@@ -213,7 +213,7 @@ def test_samples_of_another_dtype_in_the_fitted_range_are_accepted(fitted, dtype
 
 
 class Counted(list):
-    """A data set that counts how often each item is read."""
+    """A dataset that counts how often each item is read."""
 
     reads = 0
 

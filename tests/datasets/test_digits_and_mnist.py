@@ -6,7 +6,7 @@ import sklearn.datasets
 from sklearn.utils import Bunch
 
 from dmzrep import datasets
-from dmzrep.datasets import _mnist as mnist
+from dmzrep.datasets import _digits as mnist
 
 
 def test_digits_are_those_of_scikit_learn_as_uint8():

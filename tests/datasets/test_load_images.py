@@ -1,7 +1,6 @@
 """Pictures of a folder as one array file."""
 
 import os
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -155,8 +154,8 @@ def test_unreadable_files_are_left_out_and_listed(folder, pixels):
         np.testing.assert_array_equal(data.images, pixels[ORDER])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and sockets of POSIX")
-def test_special_files_are_listed_and_do_not_block(folder, pixels, tmp_path, monkeypatch):
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+def test_special_files_are_listed_and_do_not_block(folder, pixels):
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
     (folder / "loop.png").symlink_to("loop.png")
     os.mkfifo(folder / "pipe.png")
@@ -165,19 +164,15 @@ def test_special_files_are_listed_and_do_not_block(folder, pixels, tmp_path, mon
     (folder / "photo.CR2").write_bytes(b"II*\0")
     (folder / "up").symlink_to(folder)
     (folder / "empty.jpg").write_bytes(b"")
-    monkeypatch.chdir(folder)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind("socket.png")
     with pytest.warns(UserWarning) as caught:
         data = load_images(folder, 16)
-    assert len(caught) == 1 and "9 of 14 files" in str(caught[0].message)
+    assert len(caught) == 1 and "8 of 13 files" in str(caught[0].message)
     np.testing.assert_array_equal(data.images, pixels[ORDER])
     words = {
         "gone.png": "No such file",
         "loop.png": "symbolic links",
         "pipe.png": "pipe",
         "null.png": "device",
-        "socket.png": "socket",
         "photo.HEIC": "pip install pillow-heif",
         "photo.CR2": "export them as JPEG",
         "up": "a link to a folder",

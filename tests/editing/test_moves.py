@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmzrep.editing._moves import flip, shift, target_log_odds
+from dmzrep.editing._directions import flip, shift, target_log_odds
 
 quick = settings(deadline=None, max_examples=60)
 NOTHING = np.zeros((0, 8))

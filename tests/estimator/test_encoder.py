@@ -12,11 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from dmzrep import DMZEncoder
-from dmzrep.data import ImageFormat
 from dmzrep.errors import CodeWarning
-from dmzrep.estimator._parameters import all_parameters
-from dmzrep.estimator._resolve import resolve_network
-from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior
 from tests.encoders import make_encoder
 
@@ -386,23 +382,3 @@ def test_a_custom_prior_cannot_be_saved(digits, tmp_path):
     with pytest.raises(TypeError, match=r"params\.prior is a CustomPrior, which a file cannot hold"):
         encoder.save(tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
-
-
-# -- the paper's recipe ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "side", "n_parameters"), [("cifar10", 32, 422_176), ("celeba64", 64, 1_832_832)]
-)
-def test_the_papers_recipe_has_the_authors_encoder(name, side, n_parameters):
-    images = ImageFormat("HWC", (3, side, side), False, "uint8", 0.0, 255.0)
-    with torch.device("meta"):
-        model = DiffusionAutoencoder(resolve_network(all_parameters(DMZEncoder.paper(name)), images))
-    assert model.parameter_counts()["encoder"] == n_parameters
-
-
-def test_the_papers_recipe_trains_when_made_small():
-    X = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    small = {"network__width": (8, 8, 8, 8), "network__depth": 1, "max_iter": 1, "batch_size": 4}
-    encoder = DMZEncoder.paper("cifar10", **small, random_state=0).fit(X)
-    assert encoder.sample(1, n_steps=2).shape == (1, 32, 32, 3)

@@ -1,10 +1,11 @@
-"""Parameter groups and the options of sampling."""
+"""Parameter groups, the options of sampling, and the paper's recipes."""
 
 import inspect
 from dataclasses import fields
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -12,8 +13,11 @@ from sklearn.pipeline import make_pipeline
 
 from dmzrep import DMZEncoder, Network, Sampling, Training
 from dmzrep._base._random import sample_seeds
-from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, group_of
+from dmzrep.data import ImageFormat
+from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, all_parameters, group_of
+from dmzrep.estimator._resolve import resolve_network
 from dmzrep.inference import SamplingOptions
+from dmzrep.networks._model import DiffusionAutoencoder
 
 TINY = Network(width=(8,), encoder_width=8)
 
@@ -106,3 +110,20 @@ def test_subclasses_may_take_fewer_parameters(digits, tmp_path, load):
     assert (loaded.max_iter, loaded.encoder_augment) == (1, None)
     np.testing.assert_array_equal(loaded.transform(digits[:9]), encoder.transform(digits[:9]))
     assert "max_iter" in (tmp_path / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "n_parameters"), [("cifar10", 32, 422_176), ("celeba64", 64, 1_832_832)]
+)
+def test_the_papers_recipe_has_the_authors_encoder(name, side, n_parameters):
+    images = ImageFormat("HWC", (3, side, side), False, "uint8", 0.0, 255.0)
+    with torch.device("meta"):
+        model = DiffusionAutoencoder(resolve_network(all_parameters(DMZEncoder.paper(name)), images))
+    assert model.parameter_counts()["encoder"] == n_parameters
+
+
+def test_the_papers_recipe_trains_when_made_small():
+    X = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    small = {"network__width": (8, 8, 8, 8), "network__depth": 1, "max_iter": 1, "batch_size": 4}
+    encoder = DMZEncoder.paper("cifar10", **small, random_state=0).fit(X)
+    assert encoder.sample(1, n_steps=2).shape == (1, 32, 32, 3)

@@ -148,7 +148,6 @@ INVALID = {
         "wide network": put("params", "width", to=3000),
         "classes missing": put("classes", to=lambda classes: classes[:-1]),
         "classes twice": put("classes", to=item(0, 1)),
-        "value range": put("params", "value_range", to=(1.0, 0.0)),
     },
     "statistics": {
         "NaN": put("mean", to=item(0, np.nan)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dmzrep import interpolate, inversion_error
 from dmzrep.errors import CodeWarning
-from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises, invert
+from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises
 from tests.encoders import make_encoder
 
 TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "init": "pca"}
@@ -42,12 +42,12 @@ def bits(tiny, images):
 @pytest.mark.parametrize("start", [1.0, 0.6])
 def test_decoding_inverted_noise_equals_decoding_inverted_samples(tiny, images, bits, start):
     model, sampling = tiny.decoder_, Sampling(n_steps=2)
-    noise = invert(model, images[:N], bits, sampling, start)
+    noise = model.invert(images[:N], bits, sampling, start)
     assert noise.shape == (N, 1, 8, 8) and noise.dtype == np.float32
     found = model.decode(bits, [0] * N, sampling, start=StartingNoise(noise, start))
     samples = StartingSamples(images[:N], True, bits, start)
     assert np.array_equal(found, model.decode(bits, [0] * N, sampling, start=samples))
-    few = invert(model, images[3:5], bits[3:5], sampling, start)
+    few = model.invert(images[3:5], bits[3:5], sampling, start)
     np.testing.assert_allclose(few, noise[3:5], atol=1e-4)
 
 

@@ -19,7 +19,7 @@ from dmzrep.plotting import (
     ReconstructionDisplay,
     SampleDisplay,
 )
-from dmzrep.plotting._pictures import as_pictures, take
+from dmzrep.plotting._image_grid import as_pictures, take
 from tests.plotting.helpers import drawn_images, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -76,6 +76,19 @@ def test_vectors_and_unfitted_encoders_raise(display, vector_encoder, digits):
     if display is not EditDisplay:
         with pytest.raises(NotFittedError):
             draw(DMZEncoder(), digits)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"images": np.full((1, 2, 8, 8), 255)}, r"pixels in \[0, 1\], got values from 0 to 255"),
+        ({"row_labels": ["a", "b"]}, "row_labels must have 1 entries"),
+        ({"captions": [["a"]]}, "captions must have 2 texts"),
+    ],
+)
+def test_invalid_grids_raise(params, message):
+    with pytest.raises(ValueError, match=message):
+        ImageGridDisplay(**{"images": np.zeros((1, 2, 8, 8))} | params).plot()
 
 
 RC = {

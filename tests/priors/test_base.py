@@ -1,4 +1,4 @@
-"""Properties that all priors share."""
+"""Properties that all priors share, and the simplest ones."""
 
 import itertools
 from functools import partial
@@ -11,7 +11,16 @@ from scipy.stats import chisquare
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from dmzrep.priors import PRIORS, DatasetPrior, IndependentPrior, UniformPrior, fit_prior
+from dmzrep import DMZEncoder
+from dmzrep.priors import (
+    PRIORS,
+    AutoregressivePrior,
+    DatasetPrior,
+    IndependentPrior,
+    UniformPrior,
+    fit_prior,
+)
+from tests.encoders import make_encoder
 
 
 def seeded(prior, **params):
@@ -150,3 +159,40 @@ def test_codes_of_another_length_raise(prior):
 def test_invalid_bits_raise(call, bits, message):
     with pytest.raises(ValueError, match=message):
         call(bits)
+
+
+def test_uniform_prior_has_equal_probabilities():
+    prior = UniformPrior().fit(np.ones((50, 7)))
+    bits = np.random.default_rng(0).integers(0, 2, (20, 7))
+    np.testing.assert_allclose(prior.log_prob(bits), -7 * np.log(2))
+
+
+def test_independent_prior_multiplies_shares_of_ones():
+    bits = (np.random.default_rng(0).random((1000, 3)) < [0.1, 0.5, 0.8]).astype(int)
+    prior = IndependentPrior().fit(bits)
+    np.testing.assert_allclose(prior.probabilities_, bits.mean(axis=0), atol=1e-3)
+    p = prior.probabilities_
+    assert prior.log_prob([[1, 0, 1]])[0] == pytest.approx(np.log(p[0]) + np.log(1 - p[1]) + np.log(p[2]))
+
+
+@pytest.fixture(scope="module")
+def small_encoder(digits):
+    tiny = {"width": (8,), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "prior": "uniform"}
+    return make_encoder(8, **tiny, random_state=0).fit(digits[:200])
+
+
+CHOICES = [*PRIORS, DatasetPrior(0.2, n_neighbors=3, max_codes=50), AutoregressivePrior(0)]
+
+
+@pytest.mark.parametrize("prior", CHOICES, ids=str)
+def test_files_restore_priors(small_encoder, digits, tmp_path, prior):
+    bits = small_encoder.transform(digits) > 0.5
+    small_encoder.prior_ = fit_prior(prior, bits)
+    small_encoder.save(tmp_path / "encoder")
+    prior, copied = small_encoder.prior_, DMZEncoder.load(tmp_path / "encoder").prior_
+    assert type(copied) is type(prior) and copied.get_params() == prior.get_params()
+    every = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    assert np.array_equal(copied.log_prob(every), prior.log_prob(every))
+    assert np.array_equal(copied.sample(50, 1), prior.sample(50, 1))
+    for name, array in prior.state().items():
+        assert copied.state()[name].dtype == array.dtype and copied.state()[name].shape == array.shape

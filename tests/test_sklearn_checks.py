@@ -1,14 +1,18 @@
-"""Estimator checks of scikit-learn for LinearProbe."""
+"""Estimator checks of scikit-learn for LinearProbe, and for FaissNeighbors of vectors."""
 
 import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dmzrep.probing import LinearProbe
+from dmzrep.retrieval import FaissNeighbors
+
+NEIGHBORS = [FaissNeighbors(metric=metric) for metric in ("l2", "cosine")]
+NEIGHBORS += [FaissNeighbors(metric="l2", index=index) for index in ("hnsw", "ivf")]
 
 
 def expected_failures(estimator):
-    if estimator.task == "regression":
+    if isinstance(estimator, FaissNeighbors) or estimator.task == "regression":
         return {}
     listed = {
         "check_classifier_multioutput": "it indexes classes_, which is a list for several targets, as "
@@ -21,7 +25,7 @@ def expected_failures(estimator):
 
 
 @parametrize_with_checks(
-    [LinearProbe("classification"), LinearProbe("regression"), LinearProbe("auto", scale=True)],
+    [LinearProbe("classification"), LinearProbe("regression"), LinearProbe("auto", scale=True), *NEIGHBORS],
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_checks(estimator, check):
