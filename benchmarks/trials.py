@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
 from benchmarks.code_trials import FallingTemperature, ScaledLogits
@@ -151,7 +152,7 @@ class ScaledViews(Trainer):
     ):
         view = view_of(config)
         amounts = {name: factor * getattr(view, name) for name in ("shift", "rotation", "shear")}
-        view = replace(view, scale=view.scale**factor, **amounts)
+        view = clone(view).set_params(scale=view.scale**factor, **amounts)
         super().__init__(model, objective, replace(config, encoder_view=view), seed, budget)
 
 

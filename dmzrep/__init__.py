@@ -16,6 +16,7 @@ _PACKAGES = {
     "ImageRetriever": "retrieval",
     "LinearProbe": "probing",
     "Network": "networks",
+    "RandomViews": "training",
     "Sampling": "inference",
     "Training": "training",
     "attribute_bits": "attribution",

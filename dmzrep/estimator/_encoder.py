@@ -102,13 +102,14 @@ class DMZEncoder(
         ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
-    encoder_augment : {"auto", "affine", "affine_flip"} or None, default="auto"
+    encoder_augment : {"auto", "affine", "affine_flip"}, RandomViews or None, default="auto"
         ``"affine"`` trains the encoder on slightly shifted, scaled and rotated views, which makes codes
         invariant to small affine transforms; reconstructions lose some information about the position of
-        objects. ``"affine_flip"`` also mirrors half of the views. ``"auto"`` is ``"affine"`` for images
-        unless they are spatially aligned, like centred faces, that is, unless the variance of augmented views
-        outside the principal subspace of the images is at least three times that of the images, or a frozen
-        feature extractor is used.
+        objects. ``"affine_flip"`` also mirrors half of the views, which suits photographs: codes become
+        better for search and classification and no longer distinguish left from right. A `RandomViews` sets
+        each amount. ``"auto"`` is ``"affine"`` for images unless they are spatially aligned, like centred
+        faces, that is, unless the variance of augmented views outside the principal subspace of the images is
+        at least three times that of the images, or a frozen feature extractor is used.
     code_dropout : float, default=0.0
         Probability, in [0, 1), that the whole code of a sample is masked in training, so that the denoiser
         also learns to work without one. 0.1 is usual for classifier-free guidance.
@@ -191,7 +192,7 @@ class DMZEncoder(
         Device of the networks.
     precision_ : str
         Resolved value of `precision`.
-    init_, encoder_augment_ : str or None
+    init_, encoder_augment_ : str, RandomViews or None
         Resolved values of `init` and `encoder_augment`.
     init_filters_ : int
         Resolved value of `Network.init_filters`.

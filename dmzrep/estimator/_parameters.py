@@ -15,7 +15,7 @@ from dmzrep.networks import Network
 from dmzrep.networks._device import PRECISIONS
 from dmzrep.networks._efficientnet import EFFICIENTNET
 from dmzrep.priors import PRIORS, CodePrior
-from dmzrep.training import Training
+from dmzrep.training import RandomViews, Training
 
 OUTPUTS = ("probabilities", "logits", "bits")
 #: Parameters of the estimator that are groups.
@@ -36,7 +36,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "backbone": [StrOptions({"auto", "unet", "mlp"}), torch.nn.Module],
     "init": [StrOptions({"auto", "cca", "contrast_pca", "itq", "pca", "random"})],
     "augment": [StrOptions({"flip"}), None],
-    "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), None],
+    "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), RandomViews, None],
     "code_dropout": [Interval(Real, 0, 1, closed="left")],
     "ordered": ["boolean"],
     "prior": [StrOptions({"auto", *PRIORS}), CodePrior],
@@ -62,9 +62,9 @@ PARAMETER_CONSTRAINTS: dict = {
 def validate_parameters(estimator: Any) -> None:
     """Check each parameter of an estimator and its groups independently."""
     estimator._validate_params()
-    for name in GROUPS:
+    for name in (*GROUPS, "encoder_augment"):
         group = getattr(estimator, name)
-        if group is not None:
+        if isinstance(group, ParameterGroup):
             group.validate()
 
 

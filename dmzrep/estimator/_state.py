@@ -28,11 +28,12 @@ from dmzrep.networks._device import available_device
 from dmzrep.networks._efficientnet import EFFICIENTNET
 from dmzrep.networks._model import DiffusionAutoencoder, NetworkConfig, custom_prefixes, place
 from dmzrep.priors import PRIORS
+from dmzrep.training import RandomViews
 
 #: Kind of the files.
 KIND = "DMZEncoder"
 #: Classes of parameters that files support.
-CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values())}
+CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values(), RandomViews)}
 #: What custom modules are, by parameter name.
 _KINDS = {"backbone": "denoiser", "encoder": "feature extractor"}
 #: Optional attributes.

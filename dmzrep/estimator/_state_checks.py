@@ -23,6 +23,7 @@ from dmzrep.networks._device import PRECISIONS
 from dmzrep.networks._model import NetworkConfig
 from dmzrep.networks._relaxation import CODE_INPUTS
 from dmzrep.priors import CodePrior
+from dmzrep.training import RandomViews
 
 _POSITIVE_INT, _COUNT = Interval(Integral, 1, None, closed="left"), Interval(Integral, 0, None, closed="left")
 _FINITE, _NON_NEGATIVE = Interval(Real, None, None, closed="neither"), Interval(Real, 0, None, closed="left")
@@ -55,7 +56,7 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "stopped_": [StrOptions(_STOPPED)],
         "precision_": [StrOptions(set(PRECISIONS))],
         "init_": [str, None],
-        "encoder_augment_": [str, None],
+        "encoder_augment_": [str, RandomViews, None],
         "init_filters_": [_POSITIVE_INT],
         "code_dropout_": [_RATE],
         "ordered_": [bool],

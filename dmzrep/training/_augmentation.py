@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from numbers import Real
+from typing import ClassVar
 
 import torch
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 from torch.nn import functional as F
+
+from dmzrep._base._parameters import ParameterGroup
 
 
 def flip(x: Tensor, mirrored: Tensor) -> Tensor:
@@ -15,8 +19,7 @@ def flip(x: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored.to(x.device).view(-1, 1, 1, 1), x.flip(-1), x)
 
 
-@dataclass(frozen=True)
-class RandomViews:
+class RandomViews(ParameterGroup):
     """Random views of images: shifted, scaled, rotated, sheared, mirrored, and with other colours.
 
     Every amount is drawn uniformly from minus to plus its limit, for each image. Positions outside the image
@@ -50,12 +53,22 @@ class RandomViews:
     torch.Size([4, 3, 32, 32])
     """
 
-    shift: float = 0.1
-    scale: float = 1.2
-    rotation: float = 15.0
-    shear: float = 0.15
-    mirror: bool = False
-    colour: float = 0.0
+    _parameter_constraints: ClassVar[dict] = {
+        "shift": [Interval(Real, 0, None, closed="left")],
+        "scale": [Interval(Real, 1, None, closed="left")],
+        "rotation": [Interval(Real, 0, 180, closed="both")],
+        "shear": [Interval(Real, 0, None, closed="left")],
+        "mirror": ["boolean"],
+        "colour": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(self, *, shift=0.1, scale=1.2, rotation=15.0, shear=0.15, mirror=False, colour=0.0):
+        self.shift = shift
+        self.scale = scale
+        self.rotation = rotation
+        self.shear = shear
+        self.mirror = mirror
+        self.colour = colour
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Transform images of shape (n, channels, H, W) in [-1, 1], each at random, with a CPU generator."""
