@@ -92,6 +92,8 @@ class RandomViews(ParameterGroup):
         drawn = drawn.to(x.device, x.dtype)
         grid = F.affine_grid(drawn[:, :6].view(-1, 2, 3), list(x.shape), False)
         x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        # The memory format of the networks, which `grid_sample` does not keep.
+        x = x.contiguous(memory_format=torch.channels_last)
         if not self.colour:
             return x
         brightness, contrast, saturation = (1.0 + drawn[:, 6:, None, None, None]).unbind(dim=1)
