@@ -61,8 +61,8 @@ def common_cells(group: Rows, name: str) -> list[Any]:
 COMMON = ["entropy per bit", "dead bits", "reconstruction MSE"]
 #: Rivals that are initialisations of our encoder, by their names in result files.
 INITIALISATIONS = {
-    "views, where our encoder starts": "our initialisation, CCA of views",
-    "layout, where our encoder starts": "our initialisation, contrast PCA",
+    "initialisation": "our initialisation (max_iter=0)",
+    "initialisation, mirrored views": "our initialisation, mirrored views",
 }
 
 

@@ -19,9 +19,8 @@ from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
-from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import RandomViews, init_cca, init_contrast_pca, init_linear
+from dmzrep.training import init_linear
 
 #: Maximum number of images to which ITQ and k-means are fitted.
 FIT_ROWS = 10_000
@@ -120,34 +119,21 @@ class ITQ:
         return {"floats": floats, "bits": signs(floats)}
 
 
-class Start:
-    """The encoder after its data-dependent initialisation from features, before training."""
+class Initialisation:
+    """Our encoder after its initialisation from data, without any training (``max_iter=0``)."""
 
-    def __init__(self, features: str, n_bits: int = 64, seed: int = 0):
-        self.features, self.n_bits, self.seed = features, n_bits, seed
+    def __init__(self, n_bits: int = 64, seed: int = 0, **params: Any):
+        chosen = {"max_iter": 0, "prior": "uniform", "output": "logits", "random_state": seed}
+        self.encoder = DMZEncoder(n_bits, **chosen, **params)
 
     def fit(self, X: np.ndarray) -> Self:
-        """Fit on a random 10,000 images, as the encoder does."""
-        self.format = learn_image_format(X)
-        generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(X), generator=generator)[:FIT_ROWS].sort().values.numpy()
-        shape = self.format.shape
-        self.start = LinearInit(shape, self.n_bits, self.features)
-        if self.features == "responses":
-            init_cca(self.start, self._units(X[chosen]), RandomViews(), generator)
-        else:
-            init_contrast_pca(self.start, self._units(X[chosen]), generator)
+        """Initialise the encoder."""
+        self.encoder.fit(X)
         return self
 
-    def _units(self, X: np.ndarray) -> torch.Tensor:
-        return self.format.to_model(torch.from_numpy(np.ascontiguousarray(X)))
-
-    @torch.no_grad()
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
         """Return {"logits", "bits"}."""
-        parts = [self.start(self._units(X[i : i + 1000])) for i in range(0, len(X), 1000)]
-        logits = torch.cat(parts).numpy()
-        return {"logits": logits, "bits": signs(logits)}
+        return encoded(self.encoder, X)
 
 
 class LSH:
@@ -262,8 +248,8 @@ RIVALS: dict[str, Callable[..., Any]] = {
     "PCA": PCA,
     "PCA, random rotation": RotatedPCA,
     "ITQ": ITQ,
-    "views, where our encoder starts": partial(Start, "responses"),
-    "layout, where our encoder starts": partial(Start, "contrast"),
+    "initialisation": Initialisation,
+    "initialisation, mirrored views": partial(Initialisation, encoder_augment="affine_flip"),
     "LSH": LSH,
     "BernoulliRBM": BernoulliRBM,
     "k-means label": KMeansLabel,
