@@ -36,8 +36,8 @@ INIT_FEATURES = {
 }
 #: Smallest number of samples and time in seconds for many filters in the encoder's linear branch.
 MANY_SAMPLES, LONG_TIME = 10_000, 30.0
-#: Filters of images of at most 16 pixels, of few samples or a short time, and of many samples.
-FILTERS = (32, 64, 256)
+#: Filters of images of at most 16 pixels, of others, and for each channel of many samples.
+FILTERS = (32, 64, 64)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
 #: Learning rate of the encoder relative to that of the denoiser after `init` by "cca" or "contrast_pca",
@@ -187,7 +187,9 @@ def resolve_init(
     filters = params["init_filters"]
     if filters == "auto":
         small = n_samples < MANY_SAMPLES or (params["max_time"] or math.inf) < LONG_TIME
-        filters = FILTERS[0 if max(data_format.shape[1:], default=0) <= 16 else 1 if small else 2]
+        tiny, few, per_channel = FILTERS
+        many = few if small else per_channel * data_format.shape[0]
+        filters = tiny if max(data_format.shape[1:], default=0) <= 16 else many
     return {"init": init, "encoder_augment": augment, "init_filters": filters}
 
 

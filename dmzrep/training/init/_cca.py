@@ -21,8 +21,9 @@ PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME, ROTATION_IMAGES = 1000, 20_000, 500, 10
 OVERSAMPLING, SUBSPACE_ITERATIONS = 64, 6
 #: Regularisation of the covariance of patches before whitening, as a fraction of the mean variance.
 PATCH_REGULARISATION = 0.1
-#: Regularisation of the covariance of features, as a fraction of their mean variance.
-VIEW_REGULARISATION = 0.03
+#: Regularisation of the covariance of features, as a fraction of their mean variance; it is larger for fewer
+#: images than `ENOUGH_IMAGES` for each feature. Largest number of images for each feature.
+VIEW_REGULARISATION, ENOUGH_IMAGES, IMAGES_PER_FEATURE = 0.03, 5, 8
 
 
 @torch.no_grad()
@@ -48,7 +49,7 @@ def init_cca(
     precision = resolve_precision("auto", x.device)
     covariances: ViewCovariances | None = None
     own: list[Tensor] = []
-    for part in x.split(IMAGES_AT_A_TIME):
+    for part in x[: IMAGES_PER_FEATURE * branch.linear.in_features].split(IMAGES_AT_A_TIME):
         with autocast(precision, x.device):
             first, second = (branch.features(view(part, generator)).float() for _ in range(2))
         if covariances is None:
@@ -114,7 +115,7 @@ def common_directions(
     total, cross = within + between, between - within
     size = len(total)
     # The fewer samples per feature, the more regularisation.
-    share = VIEW_REGULARISATION * max(1.0, 5.0 * size / n) ** 2
+    share = VIEW_REGULARISATION * max(1.0, ENOUGH_IMAGES * size / n) ** 2
     total.diagonal().add_(share * total.diagonal().mean().clamp(min=1e-12))
     lower = torch.linalg.cholesky(total)
 
