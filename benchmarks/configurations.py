@@ -24,6 +24,11 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "temperature 3": {"temperature": 3.0},
     "plain logits": {"normalize_logits": False},
     "straight-through": {"straight_through": True},
+    # Agreement of two views, and the code's initialisation.
+    "no agreement term": {"agreement": 0.0},
+    "agreement 0.2": {"agreement": 0.2},
+    "64 filters": {"init_filters": 64},
+    "256 filters": {"init_filters": 256},
     # Regularisation and masking of the code.
     "marginal entropy term": {"marginal_entropy": 0.01},
     "decorrelation term": {"decorrelation": "auto"},
