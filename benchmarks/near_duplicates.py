@@ -215,25 +215,30 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
     check_limits(parser, parsed)
+    with limited_threads(parsed.threads), training_clock(parsed):
+        for images in parsed.sets:
+            measure(images, parsed)
+
+
+def measure(images: str, parsed: argparse.Namespace) -> None:
+    """Measure all contenders on one set of images."""
     past = results.read(RESULTS, parsed.results)
-    for images in parsed.sets:
-        train, test = load(images, parsed.data)
-        for seed in parsed.seeds:
-            collection, originals = plant(test, seed)
-            for name in parsed.contenders:
-                key = {"set": images, "name": name, "seed": seed, "images": len(test)}
-                key |= {"copies": len(originals), "seconds_asked": parsed.seconds if name in TIMED else None}
-                if results.is_done(past, key):
-                    continue
-                budget = {"max_time": parsed.seconds, "max_iter": NO_LIMIT} if name in TIMED else {}
-                with limited_threads(parsed.threads), training_clock(parsed):
-                    begun = chosen_clock(parsed)()
-                    contender = CONTENDERS[name](BITS, seed=seed, **budget).fit(train)
-                    fitted = {"fit_seconds": round(chosen_clock(parsed)() - begun, 1)}
-                    fitted |= limits_used(parsed)
-                for form, codes in contender.transform(collection).items():
-                    if form not in FORMS:
-                        continue
+    train, test = load(images, parsed.data)
+    for seed in parsed.seeds:
+        collection, originals = plant(test, seed)
+        for name in parsed.contenders:
+            is_timed = name in TIMED
+            key = {"set": images, "name": name, "seed": seed, "images": len(test), "copies": len(originals)}
+            key["seconds_asked"] = parsed.seconds if is_timed else None
+            if results.is_done(past, key):
+                continue
+            budget = {"max_time": parsed.seconds, "max_iter": NO_LIMIT} if is_timed else {}
+            clock = chosen_clock(parsed)
+            begun = clock()
+            contender = CONTENDERS[name](BITS, seed=seed, **budget).fit(train)
+            fitted = {"fit_seconds": round(clock() - begun, 1)} | limits_used(parsed)
+            for form, codes in contender.transform(collection).items():
+                if form in FORMS:
                     row = key | {"form": form} | fitted | score(codes, form, originals)
                     results.append(RESULTS, row, parsed.results)
                     print(row, flush=True)

@@ -33,7 +33,7 @@ from sklearn.model_selection import cross_val_score
 from benchmarks import results
 from benchmarks.code_quality import expected_average_precision
 from benchmarks.contenders import BinaryCode
-from benchmarks.datasets import load_cifar10
+from benchmarks.datasets import ImageData, load_cifar10
 from benchmarks.limits import (
     add_limits,
     check_limits,
@@ -78,7 +78,7 @@ LATENT_QUALITY_SOURCE = (
 def latent_quality(codes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return mean and standard deviation over folds of the accuracy of a logistic regression."""
     scores = cross_val_score(LogisticRegression(max_iter=2000), codes, labels, cv=FOLDS)
-    return {"accuracy": float(scores.mean()), "deviation": float(scores.std())}
+    return {"accuracy": round(float(scores.mean()), 5), "deviation": round(float(scores.std()), 5)}
 
 
 def planned(parsed: argparse.Namespace) -> Iterator[tuple[Callable[..., Any], dict[str, Any]]]:
@@ -113,32 +113,43 @@ def main(arguments: list[str] | None = None) -> None:
     check_limits(parser, parsed)
     past = results.read(RESULTS, parsed.results)
     missing = [(make, key) for make, key in planned(parsed) if not results.is_done(past, key)]
-    data = load_cifar10(parsed.data) if missing else None
-    for make, key in missing:
-        train, test = data.train, data.test
-        if key["input"] != "pixels":
-            with np.load(parsed.features) as features:
-                train, test = features["train"], features["test"]
-            if (len(train), len(test)) != (len(data.train), len(data.test)):
-                parser.error(f"--features holds {len(train)} and {len(test)} images, not those of CIFAR-10")
-        timed = key["seconds_asked"] is not None
-        budget = {"max_time": parsed.seconds, "max_iter": NO_LIMIT} if timed else {}
-        with limited_threads(parsed.threads), training_clock(parsed):
-            begun = chosen_clock(parsed)()
-            contender = make(key["latent_dim"], seed=key["seed"], **budget).fit(train)
-            row = key | {"fit_seconds": round(chosen_clock(parsed)() - begun, 1)} | limits_used(parsed)
-            row |= {"n_train": len(train), "n_test": len(test)}
-            codes = contender.transform(test)
-            if parsed.protocol == "hashing":
-                index, k = contender.transform(train)["bits"], min(K, len(train))
-                searched = index, data.train_labels, codes["bits"], data.test_labels
-                scores = {"bits": {"map_at_1000": expected_average_precision(*searched, k)}}
-            else:
-                scores = {form: latent_quality(part, data.test_labels) for form, part in codes.items()}
-        for form, figures in scores.items():
-            found = row | {"form": form} | {name: round(value, 5) for name, value in figures.items()}
-            results.append(RESULTS, found, parsed.results)
-            print(found, flush=True)
+    if not missing:
+        return
+    data = load_cifar10(parsed.data)
+    with limited_threads(parsed.threads), training_clock(parsed):
+        for make, key in missing:
+            for row in measure(make, key, data, parsed):
+                results.append(RESULTS, row, parsed.results)
+                print(row, flush=True)
+
+
+def measure(
+    make: Callable[..., Any], key: dict[str, Any], data: ImageData, parsed: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Fit a contender and return a row for each form of its codes."""
+    train, test = data.train, data.test
+    if key["input"] != "pixels":
+        with np.load(parsed.features) as features:
+            train, test = features["train"], features["test"]
+        if (len(train), len(test)) != (len(data.train), len(data.test)):
+            raise ValueError(
+                f"--features has {len(train)} train and {len(test)} test images, unlike CIFAR-10."
+            )
+    timed = key["seconds_asked"] is not None
+    budget = {"max_time": parsed.seconds, "max_iter": NO_LIMIT} if timed else {}
+    clock = chosen_clock(parsed)
+    begun = clock()
+    contender = make(key["latent_dim"], seed=key["seed"], **budget).fit(train)
+    row = key | {"fit_seconds": round(clock() - begun, 1)} | limits_used(parsed)
+    row |= {"n_train": len(train), "n_test": len(test)}
+    codes = contender.transform(test)
+    if key["protocol"] == "hashing":
+        index, k = contender.transform(train)["bits"], min(K, len(train))
+        searched = index, data.train_labels, codes["bits"], data.test_labels
+        yield row | {"form": "bits", "map_at_1000": round(expected_average_precision(*searched, k), 5)}
+        return
+    for form, part in codes.items():
+        yield row | {"form": form} | latent_quality(part, data.test_labels)
 
 
 if __name__ == "__main__":
