@@ -13,6 +13,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, own_parameters, validate_parameters
 from dmzrep.estimator._state_checks import (
     RESULTS,
+    checked_calibration,
     checked_config,
     checked_format,
     checked_objective,
@@ -30,7 +31,7 @@ from dmzrep.priors import PRIORS
 KIND = "DMZEncoder"
 #: Classes of parameters that files support.
 CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values())}
-#: Optional attributes.
+#: Optional attributes, stored unchanged.
 OPTIONAL = ("feature_names_in_", "_sklearn_output_config")
 #: Legal values of `set_output(transform=...)`.
 CONTAINERS = ("default", "pandas", "polars")
@@ -42,6 +43,9 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
     params = own_parameters(estimator) | estimator.get_params(deep=False)
     if isinstance(params["backbone"], torch.nn.Module):
         params["backbone"] = "auto"  # Its weights are stored with the model, its code is not.
+    optional = {name: getattr(estimator, name) for name in OPTIONAL if hasattr(estimator, name)}
+    if estimator.calibration_ is not None:
+        optional["calibration_"] = asdict(estimator.calibration_)
     return {
         "params": params,
         "network": estimator.model_.config.to_dict(),
@@ -56,7 +60,7 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
         "data_format": asdict(estimator.data_format_),
         "prior": None if prior is None else {"model": prior, "state": prior.state()},
         "results": {name: getattr(estimator, name) for name in RESULTS},
-        "optional": {name: getattr(estimator, name) for name in OPTIONAL if hasattr(estimator, name)},
+        "optional": optional,
     }
 
 
@@ -107,7 +111,14 @@ def _unfitted(kind: type, params: dict[str, Any]) -> Any:
 
 
 def _restore_optional(estimator: Any, optional: dict[str, Any]) -> None:
-    require(optional.keys() <= set(OPTIONAL), f"unknown attributes {sorted(optional)}")
+    require(optional.keys() <= {*OPTIONAL, "calibration_"}, f"unknown attributes {sorted(optional)}")
+    # Files of older versions have none.
+    calibration = optional.get("calibration_")
+    estimator.calibration_ = None
+    if calibration is not None:
+        estimator.calibration_ = checked_calibration(
+            calibration, estimator.objective_.schedule, estimator.data_format_
+        )
     if "feature_names_in_" in optional:
         names = optional["feature_names_in_"]
         require(
