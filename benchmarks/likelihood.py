@@ -5,26 +5,57 @@
 One model for each length is trained for the same time; 0 bits is the unconditional model. The variational
 bound of test images is estimated with `--terms` of its terms; the code's rate is that under the model's own
 fitted prior (chosen by held-out likelihood of train codes) and, for comparison, under a uniform prior.
+Further columns are the rates of a discretised Gaussian, fitted to the pixels, and of PNG. For colour images,
+`auroc_mnist` is the AUROC of `score_samples` for test images against as many padded digits, and
+`auroc_mnist_complexity` that of the scores plus the rate of PNG (Serra et al., "Input complexity and
+out-of-distribution detection with likelihood-based generative models", 2020).
 Rows are appended to `results/likelihood.jsonl`; rows that exist already are skipped.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from benchmarks import results
-from benchmarks.datasets import ImageData
+from benchmarks.datasets import ImageData, load_mnist
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.time_to_quality import NO_LIMIT, SETS
 from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 
 RESULTS = "likelihood"
+
+
+def png_rates(images: np.ndarray) -> np.ndarray:
+    """Return the size of each image as a PNG file, in bits per dimension."""
+    rates = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG", optimize=True)
+        rates.append(8.0 * len(file.getvalue()) / image.size)
+    return np.array(rates)
+
+
+def outlier_aucs(encoder: DMZEncoder, X: np.ndarray, digits: np.ndarray, n_terms: int) -> dict[str, float]:
+    """Return the AUROC of scores of images against digits, padded to their shape."""
+    margins = [((X.shape[axis] - digits.shape[axis]) // 2,) * 2 for axis in (1, 2)]
+    outliers = np.repeat(np.pad(digits, [(0, 0), *margins])[..., None], X.shape[3], axis=3)
+    both = np.concatenate([X, outliers])
+    is_image = np.repeat([1, 0], [len(X), len(outliers)])
+    scores = encoder.score_samples(both, n_terms=n_terms)
+    return {
+        "auroc_mnist": float(roc_auc_score(is_image, scores)),
+        "auroc_mnist_complexity": float(roc_auc_score(is_image, scores + png_rates(both))),
+        "mnist": float(-scores[len(X) :].mean()),
+    }
 
 
 def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
@@ -35,6 +66,7 @@ def measure(encoder: DMZEncoder, X: np.ndarray, n_terms: int) -> dict[str, Any]:
     for part in ("image", "code", "total"):
         row[part] = float(table.loc[part, "bits_per_dim"])
         row[f"{part}_standard_error"] = float(table.loc[part, "standard_error"])
+    row["gaussian"], row["png"] = encoder.calibration_.gaussian_bits, float(png_rates(X).mean())
     row["prior"] = None if encoder.prior_ is None else encoder.prior_.name
     has_code = encoder.prior_ is not None
     row["code_of_coins"] = encoder.latent_dim / math.prod(X.shape[1:]) if has_code else 0.0
@@ -78,7 +110,11 @@ def main(arguments: list[str] | None = None) -> None:
                     data = SETS[parsed.set].load(parsed.data)
                 with training_clock(parsed):
                     encoder = train(n_bits, parsed.seconds, seed, data)
-                row = about | measure(encoder, data.test[: parsed.images], parsed.terms)
+                X = data.test[: parsed.images]
+                row = about | measure(encoder, X, parsed.terms)
+                if X.ndim == 4:
+                    digits = load_mnist(parsed.data).test[: parsed.images]
+                    row |= outlier_aucs(encoder, X, digits, parsed.terms)
                 row |= limits_used(parsed)
                 results.append(RESULTS, row, parsed.results)
                 print(row, flush=True)

@@ -144,16 +144,23 @@ class Objective:
         bound = self.bound_terms(self.interpret(frozen, x_t, t), x0, x_t, t)
         return error + bound * (self.schedule.n_timesteps / 1000.0)
 
-    def bound_terms(self, denoised: Denoised, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    def bound_terms(
+        self, denoised: Denoised, x0: Tensor, x_t: Tensor, t: Tensor, squared_error: Tensor | None = None
+    ) -> Tensor:
         """Return the term of the variational bound at each sample's timestep, in nats per dimension.
 
         KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) for t > 0; for t = 0 the negative
-        log-likelihood of x_0, discretised for discrete data.
+        log-likelihood of x_0, discretised for discrete data. With `squared_error`, that of `denoised.x0` in
+        expectation, the reverse variance is the one that minimises the bound (Bao et al., "Analytic-DPM",
+        2022, theorem 1).
         """
         to_x0, to_xt, variance, _ = (per_sample(c, x0) for c in self.schedule.posterior(t, t - 1))
         true_mean = to_x0 * x0 + to_xt * x_t
         mean = to_x0 * denoised.x0 + to_xt * x_t
-        log_variance = self.schedule.reverse_log_variance(denoised.variance_fraction, t, t - 1, x0)
+        if squared_error is None:
+            log_variance = self.schedule.reverse_log_variance(denoised.variance_fraction, t, t - 1, x0)
+        else:
+            log_variance = (variance + to_x0.square() * squared_error).log()
         true_log_variance = variance.clamp(min=1e-20).log()
         kl = gaussian_kl(true_mean, true_log_variance, mean, log_variance)
         if self.data_bin is None:

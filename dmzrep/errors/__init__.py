@@ -38,6 +38,10 @@ class CodeWarning(UserWarning):
     """The learned code is poor: for example, it has constant bits or the decoder ignores it."""
 
 
+class LikelihoodWarning(UserWarning):
+    """Samples are less likely under a model than under a Gaussian fitted to the training samples."""
+
+
 class TrainingInterruptedWarning(UserWarning):
     """Training was interrupted from the keyboard; the model keeps its current state."""
 

@@ -11,7 +11,7 @@ from dmzrep._base._warnings import warn
 from dmzrep.codes._report import code_report, code_summary, warn_of_poor_code
 from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
-from dmzrep.inference import Decoder, encode
+from dmzrep.inference import CALIBRATION_LEVELS, Decoder, calibrate, encode
 from dmzrep.priors import CodePrior, fit_prior
 from dmzrep.training import HISTORY_COLUMNS, REPORT_SAMPLES, Budget, Trainer
 
@@ -19,11 +19,18 @@ from dmzrep.training import HISTORY_COLUMNS, REPORT_SAMPLES, Budget, Trainer
 BLOCK = 256
 #: Estimated seconds to select and fit a prior of 64 bits; cheap priors take none.
 PRIOR_SECONDS, CHEAP_PRIORS = 5.0, ("uniform", "independent", "chow_liu", "dataset")
+#: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.
+CALIBRATION_SECONDS, CALIBRATION_SHARE = 5.0, 0.03
+#: Smallest number of held-out samples for the calibration; with fewer, it uses all samples.
+HELD_OUT_SAMPLES = 32
+
+#: Attributes that are estimated from samples after training.
+DESCRIBING = ("prior_", "code_report_", "code_summary_", "calibration_")
 
 
 def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
-    """Return the fitted attributes of a model; those that describe its codes are None."""
-    described = dict.fromkeys(("prior_", "code_report_", "code_summary_", "_training_state"))
+    """Return the fitted attributes of a model; those that are estimated from samples are None."""
+    described = dict.fromkeys((*DESCRIBING, "_training_state"))
     return described | {
         "model_": decoder.network,
         "objective_": decoder.objective,
@@ -35,7 +42,7 @@ def decoder_attributes(decoder: Decoder) -> dict[str, Any]:
 
 
 def model_attributes(trainer: Trainer, data_format: ImageFormat | VectorFormat) -> dict[str, Any]:
-    """Return the fitted attributes of a run; those that describe its codes are None."""
+    """Return the fitted attributes of a run; those that are estimated from samples are None."""
     history = pd.DataFrame(trainer.history)
     if history.empty:
         history = pd.DataFrame(columns=HISTORY_COLUMNS, dtype=np.float64)
@@ -60,20 +67,32 @@ def fitted_attributes(
     data_format: ImageFormat | VectorFormat,
     seed: int,
     small_chunk: bool,
+    held_out: np.ndarray,
 ) -> dict[str, Any]:
-    """Return the fitted attributes after a run; a small chunk keeps the attributes that describe codes.
+    """Return the fitted attributes after a run; a small chunk keeps those that are estimated from samples.
 
     Raises ValueError if the codes of samples are non-finite.
     """
     fitted, decoder = model_attributes(trainer, data_format), _decoder(trainer, data_format)
     if small_chunk:
-        return fitted | {
-            name: getattr(estimator, name) for name in ("prior_", "code_report_", "code_summary_")
-        }
-    if not decoder.has_code:
-        return fitted
-    history, budget = fitted["history_"], trainer.budget
-    return fitted | code_attributes(estimator.prior, decoder, samples, history, seed, budget)
+        return fitted | {name: getattr(estimator, name) for name in DESCRIBING}
+    budget = trainer.budget
+    if decoder.has_code:
+        fitted |= code_attributes(estimator.prior, decoder, samples, fitted["history_"], seed, budget)
+    if len(held_out) >= HELD_OUT_SAMPLES:
+        samples = Subset(samples, held_out)
+    # No more work than training, which matters for a few steps on few samples.
+    n_samples = trainer.images_seen // CALIBRATION_LEVELS
+    keep = max(0.0, budget.left() - calibration_seconds(budget))
+    calibration = calibrate(
+        decoder, samples, seed, n_samples=n_samples, is_over=lambda: budget.left(keep) <= 0.0
+    )
+    return fitted | {"calibration_": calibration}
+
+
+def calibration_seconds(budget: Budget) -> float:
+    """Return the largest duration of the calibration, 0 without a limit of time."""
+    return min(CALIBRATION_SECONDS, CALIBRATION_SHARE * (budget.limit or 0.0))
 
 
 def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:

@@ -17,7 +17,7 @@ from dmzrep.estimator._attributes import code_attributes, decoder_attributes
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
-from dmzrep.inference import Decoder
+from dmzrep.inference import Decoder, calibrate
 from dmzrep.networks._device import resolve_device
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.networks._paper_backbone import paper_backbone
@@ -100,6 +100,7 @@ def load_authors_checkpoint(
     results = {"history_": history, "n_iter_": 0, "stopped_": "loaded", "init_": "random"}
     results |= {"precision_": "float32", "encoder_augment_": None, "init_filters_": 64, "ordered_": False}
     described = code_attributes(encoder.prior, decoder, samples, history, 0)
+    described["calibration_"] = calibrate(decoder, samples, 0)
     encoder.__dict__.update(decoder_attributes(decoder) | results | described | attributes)
     return encoder
 

@@ -175,6 +175,10 @@ class DMZEncoder(
         One row per bit, from the same samples; see `dmzrep.metrics.code_report`.
     code_summary_ : Series or None
         The whole code, from the same samples; see `dmzrep.metrics.code_summary`.
+    calibration_ : Calibration or None
+        Estimates of clean data for the likelihood, fitted to (at most 64) held-out samples at 32 noise
+        levels; training samples if fewer than 32 are held out. None during training and in files of older
+        versions.
     history_ : DataFrame
         One row per epoch: seconds, samples seen, samples per second, losses, learning rate. The three
         validation losses are those with relaxed bits, with hard bits, and with hard bits of other samples;
@@ -468,7 +472,8 @@ class DMZEncoder(
         if not hasattr(self, "model_"):
             raise AttributeError(f"This {type(self).__name__} has no decoder_: call fit first.")
         parts = self.model_, self.objective_, self.data_format_, self.device_, self.code_dropout_
-        return Decoder(*parts, is_trained=self.n_iter_ > 0 or self.stopped_ == "loaded")
+        is_trained = self.n_iter_ > 0 or self.stopped_ == "loaded"
+        return Decoder(*parts, self.calibration_, is_trained=is_trained)
 
     @isolated
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:

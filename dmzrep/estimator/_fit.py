@@ -16,7 +16,7 @@ from dmzrep._base._random import draw_seed, seeded_torch
 from dmzrep.codes._prefixes import prefix_lengths
 from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.estimator._attributes import fitted_attributes, prior_seconds
+from dmzrep.estimator._attributes import calibration_seconds, fitted_attributes, prior_seconds
 from dmzrep.estimator._custom_denoiser import has_custom_denoiser
 from dmzrep.estimator._custom_extractor import open_extractor
 from dmzrep.estimator._parameters import all_parameters
@@ -117,7 +117,7 @@ def build_trainer(
     """
     params = all_parameters(estimator) | (overrides or {})
     budget = budget or Budget(params["max_time"], Processes(clock=estimator._clock))
-    budget.fixed = prior_seconds(params["prior"], params["latent_dim"])
+    budget.fixed = prior_seconds(params["prior"], params["latent_dim"]) + calibration_seconds(budget)
     device = budget.processes.device or resolve_device(params["device"])
 
     @functools.cache
@@ -338,7 +338,7 @@ def _train(
                 # Codes may be non-finite if samples are.
                 with contextlib.suppress(ValueError):
                     error.fitted = fitted_attributes(
-                        estimator, trainer, samples, data_format, seed, small_chunk
+                        estimator, trainer, samples, data_format, seed, small_chunk, held_out
                     )
                     outcome = (
                         f"The estimator keeps the averaged weights of step {trainer.step}; with "
@@ -346,4 +346,4 @@ def _train(
                     )
             error.args = (f"{error} {outcome}",)
             raise
-    return fitted_attributes(estimator, trainer, samples, data_format, seed, small_chunk)
+    return fitted_attributes(estimator, trainer, samples, data_format, seed, small_chunk, held_out)

@@ -12,12 +12,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._validation import check_int
+from dmzrep._base._warnings import warn
 from dmzrep.data import open_like_fitted
+from dmzrep.diffusion._calibration import Calibration
+from dmzrep.errors import LikelihoodWarning
 from dmzrep.inference import rate_table, sample_rates
 
 
 class LikelihoodMixin(BaseEstimator):
     """Methods of `DMZEncoder` that compute the variational bound."""
+
+    calibration_: Calibration | None
 
     @isolated
     def score_samples(self, X: Any, *, n_terms: int | None = None) -> np.ndarray:
@@ -45,6 +50,9 @@ class LikelihoodMixin(BaseEstimator):
     @isolated
     def bits_per_dim(self, X: Any, *, n_terms: int | None = None) -> pd.DataFrame:
         """Return the mean variational bound in bits per dimension, with its parts; lower is better.
+
+        Issues a LikelihoodWarning if a Gaussian with the mean and variance of each channel of the training
+        samples is a better model.
 
         Parameters
         ----------
@@ -77,7 +85,18 @@ class LikelihoodMixin(BaseEstimator):
         >>> list(table.index), list(table.columns)
         (['image', 'code', 'total'], ['bits_per_dim', 'standard_error', 'bits'])
         """
-        return rate_table(*self._rates(X, n_terms), math.prod(self.decoder_.data_shape))
+        table = rate_table(*self._rates(X, n_terms), math.prod(self.decoder_.data_shape))
+        gaussian = math.inf if self.calibration_ is None else self.calibration_.gaussian_bits
+        found = table.loc["total", "bits_per_dim"]
+        if found > gaussian:
+            warn(
+                f"The samples cost {found:.3g} bits per dimension, more than under a Gaussian with the mean "
+                f"and variance of each channel of the training samples ({gaussian:.3g}). Either they are "
+                "unlike the training samples, or the denoiser is poor: train longer (max_iter, max_time), or "
+                "with timestep_sampling='uniform' or learn_variance=True.",
+                LikelihoodWarning,
+            )
+        return table
 
     def _rates(self, X: Any, n_terms: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the rates of each sample given its bits, and of the bits, in nats."""

@@ -14,6 +14,7 @@ from dmzrep.errors import PersistenceError
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, own_parameters, validate_parameters
 from dmzrep.estimator._state_checks import (
     RESULTS,
+    checked_calibration,
     checked_config,
     checked_format,
     checked_objective,
@@ -36,7 +37,7 @@ KIND = "DMZEncoder"
 CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values(), RandomViews)}
 #: What custom modules are, by parameter name.
 _KINDS = {"backbone": "denoiser", "encoder": "feature extractor"}
-#: Optional attributes.
+#: Optional attributes, stored unchanged.
 OPTIONAL = ("feature_names_in_", "_sklearn_output_config")
 #: Legal values of `set_output(transform=...)`.
 CONTAINERS = ("default", "pandas", "polars")
@@ -51,6 +52,9 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
         params["backbone"] = "auto"
     if not isinstance(params["encoder"], str):
         params["encoder"] = "auto"
+    optional = {name: getattr(estimator, name) for name in OPTIONAL if hasattr(estimator, name)}
+    if estimator.calibration_ is not None:
+        optional["calibration_"] = asdict(estimator.calibration_)
     return {
         "params": params,
         "network": estimator.model_.config.to_dict(),
@@ -65,7 +69,7 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
         "data_format": asdict(estimator.data_format_),
         "prior": None if prior is None else {"model": prior, "state": prior.state()},
         "results": {name: getattr(estimator, name) for name in RESULTS},
-        "optional": {name: getattr(estimator, name) for name in OPTIONAL if hasattr(estimator, name)},
+        "optional": optional,
     }
 
 
@@ -119,7 +123,14 @@ def _unfitted(kind: type, params: dict[str, Any]) -> Any:
 
 
 def _restore_optional(estimator: Any, optional: dict[str, Any]) -> None:
-    require(optional.keys() <= set(OPTIONAL), f"unknown attributes {sorted(optional)}")
+    require(optional.keys() <= {*OPTIONAL, "calibration_"}, f"unknown attributes {sorted(optional)}")
+    # Files of older versions have none.
+    calibration = optional.get("calibration_")
+    estimator.calibration_ = None
+    if calibration is not None:
+        estimator.calibration_ = checked_calibration(
+            calibration, estimator.objective_.schedule, estimator.data_format_
+        )
     if "feature_names_in_" in optional:
         names = optional["feature_names_in_"]
         require(

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from dmzrep._base._validation import is_finite, is_int
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.data._image_format import MAX_CHANNELS
+from dmzrep.diffusion._calibration import Calibration
 from dmzrep.diffusion._objective import OBJECTIVES, Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.files._state import require, take
@@ -146,6 +147,25 @@ def checked_objective(
     schedule = NoiseSchedule(betas)
     require((schedule.alpha_bar > 0).all() and np.isfinite(schedule.log_snr).all(), "betas leave no signal")
     return Objective(schedule, kind, learn_variance, perturbation, data_bin)
+
+
+def checked_calibration(
+    values: dict[str, Any], schedule: NoiseSchedule, data_format: ImageFormat | VectorFormat
+) -> Calibration:
+    """Return the estimates of clean data for the likelihood."""
+    take(values, *(field.name for field in fields(Calibration)))
+    calibration = Calibration(**values)
+    timesteps, variances = calibration.timesteps, calibration.variances
+    n_channels = data_format.shape[0] if isinstance(data_format, ImageFormat) else 1
+    valid = timesteps.dtype == np.int64 and timesteps.ndim == 1 and len(timesteps) > 1
+    require(valid and (np.diff(timesteps) > 0).all(), "timesteps must be increasing integers")
+    ends = timesteps[0] == 0 and timesteps[-1] == schedule.n_timesteps - 1
+    require(ends, "timesteps of the calibration are not those of the noise schedule")
+    for array, shape in ((calibration.coefficients, (n_channels, 3)), (variances, (n_channels,))):
+        valid = array.dtype == np.float64 and array.shape == (len(timesteps), *shape)
+        require(valid and np.isfinite(array).all(), "a calibration must have finite values for each channel")
+    require((variances > 0).all() and is_finite(calibration.gaussian_bits), "variances must be positive")
+    return calibration
 
 
 def checked_prior(values: dict[str, Any], latent_dim: int) -> CodePrior:

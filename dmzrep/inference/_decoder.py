@@ -33,6 +33,8 @@ class Decoder(FittedModel):
         Device of the network.
     code_dropout : float, default=0.0
         Rate of code dropout in training; classifier-free guidance needs a rate above 0.
+    calibration : Calibration or None, default=None
+        Estimates of clean data for `bound`; None for those of the network alone.
     is_trained : bool, default=True
         Whether the denoiser is trained; otherwise, all methods raise NotFittedError.
     """

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dmzrep._base._batching import DENOISER_BATCH, ENCODER_BATCH, batch_size_for, pad_samples
 from dmzrep.data import ImageFormat, VectorFormat, to_tensor
+from dmzrep.diffusion._calibration import Calibration
 from dmzrep.diffusion._objective import Objective
 from dmzrep.networks._model import DiffusionAutoencoder
 
@@ -22,6 +23,7 @@ class FittedModel:
     data_format: ImageFormat | VectorFormat
     device: torch.device
     code_dropout: float = 0.0
+    calibration: Calibration | None = None
     is_trained: bool = True
 
     @property

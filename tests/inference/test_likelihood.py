@@ -1,5 +1,6 @@
 """The variational bound and its parts against closed forms."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy.stats import multivariate_normal, norm
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
-from dmzrep.inference import Decoder, rate_table, sample_rates, variational_bound
+from dmzrep.errors import LikelihoodWarning
+from dmzrep.inference import Decoder, calibrate, rate_table, sample_rates, variational_bound
 from dmzrep.priors import fit_prior
 from tests.encoders import make_encoder
 
@@ -100,6 +102,42 @@ def test_bound_is_unbiased(gaussian, n_terms):
     assert error < (0.2 if n_terms == 40 else 0.6)
 
 
+def calibrated(model, X):
+    model.network.conditioning = "none"
+    return dataclasses.replace(model, calibration=calibrate(model, X, 0))
+
+
+@pytest.mark.parametrize("n_terms", [40, 7])
+def test_calibration_makes_up_for_errors_at_low_noise(gaussian, n_terms):
+    mean, covariance, X = gaussian
+    model = exact_model(mean, covariance, 40)
+
+    class Poor(ExactDenoiser):
+        def __call__(self, x_t, time, z):
+            return super().__call__(x_t, time, z) + 0.3 * torch.sin(40.0 * x_t)
+
+    poor = dataclasses.replace(model, network=Poor(mean, covariance, model.objective.schedule))
+    truth = -multivariate_normal(mean, covariance).logpdf(X).mean()
+    bound = variational_bound(calibrated(poor, X[:64]), X, None, n_terms).mean()
+    assert truth < bound < truth + 0.4 * DIMENSIONS
+    assert variational_bound(poor, X, None, n_terms).mean() > truth + 10.0 * DIMENSIONS
+    bound = variational_bound(calibrated(model, X[:64]), X, None, n_terms).mean()
+    assert bound == pytest.approx(truth, abs=0.3)
+
+
+def test_calibration_is_at_least_as_good_as_a_gaussian_for_a_useless_denoiser():
+    random = np.random.default_rng(0)
+    levels = np.clip(random.normal([[80.0], [150.0]], [[20.0], [5.0]], (96, 2, 64)), 0, 255)
+    X = levels.astype(np.uint8).reshape(96, 2, 8, 8)
+    image_format = ImageFormat("CHW", (2, 8, 8), False, "uint8", 0.0, 255.0)
+    useless = exact_model(np.zeros(128), np.zeros((128, 128)), 300, image_format)
+    model = calibrated(useless, X)
+    bits = variational_bound(model, X, None, 64).mean() / (128 * math.log(2.0))
+    expected = np.log2(np.array([20.0, 5.0]) * math.sqrt(2.0 * math.pi * math.e)).mean()
+    assert model.calibration.gaussian_bits == pytest.approx(expected, abs=0.02)
+    assert bits == pytest.approx(expected, abs=0.1)
+
+
 def test_bound_of_integer_images_is_that_of_their_grey_levels():
     image_format = ImageFormat("HW", (1, 2, 2), False, "uint8", 0.0, 255.0)
     random = np.random.default_rng(0)
@@ -135,6 +173,7 @@ def test_rates_of_samples_and_codes_sum_to_that_of_a_mixture():
     assert (found - truth).mean() / 2 == pytest.approx(0.0, abs=0.03)
 
 
+@pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning")
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_table_of_rates_agrees_with_scores(digits):
     X = digits[:40]
@@ -153,12 +192,29 @@ def test_table_of_rates_agrees_with_scores(digits):
         encoder.bits_per_dim(X, n_terms=1)
 
 
+@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+def test_calibration_is_saved(digits, tmp_path):
+    encoder = make_encoder(8, **TINY).fit(digits[:64])
+    encoder.save(tmp_path / "model.safetensors")
+    loaded = type(encoder).load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(encoder.calibration_.coefficients, loaded.calibration_.coefficients)
+    np.testing.assert_array_equal(encoder.score_samples(digits[:8]), loaded.score_samples(digits[:8]))
+
+
+@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
+def test_rate_above_that_of_a_gaussian_is_reported(digits):
+    encoder = make_encoder(8, **TINY).fit(digits[:64])
+    with pytest.warns(LikelihoodWarning, match="more than under a Gaussian"):
+        encoder.bits_per_dim(np.random.default_rng(0).integers(0, 256, (8, 8, 8)).astype(digits.dtype))
+
+
 def test_single_sample_has_no_standard_error():
     table = rate_table(np.array([1.0]), np.array([2.0]), 3)
     assert isinstance(table, pd.DataFrame) and table["standard_error"].isna().all()
     assert table["bits"]["total"] == pytest.approx(3.0 / math.log(2.0))
 
 
+@pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning")
 def test_unconditional_model_has_no_code_rate(digits):
     table = make_encoder(**TINY, conditioning="none").fit(digits[:64]).bits_per_dim(digits[:8])
     assert table.loc["code", "bits"] == 0.0
