@@ -1,13 +1,14 @@
 """Bits from the features of a pretrained network, EfficientNet-Lite0, on CIFAR-10.
 
-    python -m benchmarks.pretrained --data DATA --features FOLDER [--part validation|test] [--images 12000] \\
-        [--seconds 120] [--seeds 0 1 2] [--threads 1 --cpu-time] [--picture FILE]
+    python -m benchmarks.pretrained --data DATA --features FOLDER [--part validation|test] [--images 6000] \\
+        [--scored 5000] [--seconds 120] [--seeds 0 1 2] [--threads 1 --cpu-time] [--picture FILE]
 
 Compares the features themselves, signs of their principal components and ITQ with the bits of
 `DMZEncoder(encoder="efficientnet_lite0")`, trained for some time beyond the computation of the features.
-These are computed once and kept in `--features`, which should not be in the repository. `--part` is as in
-`benchmarks.time_to_quality`; `--images` takes a part of the train images only. Rows are appended to
-`results/pretrained.jsonl`; those that exist already are skipped.
+These are computed once and kept in `--features`, which should not be in the repository. `--part validation`,
+for choices, scores the held-out train images of `benchmarks.time_to_quality`, `--part test` the test images;
+both train on the other train images. `--images` and `--scored` take only the first of them. Rows are appended
+to `results/pretrained.jsonl`; those that exist already are skipped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ from dmzrep.data import learn_image_format
 from dmzrep.networks._efficientnet import EfficientNetLite0
 from dmzrep.networks._feature_cache import FeatureCache
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import init_linear
+from dmzrep.training import init_linear, init_neighbours
 
 RESULTS = "pretrained"
 BITS = 128
@@ -44,6 +46,14 @@ FIT_SAMPLES = 10_000
 BATCH = 250
 #: Images of the picture.
 N_SHOWN = 12
+
+
+#: Linear maps of the features by name; the last is where the encoder starts.
+LINEAR: dict[str, Callable[[LinearInit, Tensor, torch.Generator], None]] = {
+    "PCA": lambda linear, features, generator: init_linear(linear, features, "pca", generator),
+    "ITQ": lambda linear, features, generator: init_linear(linear, features, "itq", generator),
+    "neighbours, where our encoder starts": init_neighbours,
+}
 
 
 class StoredFeatures(nn.Module):
@@ -80,11 +90,11 @@ def stored_features(images: np.ndarray, path: Path, extractor: StoredFeatures) -
 def linear_codes(
     kind: str, train: np.ndarray, test: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return floats and bits of linear maps of the features: PCA or ITQ."""
+    """Return floats and bits of linear maps of the features: a kind of `LINEAR`."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(train), generator=generator)[:FIT_SAMPLES].numpy()
     linear = LinearInit((train.shape[1],), BITS)
-    init_linear(linear, torch.from_numpy(train[chosen]), kind, generator)
+    LINEAR[kind](linear, torch.from_numpy(train[chosen]), generator)
     codes = []
     for features in (train, test):
         with torch.no_grad():
@@ -100,12 +110,12 @@ def score(
     begun, n, row, contender = time.process_time(), len(data.train), {}, None
     if name == "features":
         codes = [{"floats": (part - features[0].mean(0)) / (features[0].std(0) + 1e-6)} for part in features]
-    elif name in ("PCA", "ITQ"):
-        codes = list(linear_codes(name.lower(), *features, about["seed"]))
+    elif name in LINEAR:
+        codes = list(linear_codes(name, *features, about["seed"]))
     else:
         options = {"max_time": about["seconds_asked"], "max_iter": NO_LIMIT, **about["parameters"]}
         if options.get("encoder") != "auto":
-            options["encoder"] = extractor
+            options["encoder"] = extractor.requires_grad_(False)
         contender = BinaryCode(BITS, about["seed"], **options).fit(data.train)
         row = score_training(contender.history_) | score_reconstructions(contender, data.test)
         codes = [contender.transform(part) for part in (data.train, data.test)]
@@ -121,9 +131,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--features", required=True, type=Path, help="folder of computed features")
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     parser.add_argument("--images", type=int, help="train images; default: all")
+    parser.add_argument("--scored", type=int, help="images that are scored; default: all")
     parser.add_argument("--seconds", type=float, default=120.0, help="training beyond the features")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--names", nargs="+", default=["features", "PCA", "ITQ", "DMZEncoder"])
+    parser.add_argument("--names", nargs="+", default=["features", *LINEAR, "DMZEncoder"])
     parser.add_argument("--params", type=json.loads, default={}, help="parameters of DMZEncoder as JSON")
     parser.add_argument("--picture", type=Path, help="file for a picture of reconstructions and samples")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
@@ -131,18 +142,23 @@ def main(arguments: list[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     check_limits(parser, parsed)
     with limited_threads(parsed.threads):
-        data = divide(SETS["cifar10"].load(parsed.data), parsed.part, SETS["cifar10"].held_out)
-        n = parsed.images or len(data.train)
+        everything = SETS["cifar10"].load(parsed.data)
+        data = divide(everything, "validation", SETS["cifar10"].held_out)
+        if parsed.part == "test":
+            data.test, data.test_labels = everything.test, everything.test_labels
+        n, scored = parsed.images or len(data.train), parsed.scored or len(data.test)
         data.train, data.train_labels = data.train[:n], data.train_labels[:n]
+        data.test, data.test_labels = data.test[:scored], data.test_labels[:scored]
         extractor = StoredFeatures()
         features = [
-            stored_features(images, parsed.features / f"{parsed.part}_{kind}_{len(images)}.npy", extractor)
-            for kind, images in (("train", data.train), ("test", data.test))
+            stored_features(images, parsed.features / f"{kind}_{len(images)}.npy", extractor)
+            for kind, images in (("train", data.train), (parsed.part, data.test))
         ]
         for seed in parsed.seeds:
             for name in parsed.names:
-                trained = name not in ("features", "PCA", "ITQ")
-                about = {"part": parsed.part, "seed": seed, "bits": BITS, "train_images": n}
+                trained = name not in ("features", *LINEAR)
+                about = {"part": parsed.part, "seed": seed, "bits": BITS}
+                about |= {"train_images": n, "scored_images": scored}
                 about |= {"seconds_asked": parsed.seconds, "parameters": parsed.params} if trained else {}
                 if results.is_done(results.read(RESULTS, parsed.results), {"name": name, **about}):
                     continue

@@ -18,7 +18,7 @@ ENCODER_PARAMETERS: dict[str, Any] = {
     name: getattr(Network(), name) for name in ("encoder_width", "encoder_depth")
 }
 #: Values of `init` for an extractor.
-INITS = ("auto", "itq", "pca", "random")
+INITS = ("auto", "itq", "neighbours", "pca", "random")
 
 
 def has_extractor(encoder: Any) -> bool:

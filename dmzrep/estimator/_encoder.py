@@ -93,12 +93,13 @@ class DMZEncoder(
         in [0, 1000), (n,); relaxed bits z in [0, 1], (n, latent_dim); all float32. It returns what
         `Training.objective` names, in the shape of x, or with twice the channels for a learned variance.
         `fit` trains a copy. For UNets of diffusers see `dmzrep.DiffusersBackbone`.
-    init : {"auto", "cca", "contrast_pca", "itq", "pca", "random"}, default="auto"
+    init : {"auto", "cca", "contrast_pca", "itq", "neighbours", "pca", "random"}, default="auto"
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
         spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. Of a feature extractor, ``"itq"`` (``"auto"``) and ``"pca"`` map the features. Otherwise
-        ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
+        weights. With a feature extractor, ``"itq"``, ``"pca"`` or ``"neighbours"``, a canonical correlation
+        analysis of the features of nearest neighbours, which is ``"auto"`` where the extractor is frozen.
+        Otherwise ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
         ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.

@@ -49,6 +49,7 @@ from dmzrep.training import (
     init_cca,
     init_contrast_pca,
     init_linear,
+    init_neighbours,
     split_indices,
 )
 from dmzrep.training._state import load_trainer_state
@@ -269,7 +270,10 @@ def _initialise_on_features(
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(encoder.linear_init.linear.out_features) if config.ordered else None
     features = (features - encoder.centre) / encoder.scale
-    init_linear(encoder.linear_init, features, init, generator, stages, budget.left_to_initialise)
+    if init == "neighbours":
+        init_neighbours(encoder.linear_init, features, generator, stages, budget.left_to_initialise)
+    else:
+        init_linear(encoder.linear_init, features, init, generator, stages, budget.left_to_initialise)
 
 
 def _initial_samples(

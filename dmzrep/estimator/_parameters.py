@@ -34,7 +34,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "value_range": [StrOptions({"auto"}), tuple, list],
     "encoder": [StrOptions({"auto", "paper", EFFICIENTNET}), torch.nn.Module, HasMethods("transform")],
     "backbone": [StrOptions({"auto", "unet", "mlp"}), torch.nn.Module],
-    "init": [StrOptions({"auto", "cca", "contrast_pca", "itq", "pca", "random"})],
+    "init": [StrOptions({"auto", "cca", "contrast_pca", "itq", "neighbours", "pca", "random"})],
     "augment": [StrOptions({"flip"}), None],
     "encoder_augment": [StrOptions({"auto", "affine", "affine_flip"}), RandomViews, None],
     "code_dropout": [Interval(Real, 0, 1, closed="left")],

@@ -40,14 +40,15 @@ MANY_SAMPLES, LONG_TIME = 10_000, 30.0
 FILTERS = (32, 64, 64)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
-#: Learning rate of the encoder relative to that of the denoiser after `init` by "cca" or "contrast_pca",
-#: whose good initialisation would be lost at the full rate.
+#: Learning rate of the encoder relative to that of the denoiser after `init` by one of these, whose good
+#: initialisation would be lost at the full rate.
+FEATURES_INITS = ("cca", "contrast_pca", "neighbours")
 FEATURES_ENCODER_RATE = 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
     "encoder_augment": ("auto", None),
-    "init": ("auto", "itq", "pca", "random"),
+    "init": ("auto", "itq", "neighbours", "pca", "random"),
     "encoder": ("auto",),
     "conditioning": ("auto", "bias", "cross_attention", "adagn", "timestep", "none"),
     "encoder_depth": ("auto", 0),
@@ -172,12 +173,19 @@ def resolve_init(
     init, augment = params["init"], params["encoder_augment"]
     is_image = isinstance(data_format, ImageFormat)
     has_code = params["conditioning"] != "none"
+    if init == "neighbours" and not extractor:
+        raise ValueError(
+            "init='neighbours' compares the features of an extractor, but encoder="
+            f"{params['encoder']!r}. Use init='auto', or pass a feature extractor as encoder."
+        )
     if augment == "auto":
         views = is_image and has_code and not extractor.get("extractor_frozen", False)
         augment = "affine" if views and not aligned() else None
     if init == "auto":
         if params["encoder"] == "paper" or not has_code:
             init = "random"
+        elif extractor.get("extractor_frozen", False):
+            init = "neighbours"
         elif extractor or not is_image:
             init = "itq"
         elif augment is not None:
@@ -230,7 +238,7 @@ def resolve_training(
     view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
     rate = params["encoder_learning_rate"]
     if rate == "auto":
-        encoder_rate = FEATURES_ENCODER_RATE if params["init"] in ("cca", "contrast_pca") else 1.0
+        encoder_rate = FEATURES_ENCODER_RATE if params["init"] in FEATURES_INITS else 1.0
     else:
         encoder_rate = float(rate) / float(params["learning_rate"])
     return TrainingConfig(

@@ -24,7 +24,7 @@ _FUSED = {
 
 
 class EfficientNetLite0(nn.Module):
-    """The 1,280 features before the classifier of EfficientNet-Lite0, frozen.
+    """The 1,280 features before the classifier of EfficientNet-Lite0, scaled to unit length, frozen.
 
     Images of 1 or 3 channels are resized to `SIDE` x `SIDE` pixels. The network was trained on values in
     [-1, 1], as the authors do for all "lite" networks, so that model units need no further normalisation.
@@ -60,7 +60,7 @@ class EfficientNetLite0(nn.Module):
         else:
             x = F.interpolate(x, size=(SIDE, SIDE), mode="area")
         features = self.network.extract_features(x.contiguous(memory_format=torch.channels_last))
-        return features.mean(dim=(2, 3))
+        return F.normalize(features.mean(dim=(2, 3)), dim=1)
 
 
 def _packages() -> tuple[Any, str]:

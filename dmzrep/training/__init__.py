@@ -12,6 +12,7 @@ from dmzrep.training._validation import VALIDATION_SAMPLES
 from dmzrep.training.init._alignment import are_aligned
 from dmzrep.training.init._cca import init_cca
 from dmzrep.training.init._linear import init_contrast_pca, init_linear
+from dmzrep.training.init._neighbours import init_neighbours
 
 __all__ = [
     "HISTORY_COLUMNS",
@@ -33,5 +34,6 @@ __all__ = [
     "init_cca",
     "init_contrast_pca",
     "init_linear",
+    "init_neighbours",
     "split_indices",
 ]

@@ -106,7 +106,7 @@ def test_a_warm_start_keeps_frozen_weights(frozen, images):
     assert same(weights(frozen), weights(fitted.model_.encoder.extractor)) and fitted.n_iter_ == 4
 
 
-@pytest.mark.parametrize("init", ["itq", "pca", "random"])
+@pytest.mark.parametrize("init", ["itq", "neighbours", "pca", "random"])
 def test_a_fitted_transformer_gives_the_features(pca, init, images):
     fitted = make(pca, init=init).fit(images)
     expected = pca.transform(images.reshape(len(images), -1))
@@ -207,6 +207,8 @@ def test_unsuitable_encoders_are_refused(frozen, images):
         make(PCA()).fit(images)
     with pytest.raises(ValueError, match=r"encoder.transform\(X\) on X of shape .* failed"):
         make(PCA(2).fit(np.eye(5))).fit(images)
+    with pytest.raises(ValueError, match="init='neighbours' compares the features of an extractor"):
+        make("auto", init="neighbours").fit(images)
     with pytest.raises(ValueError, match="init='cca' initialises the built-in encoder"):
         make(frozen, init="cca").fit(images)
     with pytest.raises(ValueError, match="encoder_width=8 configures the built-in encoders"):
