@@ -4,7 +4,6 @@ from dmzrep import DMZEncoder
 from dmzrep.networks._defaults import (
     PAPER_RECIPES,
     attention_levels,
-    default_objective,
     default_patch_size,
     default_widths,
 )
@@ -40,19 +39,6 @@ def test_attention_levels_have_the_named_sides(attention, shape, patch_size, n_l
     assert attention_levels(attention, shape, patch_size, n_levels) == expected
     with pytest.raises(ValueError, match=rf"names resolutions \[3\].* and {n_levels} levels it has"):
         attention_levels((3,), shape, patch_size, n_levels)
-
-
-@pytest.mark.parametrize(
-    ("shape", "patch_size", "widths", "expected"),
-    [
-        ((10,), 1, (256,), "v"),
-        ((1, 28, 28), 2, (32, 64), "v"),
-        ((3, 64, 64), 4, (64, 64), "sample"),
-        ((3, 8, 8), 1, (8,), "sample"),
-    ],
-)
-def test_the_objective_is_sample_for_patches_of_many_values(shape, patch_size, widths, expected):
-    assert default_objective(shape, patch_size, widths) == expected
 
 
 @pytest.mark.parametrize(
