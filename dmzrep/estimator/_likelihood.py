@@ -28,7 +28,8 @@ class LikelihoodMixin(BaseEstimator):
     def score_samples(self, X: Any, *, n_terms: int | None = None) -> np.ndarray:
         """Return the negative variational bound of each sample, in bits per dimension; higher is better.
 
-        The bound is the rate of the sample given its bits plus the rate of the bits under `prior_`.
+        The bound is the rate of the sample given its bits plus the rate of the bits under `prior_`. Unless
+        the variance is learned, it uses the estimates of `calibration_`, fitted after training.
 
         Parameters
         ----------
