@@ -159,7 +159,8 @@ def build_trainer(
     if extractor is not None:
         encoder: Any = model.encoder
         keep_frozen(encoder.extractor, extractor)
-        if encoder.frozen and device.type == "cpu":
+        # Augmented views do not repeat, and a GPU would wait for the look-up.
+        if encoder.frozen and config.encoder_view is None and device.type == "cpu":
             encoder.cache = FeatureCache()
     if custom is not None:
         keep_frozen(model.denoiser, custom)
@@ -263,7 +264,8 @@ def _initialise_on_features(
     budget: Budget,
 ) -> None:
     """Centre and scale the features of an extractor, and initialise the linear map from them."""
-    features = extract_features(encoder, samples, budget.left_to_initialise)
+    # A third of the time is for computations on the features.
+    features = extract_features(encoder, samples, lambda: budget.left_to_initialise(1 / 3))
     encoder.learn_scale(features)
     if init == "random":
         return

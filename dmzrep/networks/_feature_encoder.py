@@ -73,8 +73,7 @@ class FeatureEncoder(nn.Module):
     def learn_scale(self, features: Tensor) -> None:
         """Set centre and scale from features that `extract` has returned.
 
-        All features have one scale: their own would raise those of little variance, which cost a point of
-        probe accuracy.
+        All features have one scale: their own would raise those of little variance.
         """
         self.centre.copy_(features.mean(dim=0))
         scale = (features - self.centre).square().mean().sqrt()
