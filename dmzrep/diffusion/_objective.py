@@ -36,9 +36,9 @@ class Objective:
     """What the network predicts, and its loss.
 
     The prediction is the velocity ``"v"`` = sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise
-    ``"epsilon"``, or the clean data ``"sample"``. Squared errors of clean data are divided by the variance of
-    the noise plus `LOSS_OFFSET`, which weights timesteps nearly as velocity does; otherwise nearly clean
-    timesteps, on which sharp images depend, would hardly count. With `learn_variance` the network has twice
+    ``"epsilon"``, or the clean data ``"sample"``. Squared errors of clean data are weighted by
+    `loss_weights`, nearly as with velocity; otherwise nearly clean timesteps, on which sharp images depend,
+    would hardly count. With `learn_variance` the network has twice
     the channels: the second half places the reverse variance between its bounds and is trained by the
     variational bound alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not
     in the target. `data_bin` is the width of a grey level in model units, for the last term of the bound;
@@ -135,14 +135,19 @@ class Objective:
         prediction = network(x_t, self.schedule.network_time(t), z)
         mean_part = prediction.chunk(2, dim=1)[0] if self.learn_variance else prediction
         error = (mean_part.float() - self.target(x0, noise, t).float()).square().flatten(1).mean(dim=1)
-        if self.kind == "sample":
-            sigma = self.schedule.signal_and_noise(t, x0)[1].flatten()
-            error = error / (sigma.square() + self.LOSS_OFFSET)
+        error = error * self.loss_weights(t)
         if not self.learn_variance:
             return error
         frozen = torch.cat([mean_part.detach(), prediction.chunk(2, dim=1)[1]], dim=1)
         bound = self.bound_terms(self.interpret(frozen, x_t, t), x0, x_t, t)
         return error + bound * (self.schedule.n_timesteps / 1000.0)
+
+    def loss_weights(self, t: Tensor) -> Tensor:
+        """Return the weights of the squared errors at timesteps of shape (n,), 1 at the last."""
+        if self.kind != "sample":
+            return torch.ones(len(t), device=t.device)
+        variance = 1.0 - self.schedule.alpha_bar_at(t).float()
+        return (1.0 + self.LOSS_OFFSET) / (variance + self.LOSS_OFFSET)
 
     def bound_terms(
         self, denoised: Denoised, x0: Tensor, x_t: Tensor, t: Tensor, squared_error: Tensor | None = None

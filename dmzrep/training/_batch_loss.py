@@ -89,7 +89,8 @@ class BatchLoss(ABC):
         roots: list[Tensor] = []
         gradients: list[Tensor | None] = []
         if masked is not None and leaf is not None and leaf.grad is not None:
-            roots, gradients = [masked], [leaf.grad]
+            # The weights sharpen images; codes are better if they explain plain errors.
+            roots, gradients = [masked], [leaf.grad / self.objective.loss_weights(t)[:, None]]
         if code is not None and self.code_terms.present:
             terms = self.code_terms(*code, self.processes.all_gather(loss[None]).sum())
             if terms.requires_grad:

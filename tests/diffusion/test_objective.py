@@ -63,7 +63,7 @@ def losses_by_loop(objective, network, x0, t, z, noise, extra):
         target = {"epsilon": noise[i], "sample": x0[i], "v": a * noise[i] - s * x0[i]}[objective.kind]
         loss = ((mean_part - target) ** 2).mean()
         if objective.kind == "sample":
-            loss = loss / (s**2 + objective.LOSS_OFFSET)
+            loss = loss * (1 + objective.LOSS_OFFSET) / (s**2 + objective.LOSS_OFFSET)
         if objective.learn_variance:
             estimates = {"epsilon": (x_t - s * mean_part) / a, "v": a * x_t - s * mean_part}
             x0_hat = estimates.get(objective.kind, mean_part)
@@ -137,9 +137,7 @@ def test_the_bound_has_gradients_for_the_variance_only(kind, data_bin):
     losses = objective.losses(lambda x, time, z: torch.cat([mean_part, raw], dim=1), x0, t, None, noise)
     losses.sum().backward()
     n_values = x0[0].numel()
-    weight = 1.0
-    if kind == "sample":
-        weight = 1.0 / (SCHEDULE.signal_and_noise(t, x0)[1].square() + objective.LOSS_OFFSET)
+    weight = objective.loss_weights(t).view(-1, *(1 for _ in x0.shape[1:]))
     expected = weight * 2 * (mean_part.detach() - target) / n_values
     torch.testing.assert_close(mean_part.grad, expected, rtol=1e-4, atol=1e-6)
     assert raw.grad.flatten(1).abs().amax(dim=1).min() > 0
