@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dmzrep._base._validation import check_choice, check_int
 from dmzrep.attribution._targets import Score
 from dmzrep.inference import Decoder
-from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
+from dmzrep.networks._encoders import ConvEncoder
 
 METHODS = ("integrated_gradients", "occlusion", "grad_cam")
 
@@ -24,7 +24,7 @@ Attribute = Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor 
 class ScoredEncoder(nn.Module):
     """An encoder network followed by a score of its logits: data in model units to one value per sample."""
 
-    def __init__(self, network: ConvEncoder | MLPEncoder, score: Score):
+    def __init__(self, network: nn.Module, score: Score):
         super().__init__()
         self.network = network
         self.score = score
