@@ -34,8 +34,8 @@ INIT_FEATURES = {
     "contrast_pca": "contrast",
     "cca": "responses",
 }
-#: Learning rate of the encoder relative to that of the denoiser with a feature extractor, or after `init` by one
-#: of these: what a good initialisation gives would be lost at the full rate.
+#: Learning rate of the encoder relative to that of the denoiser with a feature extractor, or after `init` by
+#: one of these: a good initialisation would be lost at the full rate.
 FEATURES_INITS = ("cca", "contrast_pca")
 FEATURES_ENCODER_RATE = 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
