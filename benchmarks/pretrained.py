@@ -48,11 +48,11 @@ BATCH = 250
 N_SHOWN = 12
 
 
-#: Linear maps of the features by name; the last is where the encoder starts.
+#: Linear maps of the features by name; the encoder starts from ITQ.
 LINEAR: dict[str, Callable[[LinearInit, Tensor, torch.Generator], None]] = {
     "PCA": lambda linear, features, generator: init_linear(linear, features, "pca", generator),
     "ITQ": lambda linear, features, generator: init_linear(linear, features, "itq", generator),
-    "neighbours, where our encoder starts": init_neighbours,
+    "neighbours": init_neighbours,
 }
 
 

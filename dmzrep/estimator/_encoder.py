@@ -97,9 +97,9 @@ class DMZEncoder(
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
         spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. With a feature extractor, ``"itq"``, ``"pca"`` or ``"neighbours"``, a canonical correlation
-        analysis of the features of nearest neighbours, which is ``"auto"`` where the extractor is frozen.
-        Otherwise ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
+        weights. With a feature extractor, ``"itq"`` (``"auto"``), ``"pca"``, or ``"neighbours"``, a canonical
+        correlation analysis of the features of a sample and those of its nearest neighbours. Otherwise
+        ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
         ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.

@@ -39,9 +39,9 @@ MANY_SAMPLES, LONG_TIME = 10_000, 30.0
 FILTERS = (32, 64, 64)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
-#: Learning rate of the encoder relative to that of the denoiser after `init` by one of these, whose good
-#: initialisation would be lost at the full rate.
-FEATURES_INITS = ("cca", "contrast_pca", "neighbours")
+#: Learning rate of the encoder relative to that of the denoiser with a feature extractor, or after `init` by
+#: one of these: a good initialisation would be lost at the full rate.
+FEATURES_INITS = ("cca", "contrast_pca")
 FEATURES_ENCODER_RATE = 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
@@ -183,8 +183,6 @@ def resolve_init(
     if init == "auto":
         if params["encoder"] == "paper" or not has_code:
             init = "random"
-        elif extractor.get("extractor_frozen", False):
-            init = "neighbours"
         elif extractor or not is_image:
             init = "itq"
         elif augment is not None:
@@ -237,7 +235,8 @@ def resolve_training(
     view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
     rate = params["encoder_learning_rate"]
     if rate == "auto":
-        encoder_rate = FEATURES_ENCODER_RATE if params["init"] in FEATURES_INITS else 1.0
+        kept = params["init"] in FEATURES_INITS or has_extractor(params["encoder"])
+        encoder_rate = FEATURES_ENCODER_RATE if kept else 1.0
     else:
         encoder_rate = float(rate) / float(params["learning_rate"])
     return TrainingConfig(
