@@ -35,8 +35,8 @@ INIT_FEATURES = {
 }
 #: Smallest number of samples and time in seconds for many filters in the encoder's linear branch.
 MANY_SAMPLES, LONG_TIME = 10_000, 30.0
-#: Filters of images of at most 16 pixels, of others, and for each channel of many samples.
-FILTERS = (32, 64, 64)
+#: Filters of images of at most 16 pixels, of few samples or a short time, and of many samples.
+FILTERS = (32, 64, 256)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
 #: Learning rate of the encoder relative to that of the denoiser with a feature extractor, or after `init` by
@@ -192,9 +192,7 @@ def resolve_init(
     filters = params["init_filters"]
     if filters == "auto":
         small = n_samples < MANY_SAMPLES or (params["max_time"] or math.inf) < LONG_TIME
-        tiny, few, per_channel = FILTERS
-        many = few if small else per_channel * data_format.shape[0]
-        filters = tiny if max(data_format.shape[1:], default=0) <= 16 else many
+        filters = FILTERS[0 if max(data_format.shape[1:], default=0) <= 16 else 1 if small else 2]
     return {"init": init, "encoder_augment": augment, "init_filters": filters}
 
 

@@ -20,8 +20,8 @@ from dmzrep.inference._model import FittedModel
 
 #: Number of timesteps at which estimates are fitted, and largest number of samples at each of them.
 LEVELS, LEVEL_SAMPLES = 32, 64
-#: Smallest number of samples at each timestep, even if there is no time.
-_HURRIED_SAMPLES = 4
+#: Number of samples at each timestep, and of distinct ones, if there is no time.
+_HURRIED_SAMPLES, _HURRIED_DISTINCT = 4, 16
 #: Smallest variance of an estimate, for channels that can be predicted exactly.
 _MIN_VARIANCE = 1e-8
 
@@ -46,7 +46,8 @@ def calibrate(
     timesteps = np.array(sorted(t for t, _ in grid))
     n_samples = min(max(n_samples, _HURRIED_SAMPLES), LEVEL_SAMPLES)
     random = np.random.default_rng(seed)
-    samples = X[np.sort(random.permutation(len(X))[:LEVEL_SAMPLES])]
+    n_distinct = _HURRIED_DISTINCT if is_over() else LEVEL_SAMPLES
+    samples = X[np.sort(random.permutation(len(X))[:n_distinct])]
     codes = encode(model, samples, "bits") if model.has_code else None
     x0 = model.model_units(samples)
     moments = np.zeros((n_levels, _n_channels(model), 4, 4))

@@ -53,8 +53,8 @@ class Network(ParameterGroup):
         Residual convolutions after each strided convolution of the encoder. ``"auto"`` is none, as in
         the paper.
     init_filters : "auto" or int, default="auto"
-        Filters of the features from which ``init="cca"`` computes the code. ``"auto"`` is 64 per channel; 64
-        for fewer than 10,000 samples or `max_time` below 30 s, and 32 for images of at most 16 pixels.
+        Filters of the features from which ``init="cca"`` computes the code. ``"auto"`` is 256; 64 for fewer
+        than 10,000 samples or `max_time` below 30 s, and 32 for images of at most 16 pixels.
     normalize_logits : bool, default=True
         Normalise the logits of the encoder over the batch to mean 0 and standard deviation 5, so that no bit
         is constant. The paper does not do this.

@@ -75,7 +75,20 @@ class RandomViews(ParameterGroup):
         return self.transform(x, self.draw(len(x), generator))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw transformations of n images, on the CPU: affine maps in 6 columns, changes of colour in 3."""
+        """Draw transformations of n images.
+
+        Parameters
+        ----------
+        n : int
+            Number of images.
+        generator : torch.Generator
+            Generator on the CPU.
+
+        Returns
+        -------
+        Tensor of shape (n, 9)
+            Affine maps, in 6 columns, and changes of brightness, contrast and saturation; on the CPU.
+        """
         drawn = 2.0 * torch.rand(n, 8, generator=generator) - 1.0
         angle = drawn[:, 0] * math.radians(self.rotation)
         size = (drawn[:, 1] * math.log(self.scale)).exp()
@@ -88,7 +101,19 @@ class RandomViews(ParameterGroup):
         return torch.cat([torch.cat([matrix, shift], dim=2).flatten(1), self.colour * drawn[:, 5:]], dim=1)
 
     def transform(self, x: Tensor, drawn: Tensor) -> Tensor:
-        """Transform images by what `draw` returned."""
+        """Transform images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, H, W)
+            Images in [-1, 1].
+        drawn : Tensor of shape (n, 9)
+            Transformations that `draw` returned.
+
+        Returns
+        -------
+        Tensor of the shape of `x`
+        """
         drawn = drawn.to(x.device, x.dtype)
         grid = F.affine_grid(drawn[:, :6].view(-1, 2, 3), list(x.shape), False)
         x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)

@@ -66,14 +66,13 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
 def disagreement(first: Tensor, second: Tensor) -> Tensor:
     """Return the mean cross-entropy between the logits of one view of a sample and the bits of another.
 
-    Both directions are averaged; bits have no gradient. Moummad et al., "Cross-View Code Alignment", 2025
-    (arXiv 2510.27584), equation 3.
+    Both directions are averaged. The bits of the other view are its probabilities, without gradient: unlike
+    their signs, these are continuous, so that rounding errors stay small. Moummad et al., "Cross-View Code
+    Alignment", 2025 (arXiv 2510.27584), equation 3, with signs.
     """
-    bits_of_first, bits_of_second = (
-        (logits > 0).to(logits.dtype) for logits in (first.detach(), second.detach())
-    )
-    one_way = F.binary_cross_entropy_with_logits(first, bits_of_second)
-    return (one_way + F.binary_cross_entropy_with_logits(second, bits_of_first)) / 2.0
+    targets = torch.sigmoid(second).detach(), torch.sigmoid(first).detach()
+    one_way, other_way = map(F.binary_cross_entropy_with_logits, (first, second), targets)
+    return (one_way + other_way) / 2.0
 
 
 def coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:

@@ -163,7 +163,7 @@ def test_invalid_features_raise(measure, reference, generated, message):
     ("call", "message"),
     [
         (lambda: frechet_distance(X, X, lambda x: x[1:]), "must have one row for each of 20 images, got 19"),
-        (lambda: frechet_distance(X, X[:1]), "at least 2 samples, got 1"),
+        (lambda: frechet_distance(X, X[:1]), "at least 2 images of each set, got 1"),
         (lambda: precision_recall(X, X[:3]), "n_neighbors must be an integer from 1 to 2, less than"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,9 +14,10 @@ from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._augmentation import RandomViews
 from dmzrep.training.init._linear import set_linear_map, staged_rotation
 
-#: Images from which patches are taken, patches that are whitened, images processed at a time, and images
-#: whose codes are rotated.
-PATCH_IMAGES, PATCHES, IMAGES_AT_A_TIME, ROTATION_IMAGES = 1000, 20_000, 500, 10_000
+#: Images from which patches are taken, patches that are whitened, and images whose codes are rotated.
+PATCH_IMAGES, PATCHES, ROTATION_IMAGES = 1000, 20_000, 10_000
+#: Images processed at a time, and before the first check of the time.
+IMAGES_AT_A_TIME, FIRST_IMAGES = 512, 64
 #: Further directions and iterations of the subspace iteration.
 OVERSAMPLING, SUBSPACE_ITERATIONS = 64, 6
 #: Regularisation of the covariance of patches before whitening, as a fraction of the mean variance.
@@ -49,7 +50,7 @@ def init_cca(
     precision = resolve_precision("auto", x.device)
     covariances: ViewCovariances | None = None
     own: list[Tensor] = []
-    for part in x[: IMAGES_PER_FEATURE * branch.linear.in_features].split(IMAGES_AT_A_TIME):
+    for part in _growing_parts(x[: IMAGES_PER_FEATURE * branch.linear.in_features]):
         with autocast(precision, x.device):
             first, second = (branch.features(view(part, generator)).float() for _ in range(2))
         if covariances is None:
@@ -73,6 +74,14 @@ def init_cca(
         projected /= projected.std(dim=0).clamp(min=1e-12)
     rotation = staged_rotation(projected, stages, generator, time_left)
     set_linear_map(branch, (directions @ rotation).T, centre, projected @ rotation)
+
+
+def _growing_parts(x: Tensor) -> Iterator[Tensor]:
+    """Yield parts of images: small ones first, so that little time passes before the first check of it."""
+    begin, size = 0, FIRST_IMAGES
+    while begin < len(x):
+        yield x[begin : begin + size]
+        begin, size = begin + size, min(2 * size, IMAGES_AT_A_TIME)
 
 
 class ViewCovariances:
