@@ -76,7 +76,9 @@ def stored_features(images: np.ndarray, path: Path, extractor: StoredFeatures) -
     for begin in range(0, len(images), BATCH):
         x = to_model(torch.from_numpy(images[begin : begin + BATCH]))
         if found is not None:
-            extractor.known.features(x, lambda _, begin=begin: torch.from_numpy(found[begin : begin + BATCH]))
+            # One by one, since only the features of new samples are asked for.
+            for i, sample in enumerate(x.split(1), start=begin):
+                extractor.known.features(sample, lambda _, i=i: torch.from_numpy(found[i : i + 1]))
         else:
             with torch.no_grad():
                 parts.append(extractor(x).numpy())

@@ -44,7 +44,9 @@ def make(images):
     """Make a trainer, by a trial's name or itself, as fitting would."""
 
     def made(trainer, **params):
-        encoder = make_encoder(params.pop("latent_dim", BITS), random_state=0, **SMALL, **params)
+        encoder = make_encoder(
+            params.pop("latent_dim", BITS), random_state=0, agreement=0.0, **SMALL, **params
+        )
         own, _ = build_trainer(encoder, images, learn_image_format(images), 0, False)
         trainer = TRIALS[trainer] if isinstance(trainer, str) else trainer
         return trainer(own.model, own.objective, own.config, 0)

@@ -15,7 +15,7 @@ STEPS = {"n_steps": 3, "random_state": 0}
 
 @pytest.fixture(scope="module")
 def ordered(digits):
-    params = TINY | {"latent_dim": 16, "max_iter": 4}
+    params = TINY | {"latent_dim": 16, "max_iter": 12}
     return make_encoder(**params, objective="v", ordered=True, code_dropout=0.2).fit(digits[:200])
 
 
