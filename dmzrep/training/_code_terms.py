@@ -14,6 +14,8 @@ from dmzrep.training._options import TrainingConfig
 AUTO_SHARE = 0.1
 #: Weight of the coding rate relative to the disagreement of views.
 CODING_RATE_SHARE = 0.1
+#: Factor of the logits whose probabilities are targets: nearly all are bits.
+SHARPNESS = 4.0
 
 
 def missing_entropy(probabilities: Tensor) -> Tensor:
@@ -66,11 +68,11 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
 def disagreement(first: Tensor, second: Tensor) -> Tensor:
     """Return the mean cross-entropy between the logits of one view of a sample and the bits of another.
 
-    Both directions are averaged. The bits of the other view are its probabilities, without gradient: unlike
-    their signs, these are continuous, so that rounding errors stay small. Moummad et al., "Cross-View Code
-    Alignment", 2025 (arXiv 2510.27584), equation 3, with signs.
+    Both directions are averaged. The bits have no gradient. Sharp probabilities take their place, since a
+    rounding error must not flip a target. Moummad et al., "Cross-View Code Alignment", 2025
+    (arXiv 2510.27584), equation 3.
     """
-    targets = torch.sigmoid(second).detach(), torch.sigmoid(first).detach()
+    targets = tuple(torch.sigmoid(SHARPNESS * logits).detach() for logits in (second, first))
     one_way, other_way = map(F.binary_cross_entropy_with_logits, (first, second), targets)
     return (one_way + other_way) / 2.0
 

@@ -40,7 +40,7 @@ class Training(ParameterGroup):
         Temperature of the relaxed bits, above 0. The paper uses 1.
     straight_through : bool, default=False
         Use hard bits in the forward pass and gradients of relaxed bits in the backward pass.
-    agreement : float, default=0.1
+    agreement : float, default=0.05
         Weight of the cross-entropy between the logits of one view of a sample and the bits of another, minus
         a tenth of the coding rate of the logits, where the encoder sees augmented views.
     marginal_entropy : float, default=0.0
@@ -139,7 +139,7 @@ class Training(ParameterGroup):
         timestep_sampling="high_noise",
         temperature=2.0,
         straight_through=False,
-        agreement=0.1,
+        agreement=0.05,
         marginal_entropy=0.0,
         decorrelation=0.0,
         kl_weight=0.0,

@@ -9,6 +9,7 @@ import torch
 from torch.distributions import Bernoulli, kl_divergence
 
 from dmzrep.training._code_terms import (
+    SHARPNESS,
     coding_rate,
     disagreement,
     kl_to_uniform,
@@ -90,10 +91,11 @@ def test_gradients_are_finite_for_constant_bits():
 
 def test_agreement_of_views_matches_its_definition():
     first, second = torch.randn(2, 7, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    of_first, of_second = Bernoulli(logits=first), Bernoulli(logits=second)
-    both = kl_divergence(of_second, of_first) + of_second.entropy()
-    both += kl_divergence(of_first, of_second) + of_first.entropy()
-    torch.testing.assert_close(disagreement(first, second), both.mean() / 2)
+    both = 0.0
+    for one, other in ((first, second), (second, first)):
+        target = Bernoulli(logits=SHARPNESS * other)
+        both += (kl_divergence(target, Bernoulli(logits=one)) + target.entropy()).mean()
+    torch.testing.assert_close(disagreement(first, second), both / 2)
     assert disagreement(first, first) < disagreement(first, second) < disagreement(first, -first)
 
 
