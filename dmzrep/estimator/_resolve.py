@@ -14,6 +14,7 @@ from dmzrep.estimator._custom_denoiser import denoiser_settings, has_custom_deno
 from dmzrep.estimator._custom_extractor import has_extractor
 from dmzrep.networks._defaults import (
     attention_levels,
+    default_objective,
     default_patch_size,
     default_widths,
 )
@@ -212,7 +213,7 @@ def resolve_objective(
     if kind == "auto" and has_custom_denoiser(params):
         kind = "v"
     elif kind == "auto":
-        kind = "sample" if isinstance(data_format, ImageFormat) else "v"
+        kind = default_objective(network.data_shape, network.patch_size, network.widths)
     if not isinstance(schedule, NoiseSchedule):
         name = "cosine" if schedule == "auto" else schedule
         schedule = NoiseSchedule.named(name, int(params["n_timesteps"]))

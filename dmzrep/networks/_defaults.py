@@ -102,3 +102,10 @@ def attention_levels(
             f"with patch_size={patch_size} and {n_levels} levels it has {sides}."
         )
     return tuple(level for level, side in enumerate(sides) if side in attention)
+
+
+def default_objective(data_shape: tuple[int, ...], patch_size: int, widths: tuple[int, ...]) -> str:
+    """Return ``"v"``, or ``"sample"`` if patches have too many values for the channels."""
+    if len(data_shape) == 1:
+        return "v"
+    return "sample" if data_shape[0] * patch_size**2 * 4 > widths[0] else "v"

@@ -24,8 +24,8 @@ class Training(ParameterGroup):
     Parameters
     ----------
     objective : {"auto", "v", "epsilon", "sample"}, default="auto"
-        What the denoiser predicts: velocity, noise or clean data. ``"auto"`` is clean data for images, and
-        velocity for vectors and with a custom `backbone`.
+        What the denoiser predicts: velocity, noise or clean data. ``"auto"`` is velocity, or clean data
+        where a patch has more values than a quarter of the channels.
     learn_variance : bool, default=False
         Learn the variance of the reverse process with the variational bound.
     noise_schedule : {"auto", "cosine", "linear"}, default="auto"

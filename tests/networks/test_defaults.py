@@ -4,6 +4,7 @@ from dmzrep import DMZEncoder
 from dmzrep.networks._defaults import (
     PAPER_RECIPES,
     attention_levels,
+    default_objective,
     default_patch_size,
     default_widths,
 )
@@ -56,3 +57,16 @@ def test_paper_recipes_are_valid_for_their_images(name, side, latent_dim):
     encoder = make_encoder(**recipe)
     encoder._validate_params()
     assert DMZEncoder.paper(name).get_params() == encoder.get_params()
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch_size", "widths", "expected"),
+    [
+        ((10,), 1, (256,), "v"),
+        ((1, 28, 28), 2, (32, 64), "v"),
+        ((3, 64, 64), 4, (64, 64), "sample"),
+        ((3, 8, 8), 1, (8,), "sample"),
+    ],
+)
+def test_the_objective_is_sample_for_patches_of_many_values(shape, patch_size, widths, expected):
+    assert default_objective(shape, patch_size, widths) == expected
