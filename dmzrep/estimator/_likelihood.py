@@ -78,11 +78,15 @@ class LikelihoodMixin(BaseEstimator):
 
         Examples
         --------
+        >>> import warnings
         >>> from dmzrep import DMZEncoder, Network
         >>> from dmzrep.datasets import load_digits_images
-        >>> X = load_digits_images().images[:256]
-        >>> encoder = DMZEncoder(16, network=Network(width=(8, 16)), max_iter=4, random_state=0).fit(X)
-        >>> table = encoder.bits_per_dim(X, n_terms=4)
+        >>> from dmzrep.errors import LikelihoodWarning
+        >>> X = load_digits_images().images[:64]
+        >>> encoder = DMZEncoder(16, network=Network(width=(8, 16)), max_iter=1, random_state=0).fit(X)
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", LikelihoodWarning)  # After one epoch.
+        ...     table = encoder.bits_per_dim(X, n_terms=4)
         >>> list(table.index), list(table.columns)
         (['image', 'code', 'total'], ['bits_per_dim', 'standard_error', 'bits'])
         """

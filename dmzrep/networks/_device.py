@@ -106,7 +106,9 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     """Return the autocast context for ``"float32"``, ``"bf16"`` or ``"fp16"``."""
     if precision == "float32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    # Within an outer context, cached copies of weights would outlive a training step.
+    return torch.autocast(device.type, dtype=dtype, cache_enabled=False)
 
 
 def release_cached_memory(device: str | torch.device) -> None:
