@@ -222,7 +222,8 @@ def readme_figures() -> dict[str, str]:
         figures["mnist"] = (
             f"{table(header, lines)}\n\nTraining runs at {ours['images_per_second']:.0f} images/s, "
             f"{ours['ratio_to_authors']:.1f} times as fast as the authors' network type on the same two "
-            "cores. [docs/results.md](docs/results.md) has all tables, with standard deviations and commands."
+            f"cores (measured on {ours['environment']['date']}, before codes of two views had to agree). "
+            "[docs/results.md](docs/results.md) has all tables, with standard deviations and commands."
         )
     return figures
 
