@@ -38,11 +38,10 @@ class Objective:
     The prediction is the velocity ``"v"`` = sqrt(alpha_bar) * noise - sqrt(1 - alpha_bar) * x_0, the noise
     ``"epsilon"``, or the clean data ``"sample"``. Squared errors of clean data are weighted by
     `loss_weights`, nearly as with velocity; otherwise nearly clean timesteps, on which sharp images depend,
-    would hardly count. With `learn_variance` the network has twice
-    the channels: the second half places the reverse variance between its bounds and is trained by the
-    variational bound alone. `input_perturbation` is the standard deviation of extra noise in x_t that is not
-    in the target. `data_bin` is the width of a grey level in model units, for the last term of the bound;
-    None for continuous data.
+    would hardly count. With `learn_variance` the network has twice the channels: the second half places the
+    reverse variance between its bounds and is trained by the variational bound alone. `input_perturbation`
+    is the standard deviation of extra noise in x_t that is not in the target. `data_bin` is the width of a
+    grey level in model units, for the last term of the bound; None for continuous data.
 
     References
     ----------

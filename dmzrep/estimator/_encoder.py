@@ -97,10 +97,9 @@ class DMZEncoder(
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
         spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. With a feature extractor, ``"itq"`` (``"auto"``), ``"pca"``, or ``"neighbours"``, a canonical
-        correlation analysis of the features of a sample and those of its nearest neighbours. Otherwise
-        ``"auto"`` is ``"cca"`` where `encoder_augment` resolves to augmented views,
-        ``"contrast_pca"`` for spatially aligned images, else ``"itq"``.
+        weights. ``"neighbours"``, for feature extractors: canonical correlation analysis of the features of a
+        sample and its nearest neighbours. ``"auto"`` is ``"itq"`` for feature extractors and vectors,
+        ``"cca"`` with augmented views, and ``"contrast_pca"`` for spatially aligned images.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"}, RandomViews or None, default="auto"
@@ -195,12 +194,8 @@ class DMZEncoder(
         Layout and value range, or standardisation, of the fitted data.
     device_ : torch.device
         Device of the networks.
-    precision_ : str
-        Resolved value of `precision`.
-    init_, encoder_augment_ : str, RandomViews or None
-        Resolved values of `init` and `encoder_augment`.
-    init_filters_ : int
-        Resolved value of `Network.init_filters`.
+    precision_, init_, encoder_augment_, init_filters_ : str, RandomViews, int or None
+        Resolved values of these parameters and of `Network.init_filters`.
     code_dropout_ : float
         `code_dropout` of the fit.
     ordered_ : bool

@@ -155,7 +155,7 @@ def check_stored_features(extractor: nn.Module, stored: Tensor | None) -> None:
 
 @contextmanager
 def _explained(call: str) -> Iterator[None]:
-    """Name the call in errors of the user's code."""
+    """Name the call in errors of a custom extractor."""
     try:
         yield
     except Exception as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-#: Final fraction of a run in which the encoder is frozen, so that the denoiser learns from what it sees at
-#: inference: hard bits of the original images.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -21,6 +19,8 @@ from dmzrep.training._micro_batches import MicroBatches
 from dmzrep.training._options import TrainingConfig
 from dmzrep.training._processes import Processes
 
+#: Final fraction of a run in which the encoder is frozen, so that the denoiser learns from what it sees at
+#: inference: hard bits of the original images.
 FREEZE_FRACTION = 0.15
 
 
