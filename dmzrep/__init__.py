@@ -13,6 +13,7 @@ _PACKAGES = {
     "DiffusersBackbone": "networks",
     "DomainTransfer": "transfer",
     "FaissNeighbors": "retrieval",
+    "ImageReader": "datasets",
     "ImageRetriever": "retrieval",
     "LinearProbe": "probing",
     "Network": "networks",

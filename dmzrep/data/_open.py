@@ -1,7 +1,6 @@
 """Conversion of input data to sources of samples, and their formats."""
 
 import contextlib
-import os
 from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
@@ -15,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from dmzrep._base._validation import as_array, without_graph
 from dmzrep.data._hugging_face import is_hugging_face
 from dmzrep.data._image_format import ImageFormat, learn_image_format
+from dmzrep.data._paths import PathReader, is_paths, open_paths
 from dmzrep.data._sources import CheckedSource, DatasetSource, Source, Subset, is_on_disk
 from dmzrep.data._vector_format import VectorFormat, learn_vector_format
 
@@ -22,15 +22,18 @@ _VECTOR_DTYPES = (np.float64, np.float32)
 
 
 def open_training_data(
-    estimator: Any, X: Any, *, continued: bool = False
+    estimator: Any, X: Any, *, continued: bool = False, reader: PathReader | None = None
 ) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
     """Return training data as a source, their format, and the attributes that scikit-learn sets.
 
     The estimator provides `image_shape`, `channels` and `value_range`, and is not changed. Arrays are checked
-    here, datasets when they are read. With `continued`, X must agree with `data_format_`, which is kept.
+    here, datasets when they are read; the `reader` turns paths into arrays. With `continued`, X must agree
+    with `data_format_`, which is kept.
     """
     if continued:
-        return open_like_fitted(estimator, X), estimator.data_format_, {}
+        return open_like_fitted(estimator, X, repeatedly=True), estimator.data_format_, {}
+    if is_paths(X):
+        X = open_paths(reader, X, repeatedly=True)
     source: Any = as_source(X)
     # Collects the attributes that scikit-learn sets, so that a failed fit leaves the estimator unchanged.
     stand_in = type(type(estimator).__name__, (BaseEstimator,), {})()
@@ -58,12 +61,15 @@ def open_training_data(
     return source, image_format, attributes | {"n_features_in_": int(np.prod(image_format.shape))}
 
 
-def open_like_fitted(estimator: Any, X: Any) -> Source:
+def open_like_fitted(estimator: Any, X: Any, *, repeatedly: bool = False) -> Source:
     """Return data in the fitted format as a source; the estimator is not changed.
 
-    Arrays in memory are checked here, memory maps and datasets when they are read.
+    Arrays in memory are checked here, memory maps and datasets when they are read. Picture files are decoded
+    when they are read, or, if they will be read `repeatedly`, once into an array file.
     """
     data_format = estimator.data_format_
+    if is_paths(X):
+        X = open_paths(estimator.image_reader_, X, repeatedly=repeatedly)
     if is_table(X):
         validate_data(estimator, X, reset=False, skip_check_array=True)
     source = as_source(X)
@@ -146,9 +152,9 @@ def _refuse(X: Any, name: str) -> None:
             f"{name} must be an array or a dataset, got a {kind} with the keys {list(X)}. Pass the "
             "entry that holds the samples."
         )
-    if isinstance(X, (str, os.PathLike)):
+    if is_paths(X):
         raise ValueError(
-            f"{name} must be an array or a dataset, got a path. Read a folder of pictures with "
+            f"{name} must be an array or a dataset, got a path. Read pictures with "
             "dmzrep.datasets.load_images, an array with numpy.load(path, mmap_mode='r')."
         )
     if np.ma.is_masked(X):

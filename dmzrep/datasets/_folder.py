@@ -1,5 +1,6 @@
 """Images of a folder as one array, which need not fit into memory."""
 
+import errno
 import os
 import stat
 from numbers import Integral
@@ -107,21 +108,13 @@ def load_images(
     return_X_y = check_bool(return_X_y, "return_X_y")
     check_choice("mode", mode, sorted(MODES))
     check_choice("resize", resize, RESIZES)
-    rendering = Rendering(_check_size(size), mode, resize, _check_colour(background))
+    rendering = Rendering(check_size(size), mode, resize, check_colour(background))
     root = as_path(folder, "folder").expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"There is no folder {root}. Pass the one that contains the pictures.")
-    files, unreadable = _find_pictures(root)
+    files, unreadable = find_pictures(root)
     if files:
-        place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
-        cache = ImageCache(place, root, files, rendering)
-        try:
-            images, damaged = cache.read() or cache.make(n_jobs, progress)
-        except OSError as error:
-            error.add_note(
-                f"{place} must be writable and have enough free space; pass another folder as cache_dir."
-            )
-            raise
+        images, damaged = _read_through_cache(root, files, rendering, cache_dir, n_jobs, progress)
         unreadable = dict(sorted((unreadable | damaged).items()))
     readable = [name for name in files if name not in unreadable]
     _report(root, unreadable, len(readable))
@@ -137,7 +130,58 @@ def load_images(
     )
 
 
-def _check_size(size: Any) -> tuple[int, int]:
+def load_listed(
+    paths: list[Path], rendering: Rendering, cache_dir: str | os.PathLike | None, n_jobs: int | None
+) -> np.ndarray:
+    """Return listed picture files like `load_images`, in their order; a file may be listed more than once."""
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    parents = {path.parent for path in absolute}
+    try:
+        root = Path(os.path.commonpath(parents))
+    except ValueError:  # Several drives of Windows.
+        root = Path(absolute[0].anchor)
+    names = [os.path.relpath(path, root) for path in absolute]
+    files: dict[str, tuple[int, int]] = {}
+    unreadable: dict[str, str] = {}
+    for name in names:
+        try:
+            files[name] = file_stamp(root / name)
+        except OSError as error:
+            unreadable[name] = reason_of(error)
+    images = np.empty((0, *rendering.shape), dtype=np.uint8)
+    if files:
+        images, damaged = _read_through_cache(root, files, rendering, cache_dir, n_jobs, progress=False)
+        unreadable |= damaged
+    _report(root, unreadable, len(images))
+    readable = [name for name in files if name not in unreadable]
+    if readable == names:
+        return images
+    index = {name: i for i, name in enumerate(readable)}
+    return images[[index[name] for name in names if name in index]]
+
+
+def _read_through_cache(
+    root: Path,
+    files: dict[str, tuple[int, int]],
+    rendering: Rendering,
+    cache_dir: str | os.PathLike | None,
+    n_jobs: int | None,
+    progress: bool,
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Return pictures from their array file, which is made if need be, and the unreadable with reasons."""
+    place = default_cache_dir() if cache_dir is None else as_path(cache_dir, "cache_dir").expanduser()
+    cache = ImageCache(place, root, files, rendering)
+    try:
+        return cache.read() or cache.make(n_jobs, progress)
+    except OSError as error:
+        error.add_note(
+            f"{place} must be writable and have enough free space; pass another folder as cache_dir."
+        )
+        raise
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Return (height, width); raise ValueError if it is invalid."""
     sides: Any = (size, size) if isinstance(size, Integral) else size
     if not (
         isinstance(sides, (tuple, list))
@@ -150,7 +194,8 @@ def _check_size(size: Any) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def _check_colour(background: Any) -> str:
+def check_colour(background: Any) -> str:
+    """Return a colour; raise ValueError if Pillow does not know it."""
     load_pillow()
     from PIL import ImageColor
 
@@ -163,14 +208,14 @@ def _check_colour(background: Any) -> str:
     return background
 
 
-def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+def find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Return picture files, sorted, with sizes and modification times, and the unreadable, with reasons."""
     extensions = picture_extensions()
     files: dict[str, tuple[int, int]] = {}
     unreadable: dict[str, str] = {}
 
     def note(error: OSError) -> None:
-        unreadable[Path(error.filename).relative_to(root).as_posix()] = _reason(error)
+        unreadable[Path(error.filename).relative_to(root).as_posix()] = reason_of(error)
 
     for path, folders, names in os.walk(root, onerror=note):
         place = Path(path).relative_to(root)
@@ -182,22 +227,28 @@ def _find_pictures(root: Path) -> tuple[dict[str, tuple[int, int]], dict[str, st
             extension = os.path.splitext(name)[1].lower()
             if extension not in extensions or name.startswith("."):
                 continue
-            reason = extensions[extension]
-            try:
-                status = os.stat(os.path.join(path, name))
-            except OSError as error:
-                reason = _reason(error)
-            else:
-                if not stat.S_ISREG(status.st_mode):
-                    reason = "not a regular file, but a pipe, a socket or a device"
+            relative, reason = (place / name).as_posix(), extensions[extension]
             if reason is None:
-                files[(place / name).as_posix()] = status.st_size, status.st_mtime_ns
-            else:
-                unreadable[(place / name).as_posix()] = reason
+                try:
+                    files[relative] = file_stamp(os.path.join(path, name))
+                except OSError as error:
+                    reason = reason_of(error)
+            if reason is not None:
+                unreadable[relative] = reason
     return dict(sorted(files.items())), unreadable
 
 
-def _reason(error: OSError) -> str:
+def file_stamp(path: str | os.PathLike) -> tuple[int, int]:
+    """Return the size and the time of modification of a regular file, which change with its content."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+        raise OSError(errno.EINVAL, f"not a regular file, but {kind}", os.fspath(path))
+    return status.st_size, status.st_mtime_ns
+
+
+def reason_of(error: OSError) -> str:
+    """Return the reason for which a file cannot be opened."""
     return f"{type(error).__name__}: {error.strerror}"
 
 

@@ -31,6 +31,10 @@ class Rendering(NamedTuple):
     resize: str
     background: str
 
+    def describe(self) -> dict[str, Any]:
+        """Return all that is needed to render pictures elsewhere, in JSON values."""
+        return self._asdict() | {"size": list(self.size), "filter": "lanczos", "orientation": "EXIF"}
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array of a picture."""

@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dmzrep.data import open_training_data
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._attributes import code_attributes, decoder_attributes
 from dmzrep.estimator._encoder import DMZEncoder
+from dmzrep.estimator._inputs import open_samples
 from dmzrep.estimator._parameters import all_parameters, nested_names, validate_parameters
 from dmzrep.estimator._resolve import resolve_network, resolve_objective
 from dmzrep.inference import Decoder, calibrate
@@ -74,7 +74,7 @@ def load_authors_checkpoint(
     settings = nested_names(known | {"encoder_width": len(state["encoder.layers.0.0.weight"])})
     encoder = DMZEncoder.paper(name, backbone=backbone, **(settings | params))
     validate_parameters(encoder)
-    samples, data_format, attributes = open_training_data(encoder, X)
+    samples, data_format, attributes = open_samples(encoder, X, False)
     expected = (shapes["n_channels"], shapes["side"], shapes["side"])
     if data_format.shape != expected:
         raise ValueError(

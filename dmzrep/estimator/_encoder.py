@@ -18,12 +18,12 @@ from dmzrep._base._random import draw_seed, sample_seeds
 from dmzrep._base._validation import check_choice, check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._prefixes import check_n_bits
-from dmzrep.data import open_like_fitted, open_training_data
+from dmzrep.data import open_like_fitted
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, open_checkpoints, train
-from dmzrep.estimator._inputs import NOISES, check_out, check_start, prior_to_sample
+from dmzrep.estimator._inputs import NOISES, check_out, check_start, open_samples, prior_to_sample
 from dmzrep.estimator._likelihood import LikelihoodMixin
 from dmzrep.estimator._parameters import (
     GROUPS,
@@ -80,6 +80,8 @@ class DMZEncoder(
         entries.
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel value. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
+    image_reader : ImageReader or None, default=None
+        How picture files become arrays, where X holds paths; None is ``ImageReader()``: 64 x 64 pixels.
     encoder : {"auto", "paper", "efficientnet_lite0"}, torch.nn.Module or transformer, default="auto"
         ``"paper"`` has two outputs per bit and no linear branch, like the authors' network. The others are
         feature extractors, from which codes are computed: ``"efficientnet_lite0"``, frozen and pretrained on
@@ -122,7 +124,7 @@ class DMZEncoder(
         likelihood.
     max_iter : int, default=200
         Maximum number of epochs. 0 initialises the encoder from the data (`init`) and does not train: codes
-        in seconds, but no decoder. A later `fit` with `warm_start`, or `partial_fit`, trains on from there.
+        in seconds, but no decoder; a `fit` with `warm_start` trains on from there.
     max_time : float or None, default=None
         Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning rate
         follows whichever limit is nearer. When time is short, these phases use fewer samples, and
@@ -177,8 +179,7 @@ class DMZEncoder(
         The whole code, from the same samples; see `dmzrep.metrics.code_summary`.
     calibration_ : Calibration or None
         Estimates of clean data for the likelihood, fitted to (at most 64) held-out samples at 32 noise
-        levels; training samples if fewer than 32 are held out. None during training and in files of older
-        versions.
+        levels; training samples if fewer than 32 are held out. None during training and in older files.
     history_ : DataFrame
         One row per epoch: seconds, samples seen, samples per second, losses, learning rate. The three
         validation losses are those with relaxed bits, with hard bits, and with hard bits of other samples;
@@ -194,8 +195,8 @@ class DMZEncoder(
         Layout and value range, or standardisation, of the fitted data.
     device_ : torch.device
         Device of the networks.
-    precision_, init_, encoder_augment_, init_filters_ : str, RandomViews, int or None
-        Resolved values of these parameters and of `Network.init_filters`.
+    precision_, init_, encoder_augment_, image_reader_, init_filters_ : object
+        Resolved values of these parameters, the last of `Network`.
     code_dropout_ : float
         `code_dropout` of the fit.
     ordered_ : bool
@@ -247,6 +248,7 @@ class DMZEncoder(
         image_shape=None,
         channels="auto",
         value_range="auto",
+        image_reader=None,
         encoder="auto",
         backbone="auto",
         init="auto",
@@ -277,6 +279,7 @@ class DMZEncoder(
         self.image_shape = image_shape
         self.channels = channels
         self.value_range = value_range
+        self.image_reader = image_reader
         self.encoder = encoder
         self.backbone = backbone
         self.init = init
@@ -356,12 +359,11 @@ class DMZEncoder(
 
         Parameters
         ----------
-        X : array-like, table or map-style dataset
+        X : array-like, table, map-style dataset, folder or list of paths
             Images of shape (n, H, W), (n, H, W, C), (n, C, H, W), or (n, features) with `image_shape`; or
             vectors of shape (n, features). At least two samples. Memory maps and datasets of torch or Hugging
-            Face are read a batch at a time.
+            Face are read a batch at a time. Picture files are read as in `dmzrep.datasets.load_images`.
         y : ignored
-            Present for the conventions of scikit-learn.
 
         Returns
         -------
@@ -391,7 +393,7 @@ class DMZEncoder(
         continued = self.warm_start and hasattr(self, "model_")
         with begin_run(self, continued) as (budget, seed):
             processes = budget.processes
-            samples, data_format, attributes = open_training_data(self, X, continued=continued)
+            samples, data_format, attributes = open_samples(self, X, continued)
             checkpoints, seed = open_checkpoints(self, samples, data_format, processes, seed)
             trainer, resolved = build_trainer(
                 self, samples, data_format, seed, continued, checkpoints=checkpoints, budget=budget
@@ -433,7 +435,7 @@ class DMZEncoder(
         continued = hasattr(self, "model_")
         overrides = {"max_iter": 1, "final_learning_rate": 1.0}
         with begin_run(self, continued) as (budget, seed):
-            samples, data_format, attributes = open_training_data(self, X, continued=continued)
+            samples, data_format, attributes = open_samples(self, X, continued)
             trainer, resolved = build_trainer(
                 self, samples, data_format, seed, continued, overrides, budget=budget
             )
@@ -477,7 +479,7 @@ class DMZEncoder(
 
         Parameters
         ----------
-        X : array-like, table or map-style dataset
+        X : array-like, table, map-style dataset, folder or list of paths
             Samples in the fitted layout.
         out : ndarray of shape (n, latent_dim) or None, default=None
             Array to write the codes to, such as a memory map: float32, or uint8 for bits.

@@ -5,16 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import check_choice
-from dmzrep.data import Source, open_like_fitted
+from dmzrep.data import (
+    ImageFormat,
+    Source,
+    VectorFormat,
+    is_paths,
+    open_like_fitted,
+    open_training_data,
+)
+from dmzrep.datasets import ImageReader
 from dmzrep.diffusion._grids import timesteps_from
 from dmzrep.inference import CODE_DTYPES
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 
 #: Sources of the initial noise of decoding.
 NOISES = ("random", "inverted")
+
+
+def open_samples(
+    estimator: Any, X: Any, continued: bool
+) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
+    """Return training samples as a source, their format, and the attributes that follow from X."""
+    if continued:
+        return open_training_data(estimator, X, continued=True)
+    reader = estimator.image_reader
+    reader = ImageReader() if reader is None and is_paths(X) else clone(reader, safe=False)
+    samples, data_format, attributes = open_training_data(estimator, X, reader=reader)
+    if reader is not None and reader.sample_shape != samples.shape[1:]:
+        raise ValueError(
+            f"image_reader returns pictures of shape {reader.sample_shape}, but the samples of X have shape "
+            f"{samples.shape[1:]}. Use the reader that X was read with, or fit to paths."
+        )
+    return samples, data_format, attributes | {"image_reader_": reader}
 
 
 def check_out(out: Any, shape: tuple[int, int], output: str) -> None:

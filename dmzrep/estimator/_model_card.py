@@ -71,7 +71,7 @@ def model_card(estimator: Any, name: str = "encoder.safetensors") -> str:
         f"encoder = DMZEncoder.load({name!r}{_modules(estimator)})\n"
         "codes = encoder.transform(X)\n```",
         "## Data",
-        _table(describe_input(estimator.data_format_)),
+        _table(describe_input(estimator.data_format_, estimator.image_reader_)),
         "## Training",
         "The last lines are the last row of `history_`.",
         _table(_training(estimator)),

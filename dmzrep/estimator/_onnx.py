@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dmzrep.data import ImageFormat, VectorFormat
+from dmzrep.datasets import ImageReader
 from dmzrep.files._atomic import replace_file
 from dmzrep.networks._custom_encoder import TransformerFeatures
 from dmzrep.networks._model import DiffusionAutoencoder
@@ -47,6 +48,7 @@ def write_encoder(
     network: DiffusionAutoencoder,
     data_format: ImageFormat | VectorFormat,
     output: str,
+    reader: ImageReader | None,
 ) -> None:
     """Write the encoder of a trained model to an ONNX file; the model is not changed.
 
@@ -60,7 +62,7 @@ def write_encoder(
         )
     _check_packages()
     _check_path(path)
-    metadata = describe_input(data_format)
+    metadata = describe_input(data_format, reader)
     module = SampleEncoder(copy.deepcopy(network.encoder).cpu(), data_format, output).eval()
     dtype = np.dtype(data_format.dtype).newbyteorder("=")
     example = torch.from_numpy(np.zeros((EXAMPLE_SAMPLES, *data_format.sample_shape), dtype=dtype))
@@ -87,11 +89,12 @@ def write_encoder(
     replace_file(path, model.SerializeToString())
 
 
-def describe_input(data_format: ImageFormat | VectorFormat) -> dict[str, str]:
+def describe_input(data_format: ImageFormat | VectorFormat, reader: ImageReader | None) -> dict[str, str]:
     """Describe the input of an encoder.
 
     `input_layout` is "HW", "HWC" or "CHW", after "flattened " where samples are flat, or "features";
-    `input_shape` and `value_range` are JSON, the latter null for vectors.
+    `input_shape`, `value_range` and `image_reader` are JSON, the second null for vectors, the third absent
+    without a reader of picture files.
     """
     layout, value_range, name = "features", None, "vectors"
     if isinstance(data_format, ImageFormat):
@@ -103,6 +106,7 @@ def describe_input(data_format: ImageFormat | VectorFormat) -> dict[str, str]:
         "input_shape": json.dumps(["n", *data_format.sample_shape]),
         "input_dtype": np.dtype(data_format.dtype).name,
         "value_range": json.dumps(value_range),
+        **({} if reader is None else {"image_reader": json.dumps(reader.rendering.describe())}),
     }
 
 

@@ -11,6 +11,7 @@ import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from dmzrep._base._parameters import ParameterGroup
+from dmzrep.datasets import ImageReader
 from dmzrep.networks import Network
 from dmzrep.networks._device import PRECISIONS
 from dmzrep.networks._efficientnet import EFFICIENTNET
@@ -32,6 +33,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "image_shape": [tuple, list, None],
     "channels": [StrOptions({"auto", "first", "last"})],
     "value_range": [StrOptions({"auto"}), tuple, list],
+    "image_reader": [ImageReader, None],
     "encoder": [StrOptions({"auto", "paper", EFFICIENTNET}), torch.nn.Module, HasMethods("transform")],
     "backbone": [StrOptions({"auto", "unet", "mlp"}), torch.nn.Module],
     "init": [StrOptions({"auto", "cca", "contrast_pca", "itq", "neighbours", "pca", "random"})],
@@ -62,7 +64,7 @@ PARAMETER_CONSTRAINTS: dict = {
 def validate_parameters(estimator: Any) -> None:
     """Check each parameter of an estimator and its groups independently."""
     estimator._validate_params()
-    for name in (*GROUPS, "encoder_augment"):
+    for name in (*GROUPS, "encoder_augment", "image_reader"):
         group = getattr(estimator, name)
         if isinstance(group, ParameterGroup):
             group.validate()

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._isolation import isolated
+from dmzrep.datasets import ImageReader
 from dmzrep.estimator._model_card import write_card
 from dmzrep.estimator._onnx import write_encoder
 from dmzrep.estimator._state import CLASSES, KIND, fitted_state, restore_fitted
@@ -22,6 +23,7 @@ class PersistenceMixin(BaseEstimator):
     """Methods of `DMZEncoder` that read, write and copy it."""
 
     model_: DiffusionAutoencoder
+    image_reader_: ImageReader | None
 
     @isolated
     def save(self, path: str | os.PathLike, *, model_card: bool | str | os.PathLike = False) -> None:
@@ -98,7 +100,8 @@ class PersistenceMixin(BaseEstimator):
         Notes
         -----
         The metadata of the file have `input_name`, `input_layout`, `input_shape`, `input_dtype`,
-        `value_range`, `output`, `latent_dim` and `dmzrep_version`. Logits of other runtimes agree with torch
+        `value_range`, `output`, `latent_dim`, `dmzrep_version` and, if there is a reader of picture files,
+        `image_reader`: how files become arrays, in JSON. Logits of other runtimes agree with torch
         within about 1e-5, so a bit whose probability is near 0.5 can differ.
 
         Examples
@@ -112,7 +115,7 @@ class PersistenceMixin(BaseEstimator):
         >>> (probabilities,) = session.run(None, {"images": X})  # doctest: +SKIP
         """
         self._check_encodes()
-        write_encoder(path, self.model_, self.data_format_, self.output)
+        write_encoder(path, self.model_, self.data_format_, self.output, self.image_reader_)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -19,6 +19,7 @@ from dmzrep.networks._custom_encoder import describe_extractor
 CHANGEABLE = {
     *("max_iter", "max_time", "micro_batch_size", "output", "prior", "device", "compile", "verbose"),
     *("distributed", "warm_start", "random_state", "checkpoint_dir", "checkpoint_every", "checkpoint_keep"),
+    "image_reader",  # The pictures are hashed.
 }
 #: Largest size in bytes of an array in memory that is hashed completely, and number of evenly spaced samples
 #: that are hashed of other sources.

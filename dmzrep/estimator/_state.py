@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from dmzrep.data import ImageFormat, VectorFormat
+from dmzrep.datasets import ImageReader
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._parameters import GROUPS, PARAMETER_CONSTRAINTS, own_parameters, validate_parameters
 from dmzrep.estimator._state_checks import (
@@ -34,7 +36,9 @@ from dmzrep.training import RandomViews
 #: Kind of the files.
 KIND = "DMZEncoder"
 #: Classes of parameters that files support.
-CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values(), RandomViews)}
+CLASSES: dict[str, Any] = {
+    kind.__name__: kind for kind in (*PRIORS.values(), *GROUPS.values(), RandomViews, ImageReader)
+}
 #: What custom modules are, by parameter name.
 _KINDS = {"backbone": "denoiser", "encoder": "feature extractor"}
 #: Optional attributes, stored unchanged.
@@ -52,6 +56,9 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
         params["backbone"] = "auto"
     if not isinstance(params["encoder"], str):
         params["encoder"] = "auto"
+    # Files are read in the same way elsewhere, whatever `image_reader` was, but not cached in the same place.
+    reader = estimator.image_reader_
+    params["image_reader"] = None if reader is None else clone(reader).set_params(cache_dir=None, n_jobs=-1)
     optional = {name: getattr(estimator, name) for name in OPTIONAL if hasattr(estimator, name)}
     if estimator.calibration_ is not None:
         optional["calibration_"] = asdict(estimator.calibration_)
@@ -94,6 +101,7 @@ def restore_fitted(
         estimator = _unfitted(kind, params | {"device": device})
         validate_parameters(estimator)
         estimator.data_format_ = checked_format(data_format)
+        estimator.image_reader_ = clone(estimator.image_reader, safe=False)
         config = checked_config(network, estimator.data_format_, params["latent_dim"])
         if encoder is None and estimator.encoder == EFFICIENTNET:
             encoder = EFFICIENTNET
