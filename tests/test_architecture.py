@@ -19,8 +19,8 @@ LAYERS = [
     {"datasets", "inference", "training"},
     {"estimator"},
     {"attribution", "editing", "metrics", "probing", "retrieval", "transfer"},
-    {"model_selection"},
-    {"plotting"},
+    {"collection", "model_selection"},
+    {"app", "plotting"},
 ]
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 #: Packages of one layer that may be imported by others of it; these must not form a cycle.

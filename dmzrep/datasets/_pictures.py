@@ -1,6 +1,7 @@
 """Reading of a picture file as an array of a fixed size."""
 
 import os
+import warnings
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -63,30 +64,58 @@ def picture_extensions() -> dict[str, str | None]:
 
 
 def read_picture(path: str | os.PathLike, rendering: Rendering) -> np.ndarray:
-    """Read a picture, rotated by its orientation tag, converted and resized, as uint8 of `rendering.shape`.
+    """Read a picture as uint8 of `rendering.shape`.
 
-    Of several frames the first is read. Raise OSError, SyntaxError or ValueError where it cannot be read.
+    Raise OSError, SyntaxError or ValueError where it cannot be read.
     """
+    return render(open_upright(path, rendering).picture, rendering)
+
+
+class Upright(NamedTuple):
+    """A decoded Pillow image, rotated by its orientation tag, with (width, height) and format of its file."""
+
+    picture: Any
+    size: tuple[int, int]
+    format: str
+
+
+def open_upright(file: Any, rendering: Rendering) -> Upright:
+    """Decode the first frame of a picture, rotate it by its orientation tag, and convert it to the mode.
+
+    `file` is a path or a file object. JPEG files may be decoded at a smaller size. Raise OSError, SyntaxError
+    or ValueError where the file cannot be read, also for more than about 179 million pixels.
+    """
+    pillow = load_pillow()
+    with warnings.catch_warnings():
+        # Beyond twice the number of pixels of this warning, Pillow raises DecompressionBombError.
+        warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+        with pillow.open(file) as picture:
+            size, kind = picture.size, picture.format or ""
+            if kind == "JPEG":
+                # Decodes at 1/2, 1/4 or 1/8 of the size where that is still twice the requested size.
+                side = 2 * max(rendering.size)
+                picture.draft("L" if rendering.mode == "L" else "RGB", (side, side))
+            picture.load()
+            turn = _turn(picture)
+            upright = convert_picture(picture, rendering.mode, rendering.background)
+            if turn is not None:
+                upright = upright.transpose(turn)
+    sideways = turn is not None and turn.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+    return Upright(upright, size[::-1] if sideways else size, kind)
+
+
+def render(upright: Any, rendering: Rendering) -> np.ndarray:
+    """Resize a Pillow image of the mode of a rendering, by cropping or padding, to uint8 of its shape."""
     from PIL import ImageColor, ImageOps
 
-    height, width = rendering.size
-    mode, background = rendering.mode, rendering.background
     lanczos = load_pillow().Resampling.LANCZOS
-    with load_pillow().open(path) as picture:
-        if picture.format == "JPEG":
-            # Decodes at 1/2, 1/4 or 1/8 of the size where that is still twice the requested size.
-            side = 2 * max(rendering.size)
-            picture.draft("L" if mode == "L" else "RGB", (side, side))
-        turn = _turn(picture)
-        upright = convert_picture(picture, mode, background)
-        if turn is not None:
-            upright = upright.transpose(turn)
-        if rendering.resize == "crop":
-            return np.asarray(ImageOps.fit(upright, (width, height), lanczos))
-        colour: Any = ImageColor.getcolor(background, mode)
-        if mode == "RGBA":
-            colour = (*colour[:3], 0)
-        return np.asarray(ImageOps.pad(upright, (width, height), lanczos, color=colour))
+    height, width = rendering.size
+    if rendering.resize == "crop":
+        return np.asarray(ImageOps.fit(upright, (width, height), lanczos))
+    colour: Any = ImageColor.getcolor(rendering.background, rendering.mode)
+    if rendering.mode == "RGBA":
+        colour = (*colour[:3], 0)
+    return np.asarray(ImageOps.pad(upright, (width, height), lanczos, color=colour))
 
 
 def _turn(picture: Any) -> Any:

@@ -1,0 +1,315 @@
+"""Collections of picture files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from dmzrep._base._validation import as_path, check_bool, check_int, short_repr
+from dmzrep.codes._protocol import check_codec
+from dmzrep.collection._codes import combined, encode_logits
+from dmzrep.collection._files import list_files
+from dmzrep.collection._finder import DuplicateFinder
+from dmzrep.collection._insights import InsightsMixin
+from dmzrep.collection._store import EMPTY, Store, refresh
+from dmzrep.datasets import ImageReader
+from dmzrep.estimator import DMZEncoder
+from dmzrep.estimator._state import CLASSES, fitted_state, restore_fitted
+from dmzrep.files._state import read_state, restoring, take, write_state
+from dmzrep.retrieval import FaissNeighbors
+
+#: Kind of the files.
+KIND = "ImageCollection"
+#: Largest collection that is searched by the cosine of logits; larger ones are searched by bits.
+COSINE_PICTURES = 100_000
+
+
+class ImageCollection(InsightsMixin, BaseEstimator):
+    """Search, duplicates, outliers, clusters and a map of picture files.
+
+    Files are read once; what is kept of each is its code, a thumbnail of at most 96 pixels per side, size,
+    hash and time of modification. No file is ever changed.
+
+    Parameters
+    ----------
+    encoder : DMZEncoder
+        Fitted, or another fitted transformer of images to vectors. It is not cloned. To recognise mirrored
+        pictures, fit it with ``encoder_augment="affine_flip"``.
+    image_reader : ImageReader or None, default=None
+        How files become arrays. None is that of the encoder.
+    metric : {"auto", "cosine", "hamming"}, default="auto"
+        Distance of codes: the cosine distance of logits, or the number of differing bits. ``"auto"`` is
+        "cosine" for up to 100,000 pictures, since it finds more copies, and "hamming" for more.
+    n_jobs : int or None, default=-1
+        Threads that read files; -1 is one for each processor.
+
+    Attributes
+    ----------
+    files_ : DataFrame
+        One row per readable picture, by path: path (absolute), width, height, bytes, format, hash, modified
+        (nanoseconds), and further columns of X.
+    unreadable_ : DataFrame
+        path and reason of files that could not be read.
+    logits_ : ndarray of float16, shape (n, latent_dim)
+        Logits of the pictures.
+    codes_ : ndarray of uint8, shape (n, latent_dim)
+        Bits of the pictures.
+    thumbnails_ : list of bytes
+        Thumbnails in WebP format.
+    metric_ : str
+        The metric in use.
+
+    See Also
+    --------
+    dmzrep.retrieval.ImageRetriever : Search of arrays.
+    dmzrep.datasets.load_images : The pictures of a folder as one array.
+
+    Notes
+    -----
+    Two pictures are the same if an affine map and a change of brightness turn one into the other, up to
+    differences as small as those between pictures of the collection and edited copies of them.
+
+    Examples
+    --------
+    >>> from dmzrep import DMZEncoder
+    >>> from dmzrep.collection import ImageCollection
+    >>> encoder = DMZEncoder(64, encoder_augment="affine_flip", max_time=300).fit("photos")  # doctest: +SKIP
+    >>> collection = ImageCollection(encoder).fit("photos")  # doctest: +SKIP
+    >>> collection.search("photos/beach.jpg", k=5)  # doctest: +SKIP
+    >>> collection.duplicates().query("not keep").path  # doctest: +SKIP
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "encoder": [HasMethods("transform")],
+        "image_reader": [ImageReader, None],
+        "metric": [StrOptions({"auto", "cosine", "hamming"})],
+        "n_jobs": [Interval(Integral, None, None, closed="neither"), None],
+    }
+
+    _store: Store
+    metric_: str
+
+    def __init__(self, encoder, *, image_reader=None, metric="auto", n_jobs=-1):
+        self.encoder = encoder
+        self.image_reader = image_reader
+        self.metric = metric
+        self.n_jobs = n_jobs
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_store")
+
+    def fit(self, X: Any, y: Any = None, *, progress: bool = False) -> Self:
+        """Read and encode the pictures of a folder, or listed ones.
+
+        Parameters
+        ----------
+        X : path-like, list of path-like or DataFrame
+            A folder with its sub-folders, picture files, or a table with a column "path", whose other columns
+            become columns of `files_`.
+        y : None
+            Ignored.
+        progress : bool, default=False
+            Show a progress bar.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            X has no readable picture, or the encoder does not encode pictures of this size.
+        NotADirectoryError
+            There is no such folder.
+        """
+        self._validate_params()
+        check_codec(self.encoder, needed=("transform",))
+        self._refresh(EMPTY, X, check_bool(progress, "progress"))
+        return self
+
+    def update(self, X: Any = None, *, progress: bool = False) -> pd.DataFrame:
+        """Read files that are new or changed, and forget those that were deleted.
+
+        Parameters
+        ----------
+        X : path-like, list of path-like, DataFrame or None, default=None
+            As in `fit`; None is that of `fit`, or of the last update with another one.
+        progress : bool, default=False
+            Show a progress bar.
+
+        Returns
+        -------
+        DataFrame
+            path and change ("new", "changed", "deleted" or "unreadable") of each file that differs.
+        """
+        check_is_fitted(self)
+        source = self._source if X is None else X
+        return self._refresh(self._store, source, check_bool(progress, "progress"))
+
+    def _refresh(self, old: Store, X: Any, progress: bool) -> pd.DataFrame:
+        listing = list_files(X)
+        store, changes = refresh(old, listing, self.encoder, self._reader(), self.n_jobs, progress)
+        if not len(store.files):
+            reasons = "; ".join(f"{path} ({reason})" for path, reason in store.unreadable.values[:3])
+            raise ValueError(f"X has no readable picture{': ' + reasons if reasons else ''}.")
+        self._set(store, X)
+        return changes
+
+    def _set(self, store: Store, source: Any) -> None:
+        for name in ("_squares", "_kinds"):
+            self.__dict__.pop(name, None)
+        self._finders: dict[bool, DuplicateFinder] = {}
+        if isinstance(source, (str, os.PathLike)):
+            source = os.path.abspath(as_path(source, "X").expanduser())
+        self._store, self._source = store, source
+        self.metric_ = self.metric
+        if self.metric == "auto":
+            self.metric_ = "cosine" if len(store.files) <= COSINE_PICTURES else "hamming"
+        self._neighbors = FaissNeighbors(metric=self.metric_).fit(self._vectors(store.logits))
+
+    def search(self, query: Any, k: int = 10, *, without: Any = None) -> pd.DataFrame:
+        """Find the pictures that are most similar to a picture, or to several.
+
+        Parameters
+        ----------
+        query : path-like, ndarray of shape (H, W) or (H, W, C), or a list of these
+            A picture file or an image in the format of the encoder. Of several, the mean of the codes is the
+            query.
+        k : int, default=10
+            Number of results.
+        without : as query, or None, default=None
+            Pictures unlike which the results should be.
+
+        Returns
+        -------
+        DataFrame
+            rank (from 1), path, distance, and the further columns of `files_`. Files of the query itself are
+            left out.
+
+        Raises
+        ------
+        ValueError
+            A file cannot be read, or an image has another format.
+        """
+        check_is_fitted(self)
+        k = check_int(k, "k")
+        own, wanted = self._encode_queries(query, "query")
+        unwanted = None
+        if without is not None:
+            others, unwanted = self._encode_queries(without, "without")
+            own = [*own, *others]
+        vector = self._vectors(combined(wanted, unwanted))
+        distances, found = self._neighbors.kneighbors(vector, min(k + len(own), len(self.files_)))
+        kept = [(d, i) for d, i in zip(distances[0], found[0], strict=True) if i not in own][:k]
+        indices = np.array([i for _, i in kept], dtype=np.int64)
+        result = self.files_.iloc[indices].reset_index(drop=True)
+        result.insert(0, "rank", np.arange(1, len(result) + 1))
+        result.insert(2, "distance", [d for d, _ in kept])
+        return result.drop(columns=["modified", "hash"])
+
+    def _encode_queries(self, query: Any, name: str) -> tuple[list[int], np.ndarray]:
+        """Return the indices of the queries that are in the collection, and the logits of all."""
+        if isinstance(query, (str, os.PathLike, np.ndarray)):
+            query = [query]
+        if not isinstance(query, Sequence) or not len(query):
+            raise ValueError(f"{name} must be a picture file, an image or a list, got {short_repr(query)}.")
+        known = {path: i for i, path in enumerate(self.files_["path"])}
+        indices, logits = [], []
+        for item in query:
+            if isinstance(item, (str, os.PathLike)):
+                path = os.path.abspath(as_path(item, name).expanduser())
+                if path in known:
+                    indices.append(known[path])
+                    logits.append(self.logits_[known[path]].astype(np.float32))
+                    continue
+                sample = self._reader().transform([path])
+            elif isinstance(item, np.ndarray):
+                sample = item[None]
+            else:
+                raise TypeError(f"{name} must hold paths or arrays, got {short_repr(item)}.")
+            logits.append(encode_logits(self.encoder, sample)[0])
+        return indices, np.stack(logits)
+
+    def neighbors(self, k: int = 10) -> np.ndarray:
+        """Return the nearest other pictures of each picture.
+
+        Parameters
+        ----------
+        k : int, default=10
+            Number of neighbours; at most the number of pictures less one.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, k)
+            Indices of rows of `files_`, nearest first.
+        """
+        check_is_fitted(self)
+        k = min(check_int(k, "k"), len(self.files_) - 1)
+        if k == 0:
+            return np.empty((1, 0), dtype=np.int64)
+        return self._neighbors.kneighbors(None, k, return_distance=False)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the collection, with its encoder if that is a `DMZEncoder`, to one file without pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by convention with the extension ``.safetensors``. An earlier one is replaced once the
+            new one is complete.
+        """
+        check_is_fitted(self)
+        encoder = fitted_state(self.encoder) if isinstance(self.encoder, DMZEncoder) else None
+        source = self._source if isinstance(self._source, str) else self.files_["path"].tolist()
+        state = {
+            "store": self._store.state(),
+            "source": source,
+            "params": {"metric": self.metric, "image_reader": self.image_reader},
+            "encoder": encoder,
+        }
+        write_state(path, KIND, state, CLASSES)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, encoder: Any = None) -> Self:
+        """Load a collection from a file; no code from the file is run.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by `save`.
+        encoder : object with `transform` or None, default=None
+            The encoder that the collection was fitted with. None uses the one in the file.
+
+        Returns
+        -------
+        ImageCollection
+            Fitted.
+
+        Raises
+        ------
+        PersistenceError
+            The file is damaged, of another kind, or of an unknown version.
+        ValueError
+            No encoder was saved and none is passed.
+        """
+        state = read_state(path, KIND, CLASSES)
+        with restoring(path, KIND):
+            stored, source, params, encoder_state = take(state, "store", "source", "params", "encoder")
+            store = Store.from_state(stored)
+        if encoder is None:
+            if encoder_state is None:
+                raise ValueError(f"{path} holds no encoder, as only a DMZEncoder is saved; pass encoder=.")
+            encoder = restore_fitted(DMZEncoder, encoder_state, "auto", path)
+        collection = cls(encoder, **params)
+        with restoring(path, KIND):
+            collection._validate_params()
+            collection._set(store, source)
+        return collection

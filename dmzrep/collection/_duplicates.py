@@ -1,0 +1,161 @@
+"""Groups of duplicate pictures, with a threshold from the data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dmzrep.collection._matching import match_pairs
+
+#: The two kinds of groups: the same picture (or file), and pictures with similar codes.
+TIERS = ("same", "similar")
+#: Nearest pictures that are compared with each picture: within the radius of copies, and in any case. Of the
+#: latter, which show how different pictures compare, at most so many pairs are compared.
+CANDIDATES, NEAREST, COMPARED = 20, 5, 4000
+#: Fraction of the edited copies below the largest threshold.
+RECALLED = 0.98
+#: The radius of candidates is this quantile of the distances of edited copies, times a factor.
+WITHIN_RADIUS, MARGIN = 0.99, 1.25
+#: Largest fraction of pairs expected to be false, unless a number is asked for.
+FALSE_FRACTION = 0.05
+#: Differences between which the number of pairs of different pictures is modelled.
+_TAIL = (1.5, 2.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Distances of codes, and differences of pixels, between pictures and their edited copies."""
+
+    distances: np.ndarray
+    differences: np.ndarray
+
+    @property
+    def radius(self) -> float:
+        """Largest distance of codes at which pictures are compared."""
+        return MARGIN * float(np.quantile(self.distances, WITHIN_RADIUS))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of pictures by index, with a distance, and whether one is mirrored."""
+
+    first: np.ndarray
+    second: np.ndarray
+    distance: np.ndarray
+    mirrored: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(self.first[chosen], self.second[chosen], self.distance[chosen], self.mirrored[chosen])
+
+
+def neighbor_pairs(neighbors: np.ndarray, distances: np.ndarray, of: np.ndarray, radius: float) -> Pairs:
+    """Return each pair of near neighbours once: those within a radius, and the very nearest.
+
+    `neighbors` has one row for each of the pictures `of`, nearest first.
+    """
+    wanted = (distances <= radius) | (np.arange(neighbors.shape[1]) < NEAREST)
+    first = np.broadcast_to(of[:, None], neighbors.shape)[wanted]
+    second, distance = neighbors[wanted], distances[wanted]
+    ordered = np.sort(np.column_stack([first, second]), axis=1)
+    pairs, kept = np.unique(ordered, axis=0, return_index=True)
+    return Pairs(pairs[:, 0], pairs[:, 1], distance[kept], np.zeros(len(pairs), dtype=bool))
+
+
+def verified(pairs: Pairs, squares: np.ndarray, mirrored: bool) -> Pairs:
+    """Return the pairs with the differences of their pixels as distances."""
+    match = match_pairs(squares, pairs.first, pairs.second, mirrored)
+    return Pairs(pairs.first, pairs.second, match.difference, match.mirrored)
+
+
+def expected_false_pairs(differences: np.ndarray, weights: np.ndarray) -> Callable[[float], float]:
+    """Return an estimate of the number of pairs of different pictures below a threshold.
+
+    Where copies are rare, at differences between 1.5 and 3, the (weighted) number of pairs below a difference
+    is taken to grow as its power; the power law is extrapolated to smaller differences.
+    """
+    low, middle, high = _TAIL
+    # One more pair in each range, so that few pictures give an upper rather than a lower estimate.
+    inner = weights[(differences > low) & (differences <= middle)].sum() + 1.0
+    outer = weights[(differences > middle) & (differences <= high)].sum() + 1.0
+    powers = np.linspace(1.0, 8.0, 141)
+    ratios = (high**powers - middle**powers) / (middle**powers - low**powers)
+    power = powers[np.abs(np.log(ratios) - np.log(outer / inner)).argmin()]
+    scale = (inner + outer) / (high**power - low**power)
+    return lambda threshold: float(scale * threshold**power)
+
+
+def choose_threshold(
+    differences: np.ndarray,
+    expected: Callable[[float], float],
+    calibration: Calibration,
+    max_false_pairs: float | None,
+) -> tuple[float, float]:
+    """Return the largest admissible threshold, and the expected number of false pairs below it."""
+    finite = calibration.differences[np.isfinite(calibration.differences)]
+    largest = float(np.quantile(finite, RECALLED)) if len(finite) else 1.0
+    ordered = np.sort(differences[differences <= largest])
+    for found in range(len(ordered), 0, -1):
+        threshold = largest if found == len(ordered) else float(ordered[found - 1])
+        allowed = FALSE_FRACTION * found if max_false_pairs is None else max_false_pairs
+        if expected(threshold) <= allowed:
+            return threshold, expected(threshold)
+    return 0.0, 0.0
+
+
+def star_groups(pairs: Pairs, weight: np.ndarray) -> list[list[int]]:
+    """Return groups of pictures that are all paired with the first of their group.
+
+    Centres are chosen by their number of pairs, then by `weight`. There are no chains: all pictures of a
+    group are paired with its centre.
+    """
+    linked: dict[int, set[int]] = defaultdict(set)
+    for a, b in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+        linked[a].add(b)
+        linked[b].add(a)
+    groups, taken = [], set[int]()
+    for centre in sorted(linked, key=lambda i: (-len(linked[i]), -weight[i], i)):
+        if centre in taken:
+            continue
+        members = sorted(linked[centre] - taken)
+        if members:
+            groups.append([centre, *members])
+            taken.update(groups[-1])
+    return groups
+
+
+def with_copies(groups: Iterable[list[int]], copies: dict[int, list[int]]) -> list[list[int]]:
+    """Add to each group the files with the same bytes, and groups of such files that are in none."""
+    groups = [list(group) for group in groups]
+    grouped = {i for group in groups for i in group}
+    complete = [[j for i in group for j in [i, *copies.get(i, [])]] for group in groups]
+    return complete + [[i, *others] for i, others in copies.items() if i not in grouped]
+
+
+def group_table(files: pd.DataFrame, groups: list[list[int]], distance: Callable, tier: str) -> pd.DataFrame:
+    """Return one row per picture of a group, small groups first, the suggested keeper first in its group.
+
+    `distance(keeper, others)` returns the distances to the keeper and whether pictures are mirrored.
+    """
+    rank = (files["width"] * files["height"]).to_numpy(), files["bytes"].to_numpy()
+    path, digest = files["path"].to_numpy(), files["hash"].to_numpy()
+    rows = []
+    for number, group in enumerate(sorted(groups, key=lambda group: (len(group), path[group].min()))):
+        keeper, *others = sorted(group, key=lambda i: (-rank[0][i], -rank[1][i], path[i]))
+        distances, mirrored = distance(keeper, np.array(others, dtype=np.int64))
+        rows.append((number, keeper, "", 0.0, False, True))
+        for i, apart, is_mirrored in zip(others, distances, mirrored, strict=True):
+            same = digest[i] == digest[keeper]
+            rows.append((number, i, "same_bytes" if same else tier, float(apart), bool(is_mirrored), False))
+    columns = ["group", "index", "tier", "distance", "mirrored", "keep"]
+    table = pd.DataFrame(rows, columns=columns).astype({"distance": np.float64})
+    # The tier of a keeper is the weakest of its group.
+    weakest = table[~table["keep"]].groupby("group")["tier"].max()
+    table.loc[table["keep"], "tier"] = table.loc[table["keep"], "group"].map(weakest)
+    details = files.iloc[table.pop("index").to_numpy(np.int64)].reset_index(drop=True)
+    table.insert(1, "path", details["path"].to_numpy())
+    return table.assign(**{name: details[name] for name in ("width", "height", "bytes")})
