@@ -15,8 +15,8 @@ from sklearn.metrics import pairwise_distances_argmin
 from dmzrep.probing import LinearProbe
 from dmzrep.retrieval import FaissNeighbors
 
-#: Limits of grey levels in [0, 1]: the standard deviation of flat pictures, and the 95th percentile of dark and
-#: the 5th of bright ones.
+#: Limits of grey levels in [0, 1]: the standard deviation of flat pictures, the 95th percentile of dark and the
+#: 5th of bright ones.
 FLAT, DARK, BRIGHT = 0.02, 0.12, 0.92
 _PERPLEXITY = 30.0
 
@@ -36,7 +36,7 @@ def information_kinds(squares: np.ndarray) -> np.ndarray:
 
 
 def cluster(vectors: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the clusters of vectors, large ones first, and the index of the vector nearest to each centre."""
+    """Return the clusters of vectors, large ones first, and the index nearest to each centre."""
     model = MiniBatchKMeans(n_clusters, n_init=5, batch_size=1024, random_state=seed).fit(vectors)
     present, sizes = np.unique(model.labels_, return_counts=True)
     order = present[np.argsort(-sizes, kind="stable")]

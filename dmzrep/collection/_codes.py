@@ -14,7 +14,25 @@ from dmzrep.codes._protocol import encoder_output
 _LIMIT = 16.0
 
 
-def encode_logits(encoder: Any, samples: Any) -> np.ndarray:
+def encode_pictures(encoder: Any, images: np.ndarray) -> np.ndarray:
+    """Return the logits of images (n, H, W) or (n, H, W, C), float32.
+
+    Those of an encoder that was trained with mirrored views are means over an image and its mirrored copy, so
+    that they do not distinguish the two at all.
+    """
+    logits = _encode(encoder, images)
+    if ignores_mirroring(encoder):
+        logits = (logits + _encode(encoder, images[:, :, ::-1])) / 2.0
+    return logits
+
+
+def ignores_mirroring(encoder: Any) -> bool:
+    """Whether an encoder was trained with mirrored views."""
+    views = getattr(encoder, "encoder_augment_", None)
+    return views == "affine_flip" or bool(getattr(views, "mirror", False))
+
+
+def _encode(encoder: Any, samples: Any) -> np.ndarray:
     """Return the logits of samples, float32, for any `output` of the encoder; other vectors unchanged."""
     codes = as_numbers(encoder.transform(samples), "encoder.transform(X)").astype(np.float32)
     if not hasattr(encoder, "output") or encoder_output(encoder) == "logits":

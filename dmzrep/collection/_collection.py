@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import as_path, check_bool, check_int, short_repr
 from dmzrep.codes._protocol import check_codec
-from dmzrep.collection._codes import combined, encode_logits
+from dmzrep.collection._codes import combined, encode_pictures
 from dmzrep.collection._files import list_files
 from dmzrep.collection._finder import DuplicateFinder
 from dmzrep.collection._insights import InsightsMixin
@@ -235,7 +235,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
                 sample = item[None]
             else:
                 raise TypeError(f"{name} must hold paths or arrays, got {short_repr(item)}.")
-            logits.append(encode_logits(self.encoder, sample)[0])
+            logits.append(encode_pictures(self.encoder, sample)[0])
         return indices, np.stack(logits)
 
     def neighbors(self, k: int = 10) -> np.ndarray:

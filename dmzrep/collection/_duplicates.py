@@ -152,10 +152,11 @@ def group_table(files: pd.DataFrame, groups: list[list[int]], distance: Callable
             same = digest[i] == digest[keeper]
             rows.append((number, i, "same_bytes" if same else tier, float(apart), bool(is_mirrored), False))
     columns = ["group", "index", "tier", "distance", "mirrored", "keep"]
-    table = pd.DataFrame(rows, columns=columns).astype({"distance": np.float64})
+    kinds = {"group": np.int64, "index": np.int64, "distance": np.float64, "mirrored": bool, "keep": bool}
+    table = pd.DataFrame(rows, columns=columns).astype(kinds)
     # The tier of a keeper is the weakest of its group.
     weakest = table[~table["keep"]].groupby("group")["tier"].max()
     table.loc[table["keep"], "tier"] = table.loc[table["keep"], "group"].map(weakest)
-    details = files.iloc[table.pop("index").to_numpy(np.int64)].reset_index(drop=True)
+    details = files.iloc[table.pop("index").to_numpy()].reset_index(drop=True)
     table.insert(1, "path", details["path"].to_numpy())
     return table.assign(**{name: details[name] for name in ("width", "height", "bytes")})

@@ -18,7 +18,7 @@ from dmzrep._base._batching import batches
 from dmzrep._base._validation import short_repr
 from dmzrep.data import is_paths
 from dmzrep.datasets._folder import file_stamp, find_pictures, reason_of
-from dmzrep.datasets._pictures import Rendering, load_pillow, open_upright, render
+from dmzrep.datasets._pictures import Rendering, load_pillow, open_upright, quiet_pillow, render
 
 #: Longest side of thumbnails in pixels, and their quality as WebP.
 THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 96, 80
@@ -95,9 +95,10 @@ def read_files(
         for part in batches(len(paths), BLOCK):
             block = paths[part]
             # Threads run in parallel while pictures are decoded and resized.
-            results = Parallel(n_jobs, prefer="threads")(
-                delayed(_read)(path, stamps[path], rendering) for path in block
-            )
+            with quiet_pillow():
+                results = Parallel(n_jobs, prefer="threads")(
+                    delayed(_read)(path, stamps[path], rendering) for path in block
+                )
             unreadable = {
                 path: result for path, result in zip(block, results, strict=True) if isinstance(result, str)
             }

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_path, check_bool, check_choice, check_int, check_number
 from dmzrep.collection._analysis import cluster, information_kinds, positions, propagate_labels
-from dmzrep.collection._codes import encode_logits, unit_length
+from dmzrep.collection._codes import encode_pictures, unit_length
 from dmzrep.collection._duplicates import TIERS
 from dmzrep.collection._files import decode_thumbnail
 from dmzrep.collection._finder import DuplicateFinder, folder_sides
@@ -148,7 +148,7 @@ class InsightsMixin(BaseEstimator):
         """Return the vectors of Pillow images."""
         rendering = self._reader().rendering
         samples = np.stack([render(picture.convert(rendering.mode), rendering) for picture in pictures])
-        return self._vectors(encode_logits(self.encoder, samples))
+        return self._vectors(encode_pictures(self.encoder, samples))
 
     def outliers(self, n: int | None = None) -> pd.DataFrame:
         """Return pictures with little information, and those with the rarest codes.
@@ -187,12 +187,11 @@ class InsightsMixin(BaseEstimator):
         Returns
         -------
         ndarray of float64, shape (n,)
-            Large for rare codes. The prior is that of the encoder, or one fitted to the collection.
+            Large for rare codes. The prior is a Chow-Liu tree, fitted to the collection; see
+            `dmzrep.priors.ChowLiuPrior`.
         """
         check_is_fitted(self)
-        prior = getattr(self.encoder, "prior_", None)
-        if prior is None:
-            prior = fit_prior("chow_liu", self.codes_)
+        prior = fit_prior("chow_liu", self.codes_)
         return -prior.log_prob(self.codes_) / np.log(2.0)
 
     def clusters(

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmzrep.collection._codes import encode_logits
+from dmzrep.collection._codes import encode_pictures
 from dmzrep.collection._files import COLUMNS, Listing, read_files
 from dmzrep.datasets import ImageReader
 from dmzrep.files._state import require, take
+
+#: Columns of the table of files that are text.
+_TEXTS = ("path", "format", "hash")
 
 
 @dataclass(frozen=True)
@@ -25,23 +28,30 @@ class Store:
 
     def state(self) -> dict[str, Any]:
         """Return the state for a file."""
+        texts = {name: join_texts(self.files[name]) for name in _TEXTS}
         return {
-            "files": self.files,
+            "texts": texts,
+            "numbers": {name: self.files[name].to_numpy(np.int64) for name in COLUMNS if name not in _TEXTS},
+            "further": self.files.drop(columns=list(COLUMNS)),
             "thumbnails": np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8),
             "thumbnail_bytes": np.array([len(thumbnail) for thumbnail in self.thumbnails], dtype=np.int64),
             "logits": self.logits,
-            "unreadable": self.unreadable,
+            "unreadable": {name: join_texts(self.unreadable[name]) for name in ("path", "reason")},
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Store:
         """Return the store of a file; raise ValueError if its parts do not agree."""
-        files, joined, lengths, logits, unreadable = take(
-            state, "files", "thumbnails", "thumbnail_bytes", "logits", "unreadable"
-        )
-        require(isinstance(files, pd.DataFrame) and set(COLUMNS) <= set(files.columns), "no table of files")
-        require(isinstance(unreadable, pd.DataFrame), "no table of unreadable files")
+        names = "texts", "numbers", "further", "thumbnails", "thumbnail_bytes", "logits", "unreadable"
+        texts, numbers, further, joined, lengths, logits, unreadable = take(state, *names)
+        require(set(texts) | set(numbers) == set(COLUMNS), "columns of files are missing")
+        columns = {name: split_texts(joined) for name, joined in texts.items()} | numbers
+        files = pd.DataFrame({name: pd.Series(columns[name], dtype=columns[name].dtype) for name in COLUMNS})
         n = len(files)
+        require(isinstance(further, pd.DataFrame) and len(further) == n, "no table of further columns")
+        files = pd.concat([files, further], axis=1)
+        why = [split_texts(unreadable[name]).tolist() for name in ("path", "reason")]
+        reasons = _text_table(dict(zip(*why, strict=True)), "reason")
         for array, kind, ndim in ((joined, "u", 1), (lengths, "i", 1), (logits, "f", 2)):
             require(
                 isinstance(array, np.ndarray) and array.ndim == ndim and array.dtype.kind == kind, "arrays"
@@ -51,7 +61,19 @@ class Store:
         ends = np.cumsum(lengths).tolist()
         data = joined.tobytes()
         thumbnails = [data[end - size : end] for end, size in zip(ends, lengths.tolist(), strict=True)]
-        return cls(files, thumbnails, logits, unreadable)
+        return cls(files, thumbnails, logits, reasons)
+
+
+def join_texts(texts: pd.Series) -> np.ndarray:
+    """Return texts as one array of bytes; the header of a file would not hold those of a large collection."""
+    joined = "".join(f"{text}\0" for text in texts)
+    return np.frombuffer(joined.encode("utf-8", "surrogateescape"), dtype=np.uint8)
+
+
+def split_texts(joined: np.ndarray) -> np.ndarray:
+    """Undo `join_texts`."""
+    require(joined.dtype == np.uint8, "texts are missing")
+    return np.array(joined.tobytes().decode("utf-8", "surrogateescape").split("\0")[:-1], dtype=object)
 
 
 EMPTY = Store(
@@ -79,30 +101,42 @@ def refresh(
     for read, failed in read_files(to_read, listing.stamps, reader.rendering, n_jobs, progress):
         unreadable |= failed
         if read:
-            blocks.append(encode_logits(encoder, np.stack([file.sample for file in read])).astype(np.float16))
+            blocks.append(
+                encode_pictures(encoder, np.stack([file.sample for file in read])).astype(np.float16)
+            )
             rows += [file.row for file in read]
             thumbnails += [file.thumbnail for file in read]
-    added = pd.DataFrame(rows, columns=list(COLUMNS))
     indices = list(kept.values())
-    old_files = old.files.iloc[indices][list(COLUMNS)] if indices else added.iloc[:0]
-    files = pd.concat([old_files, added], ignore_index=True) if indices else added
-    logits = np.concatenate([*([old.logits[indices]] if indices else []), *blocks] or [old.logits[:0]])
+    rows = [*old.files.iloc[indices][list(COLUMNS)].itertuples(index=False, name=None), *rows]
     thumbnails = [old.thumbnails[i] for i in indices] + thumbnails
-    order = files["path"].argsort(kind="stable").to_numpy()
-    files = files.iloc[order].reset_index(drop=True)
+    logits = np.concatenate([*([old.logits[indices]] if indices else []), *blocks] or [old.logits[:0]])
+    order = sorted(range(len(rows)), key=lambda i: rows[i][0])
+    # Names that are not UTF-8 hold surrogates, which only columns of objects take.
+    files = pd.DataFrame(
+        {
+            name: pd.Series([rows[i][k] for i in order], dtype=object if name in _TEXTS else np.int64)
+            for k, name in enumerate(COLUMNS)
+        }
+    )
     if listing.further is not None:
         further = listing.further.reindex(files["path"]).reset_index(drop=True)
         files = pd.concat([files, further], axis=1)
-    reasons = pd.DataFrame(sorted(unreadable.items()), columns=["path", "reason"], dtype=object)
+    reasons = _text_table(unreadable, "reason")
     store = Store(files, [thumbnails[i] for i in order], logits[order], reasons)
-    return store, _changes(old, store, known, {row[0] for row in rows})
+    return store, _changes(old, store, known, set(to_read))
 
 
 def _changes(old: Store, new: Store, known: dict[str, int], read: set[str]) -> pd.DataFrame:
     before = dict(zip(old.unreadable["path"], old.unreadable["reason"], strict=True))
     after = dict(zip(new.unreadable["path"], new.unreadable["reason"], strict=True))
-    changes = {path: "changed" if path in known else "new" for path in read}
     present = {*new.files["path"], *after}
+    changes = {path: "changed" if path in known else "new" for path in read - set(after)}
     changes |= {path: "deleted" for path in known if path not in present}
     changes |= {path: "unreadable" for path, reason in after.items() if before.get(path) != reason}
-    return pd.DataFrame(sorted(changes.items()), columns=["path", "change"], dtype=object)
+    return _text_table(changes, "change")
+
+
+def _text_table(values: dict[str, str], name: str) -> pd.DataFrame:
+    """Return a table of paths and texts."""
+    table = {"path": sorted(values), name: [values[path] for path in sorted(values)]}
+    return pd.DataFrame({column: pd.Series(texts, dtype=object) for column, texts in table.items()})

@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from dmzrep._base._batching import batches
-from dmzrep.datasets._pictures import Rendering, read_picture
+from dmzrep.datasets._pictures import Rendering, quiet_pillow, read_picture
 
 #: Pictures that a worker reads at a time.
 CHUNK = 64
@@ -106,7 +106,7 @@ class ImageCache:
         # Threads run in parallel while pictures are decoded and resized.
         results = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")(work)
         unreadable: dict[str, str] = {}
-        with tqdm(total=len(self.names), unit="image", disable=not progress) as bar:
+        with tqdm(total=len(self.names), unit="image", disable=not progress) as bar, quiet_pillow():
             for n_images, found in results:
                 unreadable |= found
                 bar.update(n_images)

@@ -1,7 +1,10 @@
 """Reading of a picture file as an array of a fixed size."""
 
+import contextlib
+import importlib.util
 import os
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -12,7 +15,7 @@ from dmzrep.data import convert_picture
 #: Pillow modes that pictures may be converted to, with their channels; None has no channel axis.
 MODES = {"L": None, "RGB": 3, "RGBA": 4}
 RESIZES = ("crop", "pad")
-_HEIF = "Pillow needs a plug-in: pip install pillow-heif, then call pillow_heif.register_heif_opener()"
+_HEIF = 'Pillow needs a plug-in: pip install "dmzrep[heic]"'
 _RAW = "Pillow does not read raw photographs; export them as JPEG"
 _OTHER = "this Pillow does not read the format; convert it to PNG or JPEG"
 #: Extensions of pictures that Pillow may not read, with the remedy.
@@ -21,6 +24,10 @@ _FOREIGN = {
     **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"), _RAW),
     **dict.fromkeys((".avif", ".jxl", ".svg"), _OTHER),
 }
+#: Formats that are not pictures, or that other programs render.
+_NO_PICTURES = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+#: Largest number of pixels that are decoded, which take up to 4 bytes each.
+MAX_PIXELS = 100_000_000
 _ORIENTATION = 0x0112
 
 
@@ -51,16 +58,33 @@ def load_pillow() -> ModuleType:
         raise ImportError(
             'Reading pictures needs Pillow. Install it with: pip install "dmzrep[images]"'
         ) from error
+    if "HEIF" not in Image.OPEN and importlib.util.find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return Image
 
 
 def picture_extensions() -> dict[str, str | None]:
     """Return the extensions of picture files, such as ".png", with reasons where Pillow cannot read them."""
     pillow = load_pillow()
-    known = {
-        extension: None for extension, kind in pillow.registered_extensions().items() if kind in pillow.OPEN
-    }
-    return _FOREIGN | known
+    kinds = pillow.registered_extensions()
+    readable = pillow.OPEN.keys() - _NO_PICTURES
+    # Pillow opens MPO files, of several pictures, as JPEG.
+    return _FOREIGN | {end: None for end, kind in kinds.items() if kind in readable or kind == "MPO"}
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings about damaged metadata and large pictures, which do not name the file.
+
+    Filters of warnings are global, so this surrounds the threads that read pictures.
+    """
+    pillow = load_pillow()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+        yield
 
 
 def read_picture(path: str | os.PathLike, rendering: Rendering) -> np.ndarray:
@@ -83,23 +107,24 @@ def open_upright(file: Any, rendering: Rendering) -> Upright:
     """Decode the first frame of a picture, rotate it by its orientation tag, and convert it to the mode.
 
     `file` is a path or a file object. JPEG files may be decoded at a smaller size. Raise OSError, SyntaxError
-    or ValueError where the file cannot be read, also for more than about 179 million pixels.
+    or ValueError where the file cannot be read, also for decompression bombs. Callers silence the warnings of
+    Pillow, by `quiet_pillow`.
     """
-    pillow = load_pillow()
-    with warnings.catch_warnings():
-        # Beyond twice the number of pixels of this warning, Pillow raises DecompressionBombError.
-        warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
-        with pillow.open(file) as picture:
-            size, kind = picture.size, picture.format or ""
-            if kind == "JPEG":
-                # Decodes at 1/2, 1/4 or 1/8 of the size where that is still twice the requested size.
-                side = 2 * max(rendering.size)
-                picture.draft("L" if rendering.mode == "L" else "RGB", (side, side))
-            picture.load()
-            turn = _turn(picture)
-            upright = convert_picture(picture, rendering.mode, rendering.background)
-            if turn is not None:
-                upright = upright.transpose(turn)
+    with load_pillow().open(file) as picture:
+        size, kind = picture.size, picture.format or ""
+        if kind == "JPEG":
+            # Decodes at 1/2, 1/4 or 1/8 of the size where that is still twice the requested size.
+            side = 2 * max(rendering.size)
+            picture.draft("L" if rendering.mode == "L" else "RGB", (side, side))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ValueError(
+                f"it has {size[0]} x {size[1]} pixels, more than {MAX_PIXELS:,}; make it smaller"
+            )
+        picture.load()
+        turn = _turn(picture)
+        upright = convert_picture(picture, rendering.mode, rendering.background)
+        if turn is not None:
+            upright = upright.transpose(turn)
     sideways = turn is not None and turn.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
     return Upright(upright, size[::-1] if sideways else size, kind)
 

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_array
 from dmzrep._base._parameters import ParameterGroup
 from dmzrep._base._validation import as_path
 from dmzrep.data import DatasetSource, Source, is_paths
-from dmzrep.datasets._folder import check_colour, check_size, load_images, load_listed
-from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, read_picture
+from dmzrep.datasets._folder import check_colour, check_size, file_stamp, load_images, load_listed
+from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, quiet_pillow, read_picture
 
 
 class ImageReader(TransformerMixin, ParameterGroup):
@@ -185,15 +185,17 @@ class PictureSource(DatasetSource):
 
         # Threads run in parallel while pictures are decoded and resized.
         n_jobs = self.n_jobs if len(indices) > 1 else 1
-        Parallel(n_jobs, prefer="threads")(
-            delayed(read)(place, self.paths[int(index)]) for place, index in enumerate(indices)
-        )
+        with quiet_pillow():
+            Parallel(n_jobs, prefer="threads")(
+                delayed(read)(place, self.paths[int(index)]) for place, index in enumerate(indices)
+            )
         return pictures
 
 
 def _read(path: Path, rendering: Rendering) -> np.ndarray:
     """Read a picture; raise errors that name the file."""
     try:
+        file_stamp(path)  # Reading a pipe would block.
         return read_picture(path, rendering)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no picture file {path}.") from error
