@@ -15,9 +15,9 @@ from sklearn.metrics import pairwise_distances_argmin
 from dmzrep.probing import LinearProbe
 from dmzrep.retrieval import FaissNeighbors
 
-#: Limits of grey levels in [0, 1]: the standard deviation of flat pictures, the 95th percentile of dark and the
-#: 5th of bright ones.
-FLAT, DARK, BRIGHT = 0.02, 0.12, 0.92
+#: Limits of grey levels in [0, 1]: the standard deviation of flat pictures, the 95th percentile of dark
+#: and the 5th of bright ones.
+FLAT, DARK, BRIGHT = 0.01, 0.12, 0.9
 _PERPLEXITY = 30.0
 
 
@@ -71,8 +71,13 @@ def propagate_labels(
     return np.asarray(fitted.classes_)[probabilities.argmax(axis=1)], probabilities.max(axis=1)
 
 
-def positions(vectors: np.ndarray, neighbors: FaissNeighbors, method: str, seed: int) -> np.ndarray:
-    """Return a place in the plane for each vector, from the graph of nearest neighbours."""
+def positions(
+    vectors: np.ndarray, indexed: np.ndarray, neighbors: FaissNeighbors, method: str, seed: int
+) -> np.ndarray:
+    """Return a place in the plane for each vector, from the graph of nearest neighbours.
+
+    `indexed` are the vectors as they are in the index.
+    """
     n = len(vectors)
     if n < 4:
         return np.column_stack([np.arange(n, dtype=np.float64), np.zeros(n)])
@@ -81,8 +86,8 @@ def positions(vectors: np.ndarray, neighbors: FaissNeighbors, method: str, seed:
     if method == "umap":
         return _umap(vectors, seed)
     perplexity = min(_PERPLEXITY, (n - 1) / 3.0)
-    # TSNE counts the picture itself as a neighbour.
-    graph = neighbors.kneighbors_graph(None, min(n - 1, int(3.0 * perplexity) + 2), mode="distance")
+    # As in scikit-learn's transformers of neighbours, each picture is its own nearest.
+    graph = neighbors.kneighbors_graph(indexed, min(n, int(3.0 * perplexity) + 2), mode="distance")
     tsne = TSNE(
         metric="precomputed",
         perplexity=perplexity,

@@ -24,6 +24,8 @@ WITHIN_RADIUS, MARGIN = 0.99, 1.25
 FALSE_FRACTION = 0.05
 #: Differences between which the number of pairs of different pictures is modelled.
 _TAIL = (1.5, 2.0, 3.0)
+#: Numbers of pairs in these two ranges that are added to those observed; their power is 3.5.
+_PRIOR_PAIRS = (0.4, 2.0)
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def expected_false_pairs(differences: np.ndarray, weights: np.ndarray) -> Callab
     is taken to grow as its power; the power law is extrapolated to smaller differences.
     """
     low, middle, high = _TAIL
-    # One more pair in each range, so that few pictures give an upper rather than a lower estimate.
-    inner = weights[(differences > low) & (differences <= middle)].sum() + 1.0
-    outer = weights[(differences > middle) & (differences <= high)].sum() + 1.0
+    # Further pairs, as of a usual power law, decide where there are few.
+    inner = weights[(differences > low) & (differences <= middle)].sum() + _PRIOR_PAIRS[0]
+    outer = weights[(differences > middle) & (differences <= high)].sum() + _PRIOR_PAIRS[1]
     powers = np.linspace(1.0, 8.0, 141)
     ratios = (high**powers - middle**powers) / (middle**powers - low**powers)
     power = powers[np.abs(np.log(ratios) - np.log(outer / inner)).argmin()]

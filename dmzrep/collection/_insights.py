@@ -288,5 +288,8 @@ class InsightsMixin(BaseEstimator):
         """
         check_is_fitted(self)
         check_choice("method", method, ("tsne", "umap"))
-        places = positions(unit_length(self.logits_), self._neighbors, method, draw_seed(random_state))
+        places = positions(
+            *(unit_length(self.logits_), self._vectors(self.logits_), self._neighbors, method),
+            draw_seed(random_state),
+        )
         return pd.DataFrame({"path": self.files_["path"], "x": places[:, 0], "y": places[:, 1]})
