@@ -24,6 +24,8 @@ REJECTED = 4.0
 NOISE, SLACK = 0.03, 0.5
 #: Legal alignments: smallest fraction of both pictures that overlaps, smallest and largest scale and gain.
 OVERLAP, SCALES, GAINS = 0.55, (0.7, 1.45), (0.5, 2.0)
+#: Largest offset of a change of brightness; a larger one would map a figure on white to one of another colour.
+OFFSET = 0.1
 #: Distance from the middle of the value range beyond which pixels may be clipped.
 CLIPPED = 0.48
 _DAMPING = 1e-3
@@ -152,7 +154,7 @@ def _difference(a: Tensor, b: Tensor, affine: Tensor) -> Tensor:
 
 
 def _brightness(a: Tensor, b: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Return gain and offset, the same for all colours, by least squares over pixels that are not clipped."""
+    """Return gain and offset, the same for all colours, from pixels that are not clipped."""
     clipped = torch.maximum((a - 0.5).abs(), (b - 0.5).abs()) > CLIPPED
     weights = inside * (~clipped) + 1e-3 * inside
     count = weights.sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
@@ -161,8 +163,10 @@ def _brightness(a: Tensor, b: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     centred = (b - mean_b) * weights
     covariance = (centred * (a - mean_a)).sum((1, 2, 3), keepdim=True)
     gain = covariance / (centred * (b - mean_b)).sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
-    gain = gain.clamp(*GAINS)
-    return gain, mean_a - gain * mean_b
+    offset = (mean_a - gain * mean_b).clamp(-OFFSET, OFFSET)
+    square = (weights * b.square()).sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    gain = (weights * b * (a - offset)).sum((1, 2, 3), keepdim=True) / square
+    return gain.clamp(*GAINS), offset
 
 
 def _smooth(x: Tensor) -> Tensor:

@@ -1,0 +1,68 @@
+"""The command ``dmzrep`` and what its subcommands share."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from dmzrep.version import __version__
+
+FOLDER = click.Path(exists=True, file_okay=False)
+FILE = click.Path(exists=True, dir_okay=False)
+OUTPUT = click.Path(dir_okay=False, writable=True)
+_SHOWN: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_SHOWN)
+@click.version_option(__version__)
+def dmzrep() -> None:
+    r"""Search, duplicates, outliers and a map of a folder of pictures.
+
+    \b
+    Three commands from a folder to its duplicates and ten similar pictures:
+      dmzrep fit photos -o photos.safetensors --minutes 5
+      dmzrep index photos -m photos.safetensors -o photos.index
+      dmzrep duplicates photos.index
+      dmzrep search photos.index photos/beach.jpg
+
+    Or all of it in one page: dmzrep report photos -o report.html
+
+    No command changes, moves or deletes a picture. Exit codes: 0 found or done, 1 nothing found, 2 wrong use.
+    """
+
+
+def is_shown() -> bool:
+    """Whether progress bars are shown: only on terminals."""
+    return sys.stderr.isatty()
+
+
+def fit_encoder(folder: str, minutes: float, seed: int, reader: dict[str, Any], **params: Any) -> Any:
+    from dmzrep.datasets import ImageReader
+    from dmzrep.estimator import DMZEncoder
+
+    params |= {"max_iter": 0} if minutes == 0 else {"max_iter": 1_000_000, "max_time": 60.0 * minutes}
+    if params.get("checkpoint_dir"):
+        params["checkpoint_every"] = 30.0
+    encoder = DMZEncoder(
+        **params,
+        encoder_augment="affine_flip",
+        image_reader=ImageReader(**reader),
+        random_state=seed,
+        verbose=int(is_shown()),
+    )
+    return encoder.fit(folder)
+
+
+def load_collection(path: str) -> Any:
+    """Return the collection of an index file."""
+    from dmzrep.collection import ImageCollection
+
+    return ImageCollection.load(path)
+
+
+def describe_training(model: Any) -> str:
+    if not model.decoder_.is_trained:
+        return "encoder only (no decoder)"
+    return f"{model.n_iter_} epochs, ended by {model.stopped_}"
