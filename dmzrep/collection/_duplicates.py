@@ -17,15 +17,14 @@ TIERS = ("same", "similar")
 #: latter, which show how different pictures compare, at most so many pairs are compared.
 CANDIDATES, NEAREST, COMPARED = 20, 5, 4000
 #: Fraction of the edited copies below the largest threshold.
-RECALLED = 0.98
+RECALLED = 0.97
 #: The radius of candidates is this quantile of the distances of edited copies, times a factor.
 WITHIN_RADIUS, MARGIN = 0.99, 1.25
 #: Largest fraction of pairs expected to be false, unless a number is asked for.
 FALSE_FRACTION = 0.05
-#: Differences between which the number of pairs of different pictures is modelled.
-_TAIL = (1.5, 2.0, 3.0)
-#: Numbers of pairs in these two ranges that are added to those observed; their power is 3.5.
-_PRIOR_PAIRS = (0.4, 2.0)
+#: power by which this number grows with the difference (3 to 5 on mixed folders of photographs and drawings).
+#: power by which this number grows with the difference (3 to 5 on mixed folders of photographs and drawings).
+_TAIL, _POWER = (1.6, 2.4), 3.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,12 @@ class Calibration:
     def radius(self) -> float:
         """Largest distance of codes at which pictures are compared."""
         return MARGIN * float(np.quantile(self.distances, WITHIN_RADIUS))
+
+    @property
+    def largest(self) -> float:
+        """Largest threshold of differences."""
+        finite = self.differences[np.isfinite(self.differences)]
+        return float(np.quantile(finite, RECALLED)) if len(finite) else 1.0
 
 
 @dataclass(frozen=True)
@@ -74,21 +79,22 @@ def verified(pairs: Pairs, squares: np.ndarray, mirrored: bool) -> Pairs:
     return Pairs(pairs.first, pairs.second, match.difference, match.mirrored)
 
 
-def expected_false_pairs(differences: np.ndarray, weights: np.ndarray) -> Callable[[float], float]:
+def expected_false_pairs(
+    differences: np.ndarray, weights: np.ndarray, calibration: Calibration
+) -> Callable[[float], float]:
     """Return an estimate of the number of pairs of different pictures below a threshold.
 
-    Where copies are rare, at differences between 1.5 and 3, the (weighted) number of pairs below a difference
-    is taken to grow as its power; the power law is extrapolated to smaller differences.
+    It is extrapolated, by a power law, from the (weighted) number of pairs well beyond the largest threshold,
+    where copies are rare.
     """
-    low, middle, high = _TAIL
-    # Further pairs, as of a usual power law, decide where there are few.
-    inner = weights[(differences > low) & (differences <= middle)].sum() + _PRIOR_PAIRS[0]
-    outer = weights[(differences > middle) & (differences <= high)].sum() + _PRIOR_PAIRS[1]
-    powers = np.linspace(1.0, 8.0, 141)
-    ratios = (high**powers - middle**powers) / (middle**powers - low**powers)
-    power = powers[np.abs(np.log(ratios) - np.log(outer / inner)).argmin()]
-    scale = (inner + outer) / (high**power - low**power)
-    return lambda threshold: float(scale * threshold**power)
+    low, high = (calibration.largest * factor for factor in _TAIL)
+    n_copies = weights[differences <= calibration.largest].sum() / RECALLED
+    share = np.mean((calibration.differences > low) & (calibration.differences <= high))
+    observed = weights[(differences > low) & (differences <= high)].sum()
+    # One more pair, so that few pictures give an upper rather than a lower estimate.
+    n_different = max(0.0, observed - share * n_copies) + 1.0
+    scale = n_different / (high**_POWER - low**_POWER)
+    return lambda threshold: float(scale * threshold**_POWER)
 
 
 def choose_threshold(
@@ -98,8 +104,7 @@ def choose_threshold(
     max_false_pairs: float | None,
 ) -> tuple[float, float]:
     """Return the largest admissible threshold, and the expected number of false pairs below it."""
-    finite = calibration.differences[np.isfinite(calibration.differences)]
-    largest = float(np.quantile(finite, RECALLED)) if len(finite) else 1.0
+    largest = calibration.largest
     ordered = np.sort(differences[differences <= largest])
     for found in range(len(ordered), 0, -1):
         threshold = largest if found == len(ordered) else float(ordered[found - 1])

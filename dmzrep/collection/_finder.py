@@ -114,7 +114,8 @@ class DuplicateFinder:
         matched = verified(pairs.take(np.flatnonzero(near)), self.squares, self.mirrored)
         different = verified(pairs.take(sampled), self.squares, self.mirrored).distance
         weights = np.repeat([1.0, len(far) / max(1, len(sampled))], [len(matched.distance), len(different)])
-        expected = expected_false_pairs(np.concatenate([matched.distance, different]), weights)
+        differences = np.concatenate([matched.distance, different])
+        expected = expected_false_pairs(differences, weights, self.calibration)
         return pairs.take(np.flatnonzero(near)), matched, expected
 
     def _same_bytes(self, sides: np.ndarray | None) -> dict[int, list[int]]:

@@ -101,7 +101,7 @@ class InsightsMixin(BaseEstimator):
 
         Candidates have similar codes; they are then aligned, and compared by their pixels. The threshold is
         calibrated on edited copies of the collection's own pictures (compressed, resized, cropped, rotated,
-        brightened): at most 98 % of the copies stay below it, and it is lowered until the number of pairs of
+        brightened): 97 % of the copies are below it, or fewer, so that the number of pairs of
         different pictures expected below it is small.
 
         Parameters

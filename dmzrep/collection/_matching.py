@@ -15,16 +15,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 #: Side of the squares to which pictures are resized, and the sides at which they are aligned.
-SIDE, LEVELS = 48, (12, 24)
+SIDE, LEVELS = 64, (12, 32)
 #: Iterations of the Gauss-Newton method per level, and pairs per batch.
-ITERATIONS, BATCH = 6, 512
+ITERATIONS, BATCH = 6, 256
 #: Difference at the second side from which pairs are not compared any further.
-REJECTED = 4.0
+REJECTED = 3.0
 #: Differences that are ignored, as a fraction of the value range, and as a fraction of the local gradient.
-NOISE, SLACK = 0.03, 0.5
+NOISE, SLACK = 0.05, 0.5
+#: Quantile over places of the relative differences that decides; nearly the largest.
+WORST = 0.998
 #: Legal alignments: smallest fraction of both pictures that overlaps, smallest and largest scale and gain.
 OVERLAP, SCALES, GAINS = 0.55, (0.7, 1.45), (0.5, 2.0)
-#: Largest offset of a change of brightness; a larger one would map a figure on white to one of another colour.
+#: Largest offset of a change of brightness; a larger one maps a figure on white to one of another colour.
 OFFSET = 0.1
 #: Distance from the middle of the value range beyond which pixels may be clipped.
 CLIPPED = 0.48
@@ -145,7 +147,7 @@ def _difference(a: Tensor, b: Tensor, affine: Tensor) -> Tensor:
     residual = _smooth(torch.minimum(forward, backward).amax(1, keepdim=True) * inner)
     slopes = torch.maximum(_steepness(a), _steepness(gain * warped))
     relative = residual / (NOISE + SLACK * slopes) * inner
-    difference = relative.flatten(1).quantile(0.995, dim=1)
+    difference = relative.flatten(1).quantile(WORST, dim=1)
     scales = torch.linalg.svdvals(affine[:, :, :2])
     legal = (
         (inside.flatten(1).mean(1) >= OVERLAP) & (scales >= SCALES[0]).all(1) & (scales <= SCALES[1]).all(1)

@@ -96,10 +96,12 @@ def test_groups_are_stars_not_chains():
 
 def test_the_expected_number_of_false_pairs_follows_a_power_law():
     rng = np.random.default_rng(0)
-    differences = 6.0 * rng.random(20_000) ** (1.0 / 4.0)  # 20,000 (d / 6)^4 pairs below a difference d
-    expected = expected_false_pairs(differences, np.ones(len(differences)))
-    true = 20_000 * (1.0 / 6.0) ** 4
-    assert expected(1.0) == pytest.approx(true, rel=0.35)
+    false = 6.0 * rng.random(20_000) ** (1.0 / 3.5)  # 20,000 (d / 6)^3.5 pairs below a difference d
+    copies = rng.uniform(0.0, 1.0, 500)
+    differences = np.concatenate([false, copies])
+    calibration = Calibration(np.zeros(300), np.linspace(0.0, 1.0, 300))
+    expected = expected_false_pairs(differences, np.ones(len(differences)), calibration)
+    assert expected(0.9) == pytest.approx(20_000 * (0.9 / 6.0) ** 3.5, rel=0.2)
 
 
 def test_the_threshold_keeps_false_pairs_few():
