@@ -13,6 +13,7 @@ _PACKAGES = {
     "DiffusersBackbone": "networks",
     "DomainTransfer": "transfer",
     "FaissNeighbors": "retrieval",
+    "ImageCollection": "collection",
     "ImageReader": "datasets",
     "ImageRetriever": "retrieval",
     "LinearProbe": "probing",
@@ -34,7 +35,18 @@ _PACKAGES = {
     "probe_report": "probing",
 }
 #: Public packages, likewise.
-_SUBPACKAGES = ("datasets", "editing", "errors", "metrics", "plotting", "priors", "probing", "retrieval")
+_SUBPACKAGES = (
+    "app",
+    "collection",
+    "datasets",
+    "editing",
+    "errors",
+    "metrics",
+    "plotting",
+    "priors",
+    "probing",
+    "retrieval",
+)
 
 __all__ = ["DMZEncoder", "__version__", *_PACKAGES]
 

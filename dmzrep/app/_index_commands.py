@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -140,17 +141,21 @@ def map_command(index: str, output: str, seed: int) -> None:
 @click.option("--minutes", type=click.FloatRange(0), default=5.0, show_default=True, help="Time of training.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def report(folder: str, output: str, model: str | None, minutes: float, seed: int) -> None:
-    r"""Write duplicates, outliers, clusters and a map of FOLDER as one page for the browser.
+    r"""Write duplicates, outliers and clusters of FOLDER as one page for the browser, and a map as another.
 
     \b
     Example:
       dmzrep report photos -o report.html
     """
-    from dmzrep.app.pages import write_report
+    from dmzrep.app.pages import write_map, write_report
     from dmzrep.collection import ImageCollection
     from dmzrep.estimator import DMZEncoder
 
     encoder = DMZEncoder.load(model) if model else fit_encoder(folder, minutes, seed, reader={})
     collection = ImageCollection(encoder).fit(folder, progress=is_shown())
-    write_report(collection, output, random_state=seed, progress=is_shown())
-    click.echo(f"{output}: {len(collection.files_)} pictures, {size_of(output)}", err=True)
+    page = Path(output)
+    map_page = page.with_name(f"{page.stem}-map{page.suffix}")
+    write_report(collection, page, map_page=quote(map_page.name), random_state=seed, progress=is_shown())
+    click.echo(f"{page}: {len(collection.files_)} pictures, {size_of(page)}", err=True)
+    write_map(collection, map_page, random_state=seed, progress=is_shown())
+    click.echo(f"{map_page}: {size_of(map_page)}", err=True)

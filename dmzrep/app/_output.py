@@ -58,7 +58,7 @@ def print_duplicates(table: pd.DataFrame, form: str) -> int:
     return 0 if len(table) else 1
 
 
-def size_of(path: str) -> str:
+def size_of(path: str | Path) -> str:
     """Return the size of a file in megabytes."""
     return f"{Path(path).stat().st_size / 1e6:.1f} MB"
 

@@ -148,7 +148,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            path and change ("new", "changed", "deleted" or "unreadable") of each file that differs.
+            Path and change ("new", "changed", "deleted" or "unreadable") of each file that differs.
         """
         check_is_fitted(self)
         source = self._source if X is None else X
@@ -191,7 +191,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            rank (from 1), path, distance, and the further columns of `files_`. Files of the query itself are
+            Rank (from 1), path, distance, and the further columns of `files_`. Files of the query itself are
             left out.
 
         Raises

@@ -22,7 +22,7 @@ RECALLED = 0.97
 WITHIN_RADIUS, MARGIN = 0.99, 1.25
 #: Largest fraction of pairs expected to be false, unless a number is asked for.
 FALSE_FRACTION = 0.05
-#: power by which this number grows with the difference (3 to 5 on mixed folders of photographs and drawings).
+#: Differences, as multiples of the largest threshold, from which the number of false pairs is estimated; the
 #: power by which this number grows with the difference (3 to 5 on mixed folders of photographs and drawings).
 _TAIL, _POWER = (1.6, 2.4), 3.5
 

@@ -161,7 +161,7 @@ class InsightsMixin(BaseEstimator):
         Returns
         -------
         DataFrame
-            path, kind ("flat", "dark", "bright" or "rare") and score: for "rare", the `information` of the
+            Path, kind ("flat", "dark", "bright" or "rare") and score: for "rare", the `information` of the
             code in bits, descending; else the standard deviation of the grey levels.
         """
         check_is_fitted(self)
@@ -209,7 +209,7 @@ class InsightsMixin(BaseEstimator):
         Returns
         -------
         DataFrame
-            path, cluster (0 is the largest) and is_centre (the picture nearest to the centre), in the order
+            Path, cluster (0 is the largest) and is_centre (the picture nearest to the centre), in the order
             of `files_`.
         """
         check_is_fitted(self)
@@ -234,7 +234,7 @@ class InsightsMixin(BaseEstimator):
         Returns
         -------
         DataFrame
-            path, label, confidence (probability of the label, calibrated by cross-validation if each label
+            Path, label, confidence (probability of the label, calibrated by cross-validation if each label
             was given at least twice) and given (whether it was passed), in the order of `files_`.
 
         Raises
@@ -284,7 +284,7 @@ class InsightsMixin(BaseEstimator):
         Returns
         -------
         DataFrame
-            path, x and y, in the order of `files_`.
+            Path, x and y, in the order of `files_`.
         """
         check_is_fitted(self)
         check_choice("method", method, ("tsne", "umap"))

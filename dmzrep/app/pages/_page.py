@@ -115,6 +115,7 @@ def write_report(
     path: str | os.PathLike,
     *,
     mirrored: bool = True,
+    map_page: str | None = None,
     random_state: int = 0,
     progress: bool = False,
 ) -> None:
@@ -137,6 +138,8 @@ def write_report(
         and thumbnails.
     mirrored : bool, default=True
         Whether mirrored copies count as duplicates.
+    map_page : str or None, default=None
+        Address of the page of `write_map`, relative to the report, for a link.
     random_state : int, default=0
         Determines clusters and the noise from which codes are decoded.
     progress : bool, default=False
@@ -174,6 +177,7 @@ def write_report(
     unreadable = collection.unreadable_
     page |= {
         **_header(collection),
+        "map": map_page,
         "rows": shown,
         "files": picture_columns(files, shown),
         "codes": packed_codes(codes[shown]),

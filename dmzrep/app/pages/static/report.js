@@ -157,6 +157,7 @@ function overview() {
 }
 
 byId("summary").textContent = `${count(data.n, "picture")} · ${data.latent_dim} bits`;
+if (data.map) byId("summary").append(" · ", element("a", { href: data.map }, "map of all pictures"));
 overview();
 data.tiers.forEach(tierSection);
 outlierSection();
