@@ -182,7 +182,7 @@ def load(name: str, folder: str) -> tuple[np.ndarray, np.ndarray]:
     """Return train images, and at most `COLLECTION` test images."""
     if name == "emoji":
         emoji = load_emoji(folder)
-        return emoji.source_train, emoji.source_test[:COLLECTION]
+        return emoji.source_images, emoji.test_source[:COLLECTION]
     data = load_cifar10(folder) if name == "cifar10" else load_avatars(folder)
     return data.train, data.test[:COLLECTION]
 

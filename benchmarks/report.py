@@ -15,6 +15,7 @@ from benchmarks.report_choices import (
     starts_section,
 )
 from benchmarks.report_codes import CODES
+from benchmarks.report_collections import COLLECTIONS
 from benchmarks.report_protocols import PROTOCOLS
 from benchmarks.report_samples import SAMPLES
 from benchmarks.report_time_to_quality import RESULTS, SAME, cell, current, label, time_to_quality_sections
@@ -234,7 +235,7 @@ def main() -> None:
     sections |= {"use_cost": use_section, "memory": memory_section, "checkpoint_cost": checkpoint_section}
     sections |= {"processes": processes_section}
     sections |= {"quickstart": demo_section}
-    sections |= {**SAMPLES, **CODES, **USES, **PROTOCOLS}
+    sections |= {**SAMPLES, **CODES, **USES, **COLLECTIONS, **PROTOCOLS}
     parts = ["# Results\n", "Written by `python -m benchmarks.report` from `benchmarks/results/`.\n"]
     parts += [make() for name, make in sections.items() if read(name)]
     PAGE.write_text("\n".join(parts))

@@ -50,11 +50,10 @@ def print_duplicates(table: pd.DataFrame, form: str) -> int:
                 size = f"{row['width']} x {row['height']}, {row['bytes']:,} bytes"
                 how = "keep" if row["keep"] else f"{row['tier'].replace('_', ' ')}, {row['distance']:.2f}"
                 click.echo(f"  {how:<20} {row['path']}  ({size}{', mirrored' if row['mirrored'] else ''})")
-        click.echo(
-            f"{table['group'].nunique()} groups, {len(table)} pictures; expected wrong pairs: "
-            f"{table.attrs['expected_false_pairs']:g}",
-            err=True,
-        )
+        summary = f"{table['group'].nunique()} groups, {len(table)} pictures"
+        if "expected_false_pairs" in table.attrs:
+            summary += f"; expected false pairs: {table.attrs['expected_false_pairs']:g}"
+        click.echo(summary, err=True)
     return 0 if len(table) else 1
 
 

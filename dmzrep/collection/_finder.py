@@ -78,7 +78,10 @@ class DuplicateFinder:
             apart = ~(np.isin(near.first, others) | np.isin(near.second, others))
             groups = star_groups(near.take(apart), pixels)
             table = group_table(self.files, groups, self._code_distances, "similar")
-        table.attrs |= {"expected_false_pairs": round(n_false, 2), "threshold": round(threshold, 3)}
+            threshold = self.calibration.radius
+        table.attrs["threshold"] = round(threshold, 3)
+        if tier == "same":
+            table.attrs["expected_false_pairs"] = round(n_false, 2)
         return table
 
     @cached_property

@@ -126,7 +126,7 @@ class InsightsMixin(BaseEstimator):
             for the same bytes; a difference of pixels, or the distance of codes if similar), mirrored, keep
             (one suggestion per group: the picture with the most pixels, then bytes), width, height and bytes.
             All pictures of a group are paired with one of them; there are no longer chains. `attrs` has
-            "expected_false_pairs" and "threshold".
+            "threshold", the largest distance, and, for "same", "expected_false_pairs".
         """
         check_is_fitted(self)
         check_choice("tier", tier, TIERS)
