@@ -25,8 +25,9 @@ def collections_section() -> str:
         "resized (0.5 to 2), cropped (5 to 15 %), turned (2 to 8 degrees), brighter or darker, mirrored. "
         f"The encoder was trained on the folder itself for {one['minutes']:g} minutes. Pairs of a picture "
         "and its copy, and of two copies of one picture, are right; pictures of the sets that are alike by "
-        "nature, such as emoji in several skin tones, count as wrong. Precision, recall and F1 of pairs, then the "
-        f"recall by kind. `ImageCollection.duplicates` expected {one['expected_false_pairs']:g} false pairs; "
+        "nature, such as emoji in several skin tones, count as wrong. Precision, recall and F1 of pairs, "
+        "then the recall by kind. `ImageCollection.duplicates` expected "
+        f"{one['expected_false_pairs']:g} false pairs; "
         f"{one['wrong']} were wrong.\n",
         _duplicates(mixed),
         "\nSearch for the original from a copy: how often it is found first.\n",

@@ -12,17 +12,15 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-import torch
 from scipy.stats import ortho_group
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.neural_network import BernoulliRBM as SklearnBernoulliRBM
 
 from dmzrep import DMZEncoder
-from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import init_linear
+from dmzrep.retrieval import ITQTransformer
 
-#: Maximum number of images to which ITQ and k-means are fitted.
+#: Maximum number of images to which k-means is fitted, as ITQ is.
 FIT_ROWS = 10_000
 
 
@@ -101,21 +99,16 @@ class ITQ:
     """Iterative quantisation, as in the encoder's data-dependent initialisation."""
 
     def __init__(self, n_bits: int = 64, seed: int = 0):
-        self.n_bits, self.seed = n_bits, seed
+        self.model = ITQTransformer(n_bits, output="logits", random_state=seed)
 
     def fit(self, X: np.ndarray) -> Self:
         """Fit on 10,000 random images, as the encoder does."""
-        rows = flat(X)
-        generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(rows), generator=generator)[:FIT_ROWS].numpy()
-        self.start = LinearInit((rows.shape[1],), self.n_bits)
-        init_linear(self.start, torch.from_numpy(rows[chosen]), "itq", generator)
+        self.model.fit(flat(X))
         return self
 
-    @torch.no_grad()
     def transform(self, X: np.ndarray) -> dict[str, np.ndarray]:
         """Return {"floats", "bits"}: signed distances to the bits' hyperplanes, and their signs."""
-        floats = self.start(torch.from_numpy(flat(X))).numpy()
+        floats = self.model.transform(flat(X))
         return {"floats": floats, "bits": signs(floats)}
 
 

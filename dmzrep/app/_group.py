@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,14 +12,26 @@ from dmzrep.version import __version__
 
 FOLDER = click.Path(exists=True, file_okay=False)
 FILE = click.Path(exists=True, dir_okay=False)
-OUTPUT = click.Path(dir_okay=False, writable=True)
+
+
+class OutputFile(click.Path):
+    """A file to write, in a folder that exists."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        path = str(super().convert(value, param, ctx))
+        if not Path(path).absolute().parent.is_dir():
+            self.fail(f"There is no folder {Path(path).parent}.", param, ctx)
+        return path
+
+
+OUTPUT = OutputFile(dir_okay=False, writable=True)
 _SHOWN: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.group(context_settings=_SHOWN)
 @click.version_option(__version__)
 def dmzrep() -> None:
-    r"""Search, duplicates, outliers and a map of a folder of pictures.
+    """Search, duplicates, outliers and a map of a folder of pictures.
 
     \b
     Three commands from a folder to its duplicates and ten similar pictures:

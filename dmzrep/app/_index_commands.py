@@ -18,7 +18,7 @@ from dmzrep.app._output import choices, print_duplicates, print_table, size_of
     "-o", "--output", type=OUTPUT, required=True, help="File of the index. An existing one is updated."
 )
 def index(folder: str, model: str | None, output: str) -> None:
-    r"""Encode the pictures of FOLDER, or update an index of it.
+    """Encode the pictures of FOLDER, or update an index of it.
 
     Only new and changed files are read for an existing index. It holds codes, thumbnails and the model.
 
@@ -53,7 +53,7 @@ def index(folder: str, model: str | None, output: str) -> None:
 @click.option("--without", type=FILE, multiple=True, help="A picture unlike which the results should be.")
 @choices
 def search(index: str, pictures: tuple[str, ...], k: int, without: tuple[str, ...], form: str) -> int:
-    r"""List the pictures of INDEX that are most similar to PICTURES, or to the mean of several.
+    """List the pictures of INDEX that are most similar to PICTURES, or to the mean of several.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def duplicates(
     max_false_pairs: float | None,
     form: str,
 ) -> int:
-    r"""List groups of duplicates of INDEX, small groups first, with one picture to keep.
+    """List groups of duplicates of INDEX, small groups first, with one picture to keep.
 
     --paths lists the pictures that need not be kept. The threshold is calibrated on edited copies of the
     pictures of INDEX.
@@ -108,7 +108,7 @@ def duplicates(
 @click.option("-n", type=click.IntRange(1), help="Number of rare pictures; default: 1 %, at least 10.")
 @choices
 def outliers(index: str, n: int | None, form: str) -> int:
-    r"""List pictures with rare codes, and flat, dark and bright ones.
+    """List pictures with rare codes, and flat, dark and bright ones.
 
     \b
     Example:
@@ -122,7 +122,7 @@ def outliers(index: str, n: int | None, form: str) -> int:
 @click.option("-o", "--output", type=OUTPUT, required=True, help="File of the page, such as map.html.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same map.")
 def map_command(index: str, output: str, seed: int) -> None:
-    r"""Write a map of the pictures of INDEX as one page for the browser.
+    """Write a map of the pictures of INDEX as one page for the browser.
 
     \b
     Example:
@@ -141,7 +141,7 @@ def map_command(index: str, output: str, seed: int) -> None:
 @click.option("--minutes", type=click.FloatRange(0), default=5.0, show_default=True, help="Time of training.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def report(folder: str, output: str, model: str | None, minutes: float, seed: int) -> None:
-    r"""Write duplicates, outliers and clusters of FOLDER as one page for the browser, and a map as another.
+    """Write duplicates, outliers and clusters of FOLDER as one page for the browser, and a map as another.
 
     \b
     Example:

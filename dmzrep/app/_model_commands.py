@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def fit(
     resume: bool,
     seed: int,
 ) -> None:
-    r"""Learn codes of the pictures of FOLDER, without labels.
+    """Learn codes of the pictures of FOLDER, without labels.
 
     Codes do not distinguish mirrored pictures. Ctrl-C ends training and keeps what was learned.
 
@@ -91,7 +92,7 @@ def fit(
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True, help="Denoising steps.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def sample(model: str, n: int, output: str, steps: int, seed: int) -> None:
-    r"""Draw new pictures from MODEL, in a grid.
+    """Draw new pictures from MODEL, in a grid.
 
     \b
     Example:
@@ -119,7 +120,7 @@ def sample(model: str, n: int, output: str, steps: int, seed: int) -> None:
     "-o", "--output", type=OUTPUT, required=True, help="codes.npz, or codes.parquet (needs pyarrow)."
 )
 def encode(model: str, folder: str, output: str) -> None:
-    r"""Write the codes of the pictures of FOLDER: path, bits and logits.
+    """Write the codes of the pictures of FOLDER: path, bits and logits.
 
     An .npz file has the arrays path, bits (uint8) and logits (float32); a .parquet file one row per picture,
     with the columns path, bit_0, bit_1, ...
@@ -156,7 +157,7 @@ def encode(model: str, folder: str, output: str) -> None:
 @click.argument("file", type=FILE)
 @click.option("--json", "form", flag_value="json", default="text", help="One JSON object.")
 def info(file: str, form: str) -> None:
-    r"""Describe a model or an index.
+    """Describe a model or an index.
 
     \b
     Example:
@@ -202,7 +203,7 @@ def info(file: str, form: str) -> None:
 @click.option("--port", type=int, help="Port; by default a free one.")
 @click.option("--open/--no-open", "open_browser", default=True, help="Open the page in the browser.")
 def explore(model: str, index: str | None, host: str, port: int | None, open_browser: bool) -> None:
-    r"""Explore MODEL in the browser: codes, neighbours, edits, walks, new pictures.
+    """Explore MODEL in the browser: codes, neighbours, edits, walks, new pictures.
 
     \b
     Example:
@@ -210,4 +211,5 @@ def explore(model: str, index: str | None, host: str, port: int | None, open_bro
     """
     from dmzrep.app.explorer import explore as serve
 
-    serve(model, index, host=host, port=port, open_browser=open_browser)
+    say = partial(click.echo, err=True)
+    serve(model, index, host=host, port=port, open_browser=open_browser, on_ready=say)

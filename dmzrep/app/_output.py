@@ -53,6 +53,8 @@ def print_duplicates(table: pd.DataFrame, form: str) -> int:
         summary = f"{table['group'].nunique()} groups, {len(table)} pictures"
         if "expected_false_pairs" in table.attrs:
             summary += f"; expected false pairs: {table.attrs['expected_false_pairs']:g}"
+        if table.attrs.get("undecided_pairs"):
+            summary += f"; {table.attrs['undecided_pairs']} more candidate pairs (see --max-false-pairs)"
         click.echo(summary, err=True)
     return 0 if len(table) else 1
 
@@ -63,7 +65,7 @@ def size_of(path: str | Path) -> str:
 
 
 def _print_json(table: pd.DataFrame) -> None:
-    for line in table.to_json(orient="records", lines=True, force_ascii=False).splitlines():
+    for line in table.to_json(orient="records", lines=True, force_ascii=False).split("\n"):
         if line:
             click.echo(json.dumps(json.loads(line), ensure_ascii=False))
 

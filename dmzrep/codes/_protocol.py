@@ -32,7 +32,7 @@ class Encoder(Protocol):
 
 def encoder_output(encoder: Any) -> str:
     """Return "logits" for encoders of logits, else "probabilities", which bits are too."""
-    return "logits" if getattr(_last_step(encoder), "output", None) == "logits" else "probabilities"
+    return "logits" if getattr(last_step(encoder), "output", None) == "logits" else "probabilities"
 
 
 def code_probabilities(encoder: Encoder, X: Any) -> np.ndarray:
@@ -98,9 +98,10 @@ def _unwrapped(encoder: Any) -> Any:
     return encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
 
 
-def _last_step(encoder: Any) -> Any:
+def last_step(encoder: Any) -> Any:
+    """Return the last step of a pipeline, or the encoder itself, without a FrozenEstimator."""
     encoder = _unwrapped(encoder)
-    return _last_step(encoder.steps[-1][1]) if isinstance(encoder, Pipeline) else encoder
+    return last_step(encoder.steps[-1][1]) if isinstance(encoder, Pipeline) else encoder
 
 
 def block_seeds(random_state: Any, n_samples: int, n_blocks: int = 1) -> list[int]:

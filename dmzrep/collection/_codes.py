@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logit
 
 from dmzrep._base._validation import as_numbers
-from dmzrep.codes._protocol import encoder_output
+from dmzrep.codes._protocol import encoder_output, last_step
 
 #: Limit of logits computed from probabilities, which float32 rounds to 0 or 1 beyond it.
 _LIMIT = 16.0
@@ -28,14 +28,14 @@ def encode_pictures(encoder: Any, images: np.ndarray) -> np.ndarray:
 
 def ignores_mirroring(encoder: Any) -> bool:
     """Whether an encoder was trained with mirrored views."""
-    views = getattr(encoder, "encoder_augment_", None)
+    views = getattr(last_step(encoder), "encoder_augment_", None)
     return views == "affine_flip" or bool(getattr(views, "mirror", False))
 
 
 def _encode(encoder: Any, samples: Any) -> np.ndarray:
     """Return the logits of samples, float32, for any `output` of the encoder; other vectors unchanged."""
     codes = as_numbers(encoder.transform(samples), "encoder.transform(X)").astype(np.float32)
-    if not hasattr(encoder, "output") or encoder_output(encoder) == "logits":
+    if not hasattr(last_step(encoder), "output") or encoder_output(encoder) == "logits":
         return codes
     with np.errstate(divide="ignore"):
         return np.clip(logit(codes), -_LIMIT, _LIMIT)

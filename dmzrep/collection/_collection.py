@@ -19,7 +19,7 @@ from dmzrep.collection._codes import combined, encode_pictures
 from dmzrep.collection._files import list_files
 from dmzrep.collection._finder import DuplicateFinder
 from dmzrep.collection._insights import InsightsMixin
-from dmzrep.collection._store import EMPTY, Store, refresh
+from dmzrep.collection._store import EMPTY, Store, join_texts, refresh, split_texts
 from dmzrep.datasets import ImageReader
 from dmzrep.estimator import DMZEncoder
 from dmzrep.estimator._state import CLASSES, fitted_state, restore_fitted
@@ -169,6 +169,9 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         self._finders: dict[bool, DuplicateFinder] = {}
         if isinstance(source, (str, os.PathLike)):
             source = os.path.abspath(as_path(source, "X").expanduser())
+        elif not isinstance(source, str):
+            paths = source["path"] if isinstance(source, pd.DataFrame) else source
+            source = [os.path.abspath(as_path(path, "X").expanduser()) for path in paths]
         self._store, self._source = store, source
         self.metric_ = self.metric
         if self.metric == "auto":
@@ -268,7 +271,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         encoder = fitted_state(self.encoder) if isinstance(self.encoder, DMZEncoder) else None
-        source = self._source if isinstance(self._source, str) else self.files_["path"].tolist()
+        source = self._source if isinstance(self._source, str) else join_texts(self._source)
         state = {
             "store": self._store.state(),
             "source": source,
@@ -304,6 +307,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         with restoring(path, KIND):
             stored, source, params, encoder_state = take(state, "store", "source", "params", "encoder")
             store = Store.from_state(stored)
+            source = source if isinstance(source, str) else split_texts(source).tolist()
         if encoder is None:
             if encoder_state is None:
                 raise ValueError(f"{path} holds no encoder, as only a DMZEncoder is saved; pass encoder=.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,8 +48,7 @@ class Calibration:
         return float(np.quantile(finite, RECALLED)) if len(finite) else 1.0
 
 
-@dataclass(frozen=True)
-class Pairs:
+class Pairs(NamedTuple):
     """Pairs of pictures by index, with a distance, and whether one is mirrored."""
 
     first: np.ndarray
@@ -57,7 +58,11 @@ class Pairs:
 
     def take(self, chosen: np.ndarray) -> Pairs:
         """Return some of the pairs."""
-        return Pairs(self.first[chosen], self.second[chosen], self.distance[chosen], self.mirrored[chosen])
+        return Pairs(*(array[chosen] for array in self))
+
+
+#: Pictures by index, with the distance to the first of them, the one to keep, and whether they are mirrored.
+Group = list[tuple[int, float, bool]]
 
 
 def neighbor_pairs(neighbors: np.ndarray, distances: np.ndarray, of: np.ndarray, radius: float) -> Pairs:
@@ -94,7 +99,11 @@ def expected_false_pairs(
     # One more pair, so that few pictures give an upper rather than a lower estimate.
     n_different = max(0.0, observed - share * n_copies) + 1.0
     scale = n_different / (high**_POWER - low**_POWER)
-    return lambda threshold: float(scale * threshold**_POWER)
+    return partial(_power_law, scale)
+
+
+def _power_law(scale: float, threshold: float) -> float:
+    return float(scale * threshold**_POWER)
 
 
 def choose_threshold(
@@ -108,56 +117,49 @@ def choose_threshold(
     ordered = np.sort(differences[differences <= largest])
     for found in range(len(ordered), 0, -1):
         threshold = largest if found == len(ordered) else float(ordered[found - 1])
-        allowed = FALSE_FRACTION * found if max_false_pairs is None else max_false_pairs
+        allowed = max(1.0, FALSE_FRACTION * found) if max_false_pairs is None else max_false_pairs
         if expected(threshold) <= allowed:
             return threshold, expected(threshold)
     return 0.0, 0.0
 
 
-def star_groups(pairs: Pairs, weight: np.ndarray) -> list[list[int]]:
+def star_groups(pairs: Pairs, rank: np.ndarray) -> list[Group]:
     """Return groups of pictures that are all paired with the first of their group.
 
-    Centres are chosen by their number of pairs, then by `weight`. There are no chains: all pictures of a
-    group are paired with its centre.
+    The pictures with the smallest rank come first, each with all its pairs that are not in a group yet.
+    There are no chains, and each picture is in one group at most.
     """
-    linked: dict[int, set[int]] = defaultdict(set)
-    for a, b in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
-        linked[a].add(b)
-        linked[b].add(a)
+    linked: dict[int, dict[int, tuple[float, bool]]] = defaultdict(dict)
+    for a, b, distance, mirrored in zip(*(array.tolist() for array in pairs), strict=True):
+        linked[a][b] = linked[b][a] = distance, mirrored
     groups, taken = [], set[int]()
-    for centre in sorted(linked, key=lambda i: (-len(linked[i]), -weight[i], i)):
-        if centre in taken:
-            continue
-        members = sorted(linked[centre] - taken)
-        if members:
-            groups.append([centre, *members])
-            taken.update(groups[-1])
+    for centre in sorted(linked, key=lambda i: rank[i]):
+        members = [(i, d, flag) for i, (d, flag) in sorted(linked[centre].items()) if i not in taken]
+        if centre not in taken and members:
+            groups.append([(centre, 0.0, False), *members])
+            taken.update(i for i, *_ in groups[-1])
     return groups
 
 
-def with_copies(groups: Iterable[list[int]], copies: dict[int, list[int]]) -> list[list[int]]:
+def with_copies(groups: list[Group], copies: dict[int, list[int]]) -> list[Group]:
     """Add to each group the files with the same bytes, and groups of such files that are in none."""
-    groups = [list(group) for group in groups]
-    grouped = {i for group in groups for i in group}
-    complete = [[j for i in group for j in [i, *copies.get(i, [])]] for group in groups]
-    return complete + [[i, *others] for i, others in copies.items() if i not in grouped]
+    grouped = {i for group in groups for i, *_ in group}
+    complete = [[(j, d, flag) for i, d, flag in group for j in [i, *copies.get(i, [])]] for group in groups]
+    return complete + [
+        [(j, 0.0, False) for j in [i, *others]] for i, others in copies.items() if i not in grouped
+    ]
 
 
-def group_table(files: pd.DataFrame, groups: list[list[int]], distance: Callable, tier: str) -> pd.DataFrame:
-    """Return one row per picture of a group, small groups first, the suggested keeper first in its group.
-
-    `distance(keeper, others)` returns the distances to the keeper and whether pictures are mirrored.
-    """
-    rank = (files["width"] * files["height"]).to_numpy(), files["bytes"].to_numpy()
+def group_table(files: pd.DataFrame, groups: list[Group], tier: str) -> pd.DataFrame:
+    """Return one row per picture of a group, small groups first, the first of a group as the one to keep."""
     path, digest = files["path"].to_numpy(), files["hash"].to_numpy()
     rows = []
-    for number, group in enumerate(sorted(groups, key=lambda group: (len(group), path[group].min()))):
-        keeper, *others = sorted(group, key=lambda i: (-rank[0][i], -rank[1][i], path[i]))
-        distances, mirrored = distance(keeper, np.array(others, dtype=np.int64))
-        rows.append((number, keeper, "", 0.0, False, True))
-        for i, apart, is_mirrored in zip(others, distances, mirrored, strict=True):
-            same = digest[i] == digest[keeper]
-            rows.append((number, i, "same_bytes" if same else tier, float(apart), bool(is_mirrored), False))
+    for number, group in enumerate(sorted(groups, key=lambda group: (len(group), path[group[0][0]]))):
+        keeper, seen = group[0][0], set()
+        for i, distance, mirrored in group:
+            kind = "same_bytes" if digest[i] in seen else tier
+            rows.append((number, i, kind, distance, mirrored, i == keeper))
+            seen.add(digest[i])
     columns = ["group", "index", "tier", "distance", "mirrored", "keep"]
     kinds = {"group": np.int64, "index": np.int64, "distance": np.float64, "mirrored": bool, "keep": bool}
     table = pd.DataFrame(rows, columns=columns).astype(kinds)
@@ -165,5 +167,5 @@ def group_table(files: pd.DataFrame, groups: list[list[int]], distance: Callable
     weakest = table[~table["keep"]].groupby("group")["tier"].max()
     table.loc[table["keep"], "tier"] = table.loc[table["keep"], "group"].map(weakest)
     details = files.iloc[table.pop("index").to_numpy()].reset_index(drop=True)
-    table.insert(1, "path", details["path"].to_numpy())
+    table.insert(1, "path", details["path"])
     return table.assign(**{name: details[name] for name in ("width", "height", "bytes")})

@@ -59,12 +59,12 @@ def list_files(source: Any) -> Listing:
         if not folder.is_dir():
             raise NotADirectoryError(f"There is no folder {folder}. Pass a folder, or a list of files.")
         found, unreadable = find_pictures(Path(os.path.abspath(folder)))
-        join = lambda name: os.path.join(os.path.abspath(folder), name)  # noqa: E731
-        return Listing(
-            {join(name): stamp for name, stamp in found.items()},
-            {join(name): reason for name, reason in unreadable.items()},
+        listing = Listing(
+            {_absolute(folder, name): stamp for name, stamp in found.items()},
+            {_absolute(folder, name): reason for name, reason in unreadable.items()},
             None,
         )
+        return _without_links(listing)
     if not is_paths(source):
         raise ValueError(
             "X must be a folder, a list of picture files, or a DataFrame with a column 'path', got "
@@ -81,6 +81,19 @@ def list_files(source: Any) -> Listing:
     if further is not None:
         further = further.assign(path=absolute).drop_duplicates("path").set_index("path")
     return Listing(stamps, missing, further)
+
+
+def _absolute(folder: Path, name: str) -> str:
+    return os.path.abspath(os.path.join(folder, name))
+
+
+def _without_links(listing: Listing) -> Listing:
+    """Leave out links to files that are listed too; a picture is no duplicate of itself."""
+    targets = {path: os.path.realpath(path) for path in listing.stamps if os.path.islink(path)}
+    present = {os.path.realpath(path) for path in listing.stamps if path not in targets}
+    links = {path: f"a link to {target}" for path, target in targets.items() if target in present}
+    stamps = {path: stamp for path, stamp in listing.stamps.items() if path not in links}
+    return Listing(stamps, listing.unreadable | links, listing.further)
 
 
 def read_files(
@@ -114,6 +127,8 @@ def _read(path: str, stamp: tuple[int, int], rendering: Rendering) -> ReadFile |
         sample = render(upright.picture, rendering)
         thumbnail = encode_thumbnail(upright.picture)
     except Exception as error:  # Decoders raise various errors for damaged files.
+        if type(error).__name__ == "UnidentifiedImageError":
+            return "not a picture, or damaged"
         return f"{type(error).__name__}: {error}"
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     row = (path, *upright.size, len(data), upright.format, digest, stamp[1])
@@ -123,6 +138,9 @@ def _read(path: str, stamp: tuple[int, int], rendering: Rendering) -> ReadFile |
 def encode_thumbnail(picture: Any) -> bytes:
     """Return a Pillow image as WebP with the longest side of thumbnails."""
     small = picture.copy()
+    if small.mode == "RGBA":
+        white = load_pillow().new("RGBA", small.size, "white")
+        small = load_pillow().alpha_composite(white, small).convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), load_pillow().Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "WEBP", quality=THUMBNAIL_QUALITY, method=2)

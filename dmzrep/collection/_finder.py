@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -56,33 +57,40 @@ class DuplicateFinder:
         self.files, self.thumbnails = store.files, store.thumbnails
         self.squares, self.informative, self.vectors = squares, informative, vectors
         self.metric, self.mirrored, self.encode = metric, mirrored, encode
+        self.sides = np.zeros(len(store.files), dtype=np.int64)
 
-    def find(self, tier: str, sides: np.ndarray | None, max_false_pairs: float | None) -> pd.DataFrame:
-        """Return the groups of a tier, as `ImageCollection.duplicates` does.
-
-        `sides` is 1 and -1 for pictures of which pairs are wanted, or None for all pairs.
-        """
+    def find(self, tier: str, max_false_pairs: float | None) -> pd.DataFrame:
+        """Return the groups of a tier, as `ImageCollection.duplicates` does."""
         near, matched, expected = self.compared
-        if sides is not None:
-            opposite = sides[near.first] * sides[near.second] == -1
-            near, matched = near.take(opposite), matched.take(opposite)
         threshold, n_false = choose_threshold(matched.distance, expected, self.calibration, max_false_pairs)
-        pixels = (self.files["width"] * self.files["height"]).to_numpy()
-        groups = star_groups(matched.take(matched.distance <= threshold), pixels)
+        found = matched.distance <= threshold
+        groups = star_groups(matched.take(found), self.rank)
         if tier == "same":
-            groups = with_copies(groups, self._same_bytes(sides))
-            table = group_table(self.files, groups, self._differences, "same_picture")
+            table = group_table(self.files, with_copies(groups, self._same_bytes()), "same_picture")
+            possible = (matched.distance <= self.calibration.largest).sum() - found.sum()
+            table.attrs |= {"expected_false_pairs": round(n_false, 2), "undecided_pairs": int(possible)}
         else:
             # Of pictures that are the same, only the first of their group counts.
-            others = [i for group in groups for i in group[1:]]
+            others = [i for group in groups for i, *_ in group[1:]]
             apart = ~(np.isin(near.first, others) | np.isin(near.second, others))
-            groups = star_groups(near.take(apart), pixels)
-            table = group_table(self.files, groups, self._code_distances, "similar")
+            table = group_table(self.files, star_groups(near.take(apart), self.rank), "similar")
             threshold = self.calibration.radius
         table.attrs["threshold"] = round(threshold, 3)
-        if tier == "same":
-            table.attrs["expected_false_pairs"] = round(n_false, 2)
         return table
+
+    def across(self, sides: np.ndarray) -> DuplicateFinder:
+        """Return a finder of pairs of which one picture has side 1 and the other -1."""
+        finder = copy.copy(self)
+        finder.sides, finder.__dict__["calibration"] = sides, self.calibration
+        finder.__dict__.pop("compared", None)
+        return finder
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """Rank of each picture as the one to keep: by its number of pixels, then of bytes, then its path."""
+        keys = self.files["width"] * self.files["height"], self.files["bytes"]
+        order = np.lexsort((np.arange(len(self.files)), *(-key.to_numpy() for key in keys[::-1])))
+        return np.argsort(order)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -104,13 +112,18 @@ class DuplicateFinder:
     def compared(self) -> tuple[Pairs, Pairs, Callable[[float], float]]:
         """Pairs within the radius by the distance of codes and by pixels, and the expected false pairs."""
         # Of files with the same bytes, the first is compared.
-        chosen = np.flatnonzero(~self.files["hash"].duplicated().to_numpy() & self.informative)
+        repeated = pd.DataFrame({"hash": self.files["hash"], "side": self.sides}).duplicated().to_numpy()
+        chosen = np.flatnonzero(~repeated & self.informative & ((self.sides != 0) | ~self.sides.any()))
         if len(chosen) < 2:
             empty = Pairs(*(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float64, bool)))
             return empty, empty, lambda threshold: 0.0
         index = FaissNeighbors(metric=self.metric).fit(self.vectors[chosen], ids=chosen)
         distances, neighbors = index.kneighbors(None, min(CANDIDATES, len(chosen) - 1))
         pairs = neighbor_pairs(neighbors, distances, chosen, self.calibration.radius)
+        if self.sides.any():
+            opposite = self.sides[pairs.first] * self.sides[pairs.second] == -1
+            digest = self.files["hash"].to_numpy()
+            pairs = pairs.take(opposite & (digest[pairs.first] != digest[pairs.second]))
         near = pairs.distance <= self.calibration.radius
         far = np.flatnonzero(~near)
         sampled = np.random.default_rng(0).permutation(far)[:COMPARED]
@@ -121,22 +134,15 @@ class DuplicateFinder:
         expected = expected_false_pairs(differences, weights, self.calibration)
         return pairs.take(np.flatnonzero(near)), matched, expected
 
-    def _same_bytes(self, sides: np.ndarray | None) -> dict[int, list[int]]:
+    def _same_bytes(self) -> dict[int, list[int]]:
         """Return the other files with the same bytes, by the index of the first."""
         copies = {}
         for indices in self.files.groupby("hash", sort=False).indices.values():
-            if len(indices) > 1 and (sides is None or {-1, 1} <= set(sides[indices].tolist())):
-                copies[int(indices[0])] = [int(i) for i in indices[1:]]
+            sides = self.sides[indices]
+            if len(indices) > 1 and (not self.sides.any() or {-1, 1} <= set(sides.tolist())):
+                first, *others = indices[sides != 0] if self.sides.any() else indices
+                copies[int(first)] = [int(i) for i in others]
         return copies
-
-    def _differences(self, keeper: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        match = match_pairs(self.squares, np.full(len(others), keeper), others, self.mirrored)
-        same = (self.files["hash"].iloc[others] == self.files["hash"].iloc[keeper]).to_numpy()
-        return np.where(same, 0.0, match.difference), match.mirrored & ~same
-
-    def _code_distances(self, keeper: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        repeated = np.broadcast_to(self.vectors[keeper], (len(others), self.vectors.shape[1]))
-        return self._paired(repeated, self.vectors[others]), np.zeros(len(others), dtype=bool)
 
     def _paired(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return the distance of each pair of vectors."""
@@ -150,8 +156,10 @@ def folder_sides(paths: pd.Series, across: Any) -> np.ndarray:
     if not (isinstance(across, Sequence) and len(across) == 2 and is_paths(list(across))):
         raise ValueError(f"across must be two folders, got {short_repr(across)}.")
     sides = np.zeros(len(paths), dtype=np.int64)
-    for side, folder in zip((1, -1), across, strict=True):
-        prefix = os.path.join(os.path.abspath(as_path(folder, "across").expanduser()), "")
+    prefixes = [os.path.join(os.path.abspath(as_path(path, "across").expanduser()), "") for path in across]
+    if prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]):
+        raise ValueError(f"across must be two folders of which neither is in the other, got {prefixes}.")
+    for side, prefix in zip((1, -1), prefixes, strict=True):
         inside = np.array([path.startswith(prefix) for path in paths], dtype=bool)
         if not inside.any():
             raise ValueError(

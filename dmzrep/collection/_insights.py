@@ -116,25 +116,27 @@ class InsightsMixin(BaseEstimator):
             ``encoder_augment="affine_flip"`` to find them.
         max_false_pairs : float or None, default=None
             Largest acceptable expected number of pairs of different pictures that are taken for the same.
-            None is 5 % of the pairs found.
+            None is 5 % of the pairs found, or 1 if that is more.
 
         Returns
         -------
         DataFrame
-            One row per picture of a group: group (small groups first), path, tier ("same_bytes",
-            "same_picture" or "similar"; of the keeper, the weakest of its group), distance to the keeper (0
+            One row per picture of a group: group (small groups first), path, tier ("same_bytes" as another
+            of the group, "same_picture" or "similar"; of the keeper, the weakest), distance to the keeper (0
             for the same bytes; a difference of pixels, or the distance of codes if similar), mirrored, keep
             (one suggestion per group: the picture with the most pixels, then bytes), width, height and bytes.
-            All pictures of a group are paired with one of them; there are no longer chains. `attrs` has
-            "threshold", the largest distance, and, for "same", "expected_false_pairs".
+            All pictures of a group match the one to keep, so that there are no chains. `attrs` has
+            "threshold", the largest distance, and, for "same", "expected_false_pairs" and "undecided_pairs",
+            the number of pairs that a larger `max_false_pairs` would add.
         """
         check_is_fitted(self)
         check_choice("tier", tier, TIERS)
         if max_false_pairs is not None:
             max_false_pairs = check_number(max_false_pairs, "max_false_pairs", 0.0)
         finder = self._finder(check_bool(mirrored, "mirrored"))
-        sides = None if across is None else folder_sides(self.files_["path"], across)
-        return finder.find(tier, sides, max_false_pairs)
+        if across is not None:
+            finder = finder.across(folder_sides(self.files_["path"], across))
+        return finder.find(tier, max_false_pairs)
 
     def _finder(self, mirrored: bool) -> DuplicateFinder:
         if mirrored not in self._finders:
@@ -156,7 +158,7 @@ class InsightsMixin(BaseEstimator):
         Parameters
         ----------
         n : int or None, default=None
-            Number of rare pictures; None is 1 % of the pictures, at least 10.
+            Number of rare pictures; None is 1 % of the pictures, or 10 if that is more.
 
         Returns
         -------
@@ -165,7 +167,8 @@ class InsightsMixin(BaseEstimator):
             code in bits, descending; else the standard deviation of the grey levels.
         """
         check_is_fitted(self)
-        n = max(10, len(self.files_) // 100) if n is None else check_int(n, "n")
+        size = len(self.files_)
+        n = max(min(10, size // 10), size // 100) if n is None else check_int(n, "n")
         kinds = self._kinds
         information = self.information()
         ordinary = np.flatnonzero(kinds == "")
@@ -175,7 +178,7 @@ class InsightsMixin(BaseEstimator):
         chosen = np.concatenate([rare, poor])
         return pd.DataFrame(
             {
-                "path": self.files_["path"].to_numpy()[chosen],
+                "path": self.files_["path"].iloc[chosen].reset_index(drop=True),
                 "kind": np.concatenate([np.full(len(rare), "rare", dtype=object), kinds[poor]]),
                 "score": np.concatenate([information[rare], spread]),
             }
@@ -235,7 +238,8 @@ class InsightsMixin(BaseEstimator):
         -------
         DataFrame
             Path, label, confidence (probability of the label, calibrated by cross-validation if each label
-            was given at least twice) and given (whether it was passed), in the order of `files_`.
+            was given at least twice; 1 where it was given) and given (whether it was passed), in the order of
+            `files_`.
 
         Raises
         ------
@@ -245,7 +249,8 @@ class InsightsMixin(BaseEstimator):
         check_is_fitted(self)
         known = {path: i for i, path in enumerate(self.files_["path"])}
         given = {
-            os.path.abspath(as_path(path, "Each key of labels")): label for path, label in labels.items()
+            os.path.abspath(as_path(path, "Each key of labels").expanduser()): label
+            for path, label in labels.items()
         }
         missing = [path for path in given if path not in known]
         if missing:
@@ -259,7 +264,7 @@ class InsightsMixin(BaseEstimator):
         found, confidence = propagate_labels(
             unit_length(self.logits_), indices, np.array(list(given.values()))
         )
-        found[indices] = np.array(list(given.values()))
+        found[indices], confidence[indices] = np.array(list(given.values())), 1.0
         return pd.DataFrame(
             {
                 "path": self.files_["path"],

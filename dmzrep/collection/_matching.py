@@ -11,8 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
+
+from dmzrep._base._batching import batches
 
 #: Side of the squares to which pictures are resized, and the sides at which they are aligned.
 SIDE, LEVELS = 64, (12, 32)
@@ -40,16 +44,24 @@ class Match(NamedTuple):
     mirrored: np.ndarray
 
 
-@torch.inference_mode()
 def match_pairs(pictures: np.ndarray, first: np.ndarray, second: np.ndarray, mirrored: bool = False) -> Match:
     """Compare pairs of pictures, uint8 of shape (n, SIDE, SIDE, 3), given by two arrays of indices.
 
     With `mirrored` the second picture of a pair may be mirrored.
     """
-    differences, flags = [np.empty(0, np.float32)], [np.empty(0, bool)]
-    for start in range(0, len(first), BATCH):
-        part = slice(start, start + BATCH)
-        a, b = _units(pictures[first[part]]), _units(pictures[second[part]])
+    # One thread per batch: threads that share the small operations of a batch mostly wait for each other.
+    found = Parallel(-1, prefer="threads")(
+        delayed(_match)(pictures[first[part]], pictures[second[part]], mirrored)
+        for part in batches(len(first), BATCH)
+    )
+    found = found or [Match(np.empty(0, np.float32), np.empty(0, bool))]
+    return Match(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+
+
+@torch.inference_mode()
+def _match(first: np.ndarray, second: np.ndarray, mirrored: bool) -> Match:
+    with threadpool_limits(1):
+        a, b = _units(first), _units(second)
         affine, cost = _align(a, b, LEVELS[0])
         flipped = torch.zeros(len(a), dtype=torch.bool)
         if mirrored:
@@ -64,9 +76,7 @@ def match_pairs(pictures: np.ndarray, first: np.ndarray, second: np.ndarray, mir
             a, b = a[near], b[near]
             affine, _ = _align(a, b, SIDE, affine[near])
             difference[near] = torch.maximum(difference[near], _difference(a, b, affine))
-        differences.append(difference.numpy())
-        flags.append(flipped.numpy())
-    return Match(np.concatenate(differences), np.concatenate(flags))
+        return Match(difference.numpy(), flipped.numpy())
 
 
 def _units(pictures: np.ndarray) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,16 +65,16 @@ class Store:
         return cls(files, thumbnails, logits, reasons)
 
 
-def join_texts(texts: pd.Series) -> np.ndarray:
+def join_texts(texts: Iterable[str]) -> np.ndarray:
     """Return texts as one array of bytes; the header of a file would not hold those of a large collection."""
     joined = "".join(f"{text}\0" for text in texts)
-    return np.frombuffer(joined.encode("utf-8", "surrogateescape"), dtype=np.uint8)
+    return np.frombuffer(joined.encode("utf-8", "surrogatepass"), dtype=np.uint8)
 
 
 def split_texts(joined: np.ndarray) -> np.ndarray:
     """Undo `join_texts`."""
     require(joined.dtype == np.uint8, "texts are missing")
-    return np.array(joined.tobytes().decode("utf-8", "surrogateescape").split("\0")[:-1], dtype=object)
+    return np.array(joined.tobytes().decode("utf-8", "surrogatepass").split("\0")[:-1], dtype=object)
 
 
 EMPTY = Store(
@@ -118,9 +119,11 @@ def refresh(
             for k, name in enumerate(COLUMNS)
         }
     )
-    if listing.further is not None:
-        further = listing.further.reindex(files["path"]).reset_index(drop=True)
-        files = pd.concat([files, further], axis=1)
+    further = listing.further
+    if further is None and len(old.files.columns) > len(COLUMNS):
+        further = old.files.drop(columns=list(COLUMNS[1:])).set_index("path")
+    if further is not None:
+        files = pd.concat([files, further.reindex(files["path"]).reset_index(drop=True)], axis=1)
     reasons = _text_table(unreadable, "reason")
     store = Store(files, [thumbnails[i] for i in order], logits[order], reasons)
     return store, _changes(old, store, known, set(to_read))

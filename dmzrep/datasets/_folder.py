@@ -135,11 +135,7 @@ def load_listed(
 ) -> np.ndarray:
     """Return listed picture files like `load_images`, in their order; a file may be listed more than once."""
     absolute = [Path(os.path.abspath(path)) for path in paths]
-    parents = {path.parent for path in absolute}
-    try:
-        root = Path(os.path.commonpath(parents))
-    except ValueError:  # Several drives of Windows.
-        root = Path(absolute[0].anchor)
+    root = Path(os.path.commonpath({path.parent for path in absolute}))
     names = [os.path.relpath(path, root) for path in absolute]
     files: dict[str, tuple[int, int]] = {}
     unreadable: dict[str, str] = {}
@@ -154,7 +150,7 @@ def load_listed(
         unreadable |= damaged
     _report(root, unreadable, len(images))
     readable = [name for name in files if name not in unreadable]
-    if readable == names:
+    if readable == [name for name in names if name not in unreadable]:
         return images
     index = {name: i for i, name in enumerate(readable)}
     return images[[index[name] for name in names if name in index]]

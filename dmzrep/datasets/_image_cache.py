@@ -52,7 +52,7 @@ class ImageCache:
         place = folder.resolve()
         height, width = rendering.size
         self.series = (
-            f"{place.name}-{_hash(str(place))[:8]}-{height}x{width}-{rendering.mode}-{rendering.resize}-"
+            f"{place.name[:80]}-{_hash(str(place))[:8]}-{height}x{width}-{rendering.mode}-{rendering.resize}-"
         )
         stem = self.series + _hash(json.dumps([list(files.items()), rendering.background]))[:16]
         self.array, self.report = cache_dir / f"{stem}.npy", cache_dir / f"{stem}.json"

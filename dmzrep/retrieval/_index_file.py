@@ -11,6 +11,7 @@ from dmzrep.retrieval._faiss import load_faiss
 from dmzrep.retrieval._ids import SampleIds, check_ids
 from dmzrep.retrieval._index_base import IndexOptions
 from dmzrep.retrieval._index_state import index_state, restore_index
+from dmzrep.retrieval._rescoring import VectorStore
 from dmzrep.retrieval._samples import SampleFormat
 
 #: Kind of the files.
@@ -32,6 +33,7 @@ def neighbors_state(neighbors: Any) -> dict[str, Any]:
         "next_id": ids.next_id,
         "index": index_state(neighbors.index_),
         "feature_names_in": getattr(neighbors, "feature_names_in_", None),
+        "vectors": None if neighbors._vectors is None else neighbors._vectors.state(),
     }
 
 
@@ -42,10 +44,12 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
     """
     load_faiss()
     with restoring(source, KIND):
-        params, options, metric, packed, n_features, offset, exact, ids, next_id, content, names = take(
-            state,
-            *("params", "options", "metric", "packed", "n_features", "offset", "exact", "ids", "next_id"),
-            *("index", "feature_names_in"),
+        params, options, metric, packed, n_features, offset, exact, ids, next_id, content, names, vectors = (
+            take(
+                {"vectors": None, **state},  # Earlier files have none.
+                *("params", "options", "metric", "packed", "n_features", "offset", "exact", "ids", "next_id"),
+                *("index", "feature_names_in", "vectors"),
+            )
         )
         neighbors = make(**params)
         neighbors._validate_params()
@@ -67,6 +71,7 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
         restore_index(index, content)
         neighbors.index_, neighbors._samples = index, samples
         neighbors._ids = _ids(ids, len(index), next_id)
+        neighbors._vectors = None if vectors is None else VectorStore.restored(vectors, len(index))
         neighbors.n_features_in_ = n_features
         if names is not None:
             text = isinstance(names, np.ndarray) and all(isinstance(name, str) for name in names)

@@ -17,6 +17,7 @@ from dmzrep.retrieval._ids import SampleIds
 from dmzrep.retrieval._index_base import INDEXES, IndexOptions, StoredIndex
 from dmzrep.retrieval._index_file import KIND, neighbors_state, restore_neighbors
 from dmzrep.retrieval._queries import MODES, QueriesMixin
+from dmzrep.retrieval._rescoring import RESCORE, VectorStore, check_correspondence, check_vectors
 from dmzrep.retrieval._samples import METRICS, SampleFormat, check_query, check_training
 
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -66,6 +67,13 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Bytes of a vector under "pq"; ``"auto"`` is one for 4 values.
     shortlist : int, default=100
         Candidates that "asymmetric" ranks. May be set after fitting.
+    rescore : {"l2", "cosine"} or None, default=None
+        Order the nearest samples by the exact distance between float vectors, such as the embeddings that
+        codes were made of. The vectors are passed to `fit`, `add` and `kneighbors` next to the codes; those
+        of the samples may be a memory map, which is read where it is. None keeps the order of `metric`.
+    oversample : float, default=4
+        Candidates to rescore, as a multiple of the neighbours; `recall` shows how many are enough. May be
+        set after fitting.
     random_state : int, RandomState or None, default=None
         Seed of the clusters of "ivf" and "pq". A graph built on several threads is not deterministic.
     n_jobs : int or None, default=None
@@ -116,6 +124,8 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         "ef_search": [_GRAPH_COUNT],
         "pq_bytes": [_COUNT, StrOptions({"auto"})],
         "shortlist": [_COUNT],
+        "rescore": [StrOptions(set(RESCORE)), None],
+        "oversample": [Interval(Real, 1, None, closed="left")],
         "random_state": ["random_state"],
         "n_jobs": [
             Interval(Integral, None, -1, closed="right"),
@@ -128,6 +138,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
     n_features_in_: int
     _samples: SampleFormat
     _ids: SampleIds
+    _vectors: VectorStore | None
 
     def __init__(
         self,
@@ -145,6 +156,8 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         ef_search=32,
         pq_bytes="auto",
         shortlist=100,
+        rescore=None,
+        oversample=4,
         random_state=None,
         n_jobs=None,
     ):
@@ -161,6 +174,8 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         self.ef_search = ef_search
         self.pq_bytes = pq_bytes
         self.shortlist = shortlist
+        self.rescore = rescore
+        self.oversample = oversample
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -202,7 +217,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
     def _n_features_out(self) -> int:
         return self.n_samples_fit_
 
-    def fit(self, X: Any, y: Any = None, *, ids: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, ids: Any = None, vectors: Any = None) -> Self:
         """Build the index.
 
         Parameters
@@ -213,6 +228,9 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
             Ignored.
         ids : array-like of shape (n,), int64, or None, default=None
             Distinct ids of the samples; None numbers them from 0.
+        vectors : array-like of shape (n, n_vector_features) or None, default=None
+            Vectors for rescoring: float16, float32, float64 or int8, an array or a memory map, which is not
+            copied and must not change. None is X itself for the metrics "l2" and "cosine".
 
         Returns
         -------
@@ -222,26 +240,47 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         ------
         ValueError
             Codes that the metric does not take, ids that are not distinct integers, too few samples for the
-            index.
+            index, vectors that are missing, not finite, zero for "cosine", or not those of the samples.
         """
         self._validate_params()
         stand_in = clone(self)  # Keeps self unchanged if X is invalid.
-        samples, vectors = check_training(stand_in, X)
-        sample_ids = SampleIds.of(ids, len(vectors))
+        samples, codes = check_training(stand_in, X)
+        sample_ids = SampleIds.of(ids, len(codes))
         seed = draw_seed(self.random_state)
         options = IndexOptions(
             self.index, self.n_lists, self.n_links, self.ef_construction, self.pq_bytes, seed
         )
         index = samples.new_index(options)
+        store = None
+        if self.rescore is not None:
+            store = VectorStore.of(self._new_vectors(samples, X, codes, vectors))
+        elif vectors is not None:
+            raise ValueError("vectors are for rescoring; set rescore='cosine' or 'l2'.")
         with faiss_threads(self.n_jobs):
-            index.build(vectors)
-        self.index_, self._samples, self._ids = index, samples, sample_ids
+            index.build(codes)
+        self.index_, self._samples, self._ids, self._vectors = index, samples, sample_ids, store
         self.__dict__.pop("feature_names_in_", None)
         learned = ("n_features_in_", "feature_names_in_")
         self.__dict__.update({name: getattr(stand_in, name) for name in learned if hasattr(stand_in, name)})
         return self
 
-    def add(self, X: Any, ids: Any = None) -> Self:
+    def _new_vectors(
+        self, samples: SampleFormat, X: Any, codes: np.ndarray, vectors: Any, n_features: int | None = None
+    ) -> np.ndarray:
+        """Return the checked vectors of samples to store."""
+        metric = self.rescore or "l2"  # Rescoring may be switched off for a while.
+        if vectors is not None:
+            array = check_vectors(vectors, len(codes), metric, n_features)
+            check_correspondence(samples, codes, array, metric)
+            return array
+        if samples.binary:
+            raise ValueError(
+                f"rescore={self.rescore!r} needs the vectors of the samples: fit(X, vectors=...) and "
+                "add(X, vectors=...)."
+            )
+        return check_vectors(X, len(codes), metric, n_features)
+
+    def add(self, X: Any, ids: Any = None, *, vectors: Any = None) -> Self:
         """Add samples; clusters and centroids stay those of the samples passed to `fit`.
 
         Parameters
@@ -250,6 +289,8 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
             As in `fit`.
         ids : array-like of shape (n,), int64, or None, default=None
             Required if `fit` was passed ids; None continues the numbering.
+        vectors : array-like of shape (n, n_vector_features) or None, default=None
+            As in `fit`.
 
         Returns
         -------
@@ -262,11 +303,17 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         """
         check_is_fitted(self)
         checked, exact = check_query(self, X)
-        vectors = self._samples.stored(checked)
-        sample_ids = self._ids.extended(ids, len(vectors))
+        codes, store = self._samples.stored(checked), self._vectors
+        sample_ids = self._ids.extended(ids, len(codes))
+        if store is not None:
+            store.require_parts()
+            store = store.extended(self._new_vectors(self._samples, X, codes, vectors, store.n_features))
+        elif vectors is not None:
+            raise ValueError("vectors are for rescoring, but the index was fitted with rescore=None.")
         with faiss_threads(self.n_jobs):
-            self.index_.add(vectors)
+            self.index_.add(codes)
         self._ids, self._samples = sample_ids, replace(self._samples, exact=self._samples.exact and exact)
+        self._vectors = store
         return self
 
     def remove(self, ids: Any) -> Self:
@@ -292,10 +339,14 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
             with faiss_threads(self.n_jobs):
                 self.index_.remove(indices)
             self._ids = self._ids.without(indices)
+            if self._vectors is not None:
+                self._vectors = self._vectors.without(indices)
         return self
 
     def save(self, path: str | os.PathLike) -> None:
         """Save the index in one file without pickle; an existing file is replaced atomically.
+
+        Vectors for rescoring are not part of the file: keep them, and pass them to `load`.
 
         Parameters
         ----------
@@ -306,13 +357,16 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         write_state(path, KIND, neighbors_state(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
+    def load(cls, path: str | os.PathLike, *, vectors: Any = None) -> Self:
         """Load an index from a file.
 
         Parameters
         ----------
         path : path-like
             Written by `save`.
+        vectors : array-like or None, default=None
+            Vectors for rescoring: all that were passed to `fit` and `add`, in that order, those of removed
+            samples included.
 
         Returns
         -------
@@ -323,5 +377,12 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         ------
         PersistenceError
             The file is damaged, of another kind, or of an unknown version.
+        ValueError
+            The vectors are not those of the index; a sample of them is compared.
         """
-        return restore_neighbors(cls, read_state(path, KIND), path)
+        neighbors = restore_neighbors(cls, read_state(path, KIND), path)
+        if vectors is not None:
+            if neighbors._vectors is None:
+                raise ValueError(f"vectors are for rescoring, but {path} was fitted with rescore=None.")
+            neighbors._vectors = neighbors._vectors.attached(vectors)
+        return neighbors

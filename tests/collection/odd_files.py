@@ -104,7 +104,6 @@ def _modes(root: Path) -> dict[str, str]:
     scene().save(root / "rgb with a transparent colour.png", transparency=(255, 255, 255))
     scene().convert("CMYK").save(root / "cmyk.jpg", quality=95)
     scene().convert("CMYK").save(root / "cmyk.tif")
-    scene().convert("YCbCr").save(root / "ycbcr.tif")
     scene().convert("LAB").save(root / "lab.tif")
     grey_scene().save(root / "grey.jpg", quality=95)
     grey_scene().save(root / "grey.png")
@@ -118,7 +117,7 @@ def _modes(root: Path) -> dict[str, str]:
     Image.fromarray(deep.astype(np.float32)).save(root / "float.tif")
     in_colour = ["rgba.png", "rgba.webp", "rgba.tif", "palette.png", "palette with alpha.png", "palette.gif"]
     in_colour += ["palette with a transparent colour.png", "rgb with a transparent colour.png", "cmyk.jpg"]
-    in_colour += ["cmyk.tif", "ycbcr.tif", "16 bits rgb.png"]
+    in_colour += ["cmyk.tif", "16 bits rgb.png"]
     in_grey = ["grey and alpha.png", "grey.jpg", "grey.png", "16 bits.png", "16 bits.tif", "16 bits.pgm"]
     return {
         **dict.fromkeys(in_colour, SCENE),

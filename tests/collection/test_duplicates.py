@@ -59,6 +59,8 @@ def test_pairs_across_two_folders(collection, photos, same):
         collection.duplicates(across=(photos / "a", photos / "c"))
     with pytest.raises(ValueError, match="across must be two folders"):
         collection.duplicates(across=(photos / "a",))
+    with pytest.raises(ValueError, match="neither is in the other"):
+        collection.duplicates(across=(photos, photos / "a"))
 
 
 def test_similar_pictures_are_not_those_that_are_the_same(collection, same):
@@ -87,11 +89,14 @@ def test_a_folder_without_duplicates_has_no_groups(picture_encoder, tmp_path):
 
 def test_groups_are_stars_not_chains():
     n = 6
-    chain = Pairs(np.arange(n - 1), np.arange(1, n), np.zeros(n - 1), np.zeros(n - 1, dtype=bool))
+    chain = Pairs(np.arange(n - 1), np.arange(1, n), np.arange(n - 1.0), np.zeros(n - 1, dtype=bool))
     groups = star_groups(chain, np.arange(n))
-    linked = {frozenset(pair) for pair in zip(chain.first.tolist(), chain.second.tolist(), strict=True)}
-    assert all(frozenset((group[0], other)) in linked for group in groups for other in group[1:])
-    assert max(map(len, groups)) == 3
+    linked = dict(zip(zip(chain.first, chain.second, strict=True), chain.distance, strict=True))
+    for (centre, *_), *others in groups:
+        assert others
+        for i, distance, _ in others:
+            assert distance == linked[min(centre, i), max(centre, i)]
+    assert sorted(i for group in groups for i, *_ in group) == list(range(n))
 
 
 def test_the_expected_number_of_false_pairs_follows_a_power_law():
@@ -134,6 +139,37 @@ def test_a_local_difference_is_not_overlooked():
     edited.paste((255, 255, 255), (40, 40, 56, 56))
     squares = np.stack([np.asarray(p.resize((SIDE, SIDE))) for p in (picture, edited)])
     assert match_pairs(squares, np.array([0]), np.array([1])).difference[0] > 1.5
+
+
+@pytest.mark.parametrize("n_copies", [1, 2])
+def test_few_duplicates_among_many_pictures_are_found(picture_encoder, tmp_path, n_copies):
+    rng = np.random.default_rng(3)
+    pictures = [smooth_picture(rng) for _ in range(60)]
+    for i, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{i:02}.png")
+    for i in range(n_copies):
+        pictures[i].save(tmp_path / f"copy of {i:02}.jpg", quality=60)
+    table = ImageCollection(picture_encoder).fit(tmp_path).duplicates()
+    assert groups_of(table) == {frozenset((f"{i:02}", f"copy of {i:02}")) for i in range(n_copies)}
+
+
+def test_links_are_not_duplicates_of_what_they_point_to(picture_encoder, tmp_path):
+    rng = np.random.default_rng(4)
+    for i in range(3):
+        smooth_picture(rng).save(tmp_path / f"{i}.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "0.png")
+    collection = ImageCollection(picture_encoder).fit(tmp_path)
+    assert collection.duplicates().empty
+    assert collection.unreadable_["reason"].tolist() == [f"a link to {tmp_path / '0.png'}"]
+
+
+def test_all_pictures_of_a_group_match_the_one_to_keep(picture_encoder, tmp_path):
+    picture = smooth_picture(np.random.default_rng(5), (100, 100))
+    picture.save(tmp_path / "original.png")
+    for name, box in (("left", (0, 0, 86, 86)), ("right", (14, 14, 100, 100))):
+        picture.crop(box).resize((180, 180)).save(tmp_path / f"{name}.png")
+    table = ImageCollection(picture_encoder).fit(tmp_path).duplicates()
+    assert (table["distance"] <= table.attrs["threshold"] + 1e-3).all()
 
 
 def test_wrong_arguments_are_named(collection):

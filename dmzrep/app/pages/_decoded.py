@@ -8,14 +8,15 @@ import numpy as np
 from dmzrep.app.pages._sprites import as_text, pack_arrays
 
 #: Decoded pictures of a page: at most this many for places, and for switched bits.
-_N_PLACES, _N_SWITCHED = 650, 800
+_N_PLACES, _N_SWITCHED = 500, 420
 #: Exemplars whose bits can be switched, where their number allows it.
-_N_EXEMPLARS = 12
+_N_EXEMPLARS = 6
 #: Largest number of places along a side of the map.
 _PLACES_PER_SIDE = 36
 #: Pictures whose probabilities are averaged at a place.
 _N_NEAREST = 6
-_N_STEPS = 10
+#: Denoising steps; more of them change decoded pictures little.
+_N_STEPS = 5
 #: Codes that are decoded between two updates of the progress bar.
 _BLOCK = 128
 #: Longest side of decoded pictures in a page, by that of the model's, rounded up to WebP's blocks.

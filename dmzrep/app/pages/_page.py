@@ -44,8 +44,8 @@ def write_map(
     its own; where several share a tile of the overview, one stands for the others. The page names each
     picture's full path and shows its code, its nearest neighbours, labels, clusters and rarity. If the
     decoder is trained, it also shows the decoded picture of any place on the map (the code is the weighted
-    mean of the nearest pictures' probabilities, thresholded) and of about a dozen pictures with any one
-    of their bits switched; at most 1,450 codes are decoded, in 10 steps each.
+    mean of the nearest pictures' probabilities, thresholded) and of six pictures with any one
+    of their bits switched; at most 920 codes are decoded, in 5 steps each.
 
     The size per 1,000 photographs is about 3 MB for up to 5,000 of them, 2 MB for up to 12,000 and 1.3 MB
     for more, whose thumbnails are smaller; decoded pictures take up to 3 MB in all.
@@ -77,10 +77,10 @@ def write_map(
     paths = list(files["path"])
     row_of = {name: i for i, name in enumerate(paths)}
     stages.begin("map")
-    positions = collection.map_(random_state=random_state).set_index("path").loc[paths, ["x", "y"]]
+    positions = collection.map_(random_state=random_state)[["x", "y"]]
     cells, size = snap_to_grid(positions.to_numpy())
     stages.begin("neighbours and clusters")
-    neighbors = collection.neighbors(k=min(_N_NEIGHBORS, len(paths) - 1))
+    neighbors = collection.neighbors(k=_N_NEIGHBORS)
     clusters = collection.clusters(random_state=random_state)
     colours = colour_scales(paths, labels, clusters, collection.information())
     stages.begin("thumbnails")

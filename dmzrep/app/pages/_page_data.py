@@ -60,7 +60,7 @@ def colour_scales(
     scales = []
     if labels is not None:
         scales.append(_categories("label", labels))
-    names = clusters.set_index("path")["cluster"].reindex(paths)
+    names = clusters["cluster"]
     scales.append(_categories("cluster", ["no cluster" if pd.isna(c) else f"cluster {c:g}" for c in names]))
     # Ranks spread evenly over the colours.
     rank = pd.Series(information).rank(pct=True).to_numpy()
