@@ -15,6 +15,7 @@ _PACKAGES = {
     "FaissNeighbors": "retrieval",
     "ImageCollection": "collection",
     "ImageReader": "datasets",
+    "ITQTransformer": "retrieval",
     "ImageRetriever": "retrieval",
     "LinearProbe": "probing",
     "Network": "networks",

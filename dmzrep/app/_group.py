@@ -34,7 +34,7 @@ def dmzrep() -> None:
     """Search, duplicates, outliers and a map of a folder of pictures.
 
     \b
-    Three commands from a folder to its duplicates and ten similar pictures:
+    From a folder to its duplicates and ten similar images:
       dmzrep fit photos -o photos.safetensors --minutes 5
       dmzrep index photos -m photos.safetensors -o photos.index
       dmzrep duplicates photos.index
@@ -78,4 +78,4 @@ def load_collection(path: str) -> Any:
 def describe_training(model: Any) -> str:
     if not model.decoder_.is_trained:
         return "encoder only (no decoder)"
-    return f"{model.n_iter_} epochs, ended by {model.stopped_}"
+    return f"{model.n_iter_} epochs, stopped by {model.stopped_}"

@@ -13,7 +13,9 @@ from dmzrep.app._output import choices, print_duplicates, print_table, size_of
 
 @dmzrep.command()
 @click.argument("folder", type=FOLDER)
-@click.option("-m", "--model", type=FILE, help="Model of `dmzrep fit`; not needed to update an index.")
+@click.option(
+    "-m", "--model", type=FILE, help="Model file written by `dmzrep fit`; not needed to update an index."
+)
 @click.option(
     "-o", "--output", type=OUTPUT, required=True, help="File of the index. An existing one is updated."
 )
@@ -42,7 +44,7 @@ def index(folder: str, model: str | None, output: str) -> None:
     collection.save(output)
     unreadable = len(collection.unreadable_)
     click.echo(
-        f"{output}: {done}{f', {unreadable} unreadable (dmzrep info)' if unreadable else ''}", err=True
+        f"{output}: {done}{f', {unreadable} unreadable (see dmzrep info)' if unreadable else ''}", err=True
     )
 
 
@@ -50,7 +52,7 @@ def index(folder: str, model: str | None, output: str) -> None:
 @click.argument("index", type=FILE)
 @click.argument("pictures", type=FILE, nargs=-1, required=True)
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of results.")
-@click.option("--without", type=FILE, multiple=True, help="A picture unlike which the results should be.")
+@click.option("--without", type=FILE, multiple=True, help="Image that results should be dissimilar to.")
 @choices
 def search(index: str, pictures: tuple[str, ...], k: int, without: tuple[str, ...], form: str) -> int:
     """List the pictures of INDEX that are most similar to PICTURES, or to the mean of several.
@@ -73,11 +75,9 @@ def search(index: str, pictures: tuple[str, ...], k: int, without: tuple[str, ..
     show_default=True,
     help="same: equal files and edited copies. similar: near codes, but not the same picture.",
 )
-@click.option("--across", type=FOLDER, nargs=2, help="Two folders; only what is in both is listed.")
+@click.option("--across", type=FOLDER, nargs=2, help="List only duplicates that occur in both folders.")
 @click.option("--mirrored", is_flag=True, help="A mirrored picture is the same.")
-@click.option(
-    "--max-false-pairs", type=click.FloatRange(0), help="Acceptable expected number of wrong pairs."
-)
+@click.option("--max-false-pairs", type=click.FloatRange(0), help="Maximum expected number of false pairs.")
 @choices
 def duplicates(
     index: str,
@@ -87,10 +87,10 @@ def duplicates(
     max_false_pairs: float | None,
     form: str,
 ) -> int:
-    """List groups of duplicates of INDEX, small groups first, with one picture to keep.
+    """List groups of duplicates in INDEX, small groups first, with a suggested image to keep.
 
-    --paths lists the pictures that need not be kept. The threshold is calibrated on edited copies of the
-    pictures of INDEX.
+    --paths lists the images that need not be kept. The threshold is calibrated on edited copies of the images
+    of INDEX.
 
     \b
     Examples:
@@ -135,27 +135,36 @@ def map_command(index: str, output: str, seed: int) -> None:
 
 
 @dmzrep.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("source", type=click.Path(exists=True))
 @click.option("-o", "--output", type=OUTPUT, required=True, help="File of the page, such as report.html.")
-@click.option("-m", "--model", type=FILE, help="Model of `dmzrep fit`; without it, one is trained first.")
-@click.option("--minutes", type=click.FloatRange(0), default=5.0, show_default=True, help="Time of training.")
-@click.option("--seed", type=int, default=0, show_default=True)
-def report(folder: str, output: str, model: str | None, minutes: float, seed: int) -> None:
-    """Write duplicates, outliers and clusters of FOLDER as one page for the browser, and a map as another.
+@click.option(
+    "-m", "--model", type=FILE, help="Model file of `dmzrep fit`; without it, one is trained first."
+)
+@click.option("--minutes", type=click.FloatRange(0), default=5.0, show_default=True, help="Training time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of training, clusters and map.")
+def report(source: str, output: str, model: str | None, minutes: float, seed: int) -> None:
+    """Write a report on SOURCE, a folder or an index, for the browser.
+
+    It shows duplicates (mirrored ones too), outliers and clusters; a map of all images becomes a second page.
 
     \b
-    Example:
+    Examples:
       dmzrep report photos -o report.html
+      dmzrep report photos.index -o report.html
     """
     from dmzrep.app.pages import write_map, write_report
     from dmzrep.collection import ImageCollection
     from dmzrep.estimator import DMZEncoder
 
-    encoder = DMZEncoder.load(model) if model else fit_encoder(folder, minutes, seed, reader={})
-    collection = ImageCollection(encoder).fit(folder, progress=is_shown())
+    if Path(source).is_file():
+        collection = load_collection(source)
+    else:
+        encoder = DMZEncoder.load(model) if model else fit_encoder(source, minutes, seed, reader={})
+        collection = ImageCollection(encoder).fit(source, progress=is_shown())
     page = Path(output)
     map_page = page.with_name(f"{page.stem}-map{page.suffix}")
-    write_report(collection, page, map_page=quote(map_page.name), random_state=seed, progress=is_shown())
+    link = quote(map_page.name)
+    write_report(collection, page, map_page=link, random_state=seed, progress=is_shown())
     click.echo(f"{page}: {len(collection.files_)} pictures, {size_of(page)}", err=True)
     write_map(collection, map_page, random_state=seed, progress=is_shown())
     click.echo(f"{map_page}: {size_of(map_page)}", err=True)

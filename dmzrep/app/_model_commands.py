@@ -35,7 +35,7 @@ from dmzrep.files._container import read_file
     type=click.Choice(["crop", "pad"]),
     default="crop",
     show_default=True,
-    help="What happens to other aspect ratios: cut around the centre, or add a background.",
+    help="How non-square images are resized: cropped around the centre, or with a background added.",
 )
 @click.option(
     "--minutes",
@@ -203,7 +203,7 @@ def info(file: str, form: str) -> None:
 @click.option("--port", type=int, help="Port; by default a free one.")
 @click.option("--open/--no-open", "open_browser", default=True, help="Open the page in the browser.")
 def explore(model: str, index: str | None, host: str, port: int | None, open_browser: bool) -> None:
-    """Explore MODEL in the browser: codes, neighbours, edits, walks, new pictures.
+    """Explore MODEL in the browser: codes, neighbours, edits, interpolations, samples.
 
     \b
     Example:

@@ -156,14 +156,21 @@ def test_pictures_are_drawn_from_a_trained_model(place, capsys):
         assert picture.size == (48, 32)
 
 
+def test_a_report_of_an_index_links_its_map(place, capsys):
+    page = place / "report.html"
+    assert main(["report", str(place / "photos.index"), "-o", str(page)]) == 0
+    assert "report-map.html" in page.read_text() and (place / "report-map.html").exists()
+
+
 def test_help_names_the_subcommands(capsys):
     assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert len(dmzrep.commands) == 11
+    overview = capsys.readouterr().out
+    assert len(dmzrep.commands) == 11 and "\\b" not in overview
     for name in dmzrep.commands:
-        assert f"  {name} " in shown
+        assert f"  {name} " in overview
         assert main([name, "--help"]) == 0
-        assert "Example" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "Example" in shown and "\\b" not in shown
 
 
 def test_the_commands_of_the_guide_work(tmp_path, monkeypatch, capsys):

@@ -255,7 +255,7 @@ def test_search_finds_a_path(visit):
     page.locator("#matches .match").click()
     assert page.locator("#selected .path").inner_text() == HOSTILE
     page.fill("#search", "no such name")
-    assert page.locator("#matches").inner_text() == "No path contains this."
+    assert page.locator("#matches").inner_text() == "No matching path."
 
 
 def test_colours_have_a_legend_that_highlights(visit):

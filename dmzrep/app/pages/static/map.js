@@ -161,7 +161,7 @@ function findPaths() {
     item.dataset.row = i;
     return item;
   });
-  const note = found.length > MOST_MATCHES ? `${(found.length - MOST_MATCHES).toLocaleString("en")} more` : found.length ? "" : "No path contains this.";
+  const note = found.length > MOST_MATCHES ? `${(found.length - MOST_MATCHES).toLocaleString("en")} more` : found.length ? "" : "No matching path.";
   matches.replaceChildren(...items, ...(note ? [element("li", { className: "note" }, note)] : []));
   repaintPictures();
   markCurrent();

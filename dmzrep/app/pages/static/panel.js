@@ -99,7 +99,7 @@ function showIntroduction() {
   ];
   if (data.places) lines.push("“Decoded” shows what the model draws for each place, from the mean code of the pictures around it.");
   byId("selected").replaceChildren(
-    element("h2", {}, "Pictures by likeness"),
+    element("h2", {}, "Images by similarity"),
     ...lines.map((line) => element("p", { className: "quiet", style: "margin-bottom: 8px" }, line)),
   );
   if (data.no_decoder) byId("selected").append(element("p", { className: "notice", id: "no-decoder" }, data.no_decoder));

@@ -41,7 +41,7 @@ function showInSteps(container, items, make, step) {
 
 const TIERS = {
   same_bytes: ["Same bytes", "Files that are equal byte for byte."],
-  same_picture: ["Same picture", "Copies that were compressed, resized, cropped, turned or brightened."],
+  same_picture: ["Same picture", "Copies that were compressed, resized, cropped, rotated or brightened."],
   similar: ["Similar", "Different pictures that look alike; these are not copies."],
 };
 
@@ -52,7 +52,7 @@ function tierSection(tier) {
   if (tier.n_groups && isCopy) note += `; keeping one of each group would free ${fileSize(tier.bytes)}`;
   note += ".";
   if (tier.tier !== "same_bytes" && tier.threshold !== null) {
-    note += ` Largest distance ${number(tier.threshold)}${isCopy ? ", derived from copies of these pictures" : ""}`;
+    note += ` Largest distance ${number(tier.threshold)}${isCopy ? ", calibrated on edited copies" : ""}`;
     note += tier.false_pairs === null || !isCopy ? "." : `; expected number of false pairs ${number(tier.false_pairs)}.`;
   }
   const list = element("div", { className: "groups" });
@@ -116,7 +116,7 @@ function outlierSection() {
     const [title, meaning] = KINDS[kind.kind] || [kind.kind, ""];
     const total = kind.kind === "rare" ? "" : ` ${count(kind.n, "picture")}.`;
     const tiles = element("div", { className: "tiles" });
-    const more = showInSteps(tiles, kind.rows.map((row, k) => [row, kind.score[k]]), ([row, score]) => tile(row, element("span", {}, kind.kind === "rare" ? `${number(score)} bits of information` : `grey levels vary by ${number(score)}`)), 12);
+    const more = showInSteps(tiles, kind.rows.map((row, k) => [row, kind.score[k]]), ([row, score]) => tile(row, element("span", {}, kind.kind === "rare" ? `${number(score)} bits of information` : `standard deviation of grey levels ${number(score)}`)), 12);
     return [element("h3", {}, title), element("p", { className: "quiet" }, meaning + total), tiles, more];
   });
   section("outliers", "Outliers", data.outliers.length ? "The rarest pictures, and apart from them pictures with little in them." : "None found.", ...parts);
