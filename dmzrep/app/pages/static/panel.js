@@ -97,7 +97,7 @@ function showIntroduction() {
     "Point at a picture to see its path and its code. Click it to see the pictures nearest to it.",
     "Zoom with the wheel or two fingers: tiles split until every picture is shown.",
   ];
-  if (data.places) lines.push("“Decoded” shows what the model draws for each place, from the mean code of the pictures around it.");
+  if (data.places) lines.push("“Decoded” shows what the model draws for each place, from the mean code of the pictures around it. After a short training, that is colour and layout rather than objects.");
   byId("selected").replaceChildren(
     element("h2", {}, "Images by similarity"),
     ...lines.map((line) => element("p", { className: "quiet", style: "margin-bottom: 8px" }, line)),
