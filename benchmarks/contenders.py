@@ -21,9 +21,9 @@ from benchmarks.rivals import encoded, signs
 from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep._base._random import draw_seed, image_seeds
-from dmzrep.data import open_training_data
 from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.estimator._fit import build_trainer, train
+from dmzrep.estimator._inputs import open_samples
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.inference import Sampling, encode
 from dmzrep.networks._device import autocast
@@ -61,7 +61,7 @@ class BinaryCode:
 
 def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.ndarray) -> DMZEncoder:
     """Fit an encoder with another trainer, with the same initialisation and order of the samples."""
-    rows, data_format, attributes = open_training_data(encoder, X)
+    rows, data_format, attributes = open_samples(encoder, X, False)
     seed = draw_seed(encoder.random_state)
     own, start = build_trainer(encoder, rows, data_format, seed, False)
     trainer = make_trainer(own.model, own.objective, own.config, seed, own.budget)

@@ -235,7 +235,10 @@ INVALID = {
     "stream": (Stream(), "got a Stream, which can only be iterated.*partial_fit"),
     "dict": ({"image": [IMAGE] * 3}, r"got a dict with the keys \['image'\]"),
     "empty dataset": (Pairs([]), r"0 sample\(s\)"),
-    "path": ("pictures", r"got a path\. Read a folder of pictures with dmzrep\.datasets\.load_images"),
+    "path": (
+        "pictures",
+        r"such as pictures \(FileNotFoundError|holds paths, but the encoder was fitted to arrays",
+    ),
     "masked array": (np.ma.masked_equal([IMAGE] * 3, 1), r"missing values \(first in sample 0"),
     "items of two sizes": (Pairs([IMAGE] * 4 + [IMAGE[:7]]), r"item 0 has \(8, 8\), item 4 has \(7, 8\)"),
     "items that are dicts": (Pairs([{"image": IMAGE}]), r"item 0 is a dict with the keys \['image'\]"),

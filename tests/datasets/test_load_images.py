@@ -173,7 +173,7 @@ def test_special_files_are_listed_and_do_not_block(folder, pixels):
         "loop.png": "symbolic links",
         "pipe.png": "pipe",
         "null.png": "device",
-        "photo.HEIC": "pip install pillow-heif",
+        "photo.HEIC": "dmzrep[heic]",
         "photo.CR2": "export them as JPEG",
         "up": "a link to a folder",
         "empty.jpg": "cannot identify image file",
