@@ -8,8 +8,8 @@ from typing import Any
 
 from dmzrep.errors import DmzError
 
-#: Exit codes: something was found or done, nothing was found, wrong use or an error.
-DONE, NOTHING_FOUND, WRONG_USE = 0, 1, 2
+#: Exit codes; commands that list return 1 if they found nothing.
+DONE, WRONG_USE = 0, 2
 #: Errors whose message is meant for users.
 _EXPECTED = (DmzError, ValueError, TypeError, OSError, ImportError, RuntimeError)
 

@@ -52,6 +52,7 @@ def is_shown() -> bool:
 
 
 def fit_encoder(folder: str, minutes: float, seed: int, reader: dict[str, Any], **params: Any) -> Any:
+    """Fit an encoder to a folder, for so many minutes; 0 fits the encoder alone."""
     from dmzrep.datasets import ImageReader
     from dmzrep.estimator import DMZEncoder
 
@@ -76,6 +77,7 @@ def load_collection(path: str) -> Any:
 
 
 def describe_training(model: Any) -> str:
+    """Say how long an encoder was trained."""
     if not model.decoder_.is_trained:
         return "encoder only (no decoder)"
     return f"{model.n_iter_} epochs, stopped by {model.stopped_}"

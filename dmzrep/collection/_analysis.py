@@ -81,10 +81,10 @@ def positions(
     n = len(vectors)
     if n < 4:
         return np.column_stack([np.arange(n, dtype=np.float64), np.zeros(n)])
-    start = PCA(2, random_state=seed).fit_transform(vectors)
-    start = start / max(start[:, 0].std(), 1e-12) * 1e-4
     if method == "umap":
         return _umap(vectors, seed)
+    start = PCA(2, random_state=seed).fit_transform(vectors)
+    start = start / max(start[:, 0].std(), 1e-12) * 1e-4
     perplexity = min(_PERPLEXITY, (n - 1) / 3.0)
     # As in scikit-learn's transformers of neighbours, each picture is its own nearest.
     graph = neighbors.kneighbors_graph(indexed, min(n, int(3.0 * perplexity) + 2), mode="distance")
@@ -104,7 +104,7 @@ def _umap(vectors: np.ndarray, seed: int) -> np.ndarray:
         from umap import UMAP
     except ImportError as error:
         raise ImportError(
-            'method="umap" needs the package umap-learn. Install it with: pip install umap-learn, or use '
+            'method="umap" needs the package umap-learn. Install it with: pip install "dmzrep[umap]", or use '
             'method="tsne".'
         ) from error
     return UMAP(metric="cosine", random_state=seed, n_jobs=1).fit_transform(vectors).astype(np.float64)

@@ -51,7 +51,7 @@ def unit_length(logits: np.ndarray) -> np.ndarray:
 def combined(wanted: np.ndarray, unwanted: np.ndarray | None) -> np.ndarray:
     """Return one query: the mean of the wanted vectors less half the mean of the unwanted.
 
-    The weights are those in use for relevance feedback (Rocchio, 1971).
+    After the relevance feedback of Rocchio (1971).
     """
     query = unit_length(wanted).mean(axis=0)
     if unwanted is not None:

@@ -169,7 +169,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         self._finders: dict[bool, DuplicateFinder] = {}
         if isinstance(source, (str, os.PathLike)):
             source = os.path.abspath(as_path(source, "X").expanduser())
-        elif not isinstance(source, str):
+        else:
             paths = source["path"] if isinstance(source, pd.DataFrame) else source
             source = [os.path.abspath(as_path(path, "X").expanduser()) for path in paths]
         self._store, self._source = store, source
@@ -189,7 +189,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         k : int, default=10
             Number of results.
         without : as query, or None, default=None
-            Pictures unlike which the results should be.
+            Pictures that the results should be dissimilar to.
 
         Returns
         -------

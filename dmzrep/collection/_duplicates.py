@@ -99,10 +99,11 @@ def expected_false_pairs(
     # One more pair, so that few pictures give an upper rather than a lower estimate.
     n_different = max(0.0, observed - share * n_copies) + 1.0
     scale = n_different / (high**_POWER - low**_POWER)
-    return partial(_power_law, scale)
+    return partial(power_law, scale)
 
 
-def _power_law(scale: float, threshold: float) -> float:
+def power_law(scale: float, threshold: float) -> float:
+    """Return the expected number of false pairs below a threshold."""
     return float(scale * threshold**_POWER)
 
 
@@ -142,12 +143,17 @@ def star_groups(pairs: Pairs, rank: np.ndarray) -> list[Group]:
 
 
 def with_copies(groups: list[Group], copies: dict[int, list[int]]) -> list[Group]:
-    """Add to each group the files with the same bytes, and groups of such files that are in none."""
+    """Add to each group the files with the same bytes, and groups of such files that are in none.
+
+    A file that is in a group of its own stays there, so that each is in one group.
+    """
     grouped = {i for group in groups for i, *_ in group}
-    complete = [[(j, d, flag) for i, d, flag in group for j in [i, *copies.get(i, [])]] for group in groups]
-    return complete + [
-        [(j, 0.0, False) for j in [i, *others]] for i, others in copies.items() if i not in grouped
+    alone = {i: [j for j in others if j not in grouped] for i, others in copies.items()}
+    complete = [[(j, d, flag) for i, d, flag in group for j in [i, *alone.get(i, [])]] for group in groups]
+    new = [
+        [(j, 0.0, False) for j in [i, *others]] for i, others in alone.items() if i not in grouped and others
     ]
+    return complete + new
 
 
 def group_table(files: pd.DataFrame, groups: list[Group], tier: str) -> pd.DataFrame:

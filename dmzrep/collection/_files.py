@@ -153,7 +153,5 @@ def decode_thumbnail(thumbnail: bytes, side: int | None = None) -> np.ndarray:
     with pillow.open(io.BytesIO(thumbnail)) as picture:
         colour = picture.convert("RGB")
         if side is not None:
-            colour = colour.resize(
-                (side, side), pillow.Resampling.BOX if side < 12 else pillow.Resampling.LANCZOS
-            )
+            colour = colour.resize((side, side), pillow.Resampling.LANCZOS)
         return np.asarray(colour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from dmzrep.collection._duplicates import (
     expected_false_pairs,
     group_table,
     neighbor_pairs,
+    power_law,
     star_groups,
     verified,
     with_copies,
@@ -103,7 +104,7 @@ class DuplicateFinder:
         originals = [pillow.fromarray(decode_thumbnail(self.thumbnails[i])) for i in chosen]
         copies = edited_copies(originals, self.mirrored, random_state=0)
         distances = self._paired(self.encode(copies), self.vectors[chosen])
-        squares = [np.asarray(copy.resize((SIDE, SIDE), pillow.Resampling.LANCZOS)) for copy in copies]
+        squares = [np.asarray(edited.resize((SIDE, SIDE), pillow.Resampling.LANCZOS)) for edited in copies]
         both, n = np.concatenate([self.squares[chosen], squares]), len(chosen)
         match = match_pairs(both, np.arange(n), np.arange(n, 2 * n), self.mirrored)
         return Calibration(distances, match.difference)
@@ -116,7 +117,7 @@ class DuplicateFinder:
         chosen = np.flatnonzero(~repeated & self.informative & ((self.sides != 0) | ~self.sides.any()))
         if len(chosen) < 2:
             empty = Pairs(*(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float64, bool)))
-            return empty, empty, lambda threshold: 0.0
+            return empty, empty, partial(power_law, 0.0)
         index = FaissNeighbors(metric=self.metric).fit(self.vectors[chosen], ids=chosen)
         distances, neighbors = index.kneighbors(None, min(CANDIDATES, len(chosen) - 1))
         pairs = neighbor_pairs(neighbors, distances, chosen, self.calibration.radius)
@@ -127,12 +128,13 @@ class DuplicateFinder:
         near = pairs.distance <= self.calibration.radius
         far = np.flatnonzero(~near)
         sampled = np.random.default_rng(0).permutation(far)[:COMPARED]
-        matched = verified(pairs.take(np.flatnonzero(near)), self.squares, self.mirrored)
+        candidates = pairs.take(near)
+        matched = verified(candidates, self.squares, self.mirrored)
         different = verified(pairs.take(sampled), self.squares, self.mirrored).distance
         weights = np.repeat([1.0, len(far) / max(1, len(sampled))], [len(matched.distance), len(different)])
         differences = np.concatenate([matched.distance, different])
         expected = expected_false_pairs(differences, weights, self.calibration)
-        return pairs.take(np.flatnonzero(near)), matched, expected
+        return candidates, matched, expected
 
     def _same_bytes(self) -> dict[int, list[int]]:
         """Return the other files with the same bytes, by the index of the first."""

@@ -101,8 +101,8 @@ class InsightsMixin(BaseEstimator):
 
         Candidates have similar codes; they are then aligned, and compared by their pixels. The threshold is
         calibrated on edited copies of the collection's own pictures (compressed, resized, cropped, rotated,
-        brightened): 97 % of the copies are below it, or fewer, so that the number of pairs of
-        different pictures expected below it is small.
+        brightened): 97 % of the copies are below it. It is lowered if too many pairs of different pictures
+        are expected below it.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class InsightsMixin(BaseEstimator):
         Parameters
         ----------
         n : int or None, default=None
-            Number of rare pictures; None is 1 % of the pictures, or 10 if that is more.
+            Number of rare pictures; None is 1 % of the pictures, at least 10, or a tenth of fewer than 100.
 
         Returns
         -------
@@ -277,14 +277,14 @@ class InsightsMixin(BaseEstimator):
     def map_(
         self, method: str = "tsne", *, random_state: int | np.random.RandomState | None = 0
     ) -> pd.DataFrame:
-        """Return places in a plane, near each other for similar pictures.
+        """Return two-dimensional coordinates in which similar pictures are close.
 
         Parameters
         ----------
         method : {"tsne", "umap"}, default="tsne"
             scikit-learn's TSNE on the graph of nearest neighbours, or UMAP (package umap-learn).
         random_state : int, RandomState or None, default=0
-            Seed; the same seed gives the same places.
+            Seed; the same seed gives the same coordinates.
 
         Returns
         -------

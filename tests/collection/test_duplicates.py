@@ -11,6 +11,7 @@ from dmzrep.collection._duplicates import (
     choose_threshold,
     expected_false_pairs,
     star_groups,
+    with_copies,
 )
 from dmzrep.collection._matching import SIDE, match_pairs
 from tests.collection.conftest import EDITED, smooth_picture
@@ -170,6 +171,15 @@ def test_all_pictures_of_a_group_match_the_one_to_keep(picture_encoder, tmp_path
         picture.crop(box).resize((180, 180)).save(tmp_path / f"{name}.png")
     table = ImageCollection(picture_encoder).fit(tmp_path).duplicates()
     assert (table["distance"] <= table.attrs["threshold"] + 1e-3).all()
+
+
+def test_each_picture_is_in_one_group():
+    pairs = Pairs(np.array([0, 1]), np.array([2, 3]), np.zeros(2), np.zeros(2, dtype=bool))
+    groups = with_copies(star_groups(pairs, np.arange(6)), {0: [1, 4], 5: [6]})
+    assert sorted(i for group in groups for i, *_ in group) == list(range(7))
+    assert {frozenset(i for i, *_ in group) for group in groups} == {
+        *(frozenset({0, 2, 4}), frozenset({1, 3}), frozenset({5, 6})),
+    }
 
 
 def test_wrong_arguments_are_named(collection):
