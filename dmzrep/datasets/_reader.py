@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array
 
 from dmzrep._base._parameters import ParameterGroup
-from dmzrep._base._validation import as_path
+from dmzrep._base._validation import as_path, short_repr
 from dmzrep.data import DatasetSource, Source, is_paths
 from dmzrep.datasets._folder import check_colour, check_size, file_stamp, load_images, load_listed
 from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, quiet_pillow, read_picture
@@ -125,7 +125,11 @@ class ImageReader(TransformerMixin, ParameterGroup):
             A parameter is invalid, X holds no paths, or a file cannot be read; the message names it.
         FileNotFoundError
             There is no such file.
+        TypeError
+            X is neither a path nor a list.
         """
+        if np.ndim(X) == 0 and not is_paths(X):
+            raise TypeError(f"X must be a picture file, a folder or a list of files, got {short_repr(X)}.")
         if not is_paths(X):  # A table with one column, as of a ColumnTransformer.
             X = check_array(X, dtype=object, ensure_2d=False, input_name="X").ravel().tolist()
         return np.asarray(self.open(X)[:])

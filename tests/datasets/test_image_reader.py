@@ -121,3 +121,8 @@ def test_invalid_parameters_are_named(params, message):
 def test_text_is_not_a_picture():
     with pytest.raises(FileNotFoundError, match="There is no picture file"):
         ImageReader().transform(Path("nowhere.png"))
+
+
+def test_what_is_no_path_is_named():
+    with pytest.raises(TypeError, match=r"X must be a picture file, a folder or a list of files, got 3\."):
+        ImageReader().transform(3)
