@@ -31,6 +31,7 @@ from dmzrep.networks._custom_backbone import check_backbone, copy_module, keep_f
 from dmzrep.networks._device import autocast, resolve_device, resolve_precision
 from dmzrep.networks._feature_cache import FeatureCache
 from dmzrep.networks._feature_encoder import FeatureEncoder, extract_features
+from dmzrep.networks._linear_init import LinearInit
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
     VALIDATION_SAMPLES,
@@ -252,7 +253,22 @@ def _initialise_encoder(
     elif init == "contrast_pca":
         init_contrast_pca(linear, samples, generator)
     else:
-        init_linear(linear, samples, init, generator, stages, budget.left_to_initialise)
+        _initialise_linear(linear, init, samples, generator, stages, budget)
+
+
+def _initialise_linear(
+    linear: LinearInit,
+    init: str,
+    features: torch.Tensor,
+    generator: torch.Generator,
+    stages: list[int] | None,
+    budget: Budget,
+) -> None:
+    """Initialise a linear map of features by "itq", "neighbours" or "pca"."""
+    if init == "neighbours":
+        init_neighbours(linear, features, generator, stages, budget.left_to_initialise)
+    else:
+        init_linear(linear, features, init, generator, stages, budget.left_to_initialise)
 
 
 def _initialise_on_features(
@@ -272,10 +288,7 @@ def _initialise_on_features(
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(encoder.linear_init.linear.out_features) if config.ordered else None
     features = (features - encoder.centre) / encoder.scale
-    if init == "neighbours":
-        init_neighbours(encoder.linear_init, features, generator, stages, budget.left_to_initialise)
-    else:
-        init_linear(encoder.linear_init, features, init, generator, stages, budget.left_to_initialise)
+    _initialise_linear(encoder.linear_init, init, features, generator, stages, budget)
 
 
 def _initial_samples(

@@ -31,6 +31,7 @@ INIT_FEATURES = {
     "random": None,
     "pca": "values",
     "itq": "values",
+    "neighbours": "values",
     "contrast_pca": "contrast",
     "cca": "responses",
 }
@@ -42,7 +43,7 @@ FILTERS = (32, 64, 256)
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
 #: Learning rate of the encoder relative to that of the denoiser with a feature extractor, or after `init` by
 #: one of these: a good initialisation would be lost at the full rate.
-FEATURES_INITS = ("cca", "contrast_pca")
+FEATURES_INITS = ("cca", "contrast_pca", "neighbours")
 FEATURES_ENCODER_RATE = 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
@@ -173,10 +174,10 @@ def resolve_init(
     init, augment = params["init"], params["encoder_augment"]
     is_image = isinstance(data_format, ImageFormat)
     has_code = params["conditioning"] != "none"
-    if init == "neighbours" and not extractor:
+    if init == "neighbours" and is_image and not extractor:
         raise ValueError(
-            "init='neighbours' compares the features of an extractor, but encoder="
-            f"{params['encoder']!r}. Use init='auto', or pass a feature extractor as encoder."
+            "init='neighbours' compares vectors or the features of an extractor, but X holds images and "
+            f"encoder={params['encoder']!r}. Use init='auto', or pass a feature extractor as encoder."
         )
     if augment == "auto":
         views = is_image and has_code and not extractor.get("extractor_frozen", False)
@@ -184,8 +185,10 @@ def resolve_init(
     if init == "auto":
         if params["encoder"] == "paper" or not has_code:
             init = "random"
-        elif extractor or not is_image:
+        elif extractor:
             init = "itq"
+        elif not is_image:
+            init = "neighbours"
         elif augment is not None:
             init = "cca"
         else:

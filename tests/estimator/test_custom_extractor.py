@@ -207,7 +207,7 @@ def test_unsuitable_encoders_are_refused(frozen, images):
         make(PCA()).fit(images)
     with pytest.raises(ValueError, match=r"encoder.transform\(X\) on X of shape .* failed"):
         make(PCA(2).fit(np.eye(5))).fit(images)
-    with pytest.raises(ValueError, match="init='neighbours' compares the features of an extractor"):
+    with pytest.raises(ValueError, match="init='neighbours' compares vectors or the features"):
         make("auto", init="neighbours").fit(images)
     with pytest.raises(ValueError, match="init='cca' initialises the built-in encoder"):
         make(frozen, init="cca").fit(images)

@@ -1,49 +1,63 @@
-"""Initialisation from nearest neighbours of features."""
+"""Initialisation that preserves the nearest neighbours of features."""
+
+import math
 
 import pytest
 import torch
 
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import init_linear, init_neighbours
-from dmzrep.training.init._neighbours import neighbour_means
+from dmzrep.training.init._neighbours import neighbourhood_width
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clusters():
-    """Eight clusters in three dimensions of unit variance, and three of larger noise."""
+    """Fifty clusters of ten samples in 16 dimensions, whose centres spread less in some than in others."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(800) % 8
-    centres = 2.0 * ((labels[:, None] >> torch.arange(3)) & 1).float() - 1.0
-    near = centres + 0.3 * torch.randn(800, 3, generator=generator)
-    return torch.cat([near, 1.5 * torch.randn(800, 3, generator=generator)], dim=1), labels
+    centres = torch.randn(50, 16, generator=generator) * torch.linspace(2.0, 0.5, 16)
+    return centres.repeat_interleave(10, 0) + 0.5 * torch.randn(500, 16, generator=generator)
 
 
-def signal(branch):
-    weight = branch.linear.weight.detach()
-    return (weight[:, :3].square().sum() / weight.square().sum()).item()
+def recall(branch, features, n_bits=None):
+    """Return the share of the nine nearest neighbours that are among the nine nearest by bits."""
+    with torch.no_grad():
+        bits = (branch(features) > 0).float()[:, :n_bits]
+    found = []
+    for x in (features, bits):
+        distances = torch.cdist(x, x).fill_diagonal_(math.inf)
+        found.append(distances.topk(9, largest=False).indices)
+    return (found[0][:, :, None] == found[1][:, None]).float().sum(dim=(1, 2)).mean().item() / 9
 
 
-def test_directions_that_neighbours_share_are_kept(clusters):
-    features, _ = clusters
-    shares = []
-    for initialise in (init_neighbours, lambda *arguments: init_linear(*arguments[:2], "itq", arguments[2])):
-        branch = LinearInit((6,), 3)
-        initialise(branch, features, torch.Generator().manual_seed(0))
-        shares.append(signal(branch))
-    assert shares[0] > shares[1] + 0.1
+@pytest.mark.parametrize("seed", range(3))
+def test_bits_preserve_more_neighbours_than_itq(clusters, seed):
+    learned, itq = LinearInit((16,), 16), LinearInit((16,), 16)
+    init_neighbours(learned, clusters, torch.Generator().manual_seed(seed))
+    init_linear(itq, clusters, "itq", torch.Generator().manual_seed(seed))
+    assert recall(learned, clusters) > recall(itq, clusters) + 0.02
 
 
-def test_means_of_neighbours_exclude_the_sample(monkeypatch):
-    monkeypatch.setattr("dmzrep.training.init._neighbours.SEARCHED_AT_A_TIME", 3)
-    monkeypatch.setattr("dmzrep.training.init._neighbours.NEIGHBOURS", 1)
-    angles = torch.tensor([0.0, 0.1, 1.0, 1.2, 2.0, 2.3, 3.0])
-    features = torch.stack([angles.cos(), angles.sin()], dim=1)
-    means = neighbour_means(features, angles[:, None].double())[:, 0]
-    torch.testing.assert_close(means, angles[[1, 0, 3, 2, 5, 4, 5]].double())
+def test_prefixes_of_an_ordered_code_preserve_neighbours(clusters):
+    ordered, plain = LinearInit((16,), 16), LinearInit((16,), 16)
+    init_neighbours(ordered, clusters, torch.Generator().manual_seed(0), stages=[8, 16])
+    init_neighbours(plain, clusters, torch.Generator().manual_seed(0))
+    assert recall(ordered, clusters, 8) > recall(plain, clusters, 8)
+
+
+def test_the_width_gives_the_perplexity(clusters):
+    similarity = -0.5 * torch.cdist(clusters, clusters).square().fill_diagonal_(math.inf)
+    p = torch.softmax(similarity / neighbourhood_width(similarity, 4.0), dim=1)
+    assert torch.special.entr(p).sum(dim=1).mean().exp().item() == pytest.approx(4.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("n_bits", [2, 40])
 def test_codes_may_be_longer_than_features_are_many(clusters, n_bits):
-    branch = LinearInit((6,), n_bits)
-    init_neighbours(branch, clusters[0], torch.Generator().manual_seed(0), time_left=lambda: 0.0)
+    branch = LinearInit((16,), n_bits)
+    init_neighbours(branch, clusters, torch.Generator().manual_seed(0), time_left=lambda: 0.0)
     assert torch.isfinite(branch.linear.weight).all() and (branch.linear.weight.norm(dim=1) > 0).all()
+
+
+def test_equal_samples_are_no_neighbours_and_give_finite_weights(clusters):
+    branch, copies = LinearInit((16,), 8), clusters[:2].repeat(100, 1)
+    init_neighbours(branch, copies, torch.Generator().manual_seed(0))
+    assert torch.isfinite(branch.linear.weight).all()
