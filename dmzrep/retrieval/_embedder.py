@@ -103,7 +103,7 @@ class Embedder:
             return outputs, self.logits(outputs)
         if vectors is None:
             raise ValueError(
-                f"rescore needs vectors, but {self.name}={short_repr(encoder)} returns bits. Pass the "
+                f"rescore needs vectors, but {self.name}, a {type(encoder).__name__}, returns bits. Pass the "
                 "encoder of vectors as rescorer=..., or a Pipeline whose last step turns vectors into bits."
             )
         return outputs, vectors
@@ -152,8 +152,8 @@ class Embedder:
             found = as_numbers(encoder.transform(X), f"{self.name}.transform(X)")
         except NotFittedError as error:
             raise NotFittedError(
-                f"{self.name}={short_repr(encoder)} is not fitted. Fit it first; where it is cloned, as in "
-                "a grid search, pass sklearn.frozen.FrozenEstimator(transformer)."
+                f"{self.name}, a {type(encoder).__name__}, is not fitted. Fit it first; where it is cloned, "
+                "as in a grid search, pass sklearn.frozen.FrozenEstimator(transformer)."
             ) from error
         except (TypeError, ValueError) as error:
             if is_paths(X) and getattr(last_step(encoder), "image_reader_", None) is None:
@@ -226,8 +226,8 @@ class Embedder:
             same, how = False, f"cannot be computed ({error})"
         if not same:
             raise ValueError(
-                f"{self.name}={short_repr(self.encoder)} is not the one that {source} was made with: its "
-                f"codes {how}. Pass the same one, fitted to the same samples."
+                f"{self.name}, a {type(self.encoder).__name__}, is not the one that {source} was made with: "
+                f"its codes {how}. Pass the same one, fitted to the same samples."
             )
 
     def _trial(self) -> np.ndarray:
