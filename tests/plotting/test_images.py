@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 
 from dmzrep.attribution import attribute_bits, bit_effects
+from dmzrep.datasets import ImageReader
 from dmzrep.editing import AttributeEditor, interpolate
 from dmzrep.plotting import (
     BitDisplay,
@@ -16,7 +19,7 @@ from dmzrep.plotting import (
     SampleDisplay,
 )
 from dmzrep.plotting._bits import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
-from dmzrep.retrieval import FaissNeighbors, ImageRetriever
+from dmzrep.retrieval import FaissNeighbors, ImageRetriever, ITQTransformer
 from tests.plotting.helpers import drawn_images, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
