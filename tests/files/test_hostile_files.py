@@ -137,6 +137,11 @@ INVALID = {
         "metadata without columns": put("metadata", to=pd.DataFrame(index=pd.RangeIndex(10**15))),
         "NaN betas inside": put("encoder", "objective", "betas", to=item(3, np.nan)),
         "ids twice inside": put("neighbors", "ids", to=np.zeros(300, np.int64)),
+        "unknown kind of codes": put("codes", "kind", to="magic"),
+        "large samples": put("codes", "sample", to=((10**6, 10**6), "uint8", 0.0, 1.0)),
+        "samples of text": put("codes", "sample", to=((8, 8), "U8", 0.0, 1.0)),
+        "vectors without rescoring": put("vectors", to=np.zeros((300, 8))),
+        "rescorer without codes": put("rescorer", to={"encoder": None}),
     },
     "transfer": {
         "NaN features": put("features", "mean", to=item(0, np.nan)),
