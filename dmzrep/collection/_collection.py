@@ -23,7 +23,7 @@ from dmzrep.datasets import ImageReader
 from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, restoring, take, write_state
 from dmzrep.retrieval import FaissNeighbors
-from dmzrep.retrieval._embedder import Embedder, restored_embedder
+from dmzrep.retrieval._embedder import Embedder
 
 #: Kind of the files.
 KIND = "ImageCollection"
@@ -289,7 +289,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
     def save(self, path: str | os.PathLike) -> None:
         """Write the collection, with its encoder if that is a `DMZEncoder`, to one file without pickle.
 
-        Of another encoder, the file holds codes of noise, by which `load` recognises it.
+        The file also holds a few images as arrays, by whose codes `load` recognises another encoder.
 
         Parameters
         ----------
@@ -338,7 +338,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
             )
             store = Store.from_state(stored)
             source = source if isinstance(source, str) else split_texts(source).tolist()
-        embedder = restored_embedder(encoder, saved, codes, path)
+        embedder = Embedder.restored(encoder, saved, codes, path)
         collection = cls(embedder.encoder, **params)
         with restoring(path, KIND):
             collection._validate_params()

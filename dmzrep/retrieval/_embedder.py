@@ -17,20 +17,17 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from dmzrep._base._validation import as_numbers, is_int, short_repr
+from dmzrep._base._validation import as_numbers
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._protocol import check_codec, last_step, unwrapped
 from dmzrep.data import is_paths
-from dmzrep.datasets import ImageReader
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._state import fitted_state, restore_fitted
 from dmzrep.files._state import require, restoring, take
@@ -41,34 +38,25 @@ KINDS |= {kind: kind for kind in ("probabilities", "bits", "packed")}
 BINARY_METRICS = ("hamming", "asymmetric")
 #: Limit of logits computed from probabilities, which float32 rounds to 0 or 1 beyond it.
 _LIMIT = 16.0
-#: Pictures that are read at a time; samples of noise by which encoders are compared, and their most values.
-_BATCH, _TRIAL, _TRIAL_VALUES = 256, 8, 1 << 26
+#: Samples that are kept in files, by whose codes an encoder is recognised, and their most bytes.
+_KEPT, _KEPT_BYTES = 8, 1 << 23
 #: Largest mean difference between codes of one encoder for the same samples, relative to their mean size.
 _TOLERANCE = 0.02
 
 
 class Embedder:
-    """An encoder, and the kind of its outputs.
+    """An encoder and the kind of its outputs, which is learned from the first, unless a metric implies it.
 
-    `reader` turns paths into arrays, and `name` is the parameter that errors name. The kind is learned from
-    the first outputs, unless the metric implies it.
+    `name` is the parameter that errors name.
     """
 
-    def __init__(
-        self,
-        encoder: Any,
-        reader: ImageReader | None = None,
-        name: str = "encoder",
-        metric: str | None = None,
-    ):
+    def __init__(self, encoder: Any, name: str = "encoder", metric: str | None = None):
         check_codec(encoder, name, needed=("transform",))
-        if not isinstance(reader, (ImageReader, type(None))):
-            raise TypeError(f"image_reader must be an ImageReader, or None, got {short_repr(reader)}.")
-        self.encoder, self.reader, self.name = encoder, reader, name
+        self.encoder, self.name = encoder, name
         self._kind = None if metric is None or metric in BINARY_METRICS else "vectors"
         self._width: int | None = None
-        #: Shape and dtype of a sample of `fit`, smallest and largest value; None if it was no array.
-        self._sample: tuple[tuple[int, ...], str, float, float] | None = None
+        self._samples: np.ndarray | None = None
+        self._codes: np.ndarray | None = None  # Of the samples.
 
     @property
     def kind(self) -> str:
@@ -77,28 +65,20 @@ class Embedder:
         return output if output in KINDS else self._kind or "vectors"
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the outputs for images or paths, of shape (n, n_features)."""
-
-        def encode(images: Any) -> tuple[np.ndarray, ...]:
-            return (self._checked(self._call(self.encoder, images), images),)
-
-        return self._in_batches(X, encode)[0]
+        """Return the outputs for images, of shape (n, n_features)."""
+        return self._checked(self._call(self.encoder, X), X)
 
     def transform_both(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the outputs, and vectors for rescoring.
 
         Vectors are the logits of an encoder that has some, or else what the last step of a pipeline receives.
         """
-        encoder = unwrapped(self.encoder)
+        encoder, vectors = unwrapped(self.encoder), None
         if isinstance(encoder, Pipeline) and len(encoder) > 1 and hasattr(encoder[-1], "transform"):
-
-            def encode(images: Any) -> tuple[np.ndarray, ...]:
-                given = self._call(encoder[:-1], images)
-                return self._checked(self._call(encoder[-1], given), images), given
-
-            outputs, vectors = self._in_batches(X, encode)
+            vectors = self._call(encoder[:-1], X)
+            outputs = self._checked(self._call(encoder[-1], vectors), X)
         else:
-            outputs, vectors = self.transform(X), None
+            outputs = self.transform(X)
         if self.kind not in ("bits", "packed"):
             return outputs, self.logits(outputs)
         if vectors is None:
@@ -110,38 +90,27 @@ class Embedder:
 
     def codes(self, outputs: np.ndarray, metric: str) -> np.ndarray:
         """Return outputs for a metric: bits for "hamming", probabilities for "asymmetric", else numbers."""
+        if self.kind == "packed":
+            outputs = np.unpackbits(outputs, axis=1)
         if metric not in BINARY_METRICS:
-            return np.unpackbits(outputs, axis=1) if self.kind == "packed" else outputs
+            return outputs
+        if self.kind == "logits":
+            return outputs > 0 if metric == "hamming" else expit(outputs)
         if self.kind == "vectors" and not (outputs.min() >= 0 and outputs.max() <= 1):
             raise ValueError(
                 f"metric={metric!r} needs bits or probabilities, but {type(self.encoder).__name__}."
                 f"transform returns values from {outputs.min():g} to {outputs.max():g}. Use metric='cosine' "
                 "or 'l2', or make_pipeline(..., ITQTransformer()), with this encoder."
             )
-        if metric == "hamming" and self.kind == "logits":
-            return outputs > 0
-        probabilities = self._comparable(outputs)
-        return probabilities > 0.5 if metric == "hamming" else probabilities.astype(np.float64)
+        return outputs > 0.5 if metric == "hamming" else outputs.astype(np.float64)
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
         """Return outputs as float32 logits, or vectors, which are compared by their cosine."""
         if self.kind in ("logits", "vectors"):
             return outputs.astype(np.float32)
         with np.errstate(divide="ignore"):
-            return np.clip(logit(self._comparable(outputs).astype(np.float32)), -_LIMIT, _LIMIT)
-
-    def _comparable(self, outputs: np.ndarray) -> np.ndarray:
-        """Return bits, probabilities or vectors."""
-        if self.kind == "packed":
-            return np.unpackbits(outputs, axis=1)
-        return expit(outputs) if self.kind == "logits" else outputs
-
-    def _in_batches(self, X: Any, encode: Callable[[Any], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        if self.reader is None or not is_paths(X):
-            return encode(X)
-        source = self.reader.open(X)
-        parts = [encode(source[i : i + _BATCH]) for i in range(0, len(source), _BATCH)]
-        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+            logits = logit(self.codes(outputs, "asymmetric").astype(np.float32))
+        return np.clip(logits, -_LIMIT, _LIMIT)
 
     def _call(self, encoder: Any, X: Any) -> np.ndarray:
         """Return what an encoder, or a step of it, returns; images are flattened for one of vectors."""
@@ -168,21 +137,18 @@ class Embedder:
             )
         return found
 
-    def _checked(self, outputs: np.ndarray, images: Any) -> np.ndarray:
-        """Return valid outputs; learn their kind from the first."""
+    def _checked(self, outputs: np.ndarray, X: Any) -> np.ndarray:
+        """Return valid outputs for X; learn their kind and width from the first."""
         name = f"{self.name}.transform(X)"
-        if self.kind not in ("bits", "packed") and outputs.dtype.kind == "f":
-            outputs = check_codes(outputs, name, "numbers")
         if self._kind is None:
-            zeros_and_ones = ((outputs == 0) | (outputs == 1)).all()
-            self._kind = "bits" if zeros_and_ones else "packed" if outputs.dtype == np.uint8 else "vectors"
-        if self._sample is None and isinstance(images, np.ndarray) and images.dtype.kind in "buif":
-            few = images[:_TRIAL]
-            if 0 < math.prod(images.shape[1:]) * _TRIAL <= _TRIAL_VALUES and np.isfinite(few).all():
-                self._sample = images.shape[1:], images.dtype.name, float(few.min()), float(few.max())
+            is_bits = ((outputs == 0) | (outputs == 1)).all()
+            self._kind = "bits" if is_bits else "packed" if outputs.dtype == np.uint8 else "vectors"
         outputs = check_codes(outputs, name, KINDS[self.kind])
         width = outputs.shape[1] * (8 if self.kind == "packed" else 1)
-        self._width = self._width or width
+        if self._width is None:
+            self._width = width
+            if isinstance(X, np.ndarray) and X.dtype.kind in "buif" and X[:_KEPT].nbytes <= _KEPT_BYTES:
+                self._samples, self._codes = X[:_KEPT].copy(), self._compared(outputs[:_KEPT])
         if width != self._width:
             raise ValueError(
                 f"{name} returned {self._width} values for the images of fit, but {width} for these. Pass "
@@ -190,38 +156,50 @@ class Embedder:
             )
         return outputs
 
+    def _compared(self, outputs: np.ndarray) -> np.ndarray:
+        """Return bits, or vectors, as float32."""
+        return self.codes(outputs, "l2" if self.kind == "vectors" else "hamming").astype(np.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return what recognises the encoder: a few samples and their codes, if these were arrays."""
+        return {"kind": self._kind, "width": self._width, "samples": self._samples, "codes": self._codes}
+
     def encoder_state(self) -> dict[str, Any] | None:
         """Return the encoder as state if it is a `DMZEncoder`, the only one that is saved."""
         encoder = unwrapped(self.encoder)
         return fitted_state(encoder) if isinstance(encoder, DMZEncoder) else None
 
-    def state(self) -> dict[str, Any]:
-        """Return what recognises the encoder: its codes of noise with the shape and range of the samples."""
-        try:
-            trial = None if self._sample is None else self._trial()
-        except Exception:  # An encoder may refuse noise; it is not compared then.
-            trial = None
-        return {"kind": self._kind, "width": self._width, "sample": self._sample, "trial": trial}
+    @classmethod
+    def restored(
+        cls, encoder: Any, saved: Any, state: Any, source: str | os.PathLike, name: str = "encoder"
+    ) -> Self:
+        """Return the embedder of a file, `source`: with the encoder that is passed, or else the saved one.
 
-    def restore(self, state: Any, source: str | os.PathLike, compare: bool) -> None:
-        """Take over the `state` of a file; raise ValueError if it is that of another encoder."""
-        with restoring(source, "state of an encoder"):
-            kind, width, sample, trial = take(state, "kind", "width", "sample", "trial")
-            require(kind in KINDS and is_int(width) and width > 0, "unknown kind of codes")
-            require(trial is None or (isinstance(trial, np.ndarray) and sample is not None), "no trial")
-            self._kind, self._width = kind, width
-            if sample is not None:
-                shape, dtype, low, high = sample
-                require(0 < math.prod(shape) * _TRIAL <= _TRIAL_VALUES, "no shape of a sample")
-                require(np.dtype(dtype).kind in "buif" and -np.inf < low <= high < np.inf, "no samples")
-                self._sample = sample
-        if not compare or trial is None:
-            return
-        how = "for the same samples differ"
+        Raise ValueError if there is none, or if it is not the one that the file was made with.
+        """
+        if encoder is None and saved is None:
+            raise ValueError(f"{source} holds no {name}, as only a DMZEncoder is saved; pass {name}=.")
+        own = encoder is None
+        embedder = cls(restore_fitted(DMZEncoder, saved, "auto", source) if own else encoder, name)
+        if state is None:  # Of an earlier version.
+            return embedder
+        with restoring(source, "encoder"):
+            kind, width, samples, codes = take(state, "kind", "width", "samples", "codes")
+            require(kind in KINDS and isinstance(width, int), "unknown kind of codes")
+            arrays = isinstance(samples, np.ndarray) and isinstance(codes, np.ndarray)
+            require(arrays or (samples is None and codes is None), "samples are no arrays")
+        embedder._kind, embedder._width, embedder._samples, embedder._codes = kind, width, samples, codes
+        if not own and samples is not None:
+            embedder._compare(source)
+        return embedder
+
+    def _compare(self, source: str | os.PathLike) -> None:
+        """Raise ValueError unless the encoder returns the codes of the file for its samples."""
+        codes, how = self._codes, "for the same samples differ"
+        assert codes is not None
         try:
-            found = self._trial()
-            same = found.shape == trial.shape
-            same = same and np.abs(found - trial).mean() <= _TOLERANCE * np.abs(trial).mean()
+            found = self._compared(self.transform(self._samples))
+            same = np.abs(found - codes).mean() <= _TOLERANCE * np.abs(codes).mean()
         except (TypeError, ValueError) as error:
             same, how = False, f"cannot be computed ({error})"
         if not same:
@@ -229,34 +207,3 @@ class Embedder:
                 f"{self.name}, a {type(self.encoder).__name__}, is not the one that {source} was made with: "
                 f"its codes {how}. Pass the same one, fitted to the same samples."
             )
-
-    def _trial(self) -> np.ndarray:
-        """Return the codes of noise."""
-        assert self._sample is not None
-        shape, dtype, low, high = self._sample
-        noise = np.random.default_rng(0).uniform(low, high, (_TRIAL, *shape))
-        samples = (noise if np.dtype(dtype).kind == "f" else np.rint(noise)).astype(dtype)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # The names of features are missing.
-            return self._comparable(self.transform(samples)).astype(np.float32)
-
-
-def restored_embedder(
-    encoder: Any,
-    saved: Any,
-    state: Any,
-    source: str | os.PathLike,
-    reader: ImageReader | None = None,
-    name: str = "encoder",
-) -> Embedder:
-    """Return the embedder of a file: with the encoder that is passed, or else the saved one.
-
-    Raise ValueError if there is none, or if it is not the one that the file was made with.
-    """
-    if encoder is None and saved is None:
-        raise ValueError(f"{source} holds no {name}, as only a DMZEncoder is saved; pass {name}=.")
-    own = encoder is None
-    embedder = Embedder(restore_fitted(DMZEncoder, saved, "auto", source) if own else encoder, reader, name)
-    if state is not None:  # Earlier files have none.
-        embedder.restore(state, source, compare=not own)
-    return embedder

@@ -9,15 +9,19 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import check_int, short_repr
+from dmzrep.data import is_paths
+from dmzrep.datasets import ImageReader
 from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, require, restoring, take, write_state
-from dmzrep.retrieval._embedder import Embedder, restored_embedder
+from dmzrep.retrieval._embedder import Embedder
 from dmzrep.retrieval._filters import check_metadata, matching_indices
 from dmzrep.retrieval._index_file import neighbors_state, restore_neighbors
 from dmzrep.retrieval._neighbors import FaissNeighbors
 
 #: Kind of the files.
 KIND = "ImageRetriever"
+#: Pictures that are read at a time.
+_BATCH = 256
 
 
 class ImageRetriever(BaseEstimator):
@@ -111,14 +115,18 @@ class ImageRetriever(BaseEstimator):
         neighbors = None if self.neighbors is None else clone(self.neighbors)
         if neighbors is not None and neighbors.packed:
             raise ValueError("ImageRetriever packs codes itself; use FaissNeighbors with packed=False.")
-        embedder = Embedder(self.encoder, self.image_reader, metric=neighbors and neighbors.metric)
+        if not (self.image_reader is None or isinstance(self.image_reader, ImageReader)):
+            raise TypeError(
+                f"image_reader must be an ImageReader, or None, got {short_repr(self.image_reader)}."
+            )
+        embedder = Embedder(self.encoder, metric=neighbors and neighbors.metric)
         rescorer = None
         if self.rescorer is not None:
             if neighbors is None or neighbors.rescore is None:
                 raise ValueError("rescorer needs neighbors=FaissNeighbors(rescore='cosine') or 'l2'.")
-            rescorer = Embedder(self.rescorer, self.image_reader, "rescorer", "cosine")
+            rescorer = Embedder(self.rescorer, "rescorer", "cosine")
         rescored = neighbors is not None and neighbors.rescore is not None
-        outputs, vectors = _encoded(embedder, rescorer, X, rescored)
+        outputs, vectors = _encoded(embedder, rescorer, self.image_reader, X, rescored)
         if neighbors is None:
             neighbors = FaissNeighbors(metric="cosine" if embedder.kind == "vectors" else "hamming")
         codes = embedder.codes(outputs, neighbors.metric)
@@ -239,7 +247,8 @@ class ImageRetriever(BaseEstimator):
     def save(self, path: str | os.PathLike) -> None:
         """Save the index, the metadata, vectors for rescoring, and encoders that are a `DMZEncoder`.
 
-        The file holds no pickle. Of other encoders it holds codes of noise, by which `load` recognises them.
+        The file holds no pickle. Of each encoder it holds the first samples and their codes, by which `load`
+        recognises it.
 
         Parameters
         ----------
@@ -302,18 +311,17 @@ class ImageRetriever(BaseEstimator):
             if metadata is not None:
                 require(isinstance(metadata, pd.DataFrame), "metadata must be a table")
                 metadata = check_metadata(metadata, neighbors.n_samples_fit_)
+            require(reader is None or isinstance(reader, ImageReader), "image_reader must be an ImageReader")
             require((vectors is None) == (neighbors._vectors is None), "vectors are for rescoring")
             if neighbors._vectors is not None:
                 neighbors._vectors = neighbors._vectors.attached(vectors)
             second = None if rescoring is None else take(rescoring, "encoder", "codes")
-        embedder, other = restored_embedder(encoder, saved, codes, path, reader), None
+        embedder, other = Embedder.restored(encoder, saved, codes, path), None
         if second is not None:
-            other = restored_embedder(rescorer, *second, path, reader, "rescorer")
+            other = Embedder.restored(rescorer, *second, path, "rescorer")
         elif rescorer is not None:
             raise ValueError(f"{path} was made without a rescorer; load it without rescorer=.")
-        retriever = cls(
-            embedder.encoder, neighbors, rescorer=other and other.encoder, image_reader=embedder.reader
-        )
+        retriever = cls(embedder.encoder, neighbors, rescorer=other and other.encoder, image_reader=reader)
         retriever.neighbors_, retriever.metadata_ = neighbors, metadata
         retriever._embedder, retriever._rescorer = embedder, other
         return retriever
@@ -326,16 +334,20 @@ class ImageRetriever(BaseEstimator):
 
     def _encode(self, images: Any, with_vectors: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Return codes of images as the index takes them, and vectors for rescoring."""
-        outputs, vectors = _encoded(self._embedder, self._rescorer, images, with_vectors)
+        outputs, vectors = _encoded(self._embedder, self._rescorer, self.image_reader, images, with_vectors)
         return self._embedder.codes(outputs, self.neighbors_.effective_metric_), vectors
 
 
 def _encoded(
-    embedder: Embedder, rescorer: Embedder | None, images: Any, with_vectors: bool
+    embedder: Embedder, rescorer: Embedder | None, reader: Any, images: Any, with_vectors: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the outputs of the encoder, and vectors for rescoring."""
-    if not with_vectors:
-        return embedder.transform(images), None
-    if rescorer is None:
+    """Return the outputs of the encoder, and vectors for rescoring; paths are read by the reader, if any."""
+    if reader is not None and is_paths(images):
+        source = reader.open(images)
+        batches = (source[i : i + _BATCH] for i in range(0, len(source), _BATCH))
+        parts = [_encoded(embedder, rescorer, None, batch, with_vectors) for batch in batches]
+        outputs, vectors = zip(*parts, strict=True)
+        return np.concatenate(outputs), np.concatenate(vectors) if with_vectors else None
+    if with_vectors and rescorer is None:
         return embedder.transform_both(images)
-    return embedder.transform(images), rescorer.transform(images)
+    return embedder.transform(images), rescorer.transform(images) if with_vectors and rescorer else None

@@ -29,7 +29,7 @@ class MappedVectors:
 
     @cached_property
     def _rows(self) -> np.ndarray:
-        return np.argsort(self.samples)
+        return np.argsort(self._samples_of(np.arange(len(self.vectors))))
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return a copy of the vectors of samples."""

@@ -173,7 +173,7 @@ def test_codes_are_saved_and_the_encoder_is_asked_for(itq, pca, flat, digits, tm
             ImageRetriever.load(tmp_path / "digits", itq, rescorer=pca)
 
 
-def test_an_encoder_that_cannot_encode_noise_is_loaded_unchecked(pca, flat, digits, tmp_path):
+def test_an_encoder_of_known_images_is_recognised_too(pca, flat, digits, tmp_path):
     known = {row.tobytes(): vector for row, vector in zip(digits, pca.transform(flat), strict=True)}
     lookup = FunctionTransformer(lambda X: np.array([known[row.tobytes()] for row in X]))
     ImageRetriever(lookup).fit(digits).save(tmp_path / "digits")
