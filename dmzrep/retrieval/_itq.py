@@ -41,7 +41,8 @@ class ITQTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     output : {"bits", "packed", "logits", "probabilities"}, default="bits"
         What `transform` returns: zeros and ones; bytes of 8 bits, for ``FaissNeighbors(packed=True)``;
         projections, scaled to a mean absolute value of 3, whose signs are the bits; or their logistic
-        function, as queries for ``FaissNeighbors(metric="asymmetric")``. May be set after fitting.
+        function. For queries of ``FaissNeighbors(metric="asymmetric")``, use ``expit(logits / 6)``, which is
+        nearly linear: it finds more neighbours than bits or probabilities. May be set after fitting.
     random_state : int, RandomState or None, default=None
         Seed of the rotation, and of the samples to fit to.
 

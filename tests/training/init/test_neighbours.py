@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import init_linear, init_neighbours
@@ -11,11 +12,9 @@ from dmzrep.training.init._neighbours import neighbourhood_width
 
 
 @pytest.fixture(scope="module")
-def clusters():
-    """Fifty clusters of ten samples in 16 dimensions, whose centres spread less in some than in others."""
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(50, 16, generator=generator) * torch.linspace(2.0, 0.5, 16)
-    return centres.repeat_interleave(10, 0) + 0.5 * torch.randn(500, 16, generator=generator)
+def digits():
+    """Return 600 images of digits as vectors."""
+    return torch.from_numpy(load_digits().data[:600] / 8.0 - 1.0).float()
 
 
 def recall(branch, features, n_bits=None):
@@ -30,34 +29,34 @@ def recall(branch, features, n_bits=None):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_bits_preserve_more_neighbours_than_itq(clusters, seed):
-    learned, itq = LinearInit((16,), 16), LinearInit((16,), 16)
-    init_neighbours(learned, clusters, torch.Generator().manual_seed(seed))
-    init_linear(itq, clusters, "itq", torch.Generator().manual_seed(seed))
-    assert recall(learned, clusters) > recall(itq, clusters) + 0.02
+def test_bits_preserve_more_neighbours_than_itq(digits, seed):
+    learned, itq = LinearInit((64,), 16), LinearInit((64,), 16)
+    init_neighbours(learned, digits, torch.Generator().manual_seed(seed))
+    init_linear(itq, digits, "itq", torch.Generator().manual_seed(seed))
+    assert recall(learned, digits) > recall(itq, digits) + 0.02
 
 
-def test_prefixes_of_an_ordered_code_preserve_neighbours(clusters):
-    ordered, plain = LinearInit((16,), 16), LinearInit((16,), 16)
-    init_neighbours(ordered, clusters, torch.Generator().manual_seed(0), stages=[8, 16])
-    init_neighbours(plain, clusters, torch.Generator().manual_seed(0))
-    assert recall(ordered, clusters, 8) > recall(plain, clusters, 8)
+def test_prefixes_of_an_ordered_code_preserve_neighbours(digits):
+    ordered, plain = LinearInit((64,), 16), LinearInit((64,), 16)
+    init_neighbours(ordered, digits, torch.Generator().manual_seed(0), stages=[8, 16])
+    init_neighbours(plain, digits, torch.Generator().manual_seed(0))
+    assert recall(ordered, digits, 8) > recall(plain, digits, 8)
 
 
-def test_the_width_gives_the_perplexity(clusters):
-    similarity = -0.5 * torch.cdist(clusters, clusters).square().fill_diagonal_(math.inf)
+def test_the_width_gives_the_perplexity(digits):
+    similarity = -0.5 * torch.cdist(digits, digits).square().fill_diagonal_(math.inf)
     p = torch.softmax(similarity / neighbourhood_width(similarity, 4.0), dim=1)
     assert torch.special.entr(p).sum(dim=1).mean().exp().item() == pytest.approx(4.0, rel=1e-3)
 
 
-@pytest.mark.parametrize("n_bits", [2, 40])
-def test_codes_may_be_longer_than_features_are_many(clusters, n_bits):
-    branch = LinearInit((16,), n_bits)
-    init_neighbours(branch, clusters, torch.Generator().manual_seed(0), time_left=lambda: 0.0)
+@pytest.mark.parametrize("n_bits", [2, 80])
+def test_codes_may_be_longer_than_features_are_many(digits, n_bits):
+    branch = LinearInit((64,), n_bits)
+    init_neighbours(branch, digits, torch.Generator().manual_seed(0), time_left=lambda: 0.0)
     assert torch.isfinite(branch.linear.weight).all() and (branch.linear.weight.norm(dim=1) > 0).all()
 
 
-def test_equal_samples_are_no_neighbours_and_give_finite_weights(clusters):
-    branch, copies = LinearInit((16,), 8), clusters[:2].repeat(100, 1)
+def test_equal_samples_are_no_neighbours_and_give_finite_weights(digits):
+    branch, copies = LinearInit((64,), 8), digits[:2].repeat(100, 1)
     init_neighbours(branch, copies, torch.Generator().manual_seed(0))
     assert torch.isfinite(branch.linear.weight).all()
