@@ -307,13 +307,15 @@ def not_measured() -> str:
 def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> str:
     """Return the evidence page; `figures` are descriptions by the names of files in `docs/images`."""
     header = ["claim", "figure", "best rivals, same benchmark", "where it fails", "command, result file"]
+    about = (
+        "What the paper and the README claim: the figure, its best rivals, and where it fails. Figures are "
+        "means ± standard deviations over seeds; those of one seed do not tell differences of a point. "
+        '"Former version": measured before the present initialisation, decoder of the code and loss weights '
+        "([decisions](decisions.md)). Datasets are small, and training takes minutes on one CPU core."
+    )
     return "\n\n".join(
         [
-            "# Evidence\n\nWhat the paper and the README claim: the figure, its best rivals, and where it fails. "
-            "Figures are means ± standard deviations over seeds; those of one seed do not tell differences of a "
-            'point. "Former version": measured before the present initialisation, decoder of the code and loss '
-            "weights ([decisions](decisions.md)). Datasets are small, and training takes minutes on one CPU "
-            f"core. {written} All tables: [results](results/index.md).",
+            f"# Evidence\n\n{about} {written} All tables: [results](results/index.md).",
             *(f"![{words}](images/{name})\n\n{words}." for name, words in figures.items()),
             f"## Claims of the paper\n\n{table(header, paper_lines())}",
             f"## Claims of the README\n\n{table(header, readme_lines())}",
