@@ -81,8 +81,8 @@ def _code_questions() -> list[str]:
     return [
         "### Does a mismatch between the prior and the codes matter?\n\n"
         f"{'Yes' if min(rise) > 0.0 else 'Not always'}: codes from the paper's uniform prior instead of a "
-        f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after 120 s of training, lower is better "
-        f"({seeds(distances['mnist'][OURS])}):\n\n"
+        f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after "
+        f"120 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
         f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
         f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier tells "
         f"codes from their draws with an AUC of {auc} (one seed, former version). Whether terms that balance "
@@ -113,7 +113,7 @@ def _perturbation() -> str:
     return (
         f"{'Yes' if worse else 'Not at strength 0.1'}. Fréchet distances of reconstructions in 64 principal "
         f"components, 20 steps, without correction: {', '.join(distance.of(with_it))}; of a network trained "
-        f"without perturbation: {', '.join(distance.of(without))} (MNIST, velocity prediction, one seed, former "
-        "version; [corrections](results/sampling.md)). Noise prediction, which the paper uses, and larger "
+        f"without perturbation: {', '.join(distance.of(without))} (MNIST, velocity prediction, one "
+        "seed, former version; [corrections](results/sampling.md)). Noise prediction, which the paper uses, and larger "
         "strengths: not measured. File: `input_perturbation.jsonl`."
     )
