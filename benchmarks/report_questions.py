@@ -114,6 +114,6 @@ def _perturbation() -> str:
         f"{'Yes' if worse else 'Not at strength 0.1'}. Fréchet distances of reconstructions in 64 principal "
         f"components, 20 steps, without correction: {', '.join(distance.of(with_it))}; of a network trained "
         f"without perturbation: {', '.join(distance.of(without))} (MNIST, velocity prediction, one "
-        "seed, former version; [corrections](results/sampling.md)). Noise prediction, which the paper uses, and larger "
-        "strengths: not measured. File: `input_perturbation.jsonl`."
+        "seed, former version; [corrections](results/sampling.md)). Noise prediction, which the paper uses, "
+        "and larger strengths: not measured. File: `input_perturbation.jsonl`."
     )

@@ -34,9 +34,11 @@ def test_rivals_that_win_are_named():
     }
     assert error.lost(ours, rivals) == "error 1.2 ± 0.3: best 0.5 better, near 1.3 within the spread"
     assert error.lost(ours, {"worse": [{"mse": 9.0}]}) == ""
-    (_, figure, top, fails, _) = report_evidence.compared("claim", "memory", ours, rivals, error)
-    assert figure == "error: 1.2 ± 0.3 (2 runs, former version)"
-    assert top == "best 0.5; near 1.3; worse 9.0" and fails.startswith("error 1.2 ± 0.3: best")
+    line = report_evidence.compared("Claim", "memory", ours, rivals, error)
+    assert line.startswith(
+        "- **Claim.** Error: 1.2 ± 0.3 (2 runs, former version). *Rivals:* best 0.5; near 1.3; "
+    )
+    assert "*Fails:* error 1.2 ± 0.3: best 0.5 better, " in line and line.endswith("(`memory.jsonl`)")
 
 
 def test_recall_by_bytes_is_drawn(monkeypatch, tmp_path):
