@@ -310,10 +310,10 @@ def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> st
     about = (
         "What the paper and the README claim, with the best rivals of the same benchmark, where it fails, the "
         "command that remakes the figure, and its file in `benchmarks/results`. Figures are means ± standard "
-        "deviations over seeds; those of one seed do not tell differences of a point. "
-        '"Within the spread": not told apart by the seeds. "Former version": measured before the present initialisation, decoder of '
-        "the code and loss weights ([decisions](decisions.md)). Datasets are small, and training takes minutes "
-        "on one CPU core."
+        "deviations over seeds; those of one seed do not tell differences of a point. Rivals within the "
+        'spread are not told apart by the seeds. "Former version": measured before the present '
+        "initialisation, decoder of the code and loss weights ([decisions](decisions.md)). Datasets are "
+        "small, and training takes minutes on one CPU core."
     )
     claims = {"Claims of the paper": paper_lines(), "Claims of the README": readme_lines()}
     return "\n\n".join(
