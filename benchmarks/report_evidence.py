@@ -69,7 +69,7 @@ class Measure(NamedTuple):
 
 BITS = Measure("accuracy of bits", ("probe_bits",))
 FLOATS = Measure("accuracy of logits or floats", ("probe_logits", "probe_floats"))
-SEARCH = Measure("precision of search, mAP@100", ("map_at_100",))
+SEARCH = Measure("precision of search, mAP@100", ("map_at_100",)), Measure("10-NN accuracy", ("knn_10",))
 #: Measures of features for sets of classes, and for those of attributes.
 FEATURES = (
     (BITS, FLOATS),
@@ -192,7 +192,7 @@ def paper_lines() -> list[str]:
 
 def readme_lines() -> list[str]:
     """Return the lines on claims of the README."""
-    lines = [quality_line(name, "Bits serve for search", SEARCH) for name in ("cifar10", "mnist")]
+    lines = [quality_line(name, "Bits serve for search", *SEARCH) for name in ("cifar10", "mnist")]
     for name in ("cifar10", "mnist"):
         rows = having(current(read(RESULTS)), set=name, part="test")
         ours = having(rows, name="initialisation")
@@ -308,10 +308,10 @@ def not_measured() -> str:
 def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> str:
     """Return the evidence page; `figures` are descriptions by the names of files in `docs/images`."""
     about = (
-        "What the paper and the README claim, with the best rivals of the same benchmark, where it fails, the "
-        "command that remakes the figure, and its file in `benchmarks/results`. Figures are means ± standard "
-        "deviations over seeds; those of one seed do not tell differences of a point. Rivals within the "
-        'spread are not told apart by the seeds. "Former version": measured before the present '
+        "What the paper and the README claim, with the best rivals of the same benchmark, where it fails, "
+        "the command that remakes the figure, and its file in `benchmarks/results`. Figures are means ± "
+        "standard deviations over seeds; those of one seed do not tell differences of a point. Rivals within "
+        'the spread are not told apart by the seeds. "Former version": measured before the present '
         "initialisation, decoder of the code and loss weights ([decisions](decisions.md)). Datasets are "
         "small, and training takes minutes on one CPU core."
     )
