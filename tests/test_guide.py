@@ -4,6 +4,7 @@ Blocks marked `python skip` need hardware, a network or files of the reader; onl
 """
 
 import ast
+import shutil
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +13,7 @@ import pytest
 from mktestdocs import check_md_file, grab_code_blocks
 
 from dmzrep import DMZEncoder, Sampling
+from tests.collection.conftest import write_pictures
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
@@ -43,6 +45,10 @@ def little_work(monkeypatch):
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning")
 def test_the_code_of_a_page_runs(page, little_work, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photos = write_pictures(tmp_path / "photos")
+    for i, name in enumerate(("beach", "dunes", "desert")):
+        shutil.copy(photos / "a" / f"{i:02}.png", photos / f"{name}.jpg")
     matplotlib.use("Agg")
     check_md_file(page, memory=True)
 
