@@ -82,7 +82,7 @@ class Sampling:
         estimate of the clean samples in the user's layout. Samples come in batches, each of which goes
         through all steps.
     return_trajectory : bool, default=False
-        Return these estimates of all steps: an array of shape (n_steps, n, *sample_shape) that ends with
+        Return these estimates of all steps: an array of shape ``(n_steps, n, *sample_shape)`` that ends with
         the samples.
 
     References

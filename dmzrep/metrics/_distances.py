@@ -51,9 +51,9 @@ def frechet_distance(reference: Any, generated: Any, extractor: Extractor | None
 
     Notes
     -----
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), in float64. The last trace is computed from the eigenvalues
-    of the symmetric matrix C1^(1/2) C2 C1^(1/2). The estimate is biased upwards, the more so the fewer
-    samples there are: compare scores only at equal numbers of samples.
+    ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``, in float64. The last trace is computed from the
+    eigenvalues of the symmetric matrix C1^(1/2) C2 C1^(1/2). The estimate is biased upwards, the more so
+    the fewer samples there are: compare scores only at equal numbers of samples.
 
     References
     ----------
@@ -206,11 +206,11 @@ def precision_recall(
     DistanceResult
         The scores
 
-        precision : fraction of generated images in the ball of any reference image
-        recall : fraction of reference images in the ball of any generated image
-        density : mean number of reference balls that contain a generated image, over `n_neighbors`;
-            about 1 for equal distributions, and possibly above 1
-        coverage : fraction of reference images whose ball contains a generated image
+        - precision: fraction of generated images in the ball of any reference image
+        - recall: fraction of reference images in the ball of any generated image
+        - density: mean number of reference balls that contain a generated image, over `n_neighbors`;
+          about 1 for equal distributions, and possibly above 1
+        - coverage: fraction of reference images whose ball contains a generated image
 
     Raises
     ------

@@ -166,13 +166,13 @@ def reconstruction_report(
     DataFrame
         One row per noise, with means over samples in the columns
 
-        noise : as in `noises`
-        n_samples : number of samples
-        mse : mean squared error, of pixels from 0 to 1 or of standardised vectors
-        psnr : mean peak signal-to-noise ratio, in decibels; images only
-        ssim : mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
-            images only, if scikit-image is installed
-        code_cycle_accuracy : fraction of bits that the reconstruction shares with the original
+        - noise: as in `noises`
+        - n_samples: number of samples
+        - mse: mean squared error, of pixels from 0 to 1 or of standardised vectors
+        - psnr: mean peak signal-to-noise ratio, in decibels; images only
+        - ssim: mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
+          images only, if scikit-image is installed
+        - code_cycle_accuracy: fraction of bits that the reconstruction shares with the original
 
     Raises
     ------

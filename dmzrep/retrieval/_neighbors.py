@@ -86,7 +86,7 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         The samples; `index_.faiss_index` is the FAISS index.
     n_features_in_ : int
         Bits of a code (bytes, when packed) or values of a vector.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
 
     Notes
