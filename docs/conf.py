@@ -28,9 +28,6 @@ extensions = [
 exclude_patterns = ["_build", "**/GALLERY_HEADER.*"]
 templates_path = ["_templates"]
 
-# Guides and evidence are missing so far.
-suppress_warnings = ["toc.empty_glob"]
-
 # A name in single backticks is a link where it names a public object, and code elsewhere.
 default_role = "py:name"
 # Names of other packages, whose documentation is not there when the pages are built without a network.
