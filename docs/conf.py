@@ -33,6 +33,8 @@ default_role = "py:name"
 # Names of other packages, whose documentation is not there when the pages are built without a network.
 nitpick_ignore_regex = [("py:.*", r"(numpy|np|pandas|pd|scipy|sklearn|torch|matplotlib|faiss)\..*")]
 
+smartquotes = False  # Types of parameters are Python.
+
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
@@ -66,6 +68,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
+html_context = {"default_mode": "auto"}
 html_sidebars = {"index": []}
 
 

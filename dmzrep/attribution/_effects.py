@@ -96,6 +96,12 @@ def bit_effects(
     TypeError
         The encoder cannot decode.
 
+    See Also
+    --------
+    attribute_bits : Pixels that set a bit.
+    bit_table : Attributes that bits are associated with.
+    dmzrep.plotting.BitDisplay : A figure of both.
+
     Notes
     -----
     One image is decoded per code, and one per code and bit.

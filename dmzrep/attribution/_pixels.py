@@ -113,6 +113,11 @@ def attribute_bits(
     ValueError
         The target, an option or a sample is invalid.
 
+    See Also
+    --------
+    bit_effects : What bits change in decoded images.
+    bit_table : Attributes that bits are associated with.
+
     References
     ----------
     M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017.

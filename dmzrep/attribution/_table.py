@@ -37,6 +37,11 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     ValueError
         Lengths differ, labels are not binary, or an attribute has one class only.
 
+    See Also
+    --------
+    bit_effects : What bits change in decoded images.
+    dmzrep.plotting.BitTableDisplay : The table as a figure.
+
     Examples
     --------
     >>> import pandas as pd

@@ -70,6 +70,11 @@ def interpolate(
     TypeError
         The encoder cannot encode and decode.
 
+    See Also
+    --------
+    AttributeEditor.sweep : Edits of increasing amount.
+    dmzrep.plotting.InterpolationDisplay : Interpolations as a figure.
+
     Notes
     -----
     The k-th of K flips of the smooth path is the one that results in the likeliest code under

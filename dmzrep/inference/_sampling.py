@@ -85,6 +85,12 @@ class Sampling:
         Return these estimates of all steps: an array of shape ``(n_steps, n, *sample_shape)`` that ends with
         the samples.
 
+    See Also
+    --------
+    DMZEncoder.sample : New samples.
+    DMZEncoder.inverse_transform : Samples of given codes.
+    DMZEncoder.reconstruct : Samples of the codes of given samples.
+
     References
     ----------
     Song, Meng, Ermon, "Denoising Diffusion Implicit Models", 2021; Lu et al., "DPM-Solver++", 2022; Karras

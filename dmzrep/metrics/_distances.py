@@ -49,6 +49,11 @@ def frechet_distance(reference: Any, generated: Any, extractor: Extractor | None
     UserWarning
         A set has no more samples than features, so that its covariance is singular.
 
+    See Also
+    --------
+    kernel_distance : Without bias, also for few samples.
+    precision_recall : Fidelity and diversity apart.
+
     Notes
     -----
     ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``, in float64. The last trace is computed from the
@@ -128,6 +133,10 @@ def kernel_distance(
     ValueError
         Features are not finite or have different sources, a set has a single sample, or a parameter is
         out of range.
+
+    See Also
+    --------
+    frechet_distance : The distance that the literature reports.
 
     Notes
     -----
@@ -216,6 +225,10 @@ def precision_recall(
     ------
     ValueError
         Features are not finite or have different sources, or a set has too few samples.
+
+    See Also
+    --------
+    frechet_distance : One number for both.
 
     Notes
     -----

@@ -88,6 +88,10 @@ def mutual_information_over_time(
     TypeError
         The encoder is not a DMZEncoder.
 
+    See Also
+    --------
+    dmzrep.codes.information_bounds : Information in samples without noise.
+
     Notes
     -----
     The network predicts q(z | x_t), a product over bits. `lower_bound` is the InfoNCE bound with the critic

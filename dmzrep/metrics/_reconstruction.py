@@ -57,6 +57,10 @@ def code_cycle_accuracy(
     TypeError
         The encoder cannot encode and decode.
 
+    See Also
+    --------
+    reconstruction_report : Errors of the decoded samples too.
+
     Examples
     --------
     >>> from dmzrep import DMZEncoder, Network
@@ -180,6 +184,12 @@ def reconstruction_report(
         X does not have the fitted format, or a parameter is out of range.
     TypeError
         The encoder is not a DMZEncoder.
+
+    See Also
+    --------
+    mse : Mean squared error.
+    psnr : Peak signal-to-noise ratio.
+    ssim : Structural similarity.
 
     Examples
     --------

@@ -99,6 +99,10 @@ def latent_dim_report(
     TypeError
         `encoder` is not a DMZEncoder, or `memory` not a path.
 
+    See Also
+    --------
+    dmzrep.plotting.LatentDimDisplay : The report as a figure.
+
     Examples
     --------
     >>> from dmzrep import DMZEncoder

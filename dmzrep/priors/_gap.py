@@ -127,6 +127,10 @@ def two_sample_auc(
     ValueError
         Codes or draws are not bits, are too few, or differ in width.
 
+    See Also
+    --------
+    prior_gap : This score and the cross-entropy of several priors.
+
     References
     ----------
     Lopez-Paz, Oquab, "Revisiting Classifier Two-Sample Tests", 2017.

@@ -58,6 +58,11 @@ class ITQTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
 
+    See Also
+    --------
+    DMZEncoder : Codes that can be decoded.
+    FaissNeighbors : Search among the codes.
+
     References
     ----------
     Y. Gong, S. Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011.

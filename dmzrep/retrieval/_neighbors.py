@@ -89,6 +89,12 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
     feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
 
+    See Also
+    --------
+    ImageRetriever : Encodes images and returns similar images.
+    hamming_neighbors : Exact search without an index.
+    sklearn.neighbors.NearestNeighbors : The same interface.
+
     Notes
     -----
     Concurrent queries from several threads are safe; concurrent calls of `fit`, `add` or `remove` are not.
