@@ -4,6 +4,7 @@ Blocks marked `python skip` need hardware, a network or files of the reader; onl
 """
 
 import ast
+import re
 import shutil
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_the_code_of_a_page_runs(page, little_work, tmp_path, monkeypatch):
         shutil.copy(photos / "a" / f"{i:02}.png", photos / f"{name}.jpg")
     matplotlib.use("Agg")
     check_md_file(page, memory=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_figures_are_in_the_results_that_the_page_links(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    linked = {page.parent / name for name in re.findall(r"\]\(([\w./]*results/\w+\.md)", text)}
+    results = " ".join(path.read_text(encoding="utf-8") for path in linked)
+    figures = set(re.findall(r"\b0\.\d{3}\b", text))
+    assert figures <= set(re.findall(r"\b0\.\d{3}", results))
 
 
 SKIPPED = [
