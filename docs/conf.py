@@ -70,7 +70,7 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "evidence": []}
 
 
 def link_short_name(app, env, node, contnode):
@@ -99,10 +99,9 @@ def skip_foreign_member(app, what, name, obj, skip, options):
 
 def visit_math(translator, node):
     """Equations are MathML, which browsers draw without scripts or fonts of other hosts."""
-    equation = LatexToMathML().convert_with_local_state(
-        node.astext(), displaystyle=isinstance(node, nodes.math_block)
-    )
-    translator.body.append(equation)
+    block = isinstance(node, nodes.math_block)
+    equation = LatexToMathML().convert_with_local_state(node.astext(), displaystyle=block)
+    translator.body.append(f'<div class="equation">{equation}</div>' if block else equation)
     raise nodes.SkipNode
 
 
