@@ -109,7 +109,7 @@ def draw_embeddings(path: Path) -> None:
 
 def draw_design_choices(path: Path) -> None:
     """Draw the accuracies and the reconstruction error of each of the paper's design choices."""
-    groups = design_groups(current(read(RESULTS)))
+    groups = design_groups()
     panels: dict[str, tuple[str, ...]] = {
         "accuracy, bits": ("probe_bits",),
         "accuracy, logits or floats": ("probe_logits", "probe_floats"),
@@ -128,15 +128,6 @@ def draw_design_choices(path: Path) -> None:
     axes[0].set_yticks(places, [f"{choice}: {word}" for choice, word, _ in groups])
     axes[0].invert_yaxis()
     _save(figure, [], path)
-
-
-#: Files of the figures, by the result files that they need.
-FIGURES = {
-    "quality.png": (RESULTS, draw_quality),
-    "design_choices.png": (RESULTS, draw_design_choices),
-    "generation.png": ("generation", draw_generation),
-    "embeddings.png": ("embeddings", draw_embeddings),
-}
 
 
 def _values(group: Rows, keys: tuple[str, ...]) -> list[float]:

@@ -5,7 +5,7 @@ from importlib.metadata import metadata
 from pathlib import Path
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from math_core import LatexToMathML
 from sphinx.domains.python import PyXRefRole
 from sphinx.util.nodes import make_refnode
 
@@ -98,7 +98,10 @@ def skip_foreign_member(app, what, name, obj, skip, options):
 
 def visit_math(translator, node):
     """Equations are MathML, which browsers draw without scripts or fonts of other hosts."""
-    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    equation = LatexToMathML().convert_with_local_state(
+        node.astext(), displaystyle=isinstance(node, nodes.math_block)
+    )
+    translator.body.append(equation)
     raise nodes.SkipNode
 
 
