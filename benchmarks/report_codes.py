@@ -80,14 +80,13 @@ TRANSFERS = {
     "transfer_emoji": (
         "Emoji translated from one style to the other",
         "Test emoji translated from one style to the other, two samples each, next to the true emoji "
-        "(128-bit encoders, 120 seconds of training; `examples/transfer_emoji.py`). Source: Twemoji, CC BY "
-        "4.0; right: Noto Emoji, Apache License 2.0.",
+        "(128-bit encoders, 120 seconds of training). Source: Twemoji, CC BY 4.0; right: Noto Emoji, Apache "
+        "License 2.0.",
     ),
     "transfer_edges": (
         "Faces generated from their edge maps",
         "Faces generated from edge maps of test faces, two samples each, next to the true faces (128-bit "
-        "encoders, 180 "
-        'seconds of training; `examples/transfer_edges.py`). Art: "Avataaars" by Pablo Stanley.',
+        'encoders, 180 seconds of training). Art: "Avataaars" by Pablo Stanley.',
     ),
 }
 
