@@ -80,7 +80,7 @@ PAGES = {
     ),
     "search": Page(
         "Search",
-        "Quality and speed of Hamming search, bits of embeddings, near-duplicates, published protocols.",
+        "Quality and speed of Hamming search, and near-duplicates.",
         [
             ("embeddings", report_uses.embeddings_section),
             ("retrieval_quality", report_uses.retrieval_quality_section),
@@ -179,10 +179,8 @@ def main() -> None:
         (DOCS / path).parent.mkdir(exist_ok=True)
         (DOCS / path).write_text(text, encoding="utf-8")
     begin, end = "<!-- results: begin -->\n", "<!-- results: end -->"
-    before, _, rest = README.read_text(encoding="utf-8").partition(begin)
-    if rest:
-        _, _, after = rest.partition(end)
-        README.write_text(f"{before}{begin}{readme_table()}\n{end}{after}", encoding="utf-8")
+    before, rest = README.read_text(encoding="utf-8").split(begin)
+    README.write_text(f"{before}{begin}{readme_table()}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
