@@ -51,6 +51,8 @@ sphinx_gallery_conf = {
     "doc_module": "dmzrep",
     "backreferences_dir": "reference/generated/examples",
     "remove_config_comments": True,
+    "within_subsection_order": "FileNameSortKey",
+    "show_signature": False,
     "write_computation_times": False,
 }
 
