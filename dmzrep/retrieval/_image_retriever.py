@@ -62,6 +62,11 @@ class ImageRetriever(BaseEstimator):
     attribute `output` of it, or of the last step of a Pipeline, takes precedence: "bits", "packed",
     "probabilities" or "logits", as those of `DMZEncoder` and `ITQTransformer`.
 
+    See Also
+    --------
+    FaissNeighbors : The index of codes.
+    ImageCollection : Search of a folder of picture files.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd
