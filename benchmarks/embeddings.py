@@ -4,11 +4,11 @@
         [--sets CIFAR-10 avatars WordNet] [--bits 64 128 256] [--seconds 60] [--seeds 0 1 2] \\
         [--threads 1 --cpu-time]
 
-Each method is fitted to the stored embeddings and searched with held-out queries by cosine similarity. Scores:
-recall of the 10 and 100 exact neighbours, and of the 10 if the best of 20, 40 or 100 candidates are kept by
-exact similarity (rescoring); mean average precision at 100 of the labels; bytes per vector; seconds to fit;
-vectors encoded per second. "search" is "codes" for Hamming distances between bits, or "asymmetric" if queries
-are real-valued: probabilities near one half from logits / 6 for bits, and what FAISS does for quantisers.
+Each method is fitted to the stored embeddings and searched with held-out queries, by cosine similarity.
+Scores: recall of the 10 and 100 exact neighbours, and of the 10 if the best of 20, 40 or 100 candidates are
+kept (rescoring); mean average precision at 100 of the labels; bytes per vector; seconds to fit; vectors
+encoded per second. "search" is "codes" for Hamming distances between bits, or "asymmetric" if queries are
+real-valued: probabilities near one half, from logits / 6, for bits, and what FAISS does for quantisers.
 Embeddings are kept in `--features`, which should not be in the repository. Choose by `--part validation`.
 Rows are appended to `results/embeddings.jsonl`; those that exist already are skipped.
 """
@@ -82,7 +82,6 @@ class BitCodes:
 
     def store(self, X: np.ndarray) -> None:
         """Store bits."""
-        # More than K candidates would hide that Hamming distances choose them.
         self.index = FaissNeighbors(K, metric="asymmetric", shortlist=10 * K)
         self.index.fit((self.logits(X) > 0).astype(np.float32))
 

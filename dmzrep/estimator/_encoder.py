@@ -86,8 +86,8 @@ class DMZEncoder(
         ``"paper"`` has two outputs per bit and no linear branch, like the authors' network. The others are
         feature extractors, from which codes are computed: ``"efficientnet_lite0"``, frozen and pretrained on
         ImageNet, for photographs (extra ``pretrained``); a module from images (n, channels, H, W) in [-1, 1],
-        or standardised vectors, to features (n, n_features) or (n, n_features, h, w), of which `fit` trains a
-        copy, unless no parameter requires a gradient; or a fitted scikit-learn transformer of flattened
+        or centred and scaled vectors, to features (n, n_features) or (n, n_features, h, w), of which `fit`
+        trains a copy, unless no parameter requires a gradient; or a fitted scikit-learn transformer of flattened
         samples, for grid searches in ``sklearn.frozen.FrozenEstimator``.
     backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
         Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a custom
@@ -99,8 +99,8 @@ class DMZEncoder(
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
         spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. ``"neighbours"``, for feature extractors: canonical correlation analysis of the features of a
-        sample and its nearest neighbours. ``"auto"`` is ``"itq"`` for feature extractors and vectors,
+        weights. ``"neighbours"``, for vectors and feature extractors: a linear map whose bits preserve the
+        nearest neighbours. ``"auto"`` is ``"neighbours"`` for vectors, ``"itq"`` for feature extractors,
         ``"cca"`` with augmented views, and ``"contrast_pca"`` for spatially aligned images.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
@@ -192,7 +192,7 @@ class DMZEncoder(
     objective_ : Objective
         What the denoiser predicts, with its noise schedule.
     data_format_ : ImageFormat or VectorFormat
-        Layout and value range, or standardisation, of the fitted data.
+        Layout and value range, or mean and scale, of the fitted data.
     device_ : torch.device
         Device of the networks.
     precision_, init_, encoder_augment_, image_reader_, init_filters_ : object

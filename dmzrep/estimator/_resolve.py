@@ -41,9 +41,9 @@ MANY_SAMPLES, LONG_TIME = 10_000, 30.0
 FILTERS = (32, 64, 256)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
-#: Learning rate of the encoder relative to that of the denoiser with a feature extractor, or after `init` by
-#: one of these: a good initialisation would be lost at the full rate.
-FEATURES_INITS = ("cca", "contrast_pca", "neighbours")
+#: Learning rate of the encoder relative to that of the denoiser, by `init`, and with a feature extractor. At
+#: the full rate a good initialisation would be lost.
+ENCODER_RATES = {"cca": 0.15, "contrast_pca": 0.15, "neighbours": 0.02}
 FEATURES_ENCODER_RATE = 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
@@ -237,8 +237,8 @@ def resolve_training(
     view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
     rate = params["encoder_learning_rate"]
     if rate == "auto":
-        kept = params["init"] in FEATURES_INITS or has_extractor(params["encoder"])
-        encoder_rate = FEATURES_ENCODER_RATE if kept else 1.0
+        other = FEATURES_ENCODER_RATE if has_extractor(params["encoder"]) else 1.0
+        encoder_rate = ENCODER_RATES.get(params["init"], other)
     else:
         encoder_rate = float(rate) / float(params["learning_rate"])
     return TrainingConfig(
