@@ -86,9 +86,9 @@ class DMZEncoder(
         ``"paper"`` has two outputs per bit and no linear branch, like the authors' network. The others are
         feature extractors, from which codes are computed: ``"efficientnet_lite0"``, frozen and pretrained on
         ImageNet, for photographs (extra ``pretrained``); a module from images (n, channels, H, W) in [-1, 1],
-        or centred and scaled vectors, to features (n, n_features) or (n, n_features, h, w), of which `fit`
-        trains a copy, unless no parameter requires a gradient; or a fitted scikit-learn transformer of flattened
-        samples, for grid searches in ``sklearn.frozen.FrozenEstimator``.
+        or scaled vectors, to features (n, n_features) or (n, n_features, h, w), of which `fit` trains a copy,
+        unless no parameter requires a gradient; or a fitted scikit-learn transformer of flattened samples,
+        for grid searches in ``sklearn.frozen.FrozenEstimator``.
     backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
         Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a custom
         module with ``forward(x, t, z)``: noised samples x, (n, channels, H, W) or (n, features); timesteps t
@@ -197,10 +197,8 @@ class DMZEncoder(
         Device of the networks.
     precision_, init_, encoder_augment_, image_reader_, init_filters_ : object
         Resolved values of these parameters, the last of `Network`.
-    code_dropout_ : float
-        `code_dropout` of the fit.
-    ordered_ : bool
-        `ordered` of the fit: whether prefixes of codes can be decoded.
+    code_dropout_, ordered_ : float, bool
+        Values of the fit. If `ordered_`, prefixes of codes can be decoded.
     n_features_in_ : int
         Number of values of a sample.
     feature_names_in_ : ndarray of shape ``(n_features_in_,)``

@@ -64,9 +64,9 @@ class Training(ParameterGroup):
         less memory and give the same gradients, unless a custom `backbone` normalises over the batch.
         ``"auto"`` is the whole batch. The size is halved, with a warning, when memory runs out.
     encoder_learning_rate : "auto" or float, default="auto"
-        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, or 0.15 times that
-        after an initialisation by ``"cca"`` or ``"contrast_pca"``, or with a feature extractor, and 0.02 times
-        after one by ``"neighbours"``.
+        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, times 0.15 after an
+        initialisation by ``"cca"`` or ``"contrast_pca"`` or with a feature extractor, and times 0.02 after
+        one by ``"neighbours"``.
     final_learning_rate : float, default=0.02
         Learning rate at the end of the cosine decay, as a fraction of the peak, in [0, 1]; 1 is constant.
     warmup_steps : int, default=50
