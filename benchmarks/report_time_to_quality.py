@@ -140,7 +140,7 @@ def demo_section() -> str:
     seen = " to ".join(f"{pick(row['images_seen'] for row in rows):,}" for pick in (min, max))
     return (
         "## The demo: avatars, 32 x 32\n\n"
-        f"{rows[0]['seconds_asked']:.0f} seconds of training without labels on 3,500 images ({seen} images were "
+        f"{rows[0]['seconds_asked']:.0f} seconds of training without labels on 3,500 images ({seen} were "
         f"processed, with repetitions); {len(rows)} seeds. AUROC: mean over 47 attributes, of logistic "
         "regression on 1,000 labelled images, scored on 500 held-out images. Seconds: learning the code, and "
         f"encoding all images.\n\n{table(['code', 'bytes per image', 'AUROC', 'seconds'], lines)}\n\n"

@@ -29,7 +29,7 @@ COMMANDS = {
     "probe_table": "python -m benchmarks.probe_table --data DATA",
     "processes": "python -m benchmarks.processes --data DATA",
     "protocols": "python -m benchmarks.protocols --data DATA --protocol {protocol}",
-    "quickstart": "python examples/quickstart.py --seed SEED --results benchmarks/results/quickstart.jsonl",
+    "quickstart": "python -m benchmarks.demo --seed SEED",
     "retrieval_quality": "python -m benchmarks.retrieval_quality --data DATA",
     "retrieval_speed": "python -m benchmarks.retrieval_speed --data DATA",
     "sampling_overhead": "python -m benchmarks.sampling_overhead",

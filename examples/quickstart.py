@@ -5,7 +5,6 @@ Run it with ``make demo``, or ``python examples/quickstart.py --seconds 90 --out
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import sklearn
-import torch
 from sklearn.decomposition import PCA
 
 from dmzrep import AttributeEditor, DMZEncoder
@@ -62,18 +59,9 @@ def main() -> None:
     )
     print(table.to_string(formatters={"AUROC": "{:.3f}".format, "seconds": "{:.1f}".format}), "\n")
     if options.results is not None:
-        environment = {
-            "date": time.strftime("%Y-%m-%d"),
-            "processor": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-            "device": str(encoder.device_),
-            "torch": torch.__version__,
-            "scikit-learn": sklearn.__version__,
-        }
         row = {"seed": options.seed, "seconds_asked": options.seconds, "images_seen": images}
-        row |= {"codes": table.to_dict(orient="index"), "environment": environment}
         with open(options.results, "a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps({**row, "codes": table.to_dict(orient="index")}) + "\n")
 
     labelled = X[:N_LABELLED], Y.loc[: N_LABELLED - 1, ["beard", "eyeglasses"]]
     editor = AttributeEditor(encoder).fit(*labelled)
