@@ -66,8 +66,11 @@ def main() -> None:
     labelled = X[:N_LABELLED], Y.loc[: N_LABELLED - 1, ["beard", "eyeglasses"]]
     editor = AttributeEditor(encoder).fit(*labelled)
     plain = (Y_test[["beard", "eyeglasses", "sunglasses"]] == 0).all(axis=1).to_numpy()
+    options.out.mkdir(parents=True, exist_ok=True)
+    encoder.save(options.out / "faces.safetensors")
     for path in save_pictures(editor, X_train, X_test, X_test[plain], options.out, options.seed):
         print(f"Saved {path}")
+    print(f"Saved the model in {options.out / 'faces.safetensors'}; DMZEncoder.load reads it.")
     print(f"Done in {time.perf_counter() - started:.0f} seconds.")
 
 
@@ -130,7 +133,6 @@ def save_pictures(
 ) -> list[Path]:
     """Save figures of held-out images, `plain` of them without a beard or glasses; return their paths."""
     matplotlib.use("Agg")
-    folder.mkdir(parents=True, exist_ok=True)
     encoder, shown, options = editor.encoder, plain[:10], {"random_state": seed}
     rows = {
         "held-out face": shown,
@@ -150,7 +152,7 @@ def save_pictures(
         "new_faces.png": SampleDisplay.from_estimator(encoder, 64, **options),
     }
     for name, display in displays.items():
-        display.figure_.savefig(folder / name, dpi=120)
+        display.figure_.savefig(folder / name, dpi=120, bbox_inches="tight")
     return [folder / name for name in displays]
 
 

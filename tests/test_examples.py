@@ -23,7 +23,7 @@ def test_quickstart_prints_its_table_and_saves_figures(tmp_path):
     results = tmp_path / "results.jsonl"
     done = run("quickstart", "--seconds", 2, "--out", tmp_path / "out", "--results", results)
     assert done.returncode == 0, done.stderr
-    pictures = {path.name for path in (tmp_path / "out").iterdir()}
+    pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
     assert pictures == {f"{name}.png" for name in QUICKSTART_FIGURES}
     assert all(f"Saved {tmp_path / 'out' / name}" in done.stdout for name in pictures)
     codes = json.loads(results.read_text())["codes"]
