@@ -63,8 +63,7 @@ def draw_quality(path: Path) -> None:
 
 def draw_generation(path: Path) -> None:
     """Draw distances of samples against denoising steps, each model with its best sampler."""
-    rows = read("generation")
-    sampled = [row for row in rows if row["kind"] != "real"]
+    sampled = [row for row in read("generation") if row["kind"] != "real"]
     panels = [
         group
         for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked").values()
@@ -77,7 +76,7 @@ def draw_generation(path: Path) -> None:
             points = [([n], [row[DISTANCE] for row in best_sampler(same)]) for (n,), same in by_steps]
             if words in COLOURS:
                 _line(ax, points, words, COLOURS[words])
-        _reference(ax, float(np.mean(floor(rows, group[0]))), "training images")
+        _reference(ax, float(np.mean(_values(floor(group[0]), (DISTANCE,)))), "training images")
         ticks = sorted({row["steps"] for row in group})
         ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance to test images")
         old = ", former version" if all(map(is_former, group)) else ""
@@ -109,7 +108,7 @@ def draw_embeddings(path: Path) -> None:
 
 def draw_design_choices(path: Path) -> None:
     """Draw the accuracies and the reconstruction error of each of the paper's design choices."""
-    groups = design_groups(current(read(RESULTS)))
+    groups = design_groups()
     panels: dict[str, tuple[str, ...]] = {
         "accuracy, bits": ("probe_bits",),
         "accuracy, logits or floats": ("probe_logits", "probe_floats"),
@@ -128,15 +127,6 @@ def draw_design_choices(path: Path) -> None:
     axes[0].set_yticks(places, [f"{choice}: {word}" for choice, word, _ in groups])
     axes[0].invert_yaxis()
     _save(figure, [], path)
-
-
-#: Files of the figures, by the result files that they need.
-FIGURES = {
-    "quality.png": (RESULTS, draw_quality),
-    "design_choices.png": (RESULTS, draw_design_choices),
-    "generation.png": ("generation", draw_generation),
-    "embeddings.png": ("embeddings", draw_embeddings),
-}
 
 
 def _values(group: Rows, keys: tuple[str, ...]) -> list[float]:

@@ -19,8 +19,9 @@ from benchmarks import (
     report_samples,
     report_uses,
 )
-from benchmarks.figures import FIGURES
-from benchmarks.report_evidence import evidence
+from benchmarks.figures import draw_design_choices, draw_embeddings, draw_generation, draw_quality
+from benchmarks.report_evidence import NAMES, evidence
+from benchmarks.report_questions import questions
 from benchmarks.report_time_to_quality import (
     RESULTS,
     cell,
@@ -79,7 +80,7 @@ PAGES = {
     ),
     "search": Page(
         "Search",
-        "Quality and speed of Hamming search, bits of embeddings, near-duplicates, published protocols.",
+        "Quality and speed of Hamming search, and near-duplicates.",
         [
             ("embeddings", report_uses.embeddings_section),
             ("retrieval_quality", report_uses.retrieval_quality_section),
@@ -116,6 +117,17 @@ PAGES = {
     ),
 }
 WRITTEN = "Written by `python -m benchmarks.report` from `benchmarks/results/`."
+#: Figures by their files: the result file that they need, what draws them, and what they show.
+FIGURES = {
+    "quality.png": (RESULTS, draw_quality, "Quality of bits on test images against training time"),
+    "generation.png": (
+        "generation",
+        draw_generation,
+        "Distance of samples to test images by denoising steps",
+    ),
+    "embeddings.png": ("embeddings", draw_embeddings, "Recall of search against bytes per vector"),
+    "design_choices.png": (RESULTS, draw_design_choices, ""),
+}
 #: What the README's table lists, in this order.
 README_ROWS = ("default", "initialisation", "BernoulliRBM", "ITQ", "PCA", "convolutional VAE", "pixels")
 
@@ -132,24 +144,25 @@ def pages() -> dict[Path, str]:
     listed = "\n".join(f"- [{page.title}]({name}.md): {page.about}" for name, page in PAGES.items())
     tree = "\n".join(["```{toctree}", ":hidden:", "", *PAGES, "```"])
     index = (
-        f"# Results\n\nAll tables, by subject; [evidence](../evidence.md) sums them up claim by claim. {WRITTEN} "
-        "Figures are means ± standard deviations over seeds; one figure alone is of one seed.\n\n"
+        "# Results\n\nAll tables, by subject; [evidence](../evidence.md) sums them up claim by claim. "
+        f"{WRITTEN} Figures are means ± standard deviations over seeds; one figure alone is of one seed.\n\n"
         f"{listed}\n\n{tree}\n"
     )
-    return {**written, Path("results/index.md"): index, Path("evidence.md"): evidence(WRITTEN)}
+    shown = {name: words for name, (needed, _, words) in FIGURES.items() if words and read(needed)}
+    page = evidence(WRITTEN, shown, questions())
+    return {**written, Path("results/index.md"): index, Path("evidence.md"): page}
 
 
 def readme_table() -> str:
     """Return the README's table: quality of bits on test images after the longest training of the default."""
-    sets = {"cifar10": "CIFAR-10", "posed": "avatars", "mnist": "MNIST"}
     lines: dict[str, list[str]] = {}
     header = ["representation"]
-    for name, title in sets.items():
+    for name in ("cifar10", "posed", "mnist"):
         rows = having(current(read(RESULTS)), set=name, part="test", images_asked=None)
         longest = max(row["seconds_asked"] for row in having(rows, name="default"))
         compared = groups_of([r for r in rows if r["seconds_asked"] in (longest, None)], "name")
         floats, _, bits, *_ = measures(name).values()
-        header.append(f"{title}, {rows[0]['latent_dim']} bits, {longest:g} s")
+        header.append(f"{NAMES[name]}, {rows[0]['latent_dim']} bits, {longest:g} s")
         for row in README_ROWS:
             group = compared[(row,)]
             words = label(group) + (", floats" if row == "pixels" else "")
@@ -159,17 +172,15 @@ def readme_table() -> str:
 
 def main() -> None:
     """Write the pages, the figures and the README's table."""
-    for name, (needed, draw) in FIGURES.items():
+    for name, (needed, draw, _) in FIGURES.items():
         if read(needed):
             draw(DOCS / "images" / name)
     for path, text in pages().items():
         (DOCS / path).parent.mkdir(exist_ok=True)
         (DOCS / path).write_text(text, encoding="utf-8")
     begin, end = "<!-- results: begin -->\n", "<!-- results: end -->"
-    before, _, rest = README.read_text(encoding="utf-8").partition(begin)
-    if rest:
-        _, _, after = rest.partition(end)
-        README.write_text(f"{before}{begin}{readme_table()}\n{end}{after}", encoding="utf-8")
+    before, rest = README.read_text(encoding="utf-8").split(begin)
+    README.write_text(f"{before}{begin}{readme_table()}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def use_section() -> str:
         else:
             value = f"{r['seconds']} s"
         lines.append([what, value])
-    return f"## Speed and memory of `transform`\n\n{table(['measurement', 'result'], lines)}\n\n{made(rows, 'use_cost')}\n"
+    cells = table(["measurement", "result"], lines)
+    return f"## Speed and memory of `transform`\n\n{cells}\n\n{made(rows, 'use_cost')}\n"
 
 
 def memory_section() -> str:
@@ -128,6 +129,7 @@ def latency_section() -> str:
     ]
     header = ["call with one image", "pixels", "ms", "ms, networks alone"]
     return (
-        "## Latency of calls with one image\n\nUntrained default networks; `sample` takes 10 steps. Medians.\n\n"
+        "## Latency of calls with one image\n\n"
+        "Untrained default networks; `sample` takes 10 steps. Medians.\n\n"
         f"{table(header, lines)}\n\n{made(rows, 'latency')}\n"
     )

@@ -121,11 +121,12 @@ def set_section(name: str) -> str:
     for (_, bits, _, threads), group in groups_of(rows, *SAME).items():
         seconds = spread([row["seconds"] for row in group], 0)
         lines.append([label(group), bits, seconds, threads, len(group), *common_cells(group, name)])
+    asked = " --seconds " + " ".join(f"{s:g}" for s in sorted({r["seconds_asked"] or 0 for r in rows} - {0}))
     header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
     return (
         f"## {TITLES[name]}\n\n{protocol(rows)} Mean ± standard deviation over seeds. "
         "Reconstruction: 500 images with pixels in [-1, 1], from bits and random noise in 20 steps, "
-        f"unless stated otherwise.\n\n{table(header, lines)}\n\n{made(rows, RESULTS)}\n"
+        f"unless stated otherwise.\n\n{table(header, lines)}\n\n{made(rows, RESULTS, asked)}\n"
     )
 
 
@@ -137,11 +138,12 @@ def demo_section() -> str:
         group = [row["codes"][name] for row in rows]
         auroc, seconds = ([code[key] for code in group] for key in ("AUROC", "seconds"))
         lines.append([name, group[0]["bytes per image"], spread(auroc), spread(seconds, 1)])
+    clock = "CPU seconds of one thread" if rows[0]["clock"] == "cpu" else "seconds"
     seen = " to ".join(f"{pick(row['images_seen'] for row in rows):,}" for pick in (min, max))
     return (
         "## The demo: avatars, 32 x 32\n\n"
-        f"{rows[0]['seconds_asked']:.0f} seconds of training without labels on 3,500 images ({seen} were "
-        f"processed, with repetitions); {len(rows)} seeds. AUROC: mean over 47 attributes, of logistic "
+        f"{rows[0]['seconds_asked']:.0f} {clock} of training without labels on 3,500 images, of which "
+        f"{seen} were processed with repetitions; {len(rows)} seeds. AUROC: mean over 47 attributes, of logistic "
         "regression on 1,000 labelled images, scored on 500 held-out images. Seconds: learning the code, and "
         f"encoding all images.\n\n{table(['code', 'bytes per image', 'AUROC', 'seconds'], lines)}\n\n"
         f"{made(rows, 'quickstart')}\n"

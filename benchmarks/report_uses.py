@@ -29,7 +29,7 @@ def retrieval_speed_section() -> str:
         f"{one['queries']:,} queries, {one['bits']} bits, k = {one['k']}; codes: {one['codes']}. Medians of "
         f"{one['repeats']} rounds in one process. Speed-ups are relative to the search named in the "
         "column.\n\n"
-        f"{table([*header, 'memory, MiB'], lines)}\n\n{made(rows, 'retrieval_speed', encoder=False)}\n"
+        f"{table([*header, 'memory, MiB'], lines)}\n\n{made(rows, 'retrieval_speed')}\n"
     )
 
 
@@ -111,5 +111,5 @@ def embeddings_section() -> str:
     ]
     return (
         "## Bits of embeddings\n\n![Recall by bytes per vector](../images/embeddings.png)\n\n"
-        f"{table(header, lines)}\n\n{made(rows, 'embeddings', encoder=False)}\n"
+        f"{table(header, lines)}\n\n{made(rows, 'embeddings')}\n"
     )

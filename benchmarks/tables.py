@@ -7,36 +7,30 @@ from typing import Any
 
 Rows = list[dict[str, Any]]
 
-#: First day on which rows show the present encoder: docs/decisions.md, 2026-11-28, "Initialisation and training".
+#: First day on which rows show the present encoder (docs/decisions.md, 2026-11-28).
 PRESENT = "2026-11-29"
-#: Commands that remake result files; fields are those of the rows.
+#: Result files that no encoder of this package is trained for.
+WITHOUT_ENCODER = {"embeddings", "retrieval_speed", "starts"}
+#: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.
 COMMANDS = {
     "checkpoint_cost": "taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time",
-    "collections": "python -m benchmarks.collections --data DATA",
-    "domain_transfer": "python -m benchmarks.domain_transfer --data DATA --seconds 120 --seeds 0 1 2",
-    "edit_success": "python -m benchmarks.edit_success --data DATA --seconds {seconds:g}",
-    "embeddings": "python -m benchmarks.embeddings --data DATA",
-    "generation": "python -m benchmarks.generation --data DATA --models FOLDER --set {set} "
-    "--seconds {seconds_asked:g}",
-    "input_perturbation": "python -m benchmarks.input_perturbation --data DATA --seconds {seconds:g}",
-    "inversion": "python -m benchmarks.inversion --data DATA --models FOLDER",
     "latency": "python -m benchmarks.latency",
-    "likelihood": "python -m benchmarks.likelihood --data DATA",
     "memory": "python -m benchmarks.memory",
-    "near_duplicates": "python -m benchmarks.near_duplicates --data DATA --sets cifar10 avatars",
-    "ordered_code": "python -m benchmarks.ordered_code --data DATA",
-    "priors": "python -m benchmarks.priors --data DATA [--encoder FILE --name NAME]",
-    "probe_table": "python -m benchmarks.probe_table --data DATA",
-    "processes": "python -m benchmarks.processes --data DATA",
-    "protocols": "python -m benchmarks.protocols --data DATA --protocol {protocol}",
     "quickstart": "python -m benchmarks.demo --seed SEED",
-    "retrieval_quality": "python -m benchmarks.retrieval_quality --data DATA",
-    "retrieval_speed": "python -m benchmarks.retrieval_speed --data DATA",
     "sampling_overhead": "python -m benchmarks.sampling_overhead",
-    "starts": "python -m benchmarks.starts --data DATA",
-    "time_to_quality": "python -m benchmarks.time_to_quality --data DATA --set {set} --part {part}",
-    "training_speed": "python -m benchmarks.training_speed --data DATA",
     "use_cost": "python -m benchmarks.use_cost",
+}
+#: Options of the other commands.
+OPTIONS = {
+    "domain_transfer": " --seconds 120 --seeds 0 1 2",
+    "edit_success": " --seconds {seconds:g}",
+    "generation": " --models FOLDER --set {set} --seconds {seconds_asked:g}",
+    "input_perturbation": " --seconds {seconds:g}",
+    "inversion": " --models FOLDER",
+    "near_duplicates": " --sets cifar10 avatars",
+    "priors": " [--encoder FILE --name NAME]",
+    "protocols": " --protocol {protocol}",
+    "time_to_quality": " --set {set} --part {part}",
 }
 
 
@@ -79,15 +73,18 @@ def is_former(row: dict[str, Any]) -> bool:
     return row.get("environment", {}).get("date", "") < PRESENT
 
 
-def command(rows: Rows, name: str) -> str:
-    """Return the command that remakes a result file, with the options of its last row."""
-    asked = COMMANDS[name].format(**rows[-1])
-    timed = rows[-1].get("clock") == "cpu" and "--cpu-time" not in asked
-    return asked + (" --threads 1 --cpu-time" if timed else "")
+def command(rows: Rows, name: str, options: str = "") -> str:
+    """Return the command that remakes a result file, with the options of its last row and further ones."""
+    if name in COMMANDS:
+        return COMMANDS[name] + options
+    timed = " --threads 1 --cpu-time" if rows[-1].get("clock") == "cpu" else ""
+    return (
+        f"python -m benchmarks.{name} --data DATA{OPTIONS.get(name, '').format(**rows[-1])}{options}{timed}"
+    )
 
 
-def made(rows: Rows, name: str, options: str = "", *, encoder: bool = True) -> str:
-    """Return sentences on the machines and the command; with `encoder`, also on rows of a former encoder."""
+def made(rows: Rows, name: str, options: str = "") -> str:
+    """Return sentences on the machines, the command, and rows of a former version of the encoder."""
     kinds: dict[str, list[str]] = {}
     for row in rows:
         if env := row.get("environment"):
@@ -97,9 +94,9 @@ def made(rows: Rows, name: str, options: str = "", *, encoder: bool = True) -> s
             kinds.setdefault(said, []).append(env["date"])
     days = {said: " to ".join(dict.fromkeys((min(dates), max(dates)))) for said, dates in kinds.items()}
     said = [f"{said}, {day}." for said, day in days.items()] or ["Date and machine were not recorded."]
-    said.append(f"Made by `{command(rows, name)}{options}`.")
+    said.append(f"Made by `{command(rows, name, options)}`.")
     old = [is_former(row) for row in rows]
-    if encoder and any(old):
+    if any(old) and name not in WITHOUT_ENCODER:
         which = "Measured" if all(old) else f"Rows of `DMZEncoder` before {PRESENT} were measured"
         said.append(f"**{which} with a former version of the encoder.**")
     return " ".join(said)

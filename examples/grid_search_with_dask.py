@@ -15,7 +15,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from _data import load_faces
 from dask.distributed import Client, LocalCluster
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -34,13 +33,13 @@ def main() -> None:
     warnings.simplefilter("ignore", CodeWarning)
     # One thread, as in Dask workers: sums over several threads may differ in the last bit.
     torch.set_num_threads(1)
-    X, y, target = load_images_and_labels(options)
+    X, y = (part[: options.images] for part in load_digits_images(return_X_y=True))
     encoder = DMZEncoder(max_iter=options.epochs, random_state=options.seed)
     pipeline = make_pipeline(encoder, LogisticRegression(max_iter=1000))
     grid = {"dmzencoder__latent_dim": list(LATENT_DIMS)}
     # The best estimator is not refitted: this takes as long with Dask as without.
     search = GridSearchCV(pipeline, grid, cv=2, refit=False)
-    print(f"{target!r} of {len(X)} images: {2 * len(LATENT_DIMS)} fits of {options.epochs} epochs.")
+    print(f"{len(X)} digits: {2 * len(LATENT_DIMS)} fits of {options.epochs} epochs.")
 
     alone, seconds_alone = searched(search, X, y)
     cluster = LocalCluster(n_workers=options.workers, threads_per_worker=1, dashboard_address=None)
@@ -71,19 +70,9 @@ def searched(search: GridSearchCV, X: np.ndarray, y: np.ndarray) -> tuple[pd.Dat
     return pd.DataFrame(search.cv_results_), time.perf_counter() - begun
 
 
-def load_images_and_labels(options: Namespace) -> tuple[np.ndarray, np.ndarray, str]:
-    """Load digits, or faces from the given folder; return images, targets and the name of the target."""
-    if options.data is None:
-        X, y = load_digits_images(return_X_y=True)
-        return X[: options.images], y[: options.images], "digit"
-    faces = load_faces(options.data, n_train=options.images)
-    return faces.X_train, faces.Y_train["eyeglasses"].to_numpy(), "eyeglasses"
-
-
 def parse_options() -> Namespace:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with avatars64.npz (default: digits)")
-    parser.add_argument("--images", type=int, default=4000, help="most images (default: 4000)")
+    parser.add_argument("--images", type=int, default=1797, help="most images (default: 1797)")
     parser.add_argument("--epochs", type=int, default=5, help="epochs of each fit (default: 5)")
     parser.add_argument(
         "--workers", type=int, default=2, help="worker processes, each with one thread (default: 2)"

@@ -1,0 +1,79 @@
+"""
+Interpolate between images
+==========================
+
+:func:`~dmzrep.editing.interpolate` flips the bits in which the codes of two images differ, one after the
+other, and decodes the codes between them.
+"""
+
+# %%
+# The encoder of the first example is loaded, or trained if there is no file.
+
+from pathlib import Path
+
+from dmzrep import DMZEncoder
+from dmzrep.datasets import load_avatars
+
+X, Y = load_avatars(return_X_y=True)
+X_train, X_test = X[:3500], X[3500:]
+
+if Path("avatars.safetensors").exists():
+    encoder = DMZEncoder.load("avatars.safetensors")
+else:  # Trains for five minutes.
+    encoder = DMZEncoder(128, max_time=300, random_state=0).fit(X_train)
+    encoder.save("avatars.safetensors")
+
+# %%
+# The smooth path
+# ---------------
+#
+# Each row leads from one held-out image to another. All images of a row are decoded from the same noise. The
+# smooth path always flips the bit that gives the most probable code. Below the images is the number of
+# flipped bits.
+
+from dmzrep.plotting import InterpolationDisplay
+
+first, last = X_test[:5], X_test[5:10]
+InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, random_state=0)
+
+# %%
+# Ends that reconstruct the images
+# --------------------------------
+#
+# With ``noise="inverted"`` the noise is interpolated too, between the noises of both images. The ends of the
+# path are then almost exact reconstructions.
+
+InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, noise="inverted")
+
+# %%
+# Four kinds of paths
+# -------------------
+#
+# The order in which bits flip changes the images on the way. ``"soft"`` blends the codes instead of flipping
+# bits.
+
+paths = ("ordered", "random", "smooth", "soft")
+InterpolationDisplay.from_estimator(encoder, first[:1], last[:1], n_images=8, path=paths, random_state=0)
+
+# %%
+# How far is each step?
+# ---------------------
+#
+# The same paths over 32 pairs of images. Flips of a single bit may change an image by much or hardly at all,
+# so steps of binary paths vary more than those of the soft one.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dmzrep.editing import interpolate
+
+figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+for path in paths:
+    images, _ = interpolate(encoder, X_test[:32], X_test[32:64], 9, path=path, n_steps=10, random_state=0)
+    steps = np.sqrt(np.square(np.diff(images.astype(float), axis=1)).mean(axis=(0, 2, 3, 4)))
+    ax.plot(range(1, 9), steps, "o-", label=path)
+ax.set(xlabel="Step along the path", ylabel="Change of pixels (RMS, 0 to 255)", ylim=(0, None))
+ax.legend(frameon=False, ncols=2)
+plt.show()
+
+# sphinx_gallery_thumbnail_number = 2
