@@ -143,7 +143,7 @@ def demo_section() -> str:
     return (
         "## The demo: avatars, 32 x 32\n\n"
         f"{rows[0]['seconds_asked']:.0f} {clock} of training without labels on 3,500 images, of which "
-        f"{seen} were processed, with repetitions; {len(rows)} seeds. AUROC: mean over attributes of logistic "
+        f"{seen} were processed, with repetitions; {len(rows)} seeds. Mean AUROC over attributes of logistic "
         "regression on 1,000 labelled images, scored on 500 held-out images. Seconds: learning the code, and "
         f"encoding all images.\n\n{table(['code', 'bytes per image', 'AUROC', 'seconds'], lines)}\n\n"
         f"{made(rows, 'quickstart')}\n"
