@@ -139,11 +139,11 @@ def demo_section() -> str:
         auroc, seconds = ([code[key] for code in group] for key in ("AUROC", "seconds"))
         lines.append([name, group[0]["bytes per image"], spread(auroc), spread(seconds, 1)])
     clock = "CPU seconds of one thread" if rows[0]["clock"] == "cpu" else "seconds"
-    seen = " to ".join(f"{pick(row['images_seen'] for row in rows):,}" for pick in (min, max))
+    seen = " to ".join(dict.fromkeys(f"{pick(row['images_seen'] for row in rows):,}" for pick in (min, max)))
     return (
         "## The demo: avatars, 32 x 32\n\n"
         f"{rows[0]['seconds_asked']:.0f} {clock} of training without labels on 3,500 images, of which "
-        f"{seen} were processed, with repetitions; {len(rows)} seeds. Mean AUROC over attributes of logistic "
+        f"{seen} were processed, repeatedly; seeds: {len(rows)}. AUROC (mean over attributes) of logistic "
         "regression on 1,000 labelled images, scored on 500 held-out images. Seconds: learning the code, and "
         f"encoding all images.\n\n{table(['code', 'bytes per image', 'AUROC', 'seconds'], lines)}\n\n"
         f"{made(rows, 'quickstart')}\n"
