@@ -33,7 +33,7 @@ LOWEST_DEV := $(LOWEST)/.installed
 .PHONY: help demo test test-all test-lowest lint format docs docs-quick clean
 
 help:
-	@echo "make demo      train on handwritten digits, print a table, save pictures into out/ (two minutes)"
+	@echo "make demo      train on cartoon faces, print a table, save pictures into out/ (two minutes)"
 	@echo "make test      lint, and all tests but the slow ones"
 	@echo "make test-all  lint, and all tests"
 	@echo "make test-lowest  all tests but the slow ones, with the lowest versions that pyproject.toml admits"

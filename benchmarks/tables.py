@@ -16,7 +16,7 @@ COMMANDS = {
     "checkpoint_cost": "taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time",
     "latency": "python -m benchmarks.latency",
     "memory": "python -m benchmarks.memory",
-    "quickstart": "python examples/quickstart.py --seed SEED --results benchmarks/results/quickstart.jsonl",
+    "quickstart": "python -m benchmarks.demo --seed SEED",
     "sampling_overhead": "python -m benchmarks.sampling_overhead",
     "use_cost": "python -m benchmarks.use_cost",
 }

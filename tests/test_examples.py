@@ -14,6 +14,7 @@ from dmzrep import DMZEncoder
 from dmzrep.datasets import load_avatars
 
 ROOT = Path(__file__).parent.parent
+QUICKSTART_FIGURES = {"overview", "reconstructions", "neighbors", "beard", "eyeglasses", "new_faces"}
 
 
 def run(name, *options, **settings):
@@ -22,21 +23,19 @@ def run(name, *options, **settings):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **settings)
 
 
-def test_quickstart_prints_tables_and_saves_figures(tmp_path):
+def test_quickstart_prints_its_table_and_saves_figures(tmp_path):
     results = tmp_path / "results.jsonl"
     done = run("quickstart", "--seconds", 2, "--out", tmp_path / "out", "--results", results)
     assert done.returncode == 0, done.stderr
-    pictures = {path.name for path in (tmp_path / "out").iterdir()}
-    assert pictures == {"reconstructions.png", "samples.png", "edits.png", "neighbors.png", "history.png"}
+    pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert pictures == {f"{name}.png" for name in QUICKSTART_FIGURES}
     assert all(f"Saved {tmp_path / 'out' / name}" in done.stdout for name in pictures)
-    result = json.loads(results.read_text())
-    assert {"DMZ bits", "PCA-64 signs", "ITQ-64 bits", "BernoulliRBM-64 bits", "raw pixels"} <= set(
-        result["codes"]
-    )
-    assert 0.8 < result["codes"]["DMZ bits"]["logistic regression"] < 1.0
-    errors = {name: values["error"] for name, values in result["errors"].items()}
-    # The quality after two seconds depends on the machine; inverted noise is nearly exact regardless.
-    assert errors["DMZ bits, inverted noise"] < 0.5 * errors["DMZ bits, random noise"]
+    codes = json.loads(results.read_text())["codes"]
+    assert all(name in done.stdout for name in codes)
+    assert {"DMZ bits", "DMZ logits", "ITQ bits", "PCA components", "pixels"} <= set(codes)
+    # The quality after two seconds depends on the machine; that of the initialisation does not.
+    assert 0.7 < codes["DMZ bits"]["AUROC"] < codes["DMZ logits"]["AUROC"] < 1.0
+    assert codes["DMZ bits"]["bytes per image"] == 16
 
 
 @pytest.fixture(scope="module")
