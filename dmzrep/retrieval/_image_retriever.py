@@ -52,10 +52,6 @@ class ImageRetriever(BaseEstimator):
     distance_ : str
         Distance of the results: `rescore` of the index, or else its metric.
 
-    See Also
-    --------
-    sklearn.frozen.FrozenEstimator : Keeps a fitted encoder fitted where the retriever is cloned.
-
     Notes
     -----
     An encoder returns bits if these are zeros and ones, or packed in uint8; any other numbers are vectors. An
@@ -66,6 +62,7 @@ class ImageRetriever(BaseEstimator):
     --------
     FaissNeighbors : The index of codes.
     ImageCollection : Search of a folder of picture files.
+    sklearn.frozen.FrozenEstimator : Keeps a fitted encoder fitted where the retriever is cloned.
 
     Examples
     --------
