@@ -88,21 +88,31 @@ def draw_generation(path: Path) -> None:
     _save(figure, axes, path)
 
 
+#: Methods of the figure of embeddings: their query, label and colour.
+EMBEDDINGS = {
+    "initialisation": ("asymmetric", "DMZEncoder(max_iter=0)", BLUE),
+    "ITQ": ("asymmetric", "ITQ", ORANGE),
+    "PQ of PCA, random rotation": ("asymmetric", "PQ of PCA", GREEN),
+    "RaBitQ of PCA": ("asymmetric", "RaBitQ of PCA", PURPLE),
+    "random rotation": ("asymmetric", "random rotation", GREY),
+}
+
+
 def draw_embeddings(path: Path) -> None:
-    """Draw recall against bytes per vector, a line for each method."""
-    rows = read("embeddings")
-    recall = next(key for key in rows[0] if key.startswith("recall"))
+    """Draw recall with rescoring against bytes per vector, a line for each method."""
+    rows = having(read("embeddings"), part="test")
     sets = groups_of(rows, "set").items()
-    figure, axes = _panels(len(sets), columns=2)
+    figure, axes = _panels(len(sets), columns=3)
     for ax, ((name,), of_set) in zip(axes, sets, strict=True):
-        palette = [BLUE, ORANGE, GREEN, PURPLE, SKY, GREY]
-        for i, ((method,), same) in enumerate(groups_of(of_set, "method").items()):
-            by_size = sorted(groups_of([row for row in same if row.get("bytes")], "bytes").items())
-            points = [([size], _values(group, (recall,))) for (size,), group in by_size]
-            _line(ax, points, method, palette[min(i, 5)])
-        ax.set(xlabel="bytes per vector", ylabel=recall.replace("_", " "), title=name)
+        for method, (search, text, colour) in EMBEDDINGS.items():
+            sizes = groups_of(having(of_set, method=method, search=search), "bytes")
+            points = [([size], _values(sizes[size,], ("recall@10 of 40",))) for (size,) in sorted(sizes)]
+            if points:
+                _line(ax, points, text, colour)
+        ax.set(xlabel="bytes per vector", ylabel="recall@10, of 40 candidates", title=name)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlim(right=6 * max(row["bytes"] for row in of_set if row["method"] in EMBEDDINGS))
     _save(figure, axes, path)
 
 

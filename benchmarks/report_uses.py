@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.results import read
-from benchmarks.tables import groups_of, made, measured, spread, table
+from benchmarks.tables import groups_of, having, made, measured, spread, table
 
 
 def retrieval_speed_section() -> str:
@@ -95,21 +95,36 @@ def edit_section() -> str:
     )
 
 
+#: Columns of the table of embeddings.
+_EMBEDDINGS = ("recall@10", "recall@10 of 20", "recall@10 of 40", "recall@10 of 100", "recall@100", "mAP@100")
+
+
 def embeddings_section() -> str:
     """Return the section on bits of embeddings in place of their floats."""
-    rows = read("embeddings")
-    measures = [key for key in rows[0] if key.startswith(("recall", "map"))]
-    lines = []
-    for (name, method, size), group in groups_of(rows, "set", "method", "bytes").items():
-        lines.append([name, method, size, len(group), *(measured(group, key) for key in measures)])
-    header = [
-        "embeddings",
-        "method",
-        "bytes per vector",
-        "runs",
-        *(key.replace("_", " ") for key in measures),
-    ]
+    rows = having(read("embeddings"), part="test")
+    header = ["method", "bytes", "queries", "runs", *_EMBEDDINGS, "fit, s", "vectors/s"]
+    parts = []
+    for (name, stored), of_set in groups_of(rows, "set", "stored").items():
+        lines = [
+            [
+                *(method, f"{size:g}", search, len(group)),
+                *(measured(group, key) for key in _EMBEDDINGS),
+                f"{group[0]['fit_seconds']:.0f}",
+                f"{group[0]['vectors_per_second']:,.0f}",
+            ]
+            for (size, search, method), group in sorted(
+                groups_of(of_set, "bytes", "search", "method").items(), key=lambda item: item[0][:2]
+            )
+        ]
+        title = f"**{name}**: {stored:,} stored vectors of {4 * max(row['bits'] for row in of_set):,} bytes"
+        parts.append(f"{title}\n\n{table(header, lines)}")
     return (
         "## Bits of embeddings\n\n![Recall by bytes per vector](../images/embeddings.png)\n\n"
-        f"{table(header, lines)}\n\n{made(rows, 'embeddings')}\n"
+        "CIFAR-10 and avatars: features of EfficientNet-Lite0; WordNet: glosses through all-MiniLM-L6-v2. "
+        '2,000 held-out queries by cosine similarity. Queries are bits ("codes") or real-valued '
+        '("asymmetric"). "of 40": of the ten nearest, those among 40 candidates, which rescoring four '
+        'times as many finds. "initialisation" is `DMZEncoder(max_iter=0)`; "DMZEncoder" was trained for '
+        "60 seconds. mAP is of the classes, of 35 kinds of hair and headgear, and of 45 topics.\n\n"
+        + "\n\n".join(parts)
+        + f"\n\n{made(rows, 'embeddings')}\n"
     )

@@ -10,10 +10,11 @@ Rows = list[dict[str, Any]]
 #: First day on which rows show the present encoder (docs/decisions.md, 2026-11-28).
 PRESENT = "2026-11-29"
 #: Result files that no encoder of this package is trained for.
-WITHOUT_ENCODER = {"embeddings", "retrieval_speed", "starts"}
+WITHOUT_ENCODER = {"retrieval_speed", "starts"}
 #: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.
 COMMANDS = {
     "checkpoint_cost": "taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time",
+    "embeddings": "python -m benchmarks.embeddings --data DATA --features FOLDER --part test",
     "latency": "python -m benchmarks.latency",
     "memory": "python -m benchmarks.memory",
     "quickstart": "python -m benchmarks.demo --seed SEED",
