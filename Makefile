@@ -20,8 +20,8 @@ PLOT := $(VENV)/.installed-plot
 DEV := $(VENV)/.installed-dev
 DOCS := $(VENV)/.installed-docs
 
-# What Sphinx writes.
-SITE := docs/_build docs/auto_examples docs/reference/generated
+# What Sphinx and the scripts of the gallery write.
+SITE := docs/_build docs/auto_examples docs/reference/generated examples/avatars.safetensors
 
 # The lower bounds of pyproject.toml, in an environment of their own. torch is the exception: PyPI's older builds for
 # Linux come with gigabytes of CUDA. LOWEST_TORCH=2.6.0 with TORCH_INDEX set tests its bound too.

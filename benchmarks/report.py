@@ -149,11 +149,8 @@ def pages() -> dict[Path, str]:
         f"{listed}\n\n{tree}\n"
     )
     shown = {name: words for name, (needed, _, words) in FIGURES.items() if words and read(needed)}
-    return {
-        **written,
-        Path("results/index.md"): index,
-        Path("evidence.md"): evidence(WRITTEN, shown, questions()),
-    }
+    page = evidence(WRITTEN, shown, questions())
+    return {**written, Path("results/index.md"): index, Path("evidence.md"): page}
 
 
 def readme_table() -> str:

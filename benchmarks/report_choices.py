@@ -90,18 +90,12 @@ def choices_section() -> str:
     keys = ("set", "seconds_asked", "images_asked", "probe_rows", "index_rows")
     for (name, seconds, images, *_), group in groups_of(limited, *keys).items():
         choices = groups_of(group, "name", "latent_dim").items()
-        brief = dict(list(measures(name).items())[:4])
+        columns = dict(list(measures(name).items())[:4]) | {"reconstruction MSE": ("reconstruction_mse",)}
         lines = [
-            [
-                choice,
-                bits,
-                len(same),
-                _images(same),
-                *(cell(same, keys) for keys in [*brief.values(), ("reconstruction_mse",)]),
-            ]
+            [choice, bits, len(same), _images(same), *(cell(same, keys) for keys in columns.values())]
             for (choice, bits), same in sorted(choices, key=lambda item: item[0][0] != "default")
         ]
-        header = ["choice", "bits", "seeds", "images seen", *brief, "reconstruction MSE"]
+        header = ["choice", "bits", "seeds", "images seen", *columns]
         budget = f"{seconds:g} seconds" if seconds else f"{images:,} training images"
         option = f" --seconds {seconds:g}" if seconds else f" --images {images}"
         parts.append(

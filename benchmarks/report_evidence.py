@@ -16,7 +16,7 @@ from benchmarks.report_collections import last_rows
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
 from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, current, label
 from benchmarks.results import read
-from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, spread, table
+from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, spread
 
 NAMES = {"cifar10": "CIFAR-10", "posed": "posed avatars", "avatars": "aligned avatars", "mnist": "MNIST"}
 OURS, LABELS = "DMZEncoder, fitted prior", "k-means labels as the code"
@@ -53,14 +53,12 @@ class Measure(NamedTuple):
         if not self.values(ours):
             return ""
         gaps = {name: self.mean(r) - self.mean(ours) for name, r in rivals.items() if self.values(r)}
-        better = [name for name, gap in gaps.items() if gap >= 0.0]
-        near = [name for name in gaps if 0.0 > gaps[name] > -self._noise(ours, rivals[name])]
-        found = {"better": better, "within the spread": near}
-        parts = [
-            f"{' and '.join(self.of({n: rivals[n] for n in names}))} {how}"
-            for how, names in found.items()
-            if names
-        ]
+        found = {
+            "better": [name for name, gap in gaps.items() if gap >= 0.0],
+            "within the spread": [n for n in gaps if 0.0 > gaps[n] > -self._noise(ours, rivals[n])],
+        }
+        named = {how: " and ".join(self.of({n: rivals[n] for n in names})) for how, names in found.items()}
+        parts = [f"{names} {how}" for how, names in named.items() if names]
         return f"{when}{self.name} {self.cell(ours)}: {', '.join(parts)}" if parts else ""
 
     def _noise(self, *groups: Rows) -> float:
@@ -71,7 +69,7 @@ class Measure(NamedTuple):
 
 BITS = Measure("accuracy of bits", ("probe_bits",))
 FLOATS = Measure("accuracy of logits or floats", ("probe_logits", "probe_floats"))
-SEARCH = Measure("mAP@100", ("map_at_100",))
+SEARCH = Measure("precision of search, mAP@100", ("map_at_100",))
 #: Measures of features for sets of classes, and for those of attributes.
 FEATURES = (
     (BITS, FLOATS),
@@ -101,20 +99,23 @@ def compared(
     about: str = "",
     limit: str = "",
     options: str = "",
-) -> list[str]:
-    """Return the cells of a line: the first measure, its best rivals, and where others win in any measure."""
+) -> str:
+    """Return a line: the first measure, its best rivals, and where others win in any measure."""
     figure = f"{by[0].name}{about}: {by[0].cell(ours)} ({seeds(ours, file)})"
-    top = "; ".join(by[0].of(rivals)[:4]) or "none measured"
+    top = "; ".join(by[0].of(rivals)[:4])
     fails = [part for part in (*(measure.lost(ours, rivals) for measure in by), limit) if part]
-    return [claim, figure, top, "; ".join(fails) or "no rival is better", source(file, ours, options)]
+    return line(claim, figure, top, "; ".join(fails), command(ours, file, options), file)
 
 
-def source(file: str, rows: Rows, options: str = "") -> str:
-    """Return the command that remakes a result file, and its name."""
-    return f"`{command(rows, file, options)}`: `{file}.jsonl`"
+def line(claim: str, figure: str, rivals: str, fails: str, remake: str, file: str) -> str:
+    """Return an item of the list of claims."""
+    return (
+        f"- **{claim}.** {figure[0].upper()}{figure[1:]}. *Rivals:* {rivals or 'none measured'}. "
+        f"*Fails:* {fails or 'no rival is better'}. `{remake}` (`{file}.jsonl`)"
+    )
 
 
-def quality_line(name: str, claim: str, *by: Measure) -> list[str]:
+def quality_line(name: str, claim: str, *by: Measure) -> str:
     """Return the line on codes of test images after the longest training of the default."""
     rows = having(current(read(RESULTS)), set=name, part="test", images_asked=None)
     longest = max(row["seconds_asked"] for row in having(rows, name="default"))
@@ -135,27 +136,27 @@ def best_steps(name: str) -> dict[str, dict[int, Rows]]:
     }
 
 
-def steps_line(name: str) -> list[str]:
+def steps_line(name: str) -> str:
     """Return the line on the fewest steps with which ours equals the unconditional model at its best."""
     best = best_steps(name)
     top = {words: max(at, key=lambda n, at=at: FRECHET.mean(at[n])) for words, at in best.items()}
     target = FRECHET.mean(best["unconditional"][top["unconditional"]])
     enough = next((n for n, rows in best[OURS].items() if FRECHET.mean(rows) >= target), top[OURS])
     ours = best[OURS][enough]
-    rivals = {f"{words}, {top[words]} steps": best[words][top[words]] for words in ("unconditional", LABELS)}
+    rivals = {f"{words} ({top[words]} steps)": best[words][top[words]] for words in ("unconditional", LABELS)}
     real = spread(floor(read("generation"), ours[0]), FRECHET.digits)
     claim = f"Fewer denoising steps than without a code: {NAMES[name]}"
     far = f"all are far from training images ({real})"
     return compared(claim, "generation", ours, rivals, FRECHET, about=f" in {enough} steps", limit=far)
 
 
-def design_line(claim: str, choice: str, ours: str, *by: Measure) -> list[str]:
+def design_line(claim: str, choice: str, ours: str, *by: Measure) -> str:
     """Return the line on one of the paper's design choices."""
     groups = {word: rows for of, word, rows in design_groups() if of == choice}
     return compared(claim, RESULTS, groups.pop(ours), groups, *by, options=DESIGN_OPTIONS)
 
 
-def paper_lines() -> list[list[str]]:
+def paper_lines() -> list[str]:
     """Return the lines on claims of the paper."""
     token = "bias (one-token cross-attention)"
     lines = [
@@ -177,19 +178,19 @@ def paper_lines() -> list[list[str]]:
     )
     for pairs, words in (("emoji", "emoji of two styles"), ("edges", "edges to faces")):
         groups = groups_of(having(read("domain_transfer"), pairs=pairs), "codes", "choice").items()
-        named = {f"{codes}, {choice}": rows for (codes, choice), rows in groups}
-        ours = named.pop("DMZEncoder, default")
+        named = {f"{codes} ({choice})": rows for (codes, choice), rows in groups}
+        ours = named.pop("DMZEncoder (default)")
         claim, about = f"Codes transfer between domains: {words}", f" of {ours[0]['n_test']:,}"
         lines.append(compared(claim, "domain_transfer", ours, named, found, right, about=about))
     rows = having(read("edit_success"), split="test", choice="default")
     done, aside = (spread([row[key] for row in rows]) for key in ("changed", "others_changed"))
-    figure = f"edits that succeed {done} over {len(rows)} attributes (one seed, former version)"
+    figure = f"share of edits that succeed: {done} over {len(rows)} attributes (one seed, former version)"
     fails = f"{aside} of the other attributes change too; cartoon faces only"
     claim = "Linear directions edit attributes"
-    return [*lines, [claim, figure, "none measured", fails, source("edit_success", rows)]]
+    return [*lines, line(claim, figure, "", fails, command(rows, "edit_success"), "edit_success")]
 
 
-def readme_lines() -> list[list[str]]:
+def readme_lines() -> list[str]:
     """Return the lines on claims of the README."""
     lines = [quality_line(name, "Bits serve for search", SEARCH) for name in ("cifar10", "mnist")]
     for name in ("cifar10", "mnist"):
@@ -197,7 +198,7 @@ def readme_lines() -> list[list[str]]:
         ours = having(rows, name="initialisation")
         trained = max(having(rows, name="default"), key=lambda row: row["seconds"])
         claim = f"Most of the accuracy is there without training: {NAMES[name]}"
-        rival, about = {f"trained, {trained['seconds']:.0f} s": [trained]}, f" in {ours[0]['seconds']:.0f} s"
+        rival, about = {f"trained ({trained['seconds']:.0f} s)": [trained]}, f" in {ours[0]['seconds']:.0f} s"
         lines.append(compared(claim, RESULTS, ours, rival, BITS, FLOATS, about=about))
     demo = [
         {"name": name, "seed": row["seed"], "probe": codes["logistic regression"], "near": codes["5-NN"]}
@@ -223,7 +224,7 @@ def readme_lines() -> list[list[str]]:
     return [*lines, *duplicate_lines(), *cost_lines()]
 
 
-def duplicate_lines() -> list[list[str]]:
+def duplicate_lines() -> list[str]:
     """Return the lines on duplicates in folders and among images."""
     rows = having(last_rows(read("collections")), part="duplicates", mirrored=True)
     (own,) = having(rows, name="ImageCollection")
@@ -240,8 +241,8 @@ def duplicate_lines() -> list[list[str]]:
     precision = Measure("average precision", ("average_precision",))
     for (name,), of_set in groups_of(read("near_duplicates"), "set").items():
         groups = groups_of(of_set, "name", "form").items()
-        named = {f"{words}, {form}": rows for (words, form), rows in groups}
-        ours, default = (named.pop(f"{n}, logits") for n in ("initialised, mirrored views", "default"))
+        named = {f"{words} ({form})": rows for (words, form), rows in groups}
+        ours, default = (named.pop(f"{n} (logits)") for n in ("initialised, mirrored views", "default"))
         others = {n: rows for n, rows in named.items() if not n.startswith(("initialised", "default"))}
         limit = precision.lost(default, others, "default views, ")
         claim = f"Codes find edited copies: {NAMES[name]}, mirrored views"
@@ -249,7 +250,7 @@ def duplicate_lines() -> list[list[str]]:
     return lines
 
 
-def cost_lines() -> list[list[str]]:
+def cost_lines() -> list[str]:
     """Return the lines on speed and memory."""
     rows = [row for row in read("training_speed") if "images_per_second" in row]
     last = {row["contender"]: row for row in rows}.values()
@@ -306,17 +307,20 @@ def not_measured() -> str:
 
 def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> str:
     """Return the evidence page; `figures` are descriptions by the names of files in `docs/images`."""
-    header = ["claim", "figure", "best rivals, same benchmark", "where it fails", "command, result file"]
+    about = (
+        "What the paper and the README claim, with the best rivals of the same benchmark, where it fails, the "
+        "command that remakes the figure, and its file in `benchmarks/results`. Figures are means ± standard "
+        "deviations over seeds; those of one seed do not tell differences of a point. Rivals within the "
+        'spread are not told apart by the seeds. "Former version": measured before the present '
+        "initialisation, decoder of the code and loss weights ([decisions](decisions.md)). Datasets are "
+        "small, and training takes minutes on one CPU core."
+    )
+    claims = {"Claims of the paper": paper_lines(), "Claims of the README": readme_lines()}
     return "\n\n".join(
         [
-            "# Evidence\n\nWhat the paper and the README claim: the figure, its best rivals, and where it fails. "
-            "Figures are means ± standard deviations over seeds; those of one seed do not tell differences of a "
-            'point. "Former version": measured before the present initialisation, decoder of the code and loss '
-            "weights ([decisions](decisions.md)). Datasets are small, and training takes minutes on one CPU "
-            f"core. {written} All tables: [results](results/index.md).",
+            f"# Evidence\n\n{about} {written} All tables: [results](results/index.md).",
             *(f"![{words}](images/{name})\n\n{words}." for name, words in figures.items()),
-            f"## Claims of the paper\n\n{table(header, paper_lines())}",
-            f"## Claims of the README\n\n{table(header, readme_lines())}",
+            *("\n".join([f"## {title}\n", *lines]) for title, lines in claims.items()),
             "## Questions on the method",
             *answers,
             f"## Not measured\n\n{not_measured()}\n",

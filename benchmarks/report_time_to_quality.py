@@ -121,11 +121,12 @@ def set_section(name: str) -> str:
     for (_, bits, _, threads), group in groups_of(rows, *SAME).items():
         seconds = spread([row["seconds"] for row in group], 0)
         lines.append([label(group), bits, seconds, threads, len(group), *common_cells(group, name)])
+    asked = " --seconds " + " ".join(f"{s:g}" for s in sorted({r["seconds_asked"] or 0 for r in rows} - {0}))
     header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
     return (
         f"## {TITLES[name]}\n\n{protocol(rows)} Mean ± standard deviation over seeds. "
         "Reconstruction: 500 images with pixels in [-1, 1], from bits and random noise in 20 steps, "
-        f"unless stated otherwise.\n\n{table(header, lines)}\n\n{made(rows, RESULTS)}\n"
+        f"unless stated otherwise.\n\n{table(header, lines)}\n\n{made(rows, RESULTS, asked)}\n"
     )
 
 

@@ -51,6 +51,8 @@ sphinx_gallery_conf = {
     "doc_module": "dmzrep",
     "backreferences_dir": "reference/generated/examples",
     "remove_config_comments": True,
+    "within_subsection_order": "FileNameSortKey",
+    "show_signature": False,
     "write_computation_times": False,
 }
 
@@ -64,12 +66,13 @@ html_theme_options = {
     "logo": {"text": "dmzrep"},
     "navbar_align": "left",
     "show_prev_next": False,
-    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "evidence": []}
 
 
 def link_short_name(app, env, node, contnode):
@@ -98,10 +101,9 @@ def skip_foreign_member(app, what, name, obj, skip, options):
 
 def visit_math(translator, node):
     """Equations are MathML, which browsers draw without scripts or fonts of other hosts."""
-    equation = LatexToMathML().convert_with_local_state(
-        node.astext(), displaystyle=isinstance(node, nodes.math_block)
-    )
-    translator.body.append(equation)
+    block = isinstance(node, nodes.math_block)
+    equation = LatexToMathML().convert_with_local_state(node.astext(), displaystyle=block)
+    translator.body.append(f'<div class="equation">{equation}</div>' if block else equation)
     raise nodes.SkipNode
 
 
