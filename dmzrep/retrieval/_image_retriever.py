@@ -323,7 +323,7 @@ class ImageRetriever(BaseEstimator):
             second = None if rescoring is None else take(rescoring, "encoder", "codes")
         embedder, other = Embedder.restored(encoder, saved, codes, path), None
         if second is not None:
-            other = Embedder.restored(rescorer, *second, path, "rescorer")
+            other = Embedder.restored(rescorer, second[0], second[1], path, "rescorer")
         elif rescorer is not None:
             raise ValueError(f"{path} was made without a rescorer; load it without rescorer=.")
         retriever = cls(embedder.encoder, neighbors, rescorer=other and other.encoder, image_reader=reader)
