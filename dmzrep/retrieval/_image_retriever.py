@@ -54,6 +54,8 @@ class ImageRetriever(BaseEstimator):
 
     See Also
     --------
+    FaissNeighbors : The index of codes.
+    ImageCollection : Search of a folder of picture files.
     sklearn.frozen.FrozenEstimator : Keeps a fitted encoder fitted where the retriever is cloned.
 
     Notes
@@ -61,11 +63,6 @@ class ImageRetriever(BaseEstimator):
     An encoder returns bits if these are zeros and ones, or packed in uint8; any other numbers are vectors. An
     attribute `output` of it, or of the last step of a Pipeline, takes precedence: "bits", "packed",
     "probabilities" or "logits", as those of `DMZEncoder` and `ITQTransformer`.
-
-    See Also
-    --------
-    FaissNeighbors : The index of codes.
-    ImageCollection : Search of a folder of picture files.
 
     Examples
     --------
