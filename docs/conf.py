@@ -112,6 +112,7 @@ def write_llms_txt(app, exception):
     if exception or app.builder.format != "html":
         return
     lines = [f"# {project}", "", f"> {metadata(project)['Summary']}", ""]
+    lines += ["Guide, results and evidence in Markdown: `_sources/guide/install.md.txt`, and so on.", ""]
 
     def add(page, level):
         lines.append(f"{'  ' * level}- [{app.env.titles[page].astext()}]({page}.html)")
