@@ -18,6 +18,10 @@ PACKAGING := pyproject.toml setup.py constraints.txt
 MADE := $(VENV)/.made
 PLOT := $(VENV)/.installed-plot
 DEV := $(VENV)/.installed-dev
+DOCS := $(VENV)/.installed-docs
+
+# What Sphinx writes.
+SITE := docs/_build docs/auto_examples docs/reference/generated
 
 # The lower bounds of pyproject.toml, in an environment of their own. torch is the exception: PyPI's older builds for
 # Linux come with gigabytes of CUDA. LOWEST_TORCH=2.6.0 with TORCH_INDEX set tests its bound too.
@@ -26,7 +30,7 @@ LOWEST_TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 LOWEST_DEV := $(LOWEST)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest lint format clean
+.PHONY: help demo test test-all test-lowest lint format docs docs-quick clean
 
 help:
 	@echo "make demo      train on handwritten digits, print a table, save pictures into out/ (two minutes)"
@@ -35,6 +39,8 @@ help:
 	@echo "make test-lowest  all tests but the slow ones, with the lowest versions that pyproject.toml admits"
 	@echo "make lint      ruff, mypy and numpydoc"
 	@echo "make format    rewrite the code in ruff's format, with its safe fixes"
+	@echo "make docs      build the site of the documentation into docs/_build/html, and run its gallery"
+	@echo "make docs-quick  the same without running the gallery (a minute)"
 	@echo "make clean     remove the virtual environments, caches and built files"
 
 demo: $(PLOT)
@@ -59,8 +65,17 @@ format: $(DEV)
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
+# A warning or a reference that does not resolve is an error.
+SPHINX := OMP_NUM_THREADS=1 $(RUN) sphinx -W --keep-going -n -q
+
+docs: $(DOCS)
+	$(SPHINX) docs docs/_build/html
+
+docs-quick: $(DOCS)
+	$(SPHINX) -D plot_gallery=0 docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(SITE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):
@@ -76,6 +91,10 @@ $(PLOT): $(PACKAGING) | $(MADE)
 
 $(DEV): $(PACKAGING) | $(MADE)
 	$(INSTALL) -e ".[all]" --group dev
+	@touch $@
+
+$(DOCS): $(PACKAGING) | $(MADE)
+	$(INSTALL) -e ".[docs]"
 	@touch $@
 
 $(LOWEST_DEV): $(PACKAGING)

@@ -1,4 +1,4 @@
-"""Figure of the results page: quality against training time."""
+"""Figures of the results pages."""
 
 from __future__ import annotations
 
@@ -6,60 +6,194 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
-from benchmarks.report_time_to_quality import PARTS, TITLES, Rows, current, label, measures, several_budgets
-from benchmarks.tables import groups_of
+from benchmarks.report_choices import DESIGN, design_groups
+from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
+from benchmarks.report_time_to_quality import RESULTS, TITLES, current, label, measures
+from benchmarks.results import read
+from benchmarks.tables import Rows, groups_of, having, is_former
+
+#: Colours that colour-blind readers can tell apart (Okabe and Ito 2008); others are grey.
+BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"
+COLOURS = {
+    "DMZEncoder, default": BLUE,
+    "DMZEncoder, former default": SKY,
+    "our initialisation (max_iter=0)": GREEN,
+    "real-valued code, AdaGN (former version)": ORANGE,
+    "convolutional VAE": PURPLE,
+    "DMZEncoder, fitted prior": BLUE,
+    "DMZEncoder, uniform prior": SKY,
+    "k-means labels as the code": PURPLE,
+    "unconditional": ORANGE,
+}
+GREY = "0.45"
 
 
-def draw_time_to_quality(rows: Rows, path: Path) -> bool:
-    """Draw quality on test images for sets with two time budgets or more; return whether there are any."""
-    tested = [row for row in current(rows) if row["part"] == "test" and row["images_asked"] is None]
-    groups = groups_of(tested, "set", "latent_dim").items()
-    shown: dict[tuple[str, int], Rows] = {key: group for key, group in groups if several_budgets(group)}
-    if not shown:
-        return False
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw_quality(path: Path) -> None:
+    """Draw the quality of bits on test images against the time of training or fitting."""
+    rows = having(current(read(RESULTS)), part="test", images_asked=None)
+    sets = groups_of(rows, "set").items()
+    figure, axes = _panels(len(sets), columns=2)
+    for ax, ((name,), of_set) in zip(axes, sets, strict=True):
+        floats, _, bits, *_ = measures(name)
+        for _, group in groups_of(of_set, "name").items():
+            colour = COLOURS.get(label(group), GREY)
+            budgets = sorted(groups_of(group, "seconds_asked").values(), key=lambda same: same[0]["seconds"])
+            points = [
+                ([row["seconds"] for row in same], _values(same, measures(name)[bits])) for same in budgets
+            ]
+            if points[-1][1]:
+                _line(ax, points, label(group), colour)
+            elif scores := _values(group, measures(name)[floats]):  # Pixels have no bits.
+                _reference(ax, scores[-1], f"{label(group)}, floats")
+        measure = "accuracy" if bits.startswith("probe") else "mean AUROC"
+        ax.set(
+            xscale="log",
+            xlabel="training time, s (one core)",
+            ylabel=f"{measure}, logistic regression on bits",
+        )
+        ax.set_title(f"{TITLES[name]}, {of_set[0]['latent_dim']} bits", fontsize=10)
+        ax.set_xlim(right=12 * max(row["seconds"] for row in of_set))
+        ax.xaxis.set_major_formatter("{x:g}")
+    _save(figure, axes, path)
 
-    figure = Figure(figsize=(12, 4.0 * len(shown)), layout="constrained")
+
+def draw_generation(path: Path) -> None:
+    """Draw distances of samples against denoising steps, each model with its best sampler."""
+    rows = read("generation")
+    sampled = [row for row in rows if row["kind"] != "real"]
+    panels = [
+        group
+        for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked").values()
+        if len({row["steps"] for row in group}) > 1
+    ]
+    figure, axes = _panels(len(panels), columns=2)
+    for ax, group in zip(axes, panels, strict=True):
+        for words, of_model in models_of(group):
+            by_steps = sorted(groups_of(of_model, "steps").items())
+            points = [([n], [row[DISTANCE] for row in best_sampler(same)]) for (n,), same in by_steps]
+            if words in COLOURS:
+                _line(ax, points, words, COLOURS[words])
+        _reference(ax, float(np.mean(floor(rows, group[0]))), "training images")
+        ticks = sorted({row["steps"] for row in group})
+        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance to test images")
+        old = ", former version" if all(map(is_former, group)) else ""
+        title = f"{TITLES[group[0]['set']]}, {group[0]['seconds_asked']:g} s of training{old}"
+        ax.set_title(title, fontsize=10)
+        ax.set_xlim(right=4 * ticks[-1])
+        ax.set_xticks(ticks, [str(n) for n in ticks], minor=False)
+        ax.xaxis.minorticks_off()
+    _save(figure, axes, path)
+
+
+def draw_embeddings(path: Path) -> None:
+    """Draw recall against bytes per vector, a line for each method."""
+    rows = read("embeddings")
+    recall = next(key for key in rows[0] if key.startswith("recall"))
+    sets = groups_of(rows, "set").items()
+    figure, axes = _panels(len(sets), columns=2)
+    for ax, ((name,), of_set) in zip(axes, sets, strict=True):
+        palette = [BLUE, ORANGE, GREEN, PURPLE, SKY, GREY]
+        for i, ((method,), same) in enumerate(groups_of(of_set, "method").items()):
+            by_size = sorted(groups_of([row for row in same if row.get("bytes")], "bytes").items())
+            points = [([size], _values(group, (recall,))) for (size,), group in by_size]
+            _line(ax, points, method, palette[min(i, 5)])
+        ax.set(xlabel="bytes per vector", ylabel=recall.replace("_", " "), title=name)
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+    _save(figure, axes, path)
+
+
+def draw_design_choices(path: Path) -> None:
+    """Draw the accuracies and the reconstruction error of each of the paper's design choices."""
+    groups = design_groups()
+    panels: dict[str, tuple[str, ...]] = {
+        "accuracy, bits": ("probe_bits",),
+        "accuracy, logits or floats": ("probe_logits", "probe_floats"),
+        "mean squared error": ("reconstruction_mse",),
+    }
+    choices = list(DESIGN)
+    places = np.arange(len(groups)) + [0.6 * choices.index(choice) for choice, _, _ in groups]
+    figure, axes = _panels(len(panels), columns=3, height=0.26 * len(groups) + 1.2, sharey=True)
+    for ax, (heading, keys) in zip(axes, panels.items(), strict=True):
+        for place, (choice, _, group) in zip(places, groups, strict=True):
+            values = _values(group, keys)
+            colour = (BLUE, ORANGE, GREEN, PURPLE, SKY)[choices.index(choice) % 5]
+            ax.errorbar(np.mean(values), place, xerr=np.std(values), fmt="o", color=colour, capsize=2)
+        ax.set_xlabel(heading)
+        ax.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(places, [f"{choice}: {word}" for choice, word, _ in groups])
+    axes[0].invert_yaxis()
+    _save(figure, [], path)
+
+
+def _values(group: Rows, keys: tuple[str, ...]) -> list[float]:
+    return [row[key] for row in group for key in keys if key in row]
+
+
+def _panels(n: int, columns: int, height: float = 3.6, **options: Any) -> tuple[Any, list[Any]]:
+    """Return a figure and n axes in a grid."""
+    n_rows, columns = -(-n // columns), min(n, columns)
+    figure = Figure(figsize=(11, height * n_rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(shown), 2, squeeze=False)
-    for pair, ((name, bits), timed) in zip(axes, shown.items(), strict=True):
-        floats, _, hard, *_ = measures(name)
-        budgets = sorted({row["seconds_asked"] for row in timed if row["seconds_asked"] is not None})
-        for ax, heading in zip(pair, (hard, floats), strict=True):
-            draw_panel(ax, timed, measures(name)[heading])
-            ax.set(xscale="log", xlabel="seconds of training", ylabel=heading)
-            ax.set_xticks(budgets, [f"{seconds:g}" for seconds in budgets])
-            ax.minorticks_off()
-            ax.set_title(f"{TITLES[name]}, {bits} bits, {PARTS['test']}", fontsize=9)
-        handles: dict[str, Any] = {}
-        for ax in pair:
-            lines, names = ax.get_legend_handles_labels()
-            handles |= dict(zip(names, lines, strict=True))
-        legend = {"fontsize": 7, "loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        pair[1].legend(handles.values(), handles.keys(), **legend)
+    axes = list(figure.subplots(n_rows, columns, squeeze=False, **options).flat)
+    for ax in axes[n:]:
+        ax.remove()
+    for ax in axes[:n]:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes[:n]
+
+
+def _line(ax: Any, points: list[tuple[list[float], list[float]]], words: str, colour: str) -> None:
+    """Draw means with standard deviations; the words are placed when the figure is saved."""
+    points = [(x, y) for x, y in points if y]
+    x, y = ([np.mean(values) for values in axis] for axis in zip(*points, strict=True))
+    deviations = [np.std(values) for _, values in points]
+    width = 1.0 if colour == GREY else 1.8
+    ax.errorbar(
+        x, y, deviations, fmt="o-", color=colour, label=words, markersize=4, linewidth=width, capsize=2
+    )
+
+
+def _reference(ax: Any, y: float, words: str) -> None:
+    """Draw a dotted horizontal line with its name."""
+    ax.axhline(y, color=GREY, linestyle=":")
+    where = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
+    ax.annotate(words, (0.01, y), **where, color=GREY, fontsize=8)
+
+
+def _save(figure: Any, axes: list[Any], path: Path) -> None:
+    """Name each line beside its last point, where nothing else is drawn, and write the figure."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    renderer = figure.canvas.get_renderer()
+    near, far = (0, 5, -5, 10, -10), (15, -15, 20, -20, 27, -27, 36, -36)
+    offsets = [(side, dy) for heights in (near, far) for side in (1, -1) for dy in heights]
+    for ax in axes:
+        lines = [(line[0], line.get_label()) for line in ax.containers]
+        taken = [text.get_window_extent(renderer) for text in ax.texts]
+        for line, _ in lines:
+            ends = ax.transData.transform(line.get_xydata())
+            steps = np.linspace(0, len(ends) - 1, 40 * len(ends) - 39)
+            drawn = np.stack([np.interp(steps, np.arange(len(ends)), axis) for axis in ends.T], axis=1)
+            taken += [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in drawn]
+        for line, words in sorted(lines, key=lambda item: -item[0].get_ydata()[-1]):
+            end, colour = line.get_xydata()[-1], line.get_color()
+            for side, dy in offsets:
+                where = {"xytext": (6 * side, dy), "textcoords": "offset points", "va": "center"}
+                aligned = "left" if side > 0 else "right"
+                text = ax.annotate(words, end, **where, ha=aligned, color=colour, fontsize=8)
+                box = text.get_window_extent(renderer)
+                if box.count_overlaps(taken) == 0 and ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1:
+                    break
+                text.remove()
+            taken.append(box)
+            if abs(dy) > 5:
+                ax.annotate(
+                    "", end, **where, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6}
+                )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
-    return True
-
-
-def draw_panel(ax: Any, rows: Rows, keys: tuple[str, ...]) -> None:
-    """Draw a line per contender with its standard deviation over seeds, and a dashed one per rival."""
-    # Colours follow the position among all contenders, so that panels of one set agree.
-    for i, ((_, threads), group) in enumerate(groups_of(rows, "name", "threads").items()):
-        values: dict[float | None, list[float]] = {}
-        for row in sorted(group, key=lambda row: row["seconds_asked"] or 0.0):
-            found = [row[key] for key in keys if key in row]
-            if found:
-                values.setdefault(row["seconds_asked"], []).append(found[0])
-        if not values:
-            continue
-        means, deviations = ([f(v) for v in values.values()] for f in (np.mean, np.std))
-        cores = f"{threads} core{'s' if threads > 1 else ''}"
-        style: dict[str, Any] = {"color": f"C{i % 10}", "label": f"{label(group)} ({cores})"}
-        if None in values:
-            ax.axhline(means[0], linestyle="--", linewidth=1, **style)
-        else:
-            style["marker"] = "os^Dv"[i // 10 % 5]
-            ax.errorbar(list(values), means, deviations, markersize=4, linewidth=1.2, capsize=2, **style)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-
 from benchmarks.report_time_to_quality import (
-    COMMAND,
     COMMON,
+    RESULTS,
     TITLES,
-    Rows,
+    cell,
     common_cells,
+    current,
     measures,
     protocol,
 )
 from benchmarks.results import read
-from benchmarks.tables import groups_of, machine, machines, spread, table
+from benchmarks.tables import Rows, groups_of, having, made, spread, table
 
 #: The paper's design choices, from a random initialisation: options and the names of their configurations.
 DESIGN: dict[str, dict[str, str]] = {
@@ -42,16 +38,17 @@ DESIGN: dict[str, dict[str, str]] = {
         "128 bits": "128",
         "256 bits": "256",
     },
-    "input perturbation": {"default": "none", "input perturbation 0.1": "0.1"},
+    "input perturbation": {"default": "no perturbation", "input perturbation 0.1": "0.1"},
     "objective": {"default": "velocity", "objective epsilon": "noise", "objective sample": "clean data"},
 }
-#: How the names of these runs end.
+#: How the names of these runs end, and options of the command that makes them.
 DESIGN_START = ", init random, plain logits"
+DESIGN_OPTIONS = " --seconds 30 --init random --plain-logits"
 
 
-def design_groups(rows: Rows) -> list[tuple[str, str, Rows]]:
+def design_groups() -> list[tuple[str, str, Rows]]:
     """Return (choice, option, rows) for each measured option of choices with at least two options."""
-    asked = [r for r in rows if r["part"] == "validation" and r["set"] == "mnist" and r["seconds_asked"]]
+    asked = having(current(read(RESULTS)), part="validation", set="mnist", images_asked=None)
     found = []
     for choice, options in DESIGN.items():
         named = [
@@ -63,88 +60,49 @@ def design_groups(rows: Rows) -> list[tuple[str, str, Rows]]:
     return found
 
 
-def design_section(rows: Rows, figure: str | None = None) -> str:
+def design_section() -> str:
     """Return the section on the paper's design choices at equal training time."""
-    groups = design_groups(rows)
-    if not groups:
-        return ""
+    groups = design_groups()
     lines = [
         [choice, word, len(group), _images(group), *common_cells(group, "mnist")]
         for choice, word, group in groups
     ]
     used = [row for _, _, group in groups for row in group]
     header = ["choice", "option", "seeds", "images seen", *measures("mnist"), *COMMON]
-    picture = f"\n![Design choices]({figure})\n" if figure else ""
+    seconds = f"{used[0]['seconds_asked']:g}"
     return (
         "## The paper's design choices\n\n"
-        f"MNIST, {used[0]['seconds_asked']:g} seconds of training on one core for every option; random "
+        f"MNIST, {seconds} seconds of training on one core for every option; random "
         f"initialisation of the encoder and unnormalised logits, as in the paper. {protocol(used)} All other "
-        f"parameters have their defaults.\n\n{table(header, lines)}\n{picture}\n{machines(used)} "
-        f"Made by {COMMAND.format(**used[-1]).rstrip('`')} --seconds {used[0]['seconds_asked']:g} "
-        "--init random --plain-logits`.\n"
+        f"parameters have their defaults.\n\n{table(header, lines)}\n\n"
+        "![Accuracy and error by design choice](../images/design_choices.png)\n\n"
+        f"{made(used, RESULTS, DESIGN_OPTIONS)}\n"
     )
 
 
-def draw_design_choices(rows: Rows, path: Path) -> bool:
-    """Draw the accuracies and the reconstruction error of each option; return whether there are any."""
-    groups = design_groups(rows)
-    if not groups:
-        return False
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 0.32 * len(groups) + 1.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels: tuple[tuple[str, tuple[str, ...]], ...] = (
-        ("accuracy of a linear probe, bits", ("probe_bits",)),
-        ("accuracy, logits or floats", ("probe_logits", "probe_floats")),
-        ("reconstruction MSE", ("reconstruction_mse",)),
-    )
-    choices = list(DESIGN)
-    places = np.arange(len(groups)) + [0.6 * choices.index(choice) for choice, _, _ in groups]
-    axes: Any = figure.subplots(1, len(panels), sharey=True)
-    for ax, (heading, keys) in zip(axes, panels, strict=True):
-        for place, (choice, _, group) in zip(places, groups, strict=True):
-            values = [row[key] for row in group for key in keys if key in row]
-            if not values:
-                continue
-            style = {"fmt": "o", "color": f"C{choices.index(choice)}", "markersize": 5, "capsize": 3}
-            ax.errorbar(np.mean(values), place, xerr=np.std(values), **style)
-        ax.set_xlabel(heading)
-        ax.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(places, [f"{choice}: {word}" for choice, word, _ in groups], fontsize=8)
-    axes[0].invert_yaxis()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return True
-
-
-def choices_section(rows: Rows) -> str:
+def choices_section() -> str:
     """Return the section on the defaults, at equal training times or at equal numbers of images."""
-    parts = []
-    of_design = {row["name"] for _, _, group in design_groups(rows) for row in group}
-    tried = [row for row in rows if row["part"] == "validation" and row["name"] not in of_design]
-    keys = ("set", "part", "seconds_asked", "images_asked", "probe_rows", "index_rows")
-    for (name, _, seconds, images, *_rest), group in groups_of(
-        [row for row in tried if row["seconds_asked"] or row["images_asked"]], *keys
-    ).items():
+    parts = ["## Choices behind the defaults\n\nOne change at a time, on held-out training images.\n"]
+    rows = current(read(RESULTS))
+    of_design = {row["name"] for _, _, group in design_groups() for row in group}
+    tried = [row for row in having(rows, part="validation") if row["name"] not in of_design]
+    limited = [row for row in tried if row["seconds_asked"] or row["images_asked"]]
+    keys = ("set", "seconds_asked", "images_asked", "probe_rows", "index_rows")
+    for (name, seconds, images, *_), group in groups_of(limited, *keys).items():
         choices = groups_of(group, "name", "latent_dim").items()
+        columns = dict(list(measures(name).items())[:4]) | {"reconstruction MSE": ("reconstruction_mse",)}
         lines = [
-            [choice, bits, len(same), _images(same), *common_cells(same, name)]
+            [choice, bits, len(same), _images(same), *(cell(same, keys) for keys in columns.values())]
             for (choice, bits), same in sorted(choices, key=lambda item: item[0][0] != "default")
         ]
-        header = ["choice", "bits", "seeds", "images seen", *measures(name), *COMMON]
-        budget = f"{seconds:g} seconds of training" if seconds else f"{images:,} training images"
-        option = f"--seconds {seconds:g}" if seconds else f"--images {images}"
-        earlier = (
-            " Measured with an earlier version of this command." if "converted_from" in group[-1] else ""
-        )
+        header = ["choice", "bits", "seeds", "images seen", *columns]
+        budget = f"{seconds:g} seconds" if seconds else f"{images:,} training images"
+        option = f" --seconds {seconds:g}" if seconds else f" --images {images}"
         parts.append(
-            f"{TITLES[name]}: one change at a time, {budget}. {protocol(group)}\n\n"
-            f"{table(header, lines)}\n\n{machines(group)} "
-            f"Made by {COMMAND.format(**group[-1]).rstrip('`')} {option}`.{earlier}\n"
+            f"### {TITLES[name]}: {budget}\n\n{protocol(group)}\n\n"
+            f"{table(header, lines)}\n\n{made(group, RESULTS, option)}\n"
         )
-    return "## Choices behind the defaults\n\n" + "\n".join(parts) if parts else ""
+    return "\n".join(parts)
 
 
 def starts_section() -> str:
@@ -164,7 +122,7 @@ def starts_section() -> str:
         "Linear maps to 64 bits without any training, for aligned avatars: mean AUROC over the attributes of "
         f"{starts[next(iter(starts))][-1]['scored_rows']:,} held-out training images.\n\n"
         f"{table(['features', 'map', 'AUROC, logits', 'AUROC, bits'], scores)}\n\n"
-        f"{machine(rows)} Made by `python -m benchmarks.starts --data DATA`.\n"
+        f"{made(rows, 'starts')}\n"
     )
 
 

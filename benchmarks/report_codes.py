@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
-
-from benchmarks.report_time_to_quality import TITLES, Rows, clock
+from benchmarks.report_time_to_quality import TITLES, clock
 from benchmarks.results import read
-from benchmarks.tables import groups_of, machine, measured, spread, table
-
-FIGURE = Path(__file__).parent.parent / "docs" / "images" / "bits_per_dim.png"
+from benchmarks.tables import groups_of, made, measured, spread, table
 
 
 def priors_section() -> str:
     """Return the section on how well priors fit codes of test images."""
     rows = read("priors")
+    digits = {"cross_entropy": 1, "auc": 3, "fit_seconds": 1, "sample_seconds": 2}
     lines = [
-        [
-            images,
-            codes,
-            prior,
-            len(group),
-            measured(group, "cross_entropy", 1),
-            measured(group, "auc"),
-            measured(group, "fit_seconds", 1),
-            measured(group, "sample_seconds", 2),
-        ]
-        for (images, codes, prior), group in groups_of(rows, "images", "codes", "prior").items()
+        [*key, len(group), *(measured(group, measure, n) for measure, n in digits.items())]
+        for key, group in groups_of(rows, "images", "codes", "prior").items()
     ]
-    header = [
-        "images",
-        "codes",
-        "prior",
-        "runs",
-        "bits per code",
-        "two-sample AUC",
-        "fit, s",
-        "10,000 draws, s",
-    ]
+    header = ["images", "codes", "prior", "runs", "bits per code", "two-sample AUC"]
+    header += ["fit, s", "10,000 draws, s"]
     one = rows[-1]
     return (
         "## Priors over codes\n\n"
         f"Priors are fitted to {one['n_train']:,} training codes. Bits per code: mean cross-entropy of test "
         "codes (equal to the code length under a uniform prior). Two-sample AUC: of a classifier that "
         "separates test codes from samples of the prior; 0.5 is ideal."
-        f"\n\n{table(header, lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.priors --data DATA [--encoder FILE --name NAME]`.\n"
+        f"\n\n{table(header, lines)}\n\n{made(rows, 'priors')}\n"
     )
 
 
@@ -61,45 +37,14 @@ def likelihood_section() -> str:
         lines.append([TITLES[name], bits or "none", f"{seconds:g}", len(group), *cells, priors])
     header = ["images", "bits", "seconds", "seeds", "image", "code", "code of fair coins", "total"]
     one = rows[-1]
-    picture = f"\n![Bits per dimension](images/{FIGURE.name})\n"
     return (
         "## Bits per dimension against the length of the code\n\n"
         f"Variational bound of {one['n_images']:,} test images, estimated from {one['n_terms']} of its terms "
         "per image: the image given its code, the code under the fitted prior (and under a uniform prior), "
         f"and their sum; lower is better.{clock(rows)} After such short training, the rate of the image is "
-        f"far from what the network can reach.\n\n{table([*header, 'fitted prior'], lines)}\n"
-        f"{picture if draw_rates(rows, FIGURE) else ''}\n{machine(rows)} "
-        "Made by `python -m benchmarks.likelihood --data DATA`.\n"
+        f"far from what the network can reach.\n\n{table([*header, 'fitted prior'], lines)}\n\n"
+        f"{made(rows, 'likelihood')}\n"
     )
-
-
-def draw_rates(rows: Rows, path: Path) -> bool:
-    """Draw the parts of the bound against the length of the code; return whether there are any."""
-    panels = groups_of(rows, "set", "seconds_asked")
-    if not panels:
-        return False
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * len(panels), 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, ((name, seconds), group) in zip(axes, panels.items(), strict=True):
-        lengths = groups_of(sorted(group, key=lambda row: row["bits"]), "bits")
-        names = [str(bits or "none") for (bits,) in lengths]
-        image, total = (
-            [float(np.mean([row[key] for row in same])) for same in lengths.values()]
-            for key in ("image", "total")
-        )
-        deviation = [float(np.std([row["total"] for row in same])) for same in lengths.values()]
-        ax.errorbar(names, total, deviation, fmt="o-", capsize=3, label="in all")
-        ax.plot(names, image, "o-", label="image, given its code")
-        ax.set(xlabel="bits", ylabel="bits per dimension", title=f"{TITLES[name]}, {seconds:g} s of training")
-        ax.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return True
 
 
 def ordered_section() -> str:
@@ -126,8 +71,7 @@ def ordered_section() -> str:
         f'{one["seconds_asked"]:g} seconds of training for every model. "ordered" and "plain" are trained '
         'with all bits, "separate" with only the given number. Relative time: training time per image, '
         'relative to "plain".'
-        f"{clock(rows)}\n\n{table(header, lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.ordered_code --data DATA`.\n"
+        f"{clock(rows)}\n\n{table(header, lines)}\n\n{made(rows, 'ordered_code')}\n"
     )
 
 
@@ -160,9 +104,8 @@ def transfer_section() -> str:
     header = ["pairs", "codes", "bits", "seconds", "transfer", "seeds", "within 10", "times chance"]
     header += ["median rank", "bits right"]
     pictures = "".join(
-        f"\n{said}\n\n![{alternative}](images/{name}.png)\n"
+        f"\n{said}\n\n![{alternative}](../images/{name}.png)\n"
         for name, (alternative, said) in TRANSFERS.items()
-        if (FIGURE.parent / f"{name}.png").exists()
     )
     n_test = " and ".join(f"{n:,} of {pairs}" for pairs, n in {r["pairs"]: r["n_test"] for r in rows}.items())
     return (
@@ -171,15 +114,6 @@ def transfer_section() -> str:
         f"all test images of the target domain ({n_test}) are ranked by their Hamming distance to it. "
         "Seconds: training time of the encoder of each domain, on the images of this domain alone.\n\n"
         f"{table(header, lines)}\n{pictures}\n"
-        f"{machine(rows)} Made by `python -m benchmarks.domain_transfer --data DATA`, which also writes the "
-        "rank of every pair to `benchmarks/results/domain_transfer_ranks/`.\n"
+        f"{made(rows, 'domain_transfer')} The command also writes the rank of every pair to "
+        "`benchmarks/results/domain_transfer_ranks/`.\n"
     )
-
-
-#: Sections by the name of their result file.
-CODES: dict[str, Callable[[], str]] = {
-    "priors": priors_section,
-    "likelihood": likelihood_section,
-    "ordered_code": ordered_section,
-    "domain_transfer": transfer_section,
-}

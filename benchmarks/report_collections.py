@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from benchmarks.collections_data import EDITS
 from benchmarks.results import read
-from benchmarks.tables import machine, table
+from benchmarks.tables import made, table
 
 #: How thresholds were chosen.
 _THRESHOLDS = {"default": "default", "hindsight": "best F1 in hindsight"}
@@ -52,7 +51,7 @@ def collections_section() -> str:
         if row["part"] == "odd":
             counts = f"{row['read']} were read, {row['listed']} listed with a reason"
             parts.append(f"\nOf {row['files']} odd files, {counts}.")
-    parts.append(f"\n{machine(rows)} Made by `python -m benchmarks.collections --data DATA`.\n")
+    parts.append(f"\n{made(rows, 'collections')}\n")
     return "\n".join(parts)
 
 
@@ -81,7 +80,3 @@ def _search(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     return table(["method", "found first", *EDITS], lines)
-
-
-#: Sections by the name of their result file.
-COLLECTIONS: dict[str, Callable[[], str]] = {"collections": collections_section}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmarks.near_duplicates import EDITS
 from benchmarks.protocols import (
     HASHING_SOURCE,
@@ -13,7 +11,7 @@ from benchmarks.protocols import (
 )
 from benchmarks.report_time_to_quality import clock
 from benchmarks.results import read
-from benchmarks.tables import groups_of, machine, spread, table
+from benchmarks.tables import groups_of, made, spread, table
 
 #: How the forms of codes are compared.
 DISTANCES = {"bits": "bits, Hamming", "logits": "logits, cosine", "floats": "floats, Euclidean"}
@@ -41,8 +39,7 @@ def near_duplicates_section() -> str:
         'recall at this threshold. "initialised": `max_iter=0`; "mirrored views": '
         '`encoder_augment="affine_flip"`. Codes and hashes have 64 bits. Images of the sets that are alike '
         f"by nature count as wrong pairs.{clock(rows)}\n\n"
-        f"{table([*header, *EDITS], lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.near_duplicates --data DATA --sets cifar10 avatars emoji`.\n"
+        f"{table([*header, *EDITS], lines)}\n\n{made(rows, 'near_duplicates')}\n"
     )
 
 
@@ -57,8 +54,7 @@ def protocols_section() -> str:
     ]
     for name, make in (("hashing", _hashing), ("latent_quality", _latent_quality)):
         if chosen := [row for row in rows if row["protocol"] == name]:
-            command = f"python -m benchmarks.protocols --data DATA --protocol {name}"
-            parts.append(f"{make(chosen)}\n\n{machine(chosen)} Made by `{command}`.\n")
+            parts.append(f"{make(chosen)}\n\n{made(chosen, 'protocols')}\n")
     return "\n".join(parts)
 
 
@@ -98,10 +94,3 @@ def _latent_quality(rows: list[dict]) -> str:
         f"images, {rows[-1]['latent_dim']} columns, mean and standard deviation over 5 folds. Published: "
         f"{LATENT_QUALITY_SOURCE}.\n\n" + table(["codes", "form", "seeds", "accuracy"], lines)
     )
-
-
-#: Sections by the name of their result file.
-PROTOCOLS: dict[str, Callable[[], str]] = {
-    "near_duplicates": near_duplicates_section,
-    "protocols": protocols_section,
-}

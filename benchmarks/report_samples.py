@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report_time_to_quality import TITLES, Rows, clock
+from benchmarks.report_time_to_quality import TITLES, clock
 from benchmarks.results import read
-from benchmarks.tables import groups_of, machine, measured, spread, table
-
-FIGURE = Path(__file__).parent.parent / "docs" / "images" / "generation.png"
+from benchmarks.tables import Rows, groups_of, having, made, measured, spread, table
 
 #: Models whose samples are compared: kind and origin of the codes, and a description.
 MODELS = {
@@ -49,38 +45,37 @@ def models_of(rows: Rows) -> list[tuple[str, Rows]]:
     return found
 
 
+#: What distances need in common to be comparable.
+COMPARABLE = ("set", "extractor_sha256", "reference", "n_samples")
+
+
+def floor(rows: Rows, like: dict[str, Any]) -> list[float]:
+    """Return the distances of training images in place of samples, comparable with those of a row."""
+    same = {key: like[key] for key in COMPARABLE}
+    return [row[DISTANCE] for row in having(rows, kind="real", **same)]
+
+
 def generation_section() -> str:
     """Return the section on Fréchet distances of samples against denoising steps."""
     rows = read("generation")
     sampled = [row for row in rows if row["kind"] != "real"]
-    keys = ("set", "features", "reference", "n_samples")
-    parts = []
-    for about, group in groups_of(sampled, *keys, "seconds_asked").items():
-        real = [r[DISTANCE] for r in rows if r["kind"] == "real" and all(r[k] == group[0][k] for k in keys)]
-        parts.append(_distances(about[0], group, real))
-    drawn = (
-        f"\n![Fréchet distance against steps](images/{FIGURE.name})\n"
-        if draw_generation(rows, FIGURE)
-        else ""
-    )
+    parts = ["## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n"]
+    for _, group in groups_of(sampled, *COMPARABLE, "seconds_asked").items():
+        parts.append(_distances(group, floor(rows, group[0])))
     pictures = {
         "steps_mnist.png": "One code and one noise per column, by denoising steps",
         "priors_mnist.png": "The same noise with codes from the fitted and from a uniform prior",
         "walk_mnist.png": "Interpolations from the code of one test image to that of another",
     }
-    drawn += "".join(
-        f"\n{words} (MNIST, a model of the table above; `python -m benchmarks.sample_pictures`):\n\n"
-        f"![{words}](images/{name})\n"
+    parts += [
+        f"{words} (MNIST, a former version; `python -m benchmarks.sample_pictures`):\n\n"
+        f"![{words}](../images/{name})\n"
         for name, words in pictures.items()
-        if (FIGURE.parent / name).exists()
-    )
-    return (
-        "## Samples against denoising steps\n\n" + "\n".join(parts) + drawn + f"\n{machine(rows)} "
-        "Made by `python -m benchmarks.generation --data DATA --models FOLDER --set SET`.\n"
-    )
+    ]
+    return "\n".join(parts)
 
 
-def _distances(name: str, rows: Rows, real: list[float]) -> str:
+def _distances(rows: Rows, real: list[float]) -> str:
     """Return the tables of one set of images, one training time and one feature extractor."""
     steps, row = sorted({row["steps"] for row in rows}), rows[-1]
     best, every = [], []
@@ -92,15 +87,15 @@ def _distances(name: str, rows: Rows, real: list[float]) -> str:
     features = f"features of a {row['features']}"
     if "extractor_accuracy" in row:
         features += f" ({100 * row['extractor_accuracy']:.1f} % accurate on test images)"
-    floor = f" Training images in place of samples: {spread(real, 2)}." if real else ""
+    reference = f" Training images in place of samples: {spread(real, 2)}." if real else ""
     header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
     return (
-        f"{TITLES[name]}: {row['seconds_asked']:g} seconds of training for every model, with the same "
-        f"network. Fréchet distance of {row['n_samples']:,} samples to {row['n_reference']:,} "
-        f"{row['reference']} images, {features}; lower is better.{clock(rows)}{floor}\n\nEach model with its "
-        f"best sampler for each number of steps:\n\n{table(['model', *header], best)}\n\n"
+        f"### {TITLES[row['set']]}, {row['seconds_asked']:g} seconds\n\nAll models have the same network and "
+        f"training time. Fréchet distance of {row['n_samples']:,} samples to {row['n_reference']:,} "
+        f"{row['reference']} images, {features}; lower is better.{clock(rows)}{reference}\n\nEach model with "
+        f"its best sampler for each number of steps:\n\n{table(['model', *header], best)}\n\n"
         "All samplers, mean ± standard deviation over seeds:\n\n"
-        f"{table(['model', 'sampler', 'seeds', *header], every)}\n"
+        f"{table(['model', 'sampler', 'seeds', *header], every)}\n\n{made(rows, 'generation')}\n"
     )
 
 
@@ -109,46 +104,6 @@ def _best_cell(rows: Rows) -> str:
         return ""
     best = best_sampler(rows)
     return f"{measured(best, DISTANCE, 2)} ({best[0]['sampler']})"
-
-
-def draw_generation(rows: Rows, path: Path) -> bool:
-    """Draw distances against steps, each model with its best sampler; return whether there are any."""
-    sampled = [row for row in rows if row["kind"] != "real" and row["features"] == "classifier"]
-    panels = groups_of(sampled, "set", "seconds_asked")
-    if not panels:
-        return False
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * len(panels), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    # One colour for a model in all panels.
-    colours = [words for words, _ in models_of(sampled)]
-    for ax, ((name, seconds), group) in zip(axes, panels.items(), strict=True):
-        ticks = sorted({row["steps"] for row in group})
-        for words, of_model in models_of(group):
-            best = {n: best_sampler(same) for (n,), same in groups_of(of_model, "steps").items()}
-            steps = sorted(best)
-            values = [[row[DISTANCE] for row in best[n]] for n in steps]
-            style: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 2, "label": words}
-            style["color"] = f"C{colours.index(words)}"
-            ax.errorbar(steps, [np.mean(v) for v in values], [np.std(v) for v in values], **style)
-        real = [r[DISTANCE] for r in rows if r["kind"] == "real" and r["set"] == name]
-        if real:
-            ax.axhline(float(np.mean(real)), linestyle="--", color="0.5", label="training images")
-        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance")
-        ax.set_xticks(ticks, [str(n) for n in ticks])
-        ax.minorticks_off()
-        ax.set_title(f"{TITLES[name]}, {seconds:g} s of training", fontsize=9)
-        ax.grid(alpha=0.3)
-    handles: dict[str, Any] = {}
-    for ax in axes:
-        handles |= {words: line for line, words in zip(*ax.get_legend_handles_labels(), strict=True)}
-    axes[-1].legend(handles.values(), handles.keys(), fontsize=7)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return True
 
 
 def inversion_section() -> str:
@@ -165,8 +120,7 @@ def inversion_section() -> str:
         "## Reconstruction from inverted noise\n\n"
         f"{one['n_images']} test images, {one['seconds_asked']:g} seconds of training; mean squared error of "
         "the uint8 outputs, scaled to [-1, 1]."
-        f"\n\n{table(header, lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.inversion --data DATA --models FOLDER`.\n"
+        f"\n\n{table(header, lines)}\n\n{made(rows, 'inversion')}\n"
     )
 
 
@@ -188,8 +142,7 @@ def perturbation_section() -> str:
         "test images in 64 principal components (not comparable with the distances above), and the mean "
         f"squared error with {steps[-1]} steps."
         f"{clock([r | {'seconds_asked': r['seconds']} for r in rows])}\n\n"
-        f"{table([*header, f'MSE, {steps[-1]} steps'], lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.input_perturbation --data DATA`.\n"
+        f"{table([*header, f'MSE, {steps[-1]} steps'], lines)}\n\n{made(rows, 'input_perturbation')}\n"
     )
 
 
@@ -213,14 +166,5 @@ def overhead_section() -> str:
         "## Sampling time outside the network\n\n"
         f"{one['images']} images of 28 x 28, {one['steps']} steps; medians over rounds in which the samplers "
         "take turns.\n\n"
-        f"{table(header, lines)}\n\n{machine(rows)} Made by `python -m benchmarks.sampling_overhead`.\n"
+        f"{table(header, lines)}\n\n{made(rows, 'sampling_overhead')}\n"
     )
-
-
-#: Sections by the name of their result file.
-SAMPLES: dict[str, Callable[[], str]] = {
-    "generation": generation_section,
-    "inversion": inversion_section,
-    "input_perturbation": perturbation_section,
-    "sampling_overhead": overhead_section,
-}

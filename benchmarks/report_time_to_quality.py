@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.tables import groups_of, machines, measured, spread, table
+from benchmarks.results import read
+from benchmarks.tables import Rows, groups_of, having, is_former, made, measured, spread, table
 from benchmarks.trials import TRIALS
-
-Rows = list[dict[str, Any]]
 
 RESULTS = "time_to_quality"
 TITLES = {
@@ -19,7 +18,6 @@ TITLES = {
 }
 ATTRIBUTE_SETS = ("avatars", "posed")
 PARTS = {"test": "test images", "validation": "held-out training images"}
-COMMAND = "`python -m benchmarks.time_to_quality --data DATA --set {set} --part {part}`"
 #: Keys by which rows are grouped; means are over the rows of a group.
 SAME = ("name", "latent_dim", "seconds_asked", "threads")
 
@@ -35,11 +33,7 @@ def measures(name: str) -> dict[str, tuple[str, ...]]:
     }
     if name in ATTRIBUTE_SETS:
         return columns | {"attributes alike": ("attributes_alike",), "factors alike": ("factors_alike",)}
-    return columns | {
-        "mAP@100": ("map_at_100",),
-        "mAP@100, of found": ("map_at_100_found",),
-        "10-NN": ("knn_10",),
-    }
+    return columns | {"mAP@100": ("map_at_100",), "10-NN": ("knn_10",)}
 
 
 def cell(group: Rows, keys: tuple[str, ...], digits: int = 3) -> str:
@@ -73,7 +67,8 @@ def label(group: Rows) -> str:
         return INITIALISATIONS[name]
     kind = name.rpartition(", init ")[0] or name
     ours = kind in TRIALS or (group[0]["parameters"] is not None and kind not in CONTENDERS)
-    return ("DMZEncoder, " if ours else "") + name
+    old = is_former(group[-1]) and "former" not in name and (ours or kind.startswith("real-valued"))
+    return ("DMZEncoder, " if ours else "") + name + (" (former version)" if old else "")
 
 
 def current(rows: Rows) -> Rows:
@@ -115,65 +110,45 @@ def _scores(rows: Rows) -> str:
         )
     return (
         f"Probe: accuracy of logistic regression fitted {probes}, {scored}. mAP@100 and 10-NN accuracy: "
-        f"Hamming search in {row['index_rows']:,} codes. Average precision is the sum of the precisions at "
-        "the ranks of "
-        'the neighbours of the query\'s class, divided by 100 or, for "of found" (as in part of the hashing '
-        "literature), by the number of these neighbours."
+        f"Hamming search in {row['index_rows']:,} codes; the sum of precisions is divided by 100."
     )
 
 
-def final_sections(rows: Rows) -> list[str]:
-    """Return a section for each set of images with results on test images."""
-    sections = []
-    for (name,), of_set in groups_of([r for r in rows if r["part"] == "test"], "set").items():
-        timed = [row for row in of_set if row["images_asked"] is None]
-        lines = []
-        for (_, bits, _, threads), group in groups_of(timed, *SAME).items():
-            seconds = spread([row["seconds"] for row in group], 0)
-            lines.append([label(group), bits, seconds, threads, len(group), *common_cells(group, name)])
-        if lines:
-            header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
-            sections.append(
-                f"## {TITLES[name]}\n\n{protocol(timed)} Mean ± standard deviation over seeds. "
-                "Reconstruction: 500 images with pixels in [-1, 1], from bits and random noise in 20 steps, "
-                "unless stated otherwise.\n\n"
-                f"{table(header, lines)}\n\n{machines(timed)} Made by {COMMAND.format(**timed[-1])}.\n"
-            )
-    return sections
+def set_section(name: str) -> str:
+    """Return the section on the test images of one set."""
+    rows = having(current(read(RESULTS)), set=name, part="test", images_asked=None)
+    lines = []
+    for (_, bits, _, threads), group in groups_of(rows, *SAME).items():
+        seconds = spread([row["seconds"] for row in group], 0)
+        lines.append([label(group), bits, seconds, threads, len(group), *common_cells(group, name)])
+    asked = " --seconds " + " ".join(f"{s:g}" for s in sorted({r["seconds_asked"] or 0 for r in rows} - {0}))
+    header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
+    return (
+        f"## {TITLES[name]}\n\n{protocol(rows)} Mean ± standard deviation over seeds. "
+        "Reconstruction: 500 images with pixels in [-1, 1], from bits and random noise in 20 steps, "
+        f"unless stated otherwise.\n\n{table(header, lines)}\n\n{made(rows, RESULTS, asked)}\n"
+    )
 
 
-def several_budgets(rows: Rows) -> bool:
-    """Return whether any contender was trained with more than one time budget."""
-    pairs = groups_of([r for r in rows if r["seconds_asked"] is not None], *SAME)
-    keys = [(name, bits, threads) for name, bits, _, threads in pairs]
-    return len(keys) > len(set(keys))
-
-
-def budget_section(rows: Rows) -> str:
-    """Return the section on quality against training time, for each set of images and measure."""
-    parts = []
-    for (name, part), group in groups_of(rows, "set", "part").items():
-        timed = [row for row in group if row["images_asked"] is None]
-        trained = [row for row in timed if row["seconds_asked"] is not None]
-        if part != "test" or not several_budgets(trained):
-            continue
-        budgets = sorted({row["seconds_asked"] for row in trained})
-        header = ["representation", "bits", "cores", "seeds", *(f"{s:g} s" for s in budgets), "fitted once"]
-        for heading, keys in measures(name).items():
-            lines = []
-            for (_, bits, threads), same in groups_of(timed, "name", "latent_dim", "threads").items():
-                at = [[r for r in same if r["seconds_asked"] == s] for s in [*budgets, None]]
-                cells = [cell(g, keys) for g in at]
-                if any(cells):
-                    lines.append([label(same), bits, threads, max(map(len, at)), *cells])
-            parts.append(f"{TITLES[name]}, {PARTS[part]}, {heading}:\n\n{table(header, lines)}\n")
-        parts.append(f"{machines(timed)} Made by {COMMAND.format(**timed[-1])}.\n")
-    return "## Quality against training time\n\n" + "\n".join(parts) if parts else ""
-
-
-def time_to_quality_sections(rows: Rows, figure: str | None = None) -> str:
-    """Return the sections on test images; `figure` is the path of the figure relative to the page."""
-    against = budget_section(rows)
-    if against and figure:
-        against += f"\n![Quality against training time]({figure})\n"
-    return "\n".join(part for part in (*final_sections(rows), against) if part)
+def demo_section() -> str:
+    """Return the section on the results of the demo, over seeds."""
+    rows = read("quickstart")
+    lines = []
+    for name in rows[0]["codes"]:
+        group = [r["codes"][name] for r in rows]
+        scores = [spread([g[k] for g in group]) for k in ("logistic regression", "5-NN")]
+        lines.append([name, group[0]["per image"], *scores])
+    errors = [
+        [name, rows[0]["errors"][name]["per image"], spread([r["errors"][name]["error"] for r in rows], 4)]
+        for name in rows[0]["errors"]
+    ]
+    return (
+        "## The demo: digits, 8 x 8\n\n"
+        f"{rows[0]['seconds_asked']:.0f} seconds of training without labels on all 1,797 images, "
+        f"{len(rows)} seeds. Accuracy in 5-fold cross-validation; 5-NN uses the Hamming distance for bits "
+        "and the Euclidean distance for floats.\n\n"
+        f"{table(['code', 'per image', 'logistic regression', '5-NN'], lines)}\n\n"
+        "Mean squared error of the reconstructions of every eighth image, with pixels in [-1, 1]:\n\n"
+        f"{table(['reconstructed from', 'per image', 'error'], errors)}\n\n"
+        f"{made(rows, 'quickstart')}\n"
+    )

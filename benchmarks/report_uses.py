@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmarks.results import read
-from benchmarks.tables import groups_of, machine, spread, table
+from benchmarks.tables import groups_of, made, measured, spread, table
 
 
 def retrieval_speed_section() -> str:
@@ -31,8 +29,7 @@ def retrieval_speed_section() -> str:
         f"{one['queries']:,} queries, {one['bits']} bits, k = {one['k']}; codes: {one['codes']}. Medians of "
         f"{one['repeats']} rounds in one process. Speed-ups are relative to the search named in the "
         "column.\n\n"
-        f"{table([*header, 'memory, MiB'], lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.retrieval_speed --data DATA`.\n"
+        f"{table([*header, 'memory, MiB'], lines)}\n\n{made(rows, 'retrieval_speed')}\n"
     )
 
 
@@ -51,8 +48,7 @@ def retrieval_quality_section() -> str:
         "Queries are test images, searched among the training images. mAP@100 of the class, with the sum of "
         "precisions divided by 100; for avatars, agreement of the 100 nearest neighbours with the query in "
         "47 attributes and 14 factors, from 0 (chance) to 1 (all agree).\n\n"
-        f"{table(header, lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.retrieval_quality --data DATA`.\n"
+        f"{table(header, lines)}\n\n{made(rows, 'retrieval_quality')}\n"
     )
 
 
@@ -74,8 +70,7 @@ def probe_section() -> str:
         '"holdout" and "diti", the encoder has not seen the test faces. All representations except pixels '
         "have "
         "64 dimensions.\n\n"
-        f"{table(['faces', 'representation', *header], lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.probe_table --data DATA`.\n"
+        f"{table(['faces', 'representation', *header], lines)}\n\n{made(rows, 'probe_table')}\n"
     )
 
 
@@ -96,15 +91,25 @@ def edit_section() -> str:
         f"parameters {one['params'] or 'default'}; {one['faces']} test faces. Changes are determined by a "
         f"classifier of pixels, which predicts {100 * one['judge_accuracy']:.1f} % of the test faces' "
         "attributes correctly.\n\n"
-        f"{table(header, lines)}\n\n{machine(rows)} "
-        "Made by `python -m benchmarks.edit_success --data DATA`.\n"
+        f"{table(header, lines)}\n\n{made(rows, 'edit_success')}\n"
     )
 
 
-#: Sections by the name of their result file.
-USES: dict[str, Callable[[], str]] = {
-    "retrieval_speed": retrieval_speed_section,
-    "retrieval_quality": retrieval_quality_section,
-    "probe_table": probe_section,
-    "edit_success": edit_section,
-}
+def embeddings_section() -> str:
+    """Return the section on bits of embeddings in place of their floats."""
+    rows = read("embeddings")
+    measures = [key for key in rows[0] if key.startswith(("recall", "map"))]
+    lines = []
+    for (name, method, size), group in groups_of(rows, "set", "method", "bytes").items():
+        lines.append([name, method, size, len(group), *(measured(group, key) for key in measures)])
+    header = [
+        "embeddings",
+        "method",
+        "bytes per vector",
+        "runs",
+        *(key.replace("_", " ") for key in measures),
+    ]
+    return (
+        "## Bits of embeddings\n\n![Recall by bytes per vector](../images/embeddings.png)\n\n"
+        f"{table(header, lines)}\n\n{made(rows, 'embeddings')}\n"
+    )

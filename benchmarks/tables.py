@@ -1,9 +1,37 @@
-"""Markdown tables with means and spreads over seeds."""
+"""Markdown tables with means and spreads over seeds, and how their rows were measured."""
 
 from __future__ import annotations
 
 import statistics
 from typing import Any
+
+Rows = list[dict[str, Any]]
+
+#: First day on which rows show the present encoder (docs/decisions.md, 2026-11-28).
+PRESENT = "2026-11-29"
+#: Result files that no encoder of this package is trained for.
+WITHOUT_ENCODER = {"embeddings", "retrieval_speed", "starts"}
+#: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.
+COMMANDS = {
+    "checkpoint_cost": "taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time",
+    "latency": "python -m benchmarks.latency",
+    "memory": "python -m benchmarks.memory",
+    "quickstart": "python examples/quickstart.py --seed SEED --results benchmarks/results/quickstart.jsonl",
+    "sampling_overhead": "python -m benchmarks.sampling_overhead",
+    "use_cost": "python -m benchmarks.use_cost",
+}
+#: Options of the other commands.
+OPTIONS = {
+    "domain_transfer": " --seconds 120 --seeds 0 1 2",
+    "edit_success": " --seconds {seconds:g}",
+    "generation": " --models FOLDER --set {set} --seconds {seconds_asked:g}",
+    "input_perturbation": " --seconds {seconds:g}",
+    "inversion": " --models FOLDER",
+    "near_duplicates": " --sets cifar10 avatars",
+    "priors": " [--encoder FILE --name NAME]",
+    "protocols": " --protocol {protocol}",
+    "time_to_quality": " --set {set} --part {part}",
+}
 
 
 def table(header: list[str], rows: list[list[Any]]) -> str:
@@ -12,12 +40,17 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def groups_of(rows: list[dict[str, Any]], *keys: str) -> dict[tuple, list[dict[str, Any]]]:
+def groups_of(rows: Rows, *keys: str) -> dict[tuple, Rows]:
     """Return the rows grouped by the values of some keys, in order of appearance."""
-    groups: dict[tuple, list[dict[str, Any]]] = {}
+    groups: dict[tuple, Rows] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in keys), []).append(row)
     return groups
+
+
+def having(rows: Rows, **values: Any) -> Rows:
+    """Return the rows with given values."""
+    return [row for row in rows if all(row.get(key) == value for key, value in values.items())]
 
 
 def spread(values: list[float], digits: int = 3) -> str:
@@ -28,27 +61,42 @@ def spread(values: list[float], digits: int = 3) -> str:
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def measured(group: list[dict[str, Any]], key: str, digits: int = 3) -> str:
+def measured(group: Rows, key: str, digits: int = 3) -> str:
     """Return mean and spread of a measure over the rows that have it, with their number if others lack it."""
     values = [row[key] for row in group if row.get(key) is not None]
     few = f" ({len(values)} seed{'s' if len(values) > 1 else ''})" if 0 < len(values) < len(group) else ""
     return spread(values, digits) + few
 
 
-def machine(rows: list[dict[str, Any]]) -> str:
-    """Return a sentence on the machine and versions of the last row."""
-    env = rows[-1]["environment"]
-    threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
+def is_former(row: dict[str, Any]) -> bool:
+    """Return whether a row was measured before the present encoder; rows of early runs have no date."""
+    return row.get("environment", {}).get("date", "") < PRESENT
+
+
+def command(rows: Rows, name: str, options: str = "") -> str:
+    """Return the command that remakes a result file, with the options of its last row and further ones."""
+    if name in COMMANDS:
+        return COMMANDS[name] + options
+    timed = " --threads 1 --cpu-time" if rows[-1].get("clock") == "cpu" else ""
     return (
-        f"{env['processor']}, {threads}, {env['device']}, torch {env['torch']}, "
-        f"scikit-learn {env['scikit-learn']}, {env['date']}."
+        f"python -m benchmarks.{name} --data DATA{OPTIONS.get(name, '').format(**rows[-1])}{options}{timed}"
     )
 
 
-def machines(rows: list[dict[str, Any]]) -> str:
-    """Return a sentence for each machine of the rows, as of its last row."""
-    keys = ("processor", "threads", "device", "torch", "scikit-learn")
-    kinds: dict[tuple, list[dict[str, Any]]] = {}
+def made(rows: Rows, name: str, options: str = "") -> str:
+    """Return sentences on the machines, the command, and rows of a former version of the encoder."""
+    kinds: dict[str, list[str]] = {}
     for row in rows:
-        kinds.setdefault(tuple(row["environment"][key] for key in keys), []).append(row)
-    return " ".join(machine(kind) for kind in kinds.values())
+        if env := row.get("environment"):
+            threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
+            versions = f"torch {env['torch']}, scikit-learn {env['scikit-learn']}"
+            said = f"{env['processor']}, {threads}, {env['device']}, {versions}"
+            kinds.setdefault(said, []).append(env["date"])
+    days = {said: " to ".join(dict.fromkeys((min(dates), max(dates)))) for said, dates in kinds.items()}
+    said = [f"{said}, {day}." for said, day in days.items()] or ["Date and machine were not recorded."]
+    said.append(f"Made by `{command(rows, name, options)}`.")
+    old = [is_former(row) for row in rows]
+    if any(old) and name not in WITHOUT_ENCODER:
+        which = "Measured" if all(old) else f"Rows of `DMZEncoder` before {PRESENT} were measured"
+        said.append(f"**{which} with a former version of the encoder.**")
+    return " ".join(said)

@@ -38,15 +38,18 @@ _PACKAGES = {
 #: Public packages, likewise.
 _SUBPACKAGES = (
     "app",
+    "attribution",
     "collection",
     "datasets",
     "editing",
     "errors",
     "metrics",
+    "model_selection",
     "plotting",
     "priors",
     "probing",
     "retrieval",
+    "transfer",
 )
 
 __all__ = ["DMZEncoder", "__version__", *_PACKAGES]

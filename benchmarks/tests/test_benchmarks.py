@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import checkpoint_cost, report, results
+from benchmarks import checkpoint_cost, report_costs, results
 from benchmarks.code_quality import knn_accuracy, mean_average_precision
 
 
@@ -65,8 +65,8 @@ def test_the_checkpoint_benchmark_writes_a_row_once(tmp_path, monkeypatch):
     assert row["clock"] == "wall" and row["threads"] == row["environment"]["threads"] == 1
     checkpoint_cost.main([*options, "--again"])
     assert len(results.read(checkpoint_cost.RESULTS, tmp_path)) == 2
-    monkeypatch.setattr(report, "read", lambda name: results.read(name, tmp_path))
-    assert f"{100 * row['share']:.2f}"[:1] in report.checkpoint_section()
+    monkeypatch.setattr(report_costs, "read", lambda name: results.read(name, tmp_path))
+    assert f"{100 * row['share']:.2f}"[:1] in report_costs.checkpoint_section()
     assert list(tmp_path.iterdir()) == [tmp_path / "checkpoint_cost.jsonl"]
 
 

@@ -11,11 +11,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks import results, time_to_quality
+from benchmarks import report_time_to_quality, results, time_to_quality
 from benchmarks.code_quality import attribute_auroc
 from benchmarks.configurations import CONFIGURATIONS
 from benchmarks.datasets import ImageData
-from benchmarks.report_time_to_quality import time_to_quality_sections
 from benchmarks.results import is_done
 from benchmarks.time_to_quality import RESULTS, SETS, divide, main
 from tests.encoders import make_encoder
@@ -92,15 +91,17 @@ def test_a_run_on_classes_measures_everything_without_test_images_and_goes_on(cl
 
 
 @pytest.mark.filterwarnings("ignore:Scores are undefined in 1 of 3 fits")
-def test_a_run_on_attributes(closed_sets, tmp_path):
+def test_a_run_on_attributes(closed_sets, tmp_path, monkeypatch):
     rows = call(tmp_path, "--set", "posed", "--seconds", "0.3", "0.6", "--rivals", "PCA")
     assert [row["seconds_asked"] for row in rows] == [None, 0.3, 0.6]
     assert all(row["auroc_bits"] <= 1.0 and row["auroc_bits_min"] < 0.75 for row in rows)
     assert {"auroc_logits", "auroc_probabilities_std", "attributes_alike", "factors_alike"} <= set(rows[1])
     # "up" is told, "coin" is not, and an attribute that never varies counts for neither.
     assert 0.6 < rows[0]["auroc_floats"] < 0.9 and rows[0]["attributes_alike"] > 0.1
-    page = time_to_quality_sections([row | {"part": "test"} for row in rows])
-    assert "Quality against training time" in page and "| DMZEncoder, default | 8 |" in page
+    tested = [row | {"part": "test"} for row in rows]
+    monkeypatch.setattr(report_time_to_quality, "read", lambda name: tested)
+    page = report_time_to_quality.set_section("posed")
+    assert "| DMZEncoder, default | 8 |" in page and "--set posed --part test --seconds 0.3 0.6`" in page
 
 
 def test_other_parameters_need_a_name_of_their_own(closed_sets, tmp_path, capsys):

@@ -27,19 +27,19 @@ class BitEffects:
     table : DataFrame
         One row per bit, in descending order of change. The columns are:
 
-        bit : index of the bit
-        change : mean absolute difference of pixels between off and on, in the units of the images
-        share : `change` as a fraction of the sum over `bits`
-        area : fraction of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
-            when one of n does (participation ratio of the map)
-        row, column : centre of the change in the image, in pixels (images only).
+        - bit: index of the bit
+        - change: mean absolute difference of pixels between off and on, in the units of the images
+        - share: `change` as a fraction of the sum over `bits`
+        - area: fraction of the image that changes, in (0, 1]: 1 when all pixels change equally, 1 / n
+          when one of n does (participation ratio of the map)
+        - row, column: centre of the change in the image, in pixels (images only).
     bits : ndarray of int
         The bits, in the order of the arrays below.
-    maps : ndarray of shape (n_bits, *sample_shape), float32
+    maps : ndarray of shape ``(n_bits, *sample_shape)``, float32
         Mean absolute difference per pixel, over the codes.
-    signed_maps : ndarray of shape (n_bits, *sample_shape), float32
+    signed_maps : ndarray of shape ``(n_bits, *sample_shape)``, float32
         Mean of on minus off.
-    off, on : ndarray of shape (n_bits, n_images, *sample_shape)
+    off, on : ndarray of shape ``(n_bits, n_images, *sample_shape)``
         Images decoded from the first codes, without and with the bit.
     """
 
@@ -95,6 +95,12 @@ def bit_effects(
         `bits` or `Z` is invalid, or `return_trajectory` is set.
     TypeError
         The encoder cannot decode.
+
+    See Also
+    --------
+    attribute_bits : Pixels that set a bit.
+    bit_table : Attributes that bits are associated with.
+    dmzrep.plotting.BitDisplay : A figure of both.
 
     Notes
     -----

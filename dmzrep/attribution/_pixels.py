@@ -25,7 +25,7 @@ class Attributions:
 
     Parameters
     ----------
-    maps : ndarray of shape (n, *sample_shape), float32
+    maps : ndarray of shape ``(n, *sample_shape)``, float32
         One value per pixel (and channel), in the layout of X; positive where the pixel increases the score.
     scores : ndarray of shape (n,), float32
         The attributed score, such as a bit's logit.
@@ -112,6 +112,11 @@ def attribute_bits(
         The encoder is not a DMZEncoder.
     ValueError
         The target, an option or a sample is invalid.
+
+    See Also
+    --------
+    bit_effects : What bits change in decoded images.
+    bit_table : Attributes that bits are associated with.
 
     References
     ----------

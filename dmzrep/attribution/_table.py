@@ -25,17 +25,22 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
     DataFrame
         One row per bit and attribute, with the columns
 
-        bit : index of the bit
-        attribute : name of the attribute
-        auroc : area under the ROC curve when the bit alone (its complement, where `sign` is -1)
-            predicts the attribute, in [0.5, 1]; for a bit, the mean of both classes' accuracies
-        mutual_information : between bit and attribute, in bits, in [0, 1]
-        sign : 1 where the bit is on more often with the attribute, -1 where it is off, else 0
+        - bit: index of the bit
+        - attribute: name of the attribute
+        - auroc: area under the ROC curve when the bit alone (its complement, where `sign` is -1)
+          predicts the attribute, in [0.5, 1]; for a bit, the mean of both classes' accuracies
+        - mutual_information: between bit and attribute, in bits, in [0, 1]
+        - sign: 1 where the bit is on more often with the attribute, -1 where it is off, else 0
 
     Raises
     ------
     ValueError
         Lengths differ, labels are not binary, or an attribute has one class only.
+
+    See Also
+    --------
+    bit_effects : What bits change in decoded images.
+    dmzrep.plotting.BitTableDisplay : The table as a figure.
 
     Examples
     --------

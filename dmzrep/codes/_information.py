@@ -89,6 +89,10 @@ def information_bounds(probabilities: np.ndarray) -> tuple[float, float]:
         samples come from, the lower bound is conservative, as it cannot exceed log2(n). Up to 128 samples
         it is exact, beyond that the outer mean is over 128 samples.
 
+    See Also
+    --------
+    dmzrep.metrics.mutual_information_over_time : Information in noised samples.
+
     References
     ----------
     Chow, Liu, "Approximating Discrete Probability Distributions with Dependence Trees", 1968; Kolchinsky,

@@ -45,6 +45,10 @@ def code_report(probabilities: np.ndarray) -> pd.DataFrame:
     ValueError
         `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
 
+    See Also
+    --------
+    code_summary : The whole code.
+
     Examples
     --------
     >>> import numpy as np
@@ -89,6 +93,11 @@ def code_summary(probabilities: np.ndarray, history: pd.DataFrame | None = None)
     ------
     ValueError
         `probabilities` is not an array of shape (n, latent_dim) of values in [0, 1].
+
+    See Also
+    --------
+    code_report : Each bit.
+    dmzrep.codes.information_bounds : The bounds alone.
 
     Examples
     --------

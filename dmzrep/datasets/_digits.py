@@ -31,6 +31,10 @@ def load_digits_images(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray,
     (images, target) : tuple of ndarray
         With ``return_X_y=True``.
 
+    See Also
+    --------
+    fetch_mnist : More digits, of 28 x 28 pixels.
+
     Examples
     --------
     >>> from dmzrep.datasets import load_digits_images
@@ -76,6 +80,10 @@ def fetch_mnist(
     ------
     OSError
         The data are not in `data_home` and OpenML could not be reached.
+
+    See Also
+    --------
+    load_digits_images : Fewer digits, without a download.
 
     Examples
     --------

@@ -70,11 +70,11 @@ def make_sprites(
     data : Bunch
         With
 
-        images : uint8 ndarray of shape (n_samples, side, side, 3)
-        factors : DataFrame with the columns shape and colour (categories), size, x and y (fractions
-            of the side) and rotation (degrees clockwise)
-        attributes : DataFrame of uint8, 0 or 1, that follow from the factors
-        DESCR : str
+        - images: uint8 ndarray of shape (n_samples, side, side, 3)
+        - factors: DataFrame with the columns shape and colour (categories), size, x and y (fractions
+          of the side) and rotation (degrees clockwise)
+        - attributes: DataFrame of uint8, 0 or 1, that follow from the factors
+        - DESCR: str
     (images, attributes) : tuple
         With ``return_X_y=True``.
 

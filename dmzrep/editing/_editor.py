@@ -190,8 +190,8 @@ class AttributeEditor(BaseEstimator):
 
         Returns
         -------
-        images : ndarray of shape (n, *sample_shape), or (n_steps, n, *sample_shape) with `return_trajectory`
-            In the layout of X.
+        images : ndarray of shape ``(n, *sample_shape)``
+            In the layout of X. With `return_trajectory`, of shape ``(n_steps, n, *sample_shape)``.
         codes : ndarray of shape (n, latent_dim)
             Their codes: uint8 bits, or float64 in [0, 1] with ``mode="soft"``.
 
@@ -238,8 +238,8 @@ class AttributeEditor(BaseEstimator):
 
         Returns
         -------
-        images : ndarray of shape (n_amounts, n, *sample_shape)
-            With `return_trajectory`, of shape (n_amounts, n_steps, n, *sample_shape).
+        images : ndarray of shape ``(n_amounts, n, *sample_shape)``
+            With `return_trajectory`, of shape ``(n_amounts, n_steps, n, *sample_shape)``.
         codes : ndarray of shape (n_amounts, n, latent_dim)
             Their codes.
         """
@@ -269,16 +269,16 @@ class AttributeEditor(BaseEstimator):
         DataFrame
             One row per image and attribute, with the columns
 
-            image : index of the image
-            attribute : the attribute
-            role : "edited", "held" or "other"
-            before, after : its probability under the codes of X, and under the edited codes
-            reencoded : its probability under the codes of the edited images
-            changed : whether `after` is on the other side of 0.5 than `before`
-            changed_reencoded : the same for `reencoded`
-            bits_flipped : bits of the image's code that differ
-            bits_returned : fraction of bits in which the edited code and the edited image's code agree
-            distance : root mean square difference of the image, in units of X
+            - image: index of the image
+            - attribute: the attribute
+            - role: "edited", "held" or "other"
+            - before, after: its probability under the codes of X, and under the edited codes
+            - reencoded: its probability under the codes of the edited images
+            - changed: whether `after` is on the other side of 0.5 than `before`
+            - changed_reencoded: the same for `reencoded`
+            - bits_flipped: bits of the image's code that differ
+            - bits_returned: fraction of bits in which the edited code and the edited image's code agree
+            - distance: root mean square difference of the image, in units of X
 
         See Also
         --------

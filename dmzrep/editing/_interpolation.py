@@ -56,9 +56,9 @@ def interpolate(
 
     Returns
     -------
-    images : ndarray of shape (n, n_images, *sample_shape)
-        Images of the paths, in the layout of x0. With `return_trajectory`, of shape (n_steps, n, n_images,
-        *sample_shape).
+    images : ndarray of shape ``(n, n_images, *sample_shape)``
+        Images of the paths, in the layout of x0. With `return_trajectory`, of shape
+        ``(n_steps, n, n_images, *sample_shape)``.
     codes : ndarray of shape (n, n_images, latent_dim)
         Their codes: uint8 bits, or float64 in [0, 1] for ``path="soft"``. The first are the bits of x0,
         the last those of x1.
@@ -69,6 +69,11 @@ def interpolate(
         x0 and x1 differ in number or in shape, or a parameter is invalid.
     TypeError
         The encoder cannot encode and decode.
+
+    See Also
+    --------
+    AttributeEditor.sweep : Edits of increasing amount.
+    dmzrep.plotting.InterpolationDisplay : Interpolations as a figure.
 
     Notes
     -----

@@ -66,6 +66,10 @@ def edit_summary(report: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Indexed by attribute: those edited first, then those held; the others by how often they changed. The
         columns are those of the report, without "image".
+
+    See Also
+    --------
+    AttributeEditor.report : The report.
     """
     needed = ("image", "attribute", "role", "changed_reencoded")
     if not isinstance(report, pd.DataFrame) or any(name not in report for name in needed):

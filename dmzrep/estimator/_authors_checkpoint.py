@@ -59,6 +59,10 @@ def load_authors_checkpoint(
     ValueError
         X does not hold images of the model's shape.
 
+    See Also
+    --------
+    paper_backbone : The same denoiser with random weights.
+
     Notes
     -----
     Written from the authors' code, ``dmz/models.py`` and ``ddpm_train.py`` of github.com/exlab-research/dmz,

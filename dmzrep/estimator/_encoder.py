@@ -203,7 +203,7 @@ class DMZEncoder(
         `ordered` of the fit: whether prefixes of codes can be decoded.
     n_features_in_ : int
         Number of values of a sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
 
     See Also
@@ -554,8 +554,9 @@ class DMZEncoder(
 
         Returns
         -------
-        ndarray of shape (n, *sample_shape), or (n_steps, n, *sample_shape) with `return_trajectory`
-            In the layout, dtype and value range of the fitted data.
+        ndarray of shape ``(n, *sample_shape)``
+            In the layout, dtype and value range of the fitted data. With `return_trajectory`, of shape
+            ``(n_steps, n, *sample_shape)``.
 
         Raises
         ------
@@ -621,8 +622,9 @@ class DMZEncoder(
 
         Returns
         -------
-        ndarray of shape (n, *sample_shape), or (n_steps, n, *sample_shape) with `return_trajectory`
-            In the layout, dtype and value range of the fitted data.
+        ndarray of shape ``(n, *sample_shape)``
+            In the layout, dtype and value range of the fitted data. With `return_trajectory`, of shape
+            ``(n_steps, n, *sample_shape)``.
         """
         check_is_fitted(self)
         self.decoder_.check_trained()  # Before samples are encoded, which may take long.
@@ -668,9 +670,9 @@ class DMZEncoder(
 
         Returns
         -------
-        ndarray of shape (n_samples, *sample_shape), or (n_steps, n_samples, *sample_shape) with \
-                `return_trajectory`
-            In the layout, dtype and value range of the fitted data.
+        ndarray of shape ``(n_samples, *sample_shape)``
+            In the layout, dtype and value range of the fitted data. With `return_trajectory`, of shape
+            ``(n_steps, n_samples, *sample_shape)``.
         """
         check_is_fitted(self)
         options = Sampling.of(sampling)

@@ -67,10 +67,10 @@ class LikelihoodMixin(BaseEstimator):
         DataFrame
             Rows "image" (a sample given its bits), "code" (the bits under `prior_`) and "total"; columns
 
-            bits_per_dim : mean over the samples
-            standard_error : of that mean, over the samples; NaN for a single sample. It covers the choice
-                of samples, timesteps and noise, not another training.
-            bits : mean bits of a whole sample
+            - bits_per_dim: mean over the samples
+            - standard_error: of that mean, over the samples; NaN for a single sample. It covers the choice
+              of samples, timesteps and noise, not another training.
+            - bits: mean bits of a whole sample
 
         See Also
         --------

@@ -82,8 +82,14 @@ class Sampling:
         estimate of the clean samples in the user's layout. Samples come in batches, each of which goes
         through all steps.
     return_trajectory : bool, default=False
-        Return these estimates of all steps: an array of shape (n_steps, n, *sample_shape) that ends with
+        Return these estimates of all steps: an array of shape ``(n_steps, n, *sample_shape)`` that ends with
         the samples.
+
+    See Also
+    --------
+    DMZEncoder.sample : New samples.
+    DMZEncoder.inverse_transform : Samples of given codes.
+    DMZEncoder.reconstruct : Samples of the codes of given samples.
 
     References
     ----------

@@ -81,6 +81,11 @@ def dci(
     ValueError
         Codes or factors are not finite, differ in length or are constant, or there are fewer than two.
 
+    See Also
+    --------
+    mig : Gaps of mutual information.
+    tad : Gaps of AUROC, for binary attributes.
+
     Notes
     -----
     With importances R, the disentanglement of code j is 1 minus the entropy of its row of R, scaled to

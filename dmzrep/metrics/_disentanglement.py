@@ -58,6 +58,11 @@ def mig(Z: Any, factors: Any, *, n_bins: int = 20) -> DisentanglementScore:
     ValueError
         Codes or factors are not finite, differ in length, have missing values or are constant.
 
+    See Also
+    --------
+    dci : Scores from models of each factor.
+    tad : Gaps of AUROC, for binary attributes.
+
     Notes
     -----
     The plug-in estimate of information is biased upwards by about (classes of the code - 1) * (classes of
@@ -120,6 +125,10 @@ def tad(Z: Any, Y: Any, *, min_auroc: float = 0.75, max_redundancy: float = 0.2)
     ------
     ValueError
         Codes or attributes are not finite, differ in length, have missing values or are constant.
+
+    See Also
+    --------
+    mig : Gaps of mutual information.
 
     Notes
     -----

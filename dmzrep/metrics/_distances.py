@@ -49,11 +49,16 @@ def frechet_distance(reference: Any, generated: Any, extractor: Extractor | None
     UserWarning
         A set has no more samples than features, so that its covariance is singular.
 
+    See Also
+    --------
+    kernel_distance : Without bias, also for few samples.
+    precision_recall : Fidelity and diversity apart.
+
     Notes
     -----
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), in float64. The last trace is computed from the eigenvalues
-    of the symmetric matrix C1^(1/2) C2 C1^(1/2). The estimate is biased upwards, the more so the fewer
-    samples there are: compare scores only at equal numbers of samples.
+    ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``, in float64. The last trace is computed from the
+    eigenvalues of the symmetric matrix C1^(1/2) C2 C1^(1/2). The estimate is biased upwards, the more so
+    the fewer samples there are: compare scores only at equal numbers of samples.
 
     References
     ----------
@@ -128,6 +133,10 @@ def kernel_distance(
     ValueError
         Features are not finite or have different sources, a set has a single sample, or a parameter is
         out of range.
+
+    See Also
+    --------
+    frechet_distance : The distance that the literature reports.
 
     Notes
     -----
@@ -206,16 +215,20 @@ def precision_recall(
     DistanceResult
         The scores
 
-        precision : fraction of generated images in the ball of any reference image
-        recall : fraction of reference images in the ball of any generated image
-        density : mean number of reference balls that contain a generated image, over `n_neighbors`;
-            about 1 for equal distributions, and possibly above 1
-        coverage : fraction of reference images whose ball contains a generated image
+        - precision: fraction of generated images in the ball of any reference image
+        - recall: fraction of reference images in the ball of any generated image
+        - density: mean number of reference balls that contain a generated image, over `n_neighbors`;
+          about 1 for equal distributions, and possibly above 1
+        - coverage: fraction of reference images whose ball contains a generated image
 
     Raises
     ------
     ValueError
         Features are not finite or have different sources, or a set has too few samples.
+
+    See Also
+    --------
+    frechet_distance : One number for both.
 
     Notes
     -----

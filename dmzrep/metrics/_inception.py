@@ -60,6 +60,10 @@ class InceptionFeatures:
     ValueError
         On use, if its weights have another hash.
 
+    See Also
+    --------
+    ClassifierFeatures : A classifier trained on your own images.
+
     References
     ----------
     Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",

@@ -73,13 +73,13 @@ def mutual_information_over_time(
     DataFrame
         One row per timestep, information in bits, with the columns
 
-        timestep : t
-        signal : sqrt(alpha_bar_t), 1 for clean samples
-        lower_bound : lower bound on I(z; x_t)
-        limit : largest possible `lower_bound`, log2 of the number of held-out samples
-        sum_of_bits : lower bound on the sum of I(z_i; x_t) over bits i
-        entropy_of_bits : sum of the entropies of the bits over the held-out samples, an upper bound
-            on both
+        - timestep: t
+        - signal: sqrt(alpha_bar_t), 1 for clean samples
+        - lower_bound: lower bound on I(z; x_t)
+        - limit: largest possible `lower_bound`, log2 of the number of held-out samples
+        - sum_of_bits: lower bound on the sum of I(z_i; x_t) over bits i
+        - entropy_of_bits: sum of the entropies of the bits over the held-out samples, an upper bound
+          on both
 
     Raises
     ------
@@ -87,6 +87,10 @@ def mutual_information_over_time(
         Timesteps or another parameter are out of range, or there are too few samples.
     TypeError
         The encoder is not a DMZEncoder.
+
+    See Also
+    --------
+    dmzrep.codes.information_bounds : Information in samples without noise.
 
     Notes
     -----

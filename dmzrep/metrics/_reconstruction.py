@@ -57,6 +57,10 @@ def code_cycle_accuracy(
     TypeError
         The encoder cannot encode and decode.
 
+    See Also
+    --------
+    reconstruction_report : Errors of the decoded samples too.
+
     Examples
     --------
     >>> from dmzrep import DMZEncoder, Network
@@ -166,13 +170,13 @@ def reconstruction_report(
     DataFrame
         One row per noise, with means over samples in the columns
 
-        noise : as in `noises`
-        n_samples : number of samples
-        mse : mean squared error, of pixels from 0 to 1 or of standardised vectors
-        psnr : mean peak signal-to-noise ratio, in decibels; images only
-        ssim : mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
-            images only, if scikit-image is installed
-        code_cycle_accuracy : fraction of bits that the reconstruction shares with the original
+        - noise: as in `noises`
+        - n_samples: number of samples
+        - mse: mean squared error, of pixels from 0 to 1 or of standardised vectors
+        - psnr: mean peak signal-to-noise ratio, in decibels; images only
+        - ssim: mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
+          images only, if scikit-image is installed
+        - code_cycle_accuracy: fraction of bits that the reconstruction shares with the original
 
     Raises
     ------
@@ -180,6 +184,12 @@ def reconstruction_report(
         X does not have the fitted format, or a parameter is out of range.
     TypeError
         The encoder is not a DMZEncoder.
+
+    See Also
+    --------
+    mse : Mean squared error.
+    psnr : Peak signal-to-noise ratio.
+    ssim : Structural similarity.
 
     Examples
     --------

@@ -82,15 +82,15 @@ def latent_dim_report(
     DataFrame
         One row per length with the columns
 
-        latent_dim : code length in bits
-        score of the probe : such as "roc_auc", on held-out samples, from bits
-        bits_per_dim : variational bound of held-out samples, the negative of `DMZEncoder.score`
-        code_bits : sum of the entropies of the bits
-        reconstruction_error : mean squared error of held-out samples decoded from their bits and random
-            noise, of pixels from -1 to 1 or of standardised vectors
-        seconds : training time
-        pareto : whether the length is on the Pareto front: no other is better in one objective and at
-            least as good in the others
+        - latent_dim: code length in bits
+        - score of the probe: such as "roc_auc", on held-out samples, from bits
+        - bits_per_dim: variational bound of held-out samples, the negative of `DMZEncoder.score`
+        - code_bits: sum of the entropies of the bits
+        - reconstruction_error: mean squared error of held-out samples decoded from their bits and random
+          noise, of pixels from -1 to 1 or of standardised vectors
+        - seconds: training time
+        - pareto: whether the length is on the Pareto front: no other is better in one objective and at
+          least as good in the others
 
     Raises
     ------
@@ -98,6 +98,10 @@ def latent_dim_report(
         Lengths, objectives, labels or another parameter are invalid.
     TypeError
         `encoder` is not a DMZEncoder, or `memory` not a path.
+
+    See Also
+    --------
+    dmzrep.plotting.LatentDimDisplay : The report as a figure.
 
     Examples
     --------

@@ -54,6 +54,11 @@ def paper_backbone(
     ValueError
         The experiment is unknown.
 
+    See Also
+    --------
+    DMZEncoder.paper : An encoder with the settings of the paper.
+    load_authors_checkpoint : The authors' weights.
+
     Examples
     --------
     >>> from dmzrep import DMZEncoder, paper_backbone

@@ -40,6 +40,10 @@ class BitTableDisplay(Display):
     values_ : DataFrame of shape (n_attributes, n_bits)
         Its values: sign x (2 AUROC - 1), in [-1, 1].
 
+    See Also
+    --------
+    bit_table : The table.
+
     Examples
     --------
     >>> import numpy as np

@@ -29,6 +29,10 @@ class EditDisplay(ImageGridDisplay):
     probabilities_ : ndarray of shape (n, n_amounts + 1)
         Probability of the attribute for the originals and for the edited images, after encoding them.
 
+    See Also
+    --------
+    AttributeEditor.sweep : The edits as arrays.
+
     Examples
     --------
     >>> from dmzrep.editing import AttributeEditor

@@ -43,6 +43,10 @@ class HistoryDisplay(Display):
     lines_ : list of matplotlib Line2D
         The curves.
 
+    See Also
+    --------
+    DMZEncoder : Its attribute `history_` holds the losses.
+
     Notes
     -----
     Training and validation losses differ even without overfitting: validation uses averaged weights and

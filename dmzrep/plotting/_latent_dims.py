@@ -35,6 +35,10 @@ class LatentDimDisplay(Display):
     y : str or None, default=None
         Column on the y axis; None uses the score of the probe, if there is one, or the reconstruction error.
 
+    See Also
+    --------
+    latent_dim_report : The report.
+
     Examples
     --------
     >>> import pandas as pd

@@ -41,6 +41,10 @@ class NeighborsDisplay(ImageGridDisplay):
     indices_ : ndarray of shape (n, k)
         Indices of the neighbours in `X_index`.
 
+    See Also
+    --------
+    ImageRetriever.query : The neighbours as a table.
+
     Examples
     --------
     >>> from dmzrep.plotting import NeighborsDisplay

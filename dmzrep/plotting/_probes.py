@@ -120,6 +120,10 @@ class LabelEfficiencyDisplay(Display):
     lines_ : list of matplotlib Line2D
         A curve for each representation.
 
+    See Also
+    --------
+    label_efficiency : The scores as a table.
+
     Examples
     --------
     >>> from dmzrep.plotting import LabelEfficiencyDisplay

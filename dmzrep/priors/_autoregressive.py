@@ -59,6 +59,10 @@ class AutoregressivePrior(CodePrior):
     bound_ : ndarray of shape (), float64
         Absolute value at which logits are clipped.
 
+    See Also
+    --------
+    ChowLiuPrior : Each bit depends on one other, fitted in closed form.
+
     References
     ----------
     Germain, Gregor, Murray, Larochelle, "MADE: Masked Autoencoder for Distribution Estimation", 2015.

@@ -19,6 +19,10 @@ class ChowLiuPrior(CodePrior):
     conditionals_ : ndarray of shape (2, latent_dim)
         Probability of a one given that the parent is zero, and one.
 
+    See Also
+    --------
+    AutoregressivePrior : Each bit depends on all earlier bits.
+
     References
     ----------
     Chow, Liu, "Approximating Discrete Probability Distributions with Dependence Trees", 1968.

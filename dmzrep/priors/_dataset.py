@@ -63,6 +63,10 @@ class DatasetPrior(CodePrior):
     flip_rates_ : ndarray of shape (latent_dim,)
         Probability that a bit is flipped, in (0, 0.5].
 
+    See Also
+    --------
+    MixturePrior : A model of the codes instead of the codes themselves.
+
     References
     ----------
     Aitchison, Aitken, "Multivariate Binary Discrimination by the Kernel Method", 1976.

@@ -49,11 +49,11 @@ def prior_gap(
     DataFrame
         A row for each prior with the columns
 
-        cross_entropy : mean of minus log2 of the probability of held-out codes, in bits per code: the
-            code length under this prior, which in expectation is at least the codes' entropy.
-        cross_entropy_per_bit : the same divided by `latent_dim`; 1 for the uniform prior.
-        auc : `two_sample_auc` of held-out codes and as many samples of the prior; 0.5 where they cannot
-            be distinguished, 1 where they always can.
+        - cross_entropy: mean of minus log2 of the probability of held-out codes, in bits per code: the
+          code length under this prior, which in expectation is at least the codes' entropy.
+        - cross_entropy_per_bit: the same divided by `latent_dim`; 1 for the uniform prior.
+        - auc: `two_sample_auc` of held-out codes and as many samples of the prior; 0.5 where they cannot
+          be distinguished, 1 where they always can.
 
     Raises
     ------
@@ -126,6 +126,10 @@ def two_sample_auc(
     ------
     ValueError
         Codes or draws are not bits, are too few, or differ in width.
+
+    See Also
+    --------
+    prior_gap : This score and the cross-entropy of several priors.
 
     References
     ----------

@@ -10,6 +10,10 @@ from dmzrep.priors._base import CodePrior, smoothed_mean
 class UniformPrior(CodePrior):
     """Every bit is one with probability one half, independently: the paper's prior.
 
+    See Also
+    --------
+    IndependentPrior : Fits the probability of each bit.
+
     Examples
     --------
     >>> import numpy as np
@@ -39,6 +43,11 @@ class IndependentPrior(CodePrior):
     ----------
     probabilities_ : ndarray of shape (latent_dim,)
         Probability of a one, with half a count added to each side.
+
+    See Also
+    --------
+    ChowLiuPrior : Pairs of dependent bits.
+    MixturePrior : A mixture of such priors.
 
     Examples
     --------

@@ -33,6 +33,10 @@ class MixturePrior(CodePrior):
     probabilities_ : ndarray of shape (n_components, latent_dim)
         Probability of a one in each component.
 
+    See Also
+    --------
+    IndependentPrior : A single component.
+
     References
     ----------
     Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.3.3.

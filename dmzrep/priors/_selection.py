@@ -56,6 +56,10 @@ def fit_prior(
     ValueError
         `prior` is unknown, or `bits` are not zeros and ones.
 
+    See Also
+    --------
+    prior_gap : Compare priors on held-out codes.
+
     Examples
     --------
     >>> import numpy as np

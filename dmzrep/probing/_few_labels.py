@@ -97,6 +97,11 @@ def label_efficiency(
     UndefinedMetricWarning
         Some draws have a single class.
 
+    See Also
+    --------
+    probe_report : All labels.
+    dmzrep.plotting.LabelEfficiencyDisplay : The scores as a figure.
+
     Examples
     --------
     >>> import numpy as np

@@ -72,7 +72,7 @@ class LinearProbe(BaseEstimator):
         Iterations of the solver, the maximum over attributes; ridge regression counts as one.
     n_features_in_ : int
         Number of bits.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if the codes were a table with names.
 
     See Also

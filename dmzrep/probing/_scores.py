@@ -117,6 +117,12 @@ def probe_report(
     ConvergenceWarning
         Some fits did not converge; the 100 iterations of the protocols may be too few.
 
+    See Also
+    --------
+    LinearProbe : The probe.
+    label_efficiency : Few labels.
+    dmzrep.plotting.ProbeDisplay : The report as a figure.
+
     Notes
     -----
     "dmz": all samples, five shuffled folds (seed 0), logistic regression with scikit-learn's defaults on

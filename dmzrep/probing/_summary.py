@@ -26,6 +26,10 @@ def average_folds(
     -------
     DataFrame
         A row for each attribute and representation.
+
+    See Also
+    --------
+    probe_summary : Averages over attributes too.
     """
     keys = _keys(scores, by)
     if "attribute" not in keys:
@@ -64,6 +68,11 @@ def probe_summary(
     DataFrame
         A row for each representation: "n_attributes", "n_folds", "n_undefined" (excluded fits), and
         each score's mean and population standard deviation over folds (NaN where there is one fold).
+
+    See Also
+    --------
+    average_folds : Averages over folds alone.
+    probe_scores : The scores.
 
     Examples
     --------

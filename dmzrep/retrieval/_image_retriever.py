@@ -40,6 +40,11 @@ class ImageRetriever(BaseEstimator):
     metadata_ : DataFrame or None
         One row per image, in the order of `neighbors_.ids_`.
 
+    See Also
+    --------
+    FaissNeighbors : The index of codes.
+    ImageCollection : Search of a folder of picture files.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd

@@ -47,16 +47,21 @@ class ITQTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Attributes
     ----------
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape ``(n_features_in_,)``
         Mean of the samples.
-    directions_ : ndarray of shape (n_bits, n_features_in_)
+    directions_ : ndarray of shape ``(n_bits, n_features_in_)``
         Unit vectors; a bit is 1 if the projection of ``X - mean_`` is positive.
     scales_ : ndarray of shape (n_bits,)
         Mean absolute projections.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
+
+    See Also
+    --------
+    DMZEncoder : Codes that can be decoded.
+    FaissNeighbors : Search among the codes.
 
     References
     ----------
@@ -168,7 +173,7 @@ class ITQTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Returns
         -------
-        ndarray of shape (n, n_features_in_), float64
+        ndarray of shape ``(n, n_features_in_)``, float64
             Vectors.
 
         Raises

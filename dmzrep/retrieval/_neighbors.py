@@ -86,8 +86,14 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         The samples; `index_.faiss_index` is the FAISS index.
     n_features_in_ : int
         Bits of a code (bytes, when packed) or values of a vector.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
+
+    See Also
+    --------
+    ImageRetriever : Encodes images and returns similar images.
+    hamming_neighbors : Exact search without an index.
+    sklearn.neighbors.NearestNeighbors : The same interface.
 
     Notes
     -----

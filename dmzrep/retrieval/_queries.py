@@ -120,7 +120,7 @@ class QueriesMixin:
 
         Returns
         -------
-        csr_matrix of shape (n_queries, n_samples_fit_), float64
+        csr_matrix of shape ``(n_queries, n_samples_fit_)``, float64
             Columns are in the order of `ids_`.
         """
         check_choice("mode", mode, MODES)
@@ -149,7 +149,7 @@ class QueriesMixin:
 
         Returns
         -------
-        csr_matrix of shape (n_queries, n_samples_fit_), float64
+        csr_matrix of shape ``(n_queries, n_samples_fit_)``, float64
             Distances, or ones.
         """
         check_is_fitted(self)
@@ -204,7 +204,7 @@ class QueriesMixin:
             Queries that are not in the index; a thousand give two digits.
         vectors : array-like of shape (n_queries, n_vector_features) or None, default=None
             Vectors of the queries; None is X itself for the metrics "l2" and "cosine".
-        reference : array-like of shape (n_samples_fit_, n_vector_features) or None, default=None
+        reference : array-like of shape ``(n_samples_fit_, n_vector_features)`` or None, default=None
             Vectors of the samples, in the order of `ids_`; None is those for rescoring, or the samples of
             the metrics "l2" and "cosine".
         metric : {"l2", "cosine"} or None, default=None

@@ -72,6 +72,10 @@ def expected_calibration_error(probabilities: np.ndarray, bits: np.ndarray, n_bi
     ValueError
         Shapes differ, or values are not in [0, 1].
 
+    See Also
+    --------
+    DomainTransfer.predict_proba : The probabilities.
+
     References
     ----------
     Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, equation 3, of the

@@ -65,12 +65,12 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
     validation_ : DataFrame
         A row for each target bit, with scores on held-out pairs:
 
-        mean : fraction of ones
-        accuracy, cross_entropy : of the calibrated probabilities; cross-entropy to base 2, 1 for chance
-        most_frequent_accuracy, most_frequent_cross_entropy : of the bit's fraction of ones
-        copy_accuracy, copy_cross_entropy : of the source bit at the same position, where both codes have
-            the same length
-        nearest_accuracy, nearest_cross_entropy : of the pair whose source code is nearest
+        - mean: fraction of ones
+        - accuracy, cross_entropy: of the calibrated probabilities; cross-entropy to base 2, 1 for chance
+        - most_frequent_accuracy, most_frequent_cross_entropy: of the bit's fraction of ones
+        - copy_accuracy, copy_cross_entropy: of the source bit at the same position, where both codes have
+          the same length
+        - nearest_accuracy, nearest_cross_entropy: of the pair whose source code is nearest
 
         The error rates of the last two baselines are estimated for each bit. Each fold is predicted by fits
         to the other folds; ``validation_.mean()`` summarises.
@@ -213,7 +213,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         Returns
         -------
-        ndarray of shape (n, target_dim_), float64
+        ndarray of shape ``(n, target_dim_)``, float64
             Between 0 and 1, exclusively; batch-invariant.
 
         Raises
@@ -238,7 +238,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         Returns
         -------
-        ndarray of shape (n, target_dim_), uint8
+        ndarray of shape ``(n, target_dim_)``, uint8
         """
         return (self.predict_proba(X_a) > 0.5).astype(np.uint8)
 
@@ -272,7 +272,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         Returns
         -------
-        ndarray of shape (n, *image_shape) or (n, n_draws, *image_shape)
+        ndarray of shape ``(n, *image_shape)`` or ``(n, n_draws, *image_shape)``
             In the target's layout, dtype and value range.
 
         Raises

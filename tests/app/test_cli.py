@@ -20,7 +20,7 @@ from dmzrep.app._group import dmzrep  # noqa: E402
 from dmzrep.collection import ImageCollection  # noqa: E402
 from tests.collection.conftest import EDITED, write_pictures  # noqa: E402
 
-GUIDE = Path(__file__).parents[2] / "docs" / "collections.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "collections.md"
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,10 @@ def build_explorer(encoder: DMZEncoder, collection: Any = None) -> Any:
         Gradio is not installed.
     TypeError, ValueError
         The encoder is not a `DMZEncoder` of images, or the collection was indexed with another one.
+
+    See Also
+    --------
+    explore : Builds the page and serves it.
     """
     gr = load_gradio()
     exploration = Exploration(encoder, collection)

@@ -65,6 +65,10 @@ def write_map(
     progress : bool, default=False
         Show progress bars.
 
+    See Also
+    --------
+    write_report : Sections on duplicates, outliers and clusters.
+
     Examples
     --------
     >>> from dmzrep.app import write_map
@@ -144,6 +148,10 @@ def write_report(
         Determines clusters and the noise from which codes are decoded.
     progress : bool, default=False
         Show progress bars.
+
+    See Also
+    --------
+    write_map : A map of all pictures.
 
     Examples
     --------

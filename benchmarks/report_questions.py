@@ -1,0 +1,119 @@
+"""Questions on the method that reviewers of the paper asked, answered from the result files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks.report_choices import design_groups
+from benchmarks.report_evidence import (
+    BITS,
+    BOUND,
+    ERROR,
+    FLOATS,
+    FRECHET,
+    LABELS,
+    NAMES,
+    OURS,
+    Measure,
+    seeds,
+)
+from benchmarks.report_samples import COMPARABLE, models_of
+from benchmarks.report_time_to_quality import RESULTS, current
+from benchmarks.results import read
+from benchmarks.tables import Rows, groups_of, having, table
+
+UNIFORM = "DMZEncoder, uniform prior"
+
+
+def questions() -> list[str]:
+    """Return the sections on questions that reviewers of the paper asked."""
+    groups: dict[str, dict[str, Rows]] = {}
+    for choice, option, rows in design_groups():
+        groups.setdefault(choice, {})[option] = rows
+    lengths = {str(bits): rows for (bits,), rows in groups_of(read("likelihood"), "bits").items()}
+    groups["bits"] = {n: lengths.get(n, []) + groups["bits"].get(n, []) for n in lengths | groups["bits"]}
+    how = f"MNIST, equal training time, {seeds(groups['kind of code']['relaxed bits'])}"
+    return [
+        *_code_questions(),
+        "### Why is cross-attention to one token a bias?\n\n"
+        "The softmax over a single key is 1, whatever the query and the key are. Attention then returns "
+        "`to_out(to_v(z))`, the same vector at every position; queries and keys get no gradient. The UNet "
+        "with this conditioning is therefore one with a bias that is linear in the code, which "
+        '`conditioning="bias"` computes directly; `benchmarks/tests/test_evidence.py` compares it with the '
+        f"attention of diffusers. {how}:\n\n{_options('conditioning', groups)}\n\n"
+        "File: `time_to_quality.jsonl`.",
+        "### How long should the code be?\n\n"
+        f"It depends on the use. {how}; bits per dimension, of another run, include the code's own rate:\n\n"
+        f"{_options('bits', groups, BOUND)}\n\n"
+        "Fréchet distance by length: not measured. `latent_dim_report` makes such a table for other data. "
+        "Files: `time_to_quality.jsonl`, `likelihood.jsonl`.",
+        f"### Does input perturbation break ODE samplers?\n\n{_perturbation()}",
+        "### Do other objectives, backbones and resolutions work?\n\n"
+        f"{how}:\n\n{_options('objective', groups)}\n\n"
+        "Transformers as denoisers, flow matching and images above 64 x 64 pixels: not measured. "
+        "File: `time_to_quality.jsonl`.",
+    ]
+
+
+def _code_questions() -> list[str]:
+    """Return the sections on priors and on k-means labels, whose samples are of one sampler."""
+    generated, distances = read("generation"), {}
+    for name in ("mnist", "avatars"):
+        rows = having(generated, set=name, steps=10, sampler="dpm++", seconds_asked=120.0, parameters={})
+        real = having(generated, kind="real", **{key: rows[0][key] for key in COMPARABLE})
+        distances[name] = dict(models_of(rows)) | {"training images": real}
+    cells = [[words, *(FRECHET.cell(at[words]) for at in distances.values())] for words in distances["mnist"]]
+    rise = [FRECHET.mean(at[UNIFORM]) / FRECHET.mean(at[OURS]) - 1.0 for at in distances.values()]
+    changes = " and ".join(f"{100 * share:+.0f} %" for share in rise)
+    closer = [NAMES[n] for n, at in distances.items() if FRECHET.mean(at[LABELS]) > FRECHET.mean(at[OURS])]
+    fit = {row["prior"]: row for row in having(read("priors"), images="mnist", codes="DMZEncoder, 120 s")}
+    bits, auc = (
+        " and ".join(f"{fit[prior][key]:.{digits}f}" for prior in ("uniform", "autoregressive"))
+        for key, digits in (("cross_entropy", 1), ("auc", 3))
+    )
+    tests = having(current(read(RESULTS)), part="test", images_asked=None)
+    hard = Measure("bits", ("probe_bits", "auroc_bits"))
+    features: list[list[str]] = [["k-means labels"], ["bits of DMZEncoder"]]
+    for name in NAMES:
+        longest = max(having(tests, set=name, name="default"), key=lambda row: row["seconds"])
+        features[0].append(hard.cell(having(tests, set=name, name="k-means label")))
+        features[1].append(hard.cell([longest]))
+    return [
+        "### Does a mismatch between the prior and the codes matter?\n\n"
+        f"{'Yes' if min(rise) > 0.0 else 'Not always'}: codes from the paper's uniform prior instead of a "
+        f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after "
+        f"120 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
+        f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
+        f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier tells "
+        f"codes from their draws with an AUC of {auc} (one seed, former version). Whether terms that balance "
+        "codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
+        "### Are k-means labels as good as codes?\n\n"
+        f"For samples, on {' and '.join(closer) or 'no set'} only (table above): one-hot labels of as many "
+        "clusters of pixels as the code has bits, drawn by their shares. As features, accuracy (AUROC for "
+        f"avatars) of logistic regression:\n\n{table(['code', *NAMES.values()], features)}\n\n"
+        "Files: `generation.jsonl`, `time_to_quality.jsonl`.",
+    ]
+
+
+def _options(choice: str, groups: Mapping[str, Mapping[str, Rows]], *more: Measure) -> str:
+    by = (BITS, FLOATS, ERROR, *more)
+    cells = [[option, *(measure.cell(rows) for measure in by)] for option, rows in groups[choice].items()]
+    return table([choice, *(measure.name for measure in by)], cells)
+
+
+def _perturbation() -> str:
+    """Return the answer on deterministic samplers of a network trained with input perturbation."""
+    distance = Measure("distance", ("frechet_pca64",), 2, high=False)
+    rows = having(read("input_perturbation"), steps=20, remedy="none")
+    without, with_it = (
+        {name: same for (name,), same in groups_of(having(rows, strength=g), "sampler").items()}
+        for g in (0.0, 0.1)
+    )
+    worse = any(distance.mean(with_it[name]) < distance.mean(without[name]) for name in ("ddim", "dpm++"))
+    return (
+        f"{'Yes' if worse else 'Not at strength 0.1'}. Fréchet distances of reconstructions in 64 principal "
+        f"components, 20 steps, without correction: {', '.join(distance.of(with_it))}; of a network trained "
+        f"without perturbation: {', '.join(distance.of(without))} (MNIST, velocity prediction, one "
+        "seed, former version; [corrections](results/sampling.md)). Noise prediction, which the paper uses, "
+        "and larger strengths: not measured. File: `input_perturbation.jsonl`."
+    )
