@@ -61,7 +61,7 @@ ImageGridDisplay(np.stack(rows) / 255, title="Samples by dpm++", row_labels=labe
 
 import matplotlib.pyplot as plt
 
-codes = encoder.transform(X_test[:24]) > 0.5
+codes = encoder.transform(X_test[:12]) > 0.5
 reference = encoder.inverse_transform(codes, n_steps=100, sampler="ddim", random_state=0).astype(float)
 figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 for sampler in ("ddim", "dpm++", "heun"):
