@@ -11,8 +11,8 @@ held-out images.
 # A report
 # --------
 #
-# A few epochs per length are enough for digits of 8 x 8 pixels. ``memory="cache"`` would store finished lengths,
-# so that a long comparison can be interrupted.
+# A few epochs per length are enough for digits of 8 x 8 pixels. ``memory="cache"`` would store finished
+# lengths, so that a long comparison can be interrupted.
 
 import warnings
 
@@ -27,7 +27,7 @@ report = latent_dim_report(
     X,
     y,
     latent_dims=(4, 16, 64),
-    encoder=DMZEncoder(max_iter=4),
+    encoder=DMZEncoder(max_iter=3),
     objectives=("accuracy", "latent_dim"),
     max_samples=100,
     random_state=0,
@@ -35,9 +35,9 @@ report = latent_dim_report(
 report.round(3)
 
 # %%
-# "accuracy" is that of a linear classifier of the bits, "reconstruction_error" the mean squared error of images
-# decoded from the bits, and "bits_per_dim" the variational bound on the negative log-likelihood, code included.
-# A length is on the Pareto front if no shorter code is at least as accurate.
+# "accuracy" is that of a linear classifier of the bits, "reconstruction_error" the mean squared error of
+# images decoded from the bits, and "bits_per_dim" the variational bound on the negative log-likelihood, code
+# included. A length is on the Pareto front if no shorter code is at least as accurate.
 
 import matplotlib.pyplot as plt
 
@@ -63,7 +63,7 @@ import numpy as np
 
 from dmzrep.plotting import ImageGridDisplay
 
-encoder = DMZEncoder(64, ordered=True, max_iter=5, random_state=0).fit(X[10:])
+encoder = DMZEncoder(64, ordered=True, max_iter=4, random_state=0).fit(X[10:])
 rows = {"original": X[:10]}
 for n_bits in (8, 16, 32, 64):
     rows[f"{n_bits} bits"] = encoder.reconstruct(X[:10], n_bits=n_bits, random_state=0)

@@ -51,7 +51,7 @@ from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
 
 X, y = load_digits_images(return_X_y=True)
-encoder = DMZEncoder(32, backbone=Denoiser(32), max_time=20, random_state=0).fit(X)
+encoder = DMZEncoder(32, backbone=Denoiser(32), max_time=15, random_state=0).fit(X)
 
 # %%
 # Reconstructions and samples
