@@ -53,7 +53,7 @@ def decode_codes(encoder: Encoder, codes: np.ndarray, *, random_state: Any, **op
     noise. In a pipeline options are for the last step.
     """
     check_codec(encoder, needed=("inverse_transform",))
-    encoder = _unwrapped(encoder)
+    encoder = unwrapped(encoder)
     passed = {name: value for name, value in options.items() if value is not None}
     if isinstance(encoder, Pipeline):
         *earlier, last = [step for _, step in encoder.steps if step not in (None, "passthrough")]
@@ -94,13 +94,14 @@ def check_codec(
         )
 
 
-def _unwrapped(encoder: Any) -> Any:
+def unwrapped(encoder: Any) -> Any:
+    """Return the estimator in a FrozenEstimator, or the encoder itself."""
     return encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
 
 
 def last_step(encoder: Any) -> Any:
     """Return the last step of a pipeline, or the encoder itself, without a FrozenEstimator."""
-    encoder = _unwrapped(encoder)
+    encoder = unwrapped(encoder)
     return last_step(encoder.steps[-1][1]) if isinstance(encoder, Pipeline) else encoder
 
 

@@ -14,17 +14,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import as_path, check_bool, check_int, short_repr
-from dmzrep.codes._protocol import check_codec
 from dmzrep.collection._codes import combined, encode_pictures
 from dmzrep.collection._files import list_files
 from dmzrep.collection._finder import DuplicateFinder
 from dmzrep.collection._insights import InsightsMixin
 from dmzrep.collection._store import EMPTY, Store, join_texts, refresh, split_texts
 from dmzrep.datasets import ImageReader
-from dmzrep.estimator import DMZEncoder
-from dmzrep.estimator._state import CLASSES, fitted_state, restore_fitted
+from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, restoring, take, write_state
 from dmzrep.retrieval import FaissNeighbors
+from dmzrep.retrieval._embedder import Embedder
 
 #: Kind of the files.
 KIND = "ImageCollection"
@@ -40,14 +39,16 @@ class ImageCollection(InsightsMixin, BaseEstimator):
 
     Parameters
     ----------
-    encoder : DMZEncoder
-        Fitted, or another fitted transformer of images to vectors. It is not cloned. To recognise mirrored
-        pictures, fit it with ``encoder_augment="affine_flip"``.
+    encoder : object with `transform`
+        A fitted `DMZEncoder`, or any other fitted transformer of images to bits or vectors, such as a
+        Pipeline; see `ImageRetriever`. It is not cloned. To recognise mirrored pictures, fit a `DMZEncoder`
+        with ``encoder_augment="affine_flip"``.
     image_reader : ImageReader or None, default=None
-        How files become arrays. None is that of the encoder.
+        How files become arrays. None is that of a `DMZEncoder` that was fitted to paths.
     metric : {"auto", "cosine", "hamming"}, default="auto"
-        Distance of codes: the cosine distance of logits, or the number of differing bits. ``"auto"`` is
-        "cosine" for up to 100,000 pictures, since it finds more copies, and "hamming" for more.
+        Distance of codes: the cosine distance of logits or vectors, or the number of differing bits.
+        ``"auto"`` is "cosine" for up to 100,000 pictures, since it finds more copies, and for encoders of
+        vectors; otherwise "hamming".
     n_jobs : int or None, default=-1
         Threads that read files; -1 is one for each processor.
 
@@ -59,9 +60,9 @@ class ImageCollection(InsightsMixin, BaseEstimator):
     unreadable_ : DataFrame
         path and reason of files that could not be read.
     logits_ : ndarray of float16, shape (n, latent_dim)
-        Logits of the pictures.
+        Logits of the pictures, or of encoders of vectors these, scaled to length 1.
     codes_ : ndarray of uint8, shape (n, latent_dim)
-        Bits of the pictures.
+        Bits of the pictures; of vectors, whether a value is above its mean in the collection.
     thumbnails_ : list of bytes
         Thumbnails in WebP format.
     metric_ : str
@@ -85,6 +86,24 @@ class ImageCollection(InsightsMixin, BaseEstimator):
     >>> collection = ImageCollection(encoder).fit("photos")  # doctest: +SKIP
     >>> collection.search("photos/beach.jpg", k=5)  # doctest: +SKIP
     >>> collection.duplicates().query("not keep").path  # doctest: +SKIP
+
+    Another encoder, of arrays, with the reader that they were made by:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from sklearn.decomposition import PCA
+    >>> from dmzrep.datasets import ImageReader
+    >>> reader, pixels = ImageReader(16), np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = [Path(folder, f"{i:02}.png") for i in range(20)]
+    ...     for path, picture in zip(paths, pixels):
+    ...         Image.fromarray(picture).save(path)
+    ...     pca = PCA(8).fit(reader.transform(folder).reshape(20, -1))
+    ...     found = ImageCollection(pca, image_reader=reader).fit(folder).search(pixels[3], k=1)
+    >>> Path(found["path"][0]).name
+    '03.png'
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -95,6 +114,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
     }
 
     _store: Store
+    _embedder: Embedder
     metric_: str
 
     def __init__(self, encoder, *, image_reader=None, metric="auto", n_jobs=-1):
@@ -131,8 +151,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
             There is no such folder.
         """
         self._validate_params()
-        check_codec(self.encoder, needed=("transform",))
-        self._refresh(EMPTY, X, check_bool(progress, "progress"))
+        self._refresh(EMPTY, X, check_bool(progress, "progress"), Embedder(self.encoder))
         return self
 
     def update(self, X: Any = None, *, progress: bool = False) -> pd.DataFrame:
@@ -152,18 +171,24 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source if X is None else X
-        return self._refresh(self._store, source, check_bool(progress, "progress"))
+        return self._refresh(self._store, source, check_bool(progress, "progress"), self._embedder)
 
-    def _refresh(self, old: Store, X: Any, progress: bool) -> pd.DataFrame:
+    def _refresh(self, old: Store, X: Any, progress: bool, embedder: Embedder) -> pd.DataFrame:
         listing = list_files(X)
-        store, changes = refresh(old, listing, self.encoder, self._reader(), self.n_jobs, progress)
+        store, changes = refresh(old, listing, embedder, self._reader(), self.n_jobs, progress)
         if not len(store.files):
             reasons = "; ".join(f"{path} ({reason})" for path, reason in store.unreadable.values[:3])
             raise ValueError(f"X has no readable picture{': ' + reasons if reasons else ''}.")
-        self._set(store, X)
+        self._set(store, X, embedder)
         return changes
 
-    def _set(self, store: Store, source: Any) -> None:
+    def _set(self, store: Store, source: Any, embedder: Embedder) -> None:
+        of_vectors = embedder.kind == "vectors"
+        if of_vectors and self.metric == "hamming":
+            raise ValueError(
+                "metric='hamming' needs bits, but the encoder returns vectors. Use metric='cosine', or "
+                "make_pipeline(..., ITQTransformer()) as encoder."
+            )
         for name in ("_squares", "_kinds"):
             self.__dict__.pop(name, None)
         self._finders: dict[bool, DuplicateFinder] = {}
@@ -172,10 +197,11 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         else:
             paths = source["path"] if isinstance(source, pd.DataFrame) else source
             source = [os.path.abspath(as_path(path, "X").expanduser()) for path in paths]
-        self._store, self._source = store, source
+        self._store, self._source, self._embedder = store, source, embedder
         self.metric_ = self.metric
         if self.metric == "auto":
-            self.metric_ = "cosine" if len(store.files) <= COSINE_PICTURES else "hamming"
+            by_cosine = of_vectors or len(store.files) <= COSINE_PICTURES
+            self.metric_ = "cosine" if by_cosine else "hamming"
         self._neighbors = FaissNeighbors(metric=self.metric_).fit(self._vectors(store.logits))
 
     def search(self, query: Any, k: int = 10, *, without: Any = None) -> pd.DataFrame:
@@ -238,7 +264,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
                 sample = item[None]
             else:
                 raise TypeError(f"{name} must hold paths or arrays, got {short_repr(item)}.")
-            logits.append(encode_pictures(self.encoder, sample)[0])
+            logits.append(encode_pictures(self._embedder, sample)[0])
         return indices, np.stack(logits)
 
     def neighbors(self, k: int = 10) -> np.ndarray:
@@ -263,6 +289,8 @@ class ImageCollection(InsightsMixin, BaseEstimator):
     def save(self, path: str | os.PathLike) -> None:
         """Write the collection, with its encoder if that is a `DMZEncoder`, to one file without pickle.
 
+        The file also holds a few images as arrays, by whose codes `load` recognises another encoder.
+
         Parameters
         ----------
         path : path-like
@@ -270,13 +298,13 @@ class ImageCollection(InsightsMixin, BaseEstimator):
             new one is complete.
         """
         check_is_fitted(self)
-        encoder = fitted_state(self.encoder) if isinstance(self.encoder, DMZEncoder) else None
         source = self._source if isinstance(self._source, str) else join_texts(self._source)
         state = {
             "store": self._store.state(),
             "source": source,
             "params": {"metric": self.metric, "image_reader": self.image_reader},
-            "encoder": encoder,
+            "encoder": self._embedder.encoder_state(),
+            "codes": self._embedder.state(),
         }
         write_state(path, KIND, state, CLASSES)
 
@@ -301,19 +329,18 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         PersistenceError
             The file is damaged, of another kind, or of an unknown version.
         ValueError
-            No encoder was saved and none is passed.
+            No encoder was saved and none is passed, or it is another one than that of the fit.
         """
-        state = read_state(path, KIND, CLASSES)
+        state: Any = {"codes": None} | read_state(path, KIND, CLASSES)  # Earlier files have none.
         with restoring(path, KIND):
-            stored, source, params, encoder_state = take(state, "store", "source", "params", "encoder")
+            stored, source, params, saved, codes = take(
+                state, "store", "source", "params", "encoder", "codes"
+            )
             store = Store.from_state(stored)
             source = source if isinstance(source, str) else split_texts(source).tolist()
-        if encoder is None:
-            if encoder_state is None:
-                raise ValueError(f"{path} holds no encoder, as only a DMZEncoder is saved; pass encoder=.")
-            encoder = restore_fitted(DMZEncoder, encoder_state, "auto", path)
-        collection = cls(encoder, **params)
+        embedder = Embedder.restored(encoder, saved, codes, path)
+        collection = cls(embedder.encoder, **params)
         with restoring(path, KIND):
             collection._validate_params()
-            collection._set(store, source)
+            collection._set(store, source, embedder)
         return collection

@@ -25,12 +25,14 @@ from dmzrep.datasets import ImageReader
 from dmzrep.datasets._pictures import render
 from dmzrep.priors import fit_prior
 from dmzrep.retrieval import FaissNeighbors
+from dmzrep.retrieval._embedder import Embedder
 
 
 class InsightsMixin(BaseEstimator):
     """Methods of `ImageCollection` that look at all pictures."""
 
     encoder: Any
+    _embedder: Embedder
     image_reader: ImageReader | None
     metric_: str
     _store: Store
@@ -55,7 +57,9 @@ class InsightsMixin(BaseEstimator):
     @property
     def codes_(self) -> np.ndarray:
         """Bits of the pictures."""
-        return (self.logits_ > 0).astype(np.uint8)
+        logits = self.logits_
+        threshold = logits.mean(axis=0, dtype=np.float64) if self._embedder.kind == "vectors" else 0.0
+        return (logits > threshold).astype(np.uint8)
 
     @property
     def thumbnails_(self) -> list[bytes]:
@@ -75,7 +79,7 @@ class InsightsMixin(BaseEstimator):
         reader = self.image_reader or getattr(self.encoder, "image_reader_", None)
         if reader is None:
             raise ValueError(
-                "image_reader must say how files become arrays, since the encoder was fitted to arrays. Pass "
+                "image_reader must say how files become arrays, since the encoder takes arrays. Pass "
                 "the ImageReader with the size, mode and resizing of those arrays."
             )
         return reader
@@ -150,7 +154,7 @@ class InsightsMixin(BaseEstimator):
         """Return the vectors of Pillow images."""
         rendering = self._reader().rendering
         samples = np.stack([render(picture.convert(rendering.mode), rendering) for picture in pictures])
-        return self._vectors(encode_pictures(self.encoder, samples))
+        return self._vectors(encode_pictures(self._embedder, samples))
 
     def outliers(self, n: int | None = None) -> pd.DataFrame:
         """Return pictures with little information, and those with the rarest codes.

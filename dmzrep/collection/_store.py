@@ -13,6 +13,7 @@ from dmzrep.collection._codes import encode_pictures
 from dmzrep.collection._files import COLUMNS, Listing, read_files
 from dmzrep.datasets import ImageReader
 from dmzrep.files._state import require, take
+from dmzrep.retrieval._embedder import Embedder
 
 #: Columns of the table of files that are text.
 _TEXTS = ("path", "format", "hash")
@@ -86,7 +87,7 @@ EMPTY = Store(
 
 
 def refresh(
-    old: Store, listing: Listing, encoder: Any, reader: ImageReader, n_jobs: int | None, progress: bool
+    old: Store, listing: Listing, embedder: Embedder, reader: ImageReader, n_jobs: int | None, progress: bool
 ) -> tuple[Store, pd.DataFrame]:
     """Read and encode the files that are new or changed; return the new store and a table of changes."""
     known = {path: i for i, path in enumerate(old.files["path"])}
@@ -103,7 +104,7 @@ def refresh(
         unreadable |= failed
         if read:
             blocks.append(
-                encode_pictures(encoder, np.stack([file.sample for file in read])).astype(np.float16)
+                encode_pictures(embedder, np.stack([file.sample for file in read])).astype(np.float16)
             )
             rows += [file.row for file in read]
             thumbnails += [file.thumbnail for file in read]

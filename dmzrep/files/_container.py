@@ -70,8 +70,8 @@ def write_file(path: str | os.PathLike, values: Any, arrays: dict[str, np.ndarra
         save_file(arrays, part, metadata)
 
 
-def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the JSON values and the arrays that `write_file` wrote.
+def read_file(path: str | os.PathLike, mapped: bool = False) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the JSON values and the arrays that `write_file` wrote; with `mapped`, these are read-only maps.
 
     Only the header is read until the file is known to be from this package, and no more memory is allocated
     than the size of the file. Raise PersistenceError for other, damaged or unsupported files.
@@ -85,7 +85,7 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
             names = file.keys()
             if len(names) > MAX_ARRAYS or _n_items(metadata["values"]) > MAX_JSON_ITEMS:
                 raise _incomplete(path, "its header holds too much")
-            arrays = {name: file.get_tensor(name) for name in names}
+            arrays = _map(path) if mapped else {name: file.get_tensor(name) for name in names}
         if metadata.get("checksum") != _checksum(metadata, arrays):
             raise PersistenceError(
                 f"{path} is damaged: its checksum does not match its content. Restore a copy."
@@ -98,6 +98,20 @@ def read_file(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.nda
     except Exception as error:  # safetensors, NumPy and JSON raise various exceptions.
         raise _incomplete(path, error) from error
     return values, arrays
+
+
+def _map(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file that safetensors has opened, as parts of a memory map."""
+    content = np.asarray(np.memmap(path, np.uint8, "r"))
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    arrays = {}
+    for name in header.keys() - {"__metadata__"}:
+        entry, code = header[name], header[name]["dtype"]
+        begin, end = entry["data_offsets"]
+        dtype = "bool" if code == "BOOL" else f"{code[0].lower()}{int(code[1:]) // 8}"  # Such as "F32".
+        arrays[name] = content[start + begin : start + end].view(dtype).reshape(entry["shape"])
+    return arrays
 
 
 def _check_header_length(path: Path) -> None:

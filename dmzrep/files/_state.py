@@ -24,10 +24,13 @@ def write_state(
 
 
 def read_state(
-    path: str | os.PathLike, kind: str, classes: Mapping[str, Any] | None = None
+    path: str | os.PathLike, kind: str, classes: Mapping[str, Any] | None = None, *, mapped: bool = False
 ) -> dict[str, Any]:
-    """Read what `write_state` wrote; raise PersistenceError if the file is invalid or of another kind."""
-    values, arrays = read_file(path)
+    """Read what `write_state` wrote; raise PersistenceError if the file is invalid or of another kind.
+
+    Arrays that are `mapped` stay in the file.
+    """
+    values, arrays = read_file(path, mapped)
     found = values.get("kind")
     if found != kind:
         raise PersistenceError(

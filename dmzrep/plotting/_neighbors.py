@@ -10,13 +10,17 @@ import numpy as np
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from dmzrep._base._validation import as_array, check_int, short_repr
+from dmzrep.codes._protocol import unwrapped
+from dmzrep.data import ImageFormat, is_paths, learn_image_format
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format, take
+from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, fitted_image_format, take
 from dmzrep.retrieval import ImageRetriever
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Images from which the value range is learned, for encoders that do not know it.
+_PREVIEW = 256
 #: Names of the distances in titles; {} is the number of bits.
 _DISTANCES = {
     "hamming": "Hamming distance over {}",
@@ -37,7 +41,7 @@ class NeighborsDisplay(ImageGridDisplay):
     Attributes
     ----------
     distances_ : ndarray of shape (n, k)
-        Distances of the codes; integers for Hamming distances.
+        Distances of the results; integers for Hamming distances.
     indices_ : ndarray of shape (n, k)
         Indices of the neighbours in `X_index`.
 
@@ -57,7 +61,7 @@ class NeighborsDisplay(ImageGridDisplay):
     @classmethod
     def from_estimator(
         cls,
-        encoder: DMZEncoder,
+        encoder: Any,
         X_query: Any,
         X_index: Any,
         k: int = 8,
@@ -66,14 +70,15 @@ class NeighborsDisplay(ImageGridDisplay):
         max_queries: int = 8,
         ax: Axes | None = None,
     ) -> Self:
-        """Encode images, search by Hamming distance, and draw the neighbours.
+        """Encode images, search them by `ImageRetriever`, and draw the neighbours.
 
         Parameters
         ----------
-        encoder : DMZEncoder
-            Fitted on images.
+        encoder : object with `transform`
+            A fitted `DMZEncoder`, or any other fitted transformer of images to bits or vectors.
         X_query, X_index : array-like, table or map-style dataset
-            Images to search for, and to search in, in the fitted layout.
+            Images to search for, and to search in, as arrays of shape (n, H, W) or (n, H, W, C) in the format
+            of the encoder, or of its layout.
         k : int, default=8
             Neighbours of each query.
         names : array-like of shape (n_index,) or None, default=None
@@ -85,7 +90,8 @@ class NeighborsDisplay(ImageGridDisplay):
         -------
         NeighborsDisplay
         """
-        fitted_image_format(encoder, cls)
+        if isinstance(encoder, DMZEncoder):
+            fitted_image_format(encoder, cls)
         check_int(k, "k", 1, _num_samples(X_index), ", the number of images in X_index")
         retriever = ImageRetriever(encoder).fit(X_index)
         return cls.from_retriever(retriever, X_query, X_index, k, names=names, max_queries=max_queries, ax=ax)
@@ -108,11 +114,11 @@ class NeighborsDisplay(ImageGridDisplay):
         Parameters
         ----------
         retriever : ImageRetriever
-            Fitted, with a `DMZEncoder` of images.
-        X_query : array-like, table or map-style dataset
+            Fitted, with any encoder.
+        X_query : array-like, table, map-style dataset or list of paths
             Images to search for. An image in the index is not drawn as its own neighbour, unless there
             are only `k` images.
-        X_index : array-like, table or map-style dataset
+        X_index : array-like, table, map-style dataset or list of paths
             The images of the index, in the order of its `ids_`.
         k : int, default=8
             Neighbours of each query.
@@ -132,7 +138,6 @@ class NeighborsDisplay(ImageGridDisplay):
         if not isinstance(retriever, ImageRetriever):
             raise TypeError(f"retriever must be a fitted ImageRetriever, got {short_repr(retriever)}.")
         check_is_fitted(retriever)
-        image_format = fitted_image_format(retriever.encoder, cls)
         queries = take(X_query, slice(0, check_int(max_queries, "max_queries")))
         index, n_index = retriever.neighbors_, _num_samples(X_index)
         if n_index != index.n_samples_fit_:
@@ -159,7 +164,11 @@ class NeighborsDisplay(ImageGridDisplay):
         shape = (_num_samples(queries), -1)
         indices = index.indices_of(answer["id"].to_numpy()).reshape(shape)
         distances = answer["distance"].to_numpy().reshape(shape)
-        pictures, found = (as_pictures(X, image_format) for X in (queries, take(X_index, indices.ravel())))
+        image_format = _image_format(retriever, X_index, cls)
+        pictures, found = (
+            as_pictures(_pixels(retriever, X), image_format)
+            for X in (queries, take(X_index, indices.ravel()))
+        )
         found = found.reshape(*indices.shape, *found.shape[1:])
         # Of k + 1 neighbours, one that equals the query is left out, or else the last.
         left_out = np.full(len(pictures), k)
@@ -175,7 +184,8 @@ class NeighborsDisplay(ImageGridDisplay):
                 [f"{_short(name)}\n{text}" for name, text in zip(*row, strict=True)]
                 for row in zip(names[indices], captions, strict=True)
             ]
-        distance = _DISTANCES[index.effective_metric_].format(code_name(retriever.encoder))
+        n_bits = index.n_features_in_
+        distance = _DISTANCES[retriever.distance_].format("1 bit" if n_bits == 1 else f"{n_bits} bits")
         display = cls(
             np.concatenate([pictures[:, None], found], axis=1),
             title=f"Nearest neighbours among {n_index:,} images by {distance}",
@@ -184,6 +194,27 @@ class NeighborsDisplay(ImageGridDisplay):
         )
         display.distances_, display.indices_ = distances, indices
         return display.plot(ax)
+
+
+def _image_format(retriever: ImageRetriever, X_index: Any, display: type) -> ImageFormat:
+    """Return the format of the encoder's images, or that of the images in the index."""
+    encoder = unwrapped(retriever.encoder)
+    if isinstance(encoder, DMZEncoder):
+        return fitted_image_format(encoder, display)
+    images = _pixels(retriever, take(X_index, slice(0, _PREVIEW)))
+    limits = float(images.min()), float(images.max())
+    known = images.dtype == np.uint8 or (images.dtype.kind in "bf" and 0.0 <= limits[0] <= limits[1] <= 1.0)
+    return learn_image_format(images, value_range="auto" if known else limits)
+
+
+def _pixels(retriever: ImageRetriever, X: Any) -> np.ndarray:
+    """Return images as an array; paths are read as the retriever reads them."""
+    if not is_paths(X):
+        return np.asarray(X)
+    reader = retriever.image_reader or getattr(unwrapped(retriever.encoder), "image_reader_", None)
+    if reader is None:
+        raise ValueError("Images as paths need an ImageRetriever with image_reader=ImageReader(...).")
+    return reader.transform(X)
 
 
 def _distance_text(distance: int | float) -> str:

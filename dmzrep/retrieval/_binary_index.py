@@ -30,6 +30,8 @@ class BinaryIndex(StoredIndex):
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         if self.options.kind == "flat":
             return nearest_packed(self.vectors(), queries, k)
+        if self.mapped is not None:
+            return self.mapped.search(queries, k, self._probed(queries), nearest_packed)
         distances, indices = self.faiss_index.search(queries, k)
         short = (indices < 0).any(axis=1)  # The probed lists held fewer than k.
         if short.any():
@@ -37,16 +39,15 @@ class BinaryIndex(StoredIndex):
         return distances, indices
 
     def search_among(self, indices: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        distances, found = nearest_packed(self.vectors()[indices], queries, k)
+        distances, found = nearest_packed(self.take(indices), queries, k)
         return distances, indices[found]
 
     def within(
         self, queries: np.ndarray, radius: float, rounding: float = 0.0
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        index = self.faiss_index if self.options.has_lists else self._storage()
         # FAISS excludes the radius itself.
         threshold = min(math.floor(radius), 8 * self.width) + 1
-        limits, distances, indices = index.range_search(queries, threshold)
+        limits, distances, indices = self._range_search(queries, threshold)
         return limits.astype(np.int64), distances.astype(np.int32), indices
 
     def _make(self, name: str) -> Any:

@@ -45,7 +45,10 @@ class FloatIndex(StoredIndex):
         return distances, indices
 
     def _search_part(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.options.has_lists:
+        if self.mapped is not None:
+            indices = self.mapped.search(queries, k, self._probed(queries), self._nearest)[1]
+            found = self.take(indices)
+        elif self.options.has_lists:
             _, indices, found = self.faiss_index.search_and_reconstruct(queries, k)
         else:
             _, indices = self.faiss_index.search(queries, k)
@@ -59,7 +62,7 @@ class FloatIndex(StoredIndex):
 
     def search_among(self, indices: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         queries = self._padded(queries)
-        vectors = np.ascontiguousarray(self.vectors()[indices])
+        vectors = np.ascontiguousarray(self.take(indices))
         _, found = load_faiss().knn(queries, vectors, k, metric=self._faiss_metric)
         distances = np.empty(found.shape)
         for part in self._parts(len(queries), k):
@@ -70,7 +73,6 @@ class FloatIndex(StoredIndex):
         self, queries: np.ndarray, radius: float, rounding: float = 0.0
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         queries = self._padded(queries)
-        index = self.faiss_index if self.options.has_lists else self._storage()
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         if self.metric == "l2":
             # The norm of a sample within the radius exceeds that of the query by at most the radius.
@@ -79,11 +81,12 @@ class FloatIndex(StoredIndex):
         else:
             # Inner products of unit vectors are one minus the distance: a radius is a lower bound of them.
             threshold = 1.0 - min(radius, 3.0) - _FAISS_ERROR
-        limits, _, indices = index.range_search(queries, threshold)
-        query_indices = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64)))
-        vectors, distances = self.vectors(), np.empty(len(indices))
+        limits, _, indices = self._range_search(queries, threshold)
+        query_indices = np.repeat(np.arange(len(queries)), np.diff(np.asarray(limits, dtype=np.int64)))
+        distances = np.empty(len(indices))
+        vectors = self.vectors() if self.mapped is None else None  # Reconstructed once.
         for part in self._parts(len(indices), 1):
-            found = vectors[indices[part]]
+            found = self.take(indices[part]) if vectors is None else vectors[indices[part]]
             measured = self._distances(queries[query_indices[part]], found)
             # A distance that exceeds the radius by no more than the rounding error counts as the radius.
             error = rounding * (lengths[query_indices[part]] + np.linalg.norm(found, axis=1))
@@ -94,13 +97,18 @@ class FloatIndex(StoredIndex):
         limits = np.concatenate([[0], np.cumsum(np.bincount(query_indices[near], minlength=len(queries)))])
         return limits, distances[near], indices[near]
 
+    def _nearest(self, vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances, or negative inner products, and indices of the k nearest vectors."""
+        values, indices = load_faiss().knn(queries, vectors, k, metric=self._faiss_metric)
+        return values if self.metric == "l2" else -values, indices
+
     @property
     def _faiss_metric(self) -> int:
         faiss = load_faiss()
         return faiss.METRIC_L2 if self.metric == "l2" else faiss.METRIC_INNER_PRODUCT
 
     def _make(self, name: str) -> Any:
-        if self.options.kind != "flat":
+        if name != "Flat":
             # "np": without polysemous training, which is slow and only serves another kind of search.
             name += f",PQ{self.n_parts}np" if self.options.kind == "pq" else ",Flat"
         return load_faiss().index_factory(self.width, name, self._faiss_metric)

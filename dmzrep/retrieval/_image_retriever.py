@@ -5,21 +5,23 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import as_numbers, check_int, short_repr
-from dmzrep.codes._protocol import check_codec, encoder_output
-from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.estimator._state import CLASSES, fitted_state, restore_fitted
+from dmzrep._base._validation import check_int, short_repr
+from dmzrep.data import is_paths
+from dmzrep.datasets import ImageReader
+from dmzrep.estimator._state import CLASSES
 from dmzrep.files._state import read_state, require, restoring, take, write_state
+from dmzrep.retrieval._embedder import Embedder
 from dmzrep.retrieval._filters import check_metadata, matching_indices
 from dmzrep.retrieval._index_file import neighbors_state, restore_neighbors
 from dmzrep.retrieval._neighbors import FaissNeighbors
 
 #: Kind of the files.
 KIND = "ImageRetriever"
+#: Pictures that are read at a time.
+_BATCH = 256
 
 
 class ImageRetriever(BaseEstimator):
@@ -28,10 +30,18 @@ class ImageRetriever(BaseEstimator):
     Parameters
     ----------
     encoder : object with `transform`
-        A fitted `DMZEncoder`, or another transformer of images to codes. It is not cloned.
+        A fitted `DMZEncoder`, or any other fitted transformer of images to bits or vectors, such as a
+        Pipeline. It is not cloned.
     neighbors : FaissNeighbors or None, default=None
-        The index; it is cloned. None is ``FaissNeighbors()``, an exact search by Hamming distance. For the
-        metrics "hamming" and "asymmetric" the encoder's probabilities (or logits) become bits.
+        The index; it is cloned. None is an exact search: by Hamming distance for a `DMZEncoder` and for
+        encoders that return bits, by cosine distance for others. With its `rescore`, the nearest images are
+        ordered by vectors.
+    rescorer : object with `transform` or None, default=None
+        Encoder of the vectors for rescoring; it is not cloned. None takes them from `encoder`: its logits or
+        vectors, or, of a Pipeline that returns bits, what its last step receives.
+    image_reader : ImageReader or None, default=None
+        How paths of pictures become arrays. None passes paths on to `encoder`: a `DMZEncoder` that was fitted
+        to paths reads them itself.
 
     Attributes
     ----------
@@ -39,6 +49,18 @@ class ImageRetriever(BaseEstimator):
         The index.
     metadata_ : DataFrame or None
         One row per image, in the order of `neighbors_.ids_`.
+    distance_ : str
+        Distance of the results: `rescore` of the index, or else its metric.
+
+    See Also
+    --------
+    sklearn.frozen.FrozenEstimator : Keeps a fitted encoder fitted where the retriever is cloned.
+
+    Notes
+    -----
+    An encoder returns bits if these are zeros and ones, or packed in uint8; any other numbers are vectors. An
+    attribute `output` of it, or of the last step of a Pipeline, takes precedence: "bits", "packed",
+    "probabilities" or "logits", as those of `DMZEncoder` and `ITQTransformer`.
 
     See Also
     --------
@@ -49,29 +71,34 @@ class ImageRetriever(BaseEstimator):
     --------
     >>> import numpy as np, pandas as pd
     >>> from sklearn.decomposition import PCA
-    >>> from dmzrep.retrieval import FaissNeighbors, ImageRetriever
-    >>> X = np.eye(6)
-    >>> retriever = ImageRetriever(PCA(3).fit(X), FaissNeighbors(metric="l2"))
-    >>> retriever = retriever.fit(X, metadata=pd.DataFrame({"name": list("abcdef")}))
-    >>> result = retriever.query(X[2:3], k=1)
-    >>> result[["rank", "id", "name"]].values.tolist()
-    [[1, 2, 'c']]
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from dmzrep.retrieval import FaissNeighbors, ImageRetriever, ITQTransformer
+    >>> X = np.random.default_rng(0).random((100, 8, 8))
+    >>> encoder = make_pipeline(PCA(16), ITQTransformer(16, random_state=0)).fit(X.reshape(100, -1))
+    >>> table = pd.DataFrame({"name": [f"{i}.png" for i in range(100)]})
+    >>> retriever = ImageRetriever(encoder, FaissNeighbors(rescore="cosine")).fit(X, metadata=table)
+    >>> retriever.query(X[2:3], k=1)[["rank", "id", "name"]].values.tolist()
+    [[1, 2, '2.png']]
     """
 
     neighbors_: FaissNeighbors
     metadata_: pd.DataFrame | None
+    _embedder: Embedder
+    _rescorer: Embedder | None
 
-    def __init__(self, encoder, neighbors=None):
+    def __init__(self, encoder, neighbors=None, *, rescorer=None, image_reader=None):
         self.encoder = encoder
         self.neighbors = neighbors
+        self.rescorer = rescorer
+        self.image_reader = image_reader
 
     def fit(self, X: Any, metadata: pd.DataFrame | None = None, ids: Any = None) -> Self:
         """Encode images and index their codes.
 
         Parameters
         ----------
-        X : array-like
-            Images in the format of the encoder.
+        X : array-like, or paths
+            Images in the format of the encoder. They are flattened for an encoder of as many features.
         metadata : DataFrame or None, default=None
             One row per image, in the same order; its index is dropped.
         ids : array-like of shape (n,), int64, or None, default=None
@@ -90,13 +117,28 @@ class ImageRetriever(BaseEstimator):
         """
         if not (self.neighbors is None or isinstance(self.neighbors, FaissNeighbors)):
             raise TypeError(f"neighbors must be a FaissNeighbors, or None, got {short_repr(self.neighbors)}.")
-        neighbors = FaissNeighbors() if self.neighbors is None else clone(self.neighbors)
-        if neighbors.packed:
+        neighbors = None if self.neighbors is None else clone(self.neighbors)
+        if neighbors is not None and neighbors.packed:
             raise ValueError("ImageRetriever packs codes itself; use FaissNeighbors with packed=False.")
-        codes = _encoded(self.encoder, X, neighbors.metric)
+        if not (self.image_reader is None or isinstance(self.image_reader, ImageReader)):
+            raise TypeError(
+                f"image_reader must be an ImageReader, or None, got {short_repr(self.image_reader)}."
+            )
+        embedder = Embedder(self.encoder, metric=neighbors and neighbors.metric)
+        rescorer = None
+        if self.rescorer is not None:
+            if neighbors is None or neighbors.rescore is None:
+                raise ValueError("rescorer needs neighbors=FaissNeighbors(rescore='cosine') or 'l2'.")
+            rescorer = Embedder(self.rescorer, "rescorer", "cosine")
+        rescored = neighbors is not None and neighbors.rescore is not None
+        outputs, vectors = _encoded(embedder, rescorer, self.image_reader, X, rescored)
+        if neighbors is None:
+            neighbors = FaissNeighbors(metric="cosine" if embedder.kind == "vectors" else "hamming")
+        codes = embedder.codes(outputs, neighbors.metric)
         table = check_metadata(metadata, len(codes))
-        neighbors.fit(codes, ids=ids)
+        neighbors.fit(codes, ids=ids, vectors=vectors)
         self.neighbors_, self.metadata_ = neighbors, table
+        self._embedder, self._rescorer = embedder, rescorer
         return self
 
     def add(self, X: Any, metadata: pd.DataFrame | None = None, ids: Any = None) -> Self:
@@ -121,7 +163,7 @@ class ImageRetriever(BaseEstimator):
             Codes, metadata or ids do not match the index, which is unchanged.
         """
         check_is_fitted(self)
-        codes = _encoded(self.encoder, X, self._metric)
+        codes, vectors = self._encode(X, self.neighbors_._vectors is not None)
         table = check_metadata(metadata, len(codes))
         if (table is None) != (self.metadata_ is None):
             had = "no metadata" if self.metadata_ is None else f"columns {list(self.metadata_.columns)}"
@@ -131,7 +173,7 @@ class ImageRetriever(BaseEstimator):
             if set(table.columns) != set(names):
                 raise ValueError(f"metadata must have the columns {names}, got {list(table.columns)}.")
             table = pd.concat([self.metadata_, table[names]], ignore_index=True)
-        self.neighbors_.add(codes, ids)
+        self.neighbors_.add(codes, ids, vectors=vectors)
         self.metadata_ = table
         return self
 
@@ -191,14 +233,15 @@ class ImageRetriever(BaseEstimator):
                 raise ValueError(
                     f"where leaves {len(among)} images, fewer than k={k}. Use a smaller k or relax it."
                 )
-        codes = _encoded(self.encoder, images, self._metric)
-        distances, ids = self.neighbors_.kneighbors(codes, k, among=among)
+        codes, vectors = self._encode(images, self.neighbors_.rescore is not None)
+        distances, ids = self.neighbors_.kneighbors(codes, k, among=among, vectors=vectors)
+        in_bits = self.distance_ == "hamming"
         result = pd.DataFrame(
             {
                 "query": np.repeat(np.arange(len(ids)), k),
                 "rank": np.tile(np.arange(1, k + 1), len(ids)),
                 "id": ids.ravel(),
-                "distance": distances.ravel().astype(np.int64 if self._metric == "hamming" else np.float64),
+                "distance": distances.ravel().astype(np.int64 if in_bits else np.float64),
             }
         )
         if self.metadata_ is None:
@@ -207,7 +250,10 @@ class ImageRetriever(BaseEstimator):
         return pd.concat([result, self.metadata_.take(indices).reset_index(drop=True)], axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Save the index, the metadata, and the encoder if it is a `DMZEncoder`, in one file without pickle.
+        """Save the index, the metadata, vectors for rescoring, and encoders that are a `DMZEncoder`.
+
+        The file holds no pickle. Of each encoder it holds the first samples and their codes, by which `load`
+        recognises it.
 
         Parameters
         ----------
@@ -223,23 +269,28 @@ class ImageRetriever(BaseEstimator):
             and dictionaries of these.
         """
         check_is_fitted(self)
+        store, rescorer = self.neighbors_._vectors, self._rescorer
         state = {
             "neighbors": neighbors_state(self.neighbors_),
             "metadata": self.metadata_,
-            "encoder": fitted_state(self.encoder) if isinstance(self.encoder, DMZEncoder) else None,
+            "encoder": self._embedder.encoder_state(),
+            "codes": self._embedder.state(),
+            "rescorer": rescorer and {"encoder": rescorer.encoder_state(), "codes": rescorer.state()},
+            "vectors": None if store is None else np.concatenate(store.parts),
+            "image_reader": self.image_reader,
         }
         write_state(path, KIND, state, CLASSES)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, encoder: Any = None) -> Self:
+    def load(cls, path: str | os.PathLike, encoder: Any = None, *, rescorer: Any = None) -> Self:
         """Load a retriever from a file; no code from the file is run, and no other file is opened.
 
         Parameters
         ----------
         path : path-like
             Written by `save`.
-        encoder : object with `transform` or None, default=None
-            The encoder that the retriever was fitted with. None uses the one in the file.
+        encoder, rescorer : object with `transform` or None, default=None
+            The encoders that the retriever was fitted with. None uses those in the file.
 
         Returns
         -------
@@ -251,42 +302,57 @@ class ImageRetriever(BaseEstimator):
         PersistenceError
             The file is damaged, of another kind, or of an unknown version.
         ValueError
-            No encoder was saved and none is passed.
+            An encoder was not saved and none is passed, or it is another one than that of the fit.
         """
-        state = read_state(path, KIND, CLASSES)
+        # Earlier files have none of these.
+        state: Any = dict.fromkeys(("codes", "rescorer", "vectors", "image_reader"))
+        state |= read_state(path, KIND, CLASSES)
         with restoring(path, KIND):
-            neighbors_values, metadata, encoder_values = take(state, "neighbors", "metadata", "encoder")
+            neighbors_values, metadata, saved, codes, rescoring, vectors, reader = take(
+                state,
+                *("neighbors", "metadata", "encoder", "codes", "rescorer", "vectors", "image_reader"),
+            )
             neighbors = restore_neighbors(FaissNeighbors, neighbors_values, path)
             if metadata is not None:
                 require(isinstance(metadata, pd.DataFrame), "metadata must be a table")
                 metadata = check_metadata(metadata, neighbors.n_samples_fit_)
-        if encoder is None:
-            if encoder_values is None:
-                raise ValueError(f"{path} holds no encoder, as only a DMZEncoder is saved; pass encoder=.")
-            encoder = restore_fitted(DMZEncoder, encoder_values, "auto", path)
-        retriever = cls(encoder, neighbors)
+            require(reader is None or isinstance(reader, ImageReader), "image_reader must be an ImageReader")
+            require((vectors is None) == (neighbors._vectors is None), "vectors are for rescoring")
+            if neighbors._vectors is not None:
+                neighbors._vectors = neighbors._vectors.attached(vectors)
+            second = None if rescoring is None else take(rescoring, "encoder", "codes")
+        embedder, other = Embedder.restored(encoder, saved, codes, path), None
+        if second is not None:
+            other = Embedder.restored(rescorer, *second, path, "rescorer")
+        elif rescorer is not None:
+            raise ValueError(f"{path} was made without a rescorer; load it without rescorer=.")
+        retriever = cls(embedder.encoder, neighbors, rescorer=other and other.encoder, image_reader=reader)
         retriever.neighbors_, retriever.metadata_ = neighbors, metadata
+        retriever._embedder, retriever._rescorer = embedder, other
         return retriever
 
     @property
-    def _metric(self) -> str:
-        return self.neighbors_.effective_metric_
+    def distance_(self) -> str:
+        """Distance of the results: `rescore`, or else the metric of the index."""
+        check_is_fitted(self)
+        return self.neighbors_.rescore or self.neighbors_.effective_metric_
+
+    def _encode(self, images: Any, with_vectors: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return codes of images as the index takes them, and vectors for rescoring."""
+        outputs, vectors = _encoded(self._embedder, self._rescorer, self.image_reader, images, with_vectors)
+        return self._embedder.codes(outputs, self.neighbors_.effective_metric_), vectors
 
 
-def _encoded(encoder: Any, images: Any, metric: str) -> np.ndarray:
-    """Encode images for a metric: bits for "hamming", probabilities for "asymmetric", or floats."""
-    check_codec(encoder, needed=("transform",))
-    codes = as_numbers(encoder.transform(images), "The encoder's codes")
-    if codes.ndim != 2:
-        raise ValueError(f"The encoder must return codes of shape (n, latent_dim), got {codes.shape}.")
-    if metric not in ("hamming", "asymmetric"):
-        return codes
-    if encoder_output(encoder) == "logits":
-        return codes > 0 if metric == "hamming" else expit(codes)
-    if codes.size and not (codes.min() >= 0 and codes.max() <= 1):
-        raise ValueError(
-            f"metric={metric!r} needs bits or probabilities, but {type(encoder).__name__}.transform returns "
-            f"values from {codes.min():g} to {codes.max():g}. Use FaissNeighbors(metric='l2') or "
-            "metric='cosine' with this encoder."
-        )
-    return codes > 0.5 if metric == "hamming" else codes.astype(np.float64)
+def _encoded(
+    embedder: Embedder, rescorer: Embedder | None, reader: Any, images: Any, with_vectors: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the outputs of the encoder, and vectors for rescoring; paths are read by the reader, if any."""
+    if reader is not None and is_paths(images):
+        source = reader.open(images)
+        batches = (source[i : i + _BATCH] for i in range(0, len(source), _BATCH))
+        parts = [_encoded(embedder, rescorer, None, batch, with_vectors) for batch in batches]
+        outputs, vectors = zip(*parts, strict=True)
+        return np.concatenate(outputs), np.concatenate(vectors) if with_vectors else None
+    if with_vectors and rescorer is None:
+        return embedder.transform_both(images)
+    return embedder.transform(images), rescorer.transform(images) if with_vectors and rescorer else None

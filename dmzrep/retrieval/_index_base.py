@@ -10,6 +10,7 @@ import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
 from dmzrep.retrieval._index_state import PQ_CENTROIDS, index_state, restore_index
+from dmzrep.retrieval._mapped import MappedVectors
 
 INDEXES = ("flat", "hnsw", "ivf", "pq")
 #: Training samples per inverted list, and for product quantisation, where available; more change little.
@@ -45,7 +46,10 @@ class IndexOptions:
 
 
 class StoredIndex(ABC):
-    """Base of the indexes over bits and over floats; `width` values of `dtype` are stored per sample."""
+    """Base of the indexes over bits and over floats; `width` values of `dtype` are stored per sample.
+
+    `mapped` are the vectors of an index that is read from its file; `faiss_index` is then without samples.
+    """
 
     dtype: ClassVar[Any]
 
@@ -53,8 +57,11 @@ class StoredIndex(ABC):
         self.width = width
         self.options = options
         self.faiss_index: Any = None
+        self.mapped: MappedVectors | None = None
 
     def __len__(self) -> int:
+        if self.mapped is not None:
+            return len(self.mapped.vectors)
         return 0 if self.faiss_index is None else int(self.faiss_index.ntotal)
 
     @abstractmethod
@@ -122,6 +129,14 @@ class StoredIndex(ABC):
             X = X[np.sort(random.choice(len(X), n_training, replace=False))]
         index.train(X)
 
+    def require_memory(self) -> None:
+        """Raise for an index that is read from its file, which cannot be changed."""
+        if self.mapped is not None:
+            raise ValueError(
+                "An index that was loaded with mmap=True is read-only. Load it without mmap=True to add or "
+                "remove samples, and to save or pickle it."
+            )
+
     def add(self, X: np.ndarray) -> None:
         """Append samples; lists and centroids are not fitted again."""
         self.faiss_index.add(X)
@@ -139,7 +154,26 @@ class StoredIndex(ABC):
 
     def vectors(self) -> np.ndarray:
         """Return the vectors of all samples, in order; read-only by convention."""
+        if self.mapped is not None:
+            return self.mapped.vectors if self.mapped.samples is None else self.take(np.arange(len(self)))
         return self._reconstruct() if self.options.has_lists else self.view(self._storage())
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return a copy of the vectors of samples."""
+        return self.vectors()[indices] if self.mapped is None else self.mapped.take(indices)
+
+    def _range_search(self, queries: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self.mapped is not None:
+            return self.mapped.range_search(
+                queries, radius, self._probed(queries), lambda: self._make("Flat")
+            )
+        index = self.faiss_index if self.options.has_lists else self._storage()
+        return index.range_search(queries, radius)
+
+    def _probed(self, queries: np.ndarray) -> np.ndarray | None:
+        """Return the inverted lists to search for each query; None without lists."""
+        index = self.faiss_index
+        return index.quantizer.search(queries, index.nprobe)[1] if self.options.has_lists else None
 
     def view(self, storage: Any) -> np.ndarray:
         """Return the vectors of a flat FAISS index without a copy; valid while it does not change."""

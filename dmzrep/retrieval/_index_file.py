@@ -1,12 +1,13 @@
 """Conversion of a fitted `FaissNeighbors` to nested state, and back."""
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from dmzrep._base._validation import is_int
-from dmzrep.files._state import require, restoring, take
+from dmzrep._base._validation import check_bool, is_int
+from dmzrep.files._state import read_state, require, restoring, take, write_state
 from dmzrep.retrieval._faiss import load_faiss
 from dmzrep.retrieval._ids import SampleIds, check_ids
 from dmzrep.retrieval._index_base import IndexOptions
@@ -16,6 +17,77 @@ from dmzrep.retrieval._samples import SampleFormat
 
 #: Kind of the files.
 KIND = "FaissNeighbors"
+
+
+class PersistenceMixin:
+    """`save` and `load` of `FaissNeighbors`."""
+
+    def save(self: Any, path: str | os.PathLike) -> None:
+        """Save the index in one file without pickle; an existing file is replaced atomically.
+
+        Vectors for rescoring are not part of the file: keep them, and pass them to `load`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, by convention with the extension ``.safetensors``.
+        """
+        check_is_fitted(self)
+        write_state(path, KIND, neighbors_state(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, *, vectors: Any = None, mmap: bool = False) -> Self:
+        """Load an index from a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by `save`.
+        vectors : array-like or None, default=None
+            Vectors for rescoring: all that were passed to `fit` and `add`, in that order, those of removed
+            samples included.
+
+        Returns
+        -------
+        FaissNeighbors
+            Fitted.
+
+        Raises
+        ------
+        PersistenceError
+            The file is damaged, of another kind, or of an unknown version.
+        ValueError
+            The vectors are not those of the index; a sample of them is compared. ``mmap=True`` for an index
+            "hnsw" or "pq".
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from dmzrep.retrieval import FaissNeighbors
+        >>> X = np.random.default_rng(0).normal(size=(1000, 16))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "index.safetensors")
+        ...     FaissNeighbors(metric="l2", index="ivf").fit(X).save(path)
+        ...     neighbors = FaissNeighbors.load(path, mmap=True)
+        ...     ids = neighbors.kneighbors(X[7:8], 1, return_distance=False)
+        ...     del neighbors  # Closes the file.
+        >>> ids.tolist()
+        [[7]]
+        """
+        mapped = check_bool(mmap, "mmap")
+        state = read_state(path, KIND, mapped=mapped)
+        with restoring(path, KIND):
+            kind = state["options"]["kind"]
+        if mapped and kind in ("hnsw", "pq"):
+            raise ValueError(f"mmap=True is for index='flat' and 'ivf', but {path} holds {kind!r}.")
+        neighbors = restore_neighbors(cls, state, path, mapped)
+        if vectors is not None:
+            if neighbors._vectors is None:
+                raise ValueError(f"vectors are for rescoring, but {path} was fitted with rescore=None.")
+            neighbors._vectors = neighbors._vectors.attached(vectors)
+        return neighbors
 
 
 def neighbors_state(neighbors: Any) -> dict[str, Any]:
@@ -37,10 +109,12 @@ def neighbors_state(neighbors: Any) -> dict[str, Any]:
     }
 
 
-def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLike) -> Any:
+def restore_neighbors(
+    make: Any, state: dict[str, Any], source: str | os.PathLike, mapped: bool = False
+) -> Any:
     """Return the fitted estimator of class `make` from a state of `neighbors_state`, which is checked.
 
-    `source` is the file named in a PersistenceError.
+    `source` is the file named in a PersistenceError; vectors that are `mapped` are not copied.
     """
     load_faiss()
     with restoring(source, KIND):
@@ -68,7 +142,7 @@ def restore_neighbors(make: Any, state: dict[str, Any], source: str | os.PathLik
         require(isinstance(exact, bool), "exact must be a boolean")
         samples = SampleFormat(metric, n_features, packed, offset, exact)
         index = samples.new_index(options)
-        restore_index(index, content)
+        restore_index(index, content, mapped)
         neighbors.index_, neighbors._samples = index, samples
         neighbors._ids = _ids(ids, len(index), next_id)
         neighbors._vectors = None if vectors is None else VectorStore.restored(vectors, len(index))

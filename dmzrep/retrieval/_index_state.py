@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dmzrep.retrieval._faiss import load_faiss
+from dmzrep.retrieval._mapped import MappedVectors
 
 #: Centroids of a one-byte code of product quantisation, and the largest value in a vector.
 PQ_CENTROIDS, LARGEST = 256, 2e18
@@ -17,6 +18,7 @@ PQ_CENTROIDS, LARGEST = 256, 2e18
 
 def index_state(stored: Any) -> dict[str, np.ndarray]:
     """Return the content of a `StoredIndex`: its vectors (with a graph), or centroids and inverted lists."""
+    stored.require_memory()
     faiss, index, kind = load_faiss(), stored.faiss_index, stored.options.kind
     if kind in ("flat", "hnsw"):
         state = {"vectors": stored.vectors().copy()}
@@ -38,16 +40,22 @@ def index_state(stored: Any) -> dict[str, np.ndarray]:
     return state
 
 
-def restore_index(stored: Any, state: dict[str, np.ndarray]) -> None:
-    """Fill a new `StoredIndex` from `index_state`; raise ValueError or TypeError for other arrays."""
+def restore_index(stored: Any, state: dict[str, np.ndarray], mapped: bool = False) -> None:
+    """Fill a new `StoredIndex` from `index_state`; raise ValueError or TypeError for other arrays.
+
+    Vectors of "flat" and "ivf" that are `mapped` are not copied.
+    """
     restore: Any = {"flat": _restore_flat, "hnsw": _restore_graph}.get(stored.options.kind, _restore_lists)
-    restore(stored, **state)
+    restore(stored, **state, **({"mapped": True} if mapped else {}))
 
 
-def _restore_flat(stored: Any, *, vectors: np.ndarray) -> None:
+def _restore_flat(stored: Any, *, vectors: np.ndarray, mapped: bool = False) -> None:
     vectors = _checked_vectors(stored, vectors)
     index = stored.empty()
-    index.add(vectors)
+    if mapped:
+        stored.mapped = MappedVectors(vectors)
+    else:
+        index.add(vectors)
     stored.faiss_index = index
 
 
@@ -87,6 +95,7 @@ def _restore_lists(
     indices: np.ndarray,
     codes: np.ndarray,
     pq_centroids: np.ndarray | None = None,
+    mapped: bool = False,
 ) -> None:
     faiss, has_pq = load_faiss(), stored.options.kind == "pq"
     centroids = _checked_vectors(stored, centroids)
@@ -110,6 +119,9 @@ def _restore_lists(
         _fill(index.pq.centroids, pq_centroids)
         index.precompute_table()
     end = np.cumsum(sizes)
+    if mapped:
+        stored.faiss_index, stored.mapped = index, MappedVectors(codes.view(stored.dtype), end, indices)
+        return
     for i in np.flatnonzero(sizes).tolist():
         part = slice(int(end[i] - sizes[i]), int(end[i]))
         pointers = faiss.swig_ptr(indices[part]), faiss.swig_ptr(codes[part])

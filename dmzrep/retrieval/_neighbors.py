@@ -1,6 +1,5 @@
 """Nearest neighbours by FAISS, with scikit-learn's interface."""
 
-import os
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -11,11 +10,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._random import draw_seed
-from dmzrep.files._state import read_state, write_state
 from dmzrep.retrieval._faiss import faiss_threads
 from dmzrep.retrieval._ids import SampleIds
 from dmzrep.retrieval._index_base import INDEXES, IndexOptions, StoredIndex
-from dmzrep.retrieval._index_file import KIND, neighbors_state, restore_neighbors
+from dmzrep.retrieval._index_file import PersistenceMixin
 from dmzrep.retrieval._queries import MODES, QueriesMixin
 from dmzrep.retrieval._rescoring import RESCORE, VectorStore, check_correspondence, check_vectors
 from dmzrep.retrieval._samples import METRICS, SampleFormat, check_query, check_training
@@ -25,7 +23,9 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 _GRAPH_COUNT = Interval(Integral, 1, 2**31 - 1, closed="both")
 
 
-class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class FaissNeighbors(
+    PersistenceMixin, QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Nearest neighbours among codes or vectors with FAISS, exact or approximate.
 
     A replacement for scikit-learn's `NearestNeighbors` and `KNeighborsTransformer`, with two differences:
@@ -305,9 +305,11 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Raises
         ------
         ValueError
-            The samples do not match the index, or ids already exist. The index is unchanged.
+            The samples do not match the index, ids already exist, or it was loaded with ``mmap=True``. The
+            index is unchanged.
         """
         check_is_fitted(self)
+        self.index_.require_memory()
         checked, exact = check_query(self, X)
         codes, store = self._samples.stored(checked), self._vectors
         sample_ids = self._ids.extended(ids, len(codes))
@@ -337,9 +339,10 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         Raises
         ------
         ValueError
-            An id is not in the index, which is unchanged.
+            An id is not in the index, which is unchanged, or it was loaded with ``mmap=True``.
         """
         check_is_fitted(self)
+        self.index_.require_memory()
         indices = np.unique(self._ids.indices(ids))
         if len(indices):
             with faiss_threads(self.n_jobs):
@@ -348,47 +351,3 @@ class FaissNeighbors(QueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
             if self._vectors is not None:
                 self._vectors = self._vectors.without(indices)
         return self
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Save the index in one file without pickle; an existing file is replaced atomically.
-
-        Vectors for rescoring are not part of the file: keep them, and pass them to `load`.
-
-        Parameters
-        ----------
-        path : path-like
-            The file, by convention with the extension ``.safetensors``.
-        """
-        check_is_fitted(self)
-        write_state(path, KIND, neighbors_state(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike, *, vectors: Any = None) -> Self:
-        """Load an index from a file.
-
-        Parameters
-        ----------
-        path : path-like
-            Written by `save`.
-        vectors : array-like or None, default=None
-            Vectors for rescoring: all that were passed to `fit` and `add`, in that order, those of removed
-            samples included.
-
-        Returns
-        -------
-        FaissNeighbors
-            Fitted.
-
-        Raises
-        ------
-        PersistenceError
-            The file is damaged, of another kind, or of an unknown version.
-        ValueError
-            The vectors are not those of the index; a sample of them is compared.
-        """
-        neighbors = restore_neighbors(cls, read_state(path, KIND), path)
-        if vectors is not None:
-            if neighbors._vectors is None:
-                raise ValueError(f"vectors are for rescoring, but {path} was fitted with rescore=None.")
-            neighbors._vectors = neighbors._vectors.attached(vectors)
-        return neighbors

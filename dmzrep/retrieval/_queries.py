@@ -289,7 +289,7 @@ class QueriesMixin:
         else:
             distances, indices = self.index_.search_among(chosen, bits, n_candidates)
         if uncertain:
-            distances = expected_hamming(self.index_.vectors()[indices], queries)
+            distances = expected_hamming(self.index_.take(indices), queries)
             order = np.argsort(distances, axis=1, kind="stable")[:, :k]
             distances, indices = (np.take_along_axis(a, order, axis=1) for a in (distances, indices))
         return distances, indices

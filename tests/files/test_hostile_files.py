@@ -137,6 +137,11 @@ INVALID = {
         "metadata without columns": put("metadata", to=pd.DataFrame(index=pd.RangeIndex(10**15))),
         "NaN betas inside": put("encoder", "objective", "betas", to=item(3, np.nan)),
         "ids twice inside": put("neighbors", "ids", to=np.zeros(300, np.int64)),
+        "unknown kind of codes": put("codes", "kind", to="magic"),
+        "samples without codes": put("codes", "codes", to=None),
+        "samples of text": put("codes", "samples", to="images"),
+        "vectors without rescoring": put("vectors", to=np.zeros((300, 8))),
+        "rescorer without codes": put("rescorer", to={"encoder": None}),
     },
     "transfer": {
         "NaN features": put("features", "mean", to=item(0, np.nan)),

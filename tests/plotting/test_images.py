@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 
 from dmzrep.attribution import attribute_bits, bit_effects
+from dmzrep.datasets import ImageReader
 from dmzrep.editing import AttributeEditor, interpolate
 from dmzrep.plotting import (
     BitDisplay,
@@ -16,7 +19,7 @@ from dmzrep.plotting import (
     SampleDisplay,
 )
 from dmzrep.plotting._bits import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
-from dmzrep.retrieval import FaissNeighbors, ImageRetriever
+from dmzrep.retrieval import FaissNeighbors, ImageRetriever, ITQTransformer
 from tests.plotting.helpers import drawn_images, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
@@ -243,3 +246,24 @@ def test_overlay_is_red_above_zero_and_blue_below():
     grey = np.random.default_rng(0).random((2, 8, 8))
     assert_array_equal(as_rgb(grey), np.stack([grey] * 3, axis=-1))
     assert_array_equal(as_rgb(np.zeros((1, 8, 8, 4))), np.ones((1, 8, 8, 3)))
+
+
+def test_neighbors_by_any_encoder_are_drawn(digits, tmp_path):
+    X = digits.reshape(len(digits), -1).astype(float)
+    pca = PCA(8).fit(X)
+    display = NeighborsDisplay.from_estimator(pca, digits[:2], digits, 3)
+    assert display.ax_.get_title() == "Nearest neighbours among 200 images by cosine distance"
+    assert_pixels(drawn_images(display, 2)[:, 1:], digits[display.indices_])
+    itq = make_pipeline(pca, ITQTransformer(8)).fit(X)
+    display = NeighborsDisplay.from_estimator(itq, digits[:2] / 255.0, digits / 255.0, 3)
+    assert display.ax_.get_title().endswith("by Hamming distance over 8 bits")
+    paths = [tmp_path / f"{i:03}.png" for i in range(20)]
+    for path, digit in zip(paths, digits, strict=False):
+        pytest.importorskip("PIL.Image").fromarray(digit).save(path)
+    rescored = FaissNeighbors(rescore="l2")
+    retriever = ImageRetriever(itq, rescored, image_reader=ImageReader(8, mode="L")).fit(paths)
+    display = NeighborsDisplay.from_retriever(retriever, paths[:2], paths, 3)
+    assert display.ax_.get_title() == "Nearest neighbours among 20 images by Euclidean distance"
+    assert_pixels(drawn_images(display, 2)[:, 1:], digits[display.indices_])
+    with pytest.raises(ValueError, match=r"Expected images of shape \(n, H, W\)"):
+        NeighborsDisplay.from_estimator(pca, X[:2], X, 3)

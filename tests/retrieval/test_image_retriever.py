@@ -61,8 +61,8 @@ def test_encoder_of_floats_needs_a_metric_of_vectors(digits):
     X = digits.reshape(len(digits), -1)
     retriever = ImageRetriever(PCA(8).fit(X), FaissNeighbors(metric="l2")).fit(X)
     assert retriever.query(X[:5], 1)["id"].tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(ValueError, match=r"PCA\.transform returns values .*FaissNeighbors\(metric='l2'\)"):
-        ImageRetriever(PCA(8).fit(X)).fit(X)
+    with pytest.raises(ValueError, match=r"PCA\.transform returns values .*Use metric='cosine' or 'l2'"):
+        ImageRetriever(PCA(8).fit(X), FaissNeighbors()).fit(X)
 
 
 @pytest.mark.parametrize("index", ["flat", "ivf", "hnsw"])
