@@ -63,8 +63,7 @@ def draw_quality(path: Path) -> None:
 
 def draw_generation(path: Path) -> None:
     """Draw distances of samples against denoising steps, each model with its best sampler."""
-    rows = read("generation")
-    sampled = [row for row in rows if row["kind"] != "real"]
+    sampled = [row for row in read("generation") if row["kind"] != "real"]
     panels = [
         group
         for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked").values()
@@ -77,7 +76,7 @@ def draw_generation(path: Path) -> None:
             points = [([n], [row[DISTANCE] for row in best_sampler(same)]) for (n,), same in by_steps]
             if words in COLOURS:
                 _line(ax, points, words, COLOURS[words])
-        _reference(ax, float(np.mean(floor(rows, group[0]))), "training images")
+        _reference(ax, float(np.mean(_values(floor(group[0]), (DISTANCE,)))), "training images")
         ticks = sorted({row["steps"] for row in group})
         ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance to test images")
         old = ", former version" if all(map(is_former, group)) else ""

@@ -20,7 +20,7 @@ from benchmarks import (
     report_uses,
 )
 from benchmarks.figures import draw_design_choices, draw_embeddings, draw_generation, draw_quality
-from benchmarks.report_evidence import evidence
+from benchmarks.report_evidence import NAMES, evidence
 from benchmarks.report_questions import questions
 from benchmarks.report_time_to_quality import (
     RESULTS,
@@ -80,7 +80,7 @@ PAGES = {
     ),
     "search": Page(
         "Search",
-        "Quality and speed of Hamming search, bits of embeddings, near-duplicates, published protocols.",
+        "Quality and speed of Hamming search, and near-duplicates.",
         [
             ("embeddings", report_uses.embeddings_section),
             ("retrieval_quality", report_uses.retrieval_quality_section),
@@ -155,25 +155,19 @@ def pages() -> dict[Path, str]:
 
 def readme_table() -> str:
     """Return the README's table: quality of bits on test images after the longest training of the default."""
-    sets = {"cifar10": "CIFAR-10", "posed": "avatars", "mnist": "MNIST"}
     lines: dict[str, list[str]] = {}
     header = ["representation"]
-    for name, title in sets.items():
+    for name in ("cifar10", "posed", "mnist"):
         rows = having(current(read(RESULTS)), set=name, part="test", images_asked=None)
         longest = max(row["seconds_asked"] for row in having(rows, name="default"))
         compared = groups_of([r for r in rows if r["seconds_asked"] in (longest, None)], "name")
         floats, _, bits, *_ = measures(name).values()
-        header.append(f"{title}, {rows[0]['latent_dim']} bits, {longest:g} s")
+        header.append(f"{NAMES[name]}, {rows[0]['latent_dim']} bits, {longest:g} s")
         for row in README_ROWS:
             group = compared[(row,)]
             words = label(group) + (", floats" if row == "pixels" else "")
             lines.setdefault(words, []).append(cell(group, bits) or cell(group, floats))
-    return (
-        f"{table(header, [[words, *cells] for words, cells in lines.items()])}\n\n"
-        "Accuracy of logistic regression on the bits of test images (avatars: mean AUROC of the attributes); "
-        "seconds are the training time of networks on one core. [Evidence](docs/evidence.md) lists each "
-        "claim with its rivals and where it fails, [results](docs/results/index.md) all tables."
-    )
+    return table(header, [[words, *cells] for words, cells in lines.items()])
 
 
 def main() -> None:
@@ -185,10 +179,8 @@ def main() -> None:
         (DOCS / path).parent.mkdir(exist_ok=True)
         (DOCS / path).write_text(text, encoding="utf-8")
     begin, end = "<!-- results: begin -->\n", "<!-- results: end -->"
-    before, _, rest = README.read_text(encoding="utf-8").partition(begin)
-    if rest:
-        _, _, after = rest.partition(end)
-        README.write_text(f"{before}{begin}{readme_table()}\n{end}{after}", encoding="utf-8")
+    before, rest = README.read_text(encoding="utf-8").split(begin)
+    README.write_text(f"{before}{begin}{readme_table()}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.report_time_to_quality import TITLES, clock
 from benchmarks.results import read
-from benchmarks.tables import Rows, groups_of, having, made, measured, spread, table
+from benchmarks.tables import Rows, groups_of, having, made, measured, table
 
 #: Models whose samples are compared: kind and origin of the codes, and a description.
 MODELS = {
@@ -49,10 +49,9 @@ def models_of(rows: Rows) -> list[tuple[str, Rows]]:
 COMPARABLE = ("set", "extractor_sha256", "reference", "n_samples")
 
 
-def floor(rows: Rows, like: dict[str, Any]) -> list[float]:
-    """Return the distances of training images in place of samples, comparable with those of a row."""
-    same = {key: like[key] for key in COMPARABLE}
-    return [row[DISTANCE] for row in having(rows, kind="real", **same)]
+def floor(like: dict[str, Any]) -> Rows:
+    """Return the rows of training images in place of samples, comparable with a row."""
+    return having(read("generation"), kind="real", **{key: like[key] for key in COMPARABLE})
 
 
 def generation_section() -> str:
@@ -61,7 +60,7 @@ def generation_section() -> str:
     sampled = [row for row in rows if row["kind"] != "real"]
     parts = ["## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n"]
     for _, group in groups_of(sampled, *COMPARABLE, "seconds_asked").items():
-        parts.append(_distances(group, floor(rows, group[0])))
+        parts.append(_distances(group, floor(group[0])))
     pictures = {
         "steps_mnist.png": "One code and one noise per column, by denoising steps",
         "priors_mnist.png": "The same noise with codes from the fitted and from a uniform prior",
@@ -75,7 +74,7 @@ def generation_section() -> str:
     return "\n".join(parts)
 
 
-def _distances(rows: Rows, real: list[float]) -> str:
+def _distances(rows: Rows, real: Rows) -> str:
     """Return the tables of one set of images, one training time and one feature extractor."""
     steps, row = sorted({row["steps"] for row in rows}), rows[-1]
     best, every = [], []
@@ -87,7 +86,7 @@ def _distances(rows: Rows, real: list[float]) -> str:
     features = f"features of a {row['features']}"
     if "extractor_accuracy" in row:
         features += f" ({100 * row['extractor_accuracy']:.1f} % accurate on test images)"
-    reference = f" Training images in place of samples: {spread(real, 2)}." if real else ""
+    reference = f" Training images in place of samples: {measured(real, DISTANCE, 2)}." if real else ""
     header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
     return (
         f"### {TITLES[row['set']]}, {row['seconds_asked']:g} seconds\n\nAll models have the same network and "

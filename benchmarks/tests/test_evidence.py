@@ -13,6 +13,7 @@ def test_the_pages_are_those_of_the_result_files():
     written = report.pages()
     for path, text in written.items():
         assert (report.DOCS / path).read_text(encoding="utf-8") == text, "run python -m benchmarks.report"
+    assert f"\n{report.readme_table()}\n" in report.README.read_text(encoding="utf-8")
     assert {path.name for path in (report.DOCS / "results").iterdir()} == {
         path.name for path in written if path.parent.name == "results"
     }
