@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "reference/generated/examples",
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
+    "thumbnail_size": (800, 560),
     "show_signature": False,
     "write_computation_times": False,
 }
