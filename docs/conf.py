@@ -35,7 +35,7 @@ nitpick_ignore_regex = [("py:.*", r"(numpy|np|pandas|pd|scipy|sklearn|torch|matp
 
 smartquotes = False  # Types of parameters are Python.
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -53,7 +53,6 @@ sphinx_gallery_conf = {
     "doc_module": "dmzrep",
     "backreferences_dir": "reference/generated/examples",
     "remove_config_comments": True,
-    "within_subsection_order": "FileNameSortKey",
     "thumbnail_size": (800, 560),
     "show_signature": False,
     "write_computation_times": False,
