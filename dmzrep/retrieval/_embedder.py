@@ -189,21 +189,17 @@ class Embedder:
             arrays = isinstance(samples, np.ndarray) and isinstance(codes, np.ndarray)
             require(arrays or (samples is None and codes is None), "samples are no arrays")
         embedder._kind, embedder._width, embedder._samples, embedder._codes = kind, width, samples, codes
-        if not own and samples is not None:
-            embedder._compare(source)
-        return embedder
-
-    def _compare(self, source: str | os.PathLike) -> None:
-        """Raise ValueError unless the encoder returns the codes of the file for its samples."""
-        codes, how = self._codes, "for the same samples differ"
-        assert codes is not None
+        if own or samples is None:
+            return embedder
+        how = "for the same samples differ"
         try:
-            found = self._compared(self.transform(self._samples))
+            found = embedder._compared(embedder.transform(samples))
             same = np.abs(found - codes).mean() <= _TOLERANCE * np.abs(codes).mean()
         except (TypeError, ValueError) as error:
             same, how = False, f"cannot be computed ({error})"
         if not same:
             raise ValueError(
-                f"{self.name}, a {type(self.encoder).__name__}, is not the one that {source} was made with: "
-                f"its codes {how}. Pass the same one, fitted to the same samples."
+                f"{name}, a {type(encoder).__name__}, is not the one that {source} was made with: its codes "
+                f"{how}. Pass the same one, fitted to the same samples."
             )
+        return embedder

@@ -82,7 +82,7 @@ class FloatIndex(StoredIndex):
             # Inner products of unit vectors are one minus the distance: a radius is a lower bound of them.
             threshold = 1.0 - min(radius, 3.0) - _FAISS_ERROR
         limits, _, indices = self._range_search(queries, threshold)
-        query_indices = np.repeat(np.arange(len(queries)), np.diff(np.asarray(limits, dtype=np.int64)))
+        query_indices = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64)))
         distances = np.empty(len(indices))
         vectors = self.vectors() if self.mapped is None else None  # Reconstructed once.
         for part in self._parts(len(indices), 1):

@@ -54,6 +54,8 @@ class ImageRetriever(BaseEstimator):
 
     See Also
     --------
+    FaissNeighbors : The index of codes.
+    ImageCollection : Search of a folder of picture files.
     sklearn.frozen.FrozenEstimator : Keeps a fitted encoder fitted where the retriever is cloned.
 
     Notes
@@ -61,11 +63,6 @@ class ImageRetriever(BaseEstimator):
     An encoder returns bits if these are zeros and ones, or packed in uint8; any other numbers are vectors. An
     attribute `output` of it, or of the last step of a Pipeline, takes precedence: "bits", "packed",
     "probabilities" or "logits", as those of `DMZEncoder` and `ITQTransformer`.
-
-    See Also
-    --------
-    FaissNeighbors : The index of codes.
-    ImageCollection : Search of a folder of picture files.
 
     Examples
     --------
@@ -323,7 +320,7 @@ class ImageRetriever(BaseEstimator):
             second = None if rescoring is None else take(rescoring, "encoder", "codes")
         embedder, other = Embedder.restored(encoder, saved, codes, path), None
         if second is not None:
-            other = Embedder.restored(rescorer, *second, path, "rescorer")
+            other = Embedder.restored(rescorer, second[0], second[1], path, "rescorer")
         elif rescorer is not None:
             raise ValueError(f"{path} was made without a rescorer; load it without rescorer=.")
         retriever = cls(embedder.encoder, neighbors, rescorer=other and other.encoder, image_reader=reader)

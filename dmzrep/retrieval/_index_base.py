@@ -162,7 +162,7 @@ class StoredIndex(ABC):
         """Return a copy of the vectors of samples."""
         return self.vectors()[indices] if self.mapped is None else self.mapped.take(indices)
 
-    def _range_search(self, queries: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _range_search(self, queries: np.ndarray, radius: float) -> Any:
         if self.mapped is not None:
             return self.mapped.range_search(
                 queries, radius, self._probed(queries), lambda: self._make("Flat")
