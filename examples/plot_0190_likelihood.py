@@ -61,8 +61,8 @@ ImageGridDisplay(np.stack([images[:8] for images in kinds.values()]) / 255, row_
 # Likelihood against neighbours
 # -----------------------------
 #
-# Left: the bound. Right: the cosine distance of logits to the nearest training image, a simple score of
-# anomalies.
+# Left: the bound, which also depends on how complex an image is. Right: the cosine distance of logits to the
+# nearest training image, a simple score of anomalies.
 
 import matplotlib.pyplot as plt
 from sklearn.neighbors import NearestNeighbors
