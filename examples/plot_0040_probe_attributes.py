@@ -53,7 +53,7 @@ report = probe_report(
 report.groupby("representation", sort=False)[["roc_auc", "average_precision"]].mean().round(3)
 
 # %%
-# One dot per attribute and representation. Attributes that change many pixels, such as skin and hair, are
+# One dot per attribute and representation. Attributes that change many pixels, such as skin and hats, are
 # easier to predict than those that change few, such as closed eyes.
 
 import matplotlib.pyplot as plt

@@ -3,8 +3,8 @@ Find outliers in a folder
 =========================
 
 A folder that was collected automatically contains pictures that do not belong there.
-``ImageCollection.outliers`` lists empty pictures and those with rare codes. The logits of a collection are
-also features for any outlier detector of scikit-learn.
+``ImageCollection.outliers`` lists empty pictures and those with rare codes. Pictures of another kind are far
+from the training images.
 """
 
 # %%
@@ -61,20 +61,22 @@ outliers = collection.outliers(10)
 outliers.assign(path=outliers["path"].map(lambda path: Path(path).name)).groupby("kind").head(3).round(2)
 
 # %%
-# Local outlier factor of logits
-# ------------------------------
+# Distance from the training images
+# ---------------------------------
 #
-# Codes that are rare need not be far from all others. The local outlier factor compares the distances of a
-# picture to its neighbours with those of the neighbours themselves.
+# Rare codes are those of unusual faces. Every picture has a code, and that of another kind of picture need
+# not be rare. Its logits, however, are far from those of all images that the encoder was trained on.
 
-from sklearn.neighbors import LocalOutlierFactor
+from dmzrep.retrieval import FaissNeighbors
 
-detector = LocalOutlierFactor(n_neighbors=10).fit(collection.logits_.astype(np.float32))
+encoder.output = "logits"
+training = FaissNeighbors(1, metric="cosine").fit(encoder.transform(X_train))
+distances, _ = training.kneighbors(collection.logits_.astype(np.float32))
 scores = pd.DataFrame(
     {
         "name": collection.files_["path"].map(lambda path: Path(path).name),
         "information of the code": collection.information(),
-        "local outlier factor": -detector.negative_outlier_factor_,
+        "distance from training": distances[:, 0],
     }
 )
 is_other = scores["name"].str.startswith("other")
@@ -82,14 +84,14 @@ for name in scores.columns[1:]:
     print(f"{name}: AUROC {roc_auc_score(is_other, scores[name]):.2f}")
 
 # %%
-# The ten pictures with the highest score, by both methods; pictures that are no faces are framed in red. Such
-# a list is one to look through, not one to delete: unusual faces are outliers too.
+# The ten pictures with the highest score, by both methods; pictures that are no faces are framed in red. Look
+# through such a list before you delete anything: unusual pictures of the right kind are outliers too.
 
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(2, 10, figsize=(10, 2.7), layout="constrained")
 for row, name in zip(axes, scores.columns[1:], strict=True):
-    row[0].set_ylabel(name.replace(" of", "\nof").replace(" outlier", "\noutlier"), fontsize=8)
+    row[0].set_ylabel(name.replace(" of", "\nof").replace(" from", "\nfrom"), fontsize=8)
     for ax, picture in zip(row, scores.nlargest(10, name)["name"], strict=True):
         ax.imshow(Image.open(folder / picture).convert("RGB"))
         ax.set(xticks=[], yticks=[])

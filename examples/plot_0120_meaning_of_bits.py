@@ -37,8 +37,8 @@ effects = bit_effects(encoder, bits[:10], n_images=10, n_steps=5, random_state=0
 effects.table.head().round(3)
 
 # %%
-# The eight bits that change images most. Below each mean map of changes are a face decoded with the bit off
-# and on.
+# The eight bits that change images most: the mean map of changes, and the face that changes most, decoded
+# with the bit off and on.
 
 import matplotlib.pyplot as plt
 import numpy as np

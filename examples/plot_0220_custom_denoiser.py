@@ -45,13 +45,14 @@ class Denoiser(nn.Module):
 # Training
 # --------
 #
-# ``fit`` trains a copy, after a check on two samples.
+# ``fit`` trains a copy, after a check on two samples. Twenty seconds are enough to see digits; minutes make
+# them clear.
 
 from dmzrep import DMZEncoder
 from dmzrep.datasets import load_digits_images
 
 X, y = load_digits_images(return_X_y=True)
-encoder = DMZEncoder(32, backbone=Denoiser(32), max_time=15, random_state=0).fit(X)
+encoder = DMZEncoder(32, backbone=Denoiser(32), max_time=20, random_state=0).fit(X)
 
 # %%
 # Reconstructions and samples
