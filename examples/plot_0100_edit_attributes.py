@@ -47,11 +47,10 @@ faces = X_test[Y_test["long_hair"] == 0]
 EditDisplay.from_estimator(editor, faces, "beard", max_images=4, random_state=0)
 
 # %%
-# Other attributes
-# ----------------
+# Another attribute
+# -----------------
 
 EditDisplay.from_estimator(editor, X_test, "sunglasses", max_images=3, random_state=0)
-EditDisplay.from_estimator(editor, X_test, "long_hair", max_images=3, random_state=0)
 
 # %%
 # Hold an attribute
@@ -77,5 +76,5 @@ plt.show()
 pd.DataFrame(rows).T.round(2)
 
 # %%
-# After a few minutes of training, images are blurred where the edit changes them. Longer training gives
-# sharper edges.
+# Edits change what the code expresses: small details, or attributes for which a few bits are not enough,
+# change little. Longer training gives sharper images.
