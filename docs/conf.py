@@ -35,7 +35,7 @@ nitpick_ignore_regex = [("py:.*", r"(numpy|np|pandas|pd|scipy|sklearn|torch|matp
 
 smartquotes = False  # Types of parameters are Python.
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -48,10 +48,12 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "capture_repr": ("_repr_html_",),
     "doc_module": "dmzrep",
     "backreferences_dir": "reference/generated/examples",
     "remove_config_comments": True,
-    "within_subsection_order": "FileNameSortKey",
+    "thumbnail_size": (800, 560),
     "show_signature": False,
     "write_computation_times": False,
 }
@@ -112,6 +114,7 @@ def write_llms_txt(app, exception):
     if exception or app.builder.format != "html":
         return
     lines = [f"# {project}", "", f"> {metadata(project)['Summary']}", ""]
+    lines += ["Guide, results and evidence in Markdown: `_sources/guide/install.md.txt`, and so on.", ""]
 
     def add(page, level):
         lines.append(f"{'  ' * level}- [{app.env.titles[page].astext()}]({page}.html)")

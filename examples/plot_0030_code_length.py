@@ -11,8 +11,8 @@ held-out images.
 # A report
 # --------
 #
-# A few epochs per length are enough for digits of 8 x 8 pixels. ``memory="cache"`` would store finished lengths,
-# so that a long comparison can be interrupted.
+# A few epochs per length are enough for digits of 8 x 8 pixels. ``memory="cache"`` would store finished
+# lengths, so that a long comparison can be interrupted.
 
 import warnings
 
@@ -35,9 +35,9 @@ report = latent_dim_report(
 report.round(3)
 
 # %%
-# "accuracy" is that of a linear classifier of the bits, "reconstruction_error" the mean squared error of images
-# decoded from the bits, and "bits_per_dim" the variational bound on the negative log-likelihood, code included.
-# A length is on the Pareto front if no shorter code is at least as accurate.
+# "accuracy" is that of a linear classifier of the bits, "reconstruction_error" the mean squared error of
+# images decoded from the bits, and "bits_per_dim" the variational bound on the negative log-likelihood, code
+# included. A length is on the Pareto front if no shorter code is at least as accurate.
 
 import matplotlib.pyplot as plt
 

@@ -61,17 +61,21 @@ NeighborsDisplay.from_retriever(retriever, X_test, X_train, k=9, max_queries=3, 
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 result = retriever.query(X_test, k=10)
 queries = Y_test.to_numpy()[result["query"]] == 1
 found = Y_train.to_numpy()[result["id"]] == 1
 shared = (queries & found).sum(axis=0) / np.maximum(queries.sum(axis=0), 1)
+shared = pd.Series(shared, index=Y.columns)
 names = ["winter_hat", "long_hair", "dark_skin", "hat", "afro", "beard", "sunglasses", "smiling"]
-places = [Y.columns.get_loc(name) for name in names]
+shared = shared[names].sort_values(ascending=False)
 
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-ax.barh(names, shared[places], color="C0", height=0.6, label="ten nearest neighbours")
-ax.plot(Y_train[names].mean(), names, "|", color="black", markersize=14, mew=2, label="all images")
+ax.barh(shared.index, shared, color="C0", height=0.6, label="ten nearest neighbours")
+ax.plot(
+    Y_train[shared.index].mean(), shared.index, "|", color="black", markersize=14, mew=2, label="all images"
+)
 ax.set(xlabel="Fraction with the attribute of the query", xlim=(0, 1))
 ax.invert_yaxis()
 ax.legend(frameon=False)

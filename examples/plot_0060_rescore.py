@@ -83,6 +83,6 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# ``table.attrs["oversample"]`` is the smallest sufficient value for each k, which can be set after fitting:
+# The smallest sufficient ``oversample`` for each k, which can be set after fitting by ``set_params``:
 
-neighbors.set_params(oversample=table.attrs["oversample"][10] or 32)
+print(table.attrs["oversample"])

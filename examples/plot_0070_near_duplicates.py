@@ -34,7 +34,9 @@ for i, image in enumerate(X[:600]):
     picture.save(folder / f"face{i:03d}.png")
     if i < 30:
         name = list(edits)[i % 5]
-        edits[name](picture).save(folder / f"face{i:03d}_{name}.jpg", quality=40)
+        edits[name](picture).save(
+            folder / f"face{i:03d}_{name}.jpg", quality=40 if name == "compressed" else 85
+        )
 
 # %%
 # Groups of the same picture

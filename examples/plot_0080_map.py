@@ -51,12 +51,13 @@ collection = ImageCollection(encoder, image_reader=ImageReader(32)).fit(folder)
 import matplotlib.pyplot as plt
 
 places = collection.map_(random_state=0)
-size = 0.028 * max(places["x"].max() - places["x"].min(), places["y"].max() - places["y"].min())
+places[["x", "y"]] -= places[["x", "y"]].min()
+places[["x", "y"]] /= places[["x", "y"]].max()
+half = 0.02
 figure, ax = plt.subplots(figsize=(8, 8), layout="constrained")
 for image, x, y in zip(X_test, places["x"], places["y"], strict=True):
-    ax.imshow(image, extent=(x - size / 2, x + size / 2, y - size / 2, y + size / 2), zorder=2)
-ax.set(xlim=(places["x"].min() - size, places["x"].max() + size))
-ax.set(ylim=(places["y"].min() - size, places["y"].max() + size), aspect="equal", xticks=[], yticks=[])
+    ax.imshow(image, extent=(x - half, x + half, y - half, y + half), zorder=2)
+ax.set(xlim=(-half, 1 + half), ylim=(-half, 1 + half), xticks=[], yticks=[])
 for spine in ax.spines.values():
     spine.set_color("0.8")
 
@@ -66,7 +67,7 @@ for spine in ax.spines.values():
 #
 # Attributes that the codes contain form regions of the map.
 
-names = ["cool_background", "long_hair", "dark_skin", "dark_clothes"]
+names = ["long_hair", "dark_skin", "blond_hair", "winter_hat"]
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
 for ax, name in zip(axes, names, strict=True):
     for value, colour in ((0, "0.8"), (1, "C0")):
@@ -90,7 +91,7 @@ rows = []
 for _, members in clusters.groupby("cluster"):
     members = members.sort_values("is_centre", ascending=False, kind="stable")
     rows.append(X_test[members.index[:10]])
-ImageGridDisplay(np.stack(rows) / 255, row_labels=[f"cluster {i}" for i in range(8)]).plot()
+ImageGridDisplay(np.stack(rows) / 255, row_labels=range(8), title="Clusters").plot()
 plt.show()
 
 # %%

@@ -3,8 +3,8 @@ Find outliers in a folder
 =========================
 
 A folder that was collected automatically contains pictures that do not belong there.
-``ImageCollection.outliers`` lists pictures with little information, such as black ones, and pictures with
-rare codes.
+``ImageCollection.outliers`` lists empty pictures and those with rare codes. Pictures of another kind are far
+from the training images.
 """
 
 # %%
@@ -31,7 +31,9 @@ else:  # Trains for five minutes.
 from tempfile import mkdtemp
 
 import numpy as np
+import pandas as pd
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from dmzrep.datasets import load_digits_images, make_sprites
 
@@ -44,47 +46,56 @@ for i, image in enumerate([*X_test[:490], *others]):
     Image.fromarray(image).save(folder / f"{'face' if i < 490 else 'other'}{i:03d}.png")
 
 # %%
-# Outliers
-# --------
+# Empty pictures and rare codes
+# -----------------------------
 #
-# The score of a rare picture is the information of its code: minus the logarithm of its probability, in bits,
-# under a model fitted to the codes of the folder.
+# "flat", "dark" and "bright" pictures contain little information. The score of a "rare" picture is the
+# information of its code: minus the logarithm of its probability, in bits, under a model fitted to the codes
+# of the folder.
 
 from dmzrep.collection import ImageCollection
 from dmzrep.datasets import ImageReader
 
 collection = ImageCollection(encoder, image_reader=ImageReader(32)).fit(folder)
-outliers = collection.outliers(18)
+outliers = collection.outliers(10)
 outliers.assign(path=outliers["path"].map(lambda path: Path(path).name)).groupby("kind").head(3).round(2)
 
 # %%
-# The pictures of the list; planted ones are framed in red.
+# Distance from the training images
+# ---------------------------------
+#
+# Rare codes are those of unusual faces. Every picture has a code, and that of another kind of picture need
+# not be rare. Its logits, however, are far from those of all images that the encoder was trained on.
+
+from dmzrep.retrieval import FaissNeighbors
+
+encoder.output = "logits"
+training = FaissNeighbors(1, metric="cosine").fit(encoder.transform(X_train))
+distances, _ = training.kneighbors(collection.logits_.astype(np.float32))
+scores = pd.DataFrame(
+    {
+        "name": collection.files_["path"].map(lambda path: Path(path).name),
+        "information of the code": collection.information(),
+        "distance from training": distances[:, 0],
+    }
+)
+is_other = scores["name"].str.startswith("other")
+for name in scores.columns[1:]:
+    print(f"{name}: AUROC {roc_auc_score(is_other, scores[name]):.2f}")
+
+# %%
+# The ten pictures with the highest score, by both methods; pictures that are no faces are framed in red. Look
+# through such a list before you delete anything: unusual pictures of the right kind are outliers too.
 
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(2, 10, figsize=(10, 2.7), layout="constrained")
-for ax, (path, kind, score) in zip(axes.flat, outliers.itertuples(index=False), strict=False):
-    ax.imshow(Image.open(path).convert("RGB"))
-    ax.set_title(f"{kind} {score:.0f}" if kind == "rare" else kind, fontsize=8, pad=3)
-    ax.set(xticks=[], yticks=[])
-    planted = Path(path).name.startswith("other")
-    for spine in ax.spines.values():
-        spine.set(color="C3" if planted else "0.8", linewidth=3 if planted else 1)
-
-# %%
-# Information of all codes
-# ------------------------
-#
-# ``information`` returns the score of every picture. Faces with rare combinations of attributes overlap with
-# pictures that are no faces: the list is one to look through, not one to delete.
-
-information = collection.information()
-is_other = collection.files_["path"].map(lambda path: Path(path).name.startswith("other")).to_numpy()
-figure, ax = plt.subplots(figsize=(6.5, 3.3), layout="constrained")
-bins = np.linspace(information.min(), information.max(), 40)
-ax.hist(information[~is_other], bins, color="C0", label="faces")
-ax.hist(information[is_other], bins, color="C3", label="others")
-ax.set(xlabel="Information of the code in bits", ylabel="Pictures", yscale="symlog")
-ax.set_yticks([0, 1, 10, 50], [0, 1, 10, 50])
-ax.legend(frameon=False)
+for row, name in zip(axes, scores.columns[1:], strict=True):
+    row[0].set_ylabel(name.replace(" of", "\nof").replace(" from", "\nfrom"), fontsize=8)
+    for ax, picture in zip(row, scores.nlargest(10, name)["name"], strict=True):
+        ax.imshow(Image.open(folder / picture).convert("RGB"))
+        ax.set(xticks=[], yticks=[])
+        planted = picture.startswith("other")
+        for spine in ax.spines.values():
+            spine.set(color="C3" if planted else "0.8", linewidth=3 if planted else 1)
 plt.show()

@@ -33,8 +33,8 @@ else:  # Trains for five minutes.
 
 from dmzrep.plotting import InterpolationDisplay
 
-first, last = X_test[:5], X_test[5:10]
-InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, random_state=0)
+first, last = X_test[:4], X_test[4:8]
+InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, n_steps=20, random_state=0)
 
 # %%
 # Ends that reconstruct the images
@@ -43,7 +43,7 @@ InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, random_sta
 # With ``noise="inverted"`` the noise is interpolated too, between the noises of both images. The ends of the
 # path are then almost exact reconstructions.
 
-InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, noise="inverted")
+InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, noise="inverted", n_steps=20)
 
 # %%
 # Four kinds of paths
@@ -53,14 +53,15 @@ InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, noise="inv
 # bits.
 
 paths = ("ordered", "random", "smooth", "soft")
-InterpolationDisplay.from_estimator(encoder, first[:1], last[:1], n_images=8, path=paths, random_state=0)
+InterpolationDisplay.from_estimator(
+    encoder, first[:1], last[:1], n_images=8, path=paths, n_steps=20, random_state=0
+)
 
 # %%
 # How far is each step?
 # ---------------------
 #
-# The same paths over 32 pairs of images. Flips of a single bit may change an image by much or hardly at all,
-# so steps of binary paths vary more than those of the soft one.
+# A path is even if no step changes the image much more than the others. The means are over 16 pairs.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -69,7 +70,7 @@ from dmzrep.editing import interpolate
 
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 for path in paths:
-    images, _ = interpolate(encoder, X_test[:32], X_test[32:64], 9, path=path, n_steps=10, random_state=0)
+    images, _ = interpolate(encoder, X_test[:16], X_test[16:32], 9, path=path, n_steps=10, random_state=0)
     steps = np.sqrt(np.square(np.diff(images.astype(float), axis=1)).mean(axis=(0, 2, 3, 4)))
     ax.plot(range(1, 9), steps, "o-", label=path)
 ax.set(xlabel="Step along the path", ylabel="Change of pixels (RMS, 0 to 255)", ylim=(0, None))

@@ -40,9 +40,9 @@ BitDisplay.from_estimator(encoder, X_test[0], max_bits=5, baseline=mean, n_steps
 # Pixels that show an attribute
 # -----------------------------
 #
-# A linear probe predicts beards from codes. Attribution goes through the probe and the encoder to the pixels.
-# Occlusion replaces small windows by the baseline and measures how the prediction drops; it is slower, and
-# needs no gradients.
+# A linear probe predicts sunglasses from codes. Attribution goes through the probe and the encoder to the
+# pixels. Occlusion replaces small windows by the baseline and measures how the prediction drops; it is
+# slower, and needs no gradients.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,11 +50,10 @@ import numpy as np
 from dmzrep.attribution import attribute_bits
 from dmzrep.probing import LinearProbe
 
-names = ["beard", "sunglasses"]
-probe = LinearProbe().fit(encoder.transform(X_train), Y_train[names])
-bearded = X_test[Y_test["beard"] == 1][:8]
+probe = LinearProbe().fit(encoder.transform(X_train), Y_train[["sunglasses"]])
+faces = X_test[Y_test["sunglasses"] == 1][:8]
 maps = {
-    method: attribute_bits(encoder, bearded, probe, attribute="beard", method=method, baseline=mean).maps
+    method: attribute_bits(encoder, faces, probe, attribute="sunglasses", method=method, baseline=mean).maps
     for method in ("integrated_gradients", "occlusion")
 }
 
@@ -80,12 +79,12 @@ def draw(rows, labels, title):
 
 draw(
     [
-        [(image, None) for image in bearded],
-        list(zip(bearded, maps["integrated_gradients"], strict=True)),
-        list(zip(bearded, maps["occlusion"], strict=True)),
+        [(image, None) for image in faces],
+        list(zip(faces, maps["integrated_gradients"], strict=True)),
+        list(zip(faces, maps["occlusion"], strict=True)),
     ],
     ["image", "gradients", "occlusion"],
-    "Evidence for (red) and against (blue) a beard",
+    "Evidence for (red) and against (blue) sunglasses",
 )
 
 # %%
@@ -108,4 +107,4 @@ draw(
 )
 plt.show()
 
-# sphinx_gallery_thumbnail_number = 1
+# sphinx_gallery_thumbnail_number = 2

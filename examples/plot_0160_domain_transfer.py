@@ -62,7 +62,7 @@ transfer.validation_[accuracies].mean().rename("accuracy of bits").to_frame().ro
 # Faces from edges
 # ----------------
 #
-# Edges do not tell the colours, which is why draws differ: each is one plausible face for these edges.
+# Edges do not tell the colours, so the colours of the draws are guesses. Shapes follow the edges.
 
 import matplotlib.pyplot as plt
 
@@ -82,7 +82,9 @@ ranks = transfer.retrieval_ranks(edges_test, X_test)
 figure, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 ax.plot(np.arange(1, 501), [(ranks <= k).mean() for k in range(1, 501)], label="transfer")
 ax.plot([1, 500], [1 / 500, 1], color="0.6", linestyle="--", label="chance")
-ax.set(xscale="log", xlabel="Rank", ylabel="Fraction of true faces up to this rank", ylim=(0, 1.02))
+ax.set_xscale("log")
+ax.set_xticks([1, 10, 100, 500], [1, 10, 100, 500])
+ax.set(xlabel="Rank", ylabel="Fraction of true faces up to this rank", ylim=(0, 1.02))
 ax.legend(frameon=False)
 plt.show()
 

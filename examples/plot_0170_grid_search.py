@@ -25,7 +25,11 @@ pipeline = make_pipeline(DMZEncoder(max_iter=2, random_state=0), LogisticRegress
 pipeline
 
 # %%
-# Parameters of groups, such as ``training``, are reached by nested names.
+# The grid
+# --------
+#
+# Parameters of steps have the prefix of their step. Those of groups are nested more deeply, such as
+# ``dmzencoder__training__temperature``.
 
 import warnings
 
@@ -35,15 +39,14 @@ from dmzrep.errors import CodeWarning
 
 warnings.simplefilter("ignore", CodeWarning)  # After a short training some bits are unused.
 grid = {
-    "dmzencoder__latent_dim": [16, 64],
-    "dmzencoder__output": ["bits", "probabilities"],
+    "dmzencoder__latent_dim": [8, 32, 128],
     "logisticregression__C": [0.1, 1.0, 10.0],
 }
 search = GridSearchCV(pipeline, grid, cv=2, refit=False)
 
 # %%
-# The encoder does not depend on ``C`` or ``output``. ``memory`` of the pipeline keeps fitted encoders, so
-# that each is trained once for all values of ``C``.
+# The encoder does not depend on ``C``. ``memory`` of the pipeline keeps fitted encoders, so that each is
+# trained once for all values of ``C``.
 
 from tempfile import mkdtemp
 
@@ -59,16 +62,9 @@ import pandas as pd
 
 results = pd.DataFrame(search.cv_results_).rename(columns=lambda name: name.rpartition("__")[2])
 figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
-for (latent_dim, output), scores in results.groupby(["latent_dim", "output"]):
-    ax.errorbar(
-        scores["C"].astype(float),
-        scores["mean_test_score"],
-        yerr=scores["std_test_score"],
-        fmt="o-" if output == "probabilities" else "s--",
-        color="C0" if latent_dim == 16 else "C1",
-        capsize=3,
-        label=f"{latent_dim} bits, {output}",
-    )
+for latent_dim, scores in results.groupby("latent_dim"):
+    mean, spread = scores["mean_test_score"], scores["std_test_score"]
+    ax.errorbar(scores["C"].astype(float), mean, yerr=spread, fmt="o-", capsize=3, label=f"{latent_dim} bits")
 ax.set(xscale="log", xlabel="C of the classifier", ylabel="Accuracy, 2-fold cross-validation")
 ax.legend(frameon=False)
 plt.show()

@@ -3,8 +3,9 @@ Likelihoods and their limits
 ============================
 
 ``score_samples`` returns a lower bound on the log-likelihood of images. It compares models on the same
-images. As a score of anomalies it misleads: simple images are likely under any good model of images, whatever
-they show.
+images. As a score of anomalies it can mislead: generative models may give images of other kinds a higher
+likelihood than those they were trained on (Nalisnick et al., "Do Deep Generative Models Know What They Don't
+Know?", 2019).
 """
 
 # %%
@@ -29,6 +30,7 @@ else:  # Trains for five minutes.
 # ------------------
 #
 # The bound has two parts: the bits of the code under the prior, and the bits of the image given its code.
+# Uncompressed pixels take 8 bits per dimension.
 
 encoder.bits_per_dim(X_test[:100]).round(4)
 
@@ -47,7 +49,7 @@ n, rng = 60, np.random.default_rng(0)
 digits = load_digits_images().images[:n].repeat(4, axis=1).repeat(4, axis=2)
 kinds = {
     "held-out faces": X_test[:n],
-    "faces upside down": X_test[:n, ::-1],
+    "upside down": X_test[:n, ::-1],
     "sprites": make_sprites(n, random_state=0).images,
     "digits": digits[..., None].repeat(3, axis=-1),
     "one colour": np.broadcast_to(rng.integers(0, 256, (n, 1, 1, 3), dtype=np.uint8), (n, 32, 32, 3)),
@@ -59,8 +61,8 @@ ImageGridDisplay(np.stack([images[:8] for images in kinds.values()]) / 255, row_
 # Likelihood against neighbours
 # -----------------------------
 #
-# Left: the bound. Right: the cosine distance of logits to the nearest training image, a simple score of
-# anomalies.
+# Left: the bound, which also depends on how complex an image is. Right: the cosine distance of logits to the
+# nearest training image, a simple score of anomalies.
 
 import matplotlib.pyplot as plt
 from sklearn.neighbors import NearestNeighbors
@@ -77,7 +79,6 @@ for ax, values, label in (
 ):
     ax.boxplot(list(values.values()), orientation="horizontal", tick_labels=list(values), widths=0.6)
     ax.set(xlabel=label)
-axes[0].set_xscale("log")
 axes[0].invert_yaxis()
 plt.show()
 

@@ -44,7 +44,7 @@ print(session.get_modelmeta().custom_metadata_map)
 # Encode
 # ------
 #
-# Everything from here on runs without torch. Codes are packed into 16 bytes each.
+# From here on, only the comparison with ``transform`` needs torch. Codes are packed into 16 bytes each.
 
 import numpy as np
 

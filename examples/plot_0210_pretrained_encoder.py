@@ -37,8 +37,10 @@ ImageGridDisplay(tiles[[*range(8), *range(300, 308)]].reshape(2, 8, 64, 64, 3) /
 
 from dmzrep import DMZEncoder
 
-pretrained = DMZEncoder(64, encoder="efficientnet_lite0", max_iter=0, random_state=0).fit(tiles)
-default = DMZEncoder(64, max_iter=0, random_state=0).fit(tiles)
+encoders = {
+    "EfficientNet-Lite0": DMZEncoder(64, encoder="efficientnet_lite0", max_iter=0, random_state=0).fit(tiles),
+    "default encoder": DMZEncoder(64, max_iter=0, random_state=0).fit(tiles),
+}
 
 # %%
 # Neighbours
@@ -49,8 +51,9 @@ default = DMZEncoder(64, max_iter=0, random_state=0).fit(tiles)
 from dmzrep.plotting import NeighborsDisplay
 
 queries = tiles[[3, 10, 305, 312]]
-NeighborsDisplay.from_estimator(pretrained, queries, tiles, k=8)
-NeighborsDisplay.from_estimator(default, queries, tiles, k=8)
+for name, encoder in encoders.items():
+    display = NeighborsDisplay.from_estimator(encoder, queries, tiles, k=8)
+    display.ax_.set_title(f"Nearest tiles by 64 bits: {name}")
 plt.show()
 
 # %%
@@ -61,11 +64,11 @@ plt.show()
 
 from dmzrep.retrieval import FaissNeighbors
 
-for name, encoder in {"pretrained": pretrained, "default": default}.items():
+for name, encoder in encoders.items():
     bits = encoder.transform(tiles) > 0.5
     neighbors = FaissNeighbors(11).fit(bits).kneighbors(bits, return_distance=False)
     same = photo_of_tile[neighbors[:, 1:]] == photo_of_tile[:, None]
-    print(f"{name:12s}{same.mean():.3f}")
+    print(f"{name:20s}{same.mean():.3f}")
 
 # %%
 # ``encoder=`` also takes your own module, such as the image model of CLIP, or a fitted transformer of
