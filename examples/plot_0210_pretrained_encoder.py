@@ -22,10 +22,10 @@ from dmzrep.plotting import ImageGridDisplay
 
 photographs = load_sample_images().images
 tiles = np.concatenate(
-    [extract_patches_2d(photo, (64, 64), max_patches=300, random_state=0) for photo in photographs]
+    [extract_patches_2d(photo, (64, 64), max_patches=200, random_state=0) for photo in photographs]
 )
-photo_of_tile = np.repeat([0, 1], 300)
-ImageGridDisplay(tiles[[*range(8), *range(300, 308)]].reshape(2, 8, 64, 64, 3) / 255).plot()
+photo_of_tile = np.repeat([0, 1], 200)
+ImageGridDisplay(tiles[[*range(8), *range(200, 208)]].reshape(2, 8, 64, 64, 3) / 255).plot()
 
 # %%
 # Two encoders
@@ -50,7 +50,7 @@ encoders = {
 
 from dmzrep.plotting import NeighborsDisplay
 
-queries = tiles[[3, 10, 305, 312]]
+queries = tiles[[3, 10, 205, 212]]
 for name, encoder in encoders.items():
     display = NeighborsDisplay.from_estimator(encoder, queries, tiles, k=8)
     display.ax_.set_title(f"Nearest tiles by 64 bits: {name}")
