@@ -181,6 +181,7 @@ def methods(
         "PQ": lambda: FaissIndex(f"PQ{n_pq}", n_features),
         "PQ of PCA, random rotation": lambda: FaissIndex(f"PCAR{4 * n_pq},PQ{n_pq}", n_features),
         "initialisation": lambda: encoder(n_bits, seed, max_iter=0),
+        "initialisation by CCA": lambda: encoder(n_bits, seed, max_iter=0, init="cca"),
         "initialisation by ITQ": lambda: encoder(n_bits, seed, max_iter=0, init="itq"),
         "initialisation, first of 256 ordered": lambda: encoder(
             LONGEST, seed, n_first=n_bits, max_iter=0, ordered=True

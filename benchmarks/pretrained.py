@@ -36,7 +36,7 @@ from dmzrep.data import learn_image_format
 from dmzrep.networks._efficientnet import EfficientNetLite0
 from dmzrep.networks._feature_cache import FeatureCache
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import init_linear, init_neighbours
+from dmzrep.training import init_linear, init_neighbour_cca, init_neighbours
 
 RESULTS = "pretrained"
 BITS = 128
@@ -48,10 +48,11 @@ BATCH = 250
 N_SHOWN = 12
 
 
-#: Linear maps of the features by name; the encoder starts from ITQ.
+#: Linear maps of the features by name; the encoder starts from CCA with neighbours.
 LINEAR: dict[str, Callable[[LinearInit, Tensor, torch.Generator], None]] = {
     "PCA": lambda linear, features, generator: init_linear(linear, features, "pca", generator),
     "ITQ": lambda linear, features, generator: init_linear(linear, features, "itq", generator),
+    "CCA": init_neighbour_cca,
     "neighbours": init_neighbours,
 }
 

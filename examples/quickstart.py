@@ -45,6 +45,7 @@ def main() -> None:
         output="logits",
         max_time=options.seconds,
         max_iter=10_000,
+        batch_size=32,  # More steps than by default, which helps in a short run.
         random_state=options.seed,
         verbose=1,
     )

@@ -18,7 +18,7 @@ ENCODER_PARAMETERS: dict[str, Any] = {
     name: getattr(Network(), name) for name in ("encoder_width", "encoder_depth")
 }
 #: Values of `init` for an extractor.
-INITS = ("auto", "itq", "neighbours", "pca", "random")
+INITS = ("auto", "cca", "itq", "neighbours", "pca", "random")
 
 
 def has_extractor(encoder: Any) -> bool:

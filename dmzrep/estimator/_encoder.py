@@ -97,11 +97,12 @@ class DMZEncoder(
         `fit` trains a copy. For UNets of diffusers see `dmzrep.DiffusersBackbone`.
     init : {"auto", "cca", "contrast_pca", "itq", "neighbours", "pca", "random"}, default="auto"
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
-        augmented views of an image. ``"contrast_pca"``: principal components of local contrast, for
-        spatially aligned images. ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random
-        weights. ``"neighbours"``, for vectors and feature extractors: a linear map whose bits preserve the
-        nearest neighbours. ``"auto"`` is ``"neighbours"`` for vectors, ``"itq"`` for feature extractors,
-        ``"cca"`` with augmented views, and ``"contrast_pca"`` for spatially aligned images.
+        augmented views of an image, or of vectors and features between a sample and its nearest neighbours,
+        for codes that follow classes. ``"neighbours"``, of vectors and features: a linear map whose bits
+        preserve the nearest neighbours. ``"contrast_pca"``: principal components of local contrast.
+        ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random weights. ``"auto"`` is ``"cca"``
+        for feature extractors and with augmented views, ``"contrast_pca"`` for spatially aligned images, and
+        ``"neighbours"`` for vectors.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"}, RandomViews or None, default="auto"
@@ -161,7 +162,7 @@ class DMZEncoder(
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"
         Arithmetic of training. ``"auto"`` is bf16 where the hardware supports it, else float32.
     random_state : int, RandomState or None, default=None
-        Seed of everything in `fit`. The global generators of torch and NumPy are neither used nor changed.
+        Seed of `fit`. The global generators of torch and NumPy are neither used nor changed.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -198,9 +199,9 @@ class DMZEncoder(
     precision_, init_, encoder_augment_, image_reader_, init_filters_ : object
         Resolved values of these parameters, the last of `Network`.
     code_dropout_, ordered_ : float, bool
-        Values of the fit. If `ordered_`, prefixes of codes can be decoded.
+        Values of the fit.
     n_features_in_ : int
-        Number of values of a sample.
+        Values per sample.
     feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
 

@@ -50,6 +50,7 @@ from dmzrep.training import (
     init_cca,
     init_contrast_pca,
     init_linear,
+    init_neighbour_cca,
     init_neighbours,
     split_indices,
 )
@@ -247,7 +248,7 @@ def _initialise_encoder(
     generator = torch.Generator().manual_seed(seed)
     stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
     linear: Any = model.encoder.linear_init
-    if init == "cca":
+    if init == "cca" and linear.responses is not None:
         view = config.encoder_view or RandomViews()
         init_cca(linear, samples, view, generator, stages, budget.left_to_initialise)
     elif init == "contrast_pca":
@@ -264,8 +265,10 @@ def _initialise_linear(
     stages: list[int] | None,
     budget: Budget,
 ) -> None:
-    """Initialise a linear map of features by "itq", "neighbours" or "pca"."""
-    if init == "neighbours":
+    """Initialise a linear map of features by "cca", "itq", "neighbours" or "pca"."""
+    if init == "cca":
+        init_neighbour_cca(linear, features, generator, stages, budget.left_to_initialise)
+    elif init == "neighbours":
         init_neighbours(linear, features, generator, stages, budget.left_to_initialise)
     else:
         init_linear(linear, features, init, generator, stages, budget.left_to_initialise)

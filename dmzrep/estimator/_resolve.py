@@ -26,7 +26,7 @@ VECTOR_WIDTH, VECTOR_DEPTH = 256, 3
 ENCODER_WIDTH, ENCODER_DEPTH = 32, 0
 #: Negative slope of the encoder's activation, and that of the authors' encoder.
 ENCODER_SLOPE, PAPER_SLOPE = 0.2, 0.01
-#: Features of the encoder's linear branch, by `init`.
+#: Features of images for the encoder's linear branch, by `init`.
 INIT_FEATURES = {
     "random": None,
     "pca": "values",
@@ -49,7 +49,7 @@ FEATURES_ENCODER_RATE = 0.15
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
     "encoder_augment": ("auto", None),
-    "init": ("auto", "itq", "neighbours", "pca", "random"),
+    "init": ("auto", "cca", "itq", "neighbours", "pca", "random"),
     "encoder": ("auto",),
     "conditioning": ("auto", "bias", "cross_attention", "adagn", "timestep", "none"),
     "encoder_depth": ("auto", 0),
@@ -83,7 +83,7 @@ def resolve_network(
         "data_shape": shape,
         "latent_dim": int(params["latent_dim"]),
         "learn_variance": bool(params["learn_variance"]),
-        "init_features": None if extractor else INIT_FEATURES[params["init"]],
+        "init_features": None if extractor else _init_features(params["init"], is_image),
         "normalize_logits": bool(params["normalize_logits"]),
         **(extractor or {}),
     }
@@ -110,6 +110,11 @@ def resolve_network(
     if not custom:
         config |= _unet_settings(params, shape) if is_image else _mlp_settings(params)
     return NetworkConfig(**config)
+
+
+def _init_features(init: str, is_image: bool) -> str | None:
+    """Return the features of the encoder's linear branch."""
+    return INIT_FEATURES[init] if is_image or init == "random" else "values"
 
 
 def _check_vectors(params: dict[str, Any], n_features: int, custom: bool) -> None:
@@ -185,12 +190,10 @@ def resolve_init(
     if init == "auto":
         if params["encoder"] == "paper" or not has_code:
             init = "random"
-        elif extractor:
-            init = "itq"
+        elif extractor or augment is not None:
+            init = "cca"
         elif not is_image:
             init = "neighbours"
-        elif augment is not None:
-            init = "cca"
         else:
             init = "contrast_pca" if aligned() else "itq"
     filters = params["init_filters"]

@@ -12,6 +12,7 @@ from dmzrep.training._validation import VALIDATION_SAMPLES
 from dmzrep.training.init._alignment import are_aligned
 from dmzrep.training.init._cca import init_cca
 from dmzrep.training.init._linear import init_contrast_pca, init_linear
+from dmzrep.training.init._neighbour_cca import init_neighbour_cca
 from dmzrep.training.init._neighbours import init_neighbours
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "init_cca",
     "init_contrast_pca",
     "init_linear",
+    "init_neighbour_cca",
     "init_neighbours",
     "split_indices",
 ]

@@ -84,7 +84,7 @@ def test_a_copy_of_a_module_is_trained(trained, images):
     fitted = make(trained).fit(images)
     assert same(before, weights(trained)) and fitted.encoder is trained
     assert not same(before, weights(fitted.model_.encoder.extractor))
-    assert fitted.init_ == "itq" and fitted.transform(images[:3]).shape == (3, LATENT_DIM)
+    assert fitted.init_ == "cca" and fitted.transform(images[:3]).shape == (3, LATENT_DIM)
     assert fitted.reconstruct(images[:2], n_steps=2, random_state=0).shape == images[:2].shape
 
 
@@ -106,7 +106,7 @@ def test_a_warm_start_keeps_frozen_weights(frozen, images):
     assert same(weights(frozen), weights(fitted.model_.encoder.extractor)) and fitted.n_iter_ == 4
 
 
-@pytest.mark.parametrize("init", ["itq", "neighbours", "pca", "random"])
+@pytest.mark.parametrize("init", ["cca", "itq", "neighbours", "pca", "random"])
 def test_a_fitted_transformer_gives_the_features(pca, init, images):
     fitted = make(pca, init=init).fit(images)
     expected = pca.transform(images.reshape(len(images), -1))
@@ -209,8 +209,8 @@ def test_unsuitable_encoders_are_refused(frozen, images):
         make(PCA(2).fit(np.eye(5))).fit(images)
     with pytest.raises(ValueError, match="init='neighbours' compares vectors or the features"):
         make("auto", init="neighbours").fit(images)
-    with pytest.raises(ValueError, match="init='cca' initialises the built-in encoder"):
-        make(frozen, init="cca").fit(images)
+    with pytest.raises(ValueError, match="init='contrast_pca' initialises the built-in encoder"):
+        make(frozen, init="contrast_pca").fit(images)
     with pytest.raises(ValueError, match="encoder_width=8 configures the built-in encoders"):
         make(frozen, encoder_width=8).fit(images)
     with pytest.raises(ValueError, match="has no code"):
