@@ -110,7 +110,8 @@ def code_attributes(
 ) -> dict[str, Any]:
     """Return the attributes that describe codes, from at most `REPORT_SAMPLES` samples.
 
-    When time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` replaces ``"auto"``.
+    When time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` replaces ``"auto"``, as
+    without training, whose codes should take seconds.
     """
     budget = budget or Budget(None)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:REPORT_SAMPLES]
@@ -123,7 +124,8 @@ def code_attributes(
         if budget.left(keep) <= 0:
             break
     probabilities = np.concatenate(parts)
-    if prior == "auto" and budget.left() < prior_seconds(prior, decoder.latent_dim):
+    short = history.empty or budget.left() < prior_seconds(prior, decoder.latent_dim)
+    if prior == "auto" and short:
         prior = "chow_liu"
     return {
         "code_report_": code_report(probabilities),

@@ -63,8 +63,8 @@ class DMZEncoder(
 ):
     """Binary codes of images (or vectors) from a diffusion autoencoder.
 
-    An encoder maps a sample to bits, and a diffusion model that is conditioned on these bits learns to
-    denoise the sample; both are trained together, without labels, by the denoising loss.
+    An encoder maps a sample to bits, a diffusion model that is conditioned on these bits learns to denoise
+    the sample, and both are trained together, without labels, by the denoising loss.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class DMZEncoder(
     prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive"} \
             or CodePrior, default="auto"
         Model of the codes for `sample` and for the rate of the code. ``"auto"`` selects by held-out
-        likelihood.
+        likelihood; without training it is ``"chow_liu"``.
     max_iter : int, default=200
         Maximum number of epochs. 0 initialises the encoder from the data (`init`) and does not train: codes
         in seconds, but no decoder; a `fit` with `warm_start` trains on from there.

@@ -107,4 +107,4 @@ def test_an_encoder_without_an_initialisation_is_refused(params, message, digits
 
 def test_vectors_are_initialised_too(vectors):
     encoder = make_encoder(8, max_iter=0, random_state=0).fit(vectors)
-    assert encoder.init_ == "itq" and encoder.transform(vectors).shape == (200, 8)
+    assert encoder.init_ == "neighbours" and encoder.transform(vectors).shape == (200, 8)
