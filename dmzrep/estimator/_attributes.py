@@ -110,7 +110,7 @@ def code_attributes(
 ) -> dict[str, Any]:
     """Return the attributes that describe codes, from at most `REPORT_SAMPLES` samples.
 
-    When time is short, fewer samples are encoded, at least `BLOCK`, and ``"chow_liu"`` replaces ``"auto"``, as
+    When time is short, fewer samples are encoded, at least `BLOCK`. ``"auto"`` is ``"chow_liu"`` then, and
     without training, whose codes should take seconds.
     """
     budget = budget or Budget(None)
