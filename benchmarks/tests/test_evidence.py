@@ -37,9 +37,9 @@ def test_rivals_that_win_are_named():
     assert error.lost(ours, {"worse": [{"mse": 9.0}]}) == ""
     line = report_evidence.compared("Claim", "memory", ours, rivals, error)
     assert line.startswith(
-        "- **Claim.** Error: 1.2 ± 0.3 (2 runs, former version). *Rivals:* best 0.5; near 1.3; "
+        "- **Claim.** Error: 1.2 ± 0.3 (2 runs, former version). *Baselines:* best 0.5; near 1.3; "
     )
-    assert "*Fails:* error 1.2 ± 0.3: best 0.5 better, " in line and line.endswith("(`memory.jsonl`)")
+    assert "*Limitations:* error 1.2 ± 0.3: best 0.5 better, " in line and line.endswith("(`memory.jsonl`)")
 
 
 def test_recall_by_bytes_is_drawn(monkeypatch, tmp_path):
