@@ -50,7 +50,7 @@ class Page(NamedTuple):
 PAGES = {
     "quality": Page(
         "Quality of codes",
-        "Classification and search with codes against training time: CIFAR-10, avatars, MNIST, digits.",
+        "Classification and search with codes against training time: CIFAR-10, avatars, MNIST.",
         [
             *((RESULTS, partial(set_section, name)) for name in ("cifar10", "posed", "avatars", "mnist")),
             ("probe_table", report_uses.probe_section),
