@@ -174,10 +174,8 @@ class DMZEncoder(
         The networks, with averaged weights.
     prior_ : CodePrior or None
         Fitted to the codes of (at most 20,000) training samples; None without codes.
-    code_report_ : DataFrame or None
-        One row per bit, from the same samples; see `dmzrep.metrics.code_report`.
-    code_summary_ : Series or None
-        The whole code, from the same samples; see `dmzrep.metrics.code_summary`.
+    code_report_, code_summary_ : DataFrame, Series or None
+        `dmzrep.metrics.code_report` and `dmzrep.metrics.code_summary` of the same samples.
     calibration_ : Calibration or None
         Estimates of clean data for the likelihood, fitted to (at most 64) held-out samples at 32 noise
         levels; training samples if fewer than 32 are held out. None during training and in older files.
@@ -416,9 +414,9 @@ class DMZEncoder(
         """Train for one pass over a further chunk of samples.
 
         The first call determines the format of the data and initialises the networks; later ones continue
-        from its state, at a constant learning rate. Vectors are standardised as the first chunk was. The
-        prior, `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000 samples, or
-        of the first. The training state makes pickles about four times as large as those of `fit`.
+        from its state, at a constant learning rate. Vectors are scaled as the first chunk was. The prior,
+        `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000 samples, or of the
+        first. The training state makes pickles about four times as large as those of `fit`.
 
         Parameters
         ----------

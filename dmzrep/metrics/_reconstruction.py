@@ -98,7 +98,7 @@ def inversion_error(encoder: DMZEncoder, X: Any, n_steps: int | None = None) -> 
     Returns
     -------
     ndarray of shape (n,), float64
-        Mean over the features of a sample, in model units: pixels from -1 to 1, or standardised vectors.
+        Mean over the features of a sample, in model units: pixels from -1 to 1, or scaled vectors.
         It includes the rounding of integer images (5e-6 for uint8).
 
     Raises
@@ -172,7 +172,7 @@ def reconstruction_report(
 
         - noise: as in `noises`
         - n_samples: number of samples
-        - mse: mean squared error, of pixels from 0 to 1 or of standardised vectors
+        - mse: mean squared error, of pixels from 0 to 1 or of scaled vectors
         - psnr: mean peak signal-to-noise ratio, in decibels; images only
         - ssim: mean structural similarity, with a window of 11 pixels or the largest odd size that fits;
           images only, if scikit-image is installed

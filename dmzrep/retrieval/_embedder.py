@@ -88,6 +88,16 @@ class Embedder:
             )
         return outputs, vectors
 
+    def vectors(self, X: Any) -> np.ndarray:
+        """Return the outputs for images as vectors for rescoring, which bits are not."""
+        outputs = self.transform(X)
+        if self.kind in ("bits", "packed"):
+            raise ValueError(
+                f"{self.name} must return vectors or probabilities, but {type(self.encoder).__name__} has "
+                f"output={self.kind!r}. Use set_params(output='logits')."
+            )
+        return self.logits(outputs)
+
     def codes(self, outputs: np.ndarray, metric: str) -> np.ndarray:
         """Return outputs for a metric: bits for "hamming", probabilities for "asymmetric", else numbers."""
         if self.kind == "packed":

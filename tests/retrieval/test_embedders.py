@@ -32,10 +32,6 @@ def itq(flat):
     return make_pipeline(PCA(24, random_state=0), ITQTransformer(20, random_state=0)).fit(flat)
 
 
-def bits_of(itq, X, output="bits"):
-    return clone(itq[-1]).set_params(output=output).fit(itq[0].transform(X)).transform(itq[0].transform(X))
-
-
 def returning(change, encoder):
     """Return a transformer that changes what an encoder returns."""
     return FunctionTransformer(lambda X: change(encoder.transform(np.reshape(X, (len(X), -1)))))
@@ -121,13 +117,15 @@ def test_another_encoder_orders_the_candidates(itq, pca, flat, digits):
     assert_allclose(found["distance"].to_numpy().reshape(9, 5), expected, atol=1e-4)
 
 
-def test_logits_of_a_dmz_encoder_order_the_candidates(encoder, digits, monkeypatch):
+def test_logits_of_a_dmz_encoder_order_the_candidates(encoder, itq, digits, monkeypatch):
     neighbors = FaissNeighbors(rescore="cosine", oversample=len(digits))
-    found = ImageRetriever(encoder, neighbors).fit(digits).query(digits[:9], 5)
+    retrievers = [ImageRetriever(encoder, neighbors), ImageRetriever(itq, neighbors, rescorer=encoder)]
+    found = [retriever.fit(digits).query(digits[:9], 5)["distance"].to_numpy() for retriever in retrievers]
     monkeypatch.setattr(encoder, "output", "logits")
     logits = encoder.transform(digits).astype(float)
     expected = nearest(pairwise_distances(logits[:9], logits, metric="cosine"), 5)
-    assert_allclose(found["distance"].to_numpy().reshape(9, 5), expected, atol=1e-4)
+    for distances in found:
+        assert_allclose(distances.reshape(9, 5), expected, atol=1e-4)
 
 
 def test_rescoring_needs_vectors(itq, pca, flat, digits):
@@ -138,6 +136,8 @@ def test_rescoring_needs_vectors(itq, pca, flat, digits):
         ImageRetriever(itq[-1], FaissNeighbors(rescore="l2")).fit(codes)
     with pytest.raises(ValueError, match="rescorer needs neighbors=FaissNeighbors"):
         ImageRetriever(itq, rescorer=pca).fit(digits)
+    with pytest.raises(ValueError, match=r"rescorer must return vectors .* Pipeline has output='bits'"):
+        ImageRetriever(itq, FaissNeighbors(rescore="l2"), rescorer=itq).fit(digits)
 
 
 @pytest.mark.parametrize("rescored", [False, True])
