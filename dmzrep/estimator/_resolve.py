@@ -31,7 +31,6 @@ INIT_FEATURES = {
     "random": None,
     "pca": "values",
     "itq": "values",
-    "neighbours": "values",
     "contrast_pca": "contrast",
     "cca": "responses",
 }

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -72,6 +73,24 @@ def test_bits_are_searched_by_hamming_distance(itq, flat, digits, output, named)
     expected = nearest((bits[:9, None] != bits[None]).sum(axis=2), 5)
     assert_array_equal(found["distance"].to_numpy().reshape(9, 5), expected)
     assert found["distance"].dtype == np.int64
+
+
+@pytest.mark.parametrize("convert", [torch.tensor, list, np.ndarray.tolist])
+def test_images_may_be_any_array_like(pca, digits, convert):
+    found = ImageRetriever(pca).fit(convert(digits[:50])).query(convert(digits[:3]), 2)
+    assert_array_equal(found, ImageRetriever(pca).fit(digits[:50]).query(digits[:3], 2))
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        ImageRetriever(pca).fit(digits[:0])
+
+
+def test_vectors_for_rescoring_do_not_depend_on_the_output(flat, digits, tmp_path):
+    encoder = make_pipeline(PCA(16, random_state=0), ITQTransformer(16, random_state=0)).fit(flat)
+    retriever = ImageRetriever(encoder, FaissNeighbors(rescore="l2")).fit(digits)
+    expected = retriever.query(digits[:9], 5)
+    retriever.save(tmp_path / "digits")
+    encoder.set_params(itqtransformer__output="logits")
+    for same in (retriever, ImageRetriever.load(tmp_path / "digits", encoder)):
+        assert_array_equal(same.query(digits[:9], 5), expected)
 
 
 def test_zeros_and_ones_of_any_dtype_are_bits(digits):
