@@ -50,7 +50,7 @@ class Page(NamedTuple):
 PAGES = {
     "quality": Page(
         "Quality of codes",
-        "Classification and search with codes against training time: CIFAR-10, avatars, MNIST, digits.",
+        "Classification and search with codes against training time: CIFAR-10, avatars, MNIST.",
         [
             *((RESULTS, partial(set_section, name)) for name in ("cifar10", "posed", "avatars", "mnist")),
             ("probe_table", report_uses.probe_section),
@@ -99,7 +99,7 @@ PAGES = {
     ),
     "collections": Page(
         "Collections of pictures",
-        "Duplicates and search in a folder of pictures of mixed kinds, beside perceptual hashes.",
+        "Duplicates and search in a folder of pictures of mixed kinds, compared with perceptual hashes.",
         [("collections", report_collections.collections_section)],
     ),
     "costs": Page(
@@ -144,8 +144,8 @@ def pages() -> dict[Path, str]:
     listed = "\n".join(f"- [{page.title}]({name}.md): {page.about}" for name, page in PAGES.items())
     tree = "\n".join(["```{toctree}", ":hidden:", "", *PAGES, "```"])
     index = (
-        "# Results\n\nAll tables, by subject; [evidence](../evidence.md) sums them up claim by claim. "
-        f"{WRITTEN} Figures are means ± standard deviations over seeds; one figure alone is of one seed.\n\n"
+        "# Results\n\nAll tables, by subject; [evidence](../evidence.md) summarises them claim by claim. "
+        f"{WRITTEN} Figures are means ± standard deviations over seeds; those without ± are of one seed.\n\n"
         f"{listed}\n\n{tree}\n"
     )
     shown = {name: words for name, (needed, _, words) in FIGURES.items() if words and read(needed)}

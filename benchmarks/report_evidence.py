@@ -110,8 +110,8 @@ def compared(
 def line(claim: str, figure: str, rivals: str, fails: str, remake: str, file: str) -> str:
     """Return an item of the list of claims."""
     return (
-        f"- **{claim}.** {figure[0].upper()}{figure[1:]}. *Rivals:* {rivals or 'none measured'}. "
-        f"*Fails:* {fails or 'no rival is better'}. `{remake}` (`{file}.jsonl`)"
+        f"- **{claim}.** {figure[0].upper()}{figure[1:]}. *Baselines:* {rivals or 'none measured'}. "
+        f"*Limitations:* {fails or 'no baseline is better'}. `{remake}` (`{file}.jsonl`)"
     )
 
 
@@ -170,9 +170,9 @@ def paper_lines() -> list[str]:
     ]
     for row in having(read("generation"), kind="bits"):
         if not is_former(row):
-            claim = f"Samples of the present encoder are near real images: {NAMES[row['set']]}"
+            claim = f"Samples of the current encoder are close to real images: {NAMES[row['set']]}"
             about = f" in {row['steps']} steps after {row['seconds_asked']:g} s"
-            real, alone = {"training images": floor(row)}, "no rival was trained as long"
+            real, alone = {"training images": floor(row)}, "no baseline was trained as long"
             lines.append(compared(claim, "generation", [row], real, FRECHET, about=about, limit=alone))
     none, ours = (having(read("likelihood"), bits=bits) for bits in (0, 64))
     claim = "A code makes modelling more efficient: MNIST, 64 bits"
@@ -202,7 +202,7 @@ def readme_lines() -> list[str]:
         rows = having(current(read(RESULTS)), set=name, part="test")
         ours = having(rows, name="initialisation")
         trained = max(having(rows, name="default"), key=lambda row: row["seconds"])
-        claim = f"Most of the accuracy is there without training: {NAMES[name]}"
+        claim = f"The initialisation alone gives most of the accuracy: {NAMES[name]}"
         rival, about = {f"trained ({trained['seconds']:.0f} s)": [trained]}, f" in {ours[0]['seconds']:.0f} s"
         lines.append(compared(claim, RESULTS, ours, rival, BITS, FLOATS, about=about))
     demo = [
@@ -218,12 +218,12 @@ def readme_lines() -> list[str]:
     at = {(model, bits): same for (model, bits), same in groups_of(rows, "model", "bits").items()}
     rivals = {"8 bits trained alone": at["separate", 8], "first 8 of another code": at["plain", 8]}
     whole = BITS.lost(at["ordered", 64], {"another code": at["plain", 64]}, "all 64 bits, ")
-    claim = "Prefixes of an ordered code are codes: MNIST, 8 of 64 bits"
+    claim = "Prefixes of an ordered code are codes themselves: MNIST, 8 of 64 bits"
     lines.append(compared(claim, "ordered_code", at["ordered", 8], rivals, BITS, limit=whole))
     exact, random = (having(read("inversion"), steps=20, noise=noise) for noise in ("inverted", "random"))
     error = Measure("mean squared error", ("mse",), 5, high=False)
     limit = "the noise has as many values as the image; MNIST only"
-    claim, rivals = "Bits with inverted noise rebuild images", {"bits, random noise": random}
+    claim, rivals = "Bits with inverted noise reconstruct images", {"bits, random noise": random}
     lines.append(compared(claim, "inversion", exact, rivals, error, limit=limit))
     return [*lines, *duplicate_lines(), *cost_lines()]
 
@@ -239,8 +239,8 @@ def duplicate_lines() -> list[str]:
         for best in [max(rows, key=lambda row: row["kinds"][kind]["recall"])]
         if best["kinds"][kind]["recall"] > own["kinds"][kind]["recall"]
     ]
-    limit = f"recall of kinds, whatever the precision: {', '.join(weak)}" if weak else ""
-    claim = f"Duplicates among {own['pictures']:,} files are found; rivals have their best thresholds"
+    limit = f"recall by kind of edit, at any precision: {', '.join(weak)}" if weak else ""
+    claim = f"Duplicates among {own['pictures']:,} files are found; baselines use their best thresholds"
     lines = [compared(claim, "collections", [own], rivals, Measure("F1", ("f1",)), limit=limit)]
     precision = Measure("average precision", ("average_precision",))
     for (name,), of_set in groups_of(read("near_duplicates"), "set").items():
@@ -266,8 +266,8 @@ def cost_lines() -> list[str]:
         for kind in ("ours, default", "authors", "ours, (")
     )
     rate = Measure("images/s", ("images_per_second",), 0)
-    times = f" ({own['ratio_to_authors']:.1f} times the rival)"
-    limit = f"with the rival's widths and no patches: {same['ratio_to_authors']:.1f} times"
+    times = f" ({own['ratio_to_authors']:.1f} times the baseline)"
+    limit = f"with the baseline's widths and no patches: {same['ratio_to_authors']:.1f} times"
     rivals = {"authors' network type": [theirs]}
     claim = "Training on two cores is faster than with the authors' network type"
     lines = [compared(claim, "training_speed", [own], rivals, rate, about=times, limit=limit)]
@@ -278,10 +278,10 @@ def cost_lines() -> list[str]:
     }
     lists = {"FAISS's own": search["FAISS, IndexBinaryIVF, nprobe=64"]}
     limit = seconds.lost(search["FaissNeighbors, ivf, n_probes=64"], lists, "inverted lists, ")
-    claim = f"Exact search is fast: {exact[0]['queries']:,} queries, {exact[0]['rows']:,} codes of ITQ"
+    claim = f"Exact search is fast: {exact[0]['queries']:,} queries, {exact[0]['rows']:,} ITQ codes"
     lines.append(compared(claim, "retrieval_speed", exact, rivals, seconds, limit=limit))
     fit, transform = (having(read("memory"), what=what) for what in ("fit", "transform"))
-    grown = Measure("growth in MiB of fit", ("grown_mib",), 0)
+    grown = Measure("memory growth of fit, MiB", ("grown_mib",), 0)
     about = f" (transform {transform[0]['grown_mib']})"
     claim = f"Images of {fit[0]['file_mib']:,} MiB need not fit into memory"
     lines.append(compared(claim, "memory", fit, {}, grown, about=about, limit="one size of images"))
@@ -301,9 +301,9 @@ def not_measured() -> str:
     }
     lines = [f"{words} (`python -m benchmarks.{name}`)" for name, words in missing.items() if not read(name)]
     lines += [
-        "samples of photographs, and any model after the paper's training times",
+        "samples of photographs, and any model trained for as long as in the paper",
         "fine-tuning of public unconditional models",
-        "the quality of interpolations, of which there are only pictures",
+        "the quality of interpolations, which are only shown as pictures",
         "GPUs (`python -m benchmarks.gpu_suite`)",
     ]
     return "\n".join(f"- {line}" for line in lines)
@@ -312,12 +312,12 @@ def not_measured() -> str:
 def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> str:
     """Return the evidence page; `figures` are descriptions by the names of files in `docs/images`."""
     about = (
-        "What the paper and the README claim, with the best rivals of the same benchmark, where it fails, "
-        "the command that remakes the figure, and its file in `benchmarks/results`. Figures are means ± "
-        "standard deviations over seeds; those of one seed do not tell differences of a point. Rivals within "
-        'the spread are not told apart by the seeds. "Former version": measured before the present '
-        "initialisation, decoder of the code and loss weights ([decisions](decisions.md)). Datasets are "
-        "small, and training takes minutes on one CPU core."
+        "What the paper and the README claim, with the best baselines of the same benchmark, where it fails, "
+        "the command that reproduces the figure, and its file in `benchmarks/results`. Figures are means ± "
+        "standard deviations over seeds; those of one seed do not resolve differences of a percentage point. "
+        '"Within the spread": the difference is less than its standard deviation over seeds. "Former '
+        'version": measured before the current initialisation, decoder of the code and loss weights '
+        "([decisions](decisions.md)). Datasets are small, and training takes minutes on one CPU core."
     )
     claims = {"Claims of the paper": paper_lines(), "Claims of the README": readme_lines()}
     return "\n\n".join(

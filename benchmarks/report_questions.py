@@ -43,7 +43,7 @@ def questions() -> list[str]:
         f"attention of diffusers. {how}:\n\n{_options('conditioning', groups)}\n\n"
         "File: `time_to_quality.jsonl`.",
         "### How long should the code be?\n\n"
-        f"It depends on the use. {how}; bits per dimension, of another run, include the code's own rate:\n\n"
+        f"It depends on the use. {how}; bits per dimension, from other runs, include the code's own rate:\n\n"
         f"{_options('bits', groups, BOUND)}\n\n"
         "Fréchet distance by length: not measured. `latent_dim_report` makes such a table for other data. "
         "Files: `time_to_quality.jsonl`, `likelihood.jsonl`.",
@@ -84,12 +84,12 @@ def _code_questions() -> list[str]:
         f"120 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
         f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
         f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier tells "
-        f"codes from their draws with an AUC of {auc} (one seed, former version). Whether terms that balance "
-        "codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
+        f"codes from their samples with an AUC of {auc} (one seed, former version). Whether terms that "
+        "balance codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
         "### Are k-means labels as good as codes?\n\n"
         f"For samples, on {' and '.join(closer) or 'no set'} only (table above): one-hot labels of as many "
-        "clusters of pixels as the code has bits, drawn by their shares. As features, accuracy (AUROC for "
-        f"avatars) of logistic regression:\n\n{table(['code', *NAMES.values()], features)}\n\n"
+        "clusters of pixels as the code has bits, drawn by their frequencies. As features, accuracy (AUROC "
+        f"for avatars) of logistic regression:\n\n{table(['code', *NAMES.values()], features)}\n\n"
         "Files: `generation.jsonl`, `time_to_quality.jsonl`.",
     ]
 

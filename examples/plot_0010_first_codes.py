@@ -28,7 +28,7 @@ print(X_train.shape, X_train.dtype)
 # Training
 # --------
 #
-# The code has 128 bits, which are 16 bytes. ``max_time`` limits the training to five minutes; a GPU, where
+# The code has 128 bits, or 16 bytes. ``max_time`` limits the training to five minutes; a GPU, where
 # there is one, is used automatically. The encoder is saved to a file, so that the next examples need not
 # train it again.
 

@@ -46,8 +46,8 @@ score = balanced_accuracy_score(Y_test["long_hair"], classifier.predict(X_test))
 print(f"Balanced accuracy of 'long_hair' on held-out images: {score:.3f}")
 
 # %%
-# The pipeline classifies images. In green the images that it labels correctly as having long hair or not
-# having it, in red those where it errs:
+# The pipeline classifies images. Probabilities are green where the predicted class is right, red where it is
+# wrong:
 
 import matplotlib.pyplot as plt
 
@@ -93,6 +93,6 @@ plt.show()
 
 # %%
 # Principal components are hard to beat where images are spatially aligned, as these faces are: compare with
-# them. They are 128 floating-point numbers per image, where bits of a code take 16 bytes.
+# them. They are 128 floating-point numbers per image, whereas the bits of a code take 16 bytes.
 
 # sphinx_gallery_thumbnail_number = 1

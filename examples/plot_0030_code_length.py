@@ -11,8 +11,8 @@ held-out images.
 # A report
 # --------
 #
-# A few epochs per length are enough for digits of 8 x 8 pixels. ``memory="cache"`` would store finished
-# lengths, so that a long comparison can be interrupted.
+# A few epochs per length are enough for digits of 8 x 8 pixels. ``memory="cache"`` would store the
+# results of finished lengths, so that a long comparison can be interrupted.
 
 import warnings
 

@@ -29,7 +29,7 @@ else:  # Trains for five minutes.
 #
 # :func:`~dmzrep.probing.probe_report` fits a logistic regression of each attribute to the codes of the
 # training images, and scores it on held-out images. The baselines are the first 128 principal components of
-# the pixels, as numbers and as bits. Attributes of less than a tenth of the images are left out.
+# the pixels, as numbers and as bits. Attributes of fewer than a tenth of the images are left out.
 
 import numpy as np
 import pandas as pd
@@ -66,8 +66,8 @@ ProbeDisplay(report).plot()
 # The attributes that gain and lose most
 # --------------------------------------
 #
-# On spatially aligned images, such as these faces, the values of principal components are hard to beat. Other
-# bits are the fairer comparison for bits:
+# On spatially aligned images, such as these faces, the values of principal components are hard to beat. For
+# bits, their signs are the fairer baseline:
 
 scores = report.pivot(index="attribute", columns="representation", values="roc_auc")
 gain = (scores["bits"] - scores["signs of PCA"]).sort_values()

@@ -27,7 +27,7 @@ else:  # Trains for five minutes.
 # An index of the training images
 # -------------------------------
 #
-# The metadata are any table with a row for each image.
+# The metadata can be any table with one row per image.
 
 from dmzrep.retrieval import ImageRetriever
 

@@ -32,9 +32,9 @@ bits, query_bits = vectors > 0, query_vectors > 0
 # Two steps in one index
 # ----------------------
 #
-# With ``rescore="cosine"``, :class:`~dmzrep.retrieval.FaissNeighbors` finds ``oversample`` times as many
-# candidates as wanted by Hamming distance, and returns those with the smallest cosine distance. The vectors
-# are not copied, so they can be a memory map.
+# With ``rescore="cosine"``, :class:`~dmzrep.retrieval.FaissNeighbors` finds, by Hamming distance,
+# ``oversample`` times as many candidates as requested, and returns those with the smallest cosine distance.
+# The vectors are not copied, so they can be a memory map.
 
 from dmzrep.retrieval import FaissNeighbors
 

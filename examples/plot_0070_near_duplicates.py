@@ -10,8 +10,8 @@ rotated or brightened. Codes select candidates, and their pixels are compared af
 # A folder with planted copies
 # ----------------------------
 #
-# The folder has 600 faces of 128 x 128 pixels and, of 30 of them, an edited copy. All faces are alike, which
-# makes it hard: two faces that differ in the mouth only are not duplicates.
+# The folder has 600 faces of 128 x 128 pixels and edited copies of 30 of them. All faces are alike, which
+# makes the task hard: two faces that differ only in the mouth are not duplicates.
 
 from pathlib import Path
 from tempfile import mkdtemp
@@ -42,8 +42,8 @@ for i, image in enumerate(X[:600]):
 # Groups of the same picture
 # --------------------------
 #
-# To recognise copies, the encoder need not be able to decode: ``max_iter=0`` fits it in seconds. Views that
-# are shifted, rotated and mirrored make the codes of copies agree.
+# Recognising copies needs no decoder: ``max_iter=0`` fits the encoder alone, in seconds. Views that are
+# shifted, rotated and mirrored make the codes of copies agree.
 
 from dmzrep import DMZEncoder
 from dmzrep.collection import ImageCollection
@@ -58,8 +58,8 @@ duplicates.assign(path=duplicates["path"].map(lambda path: Path(path).name)).hea
 
 # %%
 # Each group has one picture to keep, the largest. No file is moved or deleted. The threshold is calibrated on
-# edited copies of the pictures of the folder, and so are the pairs of different pictures that are expected
-# below it:
+# edited copies of pictures in the folder, and the number of pairs of different pictures below it is
+# estimated:
 
 planted = {path.name[:7] for path in folder.glob("*_*.jpg")}
 groups = [{Path(path).name[:7] for path in group} for _, group in duplicates.groupby("group")["path"]]

@@ -28,7 +28,7 @@ else:  # Trains for five minutes.
 # ---------------------
 #
 # A collection reads files. The held-out faces are written to a temporary folder first. The encoder was
-# trained on arrays, so an :class:`~dmzrep.datasets.ImageReader` says how files become arrays like these.
+# trained on arrays, so an :class:`~dmzrep.datasets.ImageReader` defines how files become such arrays.
 
 from tempfile import mkdtemp
 
@@ -62,7 +62,7 @@ for spine in ax.spines.values():
     spine.set_color("0.8")
 
 # %%
-# What orders the map
+# What shapes the map
 # -------------------
 #
 # Attributes that the codes contain form regions of the map.

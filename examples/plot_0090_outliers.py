@@ -25,8 +25,8 @@ else:  # Trains for five minutes.
     encoder.save("avatars.safetensors")
 
 # %%
-# A folder with ten pictures that are no faces
-# --------------------------------------------
+# A folder with ten pictures that are not faces
+# ---------------------------------------------
 
 from tempfile import mkdtemp
 
@@ -84,7 +84,7 @@ for name in scores.columns[1:]:
     print(f"{name}: AUROC {roc_auc_score(is_other, scores[name]):.2f}")
 
 # %%
-# The ten pictures with the highest score, by both methods; pictures that are no faces are framed in red. Look
+# The ten pictures with the highest score by each method; those that are not faces are framed in red. Look
 # through such a list before you delete anything: unusual pictures of the right kind are outliers too.
 
 import matplotlib.pyplot as plt

@@ -3,7 +3,7 @@ Edit attributes of images
 =========================
 
 :class:`~dmzrep.editing.AttributeEditor` changes an attribute of an image, such as a beard, through its code:
-it flips the bits that make a linear classifier of the code say so, and decodes the new code.
+it flips bits until a linear classifier of the code predicts the attribute, and decodes the new code.
 """
 
 # %%
@@ -37,8 +37,8 @@ editor = AttributeEditor(encoder).fit(X_train, Y_train)
 # Add and remove a beard
 # ----------------------
 #
-# Each column aims at other log-odds of the attribute, from -4 (a probability of 0.02) to 4 (0.98). Below each
-# image is the probability after encoding the result again. Pixels that the edit does not concern are kept
+# Each column aims at different log-odds of the attribute, from -4 (a probability of 0.02) to 4 (0.98). Below
+# each image is the probability after encoding the result again. Pixels that the edit does not affect are kept
 # from the original.
 
 from dmzrep.plotting import EditDisplay

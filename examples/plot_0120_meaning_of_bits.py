@@ -61,7 +61,8 @@ for ax in axes.flat:
 # ---------------------------
 #
 # :func:`~dmzrep.attribution.bit_table` compares every bit with every attribute. A red cell is a bit that is
-# on when the attribute is present, a blue one a bit that is off. Most attributes spread over several bits.
+# on when the attribute is present, a blue one a bit that is off. Most attributes are spread over several
+# bits.
 
 from dmzrep.attribution import bit_table
 from dmzrep.plotting import BitTableDisplay

@@ -27,9 +27,9 @@ else:  # Trains for five minutes.
 # Pixels that set a bit
 # ---------------------
 #
-# A row for each bit that changes this image most. "driven by" is an attribution by integrated gradients: red
-# pixels push the bit to 1, blue ones to 0, compared with the mean image. The other columns show what the
-# decoder makes of the bit.
+# One row for each of the bits that change this image most. "driven by" is an attribution by integrated
+# gradients: red pixels push the bit to 1, blue ones to 0, compared with the mean image. The other columns
+# show what the decoder makes of the bit.
 
 from dmzrep.plotting import BitDisplay
 
@@ -41,7 +41,7 @@ BitDisplay.from_estimator(encoder, X_test[0], max_bits=5, baseline=mean, n_steps
 # -----------------------------
 #
 # A linear probe predicts sunglasses from codes. Attribution goes through the probe and the encoder to the
-# pixels. Occlusion replaces small windows by the baseline and measures how the prediction drops; it is
+# pixels. Occlusion replaces small windows by the baseline and measures how much the prediction drops; it is
 # slower, and needs no gradients.
 
 import matplotlib.pyplot as plt

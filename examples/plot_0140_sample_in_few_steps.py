@@ -35,7 +35,7 @@ SampleDisplay.from_estimator(encoder, 40, n_columns=10, n_steps=20, sampler="dpm
 # The number of steps
 # -------------------
 #
-# Each column has the same code and the same noise. ``dpm++`` is a solver of second order.
+# Each column has the same code and the same noise. ``dpm++`` is a second-order solver.
 
 import time
 
@@ -56,8 +56,8 @@ ImageGridDisplay(np.stack(rows) / 255, title="Samples by dpm++", row_labels=labe
 # How soon samplers agree with many steps
 # ---------------------------------------
 #
-# Deterministic samplers follow the same trajectory as the number of steps grows. The distance of their images
-# from those of 100 steps shows how many are needed.
+# Deterministic samplers converge to the same trajectory as the number of steps grows. The distance of their
+# images from those of 100 steps shows how many are needed.
 
 import matplotlib.pyplot as plt
 
@@ -76,7 +76,7 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# Faces that mix attributes badly are more often due to the code than to the number of steps: see the example
-# on priors.
+# Implausible combinations of attributes are more often due to the code than to the number of steps: see the
+# example on priors.
 
 print({n: f"{value:.2f} s" for n, value in zip(steps, seconds, strict=True)})

@@ -58,7 +58,7 @@ axes[0].invert_yaxis()
 # ------------------------
 #
 # A fitted encoder has a prior, ``prior_``, which was chosen by held-out likelihood. ``sample`` takes others
-# as well. The noise of an image is the same in each row.
+# as well. Images in the same column have the same noise.
 
 import numpy as np
 

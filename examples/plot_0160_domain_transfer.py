@@ -62,7 +62,7 @@ transfer.validation_[accuracies].mean().rename("accuracy of bits").to_frame().ro
 # Faces from edges
 # ----------------
 #
-# Edges do not tell the colours, so the colours of the draws are guesses. Shapes follow the edges.
+# Edges do not determine the colours, so the colours of the draws are guesses. Shapes follow the edges.
 
 import matplotlib.pyplot as plt
 

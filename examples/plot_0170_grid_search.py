@@ -28,7 +28,7 @@ pipeline
 # The grid
 # --------
 #
-# Parameters of steps have the prefix of their step. Those of groups are nested more deeply, such as
+# Parameters of a step are prefixed with its name. Those of groups are nested more deeply, such as
 # ``dmzencoder__training__temperature``.
 
 import warnings

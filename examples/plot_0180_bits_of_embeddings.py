@@ -2,7 +2,7 @@
 Binary codes of text embeddings
 ===============================
 
-Embeddings of any model can be compressed to bits, without training of a network.
+Embeddings of any model can be compressed to bits without training a network.
 :class:`~dmzrep.retrieval.ITQTransformer` does so by linear maps; here it is applied to embeddings of the
 docstrings of scikit-learn, NumPy and SciPy, which are searched for similar functions.
 """
@@ -73,7 +73,7 @@ print(", ".join(names[found[0]]))
 # Methods and lengths
 # -------------------
 #
-# Recall of the ten nearest neighbours by cosine distance, by bits alone and after rescoring of four times as
+# Recall of the ten nearest neighbours by cosine distance, by bits alone and after rescoring four times as
 # many candidates. ITQ rotates principal components towards their signs; random rotations need no data, but
 # more bits.
 

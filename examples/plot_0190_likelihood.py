@@ -2,8 +2,8 @@
 Likelihoods and their limits
 ============================
 
-``score_samples`` returns a lower bound on the log-likelihood of images. It compares models on the same
-images. As a score of anomalies it can mislead: generative models may give images of other kinds a higher
+``score_samples`` returns a lower bound on the log-likelihood of images. It can compare models on the
+same images. As a score of anomalies it can mislead: generative models may give images of other kinds a higher
 likelihood than those they were trained on (Nalisnick et al., "Do Deep Generative Models Know What They Don't
 Know?", 2019).
 """

@@ -98,7 +98,7 @@ class DMZEncoder(
     init : {"auto", "cca", "contrast_pca", "itq", "neighbours", "pca", "random"}, default="auto"
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image, or of vectors and features between a sample and its nearest neighbours,
-        for codes that follow classes. ``"neighbours"``, of vectors and features: a linear map whose bits
+        for codes that agree with classes. ``"neighbours"``, of vectors and features: a linear map whose bits
         preserve the nearest neighbours. ``"contrast_pca"``: principal components of local contrast.
         ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random weights. ``"auto"`` is ``"cca"``
         for feature extractors and with augmented views, ``"contrast_pca"`` for spatially aligned images, and
@@ -414,9 +414,9 @@ class DMZEncoder(
         """Train for one pass over a further chunk of samples.
 
         The first call determines the format of the data and initialises the networks; later ones continue
-        from its state, at a constant learning rate. Vectors are scaled as the first chunk was. The prior,
-        `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000 samples, or of the
-        first. The training state makes pickles about four times as large as those of `fit`.
+        from its state, at a constant learning rate. Vectors are scaled as the first chunk was. The
+        prior, `code_report_` and `code_summary_` are those of the latest chunk of at least 1,000 samples, or
+        of the first. The training state makes pickles about four times as large as those of `fit`.
 
         Parameters
         ----------

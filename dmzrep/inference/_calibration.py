@@ -67,7 +67,7 @@ def calibrate(
 
 
 def _n_channels(model: FittedModel) -> int:
-    """Return the number of channels with estimates of their own: features of vectors share one."""
+    """Return the number of channels with estimates of their own: vectors have one scale and share one."""
     return model.data_shape[0] if isinstance(model.data_format, ImageFormat) else 1
 
 
