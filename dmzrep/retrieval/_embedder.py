@@ -129,8 +129,8 @@ class Embedder:
     def _call(self, encoder: Any, X: Any) -> np.ndarray:
         """Return what an encoder, or a step of it, returns; images are flattened for one of vectors."""
         n_features = getattr(encoder, "n_features_in_", None)
-        is_array = not (isinstance(unwrapped(encoder), DMZEncoder) or is_paths(X) or hasattr(X, "columns"))
-        if n_features is not None and is_array:
+        is_stack = (isinstance(X, (list, tuple)) and not is_paths(X)) or len(getattr(X, "shape", ())) > 2
+        if n_features is not None and is_stack and not isinstance(unwrapped(encoder), DMZEncoder):
             X = np.asarray(X)
             if X.ndim > 2 and math.prod(X.shape[1:]) == n_features:
                 X = X.reshape(len(X), n_features)
