@@ -63,7 +63,7 @@ def neighbour_means(
     When no time is left, those of the first samples are returned.
     """
     unit = F.normalize(features, dim=1)
-    means = []
+    means: list[Tensor] = []
     for start in range(0, len(unit), SEARCHED_AT_A_TIME):
         if means and time_left() <= 0.0:
             break
