@@ -225,7 +225,26 @@ def readme_lines() -> list[str]:
     limit = "the noise has as many values as the image; MNIST only"
     claim, rivals = "Bits with inverted noise reconstruct images", {"bits, random noise": random}
     lines.append(compared(claim, "inversion", exact, rivals, error, limit=limit))
-    return [*lines, *duplicate_lines(), *cost_lines()]
+    return [*lines, *embedding_lines(), *duplicate_lines(), *cost_lines()]
+
+
+def embedding_lines() -> list[str]:
+    """Return the lines on bits of embeddings."""
+    neighbours = Measure("recall of the 10 nearest among 40 candidates", ("recall@10 of 40",))
+    labels = Measure("mAP@100 of labels", ("mAP@100",))
+    lines = []
+    for (name,), rows in groups_of(having(read("embeddings"), part="test", bits=128), "set").items():
+        groups = {
+            method: same for (method,), same in groups_of(having(rows, search="codes"), "method").items()
+        }
+        ours = groups.pop("initialisation")
+        fit = [statistics.mean(row["fit_seconds"] for row in same) for same in (ours, groups["ITQ"])]
+        claim = (
+            f"Bits of embeddings keep more neighbours than ITQ's: {name}, 128 bits, no training of networks"
+        )
+        limit = f"the fit takes {fit[0]:.0f} s, that of ITQ {fit[1]:.0f} s"
+        lines.append(compared(claim, "embeddings", ours, groups, neighbours, labels, limit=limit))
+    return lines
 
 
 def duplicate_lines() -> list[str]:

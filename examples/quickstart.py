@@ -39,17 +39,20 @@ def main() -> None:
     started = time.perf_counter()
     X, Y = load_avatars(return_X_y=True)
     X_train, X_test, Y_test = X[:-N_TEST], X[-N_TEST:], Y[-N_TEST:]
-    print(f"Training on {len(X_train)} images, without their labels, for {options.seconds:g} seconds.")
-    encoder = DMZEncoder(
-        BITS,
-        output="logits",
-        max_time=options.seconds,
-        max_iter=10_000,
-        batch_size=32,  # More steps than by default, which helps in a short run.
-        random_state=options.seed,
-        verbose=1,
-    )
-    seconds = timed(lambda: encoder.fit(X_train))[1]
+    if options.encoder is not None:
+        encoder, seconds = timed(lambda: DMZEncoder.load(options.encoder).set_params(output="logits"))
+    else:
+        print(f"Training on {len(X_train)} images, without their labels, for {options.seconds:g} seconds.")
+        encoder = DMZEncoder(
+            BITS,
+            output="logits",
+            max_time=options.seconds,
+            max_iter=10_000,
+            batch_size=32,  # More steps than by default, which helps in a short run.
+            random_state=options.seed,
+            verbose=1,
+        )
+        seconds = timed(lambda: encoder.fit(X_train))[1]
     images = int(encoder.history_["images"].iloc[-1])
     print(f"{encoder.n_iter_} epochs on {encoder.device_}: {images} images.\n")
 
@@ -78,6 +81,7 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=90.0, help="training time (default: 90)")
+    parser.add_argument("--encoder", type=Path, help="a saved encoder of these images, instead of training")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for figures (default: out)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--results", type=Path, help="file to which the table is appended as a line of JSON")
