@@ -33,6 +33,15 @@ def inherits_its_docstring(owner, name):
     return any(inspect.getdoc(vars(base)[name]) for base in owner.__mro__[1:] if name in vars(base))
 
 
+def own_members(public):
+    """Members of a class, those of its mixins included, but none that other packages define."""
+    members = {}
+    for base in public.__mro__:
+        if base.__module__.startswith("dmzrep."):
+            members = vars(base) | members
+    return members
+
+
 def public_names():
     """Each public class, function, method and property, under the first name that leads to it."""
     seen = set()
@@ -45,7 +54,7 @@ def public_names():
             seen.add(public)
             yield f"{package}.{name}"
             if inspect.isclass(public):
-                for attribute, value in vars(public).items():
+                for attribute, value in own_members(public).items():
                     documented = callable(value) or isinstance(value, (property, classmethod, staticmethod))
                     if attribute.startswith("_") or not documented:
                         continue

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmzrep import DMZEncoder
+from dmzrep import DMZEncoder, Sampling
 from dmzrep.datasets import load_avatars
 
 ROOT = Path(__file__).parent.parent
@@ -23,15 +24,22 @@ def run(name, *options, **settings):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **settings)
 
 
-def test_quickstart_prints_its_table_and_saves_figures(tmp_path):
+def test_quickstart_prints_its_table_and_saves_figures(tmp_path, monkeypatch, capsys):
+    # Fewer images, attributes and denoising steps; otherwise as users run it.
+    monkeypatch.setitem(Sampling.__init__.__kwdefaults__, "n_steps", 2)
+    X, Y = load_avatars(return_X_y=True)
+    few = X[-1800:], Y[["beard", "eyeglasses", "sunglasses", "hat"]][-1800:].reset_index(drop=True)
+    monkeypatch.setattr("dmzrep.datasets.load_avatars", lambda return_X_y: few)
     results = tmp_path / "results.jsonl"
-    done = run("quickstart", "--seconds", 2, "--out", tmp_path / "out", "--results", results)
-    assert done.returncode == 0, done.stderr
+    options = ["--seconds", 2, "--out", tmp_path / "out", "--results", results]
+    monkeypatch.setattr(sys, "argv", ["quickstart.py", *map(str, options)])
+    runpy.run_path(str(ROOT / "examples" / "quickstart.py"), run_name="__main__")
+    printed = capsys.readouterr().out
     pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
     assert pictures == {f"{name}.png" for name in QUICKSTART_FIGURES}
-    assert all(f"Saved {tmp_path / 'out' / name}" in done.stdout for name in pictures)
+    assert all(f"Saved {tmp_path / 'out' / name}" in printed for name in pictures)
     codes = json.loads(results.read_text())["codes"]
-    assert all(name in done.stdout for name in codes)
+    assert all(name in printed for name in codes)
     assert {"DMZ bits", "DMZ logits", "ITQ bits", "PCA components", "pixels"} <= set(codes)
     # The quality after two seconds depends on the machine; that of the initialisation does not.
     assert 0.7 < codes["DMZ bits"]["AUROC"] < codes["DMZ logits"]["AUROC"] < 1.0

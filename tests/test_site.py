@@ -1,4 +1,4 @@
-"""The reference has one page for each public name, and links of pages outside the site lead to files."""
+"""The reference has one page for each public name, links lead to files, and each picture is shown."""
 
 import importlib
 import pkgutil
@@ -45,3 +45,9 @@ def test_reference_has_one_page_for_each_public_name():
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#]*)", (ROOT / page).read_text(encoding="utf-8"))
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_each_picture_is_shown():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    assert not [path.name for path in (ROOT / "docs" / "images").iterdir() if f"/{path.name}" not in text]

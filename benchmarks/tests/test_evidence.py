@@ -44,13 +44,17 @@ def test_rivals_that_win_are_named():
 
 def test_recall_by_bytes_is_drawn(monkeypatch, tmp_path):
     rows = [
-        {"set": "some", "method": method, "bytes": size, "recall_10": size / 100 + extra}
-        for method, extra in (("ours", 0.1), ("floats", 0.0))
+        {"set": "some", "part": "test", "method": method, "search": "asymmetric", "bytes": size}
+        | {"recall@10 of 40": size / 100 + extra}
+        for method, extra in (("initialisation", 0.1), ("ITQ", 0.0))
         for size in (8, 16, 32)
     ]
     monkeypatch.setattr(figures, "read", lambda name: rows)
+    drawn = []
+    monkeypatch.setattr(figures, "_line", lambda ax, points, words, colour: drawn.append((words, points)))
     figures.draw_embeddings(tmp_path / "embeddings.png")
-    assert (tmp_path / "embeddings.png").read_bytes().startswith(b"\x89PNG")
+    assert [words for words, _ in drawn] == ["DMZEncoder(max_iter=0)", "ITQ"]
+    assert drawn[0][1] == [([size], [pytest.approx(size / 100 + 0.1)]) for size in (8, 16, 32)]
 
 
 def test_cross_attention_to_one_token_is_a_bias():

@@ -17,7 +17,7 @@ BUILT_IN = ("auto", "paper")
 ENCODER_PARAMETERS: dict[str, Any] = {
     name: getattr(Network(), name) for name in ("encoder_width", "encoder_depth")
 }
-#: Values of `init` for an extractor.
+#: Values of `init` for vectors, and for an extractor.
 INITS = ("auto", "cca", "itq", "neighbours", "pca", "random")
 
 

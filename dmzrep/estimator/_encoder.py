@@ -174,10 +174,8 @@ class DMZEncoder(
         The networks, with averaged weights.
     prior_ : CodePrior or None
         Fitted to the codes of (at most 20,000) training samples; None without codes.
-    code_report_ : DataFrame or None
-        One row per bit, from the same samples; see `dmzrep.metrics.code_report`.
-    code_summary_ : Series or None
-        The whole code, from the same samples; see `dmzrep.metrics.code_summary`.
+    code_report_, code_summary_ : DataFrame, Series or None
+        `dmzrep.metrics.code_report` and `dmzrep.metrics.code_summary` of the same samples.
     calibration_ : Calibration or None
         Estimates of clean data for the likelihood, fitted to (at most 64) held-out samples at 32 noise
         levels; training samples if fewer than 32 are held out. None during training and in older files.

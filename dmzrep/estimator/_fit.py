@@ -202,7 +202,7 @@ def _check_initialises(params: dict[str, Any], continued: bool) -> None:
     if params["init"] == "random":
         raise ValueError(
             "max_iter=0 needs an initialisation from data, but init is 'random' (as is 'auto' with "
-            "encoder='paper'). Use init='cca', 'contrast_pca', 'itq' or 'pca', or max_iter >= 1."
+            "encoder='paper'). Use init='cca', 'itq' or 'pca', or max_iter >= 1."
         )
 
 

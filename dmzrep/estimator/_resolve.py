@@ -11,7 +11,7 @@ from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.diffusion._objective import Objective
 from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.estimator._custom_denoiser import denoiser_settings, has_custom_denoiser, pretrained_objective
-from dmzrep.estimator._custom_extractor import has_extractor
+from dmzrep.estimator._custom_extractor import INITS, has_extractor
 from dmzrep.networks._defaults import (
     attention_levels,
     default_objective,
@@ -31,7 +31,6 @@ INIT_FEATURES = {
     "random": None,
     "pca": "values",
     "itq": "values",
-    "neighbours": "values",
     "contrast_pca": "contrast",
     "cca": "responses",
 }
@@ -49,7 +48,7 @@ FEATURES_ENCODER_RATE = 0.15
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
     "encoder_augment": ("auto", None),
-    "init": ("auto", "cca", "itq", "neighbours", "pca", "random"),
+    "init": INITS,
     "encoder": ("auto",),
     "conditioning": ("auto", "bias", "cross_attention", "adagn", "timestep", "none"),
     "encoder_depth": ("auto", 0),

@@ -55,6 +55,8 @@ class Embedder:
         self.encoder, self.name = encoder, name
         self._kind = None if metric is None or metric in BINARY_METRICS else "vectors"
         self._width: int | None = None
+        #: Whether vectors for rescoring are what the last step of a pipeline receives, since fit.
+        self._before_last: bool | None = None
         self._samples: np.ndarray | None = None
         self._codes: np.ndarray | None = None  # Of the samples.
 
@@ -79,14 +81,26 @@ class Embedder:
             outputs = self._checked(self._call(encoder[-1], vectors), X)
         else:
             outputs = self.transform(X)
-        if self.kind not in ("bits", "packed"):
+        if self._before_last is None:
+            self._before_last = vectors is not None and self.kind in ("bits", "packed")
+        if not self._before_last and self.kind not in ("bits", "packed"):
             return outputs, self.logits(outputs)
-        if vectors is None:
+        if vectors is None or not self._before_last:
             raise ValueError(
                 f"rescore needs vectors, but {self.name}, a {type(encoder).__name__}, returns bits. Pass the "
                 "encoder of vectors as rescorer=..., or a Pipeline whose last step turns vectors into bits."
             )
         return outputs, vectors
+
+    def vectors(self, X: Any) -> np.ndarray:
+        """Return the outputs for images as vectors for rescoring, which bits are not."""
+        outputs = self.transform(X)
+        if self.kind in ("bits", "packed"):
+            raise ValueError(
+                f"{self.name} must return vectors or probabilities, but {type(self.encoder).__name__} has "
+                f"output={self.kind!r}. Use set_params(output='logits')."
+            )
+        return self.logits(outputs)
 
     def codes(self, outputs: np.ndarray, metric: str) -> np.ndarray:
         """Return outputs for a metric: bits for "hamming", probabilities for "asymmetric", else numbers."""
@@ -114,9 +128,12 @@ class Embedder:
 
     def _call(self, encoder: Any, X: Any) -> np.ndarray:
         """Return what an encoder, or a step of it, returns; images are flattened for one of vectors."""
-        is_stack = isinstance(X, np.ndarray) and X.ndim > 2 and not isinstance(unwrapped(encoder), DMZEncoder)
-        if is_stack and getattr(encoder, "n_features_in_", None) == math.prod(X.shape[1:]):
-            X = X.reshape(len(X), -1)
+        n_features = getattr(encoder, "n_features_in_", None)
+        is_stack = (isinstance(X, (list, tuple)) and not is_paths(X)) or len(getattr(X, "shape", ())) > 2
+        if n_features is not None and is_stack and not isinstance(unwrapped(encoder), DMZEncoder):
+            X = np.asarray(X)
+            if X.ndim > 2 and math.prod(X.shape[1:]) == n_features:
+                X = X.reshape(len(X), n_features)
         try:
             found = as_numbers(encoder.transform(X), f"{self.name}.transform(X)")
         except NotFittedError as error:
@@ -162,7 +179,13 @@ class Embedder:
 
     def state(self) -> dict[str, Any]:
         """Return what recognises the encoder: a few samples and their codes, if these were arrays."""
-        return {"kind": self._kind, "width": self._width, "samples": self._samples, "codes": self._codes}
+        return {
+            "kind": self._kind,
+            "width": self._width,
+            "before_last": self._before_last,
+            "samples": self._samples,
+            "codes": self._codes,
+        }
 
     def encoder_state(self) -> dict[str, Any] | None:
         """Return the encoder as state if it is a `DMZEncoder`, the only one that is saved."""
@@ -184,11 +207,15 @@ class Embedder:
         if state is None:  # Of an earlier version.
             return embedder
         with restoring(source, "encoder"):
-            kind, width, samples, codes = take(state, "kind", "width", "samples", "codes")
+            kind, width, before_last, samples, codes = take(
+                {"before_last": None, **state}, "kind", "width", "before_last", "samples", "codes"
+            )
             require(kind in KINDS and isinstance(width, int), "unknown kind of codes")
+            require(before_last in (None, True, False), "before_last must be a boolean")
             arrays = isinstance(samples, np.ndarray) and isinstance(codes, np.ndarray)
             require(arrays or (samples is None and codes is None), "samples are no arrays")
-        embedder._kind, embedder._width, embedder._samples, embedder._codes = kind, width, samples, codes
+        embedder._kind, embedder._width, embedder._before_last = kind, width, before_last
+        embedder._samples, embedder._codes = samples, codes
         if own or samples is None:
             return embedder
         how = "for the same samples differ"

@@ -352,4 +352,4 @@ def _encoded(
         return np.concatenate(outputs), np.concatenate(vectors) if with_vectors else None
     if with_vectors and rescorer is None:
         return embedder.transform_both(images)
-    return embedder.transform(images), rescorer.transform(images) if with_vectors and rescorer else None
+    return embedder.transform(images), rescorer.vectors(images) if with_vectors and rescorer else None

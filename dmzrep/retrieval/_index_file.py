@@ -46,6 +46,9 @@ class PersistenceMixin:
         vectors : array-like or None, default=None
             Vectors for rescoring: all that were passed to `fit` and `add`, in that order, those of removed
             samples included.
+        mmap : bool, default=False
+            Whether codes or vectors stay in the file, as a memory map, for an index larger than the memory.
+            Such an index is read-only.
 
         Returns
         -------
@@ -57,8 +60,8 @@ class PersistenceMixin:
         PersistenceError
             The file is damaged, of another kind, or of an unknown version.
         ValueError
-            The vectors are not those of the index; a sample of them is compared. ``mmap=True`` for an index
-            "hnsw" or "pq".
+            The vectors are not those of the index; a sample of them is compared. ``mmap=True`` for
+            ``index="hnsw"`` or ``"pq"``.
 
         Examples
         --------

@@ -113,10 +113,12 @@ class QueriesMixin:
 
         Parameters
         ----------
-        X, n_neighbors, vectors
+        X, n_neighbors
             As in `kneighbors`.
         mode : {"connectivity", "distance"}, default="connectivity"
             Ones, or distances.
+        vectors
+            As in `kneighbors`.
 
         Returns
         -------
@@ -135,7 +137,22 @@ class QueriesMixin:
         mode: str = "connectivity",
         sort_results: bool = True,
     ) -> Any:
-        """Return all samples within a distance as a sparse matrix; see `radius_neighbors`."""
+        """Return all samples within a distance as a sparse matrix.
+
+        Parameters
+        ----------
+        X, radius
+            As in `radius_neighbors`.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Ones, or distances.
+        sort_results : bool, default=True
+            Ignored, for compatibility with scikit-learn; rows are sorted by distance.
+
+        Returns
+        -------
+        csr_matrix of shape ``(n_queries, n_samples_fit_)``, float64
+            Columns are in the order of `ids_`.
+        """
         check_choice("mode", mode, MODES)
         return self._graph(*self._within(X, radius), mode)
 

@@ -29,7 +29,7 @@ def test_codes_of_each_initialisation_are_calibrated(init, digits):
     assert np.abs(logits.mean(axis=0)).max() < 0.7 and np.abs(logits.std(axis=0) - 5.0).max() < 0.7
     assert (encoder.n_iter_, encoder.stopped_, encoder.init_) == (0, "max_iter", init)
     assert encoder.history_.empty and {"epoch", "seconds", "loss"} <= set(encoder.history_)
-    assert encoder.code_summary_["dead_bits"] == 0 and encoder.prior_ is not None
+    assert encoder.code_summary_["dead_bits"] == 0 and encoder.prior_.name == "chow_liu"
 
 
 def test_an_initialised_encoder_serves_probes_and_search(initialised, digits, digit_labels):
@@ -105,6 +105,9 @@ def test_an_encoder_without_an_initialisation_is_refused(params, message, digits
         make_encoder(**SMALL, max_iter=0, **params).fit(digits)
 
 
-def test_vectors_are_initialised_too(vectors):
-    encoder = make_encoder(8, max_iter=0, random_state=0).fit(vectors)
-    assert encoder.init_ == "neighbours" and encoder.transform(vectors).shape == (200, 8)
+@pytest.mark.parametrize("init", ["auto", "cca", "itq", "neighbours", "pca"])
+def test_vectors_are_initialised_too(init, vectors):
+    encoder = make_encoder(3, max_iter=0, init=init, output="bits", random_state=0).fit(vectors)
+    assert encoder.init_ == ("neighbours" if init == "auto" else init)
+    # Samples form eight clusters.
+    assert len(np.unique(encoder.transform(vectors), axis=0)) >= 4

@@ -138,6 +138,7 @@ INVALID = {
         "NaN betas inside": put("encoder", "objective", "betas", to=item(3, np.nan)),
         "ids twice inside": put("neighbors", "ids", to=np.zeros(300, np.int64)),
         "unknown kind of codes": put("codes", "kind", to="magic"),
+        "unknown vectors": put("codes", "before_last", to="magic"),
         "samples without codes": put("codes", "codes", to=None),
         "samples of text": put("codes", "samples", to="images"),
         "vectors without rescoring": put("vectors", to=np.zeros((300, 8))),

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -30,10 +31,6 @@ def pca(flat):
 @pytest.fixture(scope="module")
 def itq(flat):
     return make_pipeline(PCA(24, random_state=0), ITQTransformer(20, random_state=0)).fit(flat)
-
-
-def bits_of(itq, X, output="bits"):
-    return clone(itq[-1]).set_params(output=output).fit(itq[0].transform(X)).transform(itq[0].transform(X))
 
 
 def returning(change, encoder):
@@ -76,6 +73,24 @@ def test_bits_are_searched_by_hamming_distance(itq, flat, digits, output, named)
     expected = nearest((bits[:9, None] != bits[None]).sum(axis=2), 5)
     assert_array_equal(found["distance"].to_numpy().reshape(9, 5), expected)
     assert found["distance"].dtype == np.int64
+
+
+@pytest.mark.parametrize("convert", [torch.tensor, list, np.ndarray.tolist])
+def test_images_may_be_any_array_like(pca, digits, convert):
+    found = ImageRetriever(pca).fit(convert(digits[:50])).query(convert(digits[:3]), 2)
+    assert_array_equal(found, ImageRetriever(pca).fit(digits[:50]).query(digits[:3], 2))
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        ImageRetriever(pca).fit(digits[:0])
+
+
+def test_vectors_for_rescoring_do_not_depend_on_the_output(flat, digits, tmp_path):
+    encoder = make_pipeline(PCA(16, random_state=0), ITQTransformer(16, random_state=0)).fit(flat)
+    retriever = ImageRetriever(encoder, FaissNeighbors(rescore="l2")).fit(digits)
+    expected = retriever.query(digits[:9], 5)
+    retriever.save(tmp_path / "digits")
+    encoder.set_params(itqtransformer__output="logits")
+    for same in (retriever, ImageRetriever.load(tmp_path / "digits", encoder)):
+        assert_array_equal(same.query(digits[:9], 5), expected)
 
 
 def test_zeros_and_ones_of_any_dtype_are_bits(digits):
@@ -121,13 +136,15 @@ def test_another_encoder_orders_the_candidates(itq, pca, flat, digits):
     assert_allclose(found["distance"].to_numpy().reshape(9, 5), expected, atol=1e-4)
 
 
-def test_logits_of_a_dmz_encoder_order_the_candidates(encoder, digits, monkeypatch):
+def test_logits_of_a_dmz_encoder_order_the_candidates(encoder, itq, digits, monkeypatch):
     neighbors = FaissNeighbors(rescore="cosine", oversample=len(digits))
-    found = ImageRetriever(encoder, neighbors).fit(digits).query(digits[:9], 5)
+    retrievers = [ImageRetriever(encoder, neighbors), ImageRetriever(itq, neighbors, rescorer=encoder)]
+    found = [retriever.fit(digits).query(digits[:9], 5)["distance"].to_numpy() for retriever in retrievers]
     monkeypatch.setattr(encoder, "output", "logits")
     logits = encoder.transform(digits).astype(float)
     expected = nearest(pairwise_distances(logits[:9], logits, metric="cosine"), 5)
-    assert_allclose(found["distance"].to_numpy().reshape(9, 5), expected, atol=1e-4)
+    for distances in found:
+        assert_allclose(distances.reshape(9, 5), expected, atol=1e-4)
 
 
 def test_rescoring_needs_vectors(itq, pca, flat, digits):
@@ -138,6 +155,8 @@ def test_rescoring_needs_vectors(itq, pca, flat, digits):
         ImageRetriever(itq[-1], FaissNeighbors(rescore="l2")).fit(codes)
     with pytest.raises(ValueError, match="rescorer needs neighbors=FaissNeighbors"):
         ImageRetriever(itq, rescorer=pca).fit(digits)
+    with pytest.raises(ValueError, match=r"rescorer must return vectors .* Pipeline has output='bits'"):
+        ImageRetriever(itq, FaissNeighbors(rescore="l2"), rescorer=itq).fit(digits)
 
 
 @pytest.mark.parametrize("rescored", [False, True])

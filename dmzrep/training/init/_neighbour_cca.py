@@ -41,8 +41,8 @@ def init_neighbour_cca(
     centred = features - centre
     components = principal_directions(features, max(COMPONENTS, n_bits), generator)
     own = centred.double() @ components.T
-    means = neighbour_means(centred, own)
-    total, cross = own.T @ own / len(own), own.T @ means / len(own)
+    means = neighbour_means(centred, own, time_left)
+    total, cross = own.T @ own / len(own), own[: len(means)].T @ means / len(means)
     total.diagonal().add_(REGULARISATION * total.diagonal().mean().clamp(min=1e-12))
     largest = (len(total) - n_bits, len(total) - 1)
     correlations, vectors = scipy.linalg.eigh(
@@ -55,11 +55,18 @@ def init_neighbour_cca(
     set_linear_map(branch, directions, centre.double(), own @ scaled @ rotation)
 
 
-def neighbour_means(features: Tensor, values: Tensor) -> Tensor:
-    """Return the mean values of the nearest neighbours of each sample, by cosine similarity of features."""
+def neighbour_means(
+    features: Tensor, values: Tensor, time_left: Callable[[], float] = lambda: math.inf
+) -> Tensor:
+    """Return the mean values of the nearest neighbours of each sample, by cosine similarity of features.
+
+    When no time is left, those of the first samples are returned.
+    """
     unit = F.normalize(features, dim=1)
-    means = []
+    means: list[Tensor] = []
     for start in range(0, len(unit), SEARCHED_AT_A_TIME):
+        if means and time_left() <= 0.0:
+            break
         similarity = unit[start : start + SEARCHED_AT_A_TIME] @ unit.T
         similarity.diagonal(start).fill_(-math.inf)
         nearest = similarity.topk(min(NEIGHBOURS, max(1, len(unit) - 1)), dim=1).indices
