@@ -27,7 +27,7 @@ report = latent_dim_report(
     X,
     y,
     latent_dims=(4, 16, 64),
-    encoder=DMZEncoder(max_iter=4),
+    encoder=DMZEncoder(max_iter=4, prior="chow_liu"),
     objectives=("accuracy", "latent_dim"),
     max_samples=100,
     random_state=0,
@@ -63,7 +63,7 @@ import numpy as np
 
 from dmzrep.plotting import ImageGridDisplay
 
-encoder = DMZEncoder(64, ordered=True, max_iter=5, random_state=0).fit(X[10:])
+encoder = DMZEncoder(64, ordered=True, max_iter=5, prior="chow_liu", random_state=0).fit(X[10:])
 rows = {"original": X[:10]}
 for n_bits in (8, 16, 32, 64):
     rows[f"{n_bits} bits"] = encoder.reconstruct(X[:10], n_bits=n_bits, random_state=0)
