@@ -29,7 +29,7 @@ report = latent_dim_report(
     latent_dims=(4, 16, 64),
     encoder=DMZEncoder(max_iter=4, prior="chow_liu"),
     objectives=("accuracy", "latent_dim"),
-    max_samples=100,
+    max_samples=40,
     random_state=0,
 )
 report.round(3)
