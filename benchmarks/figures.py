@@ -110,6 +110,7 @@ def draw_embeddings(path: Path) -> None:
             if points:
                 _line(ax, points, text, colour)
         ax.set(xlabel="bytes per vector", ylabel="recall@10, of 40 candidates", title=name)
+        ax.set_ylim(top=1.1)  # Labels above the lines.
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
         ax.set_xlim(right=6 * max(row["bytes"] for row in of_set if row["method"] in EMBEDDINGS))
