@@ -103,10 +103,10 @@ class ImageCache:
             delayed(_read_chunk)(array, chunk, self.folder, self.names, self.rendering)
             for chunk in batches(len(self.names), CHUNK)
         )
-        # Threads run in parallel while pictures are decoded and resized.
-        results = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")(work)
         unreadable: dict[str, str] = {}
         with tqdm(total=len(self.names), unit="image", disable=not progress) as bar, quiet_pillow():
+            # Threads run in parallel while pictures are decoded and resized; the first begin at once.
+            results = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")(work)
             for n_images, found in results:
                 unreadable |= found
                 bar.update(n_images)

@@ -140,7 +140,7 @@ def test_codes_do_not_depend_on_the_container(digits, tmp_path):
     assert np.array_equal(encoder.transform(swapped), encoder.transform(swapped.astype(float)))
 
 
-def test_vectors_are_standardised_and_restored(vector_encoder, vectors):
+def test_vectors_are_scaled_and_restored(vector_encoder, vectors):
     restored = vector_encoder.reconstruct(vectors, n_steps=50, random_state=0)
     assert restored.dtype == vectors.dtype
     assert np.abs(restored.mean(axis=0) - vectors.mean(axis=0)).max() < vectors.std()
