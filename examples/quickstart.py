@@ -40,7 +40,8 @@ def main() -> None:
     X, Y = load_avatars(return_X_y=True)
     X_train, X_test, Y_test = X[:-N_TEST], X[-N_TEST:], Y[-N_TEST:]
     if options.encoder is not None:
-        encoder, seconds = timed(lambda: DMZEncoder.load(options.encoder).set_params(output="logits"))
+        encoder = DMZEncoder.load(options.encoder).set_params(output="logits")
+        seconds = encoder.history_["seconds"].iloc[-1]
     else:
         print(f"Training on {len(X_train)} images, without their labels, for {options.seconds:g} seconds.")
         encoder = DMZEncoder(
