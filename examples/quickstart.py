@@ -114,7 +114,7 @@ def code_table(
         "pixels": (pixels, pixels.shape[1], 0.0),
     }
     rows = np.r_[:N_LABELLED, len(X) - N_TEST : len(X)]
-    (name, first), *others = ((name, code[rows].astype(np.float64)) for name, (code, *_) in codes.items())
+    (name, first), *others = ((name, code[rows].astype(np.float32)) for name, (code, *_) in codes.items())
     scores = probe_scores(
         first,
         Y.iloc[rows],
@@ -123,6 +123,7 @@ def code_table(
         scoring="roc_auc",
         baselines=dict(others),
         name=name,
+        n_jobs=-1,
     )
     table = pd.DataFrame.from_dict(codes, orient="index", columns=["", "bytes per image", "seconds"])
     table.insert(2, "AUROC", probe_summary(scores).set_index("representation")["roc_auc"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
+from scipy.linalg.blas import ssyrk
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -54,8 +56,7 @@ def init_cca(
         with autocast(precision, x.device):
             first, second = (branch.features(view(part, generator)).float() for _ in range(2))
         if covariances is None:
-            dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-            covariances = ViewCovariances(torch.cat([first, second]).mean(dim=0), dtype)
+            covariances = ViewCovariances(torch.cat([first, second]).mean(dim=0))
         covariances.update(first, second)
         if sum(map(len, own)) < ROTATION_IMAGES:
             own.append(branch.features(part))
@@ -63,17 +64,18 @@ def init_cca(
             break
     assert covariances is not None
     n_bits, features = branch.linear.out_features, torch.cat(own)
-    centre = features.mean(dim=0).double()
+    centre = features.mean(dim=0)
     directions = common_directions(*covariances.within_and_between(), covariances.n, n_bits, generator)
-    projected = (features - centre.float()).double() @ directions
     missing = n_bits - directions.shape[1]
     if missing > 0:
         random = torch.randn(len(centre), missing, generator=generator, dtype=torch.float64)
         directions = torch.cat([directions, random], dim=1)
-        projected = (features.double() - centre) @ directions
+    parts = (part - centre for part in features.split(IMAGES_AT_A_TIME))
+    projected = torch.cat([part.double() @ directions for part in parts])
+    if missing > 0:
         projected /= projected.std(dim=0).clamp(min=1e-12)
     rotation = staged_rotation(projected, stages, generator, time_left)
-    set_linear_map(branch, (directions @ rotation).T, centre, projected @ rotation)
+    set_linear_map(branch, (directions @ rotation).T, centre.double(), projected @ rotation)
 
 
 def _growing_parts(x: Tensor) -> Iterator[Tensor]:
@@ -88,28 +90,33 @@ class ViewCovariances:
     """Covariances of the mean of two views of a sample, and of half their difference, batch by batch.
 
     Their sum is the covariance of a view, their difference that between two views of a sample. `centre` is
-    near the mean of the features; matrix products take values of `dtype`.
+    near the mean of the features.
     """
 
-    def __init__(self, centre: Tensor, dtype: torch.dtype):
-        self.centre, self.dtype, self.n = centre, dtype, 0
+    def __init__(self, centre: Tensor):
+        self.centre, self.n = centre, 0
         self.sum = torch.zeros_like(centre)
-        self.products = torch.zeros(2, len(centre), len(centre))
+        # Lower triangles, by columns; the symmetric product takes half of the time of a general one.
+        self.between, self.within = (np.zeros((len(centre),) * 2, np.float32, order="F") for _ in range(2))
 
     def update(self, first: Tensor, second: Tensor) -> None:
         """Add features of two views of the same samples, each (n, n_features)."""
         mean = (first + second) / 2.0 - self.centre
         self.sum += mean.sum(dim=0)
         self.n += len(mean)
-        for product, values in zip(self.products, (mean, (first - second) / 2.0), strict=True):
-            reduced = values.to(self.dtype)
-            product += reduced.T @ reduced
+        for product, values in ((self.between, mean), (self.within, (first - second) / 2.0)):
+            ssyrk(1.0, values.numpy().T, beta=1.0, c=product, lower=True, overwrite_c=True)
 
     def within_and_between(self) -> tuple[Tensor, Tensor]:
-        """Return the covariance of half the differences, and that of the means, float64."""
-        between, within = self.products.double() / self.n
-        mean = self.sum.double() / self.n
-        return within, between - mean[:, None] * mean
+        """Return the covariance of half the differences, and that of the means."""
+        within, between = (torch.from_numpy(product) / self.n for product in (self.within, self.between))
+        mean = self.sum / self.n
+        return symmetric(within), symmetric(between) - mean[:, None] * mean
+
+
+def symmetric(lower: Tensor) -> Tensor:
+    """Return the symmetric matrix with this lower triangle."""
+    return lower.tril() + lower.tril(-1).T
 
 
 def common_directions(
@@ -126,7 +133,8 @@ def common_directions(
     # The fewer samples per feature, the more regularisation.
     share = VIEW_REGULARISATION * max(1.0, ENOUGH_IMAGES * size / n) ** 2
     total.diagonal().add_(share * total.diagonal().mean().clamp(min=1e-12))
-    lower = torch.linalg.cholesky(total)
+    # float32 could lose definiteness, but suffices for the iterations.
+    lower = torch.linalg.cholesky(total.double()).float()
 
     def whitened(basis: Tensor) -> Tensor:
         basis = cross @ torch.linalg.solve_triangular(lower.T, basis, upper=True)
@@ -140,7 +148,7 @@ def common_directions(
     compressed = basis.T @ whitened(basis)
     _, vectors = torch.linalg.eigh((compressed + compressed.T) / 2.0)
     leading = basis @ vectors[:, -n_found:].flip(1)
-    return torch.linalg.solve_triangular(lower.T, leading, upper=True)
+    return torch.linalg.solve_triangular(lower.T, leading, upper=True).double()
 
 
 def whitened_patches(x: Tensor, filters: Tensor, generator: torch.Generator) -> Tensor:

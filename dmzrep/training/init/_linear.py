@@ -16,17 +16,24 @@ from dmzrep.networks._linear_init import LinearInit
 MEAN_LOGIT = 3.0
 #: Largest number of features for exact principal directions; for more, randomised SVD is used.
 EXACT_FEATURES = 1024
+#: Samples whose features are computed and projected at a time.
+SAMPLES_AT_A_TIME = 512
 
 
 def principal_directions(features: Tensor, n_directions: int, generator: torch.Generator) -> Tensor:
-    """Return leading principal directions of shape (n_directions, n_features), padded with random ones."""
-    centred = (features - features.mean(dim=0)).double()
+    """Return leading principal directions of shape (n_directions, n_features), padded with random ones.
+
+    They are float64; more than `EXACT_FEATURES` features are processed in their own precision.
+    """
+    centred = features - features.mean(dim=0)
     if centred.shape[1] > EXACT_FEATURES:
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         n_found = min(n_directions, *centred.shape)
         _, singular, found = randomized_svd(centred.numpy(), n_found, n_iter=4, random_state=seed)
-        values, vectors = torch.from_numpy(singular**2 / len(centred)), torch.from_numpy(found.T)
+        values = torch.from_numpy(singular).double() ** 2 / len(centred)
+        vectors = torch.from_numpy(found.T).double()
     else:
+        centred = centred.double()
         values, vectors = torch.linalg.eigh(centred.T @ centred / max(len(centred) - 1, 1))
     order = values.argsort(descending=True)[:n_directions]
     significant = order[values[order] > 1e-9 * values.max().clamp(min=1e-30)]
@@ -85,14 +92,15 @@ def init_linear(
     time_left: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Initialise the linear branch by signs of principal components, or of their rotation by "itq"."""
-    features = branch.features(x).cpu().float()
+    features = torch.cat([branch.features(part).cpu().float() for part in x.split(SAMPLES_AT_A_TIME)])
     directions = principal_directions(features, branch.linear.out_features, generator)
-    centre = features.double().mean(dim=0)
-    projected = (features.double() - centre) @ directions.T
+    centre = features.mean(dim=0)
+    features -= centre
+    projected = torch.cat([part.double() @ directions.T for part in features.split(SAMPLES_AT_A_TIME)])
     if kind == "itq":
-        directions = staged_rotation(projected, stages, generator, time_left).T @ directions
-        projected = (features.double() - centre) @ directions.T
-    set_linear_map(branch, directions, centre, projected)
+        rotation = staged_rotation(projected, stages, generator, time_left)
+        directions, projected = rotation.T @ directions, projected @ rotation
+    set_linear_map(branch, directions, centre.double(), projected)
 
 
 @torch.no_grad()

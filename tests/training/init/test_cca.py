@@ -13,7 +13,7 @@ VIEW = RandomViews()
 
 @pytest.fixture(scope="module")
 def images():
-    sprites = make_sprites(2200, random_state=0).images
+    sprites = make_sprites(3000, random_state=0).images
     return torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
@@ -24,7 +24,7 @@ def test_common_directions_recover_what_two_views_share():
     first, second = (
         torch.cat([shared, 3.0 * torch.randn(4000, 3, generator=draws)], dim=1) @ mixing for _ in range(2)
     )
-    covariances = ViewCovariances(first.mean(dim=0), torch.float32)
+    covariances = ViewCovariances(first.mean(dim=0))
     for views in zip(first.split(900), second.split(900), strict=True):
         covariances.update(*views)
     directions = common_directions(*covariances.within_and_between(), covariances.n, 2, draws).float()
@@ -43,16 +43,21 @@ def agreement(branch, images):
 
 @pytest.mark.parametrize("stages", [None, [4, 16]], ids=["plain", "ordered"])
 def test_initial_codes_agree_more_between_augmented_views_than_those_of_itq(images, stages):
-    cca, itq = LinearInit((3, 32, 32), 16, "responses", n_filters=32), LinearInit((3, 32, 32), 16)
-    init_cca(cca, images[:2000], VIEW, generator(), stages)
-    init_linear(itq, images[:2000], "itq", generator())
-    of_bits = agreement(cca, images[2000:])
-    assert of_bits.mean() > agreement(itq, images[2000:]).mean() + 0.03
-    if stages:
-        assert of_bits[:4].mean() > of_bits[4:].mean() + 0.03
-    logits = cca(images)
-    torch.testing.assert_close(logits.abs().mean(dim=0), torch.full((16,), MEAN_LOGIT), atol=0.3, rtol=0)
-    assert ((logits > 0).double().mean(dim=0) - 0.5).abs().max() < 0.35
+    gains = []
+    for seed in range(4):
+        cca = LinearInit((3, 32, 32), 16, "responses", n_filters=32)
+        itq = LinearInit((3, 32, 32), 16)
+        init_cca(cca, images[:2000], VIEW, generator(seed), stages)
+        init_linear(itq, images[:2000], "itq", generator(seed))
+        of_bits = agreement(cca, images[2000:])
+        gains.append(of_bits.mean() - agreement(itq, images[2000:]).mean())
+        if stages:
+            assert of_bits[:4].mean() > of_bits[4:].mean() + 0.03
+        logits = cca(images)
+        torch.testing.assert_close(logits.abs().mean(dim=0), torch.full((16,), MEAN_LOGIT), atol=0.3, rtol=0)
+        assert ((logits > 0).double().mean(dim=0) - 0.5).abs().max() < 0.35
+    # The standard deviation between seeds is 0.007.
+    assert torch.stack(gains).mean() > 0.025
 
 
 @pytest.mark.parametrize(
