@@ -12,7 +12,7 @@ from torch.nn import functional as F
 LINEAR_INIT_SIDE = 32
 #: Side of a filter, of the grid to which responses are pooled, and of the pooled image.
 FILTER_SIDE, RESPONSE_GRID, PIXEL_GRID = 5, 3, 8
-#: Images whose responses, 256 kB each for 256 filters, are computed at a time, so that they stay in a CPU's cache.
+#: Images whose responses are computed at a time, so that they stay in the cache of a CPU.
 CACHED_IMAGES = 8
 #: Weight of the differences from the mean image relative to the local ones, and offset in the square root.
 PLAIN_WEIGHT, ROOT_OFFSET = 0.3, 0.02
