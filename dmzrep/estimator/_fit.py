@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -13,25 +12,25 @@ from typing import Any
 import torch
 
 from dmzrep._base._random import draw_seed, seeded_torch
-from dmzrep.codes._prefixes import prefix_lengths
-from dmzrep.data import ImageFormat, Source, VectorFormat, to_tensor
+from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import calibration_seconds, fitted_attributes, prior_seconds
 from dmzrep.estimator._custom_denoiser import has_custom_denoiser
 from dmzrep.estimator._custom_extractor import open_extractor
+from dmzrep.estimator._initialise import draw_initial_samples, initialise
 from dmzrep.estimator._parameters import all_parameters
 from dmzrep.estimator._resolve import (
     resolve_init,
     resolve_network,
     resolve_objective,
     resolve_training,
+    with_gaussian_denoiser,
 )
 from dmzrep.estimator._run_identity import run_identity
 from dmzrep.networks._custom_backbone import check_backbone, copy_module, keep_frozen
 from dmzrep.networks._device import autocast, resolve_device, resolve_precision
 from dmzrep.networks._feature_cache import FeatureCache
-from dmzrep.networks._feature_encoder import FeatureEncoder, extract_features
-from dmzrep.networks._linear_init import LinearInit
+from dmzrep.networks._feature_encoder import FeatureEncoder
 from dmzrep.networks._model import DiffusionAutoencoder, place
 from dmzrep.training import (
     VALIDATION_SAMPLES,
@@ -43,24 +42,12 @@ from dmzrep.training import (
     ProgressBar,
     RandomViews,
     Trainer,
-    TrainingConfig,
     TrainingData,
     are_aligned,
     find_processes,
-    init_cca,
-    init_contrast_pca,
-    init_linear,
-    init_neighbour_cca,
-    init_neighbours,
     split_indices,
 )
 from dmzrep.training._state import load_trainer_state
-
-#: Limits for the samples from which the encoder is initialised: largest number, largest total number of
-#: values, and smallest number, which takes precedence.
-INIT_SAMPLES, INIT_VALUES, MIN_INIT_SAMPLES = 20_000, 2**26, 512
-#: Number of samples read at a time if time is limited.
-READ_SAMPLES = 256
 
 
 @contextlib.contextmanager
@@ -125,7 +112,7 @@ def build_trainer(
 
     @functools.cache
     def initial_samples() -> torch.Tensor:
-        return _initial_samples(samples, data_format, seed, budget)
+        return draw_initial_samples(samples, data_format, seed, budget)
 
     @functools.cache
     def aligned() -> bool:
@@ -142,6 +129,7 @@ def build_trainer(
     resolved = {name + "_": params[name] for name in names}
     network = resolve_network(params, data_format, extractor_settings)
     objective = resolve_objective(params, data_format, network)
+    network = with_gaussian_denoiser(params, network, objective)
     config = resolve_training(params, resolve_precision(params["precision"], device), data_format)
     custom = params["backbone"] if has_custom_denoiser(params) else None
     if continued:
@@ -178,11 +166,9 @@ def build_trainer(
         checkpoints.resume(trainer)
     elif continued and state is not None:
         load_trainer_state(trainer, state, new_run=True)
-    elif not continued and isinstance(model.encoder, FeatureEncoder):
-        _initialise_on_features(model.encoder, params["init"], initial_samples(), config, seed, budget)
-        trainer.average.restart(model)
-    elif not continued and model.encoder.linear_init is not None:
-        _initialise_encoder(model, params["init"], initial_samples(), config, seed, budget)
+    elif not continued:
+        initialise(model, params["init"], initial_samples, config, objective, seed, budget)
+        place(model, device)
         trainer.average.restart(model)
     return trainer, resolved
 
@@ -234,80 +220,6 @@ def _check_equal(processes: Processes, values: dict[str, Any]) -> None:
             "All processes must fit the same parameters to the same data, but they differ in "
             f"{', '.join(sorted(differences))}. Pass all of X to each of them; they share its samples."
         )
-
-
-def _initialise_encoder(
-    model: DiffusionAutoencoder,
-    init: str,
-    samples: torch.Tensor,
-    config: TrainingConfig,
-    seed: int,
-    budget: Budget,
-) -> None:
-    """Initialise the encoder's linear branch from samples in model units."""
-    generator = torch.Generator().manual_seed(seed)
-    stages = prefix_lengths(model.config.latent_dim) if config.ordered else None
-    linear: Any = model.encoder.linear_init
-    if init == "cca" and linear.responses is not None:
-        view = config.encoder_view or RandomViews()
-        init_cca(linear, samples, view, generator, stages, budget.left_to_initialise)
-    elif init == "contrast_pca":
-        init_contrast_pca(linear, samples, generator)
-    else:
-        _initialise_linear(linear, init, samples, generator, stages, budget)
-
-
-def _initialise_linear(
-    linear: LinearInit,
-    init: str,
-    features: torch.Tensor,
-    generator: torch.Generator,
-    stages: list[int] | None,
-    budget: Budget,
-) -> None:
-    """Initialise a linear map of features by "cca", "itq", "neighbours" or "pca"."""
-    if init == "cca":
-        init_neighbour_cca(linear, features, generator, stages, budget.left_to_initialise)
-    elif init == "neighbours":
-        init_neighbours(linear, features, generator, stages, budget.left_to_initialise)
-    else:
-        init_linear(linear, features, init, generator, stages, budget.left_to_initialise)
-
-
-def _initialise_on_features(
-    encoder: FeatureEncoder,
-    init: str,
-    samples: torch.Tensor,
-    config: TrainingConfig,
-    seed: int,
-    budget: Budget,
-) -> None:
-    """Centre and scale the features of an extractor, and initialise the linear map from them."""
-    # A third of the time is for computations on the features.
-    features = extract_features(encoder, samples, lambda: budget.left_to_initialise(1 / 3))
-    encoder.learn_scale(features)
-    if init == "random":
-        return
-    generator = torch.Generator().manual_seed(seed)
-    stages = prefix_lengths(encoder.linear_init.linear.out_features) if config.ordered else None
-    features = (features - encoder.centre) / encoder.scale
-    _initialise_linear(encoder.linear_init, init, features, generator, stages, budget)
-
-
-def _initial_samples(
-    samples: Source, data_format: ImageFormat | VectorFormat, seed: int, budget: Budget
-) -> torch.Tensor:
-    """Return samples for initialising the encoder, in model units, on the CPU; fewer if time is short."""
-    n_samples = INIT_VALUES // math.prod(data_format.shape)
-    n_samples = max(MIN_INIT_SAMPLES, min(INIT_SAMPLES, n_samples))
-    chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:n_samples]
-    parts = []
-    for part in chosen.split(n_samples if budget.limit is None else READ_SAMPLES):
-        parts.append(to_tensor(samples[part.sort().values.numpy()], torch.device("cpu")))
-        # Two thirds of the time are for computations on the samples.
-        if budget.left_to_initialise(2 / 3) <= 0:
-            break
-    return data_format.to_model(torch.cat(parts))
 
 
 def train(estimator: Any, trainer: Trainer, *run: Any, **options: Any) -> dict[str, Any]:

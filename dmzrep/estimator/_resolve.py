@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -229,6 +230,25 @@ def resolve_objective(
         input_perturbation=float(params["input_perturbation"]),
         data_bin=data_format.data_bin,
     )
+
+
+def with_gaussian_denoiser(
+    params: dict[str, Any], network: NetworkConfig, objective: Objective
+) -> NetworkConfig:
+    """Return network shapes whose denoiser is initialised from data, if `params` ask for one."""
+    possible = network.backbone == "unet" and not network.learn_variance
+    if params["gaussian_denoiser"] == "auto":
+        wanted = possible and params["init"] != "random"
+    else:
+        wanted = bool(params["gaussian_denoiser"])
+    if not wanted:
+        return network
+    if not possible:
+        raise ValueError(
+            "gaussian_denoiser=True needs images, the built-in denoiser and learn_variance=False. Set "
+            "gaussian_denoiser='auto'."
+        )
+    return replace(network, gaussian=objective.kind, n_timesteps=objective.schedule.n_timesteps)
 
 
 def resolve_training(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dmzrep.networks._custom_backbone import CUSTOM
 from dmzrep.networks._encoders import ConvEncoder, MLPEncoder
 from dmzrep.networks._feature_encoder import FeatureEncoder
+from dmzrep.networks._gaussian_denoiser import CorrectedDenoiser, GaussianDenoiser
 from dmzrep.networks._mlp import ResidualMLP
 from dmzrep.networks._unet import UNet
 
@@ -25,7 +26,8 @@ class NetworkConfig:
     `init_filters` the number of its filters. `module` describes a custom denoiser, to which the other
     settings of the denoiser do not apply. Likewise, `extractor` describes a custom or pretrained feature
     extractor of the encoder, with `extractor_features` features; `extractor_frozen` tells whether it is not
-    trained.
+    trained. `gaussian` is the kind of prediction, "v", "epsilon" or "sample", of a denoiser with a
+    `GaussianDenoiser` for a noise schedule of `n_timesteps`; None without.
     """
 
     data_shape: tuple[int, ...]
@@ -39,6 +41,8 @@ class NetworkConfig:
     code_input: str = "signed"
     dropout: float = 0.0
     learn_variance: bool = False
+    gaussian: str | None = None
+    n_timesteps: int = 1000
     encoder_width: int = 32
     encoder_depth: int = 0
     encoder_norm: str = "batch"
@@ -67,7 +71,7 @@ class NetworkConfig:
         return cls(**plain)
 
 
-def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
+def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP | CorrectedDenoiser:
     """Build a built-in denoiser."""
     if config.backbone == CUSTOM:
         raise ValueError(f"The denoiser is custom ({config.module}) and must be passed as a module.")
@@ -84,8 +88,9 @@ def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
             code_input=config.code_input,
             dropout=config.dropout,
         )
-    return UNet(
-        channels,
+    network = UNet(
+        # The mean image of the code is a second input.
+        channels if config.gaussian is None else 2 * channels,
         out,
         config.latent_dim,
         config.widths,
@@ -97,6 +102,11 @@ def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP:
         dropout=config.dropout,
         image_size=(config.data_shape[1], config.data_shape[2]),
     )
+    if config.gaussian is None:
+        return network
+    n_bits = 0 if config.conditioning == "none" else config.latent_dim
+    gaussian = GaussianDenoiser(config.data_shape, n_bits, config.code_input, config.n_timesteps)
+    return CorrectedDenoiser(network, gaussian, config.gaussian)
 
 
 def build_encoder(

@@ -45,6 +45,11 @@ class Network(ParameterGroup):
         ``"auto"`` is ``"spatial_bias"`` for images, ``"bias"`` for vectors.
     code_input : {"signed", "one_hot"}, default="signed"
         Encoding of each bit for the denoiser: one input of -1 or +1, or two inputs.
+    gaussian_denoiser : "auto" or bool, default="auto"
+        Add the prediction of the UNet to that of the best linear denoiser: the expected image given the code
+        and the noised image, if images are Gaussian given their codes. It is computed from the data before
+        training. ``"auto"``: for images with the built-in denoiser, if `init` is not ``"random"`` and the
+        variance is not learned.
     dropout : float, default=0.0
         Dropout rate of the denoiser, in [0, 1).
     encoder_width : "auto" or int, default="auto"
@@ -78,6 +83,7 @@ class Network(ParameterGroup):
         "patch_size": [StrOptions({"auto"}), _POSITIVE_INT],
         "conditioning": [StrOptions({"auto", *CONDITIONINGS})],
         "code_input": [StrOptions(set(CODE_INPUTS))],
+        "gaussian_denoiser": [StrOptions({"auto"}), "boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "encoder_width": [StrOptions({"auto"}), _POSITIVE_INT],
         "encoder_depth": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
@@ -94,6 +100,7 @@ class Network(ParameterGroup):
         patch_size="auto",
         conditioning="auto",
         code_input="signed",
+        gaussian_denoiser="auto",
         dropout=0.0,
         encoder_width="auto",
         encoder_depth="auto",
@@ -106,6 +113,7 @@ class Network(ParameterGroup):
         self.patch_size = patch_size
         self.conditioning = conditioning
         self.code_input = code_input
+        self.gaussian_denoiser = gaussian_denoiser
         self.dropout = dropout
         self.encoder_width = encoder_width
         self.encoder_depth = encoder_depth

@@ -11,11 +11,13 @@ from dmzrep.training._processes import Processes, find_processes
 from dmzrep.training._validation import VALIDATION_SAMPLES
 from dmzrep.training.init._alignment import are_aligned
 from dmzrep.training.init._cca import init_cca
+from dmzrep.training.init._gaussian import GAUSSIAN_IMAGES, init_gaussian
 from dmzrep.training.init._linear import init_contrast_pca, init_linear
 from dmzrep.training.init._neighbour_cca import init_neighbour_cca
 from dmzrep.training.init._neighbours import init_neighbours
 
 __all__ = [
+    "GAUSSIAN_IMAGES",
     "HISTORY_COLUMNS",
     "REPORT_SAMPLES",
     "VALIDATION_SAMPLES",
@@ -34,6 +36,7 @@ __all__ = [
     "find_processes",
     "init_cca",
     "init_contrast_pca",
+    "init_gaussian",
     "init_linear",
     "init_neighbour_cca",
     "init_neighbours",

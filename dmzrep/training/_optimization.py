@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
 
+from dmzrep.networks._gaussian_denoiser import CorrectedDenoiser
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training._options import TrainingConfig
+
+#: Learning rate of the mean image of codes, which is initialised from data, relative to the denoiser.
+GAUSSIAN_RATE = 0.1
 
 
 def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
@@ -15,8 +20,11 @@ def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_r
 
     The "rate" of a group is its learning rate as a fraction of that of the denoiser.
     """
+    parts: list[tuple[nn.Module, float]] = [(model.denoiser, 1.0), (model.encoder, encoder_rate)]
+    if isinstance(model.denoiser, CorrectedDenoiser):
+        parts[:1] = [(model.denoiser.network, 1.0), (model.denoiser.gaussian, GAUSSIAN_RATE)]
     groups = []
-    for network, rate in ((model.denoiser, 1.0), (model.encoder, encoder_rate)):
+    for network, rate in parts:
         for decayed in (True, False):
             chosen = [p for p in network.parameters() if (p.dim() > 1) == decayed]
             groups.append({"params": chosen, "weight_decay": weight_decay if decayed else 0.0, "rate": rate})
