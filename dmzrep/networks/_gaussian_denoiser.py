@@ -90,7 +90,7 @@ class GaussianDenoiser(nn.Module):
 
 
 class CorrectedDenoiser(nn.Module):
-    """A Gaussian denoiser plus a network, which gets the residual of x_t and the mean image of the code.
+    """A Gaussian denoiser plus a network, which also gets the estimate and the mean image of the code.
 
     `predicts` is the kind of the prediction, "v", "epsilon" or "sample". The network predicts zero at
     first, so training begins with the best linear denoiser.
@@ -111,7 +111,7 @@ class CorrectedDenoiser(nn.Module):
             # Variance of an image around the mean of its code, per pixel.
             spread = (self.gaussian.variances.sum() / len(self.gaussian.bias) + self.gaussian.rest).sqrt()
             scaled = (x_t - signal * mean) / (alpha_bar * spread.square() + 1.0 - alpha_bar).sqrt()
-        correction = self.network(torch.cat([scaled, mean], dim=1), t, z).float()
+        correction = self.network(torch.cat([scaled, mean, estimate], dim=1), t, z).float()
         if self.predicts == "sample":
             return estimate + spread * correction
         if self.predicts == "epsilon":

@@ -89,8 +89,8 @@ def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP | CorrectedDenoi
             dropout=config.dropout,
         )
     network = UNet(
-        # The mean image of the code is a second input.
-        channels if config.gaussian is None else 2 * channels,
+        # Further inputs are the mean image of the code and the Gaussian estimate.
+        channels if config.gaussian is None else 3 * channels,
         out,
         config.latent_dim,
         config.widths,
