@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.diffusion._objective import OBJECTIVES, Objective
+from dmzrep.diffusion._schedule import NoiseSchedule
 from dmzrep.networks._gaussian_denoiser import CorrectedDenoiser, GaussianDenoiser
 
 SHAPE, BITS = (2, 6, 5), 8
