@@ -61,7 +61,7 @@ DENOISER_PARAMETERS: dict[str, Any] = {name: getattr(Network(), name) for name i
 
 def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
     """Return a recipe of the paper, without parameters of the denoiser if that is custom."""
-    if name not in PAPER_RECIPES:
+    if not isinstance(name, str) or name not in PAPER_RECIPES:
         raise ValueError(
             f"Unknown recipe {short_repr(name)}; known are {sorted(PAPER_RECIPES)}. "
             "Pass one of these as name."

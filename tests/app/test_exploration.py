@@ -41,7 +41,12 @@ def test_only_encoders_of_images_are_explored(vector_encoder):
         Exploration("model.safetensors")
 
 
+def test_only_collections_are_explored(encoder):
+    with pytest.raises(TypeError, match="collection must be a fitted ImageCollection, got 'index'"):
+        Exploration(encoder, "index")
+
+
 def test_collection_of_another_model_is_refused(encoder, digits):
     other = make_encoder(16, **TINY).fit(digits)
     with pytest.raises(ValueError, match="indexed with another model"):
-        Exploration(encoder, SimpleNamespace(encoder=other))
+        Exploration(encoder, SimpleNamespace(encoder=other, files_=None))
