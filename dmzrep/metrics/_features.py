@@ -128,7 +128,7 @@ class FeatureSet:
     source: FeatureSource = GIVEN
 
     def __post_init__(self) -> None:
-        if not isinstance(self.features, np.ndarray) or self.features.ndim != 2:
+        if getattr(self.features, "ndim", None) != 2:
             raise TypeError(
                 "features must be an array of shape (n, n_features), got "
                 f"{short_repr(self.features)}. Pass other values to extract_features, which converts them."

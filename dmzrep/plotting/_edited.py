@@ -159,9 +159,10 @@ class InterpolationDisplay(ImageGridDisplay):
         """
         image_format = fitted_image_format(encoder, cls)
         pairs = slice(0, check_int(max_pairs, "max_pairs"))
-        if not isinstance(path, Sequence) or not path:
+        paths: Any = [path] if isinstance(path, str) else path
+        if not isinstance(paths, (tuple, list)) or not paths:
             raise ValueError(f"path must be one or more of {PATHS}, got {short_repr(path)}.")
-        paths: list[Any] = [path] if isinstance(path, str) else list(path)
+        paths = list(paths)
         x0, x1 = take(x0, pairs, "x0"), take(x1, pairs, "x1")
         rows, distances = [], []
         for name in paths:

@@ -1,7 +1,7 @@
 """Base class of the priors over codes."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -136,12 +136,7 @@ class CodePrior(BaseEstimator):
             `state` is not that of a fitted prior of this class and number of bits.
         """
         latent_dim = check_int(latent_dim, "latent_dim")
-        if not isinstance(state, Mapping) or state.keys() != set(self.state_names):
-            found = f"those of {list(state)}" if isinstance(state, Mapping) else short_repr(state)
-            raise PersistenceError(
-                f"state must be a dictionary with the arrays {list(self.state_names)}, got {found}. Pass the "
-                f"result of the method state of a fitted {type(self).__name__}."
-            )
+        self._check_names(state)
         self.n_features_in_ = latent_dim
         for name in self.state_names:
             setattr(self, name, np.array(state[name]))
@@ -155,6 +150,15 @@ class CodePrior(BaseEstimator):
                 f"state is not that of a fitted {type(self).__name__} of {latent_dim} bits: {reason}."
             )
         return self
+
+    def _check_names(self, state: Any) -> None:
+        names = set(state) if isinstance(state, Mapping) else None
+        if names != set(self.state_names):
+            found = short_repr(state) if names is None else f"those of {list(state)}"
+            raise PersistenceError(
+                f"state must be a dictionary with the arrays {list(self.state_names)}, got {found}. Pass the "
+                f"result of the method state of a fitted {type(self).__name__}."
+            )
 
     def _is_consistent(self) -> bool:
         """Return whether restored arrays yield log-probabilities and samples."""

@@ -12,8 +12,6 @@ from torch import Tensor
 from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import draw_seed, seeded_torch
 
-_BATCH_SIZE = 128
-
 
 def joint_layer_scores(
     Z: np.ndarray,
@@ -22,6 +20,7 @@ def joint_layer_scores(
     validation: np.ndarray,
     *,
     n_epochs: int = 15,
+    batch_size: int = 128,
     learning_rate: float = 1e-3,
     random_state: Any = None,
 ) -> np.ndarray:
@@ -47,8 +46,8 @@ def joint_layer_scores(
         layer,
         loss_of,
         len(samples),
-        n_steps=n_epochs * math.ceil(len(samples) / _BATCH_SIZE),
-        batch_size=_BATCH_SIZE,
+        n_steps=n_epochs * math.ceil(len(samples) / batch_size),
+        batch_size=batch_size,
         learning_rate=learning_rate,
         generator=torch.Generator().manual_seed(seed),
         validation_loss=lambda: -macro_average_precision(Y[validation], layer(codes[validation]).numpy()),

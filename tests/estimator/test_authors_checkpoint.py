@@ -148,7 +148,7 @@ def test_other_images_files_and_recipes_are_refused(authors, images, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "mnist"}, "Unknown recipe 'mnist'"),
+        ({"name": "mnist"}, "name must be one of .* got 'mnist'"),
         ({"heads": 0}, "heads must be an integer of at least 1, or None, got 0"),
         ({"heads": 5}, r"heads must divide the channels .* \[32\], got 5"),
         ({"side": "32"}, "side must be an integer of at least 1, or None, got '32'"),
