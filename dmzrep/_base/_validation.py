@@ -107,10 +107,10 @@ def check_bool(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def as_path(value: Any, name: str) -> Path:
-    """Return a str or os.PathLike as a Path."""
+def as_path(value: Any, name: str, also: str = "") -> Path:
+    """Return a str or os.PathLike as a Path; `also` names other accepted values in the error message."""
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name} must be a path, a str or an os.PathLike, got {short_repr(value)}.")
+        raise TypeError(f"{name} must be a path, a str or an os.PathLike{also}, got {short_repr(value)}.")
     return Path(value)
 
 

@@ -1,14 +1,13 @@
 """Attribution methods of captum with one signature: from a batch in model units to maps of its shape."""
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dmzrep._base._validation import check_choice, check_int
+from dmzrep._base._validation import check_choice, check_int, is_int
 from dmzrep.attribution._targets import Score
 from dmzrep.inference import Decoder
 from dmzrep.networks._encoders import ConvEncoder
@@ -46,7 +45,9 @@ def attributor(
     from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, Occlusion
 
     check_choice("method", method, METHODS)
-    n_steps, layer = check_int(n_steps, "n_steps"), check_int(layer, "layer", -sys.maxsize)
+    n_steps = check_int(n_steps, "n_steps")
+    if not is_int(layer):
+        raise ValueError(f"layer must be an integer, negative to count from the last, got {layer!r}.")
     side = min(model.data_shape[1:], default=1)
     window = check_int(max(1, side // 8) if window is None else window, "window", 1, side)
     stride = check_int(max(1, window // 2) if stride is None else stride, "stride", 1, window)

@@ -30,7 +30,8 @@ def check_codes(
     """
     check_choice("kind", kind, KINDS)
     codes = as_numbers(Z, name)
-    _check_shape(codes, name, n_bits, n_samples, ordered)
+    columns = "n_features" if kind == "numbers" else "latent_dim"
+    _check_shape(codes, name, columns, n_bits, n_samples, ordered)
     if kind == "packed":
         if codes.dtype != np.uint8:
             raise ValueError(
@@ -57,11 +58,13 @@ def check_codes(
 
 
 def _check_shape(
-    codes: np.ndarray, name: str, n_bits: int | None, n_samples: int | None, ordered: bool
+    codes: np.ndarray, name: str, columns: str, n_bits: int | None, n_samples: int | None, ordered: bool
 ) -> None:
     if codes.ndim != 2 or 0 in codes.shape:
         hint = " Flatten images with X.reshape(len(X), -1)." if codes.ndim > 2 else ""
-        shape = f"(n, {n_bits or 'latent_dim'})"
+        if codes.ndim == 1 and name.isidentifier():
+            hint = f" Pass a single one as {name}[None]."
+        shape = f"(n, {n_bits or columns})"
         raise ValueError(f"{name} must be a non-empty array of shape {shape}, got {codes.shape}.{hint}")
     width = codes.shape[1]
     if n_bits is not None and width != n_bits:

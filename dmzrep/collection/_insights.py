@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import as_path, check_bool, check_choice, check_int, check_number
+from dmzrep._base._validation import as_path, check_bool, check_choice, check_int, check_number, short_repr
 from dmzrep.collection._analysis import cluster, information_kinds, positions, propagate_labels
 from dmzrep.collection._codes import encode_pictures, unit_length
 from dmzrep.collection._duplicates import TIERS
@@ -251,6 +251,8 @@ class InsightsMixin(BaseEstimator):
             A path is not in the collection, or fewer than two different labels.
         """
         check_is_fitted(self)
+        if not isinstance(labels, (Mapping, pd.Series)):
+            raise TypeError(f"labels must be a dict or a Series of labels by path, got {short_repr(labels)}.")
         known = {path: i for i, path in enumerate(self.files_["path"])}
         given = {
             os.path.abspath(as_path(path, "Each key of labels").expanduser()): label

@@ -215,6 +215,8 @@ def find_range(
 
     `indices` are sample numbers for errors.
     """
+    if isinstance(value_range, str):
+        check_choice("value_range", value_range, ("auto",), " or two finite numbers")
     dtype = np.dtype(X.dtype)
     found_low, found_high = value_limits(X, indices)
     if not isinstance(value_range, str):

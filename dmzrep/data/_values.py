@@ -56,7 +56,7 @@ def is_outside(found: tuple[float, float], low: float, high: float) -> bool:
     return found[0] < low - slack or found[1] > high + slack
 
 
-def first_outside(X: Any, low: float, high: float, indices: np.ndarray | None = None) -> int:
+def first_outside(X: Any, low: float, high: float, indices: np.ndarray | None) -> int:
     """Return the number of the first sample with a value outside a range."""
     slack = _ROUNDING * (high - low)
     for part in blocks(X):

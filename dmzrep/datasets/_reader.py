@@ -1,7 +1,7 @@
 """Picture files as samples: one recipe from a file to an array."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -128,9 +128,7 @@ class ImageReader(TransformerMixin, ParameterGroup):
         TypeError
             X is neither a path nor a list.
         """
-        if np.ndim(X) == 0 and not is_paths(X):
-            raise TypeError(f"X must be a picture file, a folder or a list of files, got {short_repr(X)}.")
-        if not is_paths(X):  # A table with one column, as of a ColumnTransformer.
+        if np.ndim(X) > 0 and not is_paths(X):  # A table with one column, as of a ColumnTransformer.
             X = check_array(X, dtype=object, ensure_2d=False, input_name="X").ravel().tolist()
         return np.asarray(self.open(X)[:])
 
@@ -155,6 +153,8 @@ class ImageReader(TransformerMixin, ParameterGroup):
             if path.is_dir():
                 return self._load_folder(path)
             X = [path]
+        if not isinstance(X, Iterable):
+            raise TypeError(f"X must be a picture file, a folder or a list of files, got {short_repr(X)}.")
         paths = [as_path(path, "Each path of X").expanduser() for path in X]
         if repeatedly:
             return load_listed(paths, rendering, self.cache_dir, self.n_jobs)

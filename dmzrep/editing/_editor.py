@@ -1,6 +1,6 @@
 """Edit attributes of images through their codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -321,7 +321,12 @@ class AttributeEditor(BaseEstimator):
         edited = self._positions(names)
         if isinstance(hold, str) and hold == "others" and "others" not in self.attributes_:
             return edited, np.setdiff1d(np.arange(len(self.attributes_)), edited)
-        held = self._positions([hold] if isinstance(hold, str) else hold)
+        if not isinstance(hold, Iterable):
+            raise TypeError(
+                "hold must be the name of an attribute, a sequence of names, or 'others', got "
+                f"{short_repr(hold)}."
+            )
+        held = self._positions([hold] if isinstance(hold, str) else list(hold))
         if both := [self.attributes_[i] for i in np.intersect1d(edited, held)]:
             raise ValueError(f"{both} cannot be both edited and held. Take them out of hold.")
         return edited, held

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from dmzrep._base._validation import as_path
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._attributes import code_attributes, decoder_attributes
 from dmzrep.estimator._encoder import DMZEncoder
@@ -70,7 +72,7 @@ def load_authors_checkpoint(
     the two logits of a bit, like the two inputs of the denoiser for it, are adjacent, zero first, and that
     the noise schedule is cosine with 1,000 timesteps.
     """
-    state = _read(path)
+    state = _read(as_path(path, "path"))
     shapes = _infer_shapes(state, path)
     name = RECIPES[shapes["side"]]
     backbone = paper_backbone(name, heads=heads, dropout=0.0, **shapes)
@@ -109,7 +111,7 @@ def load_authors_checkpoint(
     return encoder
 
 
-def _read(path: str | os.PathLike) -> dict[str, Tensor]:
+def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

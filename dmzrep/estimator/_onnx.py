@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmzrep._base._validation import as_path
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.datasets import ImageReader
 from dmzrep.files._atomic import replace_file
@@ -55,7 +56,7 @@ def write_encoder(
     The deprecated TorchScript exporter does not support adaptive pooling to grids that do not divide the
     image, which the encoder's linear branch needs.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     if isinstance(getattr(network.encoder, "extractor", None), TransformerFeatures):
         raise ValueError(
             "An encoder on a scikit-learn transformer cannot be exported to ONNX. Fit with encoder=module."

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._isolation import isolated
+from dmzrep._base._validation import as_path
 from dmzrep.datasets import ImageReader
 from dmzrep.estimator._model_card import write_card
 from dmzrep.estimator._onnx import write_encoder
@@ -38,6 +39,8 @@ class PersistenceMixin(BaseEstimator):
             says where. It describes data, training, code, limits and versions, and replaces an existing file.
         """
         check_is_fitted(self)
+        if not isinstance(model_card, bool):  # Before the file is written.
+            model_card = as_path(model_card, "model_card", ", or True or False")
         write_state(path, KIND, fitted_state(self), CLASSES)
         if model_card is not False:
             write_card(self, path, model_card)

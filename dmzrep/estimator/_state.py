@@ -84,7 +84,7 @@ def restore_fitted(
     kind: type,
     state: dict[str, Any],
     device: Any,
-    source: str | os.PathLike = "The file",
+    source: str | os.PathLike,
     backbone: torch.nn.Module | None = None,
     encoder: Any = None,
 ) -> Any:

@@ -116,6 +116,8 @@ def _map(path: Path) -> dict[str, np.ndarray]:
 
 def _check_header_length(path: Path) -> None:
     """Raise unless a path is a regular file with a complete header of legal length."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} cannot be read: it is a folder. Pass the file that save() wrote.")
     # Opening a pipe must not block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:

@@ -54,7 +54,7 @@ def build_module(
     return module
 
 
-def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: tuple[str, ...] = ()) -> None:
+def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: tuple[str, ...]) -> None:
     """Raise unless weights are finite and match a module in names, shapes and dtypes."""
     needed = module.state_dict()
     for name in sorted(needed.keys() | weights.keys()):

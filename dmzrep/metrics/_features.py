@@ -127,6 +127,13 @@ class FeatureSet:
     features: np.ndarray
     source: FeatureSource = GIVEN
 
+    def __post_init__(self) -> None:
+        if getattr(self.features, "ndim", None) != 2:
+            raise TypeError(
+                "features must be an array of shape (n, n_features), got "
+                f"{short_repr(self.features)}. Pass other values to extract_features, which converts them."
+            )
+
     def __len__(self) -> int:
         return len(self.features)
 
@@ -178,6 +185,15 @@ def extract_features(
     """
     if isinstance(images, FeatureSet):
         return images
+    if isinstance(images, FeatureStatistics):
+        raise TypeError(
+            f"{argument} must be images, or features of shape (n, n_features), got FeatureStatistics, from "
+            "which only frechet_distance is computed."
+        )
+    if not hasattr(images, "__len__"):
+        raise TypeError(
+            f"{argument} must be an array, a table or a list of images, got {short_repr(images)}."
+        )
     if extractor is None:
         if getattr(images, "ndim", 2) > 2:
             raise ValueError(
@@ -187,6 +203,11 @@ def extract_features(
         return FeatureSet(check_codes(images, argument, "numbers").astype(np.float64), GIVEN)
     if not callable(extractor):
         raise TypeError(f"extractor must be a function of images, or None, got {short_repr(extractor)}.")
+    if getattr(images, "ndim", 0) == 1 and getattr(images.dtype, "kind", "O") in "buif":
+        raise ValueError(
+            f"{argument} must be images, an array of shape (n, ...), got shape {tuple(images.shape)}. Pass a "
+            f"single image as {argument}[None]."
+        )
     name = getattr(extractor, "name", None) or getattr(extractor, "__qualname__", type(extractor).__name__)
     name = str(name).rpartition("<locals>.")[2]
     source = FeatureSource(name, getattr(extractor, "sha256", None), getattr(extractor, "resize", None))

@@ -13,10 +13,7 @@ WINDOW, SIGMA = 11, 1.5
 
 
 def read_images(
-    X: Any,
-    channels: str = "auto",
-    value_range: tuple[float, float] | str = "auto",
-    name: str = "images",
+    X: Any, channels: str, value_range: tuple[float, float] | str, name: str = "images"
 ) -> tuple[np.ndarray, ImageFormat]:
     """Return images, which may be constant, with their layout and value range."""
     images = as_array(X, name)

@@ -119,6 +119,8 @@ def latent_dim_report(
     max_samples = check_int(max_samples, "max_samples")
     check_choice("scoring", scoring, ("auto", *METRICS))
     X, score = as_array(X, "X"), None
+    if X.ndim < 2:
+        raise ValueError(f"X must hold images or vectors, shape (n, ...), got shape {X.shape}.")
     if Y is not None:
         labels, score = read_labels(Y, len(X)), scoring
         kinds = {target.kind for target in labels.targets}

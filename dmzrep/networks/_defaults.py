@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dmzrep._base._validation import short_repr
+from dmzrep._base._validation import check_choice
 from dmzrep.networks._options import Network
 
 #: Parameters of `DMZEncoder` for the paper's experiments, by data set, as in the authors' published commands
@@ -61,11 +61,7 @@ DENOISER_PARAMETERS: dict[str, Any] = {name: getattr(Network(), name) for name i
 
 def paper_recipe(name: str, *, custom_backbone: bool = False) -> dict[str, Any]:
     """Return a recipe of the paper, without parameters of the denoiser if that is custom."""
-    if name not in PAPER_RECIPES:
-        raise ValueError(
-            f"Unknown recipe {short_repr(name)}; known are {sorted(PAPER_RECIPES)}. "
-            "Pass one of these as name."
-        )
+    check_choice("name", name, tuple(PAPER_RECIPES))
     dropped = ("backbone", *DENOISER_PARAMETERS) if custom_backbone else ()
     return {key: value for key, value in PAPER_RECIPES[name].items() if key not in dropped}
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dmzrep._base._validation import as_path, check_int, short_repr
 from dmzrep.networks._blocks import zero_init
 from dmzrep.networks._relaxation import code_features
 
@@ -95,7 +96,12 @@ class DiffusersBackbone(nn.Module):
         if kind not in UNETS:
             raise ValueError(f"unet must be one of {UNETS} of diffusers, got {kind}.")
         self.unet: Any = copy.deepcopy(unet)
-        self.latent_dim = int(latent_dim)
+        self.latent_dim = check_int(latent_dim, "latent_dim")
+        if not isinstance(pretraining, (Pretraining, type(None))):
+            raise TypeError(
+                "pretraining must be None, or the pretraining of a backbone from "
+                f"DiffusersBackbone.from_pretrained, got {short_repr(pretraining)}."
+            )
         self.pretraining = pretraining
         config: Any = self.unet.config
         if config.class_embed_type is not None or config.num_class_embeds is not None:
@@ -159,7 +165,7 @@ class DiffusersBackbone(nn.Module):
             The folder does not hold a supported UNet, or its scheduler is not for discrete
             variance-preserving diffusion.
         """
-        folder = Path(folder)
+        folder = as_path(folder, "folder")
         inner = folder / "unet"
         inner = inner if (inner / "config.json").is_file() else folder
         if not (inner / "config.json").is_file():

@@ -9,6 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import check_int, short_repr
 from dmzrep.editing import AttributeEditor, interpolate
+from dmzrep.editing._interpolation import PATHS
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, fitted_image_format, take
 
@@ -158,12 +159,15 @@ class InterpolationDisplay(ImageGridDisplay):
         """
         image_format = fitted_image_format(encoder, cls)
         pairs = slice(0, check_int(max_pairs, "max_pairs"))
-        paths: list[Any] = [path] if isinstance(path, str) else list(path)
-        x0, x1 = take(x0, pairs), take(x1, pairs)
-        first, last = as_pictures(x0, image_format), as_pictures(x1, image_format)
+        paths: Any = [path] if isinstance(path, str) else path
+        if not isinstance(paths, (tuple, list)) or not paths:
+            raise ValueError(f"path must be one or more of {PATHS}, got {short_repr(path)}.")
+        paths = list(paths)
+        x0, x1 = take(x0, pairs, "x0"), take(x1, pairs, "x1")
         rows, distances = [], []
         for name in paths:
             images, codes = interpolate(encoder, x0, x1, n_images, path=name, **options)
+            first, last = as_pictures(x0, image_format), as_pictures(x1, image_format)
             between = as_pictures(images, image_format).reshape(len(first), n_images, *first.shape[1:])
             rows.append(np.concatenate([first[:, None], between, last[:, None]], axis=1))
             distances.append(np.abs(codes - codes[:, :1].astype(float)).sum(axis=2))

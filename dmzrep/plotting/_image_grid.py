@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from dmzrep._base._validation import as_numbers
+from dmzrep._base._validation import as_numbers, short_repr
 from dmzrep.data import DatasetSource, ImageFormat, is_dataset
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
 from dmzrep.plotting._display import Display
@@ -88,8 +88,10 @@ class ImageGridDisplay(Display):
             )
         n_rows, n_columns, pixel_height, pixel_width = images.shape[:4]
         for name, size in (("row_labels", n_rows), ("column_labels", n_columns), ("captions", n_rows)):
-            if (texts := getattr(self, name)) is not None and len(texts) != size:
-                raise ValueError(f"{name} must have {size} entries, as many as the grid, got {len(texts)}.")
+            texts = getattr(self, name)
+            found = len(texts) if hasattr(texts, "__len__") else short_repr(texts)
+            if texts is not None and found != size:
+                raise ValueError(f"{name} must have {size} entries, as many as the grid, got {found}.")
         if any(len(row) != n_columns for row in self.captions or []):
             raise ValueError(f"captions must have {n_columns} texts per row, one for each image.")
         n_lines = max((text.count("\n") + 1 for row in self.captions or [] for text in row), default=0)
@@ -159,8 +161,10 @@ def code_name(encoder: DMZEncoder) -> str:
     return "no code" if not encoder.decoder_.has_code else "1 bit" if n_bits == 1 else f"{n_bits} bits"
 
 
-def take(X: Any, indices: np.ndarray | slice) -> Any:
+def take(X: Any, indices: np.ndarray | slice, name: str = "X") -> Any:
     """Return some samples of an array, a table or a map-style dataset, without reading the others."""
+    if not hasattr(X, "__len__"):
+        raise TypeError(f"{name} must be an array, a table or a dataset of images, got {short_repr(X)}.")
     return DatasetSource(X)[indices] if is_dataset(X) else _safe_indexing(X, indices)
 
 

@@ -138,7 +138,7 @@ class NeighborsDisplay(ImageGridDisplay):
         if not isinstance(retriever, ImageRetriever):
             raise TypeError(f"retriever must be a fitted ImageRetriever, got {short_repr(retriever)}.")
         check_is_fitted(retriever)
-        queries = take(X_query, slice(0, check_int(max_queries, "max_queries")))
+        queries = take(X_query, slice(0, check_int(max_queries, "max_queries")), "X_query")
         index, n_index = retriever.neighbors_, _num_samples(X_index)
         if n_index != index.n_samples_fit_:
             raise ValueError(
@@ -167,7 +167,7 @@ class NeighborsDisplay(ImageGridDisplay):
         image_format = _image_format(retriever, X_index, cls)
         pictures, found = (
             as_pictures(_pixels(retriever, X), image_format)
-            for X in (queries, take(X_index, indices.ravel()))
+            for X in (queries, take(X_index, indices.ravel(), "X_index"))
         )
         found = found.reshape(*indices.shape, *found.shape[1:])
         # Of k + 1 neighbours, one that equals the query is left out, or else the last.
@@ -201,7 +201,7 @@ def _image_format(retriever: ImageRetriever, X_index: Any, display: type) -> Ima
     encoder = unwrapped(retriever.encoder)
     if isinstance(encoder, DMZEncoder):
         return fitted_image_format(encoder, display)
-    images = _pixels(retriever, take(X_index, slice(0, _PREVIEW)))
+    images = _pixels(retriever, take(X_index, slice(0, _PREVIEW), "X_index"))
     limits = float(images.min()), float(images.max())
     known = images.dtype == np.uint8 or (images.dtype.kind in "bf" and 0.0 <= limits[0] <= limits[1] <= 1.0)
     return learn_image_format(images, value_range="auto" if known else limits)

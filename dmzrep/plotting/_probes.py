@@ -56,6 +56,11 @@ class ProbeDisplay(Display):
 
     def _prepare(self) -> tuple[float, float]:
         check_scores(self.report, self.metric, ["attribute", "representation"], "probe_report", "report")
+        if self.report.duplicated(["attribute", "representation"]).any():
+            raise ValueError(
+                "report must have one row for each attribute and representation, but repeats some. Average "
+                "the folds of probe_scores with average_folds first."
+            )
         n_attributes, n_names = (self.report[name].nunique() for name in ("attribute", "representation"))
         return 6.4, 1.3 + _LINE * max(n_attributes, 3) + 0.2 * ((n_names + 2) // 3)
 

@@ -1,6 +1,7 @@
 """Base class of the priors over codes."""
 
-from typing import ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -8,8 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
-from dmzrep._base._validation import check_int
+from dmzrep._base._validation import check_int, short_repr
 from dmzrep.codes._checks import check_codes
+from dmzrep.errors import PersistenceError
 
 
 class CodePrior(BaseEstimator):
@@ -127,11 +129,45 @@ class CodePrior(BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        PersistenceError
+            `state` is not that of a fitted prior of this class and number of bits.
         """
+        latent_dim = check_int(latent_dim, "latent_dim")
+        self._check_names(state)
         self.n_features_in_ = latent_dim
         for name in self.state_names:
             setattr(self, name, np.array(state[name]))
+        try:
+            valid, reason = self._is_consistent(), "its values are invalid"
+        except Exception as error:  # Arrays of other shapes and dtypes raise anything.
+            valid, reason = False, repr(error)[:200]
+        if not valid:
+            del self.n_features_in_
+            raise PersistenceError(
+                f"state is not that of a fitted {type(self).__name__} of {latent_dim} bits: {reason}."
+            )
         return self
+
+    def _check_names(self, state: Any) -> None:
+        names = set(state) if isinstance(state, Mapping) else None
+        if names != set(self.state_names):
+            found = short_repr(state) if names is None else f"those of {list(state)}"
+            raise PersistenceError(
+                f"state must be a dictionary with the arrays {list(self.state_names)}, got {found}. Pass the "
+                f"result of the method state of a fitted {type(self).__name__}."
+            )
+
+    def _is_consistent(self) -> bool:
+        """Return whether restored arrays yield log-probabilities and samples."""
+        bits = np.repeat([[0], [1]], self.n_features_in_, axis=1)
+        with np.errstate(all="ignore"):
+            finite = all(np.isfinite(array).all() for array in self.state().values())
+            log_prob, samples = self.log_prob(bits), self.sample(2, random_state=0)
+        valid = log_prob.shape == (2,) and np.isfinite(log_prob).all() and (log_prob < 1e-6).all()
+        return bool(finite and valid and samples.shape == bits.shape)
 
     def _fit(self, bits: np.ndarray) -> None:
         raise NotImplementedError

@@ -138,7 +138,7 @@ def check_baselines(baselines: Any, name: str) -> dict[str, Any]:
     return dict(baselines)
 
 
-def estimator_for(target: Target, estimator: Any = None) -> Any:
+def estimator_for(target: Target, estimator: Any) -> Any:
     """Return the model of an attribute: `estimator`, or a linear probe of standardised codes."""
     task = "classification" if target.is_class else "regression"
     if estimator is None:
@@ -150,7 +150,7 @@ def estimator_for(target: Target, estimator: Any = None) -> Any:
     return estimator
 
 
-def describe_target(target: Target, samples: np.ndarray | slice = slice(None)) -> dict[str, Any]:
+def describe_target(target: Target, samples: np.ndarray | slice) -> dict[str, Any]:
     """Return the number of labels of some samples, and of positives where there are two classes."""
     known = target.known[samples]
     positives = int((target.values[samples][known] == 1).sum()) if target.kind == "binary" else None

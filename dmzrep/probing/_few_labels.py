@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed, image_seeds
-from dmzrep._base._validation import check_bool, check_int, short_repr
+from dmzrep._base._validation import check_bool, check_int, is_finite, is_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.codes._labels import label_table, read_labels
 from dmzrep.probing._evaluation import (
@@ -191,8 +191,8 @@ def _draws(
         )
     counts: dict[float, int] = {}
     for fraction in fractions:
-        whole = isinstance(fraction, (int, np.integer))
-        if not (2 <= fraction <= n_samples if whole else 0.0 < fraction <= 1.0):
+        whole = is_int(fraction)
+        if not is_finite(fraction) or not (2 <= fraction <= n_samples if whole else 0.0 < fraction <= 1.0):
             raise ValueError(
                 f"fractions must be floats in (0, 1], or integers from 2 to the number of training samples, "
                 f"{n_samples}; got {short_repr(fraction)}."

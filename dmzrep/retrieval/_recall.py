@@ -41,7 +41,9 @@ def reference_and_queries(
     check_choice("metric", metric, RESCORE)
     if reference is not None:
         width = None if store is None else store.n_features
-        store = VectorStore.of(check_vectors(reference, neighbors.n_samples_fit_, metric, width))
+        store = VectorStore.of(
+            check_vectors(reference, neighbors.n_samples_fit_, metric, width, name="reference")
+        )
     elif store is not None:
         store.require_parts()
     elif binary or neighbors.index_.options.kind == "pq":

@@ -161,17 +161,20 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(lengths > 0.0, lengths, 1.0)
 
 
-def check_vectors(vectors: Any, n_samples: int, metric: str, n_features: int | None = None) -> np.ndarray:
+def check_vectors(
+    vectors: Any, n_samples: int, metric: str, n_features: int | None = None, name: str = "vectors"
+) -> np.ndarray:
     """Return vectors of samples or queries without a copy; raise unless they suit a metric."""
-    array = _as_stored(vectors)
+    array = _as_stored(vectors, name)
     if len(array) != n_samples:
+        rows = "row of X" if name == "vectors" else "sample in the index"
         raise ValueError(
-            f"vectors must be one for each row of X: got {len(array)} for {n_samples}. Pass those of the "
+            f"{name} must be one for each {rows}: got {len(array)} for {n_samples}. Pass those of the "
             "same samples in the same order."
         )
     if n_features is not None and array.shape[1] != n_features:
         raise ValueError(
-            f"vectors must have {n_features} columns, as those of the index, got {array.shape[1]}. Embed "
+            f"{name} must have {n_features} columns, as those of the index, got {array.shape[1]}. Embed "
             "queries with the model that embedded the samples."
         )
     step = max(1, _BLOCK // array.shape[1])
@@ -201,15 +204,15 @@ def _check_block(block: np.ndarray, start: int, metric: str) -> None:
         )
 
 
-def _as_stored(vectors: Any) -> np.ndarray:
+def _as_stored(vectors: Any, name: str = "vectors") -> np.ndarray:
     """Return an array of a dtype that is stored as it is; a memory map stays one."""
-    array = vectors if isinstance(vectors, np.ndarray) else as_array(vectors, "vectors")
+    array = vectors if isinstance(vectors, np.ndarray) else as_array(vectors, name)
     if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"vectors must be a non-empty array of shape (n, n_features), got {array.shape}.")
+        raise ValueError(f"{name} must be a non-empty array of shape (n, n_features), got {array.shape}.")
     if array.dtype.name in _DTYPES:
         return array
     if array.dtype.kind not in "iub":
-        raise ValueError(f"vectors must be of dtype {', '.join(_DTYPES)}, got {array.dtype}. Convert them.")
+        raise ValueError(f"{name} must be of dtype {', '.join(_DTYPES)}, got {array.dtype}. Convert them.")
     return array.astype(np.float64)
 
 

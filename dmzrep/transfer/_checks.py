@@ -55,6 +55,9 @@ def encoded(encoder: Encoder, X: Any, name: str, latent_dim: int | None = None) 
 
 def check_pairs(X_a: Any, X_b: Any) -> None:
     """Raise unless both domains have the same number of images."""
+    for name, X in (("X_a", X_a), ("X_b", X_b)):
+        if not hasattr(X, "__len__"):
+            raise TypeError(f"{name} must be an array, a table or a dataset of images, got {short_repr(X)}.")
     if len(X_a) != len(X_b):
         raise ValueError(
             f"X_a and X_b must be pairs, got {len(X_a)} and {len(X_b)} samples. "

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from dmzrep._base._validation import is_finite, is_int
+from dmzrep.codes._protocol import check_codec
 from dmzrep.estimator._encoder import DMZEncoder
 from dmzrep.estimator._state import fitted_state, restore_fitted
 from dmzrep.files._state import require, restoring, take
@@ -58,7 +59,9 @@ def restore_transfer(
         take(stored, "source", "target")
     encoders = dict(encoders)
     for name, encoder in encoders.items():
-        if encoder is None:
+        if encoder is not None:
+            check_codec(encoder, name)
+        else:
             if stored[name] is None:
                 raise ValueError(f"{source} holds no {name}, as only a DMZEncoder is saved; pass {name}=.")
             encoders[name] = restore_fitted(DMZEncoder, stored[name], device, source)

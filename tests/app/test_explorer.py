@@ -1,188 +1,18 @@
-"""The explorer: what it computes, and its page in a browser."""
+"""The page of the explorer, in a browser."""
 
 import gc
-import io
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from scipy.special import logit
 
 from dmzrep.app.explorer import build_explorer, explore
-from dmzrep.app.explorer._code_tab import grid_value, learn_attributes, status_line
-from dmzrep.app.explorer._exploration import (
-    FITTED,
-    Exploration,
-    attribute_probabilities,
-    edited_bits,
-    switched,
-)
 from tests.encoders import make_encoder
 
-Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 TINY = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}
-FAST = {"n_steps": 4}
 #: Gradio leaves event loops to the garbage collector.
 leaves_open = pytest.mark.filterwarnings("ignore:unclosed (event loop|<socket):ResourceWarning")
-
-
-class FakeCollection:
-    """The attributes of an `ImageCollection` that the explorer uses."""
-
-    def __init__(self, encoder, paths, images):
-        self.encoder, self.files_ = encoder, pd.DataFrame({"path": list(map(str, paths))})
-        probabilities = encoder.transform(images).astype(np.float64)
-        self.logits_ = logit(np.clip(probabilities, 1e-5, 1.0 - 1e-5)).astype(np.float16)
-        self.codes_ = (probabilities > 0.5).astype(np.uint8)
-        self.thumbnails_ = [as_webp(image) for image in images]
-
-    def search(self, query, k=10, without=None):
-        bits = self.encoder.transform(query[None])[0] > 0.5
-        distance = (self.codes_ != bits).sum(axis=1)
-        nearest = distance.argsort(kind="stable")[:k]
-        found = self.files_.iloc[nearest].assign(rank=np.arange(1, k + 1), distance=distance[nearest])
-        return found.reset_index(drop=True)
-
-
-def as_webp(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", lossless=True)
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory, digits):
-    """Paths of 60 digits as PNG files."""
-    folder = tmp_path_factory.mktemp("pictures")
-    paths = [folder / f"digit_{i:02d}.png" for i in range(60)]
-    for path, image in zip(paths, digits, strict=False):
-        Image.fromarray(image).save(path)
-    return paths
-
-
-@pytest.fixture(scope="session")
-def labels_file(tmp_path_factory, digit_labels):
-    """Labels of the pictures, by the ends of their paths."""
-    path = tmp_path_factory.mktemp("labels") / "labels.csv"
-    table = pd.DataFrame({"path": [f"digit_{i:02d}.png" for i in range(60)]})
-    table["round"] = np.isin(digit_labels[:60], [0, 6, 8, 9]).astype(int)
-    table["seven"] = (digit_labels[:60] == 7).astype(int)
-    table.assign(remark="none").to_csv(path, index=False)
-    return path
-
-
-@pytest.fixture(scope="session")
-def exploration(encoder, pictures, digits):
-    return Exploration(encoder, FakeCollection(encoder, pictures, digits[:60]))
-
-
-@pytest.fixture
-def picture(exploration, pictures):
-    return exploration.read(pictures[3])
-
-
-# What the explorer computes.
-
-
-def test_file_has_the_code_of_its_array(exploration, pictures, digits, encoder):
-    picture = exploration.read(pictures[3])
-    np.testing.assert_array_equal(picture.sample, digits[3:4])
-    np.testing.assert_allclose(picture.probabilities, encoder.transform(digits[3:4])[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n broken"])
-def test_unreadable_files_are_named_without_their_folder(exploration, tmp_path, content):
-    path = tmp_path / "broken.png"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"^broken\.png cannot be read as a picture: ") as caught:
-        exploration.read(path)
-    assert str(tmp_path) not in str(caught.value)
-
-
-def test_only_bits_change_the_decoded_picture(exploration, picture):
-    bits = picture.bits
-    again = [exploration.decode(picture, bits, seed=3, **FAST) for _ in range(2)]
-    np.testing.assert_array_equal(*again)
-    changed = exploration.decode(picture, bits ^ (np.arange(16) < 4), seed=3, **FAST)
-    assert np.abs(changed.astype(int) - again[0].astype(int)).max() > 10
-
-
-def test_details_may_come_from_the_picture(exploration, picture):
-    same = exploration.decode(picture, picture.bits, details="unchanged pixels", **FAST)
-    np.testing.assert_array_equal(same, picture.sample)
-    close = exploration.decode(picture, picture.bits, details="inverted noise", n_steps=20, sampler="heun")
-    loose = exploration.decode(picture, picture.bits, n_steps=20)
-    errors = [np.abs(x.astype(int) - picture.sample).mean() for x in (close, loose)]
-    assert errors[0] < errors[1]
-
-
-def test_wrong_codes_and_details_are_refused(exploration, picture):
-    with pytest.raises(ValueError, match="A code of this model has 16 bits, got shape"):
-        exploration.decode(picture, np.ones(3))
-    with pytest.raises(ValueError, match="details must be one of"):
-        exploration.decode(picture, picture.bits, details="none")
-
-
-def test_progress_is_reported(exploration, picture):
-    steps = []
-    exploration.decode(picture, picture.bits, on_step=lambda *step: steps.append(step), **FAST)
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-def test_nearest_neighbour_of_a_picture_is_itself(exploration, picture):
-    found, rows = exploration.neighbours(picture, 5)
-    assert rows[0] == 3 and len(found) == 5 and found[0][1] == "0 · digit_03.png"
-    assert len(exploration.neighbours(picture, 100)[0]) == 60
-
-
-def test_walk_leads_from_code_to_code(exploration, pictures):
-    ends = exploration.read(pictures[0]), exploration.read(pictures[1])
-    samples, flips = exploration.walk(*ends, 5, seed=1, **FAST)
-    assert samples.shape == (5, 8, 8) and flips[0] == 0.0 and (np.diff(flips) >= 0.0).all()
-    assert flips[-1] == (ends[0].bits != ends[1].bits).sum()
-    exploration.walk(*ends, 3, noise="inverted", sampler="heun", **FAST)  # The sampler does not apply.
-
-
-def test_new_pictures_depend_on_the_seed_alone(exploration, encoder):
-    one, same, other = (exploration.draw(3, seed=seed, **FAST) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).any()
-    assert exploration.priors == (FITTED, "independent", "uniform")
-    np.testing.assert_array_equal(one, encoder.sample(3, random_state=1, **FAST))
-    assert exploration.draw(2, prior="uniform", guidance=2.0, **FAST).shape == (2, 8, 8)  # No guidance.
-    drawn = exploration.drawn(5, **FAST)
-    np.testing.assert_array_equal(drawn.bits, exploration.drawn(5, **FAST).bits)
-
-
-def test_edit_raises_the_probability_of_an_attribute(exploration, picture, labels_file):
-    editor, note = learn_attributes(exploration, labels_file)
-    assert editor.attributes_ == ["round", "seven"]
-    assert note.startswith("60 of 60 pictures have labels.") and "remark" in note
-    np.testing.assert_array_equal(edited_bits(editor, picture, {"round": 0.0}), picture.bits)
-    before = attribute_probabilities(editor, picture.bits)["round"]
-    target = 6.0 if before < 0.5 else -6.0
-    bits = edited_bits(editor, picture, {"round": target, "seven": 0.0})
-    after = attribute_probabilities(editor, bits)["round"]
-    assert (after > 0.5) == (before < 0.5) and switched(picture, bits) > 0
-    assert "round" in status_line(picture, bits, editor, ["round", "seven"])
-
-
-def test_attributes_need_a_collection(encoder, labels_file):
-    with pytest.raises(ValueError, match="Attributes need a collection"):
-        learn_attributes(Exploration(encoder), labels_file)
-
-
-def test_grid_shows_the_bits_and_those_of_the_picture(picture):
-    bits = picture.bits ^ (np.arange(16) == 2)
-    value = grid_value(picture, bits)
-    assert value["bits"] == bits.tolist() and value["own"] == picture.bits.tolist()
-    assert status_line(picture, bits, None, []) == "digit_03.png · 1 bit switched"
-
-
-# The page.
 
 
 def test_missing_gradio_is_explained(monkeypatch, tmp_path):
@@ -229,7 +59,7 @@ import numpy as np
 from PIL import Image
 from dmzrep import DMZEncoder
 from dmzrep.app.explorer import build_explorer, launch
-from tests.app.test_explorer import FakeCollection
+from tests.app.fake_collection import FakeCollection
 
 def refuse(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):

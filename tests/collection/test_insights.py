@@ -67,6 +67,8 @@ def test_a_few_labels_name_the_rest(two_kinds):
     assert table["given"].sum() == len(given)
     with pytest.raises(ValueError, match=r"not, such as .*nowhere"):
         two_kinds.few_labels({"nowhere.png": "x", paths.iloc[0]: "y"})
+    with pytest.raises(TypeError, match="labels must be a dict or a Series of labels by path"):
+        two_kinds.few_labels(list(given.values()))
     with pytest.raises(ValueError, match="at least two different values"):
         two_kinds.few_labels({paths.iloc[0]: "y"})
 

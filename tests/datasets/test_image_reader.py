@@ -123,6 +123,7 @@ def test_text_is_not_a_picture():
         ImageReader().transform(Path("nowhere.png"))
 
 
-def test_what_is_no_path_is_named():
+@pytest.mark.parametrize("read", [ImageReader().transform, ImageReader().open])
+def test_what_is_no_path_is_named(read):
     with pytest.raises(TypeError, match=r"X must be a picture file, a folder or a list of files, got 3\."):
-        ImageReader().transform(3)
+        read(3)

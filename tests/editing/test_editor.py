@@ -215,12 +215,13 @@ def test_summary_lists_edited_attributes_first(editor, pixels):
     [
         (["frist"], {}, r"no attribute 'frist' among the 3 .*Did you mean 'first'"),
         (["first"], {"hold": ["first"]}, r"\['first'\] cannot be both edited and held"),
+        (["first"], {"hold": 1}, "hold must be the name of an attribute, a sequence of names, or 'others'"),
         (["first"], {"strength": 4.0}, r"strength must be .*\(0.0, 1.0\]"),
         (["first"], {"noise": "inverted"}, r"PixelCodec.inverse_transform does not take 'noise'"),
     ],
 )
 def test_invalid_edits_are_refused(editor, pixels, arguments, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         editor.edit(pixels, *arguments, **options)
 
 

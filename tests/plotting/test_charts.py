@@ -167,6 +167,7 @@ def test_plot_without_matplotlib_says_how_to_install_it(monkeypatch):
             lambda r, c: ProbeDisplay(pd.DataFrame({"roc_auc": [1.0]})),
             "it lacks the columns",
         ),
+        (lambda r, c: ProbeDisplay(pd.concat([r, r])), "average_folds"),
         (lambda r, c: LabelEfficiencyDisplay(c.assign(attribute="a")), "by_attribute=False"),
     ],
 )

@@ -1,13 +1,12 @@
 import itertools
+from functools import partial
 
 import numpy as np
 import torch
 
 from dmzrep.priors import AutoregressivePrior, IndependentPrior
 
-
-def autoregressive(*args, **params):
-    return AutoregressivePrior(*args, **{"random_state": 0} | params)
+autoregressive = partial(AutoregressivePrior, random_state=0)
 
 
 def parity(seed, n=1500):

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from dmzrep import DMZEncoder
+from dmzrep.errors import PersistenceError
 from dmzrep.priors import (
     PRIORS,
     AutoregressivePrior,
@@ -130,6 +131,19 @@ def test_state_restores_the_prior(prior):
         array[...] = 0
     assert np.array_equal(restored.log_prob(every_code(8)), prior.log_prob(every_code(8)))
     assert np.array_equal(restored.sample(30, 5), prior.sample(30, 5))
+
+
+def test_states_of_other_arrays_and_lengths_are_refused():
+    state, prior = IndependentPrior().fit(correlated_bits(0)).state(), IndependentPrior()
+    for wrong in ({}, state | {"order_": np.arange(8)}):
+        with pytest.raises(
+            PersistenceError, match=r"dictionary with the arrays \['probabilities_'\], got those"
+        ):
+            prior.restore(wrong, 8)
+    with pytest.raises(PersistenceError, match="state is not that of a fitted IndependentPrior of 5 bits"):
+        prior.restore(state, 5)
+    with pytest.raises(NotFittedError):
+        prior.sample()
 
 
 def test_a_second_fit_replaces_the_first(kind, prior):

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,10 +9,7 @@ from dmzrep.priors import DatasetPrior
 
 quick = settings(deadline=None, max_examples=10)
 any_seed = st.integers(0, 2**31)
-
-
-def dataset(*args, **params):
-    return DatasetPrior(*args, **{"random_state": 0} | params)
+dataset = partial(DatasetPrior, random_state=0)
 
 
 def random_codes(seed, n=30, latent_dim=6):

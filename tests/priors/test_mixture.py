@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +9,7 @@ from dmzrep.priors import ChowLiuPrior, IndependentPrior, MixturePrior
 
 quick = settings(deadline=None, max_examples=5)
 any_seed = st.integers(0, 2**31)
-
-
-def mixture(*args, **params):
-    return MixturePrior(*args, **{"random_state": 0} | params)
+mixture = partial(MixturePrior, random_state=0)
 
 
 def draw_clusters(seed, n=600, latent_dim=12, n_clusters=3, flips=0.05):

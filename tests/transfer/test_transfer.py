@@ -168,6 +168,8 @@ def test_custom_encoders_are_passed_to_load(pairs, tmp_path):
     assert loaded.random_state.randint(10**6) == random_state.randint(10**6)
     with pytest.raises(ValueError, match=r"holds no target, as only a DMZEncoder is saved; pass target="):
         DomainTransfer.load(path, source=Pixels())
+    with pytest.raises(TypeError, match="target must be a fitted DMZEncoder, or an object with transform"):
+        DomainTransfer.load(path, source=Pixels(), target="encoder")
 
 
 def test_foreign_files_raise(encoders, digit_transfer, tmp_path):
@@ -218,10 +220,11 @@ def test_invalid_pairs_and_groups_raise(pairs, change, message):
     [
         (lambda t, X, Y: t.predict_proba(X[:, :5]), "source returns codes of 5 bits, but .* fitted to 6"),
         (lambda t, X, Y: t.score(X, Y[:, :4]), "target returns codes of 4 bits, but .* fitted to 5"),
+        (lambda t, X, Y: t.score(X, None), "X_b must be an array, a table or a dataset of images, got None"),
         (lambda t, X, Y: t.transform(X, sampler="ddim"), r"inverse_transform does not take 'sampler'"),
         (lambda t, X, Y: DomainTransfer(Pixels(), Pixels()).transform(X), "not fitted yet"),
     ],
 )
 def test_invalid_calls_raise(transfer, pairs, call, message):
-    with pytest.raises(ValueError, match=message):  # NotFittedError is a ValueError.
+    with pytest.raises((ValueError, TypeError), match=message):  # NotFittedError is a ValueError.
         call(transfer, *pairs)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from dmzrep._base._validation import as_path, check_int, short_repr
 from dmzrep.app.explorer._code_tab import CodeTab
 from dmzrep.app.explorer._exploration import Exploration
 from dmzrep.app.explorer._parts import Parts
@@ -60,8 +61,14 @@ def explore(
         The index was made with another model.
     """
     load_gradio()
+    model_path = as_path(model_path, "model_path")
+    if not isinstance(host, str):
+        raise TypeError(f"host must be an address, a str, got {short_repr(host)}.")
+    if port is not None:
+        port = check_int(port, "port", 1, 65535, also=", or None")
     collection = None
     if index_path is not None:
+        index_path = as_path(index_path, "index_path")
         from dmzrep.collection import ImageCollection
 
         collection = ImageCollection.load(index_path)

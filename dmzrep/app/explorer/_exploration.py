@@ -11,12 +11,13 @@ import torch
 from scipy.special import expit
 
 from dmzrep._base._validation import check_choice
+from dmzrep.app._checks import check_collection
 from dmzrep.codes._protocol import code_probabilities
 from dmzrep.data import ImageFormat
 from dmzrep.datasets._pictures import Rendering, load_pillow, read_picture
 from dmzrep.editing import AttributeEditor, interpolate
 from dmzrep.editing._blending import keep_unchanged
-from dmzrep.estimator import DMZEncoder
+from dmzrep.estimator._encoder import check_encoder
 
 #: Where decoded pictures take the details from that bits do not determine.
 DETAILS = ("noise", "unchanged pixels", "inverted noise")
@@ -66,8 +67,7 @@ class Exploration:
     """
 
     def __init__(self, encoder: Any, collection: Any = None):
-        if not isinstance(encoder, DMZEncoder):
-            raise TypeError(f"encoder must be a fitted DMZEncoder, got {type(encoder).__name__}.")
+        check_encoder(encoder)
         decoder = encoder.decoder_
         image_format = decoder.data_format
         if not isinstance(image_format, ImageFormat):
@@ -81,6 +81,7 @@ class Exploration:
         self.can_guide = encoder.code_dropout_ > 0.0
         self.max_steps = min(100, encoder.objective_.schedule.n_timesteps)
         if collection is not None:
+            check_collection(collection)
             self._check_same_encoder()
 
     def _check_same_encoder(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dmzrep._base._validation import check_bool, check_int
+from dmzrep._base._validation import check_bool, check_int, short_repr
+from dmzrep.app._checks import check_collection
 from dmzrep.app.pages._decoded import choose_exemplars, decoded_places, switched_bits, why_not_decodable
 from dmzrep.app.pages._layout import snap_to_grid
 from dmzrep.app.pages._page_data import (
@@ -75,6 +76,7 @@ def write_map(
     >>> write_map(collection, "map.html")  # doctest: +SKIP
     """
     random_state = check_int(random_state, "random_state", least=0)
+    check_collection(collection)
     stages = _Stages(5, check_bool(progress, "progress"))
     files, codes = collection.files_, np.asarray(collection.codes_)
     labels = check_labels(labels, files)
@@ -160,6 +162,9 @@ def write_report(
     """
     random_state = check_int(random_state, "random_state", least=0)
     mirrored = check_bool(mirrored, "mirrored")
+    check_collection(collection)
+    if not isinstance(map_page, (str, type(None))):
+        raise TypeError(f"map_page must be an address, a str, or None, got {short_repr(map_page)}.")
     stages = _Stages(4, check_bool(progress, "progress"))
     files, codes = collection.files_, np.asarray(collection.codes_)
     row_of = {name: i for i, name in enumerate(files["path"])}

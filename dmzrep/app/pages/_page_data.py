@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep._base._validation import short_repr
 from dmzrep.app.pages._sprites import as_text
 
 #: Groups of duplicates of a tier, and pictures of a group, that a report shows.
@@ -45,9 +46,10 @@ def check_labels(labels: Any, files: pd.DataFrame) -> list[str] | None:
                 f"The columns are {', '.join(map(str, files.columns))}."
             )
         labels = files[labels]
-    if len(labels) != len(files):
+    found = len(labels) if hasattr(labels, "__len__") else short_repr(labels)
+    if found != len(files):
         raise ValueError(
-            f"labels must have one label for each of the {len(files)} pictures, got {len(labels)}. "
+            f"labels must have one label for each of the {len(files)} pictures, got {found}. "
             "Pass them in the order of collection.files_."
         )
     return [_UNLABELLED if pd.isna(label) else str(label) for label in labels]

@@ -22,9 +22,7 @@ def as_text(array: Any, dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype=dtype).tobytes()).decode()
 
 
-def pack_sheets(
-    pictures: Iterable[Any], n_pictures: int, side: int, quality: int = _QUALITY
-) -> tuple[dict, list[bytes]]:
+def pack_sheets(pictures: Iterable[Any], n_pictures: int, side: int) -> tuple[dict, list[bytes]]:
     """Pack PIL pictures into sheets of square cells, from left to right and from the top.
 
     Pictures that are larger than a cell are reduced, keeping their aspect ratio, and lie in its upper left
@@ -41,7 +39,7 @@ def pack_sheets(
         place = i % per_sheet
         if place == 0:
             if sheet is not None:
-                sheets.append(_as_webp(sheet, quality))
+                sheets.append(_as_webp(sheet))
             n_rows = -(-min(per_sheet, n_pictures - i) // columns)
             sheet = Image.new("RGB", (columns * side, n_rows * side))
         assert sheet is not None
@@ -56,7 +54,7 @@ def pack_sheets(
         sheet.paste(picture, corner)
         sizes[i] = picture.size
     if sheet is not None:
-        sheets.append(_as_webp(sheet, quality))
+        sheets.append(_as_webp(sheet))
     info = {
         "side": side,
         "columns": columns,
@@ -102,7 +100,7 @@ def _size(data: bytes) -> tuple[int, int]:
         return picture.size
 
 
-def _as_webp(picture: Any, quality: int) -> bytes:
+def _as_webp(picture: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=quality, method=3)
+    picture.save(buffer, "WEBP", quality=_QUALITY, method=3)
     return buffer.getvalue()
