@@ -35,8 +35,8 @@ from dmzrep.training import (
 INIT_SAMPLES, INIT_VALUES, MIN_INIT_SAMPLES = 20_000, 2**26, 512
 #: Number of samples read at a time if time is limited.
 READ_SAMPLES = 256
-#: Share of the time for initialisation that is kept for the denoiser.
-DENOISER_SHARE = 0.15
+#: Share of the time for initialisation that is kept for the denoiser, and samples encoded for it at a time.
+DENOISER_SHARE, ENCODED_AT_A_TIME = 0.15, 64
 
 
 def initialise(
@@ -144,7 +144,7 @@ def _initialise_denoiser(
     encoder.eval()
     device = next(model.parameters()).device
     bits, n_samples = [], 0
-    for part in samples[:GAUSSIAN_IMAGES].split(READ_SAMPLES):
+    for part in samples[:GAUSSIAN_IMAGES].split(ENCODED_AT_A_TIME):
         if model.config.conditioning == "none":
             n_samples += len(part)
         elif features is None:
@@ -153,7 +153,7 @@ def _initialise_denoiser(
             # The head is initialised to zero.
             bits.append(encoder.linear_init(features[n_samples : n_samples + len(part)]) > 0.0)
         n_samples = n_samples if not bits else sum(map(len, bits))
-        if n_samples >= MIN_INIT_SAMPLES and budget.left_to_initialise() <= 0:
+        if budget.left_to_initialise() <= 0:
             break
     encoder.train(was_training)
     init_gaussian(

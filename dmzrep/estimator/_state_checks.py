@@ -35,7 +35,10 @@ _STOPPED = {"", "max_iter", "max_time", "early_stopping", "callback", "interrupt
 #: Constraints, like those of scikit-learn's parameters.
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
     "network": {
-        **{name: [_POSITIVE_INT] for name in ("latent_dim", "patch_size", "encoder_width", "init_filters")},
+        **{
+            name: [_POSITIVE_INT]
+            for name in ("latent_dim", "patch_size", "encoder_width", "init_filters", "n_timesteps")
+        },
         **{name: [bool] for name in ("learn_variance", "paired_logits", "normalize_logits")},
         "backbone": [StrOptions({"unet", "mlp", CUSTOM})],
         "conditioning": [StrOptions({*CONDITIONINGS, CUSTOM})],
@@ -49,6 +52,7 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "extractor": [str, None],
         "extractor_features": [_COUNT],
         "extractor_frozen": [bool],
+        "gaussian": [StrOptions(set(OBJECTIVES)), None],
     },
     "images": {"layout": [StrOptions({"HW", "HWC", "CHW"})], "flat": [bool]},
     "vectors": {"bound": [_NON_NEGATIVE]},
@@ -68,8 +72,9 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "code_summary_": [pd.Series, None],
     },
 }
-#: Fields of extractors, with the values of files of earlier versions, which have none.
-_EXTRACTOR = {"extractor": None, "extractor_features": 0, "extractor_frozen": False}
+#: Fields that files of earlier versions lack, with their values.
+_ADDED = {"extractor": None, "extractor_features": 0, "extractor_frozen": False}
+_ADDED |= {"gaussian": None, "n_timesteps": 1000}
 #: Fitted attributes that are stored unchanged.
 RESULTS = tuple(_CONSTRAINTS["results"])
 
@@ -92,7 +97,7 @@ def checked_config(
     values: dict[str, Any], data_format: ImageFormat | VectorFormat, latent_dim: int
 ) -> NetworkConfig:
     """Return the settings of the networks."""
-    values = _EXTRACTOR | values
+    values = _ADDED | values
     take(values, *(field.name for field in fields(NetworkConfig)))
     config = NetworkConfig.from_dict(values)
     _check("network", vars(config))

@@ -43,8 +43,10 @@ class FilterResponses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, H, W) to features of shape (n, n_features)."""
-        at_a_time = CACHED_IMAGES if x.device.type == "cpu" else len(x)
-        pooled = torch.cat([self._pooled(part) for part in x.split(at_a_time)])
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            pooled = torch.cat([self._pooled(part) for part in x.split(CACHED_IMAGES)])
+        else:
+            pooled = self._pooled(x)
         pixels = F.adaptive_avg_pool2d(x, self.pixels)
         return torch.cat([pooled, pixels.flatten(1)], dim=1)
 

@@ -13,8 +13,8 @@ def binary(digits):
 
 
 CALLS = {
-    "fit": lambda X: make_encoder(latent_dim=8, max_iter=1).fit(binary(X)),
-    "partial_fit": lambda X: make_encoder(latent_dim=8).partial_fit(X),
+    "fit": lambda X: make_encoder(latent_dim=8, max_iter=1, gaussian_denoiser=False).fit(binary(X)),
+    "partial_fit": lambda X: make_encoder(latent_dim=8, gaussian_denoiser=False).partial_fit(X),
     "probe_report": lambda X: probe_report(X.reshape(len(X), -1), np.eye(len(X))[:2].T, cv=2),
 }
 

@@ -68,7 +68,7 @@ def test_fitting_and_sampling_leave_global_generators_alone(digits, dropout, tmp
 
 def test_a_short_fit_learns(encoder, digits, digit_labels):
     history = encoder.history_
-    assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+    assert history["loss"].iloc[-1] < 0.8 * history["loss"].iloc[0]
     assert history["validation_loss_hard"].iloc[-1] < 0.9 * history["validation_loss_shuffled"].iloc[-1]
     classifier = LogisticRegression(max_iter=500)
     assert cross_val_score(classifier, encoder.transform(digits), digit_labels, cv=3).mean() > 0.7
@@ -76,7 +76,7 @@ def test_a_short_fit_learns(encoder, digits, digit_labels):
 
 def test_an_unused_code_is_warned_of(digits):
     with pytest.warns(CodeWarning, match="hardly uses the code"):
-        make_encoder(**TINY | {"learning_rate": 1e-6}).fit(digits[:64])
+        make_encoder(**TINY | {"learning_rate": 1e-6, "gaussian_denoiser": False}).fit(digits[:64])
 
 
 @pytest.mark.parametrize("output", ["probabilities", "logits", "bits"])

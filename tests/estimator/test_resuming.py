@@ -61,7 +61,7 @@ def diverge_at(monkeypatch, step):
 
 
 def test_partial_fit_continues_and_learns(digits):
-    encoder = make_encoder(**TINY)
+    encoder = make_encoder(**TINY, gaussian_denoiser=False)
     for start in [0, 100, 200, 300] * 3:
         encoder.partial_fit(digits[start : start + 100])
     assert encoder.n_iter_ == 12
@@ -143,14 +143,14 @@ def test_a_longer_fit_resumes_from_the_last_checkpoint(digits, tmp_path):
 def test_a_resumed_run_does_not_repeat_the_initialisation(digits, tmp_path, monkeypatch, random_state):
     params = TINY | {"max_iter": 2, "random_state": random_state, "checkpoint_dir": tmp_path}
     calls = []
-    for name in ("are_aligned", "_initialise_encoder", "_initial_samples"):
+    for name in ("are_aligned", "initialise", "draw_initial_samples"):
         function = getattr(fitting, name)
         counted = lambda *args, function=function, name=name: calls.append(name) or function(*args)  # noqa: E731
         monkeypatch.setattr(fitting, name, counted)
     with monkeypatch.context() as context, pytest.raises(Killed):
         stop_at(context, 4)
         make_encoder(**params, checkpoint_every=1e-9).fit(digits[:128])
-    assert set(calls) == {"are_aligned", "_initialise_encoder", "_initial_samples"}
+    assert set(calls) == {"are_aligned", "initialise", "draw_initial_samples"}
     calls.clear()
     resumed = make_encoder(**params).fit(digits[:128])
     assert calls == []
@@ -360,8 +360,9 @@ def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
     params = TINY | {"max_iter": 10_000, "max_time": seconds, "init": init}
     encoder = make_encoder(**params).fit(digits[:1000])
     assert encoder.stopped_ == "max_time"
-    # At most one more batch of each phase: the report, two views for training, validation, calibration.
-    assert 0.7 * seconds < clock.seconds - begun < 1.1 * seconds + 0.05 * (256 + 2 * 32 + 32 + 64)
+    # At most one more batch of each phase: initialisation, the report, two views for training, validation,
+    # calibration.
+    assert 0.7 * seconds < clock.seconds - begun < 1.1 * seconds + 0.05 * (64 + 256 + 2 * 32 + 32 + 64)
     assert len(encoder.code_report_) == 16 and encoder.prior_ is not None
 
 

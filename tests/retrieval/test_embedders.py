@@ -207,7 +207,7 @@ def test_an_encoder_of_known_images_is_recognised_too(pca, flat, digits, tmp_pat
             "NaN or infinity, first in sample 4",
         ),
         (lambda Z: Z[:-1], r"must return a row for each of 600 images, got \(599, 16\)"),
-        (lambda Z: Z[:, 0], r"shape \(n, latent_dim\)"),
+        (lambda Z: Z[:, 0], r"shape \(n, n_features\)"),
         (lambda Z: Z.astype(str), "must be numbers"),
     ],
 )
