@@ -66,6 +66,8 @@ def test_charts_are_drawn_on_the_given_axes(displays):
         current = plt.figure()
         assert display.plot(ax) is display and display.ax_ is ax and display.figure_ is figure
         assert plt.gcf() is current and not current.axes
+        # More than 20 open figures are warned of.
+        plt.close("all")
 
 
 @pytest.mark.parametrize(
