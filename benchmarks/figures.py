@@ -20,6 +20,8 @@ from benchmarks.tables import Rows, groups_of, having, is_former
 BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"
 COLOURS = {
     "DMZEncoder, default": BLUE,
+    "DMZEncoder, default (former version)": BLUE,
+    "DMZEncoder, default, AVX2": ORANGE,
     "DMZEncoder, former default": SKY,
     "our initialisation (max_iter=0)": GREEN,
     "real-valued code, AdaGN (former version)": ORANGE,

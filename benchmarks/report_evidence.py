@@ -121,7 +121,7 @@ def quality_line(name: str, claim: str, *by: Measure) -> str:
     longest = max(row["seconds_asked"] for row in having(rows, name="default"))
     groups = groups_of([row for row in rows if row["seconds_asked"] in (longest, None)], "name").values()
     rivals = {label(group): group for group in groups}
-    ours = rivals.pop("DMZEncoder, default")
+    ours = rivals.pop(label(having(rows, name="default", seconds_asked=longest)))
     claim, about = f"{claim}: {NAMES[name]}, {ours[0]['latent_dim']} bits", f" after {longest:g} s"
     return compared(claim, RESULTS, ours, rivals, *by, about=about, options=f" --seconds {longest:g}")
 

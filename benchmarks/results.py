@@ -14,6 +14,8 @@ import torch
 
 from dmzrep import __version__
 
+#: Version of networks and training, which increases when they change what is measured (docs/decisions.md).
+ENCODER = 5
 FOLDER = Path(__file__).parent / "results"
 
 
@@ -36,6 +38,7 @@ def environment() -> dict[str, Any]:
         "scikit-learn": sklearn.__version__,
         "numpy": numpy.__version__,
         "dmzrep": __version__,
+        "encoder": ENCODER,
     }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from benchmarks.results import ENCODER
+
 Rows = list[dict[str, Any]]
 
-#: First day on which rows show the present encoder (docs/decisions.md, 2026-11-28).
-PRESENT = "2026-11-29"
-#: Result files that no encoder of this package is trained for.
-WITHOUT_ENCODER = {"retrieval_speed", "starts"}
+#: Result files for which no encoder of images with a decoder is trained.
+WITHOUT_ENCODER = {"embeddings", "retrieval_speed", "starts"}
 #: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.
 COMMANDS = {
     "checkpoint_cost": "taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time",
@@ -70,8 +70,8 @@ def measured(group: Rows, key: str, digits: int = 3) -> str:
 
 
 def is_former(row: dict[str, Any]) -> bool:
-    """Return whether a row was measured before the present encoder; rows of early runs have no date."""
-    return row.get("environment", {}).get("date", "") < PRESENT
+    """Return whether a row was measured with a former version of the encoder; early rows have no version."""
+    return row.get("environment", {}).get("encoder", 0) < ENCODER
 
 
 def command(rows: Rows, name: str, options: str = "") -> str:
@@ -98,6 +98,6 @@ def made(rows: Rows, name: str, options: str = "") -> str:
     said.append(f"Made by `{command(rows, name, options)}`.")
     old = [is_former(row) for row in rows]
     if any(old) and name not in WITHOUT_ENCODER:
-        which = "Measured" if all(old) else f"Rows of `DMZEncoder` before {PRESENT} were measured"
+        which = "Measured" if all(old) else "Some rows of `DMZEncoder` were measured"
         said.append(f"**{which} with a former version of the encoder.**")
     return " ".join(said)
