@@ -92,7 +92,7 @@ def clock(rows: Rows) -> str:
         return ""
     which = "Training times are" if all(counted) else "Training times of later runs are"
     said = f" {which} CPU seconds of one thread (`--threads 1 --cpu-time`)."
-    if any(row["name"].endswith(", AVX2") for row in rows):
+    if any(row.get("name", "").endswith(", AVX2") for row in rows):
         said += (
             " AVX2: the present encoder on a processor without AVX-512, which sees a tenth to a sixth of the "
             "images in the same time."
