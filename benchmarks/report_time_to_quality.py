@@ -94,7 +94,7 @@ def clock(rows: Rows) -> str:
     said = f" {which} CPU seconds of one thread (`--threads 1 --cpu-time`)."
     if any(row.get("name", "").endswith(", AVX2") for row in rows):
         said += (
-            " AVX2: the present encoder on a processor without AVX-512, which sees a tenth to a sixth of the "
+            " AVX2: the present encoder on a processor without AVX-512, which sees a tenth to a fifth of the "
             "images in the same time."
         )
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -140,29 +141,24 @@ def _initialise_denoiser(
     """
     encoder: Any = model.encoder
     denoiser: Any = model.denoiser
-    was_training = encoder.training
-    encoder.eval()
-    device = next(model.parameters()).device
-    bits, n_samples = [], 0
-    for part in samples[:GAUSSIAN_IMAGES].split(ENCODED_AT_A_TIME):
-        if model.config.conditioning == "none":
-            n_samples += len(part)
-        elif features is None:
-            bits.append(encoder.to(device)(part.to(device)) > 0.0)
-        else:
-            # The head is initialised to zero.
-            bits.append(encoder.linear_init(features[n_samples : n_samples + len(part)]) > 0.0)
-        n_samples = n_samples if not bits else sum(map(len, bits))
-        if budget.left_to_initialise() <= 0:
-            break
-    encoder.train(was_training)
-    init_gaussian(
-        denoiser.gaussian.cpu(),
-        samples[:n_samples],
-        torch.cat(bits) if bits else None,
-        torch.from_numpy(schedule.log_snr),
-        torch.Generator().manual_seed(seed),
-    )
+    images, bits = samples[:GAUSSIAN_IMAGES], None
+    if model.config.conditioning != "none":
+        device = next(denoiser.parameters()).device
+        was_training = encoder.training
+        encoder.to(device).eval()
+        found: list[torch.Tensor] = []
+        extracted = repeat(None) if features is None else features.split(ENCODED_AT_A_TIME)
+        for part, its_features in zip(images.split(ENCODED_AT_A_TIME), extracted, strict=False):
+            # The head is initialised to zero, so the linear map of the features suffices.
+            logits = encoder(part.to(device)) if its_features is None else encoder.linear_init(its_features)
+            found.append(logits > 0.0)
+            if budget.left_to_initialise() <= 0:
+                break
+        encoder.train(was_training)
+        bits = torch.cat(found)
+        images = images[: len(bits)]
+    log_snr = torch.from_numpy(schedule.log_snr)
+    init_gaussian(denoiser.gaussian.cpu(), images, bits, log_snr, torch.Generator().manual_seed(seed))
 
 
 def draw_initial_samples(
