@@ -71,7 +71,7 @@ def _check_shape(
         shortest = prefix_lengths(n_bits)[0]
         if not (ordered and shortest <= width < n_bits):
             prefix = f", or (n, k) with the first k bits of codes, k >= {shortest}" if ordered else ""
-            fewer = width < n_bits and not ordered
+            fewer = width < n_bits and not ordered and name == "Z"
             hint = " Only models fitted with ordered=True decode the first bits of codes." if fewer else ""
             raise ValueError(
                 f"{name} must have shape (n, {n_bits}), one column for each bit{prefix}, got {codes.shape}."

@@ -179,8 +179,9 @@ class AttributeEditor(BaseEstimator):
         keep : bool, default=True
             Whether to keep the pixels of X where images decoded from its code before and after the edit, from
             the same noise, agree. False returns the decoded images.
-        noise : {"random", "inverted"}, default="random"
-            ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited.
+        noise : {"random", "inverted", "zero"}, default="random"
+            ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited;
+            ``"zero"`` from zeros, to a typical image of each code.
         strength : float, default=1.0
             Fraction of the timesteps to decode through, in (0, 1], from X noised to that timestep.
         random_state : int, RandomState or None, default=None

@@ -43,9 +43,10 @@ def interpolate(
         Path of the code. The first three flip the differing bits, the same number per step: by index,
         in random order, or always the likeliest next one (see Notes). ``"soft"`` blends the two codes
         linearly.
-    noise : {"random", "inverted"}, default="random"
+    noise : {"random", "inverted", "zero"}, default="random"
         ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
-        that paths begin and end with close reconstructions of the images. It needs a `DMZEncoder`.
+        that paths begin and end with close reconstructions of the images. ``"zero"`` shows a typical image of
+        each code. Both need a `DMZEncoder`.
     strength : float, default=1.0
         Fraction of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
         timestep; the lower, the closer to the blend. 1 is from noise alone.

@@ -23,7 +23,7 @@ from dmzrep.errors import TrainingDivergedError
 from dmzrep.estimator._attributes import warn_of_training
 from dmzrep.estimator._callbacks import CallbackHooks
 from dmzrep.estimator._fit import begin_run, build_trainer, open_checkpoints, train
-from dmzrep.estimator._inputs import NOISES, check_out, check_start, open_samples, prior_to_sample
+from dmzrep.estimator._inputs import NOISES, check_out, open_samples, prior_to_sample, start_of_decoding
 from dmzrep.estimator._likelihood import LikelihoodMixin
 from dmzrep.estimator._parameters import (
     GROUPS,
@@ -536,9 +536,11 @@ class DMZEncoder(
         like : array-like, table or map-style dataset of n samples, default=None
             Samples in the fitted layout, one for each code, to begin from. Needed with ``noise="inverted"``
             or `strength` below 1; otherwise unused.
-        noise : {"random", "inverted"}, default="random"
+        noise : {"random", "inverted", "zero"}, default="random"
             ``"random"`` draws the noise. ``"inverted"`` runs the deterministic sampler backwards from `like`
             given its bits (as many as Z has), so that these bits reconstruct the samples almost exactly.
+            ``"zero"`` begins from zeros: one typical sample of each code, closer to most of its samples than
+            any drawn at random.
         strength : float, default=1.0
             Begin at this fraction of the timesteps, in (0, 1], from `like` noised (or inverted) to that
             timestep: smaller values keep more of `like`. The paper uses 0.9 for editing.
@@ -583,11 +585,7 @@ class DMZEncoder(
         options = Sampling.of(sampling)
         latent_dim = self.decoder_.latent_dim
         codes = check_codes(Z, n_bits=latent_dim, ordered=self.ordered_).astype(np.float32)
-        samples = check_start(self, like, len(codes), noise, strength)
-        start = None
-        if samples is not None:
-            n_bits = codes.shape[1]
-            start = StartingSamples(samples, noise == "inverted", strength=strength, n_bits=n_bits)
+        start = start_of_decoding(self, like, codes.shape, noise, strength)
         seeds = sample_seeds(random_state, len(codes))
         return self.decoder_.decode(mask_missing_bits(codes, latent_dim), seeds, options, start=start)
 
@@ -596,7 +594,7 @@ class DMZEncoder(
         self,
         X: Any,
         *,
-        noise: str = "random",
+        noise: str = "zero",
         n_bits: int | None = None,
         random_state: int | np.random.RandomState | Sequence[int] | None = None,
         **sampling: Unpack[SamplingOptions],
@@ -607,13 +605,14 @@ class DMZEncoder(
         ----------
         X : array-like, table or map-style dataset
             Samples in the fitted layout.
-        noise : {"random", "inverted"}, default="random"
-            ``"random"`` keeps what the bits encode. ``"inverted"`` runs the deterministic sampler backwards
-            from X to its noise first, so that the reconstruction is almost exact.
+        noise : {"zero", "random", "inverted"}, default="zero"
+            ``"zero"`` decodes the bits to one typical sample, which is closer than those that ``"random"``
+            noise leads to. ``"inverted"`` runs the deterministic sampler backwards from X to its noise first,
+            so that the reconstruction is almost exact.
         n_bits : int or None, default=None
             Decode a prefix of this length of each code, as in `inverse_transform`; None takes all bits.
         random_state : int, RandomState, sequence of n int, or None, default=None
-            As in `inverse_transform`.
+            Seed of random noise, as in `inverse_transform`.
         **sampling
             As in `inverse_transform`; inverted noise needs DDIM.
 
@@ -628,18 +627,16 @@ class DMZEncoder(
         check_choice("noise", noise, NOISES)
         options = Sampling.of(sampling)
         samples = open_like_fitted(self, X)
-        if noise == "random" or n_bits is not None:
+        if noise != "inverted" or n_bits is not None:
             self._check_has_code()
         if n_bits is not None:
             n_bits = check_n_bits(n_bits, self.decoder_.latent_dim, ordered=self.ordered_)
-        codes, start = None, None
-        if noise == "inverted":  # Bits are computed batch by batch, so that samples are read once.
-            start = StartingSamples(samples, inverted=True, n_bits=n_bits)
-        else:
-            codes = mask_missing_bits(
-                encode(self.decoder_, samples, "bits")[:, :n_bits], self.decoder_.latent_dim
-            )
-        return self.decoder_.decode(codes, sample_seeds(random_state, len(samples)), options, start=start)
+        if noise != "inverted":
+            bits = encode(self.decoder_, samples, "bits")[:, :n_bits]
+            return self.inverse_transform(bits, noise=noise, random_state=random_state, **sampling)
+        # Bits are computed batch by batch, so that samples are read once.
+        start = StartingSamples(samples, inverted=True, n_bits=n_bits)
+        return self.decoder_.decode(None, sample_seeds(random_state, len(samples)), options, start=start)
 
     @isolated
     def sample(

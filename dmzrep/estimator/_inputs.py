@@ -19,11 +19,11 @@ from dmzrep.data import (
 )
 from dmzrep.datasets import ImageReader
 from dmzrep.diffusion._grids import timesteps_from
-from dmzrep.inference import CODE_DTYPES
+from dmzrep.inference import CODE_DTYPES, StartingSamples, ZeroNoise
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 
 #: Sources of the initial noise of decoding.
-NOISES = ("random", "inverted")
+NOISES = ("random", "inverted", "zero")
 
 
 def open_samples(
@@ -57,10 +57,17 @@ def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
         raise ValueError("out is read-only. Open a memmap with mode='r+' or 'w+' to write codes into it.")
 
 
-def check_start(estimator: Any, like: Any, n_codes: int, noise: str, strength: float) -> Source | None:
-    """Return the samples of `like` from which decoding begins, or None if they are not needed."""
+def start_of_decoding(
+    estimator: Any, like: Any, shape: tuple[int, ...], noise: str, strength: float
+) -> StartingSamples | ZeroNoise | None:
+    """Return from where codes of this shape are decoded: samples of `like`, zeros, or None for noise."""
     check_choice("noise", noise, NOISES)
     timesteps_from(estimator.objective_.schedule.n_timesteps, strength)
+    if noise == "zero" and strength < 1.0:
+        raise ValueError(
+            f"noise='zero' begins from no sample, so strength must be 1, got {strength!r}. "
+            "Pass noise='random' to begin from noised samples."
+        )
     needed = noise == "inverted" or strength < 1.0
     if like is None:
         if needed:
@@ -69,18 +76,21 @@ def check_start(estimator: Any, like: Any, n_codes: int, noise: str, strength: f
                 f"{cause} needs `like`: the samples to begin from, one for each code. "
                 "Pass the samples that were encoded, or use noise='random' and strength=1.0."
             )
-        return None
+        return ZeroNoise() if noise == "zero" else None
     try:
         samples = open_like_fitted(estimator, like)
     except ValueError as error:
         error.add_note("This is about like.")
         raise
+    n_codes, n_bits = shape
     if len(samples) != n_codes:
         raise ValueError(
             f"like must have one sample for each code, {n_codes}, got {len(samples)}. "
             "Repeat a sample to decode several codes from it."
         )
-    return samples if needed else None
+    if needed:
+        return StartingSamples(samples, noise == "inverted", strength=strength, n_bits=n_bits)
+    return ZeroNoise() if noise == "zero" else None
 
 
 def prior_to_sample(estimator: Any, prior: str | CodePrior | None) -> CodePrior:

@@ -14,7 +14,7 @@ from dmzrep.inference._likelihood import variational_bound
 from dmzrep.inference._model import FittedModel
 from dmzrep.inference._monitor import SamplingMonitor
 from dmzrep.inference._sampling import Sampling
-from dmzrep.inference._starts import StartingNoise, StartingSamples
+from dmzrep.inference._starts import StartingNoise, StartingSamples, ZeroNoise
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Decoder(FittedModel):
         seeds: Sequence[int],
         sampling: Sampling | None = None,
         *,
-        start: StartingSamples | StartingNoise | None = None,
+        start: StartingSamples | StartingNoise | ZeroNoise | None = None,
     ) -> np.ndarray:
         """Draw a sample for each code.
 
@@ -59,7 +59,7 @@ class Decoder(FittedModel):
             Seed of the noise of each sample.
         sampling : Sampling, optional
             Options of sampling.
-        start : StartingSamples or StartingNoise, optional
+        start : StartingSamples, StartingNoise or ZeroNoise, optional
             Where sampling begins; None begins from random noise.
 
         Returns

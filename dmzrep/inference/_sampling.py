@@ -169,7 +169,7 @@ class Sampling:
         ----------
         model : Decoder
             The fitted model.
-        noise : {"random", "inverted"}, default="random"
+        noise : {"random", "inverted", "zero"}, default="random"
             Where the initial noise comes from.
         strength : float, default=1.0
             Fraction of the timesteps that are denoised, in (0, 1].

@@ -1,4 +1,4 @@
-"""Starting points of sampling: noised or inverted samples, or given noise."""
+"""Starting points of sampling: noised or inverted samples, given noise, or zeros."""
 
 from dataclasses import dataclass
 
@@ -65,6 +65,20 @@ class StartingNoise:
     ) -> tuple[Tensor, Tensor | None]:
         """Return the noise of some samples, padded to the size of `noise`, and no codes."""
         return model.padded(self.values[part], len(noise)), None
+
+
+@dataclass(frozen=True)
+class ZeroNoise:
+    """Zeros in place of noise, from which sampling leads to an image near the mean of those of a code."""
+
+    strength: float = 1.0
+    noise: str = "zero"
+
+    def at(
+        self, model: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return zeros, and no codes."""
+        return torch.zeros_like(noise), None
 
 
 def between_noises(first: np.ndarray, last: np.ndarray, progress: np.ndarray) -> np.ndarray:

@@ -144,7 +144,7 @@ def reconstruction_report(
     encoder: DMZEncoder,
     X: Any,
     *,
-    noises: Sequence[str] = ("random", "inverted"),
+    noises: Sequence[str] = ("zero", "random", "inverted"),
     random_state: int | np.random.RandomState | None = None,
     **sampling: Any,
 ) -> pd.DataFrame:
@@ -156,9 +156,9 @@ def reconstruction_report(
         Fitted.
     X : array-like
         Samples in the fitted layout, preferably held-out ones.
-    noises : sequence of {"random", "inverted"}, default=("random", "inverted")
-        Noise to decode from: with random noise the report measures the information in the bits, with
-        inverted noise the information in bits and noise together.
+    noises : sequence of {"zero", "random", "inverted"}, default=("zero", "random", "inverted")
+        Noise to decode from. Without noise, the error is smallest for the information in the bits; random
+        noise adds what they leave open; inverted noise contains that information.
     random_state : int, RandomState or None, default=None
         Controls random noise.
     **sampling

@@ -198,7 +198,17 @@ class DiffusersBackbone(nn.Module):
         Returns
         -------
         Tensor of shape (n, channels, H, W), or twice the channels
+
+        Raises
+        ------
+        ValueError
+            `z` is not of shape (n, latent_dim).
         """
+        if z.shape != (len(x), self.latent_dim):
+            raise ValueError(
+                f"z must be of shape {(len(x), self.latent_dim)}, one code for each image, "
+                f"got {tuple(z.shape)}."
+            )
         if self.n_timesteps != 1000:
             t = t * (self.n_timesteps / 1000.0)
         if not self.conditional:

@@ -133,8 +133,8 @@ class ReconstructionDisplay(ImageGridDisplay):
         max_images : int, default=10
             Largest number of images to draw, from the first.
         n_draws : int, default=1
-            Reconstructions per image, each from different noise. Must be 1 with ``noise="inverted"``, which
-            is deterministic, and with ``return_trajectory=True``, which draws a row for each step.
+            Reconstructions per image. Several are drawn from different random noise; `noise` must then be
+            ``"random"`` or absent, and `return_trajectory`, which draws a row for each step, False.
         random_state : int, RandomState or None, default=None
             Controls random noise.
         ax : matplotlib Axes or None, default=None
@@ -148,9 +148,11 @@ class ReconstructionDisplay(ImageGridDisplay):
         """
         image_format = fitted_image_format(encoder, cls)
         n_draws = check_int(n_draws, "n_draws")
-        is_inverted, is_trajectory = sampling.get("noise") == "inverted", sampling.get("return_trajectory")
-        if n_draws > 1 and (is_inverted or is_trajectory):
-            option = "noise='inverted'" if is_inverted else "return_trajectory=True"
+        if n_draws > 1:
+            sampling.setdefault("noise", "random")
+        noise, is_trajectory = sampling.get("noise", "zero"), sampling.get("return_trajectory")
+        if n_draws > 1 and (noise != "random" or is_trajectory):
+            option = "return_trajectory=True" if noise == "random" else f"noise={noise!r}"
             raise ValueError(f"n_draws must be 1 with {option}, got {n_draws}.")
         samples = take(X, slice(0, check_int(max_images, "max_images")))
         originals = as_pictures(samples, image_format)
@@ -160,8 +162,9 @@ class ReconstructionDisplay(ImageGridDisplay):
         pictures = as_pictures(rebuilt, image_format).reshape(-1, *originals.shape)
         name = "step" if is_trajectory else "draw"
         labels = [f"{name} {i + 1}" for i in range(len(pictures))]
+        inverted = " and inverted noise" if noise == "inverted" else ""
         return cls(
             np.concatenate([originals[None], pictures]),
-            title=f"Reconstructions from {code_name(encoder)}{' and inverted noise' if is_inverted else ''}",
+            title=f"Reconstructions from {code_name(encoder)}{inverted}",
             row_labels=["original", *(labels if len(labels) > 1 else ["reconstruction"])],
         ).plot(ax)

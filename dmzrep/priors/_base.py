@@ -1,5 +1,6 @@
 """Base class of the priors over codes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ from dmzrep.codes._checks import check_codes
 from dmzrep.errors import PersistenceError
 
 
-class CodePrior(BaseEstimator):
+class CodePrior(BaseEstimator, ABC):
     """Base class of priors: validation, seeds, and state as plain arrays.
 
     A subclass names its fitted arrays in `state_names` and defines `_fit`, `_log_prob` and
@@ -170,14 +171,14 @@ class CodePrior(BaseEstimator):
         valid = log_prob.shape == (2,) and bool((log_prob < 1e-6).all())
         return bool(finite and valid and samples.shape == bits.shape)
 
-    def _fit(self, bits: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _fit(self, bits: np.ndarray) -> None: ...
 
-    def _log_prob(self, bits: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _log_prob(self, bits: np.ndarray) -> np.ndarray: ...
 
-    def _from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _from_uniform(self, uniform: np.ndarray) -> np.ndarray: ...
 
 
 def smoothed_mean(bits: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

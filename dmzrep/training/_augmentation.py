@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dmzrep._base._parameters import ParameterGroup
+from dmzrep._base._validation import check_int
 
 
 def flip(x: Tensor, mirrored: Tensor) -> Tensor:
@@ -88,7 +89,13 @@ class RandomViews(ParameterGroup):
         -------
         Tensor of shape (n, 9)
             Affine maps, in 6 columns, and changes of brightness, contrast and saturation; on the CPU.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `n` is not a positive integer.
         """
+        n = check_int(n, "n")
         drawn = 2.0 * torch.rand(n, 8, generator=generator) - 1.0
         angle = drawn[:, 0] * math.radians(self.rotation)
         size = (drawn[:, 1] * math.log(self.scale)).exp()
@@ -113,7 +120,17 @@ class RandomViews(ParameterGroup):
         Returns
         -------
         Tensor of the shape of `x`
+
+        Raises
+        ------
+        ValueError
+            `drawn` is not of shape (n, 9).
         """
+        if drawn.shape != (len(x), 9):
+            raise ValueError(
+                f"drawn must be of shape {(len(x), 9)}, one transformation for each image, from draw(len(x), "
+                f"generator); got {tuple(drawn.shape)}."
+            )
         drawn = drawn.to(x.device, x.dtype)
         grid = F.affine_grid(drawn[:, :6].view(-1, 2, 3), list(x.shape), False)
         x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)

@@ -271,9 +271,9 @@ def test_reconstructions_are_close_to_the_samples(encoder, digits):
         rebuilt = encoder.reconstruct(samples, n_steps=50, random_state=0, **options)
         return np.square(rebuilt - digits[:32].astype(float)).mean()
 
-    random = error(digits[:32])
-    assert random < 0.6 * error(digits[32:64])
-    assert error(digits[:32], noise="inverted") < 0.2 * random
+    without_noise = error(digits[:32])
+    assert without_noise < 0.6 * error(digits[32:64])
+    assert error(digits[:32], noise="inverted") < 0.2 * without_noise
 
 
 def test_sample_takes_priors_and_names_of_priors(encoder, digits):

@@ -23,6 +23,23 @@ def test_inverted_noise_reconstructs_the_samples(encoder, digits, bits):
     assert distance(images, digits[:8]) < 5.0
 
 
+def test_without_noise_one_sample_is_closer_to_the_originals_than_those_drawn(encoder, digits, bits):
+    images = encoder.inverse_transform(bits, noise="zero")
+    assert np.array_equal(images, encoder.reconstruct(digits[:8], random_state=1))
+    drawn = encoder.inverse_transform(bits, random_state=0)
+    assert (
+        np.square(images - digits[:8].astype(float)).mean()
+        < np.square(drawn - digits[:8].astype(float)).mean()
+    )
+
+
+def test_zero_noise_with_samples_to_begin_from_is_refused(encoder, digits, bits):
+    with pytest.raises(
+        ValueError, match=r"noise='zero' begins from no sample, so strength must be 1, got 0.5"
+    ):
+        encoder.inverse_transform(bits, like=digits[:8], noise="zero", strength=0.5)
+
+
 @pytest.mark.parametrize("noise", ["random", "inverted"])
 def test_lower_strength_keeps_more_of_the_samples(encoder, digits, bits, noise):
     options = {"noise": noise, "n_steps": 20, "random_state": 0}

@@ -80,10 +80,12 @@ def test_reconstructions_are_drawn_below_the_originals(encoder, digits):
     display = ReconstructionDisplay.from_estimator(encoder, digits, max_images=4, n_draws=2, **SEEDED)
     images = drawn_images(display, 3)
     assert_pixels(images[0], digits[:4])
-    assert_pixels(images[1], encoder.reconstruct(digits[:4], **SEEDED))
+    assert_pixels(images[1], encoder.reconstruct(digits[:4], noise="random", **SEEDED))
     assert not np.array_equal(images[1], images[2])
     assert display.ax_.get_title() == "Reconstructions from 8 bits"
     assert texts(display.ax_.get_yticklabels()) == ["original", "draw 1", "draw 2"]
+    with pytest.raises(ValueError, match="n_draws must be 1 with noise='zero', got 2"):
+        ReconstructionDisplay.from_estimator(encoder, digits[:2], n_draws=2, noise="zero")
     display = ReconstructionDisplay.from_estimator(encoder, digits[:2], noise="inverted", n_steps=2)
     assert display.ax_.get_title() == "Reconstructions from 8 bits and inverted noise"
     assert texts(display.ax_.get_yticklabels()) == ["original", "reconstruction"]
