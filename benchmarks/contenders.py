@@ -55,7 +55,7 @@ class BinaryCode:
         return {"logits": codes["logits"], "probabilities": expit(codes["logits"]), "bits": codes["bits"]}
 
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
-        """Decode the bits from random noise."""
+        """Decode the bits, without noise."""
         return self.encoder.reconstruct(X, n_steps=STEPS)
 
 

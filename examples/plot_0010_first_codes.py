@@ -67,10 +67,10 @@ print("probabilities below 0.1 or above 0.9:", f"{np.mean(np.abs(probabilities -
 # From codes to images
 # --------------------
 #
-# ``reconstruct`` encodes images and decodes their bits. The bits do not determine an image completely: what
-# they leave open is drawn at random by the diffusion model. Several draws from the same code therefore show
-# what is in the code (here hair, skin, glasses and clothes), where they agree, and what is not (small
-# details), where they differ.
+# ``reconstruct`` encodes images and decodes their bits. The bits do not determine an image completely: by
+# default, what they leave open is typical of the images of a code; with ``noise="random"``, or several draws,
+# the diffusion model draws it. Draws from the same code show what is in the code (here hair, skin, glasses
+# and clothes), where they agree, and what is not (small details), where they differ.
 
 from dmzrep.plotting import ReconstructionDisplay
 

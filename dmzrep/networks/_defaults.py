@@ -29,6 +29,7 @@ _PAPER_COMMON: dict[str, Any] = {
     "n_timesteps": 1000,
     "timestep_sampling": "loss_second_moment",
     "temperature": 1.0,
+    "optimizer": "adamw",
     "prior": "uniform",
     "batch_size": 128,
     "learning_rate": 1e-4,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dmzrep.networks._gaussian_denoiser import CorrectedDenoiser
 from dmzrep.networks._model import DiffusionAutoencoder
+from dmzrep.networks._unet import UNet
+from dmzrep.training._muon import MuonAdamW
 from dmzrep.training._options import TrainingConfig
 
 #: Learning rate of the mean image of codes, which is initialised from data, relative to the denoiser.
 GAUSSIAN_RATE = 0.1
+#: Kernels with fewer input or output channels are trained by AdamW.
+FEWEST_CHANNELS = 16
 
 
 def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_rate: float) -> list[dict]:
@@ -31,10 +35,19 @@ def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_r
     return groups
 
 
-def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW for the parameters of a model."""
-    groups = parameter_groups(model, config.options.weight_decay, config.encoder_rate)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+def hidden_kernels(model: DiffusionAutoencoder) -> list[Tensor]:
+    """Return the convolution kernels of the built-in UNet, without those from and to pixels."""
+    unets = [module for module in model.denoiser.modules() if isinstance(module, UNet)]
+    parameters = [parameter for unet in unets for parameter in unet.parameters()]
+    return [p for p in parameters if p.dim() == 4 and min(p.shape[:2]) >= FEWEST_CHANNELS]
+
+
+def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> MuonAdamW:
+    """Return the optimiser of the parameters of a model."""
+    options = config.options
+    groups = parameter_groups(model, options.weight_decay, config.encoder_rate)
+    kernels = hidden_kernels(model) if options.optimizer == "muon" else []
+    return MuonAdamW(groups, kernels, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def set_learning_rates(

@@ -63,6 +63,9 @@ class Training(ParameterGroup):
         Largest number of samples, per process, that the denoiser processes at a time. Smaller values need
         less memory and give the same gradients, unless a custom `backbone` normalises over the batch.
         ``"auto"`` is the whole batch. The size is halved, with a warning, when memory runs out.
+    optimizer : {"muon", "adamw"}, default="muon"
+        AdamW for all parameters, or Muon, orthogonalised momentum, for the kernels of hidden layers of the
+        built-in UNet. Other networks are trained by AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
         Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, times 0.15 after an
         initialisation by ``"cca"`` or ``"contrast_pca"`` or with a feature extractor, and times 0.02 after
@@ -95,7 +98,8 @@ class Training(ParameterGroup):
     ----------
     Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016, equation 15 (free
     bits). Zhao, Song, Ermon, "InfoVAE", 2017 (maximum mean discrepancy). Ning et al., "Input Perturbation
-    Reduces Exposure Bias in Diffusion Models", 2023.
+    Reduces Exposure Bias in Diffusion Models", 2023. Jordan et al., "Muon: An Optimizer for Hidden Layers in
+    Neural Networks", 2024.
 
     Examples
     --------
@@ -120,6 +124,7 @@ class Training(ParameterGroup):
         "kl_free_bits": [Interval(Real, 0, 1, closed="left")],
         "mmd_weight": [_WEIGHT],
         "micro_batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "optimizer": [StrOptions({"muon", "adamw"})],
         "encoder_learning_rate": [StrOptions({"auto"}), _POSITIVE],
         "final_learning_rate": [Interval(Real, 0, 1, closed="both")],
         "warmup_steps": [Interval(Integral, 0, None, closed="left")],
@@ -149,6 +154,7 @@ class Training(ParameterGroup):
         kl_free_bits=0.0,
         mmd_weight=0.0,
         micro_batch_size="auto",
+        optimizer="muon",
         encoder_learning_rate="auto",
         final_learning_rate=0.02,
         warmup_steps=50,
@@ -174,6 +180,7 @@ class Training(ParameterGroup):
         self.kl_free_bits = kl_free_bits
         self.mmd_weight = mmd_weight
         self.micro_batch_size = micro_batch_size
+        self.optimizer = optimizer
         self.encoder_learning_rate = encoder_learning_rate
         self.final_learning_rate = final_learning_rate
         self.warmup_steps = warmup_steps

@@ -139,10 +139,13 @@ def decoded_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
 
 
 def _check_optimizer(slots_of: dict[int, dict[str, Tensor]], trainer: Trainer) -> None:
-    parameters = [one for group in trainer.optimizer.param_groups for one in group["params"]]
+    optimizer = trainer.optimizer
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     for index, slots in slots_of.items():
         require(is_int(index) and 0 <= index < len(parameters), "the optimiser has other parameters")
-        take(slots, "step", "exp_avg", "exp_avg_sq")
+        # States of runs that trained kernels by AdamW have its second moments for them.
+        no_second_moment = optimizer.is_orthogonalised(parameters[index]) and "exp_avg_sq" not in slots
+        take(slots, "step", "exp_avg", *(() if no_second_moment else ("exp_avg_sq",)))
         for name, value in slots.items():
             shape = torch.Size() if name == "step" else parameters[index].shape
             same = value.shape == shape and value.dtype == torch.float32
