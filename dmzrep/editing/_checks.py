@@ -4,7 +4,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from dmzrep._base._validation import check_choice, check_number, short_repr
-from dmzrep.codes._protocol import check_codec
+from dmzrep.codes._protocol import check_codec, last_step
+from dmzrep.estimator import DMZEncoder
 from dmzrep.estimator._inputs import NOISES
 
 MODES = ("flip", "threshold", "soft")
@@ -22,15 +23,20 @@ def check_parameters(editor: Any) -> None:
         check_number(editor.reach, "reach", 0, 1, "both", " or None")
 
 
-def decoding_options(noise: str, strength: float, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """Return checked options of decoding, without those at their defaults.
+def decoding_options(
+    encoder: Any, noise: str, strength: float, sampling: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return checked options of decoding, without those at the defaults of `inverse_transform`.
 
-    Encoders other than `DMZEncoder` need not support options that are not used.
+    ``noise="auto"`` is ``"zero"`` for a `DMZEncoder` that decodes through all timesteps. Other encoders need
+    not support options that are not used.
     """
-    check_choice("noise", noise, NOISES)
+    check_choice("noise", noise, ("auto", *NOISES))
     also = " (the fraction of the timesteps to decode through)"
     check_number(strength, "strength", 0, 1, "right", also)
     options = dict(sampling)
+    if noise == "auto":
+        noise = "zero" if strength == 1.0 and isinstance(last_step(encoder), DMZEncoder) else "random"
     if noise != "random":
         options["noise"] = noise
     if strength != 1.0:

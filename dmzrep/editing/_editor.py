@@ -154,7 +154,7 @@ class AttributeEditor(BaseEstimator):
         hold: Sequence[str] | str = (),
         relative: bool = False,
         keep: bool = True,
-        noise: str = "random",
+        noise: str = "auto",
         strength: float = 1.0,
         random_state: int | np.random.RandomState | None = None,
         **sampling: Any,
@@ -179,9 +179,10 @@ class AttributeEditor(BaseEstimator):
         keep : bool, default=True
             Whether to keep the pixels of X where images decoded from its code before and after the edit, from
             the same noise, agree. False returns the decoded images.
-        noise : {"random", "inverted", "zero"}, default="random"
-            ``"inverted"`` decodes from the noise that X inverts to, which preserves what is not edited;
-            ``"zero"`` from zeros, to a typical image of each code.
+        noise : {"auto", "zero", "random", "inverted"}, default="auto"
+            ``"zero"`` decodes to a typical image of each code, ``"random"`` to one drawn at random, and
+            ``"inverted"`` from the noise that X inverts to, which preserves what is not edited. ``"auto"`` is
+            ``"zero"`` for a `DMZEncoder` and ``strength=1``, else ``"random"``.
         strength : float, default=1.0
             Fraction of the timesteps to decode through, in (0, 1], from X noised to that timestep.
         random_state : int, RandomState or None, default=None
@@ -205,7 +206,7 @@ class AttributeEditor(BaseEstimator):
             invalid.
         """
         amounts = check_amounts(attribute, amount)
-        options = decoding_options(noise, strength, sampling)
+        options = decoding_options(self.encoder, noise, strength, sampling)
         images, codes = self._edits(X, [amounts], hold, relative, keep, random_state, options)
         return images[0], codes[0]
 
@@ -219,7 +220,7 @@ class AttributeEditor(BaseEstimator):
         hold: Sequence[str] | str = (),
         relative: bool = False,
         keep: bool = True,
-        noise: str = "random",
+        noise: str = "auto",
         strength: float = 1.0,
         random_state: int | np.random.RandomState | None = None,
         **sampling: Any,
@@ -247,7 +248,7 @@ class AttributeEditor(BaseEstimator):
         if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
             raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
         edits = [check_amounts(attribute, amount) for amount in amounts]
-        options = decoding_options(noise, strength, sampling)
+        options = decoding_options(self.encoder, noise, strength, sampling)
         return self._edits(X, edits, hold, relative, keep, random_state, options)
 
     @isolated
@@ -358,7 +359,7 @@ class AttributeEditor(BaseEstimator):
         if keep:  # The codes before the edit.
             before = self._features(probabilities) if self.mode == "soft" else probabilities > 0.5
             blocks.append(before.astype(np.float64))
-        if "noise" in options or "strength" in options:
+        if options.get("noise") == "inverted" or "strength" in options:
             options = options | {"like": np.concatenate([originals] * len(blocks))}
         seeds = block_seeds(random_state, len(originals), len(blocks))
         decoded = decode_codes(self.encoder, np.concatenate(blocks), random_state=seeds, **options)

@@ -24,7 +24,7 @@ def interpolate(
     n_images: int = 9,
     *,
     path: str = "smooth",
-    noise: str = "random",
+    noise: str = "auto",
     strength: float = 1.0,
     random_state: int | np.random.RandomState | None = None,
     **sampling: Any,
@@ -43,10 +43,11 @@ def interpolate(
         Path of the code. The first three flip the differing bits, the same number per step: by index,
         in random order, or always the likeliest next one (see Notes). ``"soft"`` blends the two codes
         linearly.
-    noise : {"random", "inverted", "zero"}, default="random"
-        ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle, so
-        that paths begin and end with close reconstructions of the images. ``"zero"`` shows a typical image of
-        each code. Both need a `DMZEncoder`.
+    noise : {"auto", "zero", "random", "inverted"}, default="auto"
+        ``"zero"`` shows a typical image of each code. ``"random"`` draws the same noise for all images of a
+        path. ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle,
+        so that paths begin and end with close reconstructions of the images. ``"auto"`` is ``"zero"`` for a
+        `DMZEncoder` and ``strength=1``, else ``"random"``.
     strength : float, default=1.0
         Fraction of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
         timestep; the lower, the closer to the blend. 1 is from noise alone.
@@ -106,7 +107,7 @@ def interpolate(
     check_codec(encoder)
     n_images = check_int(n_images, "n_images", 2, also=", both ends included")
     check_choice("path", path, PATHS)
-    options = decoding_options(noise, strength, sampling)
+    options = decoding_options(encoder, noise, strength, sampling)
     before, after = code_probabilities(encoder, x0), code_probabilities(encoder, x1)
     if before.shape != after.shape:
         raise ValueError(

@@ -82,7 +82,7 @@ def test_each_walk_has_one_noise():
     assert np.array_equal(first[0], images[0])
 
 
-@pytest.mark.parametrize("noise", ["random", "inverted"])
+@pytest.mark.parametrize("noise", ["auto", "zero", "random", "inverted"])
 @pytest.mark.parametrize("options", [{"n_steps": 3}, {"n_steps": 2, "spacing": "uniform", "sampler": "ddim"}])
 def test_sampling_options_reach_the_encoder(noise, options, encoder, digits):
     arguments, params = (encoder, digits[:2], digits[2:4], 3), {"noise": noise, "random_state": 0, **options}
@@ -90,8 +90,9 @@ def test_sampling_options_reach_the_encoder(noise, options, encoder, digits):
     trajectories, _ = interpolate(*arguments, return_trajectory=True, **params)
     assert trajectories.shape == (options["n_steps"], *walks.shape)
     assert np.array_equal(trajectories[-1], walks)
-    if noise == "inverted":
-        expected = encoder.reconstruct(digits[:2], noise=noise, **options)
+    if noise != "random":
+        like_reconstruct = {} if noise == "auto" else {"noise": noise}
+        expected = encoder.reconstruct(digits[:2], **like_reconstruct, **options)
     else:
         expected = encoder.inverse_transform(codes[:, 0], random_state=block_seeds(0, 2), **options)
     np.testing.assert_allclose(walks[:, 0].astype(float), expected, atol=1)

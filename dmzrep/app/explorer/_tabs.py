@@ -36,9 +36,9 @@ class WalkTab:
             )
             noise = gr.Radio(
                 list(NOISES),
-                value=NOISES[0],
+                value="zero",
                 label="Noise",
-                info="Inverted: begins and ends close to the pictures",
+                info="Zero: typical pictures; inverted: begins and ends close to yours",
                 min_width=160,
             )
         with gr.Accordion("Decoding", open=False):
