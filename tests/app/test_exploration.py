@@ -75,11 +75,13 @@ def test_unreadable_files_are_named_without_their_folder(exploration, tmp_path, 
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_only_bits_change_the_decoded_picture(exploration, picture):
+@pytest.mark.parametrize("details", ["typical", "random"])
+def test_only_bits_change_the_decoded_picture(exploration, picture, details):
     bits = picture.bits
-    again = [exploration.decode(picture, bits, seed=3, **FAST) for _ in range(2)]
+    drawn = FAST | {"details": details, "seed": 3}
+    again = [exploration.decode(picture, bits, **drawn) for _ in range(2)]
     np.testing.assert_array_equal(*again)
-    changed = exploration.decode(picture, bits ^ (np.arange(16) < 4), seed=3, **FAST)
+    changed = exploration.decode(picture, bits ^ (np.arange(16) < 4), **drawn)
     assert np.abs(changed.astype(int) - again[0].astype(int)).max() > 10
 
 

@@ -25,8 +25,8 @@ class FakeEncoder:
     def __init__(self, is_trained=True):
         self.decoder_ = SimpleNamespace(is_trained=is_trained)
 
-    def inverse_transform(self, Z, *, n_steps, random_state):
-        assert len(random_state) == len(Z) and set(random_state) == {0}
+    def inverse_transform(self, Z, *, noise, n_steps):
+        assert noise == "zero"
         images = np.asarray(Z, dtype=np.uint8).reshape(-1, 4, 4) * 200 + 20
         return np.repeat(np.repeat(images, 8, axis=1), 8, axis=2)
 

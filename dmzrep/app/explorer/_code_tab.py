@@ -55,8 +55,8 @@ class CodeTab:
                         list(DETAILS),
                         value=DETAILS[0],
                         label="Details that bits do not determine",
-                        info="From random noise; from the picture, where switched bits change nothing; "
-                        "or from the noise that the picture inverts to.",
+                        info="Typical of the code; drawn at random; those of the picture, where switched "
+                        "bits change nothing; or those of the noise that the picture inverts to.",
                     )
                     self.sampling = parts.sampling()
             with gr.Column(scale=3, min_width=300):

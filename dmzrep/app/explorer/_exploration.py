@@ -20,7 +20,7 @@ from dmzrep.editing._blending import keep_unchanged
 from dmzrep.estimator._encoder import check_encoder
 
 #: Where decoded pictures take the details from that bits do not determine.
-DETAILS = ("noise", "unchanged pixels", "inverted noise")
+DETAILS = ("typical", "random", "unchanged pixels", "inverted noise")
 #: Called with the number of finished steps and of all.
 OnStep = Callable[[int, int], None]
 #: Pillow modes by the number of channels.
@@ -164,15 +164,15 @@ class Exploration:
         picture: Picture,
         bits: Any,
         *,
-        details: str = "noise",
+        details: str = "typical",
         seed: int = 0,
         on_step: OnStep | None = None,
         **sampling: Any,
     ) -> np.ndarray:
         """Decode a code that was made from a picture's; with equal seeds only bits make a difference.
 
-        `details` is one of `DETAILS`: those of random noise, of the picture where its code before and after
-        the changes decodes to the same, or of the noise that the picture inverts to.
+        `details` is one of `DETAILS`: those typical of the code; of random noise; of the picture, where its
+        code before and after the changes decodes to the same; or of the noise that the picture inverts to.
         """
         check_choice("details", details, DETAILS)
         bits = (np.asarray(bits, dtype=np.float64) > 0.5).astype(np.uint8)
@@ -183,10 +183,12 @@ class Exploration:
             return self.encoder.inverse_transform(
                 bits[None], like=picture.sample, noise="inverted", **options
             )
-        if details == "noise":
+        if details == "random":
             return self.encoder.inverse_transform(bits[None], random_state=[seed], **options)
+        if details == "typical":
+            return self.encoder.inverse_transform(bits[None], noise="zero", **options)
         pair = np.stack([picture.bits, bits])
-        before, after = self.encoder.inverse_transform(pair, random_state=[seed] * 2, **options)
+        before, after = self.encoder.inverse_transform(pair, noise="zero", **options)
         return keep_unchanged(self.encoder, picture.sample, before[None], after[None])
 
     def _sampling(self, sampling: dict[str, Any], on_step: OnStep | None, inverted: bool = False) -> dict:

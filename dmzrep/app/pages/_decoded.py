@@ -78,15 +78,14 @@ def place_codes(cells: np.ndarray, size: int, logits: np.ndarray) -> tuple[int, 
     return n_side, index.reshape(n_side, n_side), (mean > 0.5).astype(np.uint8)
 
 
-def decode(encoder: Any, bits: np.ndarray, random_state: int, progress: bool) -> np.ndarray:
-    """Decode codes, all from the same noise, so that only the bits make a difference; uint8 (n, H, W, 3)."""
+def decode(encoder: Any, bits: np.ndarray, progress: bool) -> np.ndarray:
+    """Decode codes without noise, so that only the bits make a difference; uint8 (n, H, W, 3)."""
     from tqdm.auto import tqdm
 
     parts = []
     for start in tqdm(range(0, len(bits), _BLOCK), desc="decode", disable=not progress):
         block = bits[start : start + _BLOCK]
-        seeds = [random_state] * len(block)
-        parts.append(as_rgb(encoder.inverse_transform(block, n_steps=_N_STEPS, random_state=seeds)))
+        parts.append(as_rgb(encoder.inverse_transform(block, noise="zero", n_steps=_N_STEPS)))
     return np.concatenate(parts)
 
 
@@ -111,7 +110,7 @@ def _side(images: np.ndarray) -> int:
 
 
 def switched_bits(
-    encoder: Any, codes: np.ndarray, exemplars: Sequence[int], random_state: int, progress: bool
+    encoder: Any, codes: np.ndarray, exemplars: Sequence[int], progress: bool
 ) -> tuple[dict, list[bytes]]:
     """Decode exemplars with their bits switched one at a time; return the page's data and sheets.
 
@@ -121,7 +120,7 @@ def switched_bits(
     n_bits = min(codes.shape[1], _N_SWITCHED - 1)
     switches = np.concatenate([np.zeros((1, codes.shape[1])), np.eye(codes.shape[1])[:n_bits]])
     bits = np.concatenate([codes[i] ^ switches.astype(np.uint8) for i in exemplars])
-    images = decode(encoder, bits, random_state, progress)
+    images = decode(encoder, bits, progress)
     grouped = images.reshape(len(exemplars), n_bits + 1, *images.shape[1:]).astype(np.int16)
     effect = np.abs(grouped[:, 1:] - grouped[:, :1]).mean(axis=(2, 3, 4))
     info, sheets = pack_arrays(images, _side(images))
@@ -135,11 +134,11 @@ def switched_bits(
 
 
 def decoded_places(
-    encoder: Any, cells: np.ndarray, size: int, logits: np.ndarray, random_state: int, progress: bool
+    encoder: Any, cells: np.ndarray, size: int, logits: np.ndarray, progress: bool
 ) -> tuple[dict, list[bytes]]:
     """Decode a grid of places on a map; return the page's data and sheets."""
     n_side, index, bits = place_codes(cells, size, logits)
-    images = decode(encoder, bits, random_state, progress)
+    images = decode(encoder, bits, progress)
     info, sheets = pack_arrays(images, _side(images))
     data = {
         "n_side": n_side,

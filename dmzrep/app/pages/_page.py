@@ -107,10 +107,10 @@ def write_map(
     page["no_decoder"] = why_not_decodable(collection.encoder)
     if not page["no_decoder"]:
         logits = np.asarray(collection.logits_)
-        args = (random_state, stages.progress)
-        page["places"], groups["places"] = decoded_places(collection.encoder, cells, size, logits, *args)
+        args = (cells, size, logits, stages.progress)
+        page["places"], groups["places"] = decoded_places(collection.encoder, *args)
         exemplars = choose_exemplars(codes.shape[1], cluster_centres(clusters, row_of), len(paths))
-        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, *args)
+        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, stages.progress)
     stages.begin("write")
     _write(path, "map", page, groups)
     stages.end()
@@ -180,9 +180,7 @@ def write_report(
     groups: dict[str, list[bytes]] = {}
     if not page["no_decoder"]:
         exemplars = choose_exemplars(codes.shape[1], cluster_centres(clusters, row_of), len(files))
-        page["bits"], groups["bits"] = switched_bits(
-            collection.encoder, codes, exemplars, random_state, stages.progress
-        )
+        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, stages.progress)
     stages.begin("write")
     shown = [row for tier in tiers for group in tier["groups"] for row in group["rows"]]
     shown += [row for part in (*outliers, *members) for row in part["rows"]]
