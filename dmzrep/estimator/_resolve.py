@@ -41,10 +41,9 @@ MANY_SAMPLES, LONG_TIME = 10_000, 30.0
 FILTERS = (32, 64, 256)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
-#: Learning rate of the encoder relative to that of the denoiser, by `init`, and with a feature extractor. At
-#: the full rate a good initialisation would be lost.
-ENCODER_RATES = {"cca": 0.15, "contrast_pca": 0.15, "neighbours": 0.02}
-FEATURES_ENCODER_RATE = 0.15
+#: Learning rate of the encoder relative to that of the denoiser, for encoders whose initialisation training
+#: would spoil at the full rate: of vectors by ``"neighbours"``, and with a feature extractor.
+NEIGHBOURS_ENCODER_RATE, FEATURES_ENCODER_RATE = 0.02, 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
@@ -258,11 +257,12 @@ def resolve_training(
     _check_code_parameters(params)
     view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
     rate = params["encoder_learning_rate"]
-    if rate == "auto":
-        other = FEATURES_ENCODER_RATE if has_extractor(params["encoder"]) else 1.0
-        encoder_rate = ENCODER_RATES.get(params["init"], other)
-    else:
+    if rate != "auto":
         encoder_rate = float(rate) / float(params["learning_rate"])
+    elif params["init"] == "neighbours":
+        encoder_rate = NEIGHBOURS_ENCODER_RATE
+    else:
+        encoder_rate = FEATURES_ENCODER_RATE if has_extractor(params["encoder"]) else 1.0
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
         batch_size=int(params["batch_size"]),

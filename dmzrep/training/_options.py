@@ -67,9 +67,8 @@ class Training(ParameterGroup):
         AdamW for all parameters, or Muon, orthogonalised momentum, for the kernels of hidden layers of the
         built-in UNet. Other networks are trained by AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
-        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, times 0.15 after an
-        initialisation by ``"cca"`` or ``"contrast_pca"`` or with a feature extractor, and times 0.02 after
-        one by ``"neighbours"``.
+        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, times 0.15 with a
+        feature extractor, and times 0.02 after an initialisation by ``"neighbours"``.
     final_learning_rate : float, default=0.02
         Learning rate at the end of the cosine decay, as a fraction of the peak, in [0, 1]; 1 is constant.
     warmup_steps : int, default=50
