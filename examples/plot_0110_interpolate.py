@@ -28,8 +28,8 @@ else:  # Trains for five minutes.
 # ---------------
 #
 # Each row leads from one held-out image to another. Each image is a typical one of its code, decoded without
-# noise. The smooth path always flips the bit that gives the most probable code. Below the images is the number
-# of flipped bits.
+# noise. The smooth path always flips the bit that gives the most probable code. Below the images is the
+# number of flipped bits.
 
 from dmzrep.plotting import InterpolationDisplay
 
@@ -40,8 +40,8 @@ InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, n_steps=20
 # Ends that reconstruct the images
 # --------------------------------
 #
-# With ``noise="inverted"`` images begin from noise, interpolated between the noises of both images. The ends of the
-# path are then almost exact reconstructions.
+# With ``noise="inverted"`` images begin from noise, interpolated between the noises of both images. The ends
+# of the path are then almost exact reconstructions.
 
 InterpolationDisplay.from_estimator(encoder, first, last, n_images=8, noise="inverted", n_steps=20)
 
