@@ -25,7 +25,7 @@ from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.estimator._fit import build_trainer, train
 from dmzrep.estimator._inputs import open_samples
 from dmzrep.estimator._parameters import nested_names
-from dmzrep.inference import Sampling, encode
+from dmzrep.inference import Sampling, ZeroNoise, encode
 from dmzrep.networks._device import autocast
 from dmzrep.training import VALIDATION_SAMPLES, Trainer, TrainingData
 from dmzrep.training.init._linear import MEAN_LOGIT
@@ -156,9 +156,9 @@ class RealValuedCode:
         return {"floats": floats, "bits": signs(floats - self.medians)}
 
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
-        """Decode the real-valued codes from random noise."""
+        """Decode the real-valued codes, without noise."""
         codes = (1.0 + self.floats(X)) / 2.0
-        return self.model.decode(codes, image_seeds(0, len(X)), Sampling(n_steps=STEPS))
+        return self.model.decode(codes, image_seeds(0, len(X)), Sampling(n_steps=STEPS), start=ZeroNoise())
 
 
 #: Contenders other than configurations of DMZEncoder, by name; each takes the number of bits and a seed.

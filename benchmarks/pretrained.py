@@ -171,9 +171,12 @@ def main(arguments: list[str] | None = None) -> None:
                 print({"name": name, **about, **row}, flush=True)
                 if contender is not None and parsed.picture is not None and seed == parsed.seeds[0]:
                     encoder, shown = contender.encoder, data.test[:N_SHOWN]
-                    rebuilt = [encoder.reconstruct(shown, random_state=s) for s in (0, 1)]
+                    rebuilt = [
+                        encoder.reconstruct(shown, noise=noise, random_state=0)
+                        for noise in ("zero", "random")
+                    ]
                     drawn = [encoder.sample(N_SHOWN, random_state=s) for s in (0, 1)]
-                    labels = ["image", "from its bits", "other noise", "sample", "sample"]
+                    labels = ["image", "from its bits", "random details", "sample", "sample"]
                     save(parsed.picture, [shown, *rebuilt, *drawn], labels, "Bits of a pretrained network")
 
 

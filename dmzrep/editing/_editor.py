@@ -177,12 +177,12 @@ class AttributeEditor(BaseEstimator):
             Whether the amount is a multiple of an image's own distance to the boundary, as the paper's alpha:
             -1 moves to the boundary, -2 to its other side, 1 doubles the distance.
         keep : bool, default=True
-            Whether to keep the pixels of X where images decoded from its code before and after the edit, from
-            the same noise, agree. False returns the decoded images.
+            Whether to keep the pixels of X where images decoded from its code before and after the edit,
+            from the same initial noise or none, agree. False returns the decoded images.
         noise : {"auto", "zero", "random", "inverted"}, default="auto"
             ``"zero"`` decodes to a typical image of each code, ``"random"`` to one drawn at random, and
             ``"inverted"`` from the noise that X inverts to, which preserves what is not edited. ``"auto"`` is
-            ``"zero"`` for a `DMZEncoder` and ``strength=1``, else ``"random"``.
+            ``"zero"`` if the last step of `encoder` is a `DMZEncoder` and ``strength=1``, else ``"random"``.
         strength : float, default=1.0
             Fraction of the timesteps to decode through, in (0, 1], from X noised to that timestep.
         random_state : int, RandomState or None, default=None
@@ -225,7 +225,7 @@ class AttributeEditor(BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
         **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Edit images by several amounts, from the same noise.
+        """Edit images by several amounts, which share any noise.
 
         Parameters
         ----------

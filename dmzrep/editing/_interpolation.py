@@ -29,7 +29,7 @@ def interpolate(
     random_state: int | np.random.RandomState | None = None,
     **sampling: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate between pairs of images, with the same noise along each path or with inverted noise.
+    """Interpolate between pairs of images.
 
     Parameters
     ----------
@@ -46,11 +46,12 @@ def interpolate(
     noise : {"auto", "zero", "random", "inverted"}, default="auto"
         ``"zero"`` shows a typical image of each code. ``"random"`` draws the same noise for all images of a
         path. ``"inverted"`` interpolates between the noise that x0 and x1 invert to, along the great circle,
-        so that paths begin and end with close reconstructions of the images. ``"auto"`` is ``"zero"`` for a
-        `DMZEncoder` and ``strength=1``, else ``"random"``.
+        so that paths begin and end with close reconstructions of the images; it needs a `DMZEncoder`.
+        ``"auto"`` is ``"zero"`` if the last step of `encoder` is a `DMZEncoder` and ``strength=1``, else
+        ``"random"``.
     strength : float, default=1.0
         Fraction of the timesteps to decode through, in (0, 1], from a blend of the two images, noised to that
-        timestep; the lower, the closer to the blend. 1 is from noise alone.
+        timestep; the lower, the closer to the blend. 1 begins without the images.
     random_state : int, RandomState or None, default=None
         Seed of the noise of each path, and of random orders.
     **sampling

@@ -134,7 +134,7 @@ class DMZEncoder(
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3
-        Peak learning rate of AdamW.
+        Peak learning rate.
     validation_fraction : float, default=0.05
         Fraction of the samples, at most 1,024, held out to monitor the loss; 0 holds out none.
     early_stopping : bool, default=False
@@ -540,7 +540,7 @@ class DMZEncoder(
             ``"random"`` draws the noise. ``"inverted"`` runs the deterministic sampler backwards from `like`
             given its bits (as many as Z has), so that these bits reconstruct the samples almost exactly.
             ``"zero"`` begins from zeros: one typical sample of each code, closer to most of its samples than
-            any drawn at random.
+            any drawn at random (unless `sampler` or `eta` draws noise at each step).
         strength : float, default=1.0
             Begin at this fraction of the timesteps, in (0, 1], from `like` noised (or inverted) to that
             timestep: smaller values keep more of `like`. The paper uses 0.9 for editing.

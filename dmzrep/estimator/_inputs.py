@@ -23,7 +23,7 @@ from dmzrep.inference import CODE_DTYPES, StartingSamples, ZeroNoise
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 
 #: Sources of the initial noise of decoding.
-NOISES = ("random", "inverted", "zero")
+NOISES = ("zero", "random", "inverted")
 
 
 def open_samples(

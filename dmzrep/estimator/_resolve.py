@@ -42,8 +42,8 @@ FILTERS = (32, 64, 256)
 #: Second views of spatially aligned images, whose codes keep positions.
 ALIGNED_VIEWS = RandomViews(shift=0.0, scale=1.0, rotation=0.0, shear=0.0, colour=0.15)
 #: Learning rate of the encoder relative to that of the denoiser, for encoders whose initialisation training
-#: would spoil at the full rate: of vectors by ``"neighbours"``, and with a feature extractor.
-NEIGHBOURS_ENCODER_RATE, FEATURES_ENCODER_RATE = 0.02, 0.15
+#: would spoil at the full rate: of vectors by ``"neighbours"``, of others without agreement of two views.
+NEIGHBOURS_ENCODER_RATE, SLOW_ENCODER_RATE = 0.02, 0.15
 #: Legal values of parameters for vectors, the default first; other values need images.
 VECTOR_VALUES: dict[str, tuple[Any, ...]] = {
     "augment": (None,),
@@ -256,28 +256,33 @@ def resolve_training(
     """Return the settings of a training run; raise if they need a code or a larger batch."""
     _check_code_parameters(params)
     view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
-    rate = params["encoder_learning_rate"]
-    if rate != "auto":
-        encoder_rate = float(rate) / float(params["learning_rate"])
-    elif params["init"] == "neighbours":
-        encoder_rate = NEIGHBOURS_ENCODER_RATE
-    else:
-        encoder_rate = FEATURES_ENCODER_RATE if has_extractor(params["encoder"]) else 1.0
+    second_view = view or (ALIGNED_VIEWS if params["init"] == "contrast_pca" else None)
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
         batch_size=int(params["batch_size"]),
         learning_rate=float(params["learning_rate"]),
         max_time=None if params["max_time"] is None else float(params["max_time"]),
-        encoder_rate=encoder_rate,
+        encoder_rate=_encoder_rate(params, agrees=second_view is not None and params["agreement"] > 0.0),
         code_dropout=float(params["code_dropout"]),
         ordered=bool(params["ordered"]),
         flip=params["augment"] == "flip",
         encoder_view=view,
-        second_view=view or (ALIGNED_VIEWS if params["init"] == "contrast_pca" else None),
+        second_view=second_view,
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
         options=Training(**{name: params[name] for name in Training._parameter_constraints}),
     )
+
+
+def _encoder_rate(params: dict[str, Any], agrees: bool) -> float:
+    """Return the learning rate of the encoder as a fraction of that of the denoiser."""
+    rate, init = params["encoder_learning_rate"], params["init"]
+    if rate != "auto":
+        return float(rate) / float(params["learning_rate"])
+    if init == "neighbours":
+        return NEIGHBOURS_ENCODER_RATE
+    keeps_initialisation = init in ("cca", "contrast_pca") and not agrees
+    return SLOW_ENCODER_RATE if keeps_initialisation or has_extractor(params["encoder"]) else 1.0
 
 
 def _check_code_parameters(params: dict[str, Any]) -> None:

@@ -60,9 +60,9 @@ class Sampling:
         ``"ddim"`` and the second-order solvers ``"dpm++"`` (DPM-Solver++ 2M) and ``"heun"``, which are more
         accurate at equal cost, solve an ODE and are deterministic given the initial noise. ``"ddpm"`` and
         ``"dpm++_sde"`` draw noise at each step. Each step evaluates the network once, or twice for
-        ``"heun"`` except for the last. ``"auto"`` is DDIM, or DDPM for a model with learned variance.
-        Inverted noise needs DDIM. Schedulers of diffusers have their own settings, and always begin from
-        random noise.
+        ``"heun"`` except for the last. ``"auto"`` is DDIM, or DDPM for a model with learned variance and
+        random noise. Inverted noise needs DDIM. Schedulers of diffusers have their own settings, and cannot
+        begin from samples or inverted noise.
     spacing : {"auto", "trailing", "uniform", "quadratic", "log_snr"}, default="auto"
         Spacing of the timesteps. ``"auto"`` is ``"trailing"``, which is (nearly) the most accurate with few
         steps; from 50 steps on, ``"uniform"`` can be more accurate.
@@ -257,7 +257,8 @@ class Sampling:
             return "ddim"
         if sampler == "auto":
             unmatched = objective.input_perturbation > 0.0 and not self._matches(solves_ode=True)
-            sampler = "ddpm" if objective.learn_variance or unmatched else "ddim"
+            draws = noise != "zero" and (objective.learn_variance or unmatched)
+            sampler = "ddpm" if draws else "ddim"
         if sampler != "ddim" and self.eta != 0.0:
             raise ValueError(f"eta={self.eta!r} is an option of DDIM; pass sampler='ddim' with it.")
         return str(sampler)

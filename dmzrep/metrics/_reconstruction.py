@@ -157,8 +157,9 @@ def reconstruction_report(
     X : array-like
         Samples in the fitted layout, preferably held-out ones.
     noises : sequence of {"zero", "random", "inverted"}, default=("zero", "random", "inverted")
-        Noise to decode from. Without noise, the error is smallest for the information in the bits; random
-        noise adds what they leave open; inverted noise contains that information.
+        Noise to decode from. ``"zero"`` decodes to a typical sample and measures what the bits determine;
+        ``"random"`` also draws what they leave open, which increases the error; ``"inverted"`` takes it from
+        the sample, so that the error is almost zero.
     random_state : int, RandomState or None, default=None
         Controls random noise.
     **sampling

@@ -86,7 +86,7 @@ def latent_dim_report(
         - score of the probe: such as "roc_auc", on held-out samples, from bits
         - bits_per_dim: variational bound of held-out samples, the negative of `DMZEncoder.score`
         - code_bits: sum of the entropies of the bits
-        - reconstruction_error: mean squared error of held-out samples decoded from their bits and random
+        - reconstruction_error: mean squared error of held-out samples decoded from their bits, without
           noise, of pixels from -1 to 1 or of scaled vectors
         - seconds: training time
         - pareto: whether the length is on the Pareto front: no other is better in one objective and at

@@ -148,9 +148,8 @@ class ReconstructionDisplay(ImageGridDisplay):
         """
         image_format = fitted_image_format(encoder, cls)
         n_draws = check_int(n_draws, "n_draws")
-        if n_draws > 1:
-            sampling.setdefault("noise", "random")
-        noise, is_trajectory = sampling.get("noise", "zero"), sampling.get("return_trajectory")
+        noise = sampling.setdefault("noise", "random" if n_draws > 1 else "zero")
+        is_trajectory = sampling.get("return_trajectory")
         if n_draws > 1 and (noise != "random" or is_trajectory):
             option = "return_trajectory=True" if noise == "random" else f"noise={noise!r}"
             raise ValueError(f"n_draws must be 1 with {option}, got {n_draws}.")

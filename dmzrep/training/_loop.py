@@ -186,8 +186,9 @@ class Trainer(BatchLoss):
             return
         self.epoch += 1
         self.processes.synchronize()
-        # Buffers of a custom module may depend on the shard.
-        self.processes.broadcast([*self.model.buffers(), *self.average.model.buffers()])
+        # Buffers of a custom module may depend on the shard, and processors may round differently.
+        models = self.model, self.average.model
+        self.processes.broadcast([t for m in models for t in (*m.parameters(), *m.buffers())])
         seconds, images = self.seconds - epoch.seconds, self.images_seen - epoch.images
         speed, loss = images / max(seconds, 1e-9), torch.stack(epoch.losses).mean().item()
         values = self.epoch, self.seconds, self.images_seen, speed, loss, self.optimizer.param_groups[0]["lr"]

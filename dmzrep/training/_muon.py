@@ -20,8 +20,9 @@ STEP_SIZE = 0.4
 class MuonAdamW(torch.optim.AdamW):
     """AdamW, except for `kernels`, whose steps are orthogonalised momentum (Muon).
 
-    As a matrix of output channels by the other dimensions, Nesterov momentum is replaced by nearly the
-    nearest orthogonal matrix, so that a step changes the output for all directions of the input alike.
+    The Nesterov momentum of a kernel, as a matrix of output channels by all other dimensions, is replaced by
+    approximately the nearest orthogonal matrix, so that a step changes the output by about as much for every
+    direction of the input.
 
     References
     ----------
@@ -36,6 +37,7 @@ class MuonAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Make a step, as in `torch.optim.Optimizer`."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
         # Set by a gradient scaler. AdamW skips steps with non-finite gradients itself.
         overflow = getattr(self, "found_inf", None)
         skipped = overflow is not None and bool(overflow.item())
@@ -43,7 +45,7 @@ class MuonAdamW(torch.optim.AdamW):
         for group in self.param_groups:
             directions = defaultdict(list)
             for kernel in group["params"]:
-                if self.is_orthogonalised(kernel) and kernel.grad is not None:
+                if self._is_kernel(kernel) and kernel.grad is not None:
                     if not skipped:
                         directions[kernel.shape].append((kernel, self._direction(kernel)))
                     gradients.append((kernel, kernel.grad))
@@ -54,13 +56,26 @@ class MuonAdamW(torch.optim.AdamW):
                 for (kernel, _), matrix in zip(pairs, matrices, strict=True):
                     kernel.mul_(1.0 - group["lr"] * group["weight_decay"])
                     kernel.add_(matrix.view(shape), alpha=-group["lr"] * size)
-        loss = super().step(closure)
+        super().step()
         for kernel, gradient in gradients:
             kernel.grad = gradient
         return loss
 
-    def is_orthogonalised(self, parameter: Tensor) -> bool:
-        """Return whether a parameter is one of the kernels."""
+    def usable(self, slots_of: dict[int, dict[str, Tensor]]) -> dict[int, dict[str, Tensor]]:
+        """Return the parts of a saved state that fit parameters which another optimiser may have trained.
+
+        Momentum serves both. Without second moments, AdamW begins anew.
+        """
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        usable = {}
+        for index, slots in slots_of.items():
+            if self._is_kernel(parameters[index]):
+                usable[index] = {name: slots[name] for name in ("step", "exp_avg")}
+            elif "exp_avg_sq" in slots:
+                usable[index] = slots
+        return usable
+
+    def _is_kernel(self, parameter: Tensor) -> bool:
         return id(parameter) in self._kernels
 
     def _direction(self, kernel: Tensor) -> Tensor:

@@ -37,9 +37,14 @@ def parameter_groups(model: DiffusionAutoencoder, weight_decay: float, encoder_r
 
 def hidden_kernels(model: DiffusionAutoencoder) -> list[Tensor]:
     """Return the convolution kernels of the built-in UNet, without those from and to pixels."""
-    unets = [module for module in model.denoiser.modules() if isinstance(module, UNet)]
-    parameters = [parameter for unet in unets for parameter in unet.parameters()]
-    return [p for p in parameters if p.dim() == 4 and min(p.shape[:2]) >= FEWEST_CHANNELS]
+    found: list[Tensor] = []
+    for unet in (module for module in model.denoiser.modules() if isinstance(module, UNet)):
+        outer = (unet.conv_in.weight, unet.conv_out.weight)
+        for parameter in unet.parameters():
+            is_kernel = parameter.dim() == 4 and min(parameter.shape[:2]) >= FEWEST_CHANNELS
+            if is_kernel and all(parameter is not one for one in outer):
+                found.append(parameter)
+    return found
 
 
 def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> MuonAdamW:

@@ -64,11 +64,12 @@ class Training(ParameterGroup):
         less memory and give the same gradients, unless a custom `backbone` normalises over the batch.
         ``"auto"`` is the whole batch. The size is halved, with a warning, when memory runs out.
     optimizer : {"muon", "adamw"}, default="muon"
-        AdamW for all parameters, or Muon, orthogonalised momentum, for the kernels of hidden layers of the
-        built-in UNet. Other networks are trained by AdamW.
+        ``"muon"`` trains the convolution kernels of hidden layers of the built-in UNet by Muon
+        (orthogonalised momentum) and all other parameters by AdamW; ``"adamw"`` trains all by AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
-        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator, times 0.15 with a
-        feature extractor, and times 0.02 after an initialisation by ``"neighbours"``.
+        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator. A fraction of 0.15
+        of it protects feature extractors, and initialisations by ``"cca"`` and ``"contrast_pca"`` without
+        `agreement`; a fraction of 0.02 one by ``"neighbours"``.
     final_learning_rate : float, default=0.02
         Learning rate at the end of the cosine decay, as a fraction of the peak, in [0, 1]; 1 is constant.
     warmup_steps : int, default=50

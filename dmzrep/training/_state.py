@@ -51,7 +51,8 @@ def load_trainer_state(trainer: Trainer, state: dict[str, Any], *, new_run: bool
     trainer.model.load_state_dict(state["model"])
     trainer.average.model.load_state_dict(state["average"])
     groups = trainer.optimizer.state_dict()["param_groups"]
-    trainer.optimizer.load_state_dict({"state": _on_cpu(state["optimizer"]), "param_groups": groups})
+    slots = trainer.optimizer.usable(_on_cpu(state["optimizer"]))
+    trainer.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     align_moments(trainer.optimizer)
     trainer.order.set_state(state["order"])
     trainer.epoch, trainer.step, trainer.images_seen, seconds = state["counters"]
@@ -139,13 +140,11 @@ def decoded_state(state: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
 
 
 def _check_optimizer(slots_of: dict[int, dict[str, Tensor]], trainer: Trainer) -> None:
-    optimizer = trainer.optimizer
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    parameters = [one for group in trainer.optimizer.param_groups for one in group["params"]]
     for index, slots in slots_of.items():
         require(is_int(index) and 0 <= index < len(parameters), "the optimiser has other parameters")
-        # States of runs that trained kernels by AdamW have its second moments for them.
-        no_second_moment = optimizer.is_orthogonalised(parameters[index]) and "exp_avg_sq" not in slots
-        take(slots, "step", "exp_avg", *(() if no_second_moment else ("exp_avg_sq",)))
+        # The other optimiser may have trained a kernel before; see `MuonAdamW.usable`.
+        take(slots, "step", "exp_avg", *slots.keys() & {"exp_avg_sq"})
         for name, value in slots.items():
             shape = torch.Size() if name == "step" else parameters[index].shape
             same = value.shape == shape and value.dtype == torch.float32

@@ -88,7 +88,9 @@ def test_sample_refuses(encoder, params, message):
 def test_other_methods_refuse_invalid_arguments(encoder, digits):
     with pytest.raises(ValueError, match="Turn logits into probabilities"):
         encoder.inverse_transform(np.full((1, 16), -3.0))
-    with pytest.raises(ValueError, match=r"noise must be one of \('random', 'inverted', 'zero'\), got 'none'"):
+    with pytest.raises(
+        ValueError, match=r"noise must be one of \('zero', 'random', 'inverted'\), got 'none'"
+    ):
         encoder.reconstruct(digits[:2], noise="none")
     with pytest.raises(ValueError, match="output must be one of"):
         pickle.loads(pickle.dumps(encoder)).set_params(output="bytes").transform(digits[:2])

@@ -6,6 +6,7 @@ import torch
 
 from dmzrep._base._batching import DENOISER_BATCH
 from dmzrep.inference import Sampling, StartingSamples
+from tests.encoders import make_encoder
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,16 @@ def test_without_noise_one_sample_is_closer_to_the_originals_than_those_drawn(en
         np.square(images - digits[:8].astype(float)).mean()
         < np.square(drawn - digits[:8].astype(float)).mean()
     )
+
+
+def test_without_noise_samplers_of_learned_variance_draw_none(digits):
+    encoder = make_encoder(8, width=8, encoder_width=8, max_iter=1, learn_variance=True).fit(digits[:64])
+    first, second = (encoder.reconstruct(digits[:2], n_steps=3, random_state=seed) for seed in (0, 1))
+    assert np.array_equal(first, second)
+    drawn = [
+        encoder.reconstruct(digits[:2], n_steps=3, eta=1.0, sampler="ddim", random_state=s) for s in (0, 1)
+    ]
+    assert not np.array_equal(*drawn)
 
 
 def test_zero_noise_with_samples_to_begin_from_is_refused(encoder, digits, bits):

@@ -8,9 +8,10 @@ import torch
 from dmzrep.networks._unet import UNet
 from dmzrep.training._muon import STEP_SIZE, MuonAdamW, orthogonalised
 from dmzrep.training._optimization import hidden_kernels, make_optimizer
-from tests.training.trainers import IMAGES, make_trainer
+from dmzrep.training._state import load_trainer_state, trainer_state
+from tests.training.trainers import IMAGES, make_data, make_trainer
 
-WIDE = replace(IMAGES, widths=(16, 32))
+WIDE = replace(IMAGES, widths=(16, 32), patch_size=4)
 
 
 @pytest.mark.parametrize("shape", [(3, 20, 50), (2, 50, 20), (1, 32, 32)])
@@ -50,7 +51,22 @@ def test_only_kernels_of_hidden_layers_of_the_unet_are_orthogonalised():
     of_unet = [m for m in trainer.model.denoiser.modules() if isinstance(m, UNet)]
     assert kernels and len(of_unet) == 1
     assert kernels <= {id(p) for p in of_unet[0].parameters() if p.dim() == 4}
-    assert not kernels & {id(p) for p in trainer.model.encoder.parameters()}
+    assert not kernels & {id(of_unet[0].conv_in.weight), id(of_unet[0].conv_out.weight)}
+
+
+def test_a_run_can_be_continued_by_the_other_optimiser():
+    states = []
+    for first, second in (("muon", "adamw"), ("adamw", "muon")):
+        trainer = make_trainer(WIDE, optimizer=first, max_epochs=1).fit(make_data(WIDE))
+        other = make_trainer(WIDE, optimizer=second, max_epochs=1)
+        load_trainer_state(other, trainer_state(trainer), new_run=True)
+        other.fit(make_data(WIDE))
+        states.append({id(p): other.optimizer.state[p] for p in hidden_kernels(other.model)})
+        for parameter in other.model.parameters():
+            assert torch.isfinite(parameter).all()
+    by_adamw, by_muon = states
+    assert all("exp_avg_sq" in slots for slots in by_adamw.values())
+    assert not any("exp_avg_sq" in slots for slots in by_muon.values())
 
 
 def test_adamw_can_be_chosen():

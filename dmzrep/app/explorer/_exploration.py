@@ -186,9 +186,9 @@ class Exploration:
         if details == "random":
             return self.encoder.inverse_transform(bits[None], random_state=[seed], **options)
         if details == "typical":
-            return self.encoder.inverse_transform(bits[None], noise="zero", **options)
+            return self.encoder.inverse_transform(bits[None], noise="zero", random_state=[seed], **options)
         pair = np.stack([picture.bits, bits])
-        before, after = self.encoder.inverse_transform(pair, noise="zero", **options)
+        before, after = self.encoder.inverse_transform(pair, noise="zero", random_state=[seed] * 2, **options)
         return keep_unchanged(self.encoder, picture.sample, before[None], after[None])
 
     def _sampling(self, sampling: dict[str, Any], on_step: OnStep | None, inverted: bool = False) -> dict:
@@ -236,7 +236,7 @@ class Exploration:
         n_images: int,
         *,
         path: str = "smooth",
-        noise: str = "random",
+        noise: str = "zero",
         seed: int = 0,
         on_step: OnStep | None = None,
         **sampling: Any,

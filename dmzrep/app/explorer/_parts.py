@@ -89,7 +89,7 @@ class Parts:
         guidance = {"minimum": 0, "maximum": 5, "value": 1, "step": 0.1, "visible": explore.can_guide}
         with gr.Row():
             return [
-                gr.Number(0, label="Seed of the noise", precision=0, minimum=0, min_width=110),
+                gr.Number(0, label="Seed of random noise", precision=0, minimum=0, min_width=110),
                 gr.Dropdown(["auto", *SAMPLERS], value="auto", label="Sampler", min_width=110),
                 gr.Slider(label="Steps", min_width=160, **steps),
                 gr.Slider(label="Guidance (above 1: closer to the code)", min_width=160, **guidance),

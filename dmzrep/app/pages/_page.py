@@ -62,7 +62,7 @@ def write_map(
         Labels to colour by: a column of ``collection.files_``, or one label per picture in their order.
         None takes the column ``"label"`` if there is one.
     random_state : int, default=0
-        Determines positions, clusters and the noise from which codes are decoded.
+        Determines positions and clusters.
     progress : bool, default=False
         Show progress bars.
 
@@ -147,7 +147,7 @@ def write_report(
     map_page : str or None, default=None
         Address of the page of `write_map`, relative to the report, for a link.
     random_state : int, default=0
-        Determines clusters and the noise from which codes are decoded.
+        Determines clusters.
     progress : bool, default=False
         Show progress bars.
 
