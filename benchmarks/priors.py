@@ -26,8 +26,7 @@ from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnis
 from benchmarks.limits import limited_threads
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder
-from dmzrep.priors import PRIORS, CodePrior, DatasetPrior, fit_prior, two_sample_auc
-from dmzrep.priors._selection import CANDIDATES
+from dmzrep.priors import PRIORS, AutoregressivePrior, CodePrior, DatasetPrior, fit_prior, two_sample_auc
 
 RESULTS = "priors"
 #: Kinds of images, from the folder that holds their files.
@@ -37,11 +36,13 @@ IMAGES: dict[str, Callable[[str], ImageData]] = {
     "posed": lambda folder: load_avatars(folder, posed=True),
     "aligned": load_avatars,
 }
-#: What is compared: all priors as they are, bits swapped between neighbours, and the network of "auto".
+#: What is compared: all priors as they are, bits swapped between neighbours, and a deeper network.
 COMPARED: dict[str, CodePrior] = {
     **{name: prior() for name, prior in PRIORS.items()},
     "dataset, swap 0.3": DatasetPrior(0.3),
-    "autoregressive, as in auto": CANDIDATES[-1],
+    "autoregressive, two layers": AutoregressivePrior(
+        512, n_layers=2, dropout=0.0, max_iter=12, learning_rate=3e-3
+    ),
 }
 #: Codes that are drawn to time `sample`.
 DRAWS = 10_000

@@ -32,9 +32,16 @@ class MaskedNetwork(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: int, n_hidden: int, n_layers: int, bias: np.ndarray, generator: torch.Generator
+        self,
+        latent_dim: int,
+        n_hidden: int,
+        n_layers: int,
+        bias: np.ndarray,
+        generator: torch.Generator,
+        dropout: float = 0.0,
     ):
         super().__init__()
+        self.dropout, self.generator = dropout, generator
         places = torch.from_numpy(unit_places(n_hidden, latent_dim))
         bit = torch.arange(latent_dim)
         #: Connections; a unit sees earlier units of the same place too.
@@ -58,11 +65,18 @@ class MaskedNetwork(nn.Module):
         """Return the logit of each bit given earlier ones, shape (n, latent_dim); bits as floats."""
         weights = {name: self.weights[name] * mask for name, mask in self.masks.items()}
         signs = 2.0 * bits - 1.0
-        units = F.relu(F.linear(signs, weights["input_weights"], self.weights["input_bias"]))
+        units = self._dropped(F.relu(F.linear(signs, weights["input_weights"], self.weights["input_bias"])))
         for layer, bias in zip(weights["hidden_weights"], self.weights["hidden_bias"], strict=True):
-            units = F.relu(F.linear(units, layer, bias))
+            units = self._dropped(F.relu(F.linear(units, layer, bias)))
         direct = F.linear(signs, weights["direct_weights"], self.weights["bias"])
         return direct + F.linear(units, weights["output_weights"])
+
+    def _dropped(self, units: Tensor) -> Tensor:
+        """Drop units at random in training, by the generator of the network rather than torch's."""
+        if not self.training or self.dropout == 0.0:
+            return units
+        kept = torch.rand(units.shape, generator=self.generator) >= self.dropout
+        return units * kept / (1.0 - self.dropout)
 
     def log_prob(self, bits: Tensor, bound: float) -> Tensor:
         """Return the log-probability of each code with logits clipped at a bound, shape (n,)."""
@@ -101,6 +115,7 @@ def fit_masked_network(
         decay = 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
         return min(1.0, (step + 1) / WARMUP_STEPS) * (FINAL_SHARE + (1.0 - FINAL_SHARE) * decay)
 
+    network.eval()
     with torch.no_grad():
         before = network.log_prob(held_out, bound)
     fit_network(

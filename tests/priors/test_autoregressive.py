@@ -40,7 +40,7 @@ def test_constant_bits_are_smoothed_by_half_a_count():
 
 
 def test_fits_are_reproducible_and_leave_torchs_generator_unchanged():
-    bits = parity(3, 200)
+    bits = parity(3, 2000)
     before = torch.get_rng_state()
     first = autoregressive(random_state=1, max_iter=4).fit(bits)
     assert torch.equal(before, torch.get_rng_state())
