@@ -65,7 +65,7 @@ def _code_questions() -> list[str]:
     rise = [FRECHET.mean(at[UNIFORM]) / FRECHET.mean(at[OURS]) - 1.0 for at in distances.values()]
     changes = " and ".join(f"{100 * share:+.0f} %" for share in rise)
     closer = [NAMES[n] for n, at in distances.items() if FRECHET.mean(at[LABELS]) > FRECHET.mean(at[OURS])]
-    fit = {row["prior"]: row for row in having(read("priors"), images="mnist", codes="DMZEncoder, 120 s")}
+    fit = {row["prior"]: row for row in having(read("priors"), images="mnist", codes="DMZEncoder, 780 s")}
     bits, auc = (
         " and ".join(f"{fit[prior][key]:.{digits}f}" for prior in ("uniform", "autoregressive"))
         for key, digits in (("cross_entropy", 1), ("auc", 3))

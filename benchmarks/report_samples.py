@@ -67,7 +67,7 @@ def generation_section() -> str:
         "walk_mnist.png": "Interpolations from the code of one test image to that of another",
     }
     parts += [
-        f"{words} (MNIST, a former version; `python -m benchmarks.sample_pictures`):\n\n"
+        f"{words} (MNIST, 780 s; `python -m benchmarks.sample_pictures --seconds 780`):\n\n"
         f"![{words}](../images/{name})\n"
         for name, words in pictures.items()
     ]
