@@ -68,6 +68,7 @@ def start_of_decoding(
             f"noise='zero' begins from no sample, so strength must be 1, got {strength!r}. "
             "Pass noise='random' to begin from noised samples."
         )
+    without_samples = ZeroNoise() if noise == "zero" else None
     needed = noise == "inverted" or strength < 1.0
     if like is None:
         if needed:
@@ -76,7 +77,7 @@ def start_of_decoding(
                 f"{cause} needs `like`: the samples to begin from, one for each code. "
                 "Pass the samples that were encoded, or use noise='random' and strength=1.0."
             )
-        return ZeroNoise() if noise == "zero" else None
+        return without_samples
     try:
         samples = open_like_fitted(estimator, like)
     except ValueError as error:
@@ -88,9 +89,9 @@ def start_of_decoding(
             f"like must have one sample for each code, {n_codes}, got {len(samples)}. "
             "Repeat a sample to decode several codes from it."
         )
-    if needed:
-        return StartingSamples(samples, noise == "inverted", strength=strength, n_bits=n_bits)
-    return ZeroNoise() if noise == "zero" else None
+    if not needed:
+        return without_samples
+    return StartingSamples(samples, noise == "inverted", strength=strength, n_bits=n_bits)
 
 
 def prior_to_sample(estimator: Any, prior: str | CodePrior | None) -> CodePrior:

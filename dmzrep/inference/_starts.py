@@ -1,6 +1,7 @@
 """Starting points of sampling: noised or inverted samples, given noise, or zeros."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -71,8 +72,8 @@ class StartingNoise:
 class ZeroNoise:
     """Zeros in place of noise, from which sampling leads to an image near the mean of those of a code."""
 
-    strength: float = 1.0
-    noise: str = "zero"
+    strength: ClassVar[float] = 1.0
+    noise: ClassVar[str] = "zero"
 
     def at(
         self, model: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor

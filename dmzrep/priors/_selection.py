@@ -73,10 +73,11 @@ def fit_prior(
     if len(bits) < 20:
         return IndependentPrior().fit(bits)
     held_out, kept = split_codes(len(bits), seed)
-    best: CodePrior = UniformPrior().fit(bits[kept])
+    simplest, *others = PRIORS.values()
+    best = simplest().fit(bits[kept])
     scores = best.log_prob(bits[held_out])
-    for name in PRIORS:
-        candidate = _seeded(PRIORS[name](), seed)
+    for kind in others:
+        candidate = _seeded(kind(), seed)
         # An autoregressive prior holds out the same codes itself.
         stops_early = isinstance(candidate, AutoregressivePrior)
         found = candidate.fit(bits if stops_early else bits[kept]).log_prob(bits[held_out])

@@ -36,7 +36,7 @@ class WalkTab:
             )
             noise = gr.Radio(
                 list(NOISES),
-                value="zero",
+                value=NOISES[0],
                 label="Noise",
                 info="Zero: typical pictures; inverted: begins and ends close to yours",
                 min_width=160,
