@@ -20,7 +20,7 @@ def digit_labels():
 @pytest.fixture(scope="session")
 def encoder(digits):
     # Velocity prediction is accurate at low noise after a few epochs.
-    params = {"width": (16, 32), "encoder_width": 8, "objective": "v", "max_iter": 25, "random_state": 0}
+    params = {"width": (16, 32), "encoder_width": 8, "objective": "v", "max_iter": 8, "random_state": 0}
     return make_encoder(16, **params).fit(digits)
 
 

@@ -10,8 +10,8 @@ from dmzrep.training import Training, TrainingConfig
 
 
 def make_encoder(latent_dim: int = 64, **params: Any) -> DMZEncoder:
-    """Return a `DMZEncoder` whose parameters may be those of its groups."""
-    return DMZEncoder(latent_dim, **split_parameters(params))
+    """Return a `DMZEncoder` whose parameters may be those of its groups; its prior is the fastest to fit."""
+    return DMZEncoder(latent_dim, **split_parameters({"prior": "independent"} | params))
 
 
 def make_config(**settings: Any) -> TrainingConfig:

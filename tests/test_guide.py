@@ -14,6 +14,7 @@ import pytest
 from mktestdocs import check_md_file, grab_code_blocks
 
 from dmzrep import DMZEncoder, Sampling
+from dmzrep.estimator import _resolve
 from tests.collection.conftest import write_pictures
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +25,9 @@ LIMITS = {"max_iter": 2, "max_time": 0.5}
 
 @pytest.fixture
 def little_work(monkeypatch):
-    """Shorten fits, whose parameters stay those of the text, and take two denoising steps by default."""
+    """Shorten fits, whose parameters stay those of the text, and make networks and samples small by default."""
     fit = DMZEncoder.fit
+    monkeypatch.setattr(_resolve, "default_widths", lambda *_: (8, 16))
 
     def limited(self, X, y=None):
         wanted = {name: getattr(self, name) for name in LIMITS}
@@ -34,7 +36,7 @@ def little_work(monkeypatch):
             max_time=min(self.max_time or np.inf, LIMITS["max_time"]),
         )
         try:
-            return fit(self, X, y)
+            return fit(self, X[:300] if isinstance(X, np.ndarray) else X, y)
         finally:
             self.set_params(**wanted)
 

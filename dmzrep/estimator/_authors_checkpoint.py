@@ -26,6 +26,8 @@ from dmzrep.networks._paper_backbone import paper_backbone
 
 #: Recipes by the side of the images, which is 2 ** (number of convolutions of the encoder + 1).
 RECIPES = {32: "cifar10", 64: "celeba64"}
+#: Samples at each timestep for the calibration.
+CALIBRATION_SAMPLES = 4
 
 
 def load_authors_checkpoint(
@@ -106,7 +108,8 @@ def load_authors_checkpoint(
     results = {"history_": history, "n_iter_": 0, "stopped_": "loaded", "init_": "random"}
     results |= {"precision_": "float32", "encoder_augment_": None, "init_filters_": 64, "ordered_": False}
     described = code_attributes(encoder.prior, decoder, samples, history, 0)
-    described["calibration_"] = calibrate(decoder, samples, 0)
+    # Few samples, since the authors' networks are slow on a CPU.
+    described["calibration_"] = calibrate(decoder, samples, 0, n_samples=CALIBRATION_SAMPLES)
     encoder.__dict__.update(decoder_attributes(decoder) | results | described | attributes)
     return encoder
 

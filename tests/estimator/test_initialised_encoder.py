@@ -23,7 +23,7 @@ def initialised(digits):
 
 @pytest.mark.parametrize("init", ["cca", "contrast_pca", "itq", "pca"])
 def test_codes_of_each_initialisation_are_calibrated(init, digits):
-    encoder = make_encoder(**SMALL, max_iter=0, init=init, output="logits").fit(digits)
+    encoder = make_encoder(**SMALL, max_iter=0, init=init, output="logits", prior="auto").fit(digits)
     logits = encoder.transform(digits)
     # The scale of normalised logits is that of training, so that probabilities mean the same.
     assert np.abs(logits.mean(axis=0)).max() < 0.7 and np.abs(logits.std(axis=0) - 5.0).max() < 0.7

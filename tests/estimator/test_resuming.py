@@ -25,7 +25,7 @@ from dmzrep.training.init._linear import itq_rotation
 from tests.encoders import make_encoder
 
 # Of 128 samples, 7 are held out: three steps per epoch.
-TINY = {"latent_dim": 16, "width": 8, "encoder_width": 8, "batch_size": 32, "max_iter": 1}
+TINY = {"latent_dim": 16, "width": (8,), "encoder_width": 8, "batch_size": 32, "max_iter": 1}
 TINY |= {"random_state": 0, "device": "cpu"}
 SCRIPT = Path(__file__).parent / "killed_training.py"
 
@@ -119,7 +119,7 @@ def test_the_encoder_is_frozen_at_the_end_of_fit_but_not_of_partial_fit(digits, 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks")
 @pytest.mark.parametrize(
-    ("n_kills", "n_epochs"), [(3, 6), pytest.param(20, 40, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("n_kills", "n_epochs"), [(3, 4), pytest.param(20, 40, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_a_run_that_is_killed_resumes_to_the_weights_of_an_uninterrupted_run(tmp_path, n_kills, n_epochs):
     environment = os.environ | {"PYTHONPATH": str(Path(dmzrep.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

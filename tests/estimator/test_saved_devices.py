@@ -109,10 +109,18 @@ def saved(fitted, X, tmp_path_factory):
     return save
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("saved_on", ["cpu", "cuda:0", "cuda:1", "mps"])
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("requested", REQUESTED)
+#: All machines and requested devices for one format; each format and device of origin on two machines.
+LOADS = [("save", "cuda:1", machine, requested) for machine in MACHINES for requested in REQUESTED]
+LOADS += [
+    (kind, saved_on, machine, "auto")
+    for kind in FORMATS
+    for saved_on in ("cpu", "cuda:0", "cuda:1", "mps")
+    for machine in ("no GPU", "three CUDA")
+    if (kind, saved_on) != ("save", "cuda:1")
+]
+
+
+@pytest.mark.parametrize(("kind", "saved_on", "machine", "requested"), LOADS)
 def test_an_encoder_loads_on_any_machine_with_the_same_codes(
     kind, saved_on, machine, requested, saved, X, monkeypatch, recwarn
 ):
@@ -196,8 +204,7 @@ def result(holder, X):
 
 
 @pytest.mark.parametrize("make", HOLDERS)
-@pytest.mark.parametrize("device", ["cuda:1", "mps"])
-def test_no_pickle_holds_tensors_of_a_gpu(make, device, fitted, X, monkeypatch, tmp_path):
+def test_no_pickle_holds_tensors_of_a_gpu(make, fitted, X, monkeypatch, tmp_path, device="cuda:1"):
     with emulated(monkeypatch, **ALL_DEVICES):
         holder = make(fitted, X, device)
         expected = result(holder, X)

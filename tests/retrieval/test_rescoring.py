@@ -35,10 +35,10 @@ def on_disk(clustered, tmp_path):
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
 def test_with_all_samples_as_candidates_search_is_exact(metric, index, clustered, on_disk):
-    X, queries = clustered
+    X, queries = clustered[0][:400], clustered[1]
     params = {"index": index, "n_probes": 1000, "oversample": 1000}
-    neighbors = rescored(metric, **params).fit(encode(X), vectors=on_disk)
-    exact = FaissNeighbors(6, metric=metric).fit(on_disk)
+    neighbors = rescored(metric, **params).fit(encode(X), vectors=on_disk[:400])
+    exact = FaissNeighbors(6, metric=metric).fit(on_disk[:400])
     for found, expected in zip(
         neighbors.kneighbors(encode(queries), vectors=queries), exact.kneighbors(queries), strict=True
     ):
