@@ -52,6 +52,7 @@ def test_stored_embeddings_and_queries_of_choices_and_tests_are_disjoint(tmp_pat
     assert sorted(used) == list(range(100)) and np.array_equal(parts[0].y, parts[1].y)
 
 
+@pytest.mark.slow  # FAISS trains product quantisers.
 def test_rescoring_finds_more_than_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(rescoring, "N_QUERIES", 50)
     rescoring.main(["--vectors", "3000", "--features", "32", "--bits", "32", "--results", str(tmp_path)])

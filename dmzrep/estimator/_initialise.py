@@ -147,7 +147,7 @@ def _initialise_denoiser(
         was_training = encoder.training
         encoder.to(device).eval()
         found: list[torch.Tensor] = []
-        extracted = repeat(None) if features is None else features.split(ENCODED_AT_A_TIME)
+        extracted = repeat(None) if features is None else features[: len(images)].split(ENCODED_AT_A_TIME)
         for part, its_features in zip(images.split(ENCODED_AT_A_TIME), extracted, strict=False):
             # The head is initialised to zero, so the linear map of the features suffices.
             logits = encoder(part.to(device)) if its_features is None else encoder.linear_init(its_features)

@@ -115,7 +115,7 @@ def tool_results(X, folder):
     return {
         "log_prob": prior.log_prob(bits),
         "sample": prior.sample(5, 0),
-        "prior_gap": prior_gap(bits, "auto", random_state=0),
+        "prior_gap": prior_gap(bits, "chow_liu", random_state=0),
         "predict": probe.predict(Z),
         "predict_proba": probe.predict_proba(Z),
         "probe_report": report["roc_auc"],

@@ -18,6 +18,7 @@ from torch import nn
 
 from dmzrep import DMZEncoder
 from dmzrep.errors import PersistenceError
+from dmzrep.estimator import _initialise
 from tests.encoders import make_encoder
 
 LATENT_DIM = 8
@@ -98,6 +99,12 @@ def test_features_of_a_frozen_module_are_computed_once(frozen, images):
     assert fitted.model_.encoder.cache is None and fitted.encoder_augment_ is None
     x = fitted.decoder_.model_units(images)
     torch.testing.assert_close(fitted.model_.encoder.extract(x), extractor(x).mean(dim=(2, 3)))
+
+
+def test_the_denoiser_is_initialised_from_a_part_of_many_images(frozen, images, monkeypatch):
+    monkeypatch.setattr(_initialise, "GAUSSIAN_IMAGES", 70)  # Neither all images nor a multiple of a batch.
+    encoder = make(frozen, max_iter=1).fit(images)
+    assert np.isfinite(encoder.reconstruct(images[:2], n_steps=2)).all()
 
 
 def test_a_warm_start_keeps_frozen_weights(frozen, images):

@@ -13,7 +13,7 @@ VIEW = RandomViews()
 
 @pytest.fixture(scope="module")
 def images():
-    sprites = make_sprites(1500, random_state=0).images
+    sprites = make_sprites(3000, random_state=0).images
     return torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
@@ -47,10 +47,10 @@ def test_initial_codes_agree_more_between_augmented_views_than_those_of_itq(imag
     for seed in range(2):
         cca = LinearInit((3, 32, 32), 16, "responses", n_filters=32)
         itq = LinearInit((3, 32, 32), 16)
-        init_cca(cca, images[:1000], VIEW, generator(seed), stages)
-        init_linear(itq, images[:1000], "itq", generator(seed))
-        of_bits = agreement(cca, images[1000:])
-        gains.append(of_bits.mean() - agreement(itq, images[1000:]).mean())
+        init_cca(cca, images[:2000], VIEW, generator(seed), stages)
+        init_linear(itq, images[:2000], "itq", generator(seed))
+        of_bits = agreement(cca, images[2000:])
+        gains.append(of_bits.mean() - agreement(itq, images[2000:]).mean())
         if stages:
             assert of_bits[:4].mean() > of_bits[4:].mean() + 0.03
         logits = cca(images)
