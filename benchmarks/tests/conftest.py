@@ -5,6 +5,13 @@ import pytest
 
 from benchmarks.datasets import ImageData
 from dmzrep.datasets import load_digits_images
+from dmzrep.estimator import _resolve
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    """Make networks small where a benchmark does not set their widths."""
+    monkeypatch.setattr(_resolve, "default_widths", lambda *_: (8, 16))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.encoders import make_encoder
 pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
 #: Eleven steps an epoch, so that the encoder rests in the last.
-SMALL = {"width": (8, 16), "encoder_width": 4, "batch_size": 8, "max_iter": 1}
+SMALL = {"width": (8,), "encoder_width": 4, "batch_size": 8, "max_iter": 1, "prior": "independent"}
 BITS = 32
 LOSSES = ["loss", "validation_loss", "validation_loss_hard", "validation_loss_shuffled"]
 

@@ -27,7 +27,7 @@ def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
     """Train, and write the codes, weights and losses."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    images = load_digits_images().images[:256]
+    images = load_digits_images().images[:128]
     encoder = DMZEncoder(
         latent_dim=8,
         network=Network(width=(8,), encoder_width=8, dropout=0.1),

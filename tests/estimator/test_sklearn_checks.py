@@ -8,9 +8,8 @@ from dmzrep import DMZEncoder, Network
 
 
 def small():
-    return DMZEncoder(
-        latent_dim=8, network=Network(width=16, depth=1, encoder_width=16), max_iter=2, random_state=0
-    )
+    network = Network(width=16, depth=1, encoder_width=16)
+    return DMZEncoder(latent_dim=8, network=network, max_iter=2, prior="independent", random_state=0)
 
 
 @parametrize_with_checks([small()])
