@@ -43,8 +43,9 @@ help:
 	@echo "make docs-quick  the same without running the gallery (a minute)"
 	@echo "make clean     remove the virtual environments, caches and built files"
 
+# Threads that wait for each other give up their core, which another program may need.
 demo: $(PLOT)
-	$(VENV)/bin/python examples/quickstart.py
+	OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python examples/quickstart.py
 
 test: lint
 	$(PYTEST) -m "not slow"

@@ -20,7 +20,7 @@ from tests.collection.conftest import write_pictures
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 #: Limits of each fit, in place of those of the text.
-LIMITS = {"max_iter": 2, "max_time": 0.5}
+LIMITS = {"max_iter": 1, "max_time": 0.3}
 
 
 @pytest.fixture
