@@ -9,7 +9,8 @@ TORCH_INDEX ?=
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 # One worker per core, each on one thread.
-PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist loadfile
+IN_PARALLEL := -n auto --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest $(IN_PARALLEL)
 TORCH_SOURCE := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 INSTALL := $(RUN) pip install --disable-pip-version-check -c constraints.txt $(TORCH_SOURCE)
 PACKAGING := pyproject.toml setup.py constraints.txt
@@ -54,7 +55,7 @@ test-all: lint
 	$(PYTEST)
 
 test-lowest: $(LOWEST_DEV)
-	$(LOWEST)/bin/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 lint: $(DEV)
 	$(RUN) ruff check .

@@ -86,7 +86,8 @@ FRECHET = Measure("Fréchet distance", (DISTANCE,), 1, high=False)
 def seeds(rows: Rows, file: str = "") -> str:
     """Return the number of seeds or runs, and whether the encoder is a former version."""
     kind = "seed" if "seed" in rows[0] else "run"
-    number = f"one {kind}" if len(rows) == 1 else f"{len(rows)} {kind}s"
+    n = len({row["seed"] for row in rows}) if kind == "seed" else len(rows)
+    number = f"one {kind}" if n == 1 else f"{n} {kind}s"
     return number + (", former version" if all(map(is_former, rows)) and file not in WITHOUT_ENCODER else "")
 
 
@@ -196,7 +197,7 @@ def paper_lines() -> list[str]:
         lines.append(compared(claim, "domain_transfer", ours, named, found, right, about=about))
     rows = having(read("edit_success"), split="test", choice="default")
     done, aside = (spread([row[key] for row in rows]) for key in ("changed", "others_changed"))
-    figure = f"share of edits that succeed: {done} over {len(rows)} attributes (one seed, former version)"
+    figure = f"share of edits that succeed: {done} over {len(rows)} attributes ({seeds(rows)})"
     fails = f"{aside} of the other attributes change too; cartoon faces only"
     claim = "Linear directions edit attributes"
     return [*lines, line(claim, figure, "", fails, command(rows, "edit_success"), "edit_success")]

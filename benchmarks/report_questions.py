@@ -59,12 +59,16 @@ def _code_questions() -> list[str]:
     """Return the sections on priors and on k-means labels, whose samples are of one sampler."""
     generated, distances = read("generation"), {}
     for name in ("mnist", "avatars"):
-        rows = having(generated, set=name, steps=10, sampler="dpm++", seconds_asked=120.0, parameters={})
-        distances[name] = dict(models_of(rows)) | {"training images": floor(rows[0])}
-    cells = [[words, *(FRECHET.cell(at[words]) for at in distances.values())] for words in distances["mnist"]]
+        rows = having(
+            generated, set=name, sampler="dpm++", seconds_asked=780.0, parameters={}, n_samples=5000
+        )
+        distances[name] = dict(models_of(having(rows, steps=10))) | {"training images": floor(rows[0])}
+    kinds = dict.fromkeys(words for at in distances.values() for words in at)
+    cells = [[words, *(FRECHET.cell(at.get(words, [])) for at in distances.values())] for words in kinds]
     rise = [FRECHET.mean(at[UNIFORM]) / FRECHET.mean(at[OURS]) - 1.0 for at in distances.values()]
     changes = " and ".join(f"{100 * share:+.0f} %" for share in rise)
-    closer = [NAMES[n] for n, at in distances.items() if FRECHET.mean(at[LABELS]) > FRECHET.mean(at[OURS])]
+    labelled = {name: at for name, at in distances.items() if LABELS in at}
+    closer = [NAMES[n] for n, at in labelled.items() if FRECHET.mean(at[LABELS]) > FRECHET.mean(at[OURS])]
     fit = {row["prior"]: row for row in having(read("priors"), images="mnist", codes="DMZEncoder, 780 s")}
     bits, auc = (
         " and ".join(f"{fit[prior][key]:.{digits}f}" for prior in ("uniform", "autoregressive"))
@@ -77,18 +81,19 @@ def _code_questions() -> list[str]:
         longest = max(having(tests, set=name, name="default"), key=lambda row: row["seconds"])
         features[0].append(hard.cell(having(tests, set=name, name="k-means label")))
         features[1].append(hard.cell([longest]))
+    one_fit, on = seeds([fit["autoregressive"]]), " and ".join(closer or (NAMES[name] for name in labelled))
     return [
         "### Does a mismatch between the prior and the codes matter?\n\n"
         f"{'Yes' if min(rise) > 0.0 else 'Not always'}: codes from the paper's uniform prior instead of a "
         f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after "
-        f"120 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
+        f"780 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
         f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
         f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier tells "
-        f"codes from their samples with an AUC of {auc} (one seed, former version). Whether terms that "
+        f"codes from their samples with an AUC of {auc} ({one_fit}). Whether terms that "
         "balance codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
         "### Are k-means labels as good as codes?\n\n"
-        f"For samples, on {' and '.join(closer) or 'no set'} only (table above): one-hot labels of as many "
-        "clusters of pixels as the code has bits, drawn by their frequencies. As features, accuracy (AUROC "
+        f"For samples of {on}, {'yes' if closer else 'no'} (table above): one-hot labels of as many clusters of "
+        "pixels as the code has bits, drawn by their frequencies. As features, accuracy (AUROC "
         f"for avatars) of logistic regression:\n\n{table(['code', *NAMES.values()], features)}\n\n"
         "Files: `generation.jsonl`, `time_to_quality.jsonl`.",
     ]
@@ -112,7 +117,7 @@ def _perturbation() -> str:
     return (
         f"{'Yes' if worse else 'Not at strength 0.1'}. Fréchet distances of reconstructions in 64 principal "
         f"components, 20 steps, without correction: {', '.join(distance.of(with_it))}; of a network trained "
-        f"without perturbation: {', '.join(distance.of(without))} (MNIST, velocity prediction, one "
-        "seed, former version; [corrections](results/sampling.md)). Noise prediction, which the paper uses, "
+        f"without perturbation: {', '.join(distance.of(without))} (MNIST, velocity prediction, "
+        f"{seeds(rows)}; [corrections](results/sampling.md)). Noise prediction, which the paper uses, "
         "and larger strengths: not measured. File: `input_perturbation.jsonl`."
     )

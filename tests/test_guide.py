@@ -25,7 +25,7 @@ LIMITS = {"max_iter": 1, "max_time": 0.3}
 
 @pytest.fixture
 def little_work(monkeypatch):
-    """Shorten fits, whose parameters stay those of the text, and make networks and samples small by default."""
+    """Shorten fits, whose parameters stay those of the text, and make networks small by default."""
     fit = DMZEncoder.fit
     monkeypatch.setattr(_resolve, "default_widths", lambda *_: (8, 16))
 

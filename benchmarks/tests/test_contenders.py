@@ -8,7 +8,10 @@ from benchmarks.contenders import CONTENDERS, BinaryCode
 from benchmarks.convolutional_vae import Autoencoder, evidence_loss
 from benchmarks.trials import TRIALS
 
-SMALL = {"real": {"width": (8,), "encoder_width": 8, "prior": "independent"}, "convolutional": {"width": 8, "batch_size": 32}}
+SMALL = {
+    "real": {"width": (8,), "encoder_width": 8, "prior": "independent"},
+    "convolutional": {"width": 8, "batch_size": 32},
+}
 
 
 @pytest.mark.parametrize("name", [name for name in CONTENDERS if name not in TRIALS])

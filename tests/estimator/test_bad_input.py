@@ -11,7 +11,14 @@ from dmzrep import DMZEncoder
 from dmzrep.priors import ChowLiuPrior
 from tests.encoders import make_encoder
 
-TINY = {"latent_dim": 16, "width": (8,), "encoder_width": 8, "attention": (), "max_iter": 1, "random_state": 0}
+TINY = {
+    "latent_dim": 16,
+    "width": (8,),
+    "encoder_width": 8,
+    "attention": (),
+    "max_iter": 1,
+    "random_state": 0,
+}
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
 VECTORS = IMAGES.reshape(12, 64) / 255
 
