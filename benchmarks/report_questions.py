@@ -92,8 +92,8 @@ def _code_questions() -> list[str]:
         f"codes from their samples with an AUC of {auc} ({one_fit}). Whether terms that "
         "balance codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
         "### Are k-means labels as good as codes?\n\n"
-        f"For samples of {on}, {'yes' if closer else 'no'} (table above): one-hot labels of as many clusters of "
-        "pixels as the code has bits, drawn by their frequencies. As features, accuracy (AUROC "
+        f"For samples of {on}, {'yes' if closer else 'no'} (table above): one-hot labels of as many clusters "
+        "of pixels as the code has bits, drawn by their frequencies. As features, accuracy (AUROC "
         f"for avatars) of logistic regression:\n\n{table(['code', *NAMES.values()], features)}\n\n"
         "Files: `generation.jsonl`, `time_to_quality.jsonl`.",
     ]
