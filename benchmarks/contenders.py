@@ -18,7 +18,6 @@ from torch import Tensor
 
 from benchmarks.convolutional_vae import ConvolutionalVAE
 from benchmarks.rivals import encoded, signs
-from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep._base._random import draw_seed, image_seeds
 from dmzrep.diffusion._timesteps import TimestepSampler
@@ -68,19 +67,6 @@ def fit_with(make_trainer: Callable[..., Trainer], encoder: DMZEncoder, X: np.nd
     fitted = train(encoder, trainer, rows, data_format, seed, [])
     vars(encoder).update(fitted | attributes | start)
     return encoder
-
-
-class Trial(BinaryCode):
-    """`DMZEncoder` trained with one of the trainers of `benchmarks.trials`."""
-
-    def __init__(self, latent_dim: int, seed: int, *, trainer: Callable[..., Trainer], **params: Any):
-        super().__init__(latent_dim, seed, **params)
-        self.trainer = trainer
-
-    def fit(self, X: np.ndarray) -> Self:
-        """Train."""
-        self.history_ = fit_with(self.trainer, self.encoder, X).history_
-        return self
 
 
 def as_relaxed_bits(code: Tensor) -> Tensor:
@@ -168,5 +154,4 @@ CONTENDERS: dict[str, Callable[..., Any]] = {
     "real-valued code, bias of each position": partial(RealValuedCode, conditioning="spatial_bias"),
     "convolutional VAE": ConvolutionalVAE,
     "convolutional VAE, Bernoulli": partial(ConvolutionalVAE, likelihood="bernoulli"),
-    **{name: partial(Trial, trainer=trainer) for name, trainer in TRIALS.items()},
 }

@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
-from benchmarks.report_time_to_quality import RESULTS, TITLES, current, label, measures
+from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures
 from benchmarks.results import read
 from benchmarks.tables import Rows, groups_of, having, is_former
 
@@ -21,7 +21,6 @@ BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "
 COLOURS = {
     "DMZEncoder, default": BLUE,
     "DMZEncoder, default (former version)": BLUE,
-    "DMZEncoder, default, AVX2": ORANGE,
     "DMZEncoder, former default": SKY,
     "our initialisation (max_iter=0)": GREEN,
     "real-valued code, AdaGN (former version)": ORANGE,
@@ -36,7 +35,7 @@ GREY = "0.45"
 
 def draw_quality(path: Path) -> None:
     """Draw the quality of bits on test images against the time of training or fitting."""
-    rows = having(current(read(RESULTS)), part="test", images_asked=None)
+    rows = having(read(RESULTS), part="test", images_asked=None)
     sets = groups_of(rows, "set").items()
     figure, axes = _panels(len(sets), columns=2)
     for ax, ((name,), of_set) in zip(axes, sets, strict=True):

@@ -9,8 +9,6 @@ Kinds of models, all with the same network and training time:
 bits      DMZEncoder; codes are drawn from its fitted prior and, in a separate row, from the uniform prior;
           `--priors` selects one of them
 none      the unconditional model, ``conditioning="none"``
-uniform end
-          bits; timesteps are uniform in the last part of training (not among the defaults)
 clusters  one-hot labels of `latent_dim` k-means clusters in place of learned bits, drawn in proportion to the
           cluster sizes
 real      train images in place of samples, as a reference
@@ -36,11 +34,9 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.cluster_code import ClusterPrior, fit_clusters
-from benchmarks.contenders import fit_with
 from benchmarks.datasets import ImageData
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.time_to_quality import NO_LIMIT, SETS
-from benchmarks.trials import TRIALS
 from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.metrics import (
@@ -56,14 +52,11 @@ from dmzrep.metrics._features import Extractor
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")
-#: Bits trained with a trainer of `benchmarks.trials`; measured only on request.
-TRIED = {"uniform end": "uniform timesteps at the end"}
 #: Distributions that codes are drawn from, for each kind of model.
 PRIORS: dict[str, tuple[str | None, ...]] = {
     "bits": ("fitted", "uniform"),
     "none": (None,),
     "clusters": ("shares",),
-    "uniform end": ("fitted",),
     "real": (None,),
 }
 EXTRACTORS = ("classifier", "inception")
@@ -127,8 +120,6 @@ class Models:
         if key["kind"] == "clusters":
             prior = fit_clusters(encoder, self.data.train)[1]
             np.save(_shares_file(path), prior.shares_)
-        elif key["kind"] in TRIED:
-            fit_with(TRIALS[TRIED[key["kind"]]], encoder, self.data.train)
         else:
             encoder.fit(self.data.train)
         encoder.save(path)
@@ -195,7 +186,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
         "--models", type=Path, required=True, help="folder of trained models, outside the repository"
     )
     parser.add_argument("--set", required=True, choices=list(SETS))
-    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *TRIED], default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--samplers", nargs="+", default=["ddim", "ddpm"])
     parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
     parser.add_argument("--priors", nargs="+", choices=PRIORS["bits"], default=list(PRIORS["bits"]))

@@ -25,7 +25,6 @@ from benchmarks.report_questions import questions
 from benchmarks.report_time_to_quality import (
     RESULTS,
     cell,
-    current,
     demo_section,
     label,
     measures,
@@ -59,12 +58,11 @@ PAGES = {
     ),
     "choices": Page(
         "Design choices",
-        "The paper's design choices, the defaults, the initialisation and ordered codes.",
+        "The paper's design choices, the initialisation and ordered codes.",
         [
             (RESULTS, report_choices.design_section),
             ("starts", report_choices.starts_section),
             ("ordered_code", report_codes.ordered_section),
-            (RESULTS, report_choices.choices_section),
         ],
     ),
     "sampling": Page(
@@ -158,7 +156,7 @@ def readme_table() -> str:
     lines: dict[str, list[str]] = {}
     header = ["representation"]
     for name in ("cifar10", "posed", "mnist"):
-        rows = having(current(read(RESULTS)), set=name, part="test", images_asked=None)
+        rows = having(read(RESULTS), set=name, part="test", images_asked=None)
         longest = max(row["seconds_asked"] for row in having(rows, name="default"))
         compared = groups_of([r for r in rows if r["seconds_asked"] in (longest, None)], "name")
         floats, _, bits, *_ = measures(name).values()

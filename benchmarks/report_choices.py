@@ -6,9 +6,7 @@ from benchmarks.report_time_to_quality import (
     COMMON,
     RESULTS,
     TITLES,
-    cell,
     common_cells,
-    current,
     measures,
     protocol,
 )
@@ -48,7 +46,7 @@ DESIGN_OPTIONS = " --seconds 30 --init random --plain-logits"
 
 def design_groups() -> list[tuple[str, str, Rows]]:
     """Return (choice, option, rows) for each measured option of choices with at least two options."""
-    asked = having(current(read(RESULTS)), part="validation", set="mnist", images_asked=None)
+    asked = having(read(RESULTS), part="validation", set="mnist", images_asked=None)
     found = []
     for choice, options in DESIGN.items():
         named = [
@@ -78,31 +76,6 @@ def design_section() -> str:
         "![Accuracy and error by design choice](../images/design_choices.png)\n\n"
         f"{made(used, RESULTS, DESIGN_OPTIONS)}\n"
     )
-
-
-def choices_section() -> str:
-    """Return the section on the defaults, at equal training times or at equal numbers of images."""
-    parts = ["## Choices behind the defaults\n\nOne change at a time, on held-out training images.\n"]
-    rows = current(read(RESULTS))
-    of_design = {row["name"] for _, _, group in design_groups() for row in group}
-    tried = [row for row in having(rows, part="validation") if row["name"] not in of_design]
-    limited = [row for row in tried if row["seconds_asked"] or row["images_asked"]]
-    keys = ("set", "seconds_asked", "images_asked", "probe_rows", "index_rows")
-    for (name, seconds, images, *_), group in groups_of(limited, *keys).items():
-        choices = groups_of(group, "name", "latent_dim").items()
-        columns = dict(list(measures(name).items())[:4]) | {"reconstruction MSE": ("reconstruction_mse",)}
-        lines = [
-            [choice, bits, len(same), _images(same), *(cell(same, keys) for keys in columns.values())]
-            for (choice, bits), same in sorted(choices, key=lambda item: item[0][0] != "default")
-        ]
-        header = ["choice", "bits", "seeds", "images seen", *columns]
-        budget = f"{seconds:g} seconds" if seconds else f"{images:,} training images"
-        option = f" --seconds {seconds:g}" if seconds else f" --images {images}"
-        parts.append(
-            f"### {TITLES[name]}: {budget}\n\n{protocol(group)}\n\n"
-            f"{table(header, lines)}\n\n{made(group, RESULTS, option)}\n"
-        )
-    return "\n".join(parts)
 
 
 def starts_section() -> str:

@@ -18,7 +18,7 @@ from benchmarks.report_evidence import (
     seeds,
 )
 from benchmarks.report_samples import floor, models_of
-from benchmarks.report_time_to_quality import RESULTS, current
+from benchmarks.report_time_to_quality import RESULTS
 from benchmarks.results import read
 from benchmarks.tables import Rows, groups_of, having, table
 
@@ -74,7 +74,7 @@ def _code_questions() -> list[str]:
         " and ".join(f"{fit[prior][key]:.{digits}f}" for prior in ("uniform", "autoregressive"))
         for key, digits in (("cross_entropy", 1), ("auc", 3))
     )
-    tests = having(current(read(RESULTS)), part="test", images_asked=None)
+    tests = having(read(RESULTS), part="test", images_asked=None)
     hard = Measure("bits", ("probe_bits", "auroc_bits"))
     features: list[list[str]] = [["k-means labels"], ["bits of DMZEncoder"]]
     for name in NAMES:

@@ -7,7 +7,6 @@ from typing import Any
 from benchmarks.contenders import CONTENDERS
 from benchmarks.results import read
 from benchmarks.tables import Rows, groups_of, having, is_former, made, measured, spread, table
-from benchmarks.trials import TRIALS
 
 RESULTS = "time_to_quality"
 TITLES = {
@@ -66,18 +65,9 @@ def label(group: Rows) -> str:
     if name in INITIALISATIONS:
         return INITIALISATIONS[name]
     kind = name.rpartition(", init ")[0] or name
-    ours = kind in TRIALS or (group[0]["parameters"] is not None and kind not in CONTENDERS)
+    ours = group[0]["parameters"] is not None and kind not in CONTENDERS
     old = is_former(group[-1]) and "former" not in name and (ours or kind.startswith("real-valued"))
     return ("DMZEncoder, " if ours else "") + name + (" (former version)" if old else "")
-
-
-def current(rows: Rows) -> Rows:
-    """Return the rows without those of earlier commands that have been measured again by the present one."""
-    keys = ("name", "set", "part", "latent_dim", "seconds_asked", "images_asked")
-    present = {tuple(row[key] for key in keys) for row in rows if "converted_from" not in row}
-    return [
-        row for row in rows if "converted_from" not in row or tuple(row[key] for key in keys) not in present
-    ]
 
 
 def protocol(rows: Rows) -> str:
@@ -91,20 +81,12 @@ def clock(rows: Rows) -> str:
     if not any(counted):
         return ""
     which = "Training times are" if all(counted) else "Training times of later runs are"
-    said = f" {which} CPU seconds of one thread (`--threads 1 --cpu-time`)."
-    if any(row.get("name", "").endswith(", AVX2") for row in rows):
-        said += (
-            " AVX2: the present encoder on a processor without AVX-512, which sees a tenth to a fifth of the "
-            "images in the same time."
-        )
-    return said
+    return f" {which} CPU seconds of one thread (`--threads 1 --cpu-time`)."
 
 
 def _scores(rows: Rows) -> str:
     row = rows[-1]
     probes = f"on {row['probe_rows']:,} training codes"
-    if row.get("converted_from") == "ablations":
-        probes = f"on {row['probe_rows']:,} other held-out codes, which are also searched"
     scored = f"scored on {row['scored_rows']:,} {PARTS[row['part']]}"
     if row["set"] in ATTRIBUTE_SETS:
         wide = {r["auroc_floats_rows"] for r in rows if "auroc_floats_rows" in r}
@@ -122,7 +104,7 @@ def _scores(rows: Rows) -> str:
 
 def set_section(name: str) -> str:
     """Return the section on the test images of one set."""
-    rows = having(current(read(RESULTS)), set=name, part="test", images_asked=None)
+    rows = having(read(RESULTS), set=name, part="test", images_asked=None)
     lines = []
     for (_, bits, _, threads), group in groups_of(rows, *SAME).items():
         seconds = spread([row["seconds"] for row in group], 0)

@@ -15,12 +15,6 @@ processes.
 `--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`; `--params` with `--name`
 defines other configurations. One row per run is appended to `results/time_to_quality.jsonl`; runs that exist
 already are skipped.
-
-Rows with "converted_from" were measured by two earlier commands with the package of their date: `mnist_codes`
-(fixed training times, test images) and `ablations` (12,000 images once; probes fitted to 10,000 held-out
-codes and scored on 10,000 others, which were also the queries, with the former as the index). Their names and
-keys were converted to the present ones; entropy and dead bits are those of train codes. Runs are not skipped
-because of these rows, and the results page omits them once this command has measured the same.
 """
 
 from __future__ import annotations
@@ -191,7 +185,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, append the rows to the results and print them."""
     parsed = arguments_of(arguments)
-    past = [row for row in results.read(RESULTS, parsed.results) if "converted_from" not in row]
+    past = results.read(RESULTS, parsed.results)
     with limited_threads(parsed.threads):
         data = None
         for name, about in planned(parsed):

@@ -6,7 +6,6 @@ import torch
 
 from benchmarks.contenders import CONTENDERS, BinaryCode
 from benchmarks.convolutional_vae import Autoencoder, evidence_loss
-from benchmarks.trials import TRIALS
 
 SMALL = {
     "real": {"width": (8,), "encoder_width": 8, "prior": "independent"},
@@ -14,7 +13,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in CONTENDERS if name not in TRIALS])
+@pytest.mark.parametrize("name", CONTENDERS)
 def test_contenders_give_floats_bits_and_images_and_learn(digits, name):
     small = next(params for kind, params in SMALL.items() if name.startswith(kind))
     contender = CONTENDERS[name](16, 0, max_iter=6, **small).fit(digits.train)
