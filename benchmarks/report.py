@@ -52,6 +52,7 @@ PAGES = {
         "Classification and search with codes against training time: CIFAR-10, avatars, MNIST.",
         [
             *((RESULTS, partial(set_section, name)) for name in ("cifar10", "posed", "avatars", "mnist")),
+            ("pretrained", report_protocols.pretrained_section),
             ("probe_table", report_uses.probe_section),
             ("quickstart", demo_section),
         ],

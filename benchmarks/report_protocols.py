@@ -11,7 +11,7 @@ from benchmarks.protocols import (
 )
 from benchmarks.report_time_to_quality import clock
 from benchmarks.results import read
-from benchmarks.tables import groups_of, made, spread, table
+from benchmarks.tables import groups_of, having, made, measured, spread, table
 
 #: How the forms of codes are compared.
 DISTANCES = {"bits": "bits, Hamming", "logits": "logits, cosine", "floats": "floats, Euclidean"}
@@ -40,6 +40,27 @@ def near_duplicates_section() -> str:
         '`encoder_augment="affine_flip"`. Codes and hashes have 64 bits. Images of the sets that are alike '
         f"by nature count as wrong pairs.{clock(rows)}\n\n"
         f"{table([*header, *EDITS], lines)}\n\n{made(rows, 'near_duplicates')}\n"
+    )
+
+
+def pretrained_section() -> str:
+    """Return the section on bits from the features of a pretrained network."""
+    rows = [{"seconds_asked": None} | row for row in having(read("pretrained"), part="test")]
+    measures = ("probe_bits", "map_at_100", "knn_10", "reconstruction_mse")
+    lines = []
+    for (name, seconds), group in groups_of(rows, "name", "seconds_asked").items():
+        label = name if seconds is None else f"{name}, {_TRAINED.format(f'{seconds:g}')}"
+        floats = "probe_logits" if "probe_logits" in group[0] else "probe_floats"
+        scores = (measured(group, key) for key in (floats, *measures))
+        lines.append([label, measured(group, "images_seen", 0), len(group), *scores])
+    header = ["codes", "images seen", "seeds", "probe, logits or floats", "probe, bits", "mAP@100", "10-NN"]
+    return (
+        "## Bits of a pretrained network: CIFAR-10\n\n"
+        f"{rows[0]['bits']} bits from the features of EfficientNet-Lite0, fitted to "
+        f"{rows[0]['train_images']:,} training images and scored on {rows[0]['scored_images']:,} test images as "
+        'in the sections above. "features" are those of the network; CCA and neighbours are initialisations '
+        f"without training. The features are computed before the training times begin.{clock(rows)}\n\n"
+        f"{table([*header, 'reconstruction MSE'], lines)}\n\n{made(rows, 'pretrained')}\n"
     )
 
 

@@ -29,6 +29,7 @@ OPTIONS = {
     "input_perturbation": " --seconds {seconds:g}",
     "inversion": " --models FOLDER",
     "near_duplicates": " --sets cifar10 avatars",
+    "pretrained": " --features FOLDER --part test --seconds {seconds_asked:g}",
     "priors": " [--encoder FILE --name NAME]",
     "protocols": " --protocol {protocol}",
     "time_to_quality": " --set {set} --part {part}",
