@@ -59,7 +59,8 @@ def pretrained_section() -> str:
         f"{rows[0]['bits']} bits from the features of EfficientNet-Lite0, fitted to "
         f"{rows[0]['train_images']:,} training images and scored on {rows[0]['scored_images']:,} test images "
         'as in the sections above. "features" are those of the network; CCA and neighbours are '
-        f"initialisations without training. The features are computed before the training times begin.{clock(rows)}\n\n"
+        "initialisations without training. The features are computed before the training times begin."
+        f"{clock(rows)}\n\n"
         f"{table([*header, 'reconstruction MSE'], lines)}\n\n{made(rows, 'pretrained')}\n"
     )
 
