@@ -30,7 +30,10 @@ def questions() -> list[str]:
     groups: dict[str, dict[str, Rows]] = {}
     for choice, option, rows in design_groups():
         groups.setdefault(choice, {})[option] = rows
-    lengths = {str(bits): rows for (bits,), rows in groups_of(read("likelihood"), "bits").items()}
+    lengths = {
+        str(bits): rows
+        for (bits,), rows in groups_of(having(read("likelihood"), set="mnist"), "bits").items()
+    }
     groups["bits"] = {n: lengths.get(n, []) + groups["bits"].get(n, []) for n in lengths | groups["bits"]}
     how = f"MNIST, equal training time, {seeds(groups['kind of code']['relaxed bits'])}"
     return [
