@@ -189,8 +189,8 @@ def paper_lines() -> list[str]:
         rates = {"Gaussian of the pixels": row["gaussian"], "PNG files": row["png"]}
         plain, corrected = (f"{row[key]:.2f}" for key in ("auroc_mnist", "auroc_mnist_complexity"))
         limit = (
-            f"padded digits of MNIST are rated more probable than the photographs (AUROC {plain}; with the size "
-            f"of the PNG file added, {corrected})"
+            f"padded digits of MNIST are rated more probable than the photographs (AUROC {plain}; with the "
+            f"size of the PNG file added, {corrected})"
         )
         claim = f"The likelihood is a compression rate: CIFAR-10, {row['seconds_asked']:g} s"
         named = {words: [{"total": rate}] for words, rate in rates.items()}
