@@ -43,8 +43,8 @@ def likelihood_section() -> str:
         "## Bits per dimension against the length of the code\n\n"
         f"Variational bound of {sizes} test images, estimated from some of its terms per image: the image "
         "given its code, the code under the fitted prior (and under a uniform prior), and their sum; lower "
-        "is better. For comparison, a Gaussian fitted to the pixels, and PNG files. After short training, the "
-        f"rate of the image is far from what the network can reach.{clock(rows)}\n\n"
+        "is better. For comparison, a Gaussian fitted to the pixels, and PNG files. After short training, "
+        f"the rate of the image is far from what the network can reach.{clock(rows)}\n\n"
         f"{table([*header, 'Gaussian', 'PNG', 'fitted prior'], lines)}\n\n"
         f"{made(rows, 'likelihood')}\n"
     )
