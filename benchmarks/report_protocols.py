@@ -15,8 +15,11 @@ from benchmarks.tables import groups_of, having, made, measured, spread, table
 
 #: How the forms of codes are compared.
 DISTANCES = {"bits": "bits, Hamming", "logits": "logits, cosine", "floats": "floats, Euclidean"}
-#: Seconds of training on the results page, for contenders that are trained.
-_TRAINED = "{} s of training"
+
+
+def _named(name: str, seconds: float | None) -> str:
+    """Return the name of a contender, with its training time if it is trained."""
+    return name if seconds is None else f"{name}, {seconds:g} s of training"
 
 
 def near_duplicates_section() -> str:
@@ -27,8 +30,7 @@ def near_duplicates_section() -> str:
     for (images, name, form, seconds), group in groups_of(rows, *keys).items():
         scores = [spread([r[key] for r in group]) for key in ("average_precision", "best_f1")]
         recall = [f"{sum(r['recall'][edit] for r in group) / len(group):.2f}" for edit in EDITS]
-        label = name if seconds is None else f"{name}, {_TRAINED.format(f'{seconds:g}')}"
-        lines.append([images, label, DISTANCES[form], len(group), *scores, *recall])
+        lines.append([images, _named(name, seconds), DISTANCES[form], len(group), *scores, *recall])
     header = ["images", "codes", "distance", "seeds", "average precision", "best F1"]
     sizes = {r["set"]: f"{r['images']:,} + {r['copies']:,} of {r['set']}" for r in rows}
     return (
@@ -49,10 +51,9 @@ def pretrained_section() -> str:
     measures = ("probe_bits", "map_at_100", "knn_10", "reconstruction_mse")
     lines = []
     for (name, seconds), group in groups_of(rows, "name", "seconds_asked").items():
-        label = name if seconds is None else f"{name}, {_TRAINED.format(f'{seconds:g}')}"
         floats = "probe_logits" if "probe_logits" in group[0] else "probe_floats"
         scores = (measured(group, key) for key in (floats, *measures))
-        lines.append([label, measured(group, "images_seen", 0), len(group), *scores])
+        lines.append([_named(name, seconds), measured(group, "images_seen", 0), len(group), *scores])
     header = ["codes", "images seen", "seeds", "probe, logits or floats", "probe, bits", "mAP@100", "10-NN"]
     return (
         "## Bits of a pretrained network: CIFAR-10\n\n"
@@ -85,8 +86,7 @@ def _hashing(rows: list[dict]) -> str:
     lines = []
     for (name, source, seconds), group in groups_of(rows, "name", "input", "seconds_asked").items():
         cells = [spread([r["map_at_1000"] for r in group if r["latent_dim"] == n]) for n in bits]
-        trained = "" if seconds is None else f", {_TRAINED.format(f'{seconds:g}')}"
-        lines.append([f"{name}{trained}", source, *cells])
+        lines.append([_named(name, seconds), source, *cells])
     lines += [
         [f"{name} (published)", "", *(f"{scores[n]:.3f}" if n in scores else "" for n in bits)]
         for name, scores in PUBLISHED_HASHING
@@ -104,12 +104,11 @@ def _hashing(rows: list[dict]) -> str:
 def _latent_quality(rows: list[dict]) -> str:
     lines = []
     for (name, form, seconds), group in groups_of(rows, "name", "form", "seconds_asked").items():
-        trained = "" if seconds is None else f", {_TRAINED.format(f'{seconds:g}')}"
         one = group[0]
         score = f"{one['accuracy']:.3f} ± {one['deviation']:.3f}"
         if len(group) > 1:
             score = spread([r["accuracy"] for r in group]) + " over seeds"
-        lines.append([f"{name}{trained}", form, len(group), score])
+        lines.append([_named(name, seconds), form, len(group), score])
     lines += [[f"{name} (published)", "", "", score] for name, score in PUBLISHED_LATENT_QUALITY]
     return (
         f"Latent quality: accuracy of a logistic regression on the codes of the {rows[-1]['n_test']:,} test "

@@ -19,7 +19,7 @@ datasets = pytest.importorskip("datasets")
 Image = pytest.importorskip("PIL.Image")
 
 generated = settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -170,7 +170,7 @@ def fitted_on_tables(digits, vectors):
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-@settings(generated, max_examples=40)
+@settings(generated, max_examples=60)
 @given(container=st.sampled_from(sorted(TABLES)), of=st.integers(0, 1), method=METHODS, n=st.integers(1, 9))
 def test_results_do_not_depend_on_the_table(fitted_on_tables, container, of, method, n):
     encoder, X = fitted_on_tables[of]

@@ -11,14 +11,7 @@ from dmzrep import DMZEncoder
 from dmzrep.priors import ChowLiuPrior
 from tests.encoders import make_encoder
 
-TINY = {
-    "latent_dim": 16,
-    "width": (8,),
-    "encoder_width": 8,
-    "attention": (),
-    "max_iter": 1,
-    "random_state": 0,
-}
+TINY = {"latent_dim": 16, "width": (8,), "encoder_width": 8, "max_iter": 1, "random_state": 0}
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
 VECTORS = IMAGES.reshape(12, 64) / 255
 
@@ -51,7 +44,7 @@ def with_value(value):
         (IMAGES, {"width": 12}, "multiple of 8"),
         (IMAGES, {"patch_size": 9}, "larger than the images"),
         (IMAGES, {"attention": (5,), "width": (8, 16)}, r"names resolutions \[5\].*it has \[8, 4\]"),
-        (IMAGES, {"conditioning": "cross_attention"}, "needs attention"),
+        (IMAGES, {"conditioning": "cross_attention", "attention": ()}, "needs attention"),
         (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
         (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
         (IMAGES, {"checkpoint_every": 0}, r"'checkpoint_every' parameter of DMZEncoder must be .*'epoch'"),

@@ -16,14 +16,7 @@ from dmzrep.errors import CodeWarning
 from dmzrep.priors import PRIORS, ChowLiuPrior, IndependentPrior, MixturePrior
 from tests.encoders import make_encoder
 
-TINY = {
-    "latent_dim": 16,
-    "width": (8,),
-    "encoder_width": 8,
-    "attention": (),
-    "max_iter": 1,
-    "random_state": 0,
-}
+TINY = {"latent_dim": 16, "width": (8,), "encoder_width": 8, "max_iter": 1, "random_state": 0}
 
 
 def copied(encoder, **params):

@@ -204,9 +204,9 @@ def result(holder, X):
 
 
 @pytest.mark.parametrize("make", HOLDERS)
-def test_no_pickle_holds_tensors_of_a_gpu(make, fitted, X, monkeypatch, tmp_path, device="cuda:1"):
+def test_no_pickle_holds_tensors_of_a_gpu(make, fitted, X, monkeypatch, tmp_path):
     with emulated(monkeypatch, **ALL_DEVICES):
-        holder = make(fitted, X, device)
+        holder = make(fitted, X, "cuda:1")
         expected = result(holder, X)
         # A tensor of an emulated GPU raises when it is pickled.
         joblib.dump(holder, tmp_path / "holder")
