@@ -99,7 +99,7 @@ class DMZEncoder(
         Initialisation of the encoder. ``"cca"``: canonical correlation analysis of filter responses between
         augmented views of an image, or of vectors and features between a sample and its nearest neighbours,
         for codes that agree with classes. ``"neighbours"``, of vectors and features: a linear map whose bits
-        preserve the nearest neighbours. ``"contrast_pca"``: principal components of local contrast.
+        preserve the nearest neighbours. ``"contrast_pca"``: rotated principal components of local contrast.
         ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random weights. ``"auto"`` is ``"cca"``
         for feature extractors and with augmented views, ``"contrast_pca"`` for spatially aligned images, and
         ``"neighbours"`` for vectors.

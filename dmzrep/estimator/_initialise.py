@@ -80,7 +80,7 @@ def _initialise_encoder(
         time_left = partial(budget.left_to_initialise, DENOISER_SHARE)
         init_cca(linear, samples, view, generator, stages, time_left)
     elif init == "contrast_pca":
-        init_contrast_pca(linear, samples, generator)
+        init_contrast_pca(linear, samples, generator, stages, budget.left_to_initialise)
     else:
         _initialise_linear(linear, init, samples, generator, stages, budget)
 

@@ -12,6 +12,7 @@ from dmzrep import DMZEncoder
 from dmzrep.collection import ImageCollection, _files
 from dmzrep.datasets import ImageReader
 from dmzrep.errors import PersistenceError
+from tests.collection.tables import names
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -19,10 +20,6 @@ Image = pytest.importorskip("PIL.Image")
 @pytest.fixture
 def copy_of_photos(photos, tmp_path):
     return shutil.copytree(photos, tmp_path / "photos")
-
-
-def names(table):
-    return [path.rsplit("/", 1)[1] for path in table["path"]]
 
 
 def test_the_table_of_files_describes_each_picture(collection, photos):

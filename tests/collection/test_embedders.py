@@ -9,6 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 from dmzrep.collection import ImageCollection
 from dmzrep.datasets import ImageReader
 from dmzrep.retrieval import ITQTransformer
+from tests.collection.tables import names
 
 pytest.importorskip("PIL.Image")
 
@@ -37,10 +38,6 @@ def packed(images):
 
 def collect(encoder, photos, **params):
     return ImageCollection(encoder, image_reader=READER, n_jobs=1, **params).fit(photos)
-
-
-def names(table):
-    return [path.rsplit("/", 1)[1] for path in table["path"]]
 
 
 @pytest.mark.parametrize(("name", "metric"), [("pca", "cosine"), ("packed", "cosine"), ("packed", "hamming")])

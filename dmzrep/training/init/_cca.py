@@ -18,6 +18,8 @@ from dmzrep.training.init._linear import set_linear_map, staged_rotation
 
 #: Images from which patches are taken, patches that are whitened, and images whose codes are rotated.
 PATCH_IMAGES, PATCHES, ROTATION_IMAGES = 1000, 20_000, 10_000
+#: Power of the correlations by which projections are scaled before the rotation, and smallest correlation.
+CORRELATION_POWER, SMALLEST_CORRELATION = 2.0, 0.1
 #: Images processed at a time, and before the first check of the time.
 IMAGES_AT_A_TIME, FIRST_IMAGES = 512, 64
 #: Further directions and iterations of the subspace iteration.
@@ -42,8 +44,11 @@ def init_cca(
 
     Filters are whitened patches of the images (Coates, Lee, Ng, "An Analysis of Single-Layer Networks in
     Unsupervised Feature Learning", 2011). The map takes their responses to the directions that correlate most
-    between two augmented views (Hotelling, "Relations Between Two Sets of Variates", 1936), rotated by ITQ
-    within each of the `stages` of an ordered code. The less time is left, the fewer images are used.
+    between two augmented views (Hotelling, "Relations Between Two Sets of Variates", 1936), scaled by a power
+    of their correlations (Gong, Ke, Isard, Lazebnik, "A Multi-View Embedding Space for Modeling Internet
+    Images, Tags, and Their Semantics", 2014, section 3.1), so that the bits depend most on what views have in
+    common, and rotated by ITQ within each of the `stages` of an ordered code. The less time is left, the
+    fewer images are used.
     """
     assert branch.responses is not None
     filters = branch.responses.filters
@@ -65,15 +70,15 @@ def init_cca(
     assert covariances is not None
     n_bits, features = branch.linear.out_features, torch.cat(own)
     centre = features.mean(dim=0)
-    directions = common_directions(*covariances.within_and_between(), covariances.n, n_bits, generator)
+    within, between = covariances.within_and_between()
+    directions = common_directions(within, between, covariances.n, n_bits, generator)
     missing = n_bits - directions.shape[1]
     if missing > 0:
         random = torch.randn(len(centre), missing, generator=generator, dtype=torch.float64)
         directions = torch.cat([directions, random], dim=1)
+    directions = scaled_by_correlation(within, between, directions)
     parts = (part - centre for part in features.split(IMAGES_AT_A_TIME))
     projected = torch.cat([part.double() @ directions for part in parts])
-    if missing > 0:
-        projected /= projected.std(dim=0).clamp(min=1e-12)
     rotation = staged_rotation(projected, stages, generator, time_left)
     set_linear_map(branch, (directions @ rotation).T, centre.double(), projected @ rotation)
 
@@ -124,8 +129,7 @@ def common_directions(
 ) -> Tensor:
     """Return directions, as columns, whose projections correlate most between two views of a sample.
 
-    `within` and `between` are covariances by `ViewCovariances` of n samples. Projections have unit variance,
-    or less with much regularisation. The leading eigenvectors come from subspace iteration (Halko,
+    `within` and `between` are covariances by `ViewCovariances` of n samples. The leading eigenvectors come from subspace iteration (Halko,
     Martinsson, Tropp, "Finding Structure with Randomness", 2011, algorithm 4.4).
     """
     total, cross = within + between, between - within
@@ -149,6 +153,18 @@ def common_directions(
     _, vectors = torch.linalg.eigh((compressed + compressed.T) / 2.0)
     leading = basis @ vectors[:, -n_found:].flip(1)
     return torch.linalg.solve_triangular(lower.T, leading, upper=True).double()
+
+
+def scaled_by_correlation(within: Tensor, between: Tensor, directions: Tensor) -> Tensor:
+    """Return directions, as columns, whose projections have the power of their correlation as deviation.
+
+    Correlations are those of two views of a sample, of which `within` and `between` are covariances.
+    """
+    basis = directions.float()
+    own, shared = ((basis * (matrix @ basis)).sum(dim=0).double() for matrix in (within, between))
+    variances = (own + shared).clamp(min=1e-12)
+    correlations = ((shared - own) / variances).clamp(SMALLEST_CORRELATION, 1.0)
+    return directions * correlations**CORRELATION_POWER / variances.sqrt()
 
 
 def whitened_patches(x: Tensor, filters: Tensor, generator: torch.Generator) -> Tensor:

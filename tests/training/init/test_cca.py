@@ -4,7 +4,7 @@ import torch
 from dmzrep.datasets import make_sprites
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import RandomViews, init_cca, init_linear
-from dmzrep.training.init._cca import ViewCovariances, common_directions
+from dmzrep.training.init._cca import ViewCovariances, common_directions, scaled_by_correlation
 from dmzrep.training.init._linear import MEAN_LOGIT
 from tests.training.trainers import generator
 
@@ -33,6 +33,18 @@ def test_common_directions_recover_what_two_views_share():
     assert (projected @ solution - shared).square().mean() < 0.02
     for a, b in zip(projected.T, (second @ directions).T, strict=True):
         assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.98
+
+
+def test_projections_have_the_square_of_their_correlation_as_deviation():
+    draws = generator()
+    shared, noise = torch.randn(20_000, 2, generator=draws), torch.tensor([0.5, 2.0])
+    first, second = (shared + noise * torch.randn(20_000, 2, generator=draws) for _ in range(2))
+    covariances = ViewCovariances(first.mean(dim=0))
+    covariances.update(first, second)
+    directions = scaled_by_correlation(*covariances.within_and_between(), 7.0 * torch.eye(2).double())
+    deviations = (first.double() @ directions).std(dim=0)
+    correlations = 1.0 / (1.0 + noise.double() ** 2)
+    torch.testing.assert_close(deviations, correlations**2, rtol=0.03, atol=0.0)
 
 
 def agreement(branch, images):

@@ -97,7 +97,19 @@ def test_degenerate_data_lead_to_finite_logits(kind, X):
     assert torch.isfinite(fit_linear(X, 12, kind)(X)).all()
 
 
-def test_contrast_pca_logits_are_components_of_the_contrast_to_the_mean_image():
+def test_scaled_itq_rotates_components_of_the_square_root_of_their_deviations():
+    X = draw_features(0)
+    logits = fit_linear(X, 6, "scaled_itq")(X).detach().double().numpy()
+    components = PCA(6).fit_transform(X.double().numpy())
+    scaled = components / components.std(axis=0) ** 0.5
+    solution = np.linalg.lstsq(scaled, logits, rcond=None)[0]
+    # Logits are the scaled components, rotated, and multiplied by one factor for each bit.
+    np.testing.assert_allclose(scaled @ solution, logits, atol=1e-2)
+    rotation = solution / np.linalg.norm(solution, axis=0)
+    np.testing.assert_allclose(rotation.T @ rotation, np.eye(6), atol=1e-2)
+
+
+def test_contrast_pca_spans_the_components_of_the_contrast_to_the_mean_image():
     branch = LinearInit((1, 8, 8), 6, "contrast")
     x = torch.rand(300, 1, 8, 8, generator=generator()) * torch.linspace(0.1, 1.0, 8)
     init_contrast_pca(branch, x, generator())
@@ -105,4 +117,6 @@ def test_contrast_pca_logits_are_components_of_the_contrast_to_the_mean_image():
     logits = branch(x).detach()
     np.testing.assert_allclose(logits.mean(dim=0), 0.0, atol=1e-3)
     np.testing.assert_allclose(logits.abs().mean(dim=0), 3.0, rtol=1e-3)
-    np.testing.assert_allclose(np.corrcoef(logits.T), np.eye(6), atol=1e-3)
+    leading = principal_directions(branch.features(x), 6, generator()).float()
+    weight = branch.linear.weight.detach()
+    torch.testing.assert_close(weight @ leading.T @ leading, weight, atol=1e-3, rtol=0)
