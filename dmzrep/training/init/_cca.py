@@ -129,8 +129,9 @@ def common_directions(
 ) -> Tensor:
     """Return directions, as columns, whose projections correlate most between two views of a sample.
 
-    `within` and `between` are covariances by `ViewCovariances` of n samples. The leading eigenvectors come from subspace iteration (Halko,
-    Martinsson, Tropp, "Finding Structure with Randomness", 2011, algorithm 4.4).
+    `within` and `between` are covariances by `ViewCovariances` of n samples. The leading eigenvectors come
+    from subspace iteration (Halko, Martinsson, Tropp, "Finding Structure with Randomness", 2011, algorithm
+    4.4).
     """
     total, cross = within + between, between - within
     size = len(total)
