@@ -257,6 +257,8 @@ def resolve_training(
     _check_code_parameters(params)
     view = views_of(params["encoder_augment"]) if isinstance(data_format, ImageFormat) else None
     second_view = view or (ALIGNED_VIEWS if params["init"] == "contrast_pca" else None)
+    if params["init"] == "random":
+        second_view = None  # There are no initial bits to agree with.
     return TrainingConfig(
         max_epochs=int(params["max_iter"]),
         batch_size=int(params["batch_size"]),

@@ -110,8 +110,8 @@ class ConvEncoder(nn.Module):
     `width` is the number of channels of the first convolution, `depth` the number of residual convolutions
     after each strided one (0 in the paper), `norm` "batch" or "group", `slope` the negative slope of the
     activation (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
-    "responses", of `init_filters` filters) adds a linear map of these features to the logits, to be
-    initialised from data, and initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
+    "responses", of `init_filters` filters) adds a linear map of these features to the logits, which is set
+    from data and not trained, and initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
     """
 
     def __init__(
@@ -148,8 +148,13 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of shape (n, channels, H, W) in [-1, 1] to logits (n, latent_dim)."""
+        return self.with_initial(x)[0]
+
+    def with_initial(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the logits, and those of the initialisation from data, if any."""
         logits = self.head(self.convolutions(x).flatten(1))
-        return self.norm(logits if self.linear_init is None else logits + self.linear_init(x))
+        initial = None if self.linear_init is None else self.linear_init(x)
+        return self.norm(logits if initial is None else logits + initial), initial
 
 
 class MLPEncoder(nn.Module):

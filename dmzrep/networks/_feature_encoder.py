@@ -90,8 +90,13 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map data in model units to logits of shape (n, latent_dim)."""
+        return self.with_initial(x)[0]
+
+    def with_initial(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits, and those of the linear map that was initialised from data."""
         features = self.features(x)
-        return self.norm(self.linear_init(features) + self.head(self.layers(features)))
+        initial = self.linear_init(features)
+        return self.norm(initial + self.head(self.layers(features))), initial
 
 
 def pooled(features: Tensor) -> Tensor:

@@ -56,8 +56,14 @@ class BatchLoss(ABC):
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self._denoiser: Callable[..., Tensor] = model.denoiser
         self._encoder: Callable[..., Tensor] = model.encoder
+        #: Returns the logits of the initialisation too.
+        self._with_initial: Callable[..., tuple[Tensor, Tensor]] | None = None
+        if self.code_terms.agreement:
+            self._with_initial = model.encoder.with_initial  # type: ignore[assignment]
         if config.options.compile:
             self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
+            if self._with_initial is not None:
+                self._with_initial = torch.compile(self._with_initial)
 
     @abstractmethod
     def progress(self, n_samples: int) -> float:
@@ -77,7 +83,7 @@ class BatchLoss(ABC):
             code = masked = None
             if self.model.config.conditioning != "none":
                 code = self._code(x0, n_samples)
-                masked = self.processes.shard(self._masked(code[1]))
+                masked = self.processes.shard(self._masked(code[-1]))
         leaf = None if masked is None else masked.detach().requires_grad_(masked.requires_grad)
         losses = self._denoising_losses(x0, t, weights * (1.0 / n), leaf)
         if self.timesteps.learns:
@@ -123,19 +129,24 @@ class BatchLoss(ABC):
         self.micro_batches.run(len(x0), denoise, discard)
         return losses
 
-    def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], Tensor]:
-        """Return the logits of the views of the whole batch, and bits of the first.
+    def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Return the logits of the views of the whole batch, those of the initialisation, and bits.
 
-        The bits are relaxed ones drawn from the logits, or, of a frozen encoder, hard ones as at inference.
+        Without the agreement term, there is one view and nothing of the initialisation. The bits are those
+        of the first view: relaxed ones drawn from the logits, or, of a frozen encoder, hard ones as at
+        inference.
         """
-        frozen = self._is_frozen(n_samples)
-        with torch.set_grad_enabled(not frozen):
-            parts = (self._encoder(x0).float() if frozen else self._logits(x0)).split(len(x0))
-        views = [self.processes.all_gather(logits) for logits in parts]
-        if frozen:
-            return views, hard_bits(torch.sigmoid(views[0]))
+        if self._is_frozen(n_samples):
+            with torch.no_grad():
+                logits = self.processes.all_gather(self._encoder(x0).float())
+            return [logits], [], hard_bits(torch.sigmoid(logits))
+        views, initial = (
+            [self.processes.all_gather(part) for part in logits.split(len(x0)) if len(part)]
+            for logits in self._logits(x0)
+        )
         temperature, hard = self._temperature(n_samples), self.config.options.straight_through
-        return views, relaxed_bernoulli(views[0], temperature, straight_through=hard, generator=self.noise)
+        z = relaxed_bernoulli(views[0], temperature, straight_through=hard, generator=self.noise)
+        return views, initial, z
 
     def _masked(self, z: Tensor) -> Tensor:
         """Mask relaxed bits for nested dropout and code dropout."""
@@ -145,17 +156,24 @@ class BatchLoss(ABC):
             z = drop_codes(z, self.config.code_dropout, self.noise)
         return z
 
-    def _logits(self, x0: Tensor) -> Tensor:
-        """Return logits of one view of each sample, or of one view of each followed by another of each."""
+    def _logits(self, x0: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of one view of each sample, then another of each, and those of the initialisation.
+
+        Without the agreement term, there is no other view and nothing of the initialisation.
+        """
         augmentations = [self.config.encoder_view]
-        if self.code_terms.agreement:
+        if self._with_initial is not None:
             augmentations.append(self.config.second_view)
         views = []
         for view in augmentations:
             if view is not None:
                 drawn = self.processes.shard(view.draw(len(x0) * self.processes.size, self.order))
             views.append(x0 if view is None else view.transform(x0, drawn))
-        return self._encoder(torch.cat(views)).float()
+        if self._with_initial is None:
+            logits = self._encoder(torch.cat(views)).float()
+            return logits, logits[:0]
+        logits, initial = self._with_initial(torch.cat(views))
+        return logits.float(), initial.detach().float()
 
     def _is_frozen(self, n_samples: int) -> bool:
         """Whether the encoder is frozen, and sees the original images."""

@@ -12,8 +12,6 @@ from dmzrep.training._options import TrainingConfig
 
 #: Decorrelation term as a fraction of the loss of the first batch with ``decorrelation="auto"``.
 AUTO_SHARE = 0.1
-#: Weight of the coding rate relative to the disagreement of views.
-CODING_RATE_SHARE = 0.1
 #: Factor of the logits whose probabilities are targets: nearly all are bits.
 SHARPNESS = 4.0
 
@@ -65,32 +63,17 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
     return within - 2.0 * between + uniform
 
 
-def disagreement(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean cross-entropy between the logits of one view of a sample and the bits of another.
+def disagreement(views: list[Tensor], initial: list[Tensor]) -> Tensor:
+    """Return the mean cross-entropy between the logits of one view and the initial bits of another.
 
-    Both directions are averaged. The bits have no gradient. Sharp probabilities take their place, since a
-    rounding error must not flip a target. Moummad et al., "Cross-View Code Alignment", 2025
-    (arXiv 2510.27584), equation 3.
+    `views` and `initial` hold the logits of two views of samples, now and by the initialisation from data.
+    The targets have no gradient; sharp probabilities take the place of bits, since a rounding error must not
+    flip a target. After Moummad et al., "Cross-View Code Alignment", 2025 (arXiv 2510.27584), equation 3,
+    whose targets are the present bits.
     """
-    targets = tuple(torch.sigmoid(SHARPNESS * logits).detach() for logits in (second, first))
-    one_way, other_way = map(F.binary_cross_entropy_with_logits, (first, second), targets)
-    return (one_way + other_way) / 2.0
-
-
-def coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
-    """Return the coding rate, in nats per ten bits, of logits scaled to unit norm for each sample.
-
-    It is large if samples are spread over all directions, and so prevents that all samples share a code.
-    Yu et al., "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
-    Reduction", 2020, equation 8.
-    """
-    unit = F.normalize(logits, dim=1)
-    n_samples, n_bits = unit.shape
-    # The determinant is that of the smaller of the two products.
-    product = unit.T @ unit if n_bits <= n_samples else unit @ unit.T
-    product = product * (n_bits / (n_samples * distortion))
-    identity = torch.eye(len(product), dtype=logits.dtype, device=logits.device)
-    return 10.0 / n_bits * torch.linalg.cholesky(identity + product).diagonal().log().sum()
+    targets = (torch.sigmoid(SHARPNESS * logits).detach() for logits in reversed(initial))
+    both = map(F.binary_cross_entropy_with_logits, views, targets)
+    return torch.stack(list(both)).mean()
 
 
 class CodeTerms:
@@ -110,17 +93,16 @@ class CodeTerms:
         self.agreement = options.agreement if config.second_view is not None else 0.0
         self.present = any(weight != 0.0 for weight in (self.agreement, *regularisers))
 
-    def __call__(self, views: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:
+    def __call__(self, views: list[Tensor], initial: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:
         """Return the weighted sum for a batch.
 
-        `views` holds the logits of one or two views of the samples, `z` the unmasked relaxed bits of the
-        first, `loss` the denoising loss.
+        `views` holds the logits of one or two views of the samples, `initial` those of two views by the
+        initialisation, `z` the unmasked relaxed bits of the first view, `loss` the denoising loss.
         """
         logits, options = views[0], self.options
         total = torch.zeros((), device=logits.device)
-        if self.agreement and len(views) == 2:
-            spread = coding_rate(torch.cat(views))
-            total = total + self.agreement * (disagreement(*views) - CODING_RATE_SHARE * spread)
+        if initial:
+            total = total + self.agreement * disagreement(views, initial)
         probabilities = torch.sigmoid(logits)
         if options.marginal_entropy:
             total = total + options.marginal_entropy * missing_entropy(probabilities)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dmzrep._base._random import set_torch_states
 from dmzrep.diffusion._objective import Objective
 from dmzrep.errors import TrainingDivergedError
+from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._model import DiffusionAutoencoder
 from dmzrep.training._augmentation import flip
 from dmzrep.training._batch_loss import FREEZE_FRACTION, BatchLoss
@@ -43,6 +44,9 @@ class Trainer(BatchLoss):
         budget: Budget | None = None,
     ):
         self.budget = budget or Budget(config.max_time)
+        if isinstance(model.encoder, ConvEncoder) and model.encoder.linear_init is not None:
+            # The convolutions correct what was initialised from data.
+            model.encoder.linear_init.requires_grad_(False)
         super().__init__(model, objective, config, seed, self.budget.processes)
         #: The result of training.
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.options.ema_half_life)
