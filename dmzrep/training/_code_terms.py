@@ -64,15 +64,16 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
 
 
 def disagreement(views: list[Tensor], initial: list[Tensor]) -> Tensor:
-    """Return the mean cross-entropy between the logits of one view and the initial bits of another.
+    """Return the mean cross-entropy between the logits of one view of a sample and the bits of another.
 
-    `views` and `initial` hold the logits of two views of samples, now and by the initialisation from data.
-    The targets have no gradient; sharp probabilities take the place of bits, since a rounding error must not
-    flip a target. After Moummad et al., "Cross-View Code Alignment", 2025 (arXiv 2510.27584), equation 3,
-    whose targets are the present bits.
+    `views` and `initial` hold the logits of two views, now and by the initialisation from data. The bits are
+    those of the mean of both, and have no gradient; sharp probabilities take their place, since a rounding
+    error must not flip a target. After Moummad et al., "Cross-View Code Alignment", 2025 (arXiv 2510.27584),
+    equation 3, where the bits are the present ones and a coding rate prevents that all samples share a code.
     """
-    targets = (torch.sigmoid(SHARPNESS * logits).detach() for logits in reversed(initial))
-    both = map(F.binary_cross_entropy_with_logits, views, targets)
+    means = [(now + begun) / 2.0 for now, begun in zip(views, initial, strict=True)]
+    targets = [torch.sigmoid(SHARPNESS * mean).detach() for mean in means]
+    both = map(F.binary_cross_entropy_with_logits, views, reversed(targets))
     return torch.stack(list(both)).mean()
 
 

@@ -41,10 +41,10 @@ class Training(ParameterGroup):
     straight_through : bool, default=False
         Use hard bits in the forward pass and gradients of relaxed bits in the backward pass.
     agreement : float, default=0.05
-        Weight of the cross-entropy between the logits of one view of a sample and the bits of another by the
-        initialisation from data. The views are those of `encoder_augment`; after an initialisation by
-        ``"contrast_pca"``, they are the image itself and one of other colours. Without views, or with
-        ``init="random"``, the term is absent.
+        Weight of the cross-entropy between the logits of one view of a sample and the bits of another, which
+        are those of the mean of its present logits and those of the initialisation. The views are those of
+        `encoder_augment`; after an initialisation by ``"contrast_pca"``, they are the image itself and one of
+        other colours. Without views, or with ``init="random"``, the term is absent.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
         batch, summed over the bits. A reasonable value is 0.01.

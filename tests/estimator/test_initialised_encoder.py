@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -73,11 +74,13 @@ def test_files_and_cards_keep_the_refusal(initialised, digits, tmp_path):
 @pytest.mark.parametrize("keeps_state", [True, False])
 def test_training_continues_from_the_initialisation(keeps_state, digits):
     encoder = make_encoder(**SMALL, max_iter=0, warm_start=keeps_state).fit(digits)
-    weights = copy.deepcopy(encoder.model_.encoder.linear_init.linear.weight)
+    initialised = copy.deepcopy(encoder.model_.encoder)
     other = copy.deepcopy(encoder).partial_fit(digits)
     encoder.set_params(max_iter=2, warm_start=True, learning_rate=1e-5).fit(digits)
     assert (encoder.n_iter_, len(encoder.history_), other.n_iter_) == (2, 2, 1)
-    moved = (encoder.model_.encoder.linear_init.linear.weight - weights).abs().max()
+    for trained in (encoder.model_.encoder, other.model_.encoder):
+        assert torch.equal(trained.linear_init.linear.weight, initialised.linear_init.linear.weight)
+    moved = (encoder.model_.encoder.head.linear.weight - initialised.head.linear.weight).abs().max()
     assert 0.0 < moved < 1e-3
     assert encoder.sample(2, n_steps=2).shape == other.sample(2, n_steps=2).shape == (2, 8, 8)
     with pytest.raises(ValueError, match=r"max_iter=0 does not train.*warm_start=False"):
