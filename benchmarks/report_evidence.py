@@ -16,7 +16,7 @@ from benchmarks.report_collections import last_rows
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
 from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, label
 from benchmarks.results import read
-from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, spread
+from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, newest, spread
 
 NAMES = {"cifar10": "CIFAR-10", "posed": "posed avatars", "avatars": "aligned avatars", "mnist": "MNIST"}
 OURS, LABELS = "DMZEncoder, fitted prior", "k-means labels as the code"
@@ -169,7 +169,7 @@ def paper_lines() -> list[str]:
         design_line("One-token cross-attention is the best conditioning", "conditioning", token, BITS, ERROR),
         design_line("Input perturbation helps", "input perturbation", "0.1", BITS, FLOATS, ERROR),
     ]
-    present = [row for row in read("generation") if not is_former(row)]
+    present = newest(read("generation"))
     for row in having(present, kind="bits", prior="fitted", steps=10):
         claim = f"Learned codes bring samples closer to real images: {NAMES[row['set']]}"
         about = f" in {row['steps']} steps after {row['seconds_asked']:g} s"

@@ -9,8 +9,8 @@ from benchmarks.results import ENCODER
 
 Rows = list[dict[str, Any]]
 
-#: Result files for which no encoder of images with a decoder is trained.
-WITHOUT_ENCODER = {"embeddings", "retrieval_speed", "starts"}
+#: Result files for which no convolutional encoder is trained, so that its version does not matter.
+WITHOUT_ENCODER = {"embeddings", "pretrained", "retrieval_speed", "starts"}
 #: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.
 COMMANDS = {
     "checkpoint_cost": "taskset -c 0 python -m benchmarks.checkpoint_cost --threads 1 --cpu-time",
@@ -71,8 +71,18 @@ def measured(group: Rows, key: str, digits: int = 3) -> str:
 
 
 def is_former(row: dict[str, Any]) -> bool:
-    """Return whether a row was measured with a former version of the encoder; early rows have no version."""
-    return row.get("environment", {}).get("encoder", 0) < ENCODER
+    """Return whether a row was measured with a former version of the encoder."""
+    return _version(row) < ENCODER
+
+
+def newest(rows: Rows) -> Rows:
+    """Return the rows that were measured with the newest version of the encoder among them."""
+    return [row for row in rows if _version(row) == max(map(_version, rows))]
+
+
+def _version(row: dict[str, Any]) -> int:
+    """Return the version of the encoder, which early rows lack."""
+    return row.get("environment", {}).get("encoder") or 0
 
 
 def command(rows: Rows, name: str, options: str = "") -> str:
