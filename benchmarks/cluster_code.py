@@ -44,9 +44,9 @@ class ClusterTrainer(Trainer):
         super().__init__(model, objective, config, seed, budget)
         self.centres = centres.to(self.device)
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
+    def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], list[Tensor], Tensor]:
         code = one_hot(nearest(x0, self.centres), len(self.centres))
-        return [2.0 * code - 1.0], code
+        return [2.0 * code - 1.0], [], code
 
 
 def nearest(x0: Tensor, centres: Tensor) -> Tensor:

@@ -77,10 +77,10 @@ def as_relaxed_bits(code: Tensor) -> Tensor:
 class RealValuedTrainer(Trainer):
     """Trains with the outputs of the encoder as the code, without noise and without bits."""
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
+    def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], list[Tensor], Tensor]:
         # The base class selects the input of the encoder and freezes it; only its bits are discarded.
-        views, _ = super()._code(x0, n_rows)
-        return views, as_relaxed_bits(views[0] / MEAN_LOGIT)
+        views, initial, _ = super()._code(x0, n_samples)
+        return views, initial, as_relaxed_bits(views[0] / MEAN_LOGIT)
 
     @torch.no_grad()
     def validate(self, data: TrainingData) -> dict[str, float]:

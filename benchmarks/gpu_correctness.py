@@ -46,10 +46,10 @@ class SharedNoiseTrainer(Trainer):
         noise = torch.randn(like.shape, generator=self.noise)
         return noise.to(like.device).contiguous(memory_format=torch.channels_last)
 
-    def _code(self, x0: Tensor, n_rows: int) -> tuple[list[Tensor], Tensor]:
-        views = list(self._logits(x0).split(len(x0)))
+    def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        views, initial = self._logits(x0)
         z = relaxed_bernoulli(views[0].cpu(), self.config.options.temperature, generator=self.noise)
-        return views, z.to(x0.device)
+        return views, initial, z.to(x0.device)
 
 
 def networks(scale: Scale) -> dict[str, DMZEncoder]:

@@ -140,10 +140,7 @@ class BatchLoss(ABC):
             with torch.no_grad():
                 logits = self.processes.all_gather(self._encoder(x0).float())
             return [logits], [], hard_bits(torch.sigmoid(logits))
-        views, initial = (
-            [self.processes.all_gather(part) for part in logits.split(len(x0)) if len(part)]
-            for logits in self._logits(x0)
-        )
+        views, initial = (list(map(self.processes.all_gather, parts)) for parts in self._logits(x0))
         temperature, hard = self._temperature(n_samples), self.config.options.straight_through
         z = relaxed_bernoulli(views[0], temperature, straight_through=hard, generator=self.noise)
         return views, initial, z
@@ -156,10 +153,10 @@ class BatchLoss(ABC):
             z = drop_codes(z, self.config.code_dropout, self.noise)
         return z
 
-    def _logits(self, x0: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits of one view of each sample, then another of each, and those of the initialisation.
+    def _logits(self, x0: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the logits of two views of samples, and those of the initialisation.
 
-        Without the agreement term, there is no other view and nothing of the initialisation.
+        Without the agreement term, there is one view and nothing of the initialisation.
         """
         augmentations = [self.config.encoder_view]
         if self._with_initial is not None:
@@ -170,10 +167,10 @@ class BatchLoss(ABC):
                 drawn = self.processes.shard(view.draw(len(x0) * self.processes.size, self.order))
             views.append(x0 if view is None else view.transform(x0, drawn))
         if self._with_initial is None:
-            logits = self._encoder(torch.cat(views)).float()
-            return logits, logits[:0]
-        logits, initial = self._with_initial(torch.cat(views))
-        return logits.float(), initial.detach().float()
+            return [self._encoder(*views).float()], []
+        found = self._with_initial(torch.cat(views))
+        now, initial = (list(logits.float().split(len(x0))) for logits in found)
+        return now, initial
 
     def _is_frozen(self, n_samples: int) -> bool:
         """Whether the encoder is frozen, and sees the original images."""
