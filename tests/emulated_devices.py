@@ -127,8 +127,8 @@ def emulated(monkeypatch, n_cuda=0, mps=False):
         patch.setattr(torch.cuda, "device_count", lambda: n_cuda)
         patch.setattr(torch.cuda, "current_device", lambda: 0)
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
-        # Builds of torch with CUDA ask the driver.
-        patch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+        # Builds of torch with CUDA would ask the driver.
+        patch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
         patch.setattr(torch.backends.mps, "is_available", lambda: mps)
         # Modules get new parameters: the content of an emulated one cannot be exchanged.
         before = torch.__future__.get_overwrite_module_params_on_conversion()
