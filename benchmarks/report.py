@@ -164,8 +164,9 @@ def readme_table() -> str:
         header.append(f"{NAMES[name]}, {rows[0]['latent_dim']} bits, {longest:g} s")
         for row in README_ROWS:
             group = compared[(row,)]
-            words = label(group) + (", floats" if row == "pixels" else "")
-            lines.setdefault(words, []).append(cell(group, bits) or cell(group, floats))
+            words, former, _ = label(group).partition(" (former version)")
+            words += ", floats" if row == "pixels" else ""
+            lines.setdefault(words, []).append((cell(group, bits) or cell(group, floats)) + former)
     return table(header, [[words, *cells] for words, cells in lines.items()])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS
@@ -108,12 +109,16 @@ def set_section(name: str) -> str:
     lines = []
     for (_, bits, _, threads), group in groups_of(rows, *SAME).items():
         seconds = spread([row["seconds"] for row in group], 0)
-        lines.append([label(group), bits, seconds, threads, len(group), *common_cells(group, name)])
+        seen = [row["images_seen"] for row in group if row.get("images_seen")]
+        images = f"{statistics.mean(seen):,.0f}" if seen else ""
+        cells = [label(group), bits, seconds, images, threads, len(group)]
+        lines.append([*cells, *common_cells(group, name)])
     asked = " --seconds " + " ".join(f"{s:g}" for s in sorted({r["seconds_asked"] or 0 for r in rows} - {0}))
-    header = ["representation", "bits", "seconds", "cores", "seeds", *measures(name), *COMMON]
+    header = ["representation", "bits", "seconds", "images", "cores", "seeds", *measures(name), *COMMON]
     return (
         f"## {TITLES[name]}\n\n{protocol(rows)} Mean ± standard deviation over seeds. "
-        "Reconstruction: 500 images with pixels in [-1, 1], from bits in 20 steps, without noise (former "
+        "Images: those processed in training, which depend on the processor. Reconstruction: 500 images "
+        "with pixels in [-1, 1], from bits in 20 steps, without noise (former "
         "versions: from random noise, which about doubles the error), "
         f"unless stated otherwise.\n\n{table(header, lines)}\n\n{made(rows, RESULTS, asked)}\n"
     )
