@@ -77,7 +77,8 @@ def is_former(row: dict[str, Any]) -> bool:
 
 def newest(rows: Rows) -> Rows:
     """Return the rows that were measured with the newest version of the encoder among them."""
-    return [row for row in rows if _version(row) == max(map(_version, rows))]
+    version = max(map(_version, rows), default=0)
+    return [row for row in rows if _version(row) == version]
 
 
 def _version(row: dict[str, Any]) -> int:

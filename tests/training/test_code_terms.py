@@ -96,6 +96,9 @@ def test_agreement_of_views_matches_its_definition():
         target = Bernoulli(logits=SHARPNESS * other)
         both += (kl_divergence(target, Bernoulli(logits=logits)) + target.entropy()).mean()
     torch.testing.assert_close(disagreement([*views], [*initial]), both / 2)
+    first, second = views
+    same, other, opposite = (disagreement([first, last], [first, last]) for last in (first, second, -first))
+    assert same < other < opposite
 
 
 # -- in the training loop --------------------------------------------------------------------------

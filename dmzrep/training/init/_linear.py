@@ -102,7 +102,7 @@ def init_linear(
     features -= centre
     projected = torch.cat([part.double() @ directions.T for part in features.split(SAMPLES_AT_A_TIME)])
     if kind == "scaled_itq":
-        scale = projected.std(dim=0).clamp(min=1e-12).rsqrt()
+        scale = projected.std(dim=0, correction=0).clamp(min=1e-12).rsqrt()
         directions, projected = scale[:, None] * directions, scale * projected
     if kind != "pca":
         rotation = staged_rotation(projected, stages, generator, time_left)

@@ -9,7 +9,7 @@ from dmzrep.training.init._linear import principal_directions
 from tests.training.trainers import generator
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
-KINDS = pytest.mark.parametrize("kind", ["itq", "pca"])
+KINDS = pytest.mark.parametrize("kind", ["itq", "pca", "scaled_itq"])
 
 
 def draw_features(seed, n=300, n_features=20):
@@ -91,7 +91,9 @@ def test_prefixes_of_an_ordered_code_span_the_leading_directions(kind):
 
 @KINDS
 @pytest.mark.parametrize(
-    "X", [torch.ones(10, 5), torch.eye(5), torch.eye(5)[:2]], ids=["constant", "few", "two"]
+    "X",
+    [torch.ones(10, 5), torch.eye(5), torch.eye(5)[:2], torch.eye(5)[:1]],
+    ids=["constant", "few", "two", "one"],
 )
 def test_degenerate_data_lead_to_finite_logits(kind, X):
     assert torch.isfinite(fit_linear(X, 12, kind)(X)).all()
