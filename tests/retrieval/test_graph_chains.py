@@ -1,19 +1,11 @@
 """FaissNeighbors in the place of a transformer of neighbours: its graphs, and estimators that take them."""
 
-import warnings
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.cluster import DBSCAN, SpectralClustering
-from sklearn.manifold import TSNE, Isomap
+from sklearn.cluster import DBSCAN
 from sklearn.metrics import adjusted_rand_score
-from sklearn.neighbors import (
-    KNeighborsClassifier,
-    KNeighborsTransformer,
-    LocalOutlierFactor,
-    RadiusNeighborsTransformer,
-)
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, RadiusNeighborsTransformer
 from sklearn.pipeline import make_pipeline
 
 from dmzrep.retrieval import FaissNeighbors
@@ -93,62 +85,6 @@ def test_dbscan(blobs):
     )
     assert_array_equal(chain.fit_predict(X), direct)
     assert adjusted_rand_score(direct, labels) > 0.9
-
-
-def test_spectral_clustering(blobs):
-    X, labels = blobs
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Graph is not fully connected")
-        params = {"n_clusters": 4, "n_neighbors": 12, "random_state": 0, "assign_labels": "cluster_qr"}
-        chain = make_pipeline(
-            FaissNeighbors(12, metric="l2"),
-            SpectralClustering(affinity="precomputed_nearest_neighbors", **params),
-        )
-        found = chain.fit_predict(X)
-        direct = SpectralClustering(affinity="nearest_neighbors", **params).fit_predict(X)
-    assert adjusted_rand_score(found, direct) == 1.0
-    assert adjusted_rand_score(found, labels) > 0.9
-
-
-def test_isomap():
-    X = np.random.default_rng(0).random((150, 2)) @ np.random.default_rng(1).normal(size=(2, 6))
-    chain = make_pipeline(FaissNeighbors(8, metric="l2"), Isomap(n_neighbors=8, metric="precomputed"))
-    found, direct = chain.fit_transform(X), Isomap(n_neighbors=8).fit_transform(X)
-    assert_allclose(np.abs(found), np.abs(direct), atol=1e-4 * np.abs(direct).max())
-    assert_allclose(
-        np.abs(chain.transform(X[:20] + 0.01)), np.abs(chain[-1].transform(chain[0].transform(X[:20] + 0.01)))
-    )
-
-
-def test_tsne():
-    X = np.random.default_rng(0).normal(size=(60, 5))
-    # 3 * perplexity + 1 neighbours, as the estimator itself uses.
-    params = {"perplexity": 5, "init": "random", "random_state": 0, "max_iter": 250, "method": "barnes_hut"}
-    chain = make_pipeline(FaissNeighbors(16, metric="l2"), TSNE(metric="precomputed", **params))
-    reference = make_pipeline(KNeighborsTransformer(n_neighbors=16), TSNE(metric="precomputed", **params))
-    found, expected = chain.fit(X)[-1], reference.fit(X)[-1]
-    direct = TSNE(**params).fit(X)
-    assert found.kl_divergence_ == pytest.approx(direct.kl_divergence_, rel=0.1)
-    assert found.kl_divergence_ == pytest.approx(expected.kl_divergence_, rel=0.1)
-
-
-def test_local_outlier_factor(blobs):
-    X = blobs[0]
-    chain = make_pipeline(
-        FaissNeighbors(12, metric="l2"),
-        LocalOutlierFactor(n_neighbors=12, metric="precomputed", contamination=0.05),
-    )
-    direct = LocalOutlierFactor(n_neighbors=12, contamination=0.05)
-    assert_array_equal(chain.fit_predict(X), direct.fit_predict(X))
-    scores = chain[-1].negative_outlier_factor_
-    assert_allclose(scores, direct.negative_outlier_factor_, rtol=1e-5)
-    chain = make_pipeline(
-        FaissNeighbors(12, metric="l2"),
-        LocalOutlierFactor(n_neighbors=12, metric="precomputed", novelty=True),
-    ).fit(X)
-    direct = LocalOutlierFactor(n_neighbors=12, novelty=True).fit(X)
-    queries = X[:30] + 0.3
-    assert_allclose(chain.score_samples(queries), direct.score_samples(queries), rtol=1e-5)
 
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
