@@ -43,12 +43,16 @@ def test_graph_of_training_samples(metric, index):
 @pytest.mark.parametrize(("metric", "index"), KINDS)
 def test_graph_of_equal_samples(metric, index):
     X = np.repeat(samples(metric)[:1], 300, axis=0)
-    graph = FaissNeighbors(5, metric=metric, index=index, n_lists=1).fit_transform(X)
+    neighbors = FaissNeighbors(5, metric=metric, index=index, n_lists=1)
+    graph = neighbors.fit_transform(X)
     check_graph(graph, 300, 6)
     expected = 0.0
     if metric == "asymmetric":  # An uncertain query is at a distance from its own bits.
         expected = np.minimum(X[0], 1 - X[0]).sum()
     assert_allclose(graph.data.reshape(300, 6)[:, 1:], expected, atol=1e-6)
+    distances, ids = neighbors.kneighbors()
+    assert_allclose(distances, 0.0, atol=1e-6)
+    assert ids.shape == (300, 5) and not (ids == np.arange(300)[:, None]).any()
 
 
 def test_graph_with_rescoring():

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, NearestNeighbors
-from sklearn.pipeline import make_pipeline
+from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
 
 from dmzrep.retrieval import FaissNeighbors
 
@@ -40,17 +38,6 @@ def test_neighbors_of_bits_agree_with_a_count(latent_dim, index, count_differing
     # scikit-learn's distance is the share of bits that differ.
     reference = NearestNeighbors(n_neighbors=10, metric="hamming", algorithm="brute").fit(bits > 0)
     assert_allclose(distances / neighbors.n_features_in_, reference.kneighbors(queries > 0)[0])
-
-
-@pytest.mark.parametrize(("metric", "index"), KINDS)
-def test_a_sample_is_not_its_own_neighbor_even_among_equal_samples(metric, index):
-    X = np.repeat(np.random.default_rng(0).integers(0, 2, (1, 32)), 40, axis=0)
-    neighbors = FaissNeighbors(5, metric=metric, index=index, n_lists=1).fit(X)
-    distances, ids = neighbors.kneighbors()
-    assert_array_equal(distances, 0)
-    assert ids.shape == (40, 5) and not (ids == np.arange(40)[:, None]).any()
-    graph = neighbors.transform(X)
-    assert graph.nnz == 40 * 6 and all(len(set(found)) == 6 for found in graph.indices.reshape(40, 6))
 
 
 def test_packed_codes_have_the_neighbors_of_their_bits(clustered_bits):
@@ -125,17 +112,6 @@ def test_graphs_agree_with_scikit_learn(mode, index, clustered):
     if mode == "distance":  # Each sample is its own first neighbour.
         assert_array_equal(graph.indices.reshape(500, 7)[:, 0], np.arange(500))
         assert_array_equal(graph.diagonal(), 0.0)
-
-
-def test_classifier_accepts_the_precomputed_graph(digits, digit_labels):
-    bits = (digits.reshape(len(digits), -1) > 100).astype(np.uint8)
-    chain = make_pipeline(FaissNeighbors(5), KNeighborsClassifier(5, metric="precomputed"))
-    chain.fit(bits[:500], digit_labels[:500])
-    alone = KNeighborsClassifier(5, metric="hamming", algorithm="brute").fit(bits[:500], digit_labels[:500])
-    accuracy = chain.score(bits[500:], digit_labels[500:])
-    assert accuracy == pytest.approx(alone.score(bits[500:], digit_labels[500:]), abs=0.05)
-    assert accuracy > 0.8
-    assert clone(chain).get_params()["faissneighbors__n_neighbors"] == 5
 
 
 def test_graph_columns_are_indices_and_neighbors_are_ids(clustered_bits):

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
-from sklearn.cluster import DBSCAN
 
 from dmzrep.retrieval import FaissNeighbors
 
@@ -74,10 +72,3 @@ def test_duplicates_of_long_vectors_are_within_radius_zero():
     neighbors = FaissNeighbors(metric="l2", radius=0.0).fit(X)
     for queries in (X, X[:3]):
         assert counts(neighbors, queries) == [2] * len(queries)
-
-
-def test_dbscan_on_a_radius_graph_agrees_with_scikit_learn():
-    X = np.append(np.arange(100.0), 333.0)[:, None]
-    graph = FaissNeighbors(metric="l2", radius=1.0).fit(X).radius_neighbors_graph(X, mode="distance")
-    found = DBSCAN(eps=1.0, min_samples=2, metric="precomputed").fit(graph).labels_
-    assert_array_equal(found, DBSCAN(eps=1.0, min_samples=2).fit(X).labels_)
