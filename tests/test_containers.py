@@ -1,6 +1,5 @@
 """Data in any container give the results of a plain array; invalid containers are rejected."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -162,11 +161,9 @@ TINY = {"latent_dim": 16, "width": (8, 16), "encoder_width": 8, "max_iter": 1, "
 @pytest.fixture(scope="module")
 def fitted_on_tables(digits, vectors):
     """Encoders of flattened images and of vectors, with the arrays."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        flat = digits[:100].reshape(100, 64)
-        images = make_encoder(**TINY, image_shape=(8, 8)).fit(frame(flat))
-        return [(images, flat), (make_encoder(**TINY | {"width": 8}).fit(frame(vectors)), vectors)]
+    flat = digits[:100].reshape(100, 64)
+    images = make_encoder(**TINY, image_shape=(8, 8)).fit(frame(flat))
+    return [(images, flat), (make_encoder(**TINY | {"width": 8}).fit(frame(vectors)), vectors)]
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -189,7 +186,6 @@ def test_reordered_columns_are_rejected(fitted_on_tables, container, of):
         encoder.transform(reordered)
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.parametrize(
     "container", ["nested lists", "memmap", "bfloat16", "dataset", "Hugging Face pictures"]
 )

@@ -87,7 +87,6 @@ def accuracy_and_process(pipeline, X, y):
     return {"accuracy": pipeline.score(X, y), "process": os.getpid()}
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_grid_search_on_workers_equals_grid_search_in_one_process(client, digits, digit_labels):
     small = {"width": (8, 16), "encoder_width": 8, "init": "random", "prior": "uniform"}
     encoder = make_encoder(max_iter=1, random_state=0, **small)

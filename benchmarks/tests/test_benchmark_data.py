@@ -89,7 +89,6 @@ def test_rivals_give_named_representations_of_new_rows(folder, name):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_the_table_is_made_by_one_command_and_goes_on_where_it_stopped(folder, tmp_path, capsys):
     arguments = ["--data", str(folder), "--side", "16", "--latent-dim", "8", "--rivals", "PCA"]
     arguments += ["--results", str(tmp_path), "--seconds", "0.5", "--images", "aligned"]

@@ -12,10 +12,7 @@ from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning"),
-    pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning")
 
 
 @pytest.fixture(autouse=True)

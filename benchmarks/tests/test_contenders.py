@@ -35,7 +35,6 @@ def test_contenders_give_floats_bits_and_images_and_learn(digits, name):
     assert contender.decoded_from == "floats"
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_binary_codes_come_in_three_forms(digits):
     forms = BinaryCode(16, 0, max_iter=1, **SMALL["real"]).fit(digits.train).transform(digits.test)
     assert set(forms) == {"logits", "probabilities", "bits"}

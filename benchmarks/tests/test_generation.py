@@ -18,10 +18,7 @@ from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning"),
-    pytest.mark.filterwarnings("ignore:.*covariance is singular"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*covariance is singular")
 
 
 @pytest.fixture

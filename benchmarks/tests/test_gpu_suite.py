@@ -12,7 +12,6 @@ from benchmarks.gpu_scale import smoke_scale
 from benchmarks.gpu_suite import Part, Suite, main
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 
 
 class Chosen(Suite):

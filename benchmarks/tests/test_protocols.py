@@ -10,8 +10,6 @@ from benchmarks.code_quality import expected_average_precision, mean_average_pre
 from benchmarks.datasets import ImageData
 from benchmarks.results import read
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 @pytest.mark.parametrize("k", range(1, 7))
 def test_expected_average_precision_is_the_mean_over_all_orders(k):

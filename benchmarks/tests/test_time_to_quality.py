@@ -19,8 +19,6 @@ from benchmarks.results import is_done
 from benchmarks.time_to_quality import RESULTS, SETS, divide, main
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 class Closed:
     """Test images or labels that nobody may look at."""

@@ -17,8 +17,6 @@ from dmzrep.datasets import make_sprites
 from dmzrep.networks._encoders import ConvEncoder
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 @pytest.fixture(scope="module")
 def sprites():

@@ -1,7 +1,6 @@
 """Results of the public interface do not depend on the global settings of torch and NumPy."""
 
 import contextlib
-import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import torch
 
 from dmzrep import AttributeEditor, DMZEncoder, DomainTransfer
 from dmzrep.attribution import attribute_bits
-from dmzrep.errors import CodeWarning
 from dmzrep.metrics import (
     ClassifierFeatures,
     code_cycle_accuracy,
@@ -135,13 +133,10 @@ def results(request):
 
 @pytest.fixture(scope="module")
 def expected(results, digits, tmp_path_factory):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CodeWarning)
-        return results(digits[:80], tmp_path_factory.mktemp("expected"))
+    return results(digits[:80], tmp_path_factory.mktemp("expected"))
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_results_do_not_depend_on_global_settings(digits, tmp_path, results, expected, state):
     with STATES[state]():
         before = torch.get_default_dtype(), torch.is_grad_enabled(), np.geterr()

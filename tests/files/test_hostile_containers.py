@@ -15,8 +15,6 @@ from dmzrep.estimator._state import CLASSES
 from dmzrep.files import _container as container
 from dmzrep.files._state import read_state, write_state
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 def header_of(path):
     content = path.read_bytes()

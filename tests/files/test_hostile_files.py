@@ -16,10 +16,7 @@ from dmzrep.files._container import write_file
 from dmzrep.files._state import read_state, write_state
 from tests.encoders import make_encoder
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning"),
-    pytest.mark.filterwarnings("ignore:.*number of unique classes.*"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*number of unique classes.*")
 
 
 def test_valid_files_are_loaded(valid_files, loaders):

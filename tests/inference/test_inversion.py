@@ -1,7 +1,5 @@
 """Inversion of samples to noise, and editing that begins from it."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmzrep import interpolate, inversion_error
-from dmzrep.errors import CodeWarning
 from dmzrep.inference import Sampling, StartingNoise, StartingSamples, between_noises
 from tests.encoders import make_encoder
 
@@ -24,9 +21,7 @@ def images(digits):
 
 @pytest.fixture(scope="module")
 def tiny(images):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CodeWarning)
-        encoder = make_encoder(8, **TINY, objective="v", random_state=0).fit(images)
+    encoder = make_encoder(8, **TINY, objective="v", random_state=0).fit(images)
     # An untrained network is nearly zero, and so trivial to invert.
     generator = torch.Generator().manual_seed(0)
     for weights in encoder.model_.parameters():

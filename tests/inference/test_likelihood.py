@@ -174,7 +174,6 @@ def test_rates_of_samples_and_codes_sum_to_that_of_a_mixture():
 
 
 @pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning")
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_table_of_rates_agrees_with_scores(digits):
     X = digits[:40]
     encoder = make_encoder(8, **TINY).fit(digits[:64])
@@ -192,7 +191,6 @@ def test_table_of_rates_agrees_with_scores(digits):
         encoder.bits_per_dim(X, n_terms=1)
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_calibration_is_saved(digits, tmp_path):
     encoder = make_encoder(8, **TINY).fit(digits[:64])
     encoder.save(tmp_path / "model.safetensors")
@@ -201,7 +199,6 @@ def test_calibration_is_saved(digits, tmp_path):
     np.testing.assert_array_equal(encoder.score_samples(digits[:8]), loaded.score_samples(digits[:8]))
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_rate_above_that_of_a_gaussian_is_reported(digits):
     encoder = make_encoder(8, **TINY).fit(digits[:64])
     with pytest.warns(LikelihoodWarning, match="more than under a Gaussian"):

@@ -14,8 +14,6 @@ from dmzrep.metrics import mutual_information_over_time
 from dmzrep.metrics._information import contrastive_bound
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 SCHEDULE = NoiseSchedule.named("cosine", 100)
 OPTIONS = {"width": 8, "training_steps": 300, "timesteps": [10, 40, 60, 75, 99], "random_state": 0}
 

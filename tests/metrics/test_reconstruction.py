@@ -6,8 +6,6 @@ import pytest
 from dmzrep.metrics import code_cycle_accuracy, mse, psnr, reconstruction_report, ssim
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 class Codec:
     """Bits are pixels; decoding loses the second bit."""

@@ -16,8 +16,6 @@ from dmzrep.model_selection import latent_dim_report
 from dmzrep.model_selection._latent_dims import _is_undominated
 from tests.encoders import make_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 
 @pytest.fixture(scope="module")
 def sprites():

@@ -20,8 +20,6 @@ from dmzrep.plotting import (
 from dmzrep.probing import label_efficiency, probe_report
 from tests.plotting.helpers import texts
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 VALIDATION = [f"validation_loss{kind}" for kind in ("", "_hard", "_shuffled", "_no_code")]
 HISTORY = pd.DataFrame(
     np.arange(24.0).reshape(3, 8), columns=["epoch", "seconds", "images", "loss", *VALIDATION]

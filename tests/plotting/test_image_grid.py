@@ -22,8 +22,6 @@ from dmzrep.plotting import (
 from dmzrep.plotting._image_grid import as_pictures, take
 from tests.plotting.helpers import drawn_images, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 SEEDED = {"n_steps": 2, "random_state": 0}
 
 

@@ -22,8 +22,6 @@ from dmzrep.plotting._bits import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
 from dmzrep.retrieval import FaissNeighbors, ImageRetriever, ITQTransformer
 from tests.plotting.helpers import drawn_images, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
-
 SEEDED = {"n_steps": 2, "random_state": 0}
 #: Options that Displays forward to the encoder.
 SAMPLING = {

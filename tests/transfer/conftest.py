@@ -1,14 +1,11 @@
 """Domains whose codes are their pixels, with known probabilities."""
 
-import warnings
-
 import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
 from dmzrep import DomainTransfer
-from dmzrep.errors import CodeWarning
 from tests.encoders import make_encoder
 
 N_BITS = 6
@@ -73,10 +70,8 @@ def negatives(digits):
 @pytest.fixture(scope="session")
 def encoders(digits, negatives):
     tiny = {"width": (8, 16), "encoder_width": 8, "max_iter": 1, "n_timesteps": 50, "random_state": 0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CodeWarning)
-        source = make_encoder(16, **tiny).fit(digits)
-        target = make_encoder(12, **tiny, init="itq").fit(negatives)
+    source = make_encoder(16, **tiny).fit(digits)
+    target = make_encoder(12, **tiny, init="itq").fit(negatives)
     return source, target
 
 

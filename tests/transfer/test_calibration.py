@@ -44,7 +44,6 @@ def test_curves_are_finite_for_separable_and_constant_scores():
         assert np.isfinite(found.slopes).all() and (np.abs(p - bits) < 0.1).all()
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 @pytest.mark.parametrize("kind", ["shared", "per_bit"])
 def test_calibration_lowers_the_calibration_error(kind, new_pairs):
     # A weak penalty on few pairs makes scores overconfident.
@@ -88,7 +87,6 @@ def test_copying_is_a_baseline_for_codes_of_equal_length():
     np.testing.assert_allclose(table["copy_cross_entropy"], expected, atol=0.12)
 
 
-@pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning")
 def test_groups_are_not_split_between_folds():
     # Independent codes, but every pair occurs five times.
     random = np.random.default_rng(0)
