@@ -139,17 +139,6 @@ def test_non_finite_values_are_rejected(value, kind):
         learn_image_format(images)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "value_range"), [(-0.5, 1, "auto"), (0, 255, "auto"), (0, 2, (-1, 1))]
-)
-def test_floats_out_of_range_are_rejected(low, high, value_range):
-    images = np.linspace(low, high, 128).reshape(2, 8, 8)
-    with pytest.raises(
-        ValueError, match=rf"must have values in \[-?\d, 1\], got values from {low} to {high}"
-    ):
-        learn_image_format(images, value_range=value_range)
-
-
 def test_int64_images_need_a_value_range():
     images = np.arange(128).reshape(2, 8, 8)
     with pytest.raises(ValueError, match=r"int64 have no known range.*value_range=\(0, 127\)"):
@@ -174,39 +163,9 @@ def test_narrow_value_ranges_are_warned_of(offset):
         learn_image_format(images > 0)
 
 
-@pytest.fixture
-def fitted():
-    return learn_image_format(draw_images(0, "HWC"))
-
-
-@pytest.mark.parametrize("shape", [(2, 9, 11), (2, 3, 9, 11), (9, 11, 3), (2, 297), (), (0, 9, 11, 3)])
-def test_samples_of_another_shape_are_rejected(fitted, shape):
-    message = r"0 sample\(s\)" if 0 in shape else r"of shape \(9, 11, 3\): expected \(n, 9, 11, 3\)"
-    with pytest.raises(ValueError, match=message):
-        fitted.check_shape(np.zeros(shape, dtype=np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda X: X.astype(int) + 1, r"range \[0, 255\], got values from 1 to 256 \(first in sample 2\)"),
-        (lambda X: X.astype(float) - 1, r"got values from -1 to 254 \(first in sample 0\)"),
-        (lambda X: X / 255.0, r"look scaled to \[0, 1\].*Multiply them by 255"),
-        (lambda X: np.where(X > 254, np.nan, X), r"contains NaN \(first in sample 2\)"),
-        (lambda X: X.astype(object), "got dtype object"),
-    ],
-)
-def test_samples_out_of_range_are_rejected(fitted, change, message):
-    X = draw_images(1, "HWC") // 2
-    X[0, 0, 0, 0], X[2, 0, 0, 0] = 0, 255
-    fitted.check_values(X)
-    with pytest.raises(ValueError, match=message):
-        fitted.check_values(change(X))
-
-
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
-def test_samples_of_another_dtype_in_the_fitted_range_are_accepted(fitted, dtype):
-    images = draw_images(2, "HWC")
+def test_samples_of_another_dtype_in_the_fitted_range_are_accepted(dtype):
+    fitted, images = learn_image_format(draw_images(0, "HWC")), draw_images(2, "HWC")
     fitted.check_values(images.astype(dtype))
     x = fitted.to_model(as_tensor(images.astype(dtype)))
     np.testing.assert_array_equal(fitted.from_model(x), images)

@@ -27,6 +27,7 @@ def with_value(value):
     [
         (with_value(np.nan), {}, "contains NaN"),
         (with_value(7.0), {}, r"must have values in \[0, 1\].*to 7.*value_range"),
+        (with_value(-0.5), {}, r"must have values in \[0, 1\], got values from -0.5"),
         (IMAGES[:1], {}, "n_samples=1"),
         (IMAGES[0, 0], {}, "Expected 2D array, got 1D array"),
         (np.zeros((4, 3, 9, 3)), {}, "ambiguous.*channels='first' or 'last'"),
