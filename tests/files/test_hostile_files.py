@@ -83,6 +83,7 @@ INVALID = {
         "another prior": put("prior", "model", to="prior"),
         "prior beyond its bits": put("prior", "state", "order_", to=item(0, 10**6)),
         "prior of NaN": put("prior", "state", "conditionals_", to=item(0, np.nan)),
+        "prior without an array": drop("prior", "state", "parents_"),
         "short prior": put("prior", "state", "parents_", to=lambda parents: parents[:-1]),
         "history of objects": put("results", "history_", to=pd.DataFrame({"epoch": ["a"]})),
         "report of other bits": put("results", "code_report_", to=lambda report: report[:-1]),
