@@ -163,7 +163,7 @@ def fitted_on_tables(digits, vectors):
     """Encoders of flattened images and of vectors, with the arrays."""
     flat = digits[:100].reshape(100, 64)
     images = make_encoder(**TINY, image_shape=(8, 8)).fit(frame(flat))
-    return [(images, flat), (make_encoder(**TINY | {"width": 8}).fit(frame(vectors)), vectors)]
+    return [(images, flat), (make_encoder(**TINY | {"width": 8}).fit(TABLES["polars"](vectors)), vectors)]
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -187,12 +187,14 @@ def test_reordered_columns_are_rejected(fitted_on_tables, container, of):
 
 
 @pytest.mark.parametrize(
-    "container", ["nested lists", "memmap", "bfloat16", "dataset", "Hugging Face pictures"]
+    "container",
+    ["nested lists", "memmap", "read-only", "big-endian", "bfloat16", "dataset", "Hugging Face pictures"],
 )
 def test_fit_does_not_depend_on_the_container(digits, folder, container):
     X = digits[:60]
     data = IMAGES[container](X, folder)
-    options = {"value_range": (0, 255)} if container in ("nested lists", "bfloat16") else {}
+    scaled = container in ("nested lists", "big-endian", "bfloat16")
+    options = {"value_range": (0, 255)} if scaled else {}
     found = make_encoder(**TINY, **options).fit(data).transform(X)
     np.testing.assert_array_equal(found, make_encoder(**TINY).fit(X).transform(X))
 

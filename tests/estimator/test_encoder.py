@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import torch
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -126,37 +125,11 @@ def test_decoded_images_have_the_layout_dtype_and_range_of_the_data(digits, conv
         assert X.min() <= images.min() and images.max() <= X.max()
 
 
-def test_codes_do_not_depend_on_the_container(digits, tmp_path):
-    X = digits[:64]
-    np.save(tmp_path / "digits.npy", X)
-    expected = make_encoder(**TINY).fit(X).transform(X)
-    for same, params in (
-        (X[:, :, :, None], {}),
-        (X.reshape(64, -1), {"image_shape": (8, 8)}),
-        (np.load(tmp_path / "digits.npy", mmap_mode="r"), {}),
-        (torch.utils.data.TensorDataset(torch.from_numpy(X.copy()), torch.zeros(64)), {}),
-    ):
-        assert np.array_equal(make_encoder(**TINY, **params).fit(same).transform(same), expected)
-    swapped = X.astype(">f8") / 255.0
-    encoder = make_encoder(**TINY).fit(swapped)
-    assert np.array_equal(encoder.transform(swapped), encoder.transform(swapped.astype(float)))
-
-
 def test_vectors_are_scaled_and_restored(vector_encoder, vectors):
     restored = vector_encoder.reconstruct(vectors, n_steps=50, random_state=0)
     assert restored.dtype == vectors.dtype
     assert np.abs(restored.mean(axis=0) - vectors.mean(axis=0)).max() < vectors.std()
     assert np.corrcoef(restored.ravel(), vectors.ravel())[0, 1] > 0.5
-
-
-@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
-def test_tables_have_the_codes_of_arrays(vectors, make):
-    names = [f"x{i}" for i in range(vectors.shape[1])]
-    table = make(dict(zip(names, vectors.T, strict=True)))
-    params = TINY | {"width": 8}
-    encoder = make_encoder(**params).fit(table)
-    assert list(encoder.feature_names_in_) == names
-    assert np.array_equal(encoder.transform(table), make_encoder(**params).fit(vectors).transform(vectors))
 
 
 @pytest.fixture(scope="module")
