@@ -99,14 +99,15 @@ def test_sampling_options_reach_the_encoder(noise, options, encoder, digits):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "error", "message"),
     [
-        ({"path": "smoth"}, r"path must be one of .*got 'smoth'. Did you mean 'smooth'"),
-        ({"strength": 0.5}, "Probabilities.inverse_transform does not take 'strength'"),
-        ({"x1": np.zeros((2, 5))}, "as many samples, got 3 and 2. Repeat"),
+        ({"path": "smoth"}, ValueError, r"path must be one of .*got 'smoth'. Did you mean 'smooth'"),
+        ({"strength": 0.5}, ValueError, "Probabilities.inverse_transform does not take 'strength'"),
+        ({"x1": np.zeros((2, 5))}, ValueError, "as many samples, got 3 and 2. Repeat"),
+        ({"noise": "inverted"}, TypeError, "noise='inverted' needs a DMZEncoder, got a Probabilities"),
     ],
 )
-def test_invalid_input_is_refused(options, message):
+def test_invalid_input_is_refused(options, error, message):
     arguments = {"x0": np.zeros((3, 5)), "x1": np.ones((3, 5))} | options
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         interpolate(Probabilities(), **arguments)

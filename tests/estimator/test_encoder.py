@@ -291,6 +291,8 @@ def test_an_unconditional_model_samples_and_scores_but_has_no_codes(digits):
     ):
         with pytest.raises(ValueError, match="has no code"):
             call()
+    with pytest.raises(ValueError, match="guidance=2 needs a model with codes"):
+        encoder.sample(1, guidance=2)
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,6 @@ def test_without_noise_samplers_of_learned_variance_draw_none(digits):
     assert not np.array_equal(*drawn)
 
 
-def test_zero_noise_with_samples_to_begin_from_is_refused(encoder, digits, bits):
-    with pytest.raises(
-        ValueError, match=r"noise='zero' begins from no sample, so strength must be 1, got 0.5"
-    ):
-        encoder.inverse_transform(bits, like=digits[:8], noise="zero", strength=0.5)
-
-
 @pytest.mark.parametrize("noise", ["random", "inverted"])
 def test_lower_strength_keeps_more_of_the_samples(encoder, digits, bits, noise):
     options = {"noise": noise, "n_steps": 20, "random_state": 0}
@@ -110,6 +103,10 @@ def test_inverted_noise_reconstructs_vectors(vector_encoder, vectors):
     ("options", "message"),
     [
         ({"noise": "inverted"}, r"noise='inverted' needs `like`: the samples to begin from"),
+        (
+            {"noise": "zero", "like": slice(0, 8), "strength": 0.5},
+            r"noise='zero' begins from no sample, so strength must be 1, got 0\.5",
+        ),
         ({"strength": 0.9}, r"strength=0.9 needs `like`.*or use noise='random' and strength=1.0"),
         ({"like": slice(0, 3), "strength": 0.9}, r"one sample for each code, 8, got 3. Repeat a sample"),
         ({"strength": 1e-5, "like": slice(0, 8)}, r"strength=1e-05 leaves none of the 1000.*at least 0.001"),

@@ -91,15 +91,3 @@ def test_inverted_interpolation_begins_and_ends_at_the_images(tiny, images, path
     assert np.array_equal(codes, interpolate(tiny, x0, x1, 4, path=path, n_steps=1)[1])
     alone = interpolate(tiny, x0[1:2], x1[1:2], 4, path=path, noise="inverted", n_steps=3)[0]
     np.testing.assert_allclose(alone[0], walks[1], atol=1e-3)
-
-
-def test_inversion_needs_a_dmz_encoder():
-    class Pixels:
-        def transform(self, X):
-            return X
-
-        def inverse_transform(self, Z):
-            return Z
-
-    with pytest.raises(TypeError, match="noise='inverted' needs a DMZEncoder, got a Pixels"):
-        interpolate(Pixels(), np.zeros((1, 3)), np.ones((1, 3)), noise="inverted")

@@ -191,14 +191,6 @@ def test_table_of_rates_agrees_with_scores(digits):
         encoder.bits_per_dim(X, n_terms=1)
 
 
-def test_calibration_is_saved(digits, tmp_path):
-    encoder = make_encoder(8, **TINY).fit(digits[:64])
-    encoder.save(tmp_path / "model.safetensors")
-    loaded = type(encoder).load(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(encoder.calibration_.coefficients, loaded.calibration_.coefficients)
-    np.testing.assert_array_equal(encoder.score_samples(digits[:8]), loaded.score_samples(digits[:8]))
-
-
 def test_rate_above_that_of_a_gaussian_is_reported(digits):
     encoder = make_encoder(8, **TINY).fit(digits[:64])
     with pytest.warns(LikelihoodWarning, match="more than under a Gaussian"):

@@ -1,7 +1,6 @@
 """Sampling options: samplers, grids, guidance, schedulers, callbacks and trajectories."""
 
 import copy
-import itertools
 
 import numpy as np
 import pytest
@@ -54,10 +53,9 @@ def test_samples_depend_on_their_seed_and_position_only(small, sampler):
 
 def test_samplers_and_spacings_are_passed_on(small, bits):
     seeds = image_seeds(0, 5)
-    for sampler, spacing in itertools.product(SAMPLERS, ("uniform", "log_snr")):
-        options = {"sampler": sampler, "spacing": spacing, "n_steps": 6}
-        expected = small.decoder_.decode(bits, seeds, Sampling(**options))
-        assert np.array_equal(small.inverse_transform(bits, **options, random_state=0), expected)
+    options = {"sampler": "dpm++", "spacing": "log_snr", "n_steps": 6}
+    expected = small.decoder_.decode(bits, seeds, Sampling(**options))
+    assert np.array_equal(small.inverse_transform(bits, **options, random_state=0), expected)
     default = small.inverse_transform(bits, n_steps=6, random_state=0)
     explicit = Sampling(sampler="ddim", spacing="trailing", n_steps=6)
     assert np.array_equal(default, small.decoder_.decode(bits, seeds, explicit))
@@ -109,13 +107,6 @@ def test_guided_sampling_is_batch_invariant(dropped, digits):
     whole = dropped.reconstruct(X, noise="inverted", guidance=1.5, n_steps=3, random_state=0)
     few = dropped.reconstruct(X[:2], noise="inverted", guidance=1.5, n_steps=3, random_state=0)
     assert np.abs(few.astype(int) - whole[:2]).max() <= 1
-
-
-def test_unconditional_model_rejects_guidance(digits):
-    encoder = make_encoder(8, **TINY, conditioning="none").fit(digits[:32])
-    with pytest.raises(ValueError, match="guidance=2 needs a model with codes"):
-        encoder.sample(1, guidance=2)
-    assert encoder.sample(1, n_steps=2, sampler="dpm++").shape == (1, 8, 8)
 
 
 def test_ode_samplers_match_the_input_perturbation_by_default(digits):
