@@ -1,4 +1,4 @@
-"""Folders of pictures that are unlike each other, with edited copies of some."""
+"""Folders of pictures that are unlike each other, with edited copies of some; collections of them."""
 
 import numpy as np
 import pytest
@@ -45,6 +45,11 @@ def write_pictures(folder, n=40, seed=0):
     pictures[5].transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(copies / "mirror.png")
     (copies / "twin.png").write_bytes((folder / "a" / "06.png").read_bytes())
     return folder
+
+
+def names(table):
+    """Return the file names of a table's paths."""
+    return [path.rsplit("/", 1)[1] for path in table["path"]]
 
 
 @pytest.fixture(scope="session")

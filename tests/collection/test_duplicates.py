@@ -182,13 +182,6 @@ def test_each_picture_is_in_one_group():
     }
 
 
-def test_wrong_arguments_are_named(collection):
-    with pytest.raises(ValueError, match="tier must be"):
-        collection.duplicates("identical")
-    with pytest.raises((ValueError, TypeError), match="max_false_pairs"):
-        collection.duplicates(max_false_pairs=-1)
-
-
 def test_tables_have_plain_dtypes(same):
     assert same["group"].dtype == np.int64 and same["keep"].dtype == bool
     assert pd.api.types.is_float_dtype(same["distance"])

@@ -9,7 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 from dmzrep.collection import ImageCollection
 from dmzrep.datasets import ImageReader
 from dmzrep.retrieval import ITQTransformer
-from tests.collection.tables import names
+from tests.collection.conftest import names
 
 pytest.importorskip("PIL.Image")
 
@@ -76,24 +76,3 @@ def test_a_collection_is_loaded_with_its_encoder_only(pca, packed, images, photo
     for wrong in (other, packed, PCA(3).fit(images.reshape(len(images), -1))):
         with pytest.raises(ValueError, match=r"encoder, a \w+, is not the one that .*photos was made with"):
             ImageCollection.load(tmp_path / "photos", encoder=wrong)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda Z: Z * np.nan, "NaN or infinity"),
-        (lambda Z: Z[:1], "must return a row for each of 47 images"),
-    ],
-)
-def test_invalid_outputs_are_refused(pca, photos, change, message):
-    encoder = FunctionTransformer(lambda X: change(pca.transform(X)))
-    with pytest.raises(ValueError, match=rf"encoder\.transform\(X\).*{message}"):
-        collect(encoder, photos)
-
-
-def test_a_query_of_another_width_is_refused(pca, photos):
-    widths = [12]
-    collection = collect(FunctionTransformer(lambda X: pca.transform(X)[:, : widths[0]]), photos)
-    widths[0] = 5
-    with pytest.raises(ValueError, match="returned 12 values for the images of fit, but 5 for these"):
-        collection.search(np.zeros((16, 16, 3), np.uint8))
