@@ -49,14 +49,16 @@ def test_ids_of_removed_samples_are_not_reused():
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_empty_index_raises_and_can_be_filled_again(index):
+def test_empty_index_raises_is_restored_and_can_be_filled_again(index, tmp_path):
     bits = np.eye(16, dtype=np.uint8)
     neighbors = FaissNeighbors(1, index=index).fit(bits).remove(np.arange(16))
-    assert neighbors.n_samples_fit_ == 0
     for search in (neighbors.kneighbors, neighbors.radius_neighbors, neighbors.transform):
         with pytest.raises(ValueError, match=r"The index is empty.*Add samples first"):
             search(bits)
-    assert neighbors.add(bits[:5]).kneighbors(bits[:5])[1].ravel().tolist() == [16, 17, 18, 19, 20]
+    neighbors.save(tmp_path / "index")
+    for empty in (neighbors, FaissNeighbors.load(tmp_path / "index")):
+        assert empty.n_samples_fit_ == 0
+        assert empty.add(bits[:5]).kneighbors(bits[:5])[1].ravel().tolist() == [16, 17, 18, 19, 20]
 
 
 @pytest.mark.parametrize(

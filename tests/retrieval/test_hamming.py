@@ -1,4 +1,4 @@
-"""Hamming search against a count of differing bits, and expected distances against a sum over bits."""
+"""Hamming search against a count of differing bits, and asymmetric search against a sum over bits."""
 
 import numpy as np
 import pytest
@@ -6,24 +6,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dmzrep.retrieval import FaissNeighbors, hamming_neighbors
 from dmzrep.retrieval import _hamming as hamming
-from dmzrep.retrieval._hamming import expected_hamming
 
 
-@pytest.mark.parametrize(
-    ("queries", "bits", "k", "message"),
-    [
-        (np.zeros((2, 8)), np.zeros((5, 9)), 1, "queries have 8 bits, but bits have 9"),
-        (
-            np.zeros((2, 8), np.uint8),
-            np.full((5, 8), 255, np.uint8),
-            1,
-            r"bits must be zeros and ones, got 255.*numpy\.unpackbits",
-        ),
-    ],
-)
-def test_invalid_codes_are_refused(queries, bits, k, message):
-    with pytest.raises(ValueError, match=message):
-        hamming_neighbors(queries, bits, k)
+def test_codes_of_two_widths_are_refused():
+    with pytest.raises(ValueError, match="queries have 8 bits, but bits have 9"):
+        hamming_neighbors(np.zeros((2, 8)), np.zeros((5, 9)), 1)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 8, 61, 64, 240, 241])
@@ -58,17 +45,9 @@ def test_equal_distances_are_sorted_by_index(n_queries):
     assert np.array_equal(indices, np.tile(np.arange(50), (n_queries, 1)))
 
 
-@pytest.mark.parametrize("latent_dim", [1, 8, 21])
-def test_expected_distance_is_the_sum_over_bits(latent_dim, monkeypatch):
-    monkeypatch.setattr(hamming, "_BLOCK_BITS", 300)
-    random = np.random.default_rng(latent_dim)
-    p, bits = random.random((5, latent_dim)), random.integers(0, 2, (5, 7, latent_dim))
-    expected = np.abs(p[:, None] - bits).sum(axis=2)
-    assert_allclose(expected_hamming(np.packbits(bits, axis=2), p), expected)
-
-
 @pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_asymmetric_search_with_a_full_shortlist_is_exact(index):
+def test_asymmetric_search_with_a_full_shortlist_is_exact(index, monkeypatch):
+    monkeypatch.setattr(hamming, "_BLOCK_BITS", 30_000)  # Of three queries.
     random = np.random.default_rng(0)
     stored, queries = random.random((500, 20)), random.random((40, 20))
     expected = np.abs(queries[:, None] - (stored > 0.5)[None]).sum(axis=2)

@@ -73,11 +73,3 @@ def test_ids_continue_after_loading(tmp_path):
     neighbors = FaissNeighbors(1).fit(np.eye(8)).remove([7])
     restored = through_file(neighbors, tmp_path).add(np.ones((1, 8)))
     assert restored.ids_.tolist() == [0, 1, 2, 3, 4, 5, 6, 8]
-
-
-@pytest.mark.parametrize("index", ["flat", "hnsw", "ivf"])
-def test_empty_index_is_restored(index, tmp_path):
-    neighbors = FaissNeighbors(1, index=index, n_lists=1).fit(np.eye(8)).remove(range(8))
-    restored = through_file(neighbors, tmp_path)
-    assert restored.n_samples_fit_ == 0
-    assert restored.add(np.eye(8)).kneighbors(np.eye(8))[1].ravel().tolist() == list(range(8, 16))
