@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.linalg import sqrtm
 from sklearn.decomposition import PCA
 from torch import Tensor
 
@@ -39,6 +38,7 @@ from dmzrep import DMZEncoder, Training
 from dmzrep._base._random import image_seeds
 from dmzrep.diffusion._objective import Denoised, Network, Objective
 from dmzrep.inference import Decoder, Sampling, encode
+from dmzrep.metrics import frechet_distance
 
 RESULTS = "input_perturbation"
 N_COMPONENTS = 64
@@ -74,13 +74,6 @@ def remedies(strength: float) -> Iterator[tuple[str, str, float, dict[str, Any]]
     yield "none", "ddpm", 1.0, {}
     if strength > 0:
         yield "matched", "ddpm", 1.0, matched
-
-
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the squared Fréchet distance between Gaussians fitted to two sets of samples."""
-    (mean_a, cov_a), (mean_b, cov_b) = ((x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b))
-    root = sqrtm(cov_a @ cov_b)
-    return float(np.square(mean_a - mean_b).sum() + np.trace(cov_a + cov_b - 2.0 * np.real(root)))
 
 
 def flat(images: np.ndarray) -> np.ndarray:
@@ -162,7 +155,7 @@ def compare(parsed: argparse.Namespace) -> None:
                     row = (
                         key
                         | limits_used(parsed)
-                        | {"frechet_pca64": round(frechet_distance(a, b), 4), "mse": round(error, 5)}
+                        | {"frechet_pca64": round(float(frechet_distance(a, b)), 4), "mse": round(error, 5)}
                     )
                     results.append(RESULTS, row, parsed.results)
                     print(row, flush=True)

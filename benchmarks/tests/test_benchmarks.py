@@ -1,6 +1,4 @@
-"""The measures that benchmarks share, against slow definitions; and that result files can be read."""
-
-import json
+"""The measures that benchmarks share, against slow definitions; the benchmark of checkpoints."""
 
 import numpy as np
 import pytest
@@ -68,10 +66,3 @@ def test_the_checkpoint_benchmark_writes_a_row_once(tmp_path, monkeypatch):
     monkeypatch.setattr(report_costs, "read", lambda name: results.read(name, tmp_path))
     assert f"{100 * row['share']:.2f}"[:1] in report_costs.checkpoint_section()
     assert list(tmp_path.iterdir()) == [tmp_path / "checkpoint_cost.jsonl"]
-
-
-@pytest.mark.parametrize("path", sorted(results.FOLDER.glob("*.jsonl")), ids=lambda path: path.name)
-def test_committed_result_files_are_whole(path):
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert rows
-    assert all(isinstance(row, dict) for row in rows)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks import figures, report, report_evidence
+from benchmarks import report, report_evidence
 from benchmarks.report_evidence import Measure
 from benchmarks.results import FOLDER
 from dmzrep.networks._conditioning import CodeBias
@@ -42,19 +42,11 @@ def test_rivals_that_win_are_named():
     assert "*Limitations:* error 1.2 ± 0.3: best 0.5 better, " in line and line.endswith("(`memory.jsonl`)")
 
 
-def test_recall_by_bytes_is_drawn(monkeypatch, tmp_path):
-    rows = [
-        {"set": "some", "part": "test", "method": method, "search": "asymmetric", "bytes": size}
-        | {"recall@10 of 40": size / 100 + extra}
-        for method, extra in (("initialisation", 0.1), ("ITQ", 0.0))
-        for size in (8, 16, 32)
-    ]
-    monkeypatch.setattr(figures, "read", lambda name: rows)
-    drawn = []
-    monkeypatch.setattr(figures, "_line", lambda ax, points, words, colour: drawn.append((words, points)))
-    figures.draw_embeddings(tmp_path / "embeddings.png")
-    assert [words for words, _ in drawn] == ["DMZEncoder(max_iter=0)", "ITQ"]
-    assert drawn[0][1] == [([size], [pytest.approx(size / 100 + 0.1)]) for size in (8, 16, 32)]
+@pytest.mark.parametrize("name", report.FIGURES)
+def test_figures_are_drawn(name, tmp_path):
+    _, draw, _ = report.FIGURES[name]
+    draw(tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_cross_attention_to_one_token_is_a_bias():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import near_duplicates, protocols, report_protocols
-from benchmarks.code_quality import expected_average_precision, mean_average_precision
+from benchmarks.code_quality import expected_average_precision
 from benchmarks.datasets import ImageData
 from benchmarks.results import read
 
@@ -26,15 +26,6 @@ def test_expected_average_precision_is_the_mean_over_all_orders(k):
             expected.append((precision * right).sum() / max(1, right.sum()))
     found = expected_average_precision(index, index_labels, queries, query_labels, k)
     assert found == pytest.approx(np.mean(expected))
-
-
-def test_expected_average_precision_without_ties_is_that_of_a_sort():
-    random = np.random.default_rng(0)
-    codes = random.random((80, 4096)) < 0.5
-    labels = random.integers(0, 3, 80)
-    arguments = codes[:60], labels[:60], codes[60:], labels[60:]
-    plain = mean_average_precision(*arguments, k=10, divide_by="found")
-    assert expected_average_precision(*arguments, 10) == pytest.approx(plain, abs=0.01)
 
 
 def test_protocols_append_each_row_once_and_make_a_section(monkeypatch, tmp_path, digits):

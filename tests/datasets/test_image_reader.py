@@ -1,7 +1,6 @@
 """Picture files in the place of samples."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -102,28 +101,3 @@ def test_paths_need_a_reader(folder):
         encoder.transform(folder)
     with pytest.raises(ValueError, match=r"pictures of shape \(8, 8, 3\)"):
         clone(encoder).set_params(image_reader=ImageReader(8)).fit(X)
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"size": 0}, "'size' parameter of ImageReader"),
-        ({"size": (8, 0)}, "size must be a positive whole number"),
-        ({"resize": "stretch"}, "'resize' parameter of ImageReader"),
-        ({"background": "nocolour"}, "background must be the name of a colour"),
-    ],
-)
-def test_invalid_parameters_are_named(params, message):
-    with pytest.raises(ValueError, match=message):
-        ImageReader(**params).fit()
-
-
-def test_text_is_not_a_picture():
-    with pytest.raises(FileNotFoundError, match="There is no picture file"):
-        ImageReader().transform(Path("nowhere.png"))
-
-
-@pytest.mark.parametrize("read", [ImageReader().transform, ImageReader().open])
-def test_what_is_no_path_is_named(read):
-    with pytest.raises(TypeError, match=r"X must be a picture file, a folder or a list of files, got 3\."):
-        read(3)
