@@ -213,23 +213,16 @@ def test_encoder_is_unchanged_even_after_an_error(colour_encoder, sprites, metho
 
 
 @pytest.mark.parametrize(
-    ("target", "options", "message"),
+    ("target", "message"),
     [
-        (6, {}, "target must be a bit from 0 to 5, got 6"),
-        (np.ones(5), {}, "target has 5 weights, but a code has 6 bits"),
-        ("distance", {}, "target='distance' needs reference"),
-        (0, {"method": "occlusion", "window": 17}, "window must be an integer from 1 to 16, got 17"),
-        (0, {"method": "grad_cam", "layer": 3}, "layer must be from -3 to 2: the encoder has 3 convolutions"),
-        (
-            0,
-            {"baseline": np.zeros((2, 16, 16, 3), np.uint8)},
-            "baseline must have one sample or as many as X, 3",
-        ),
+        (6, "target must be a bit from 0 to 5, got 6"),
+        (np.ones(5), "target has 5 weights, but a code has 6 bits"),
+        ("distance", "target='distance' needs reference"),
     ],
 )
-def test_invalid_requests_are_refused(colour_encoder, sprites, target, options, message):
+def test_invalid_targets_are_refused(colour_encoder, sprites, target, message):
     with pytest.raises(ValueError, match=message):
-        attribute_bits(colour_encoder, sprites.images[:3], target, **options)
+        attribute_bits(colour_encoder, sprites.images[:3], target)
 
 
 def test_model_that_is_not_linear_is_refused(colour_encoder, sprites):

@@ -77,13 +77,6 @@ def test_pipelines_pass_options_to_the_last_step(wrap):
     assert codec.received["like"].tolist() == [[250, 249]]
 
 
-def test_pipelines_encode_and_decode_as_their_encoder(pipeline, encoder, images):
-    p = code_probabilities(pipeline, images)
-    assert np.array_equal(p, code_probabilities(encoder, 255 - images))
-    decoded = decode_codes(pipeline, p[:3], random_state=7, n_steps=2)
-    assert np.array_equal(decoded, 255 - encoder.inverse_transform(p[:3], random_state=7, n_steps=2))
-
-
 def test_pipelines_work_in_all_tools(pipeline, encoder, images):
     frames = interpolate(pipeline, images[:1], images[1:2], n_steps=3)
     assert frames[0].shape[-2:] == (8, 8)
