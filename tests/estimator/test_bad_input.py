@@ -1,7 +1,6 @@
 """Errors for invalid input say what was expected, what was passed and how to mend it."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -34,7 +33,6 @@ def with_value(value):
         (IMAGES.astype(str), {}, "dtype <U3"),
         (np.ones((5, 6)), {}, "every feature is constant"),
         (VECTORS, {"image_shape": (7, 9)}, "has 63 values, but X has 64 features"),
-        (VECTORS, {"image_shape": (8.0, 8.0)}, "image_shape must be.*in integers"),
         (IMAGES, {"backbone": "mlp"}, "backbone='mlp' is for vectors"),
         (VECTORS, {"backbone": "unet"}, "backbone='unet' needs images.*image_shape"),
         (VECTORS, {"encoder": "paper"}, "encoder='paper' needs images.*Use encoder='auto'"),
@@ -47,8 +45,6 @@ def with_value(value):
         (IMAGES, {"attention": (5,), "width": (8, 16)}, r"names resolutions \[5\].*it has \[8, 4\]"),
         (IMAGES, {"conditioning": "cross_attention", "attention": ()}, "needs attention"),
         (IMAGES, {"depth": (2, 5)}, "up equal to down or one more"),
-        (IMAGES, {"device": "abacus"}, "'device' parameter must be"),
-        (IMAGES, {"checkpoint_every": 0}, r"'checkpoint_every' parameter of DMZEncoder must be .*'epoch'"),
     ],
 )
 def test_fit_refuses(X, params, message):
@@ -76,7 +72,6 @@ def test_a_fitted_encoder_refuses_other_images(encoder, method, X, message):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
         ({"prior": "gaussian"}, r"prior must be None, 'uniform'.* got 'gaussian'.*fit_prior\('chow_liu'"),
         ({"prior": ChowLiuPrior().fit(np.eye(5))}, "fitted to codes of 5 bits, the encoder has 16"),
     ],
@@ -121,23 +116,3 @@ def test_transform_refuses_arrays_that_cannot_hold_the_codes(out, error, message
 def test_an_unfitted_encoder_raises_not_fitted_error(method):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(DMZEncoder(), method)(*(() if method == "sample" else (IMAGES,)))
-
-
-def test_deterministic_sampling_after_input_perturbation_is_warned_of():
-    encoder = make_encoder(**TINY, input_perturbation=0.1).fit(IMAGES)
-    for sampler in ("ddim", "heun"):
-        with pytest.warns(UserWarning, match=f"trained with input perturbation.*'{sampler}'.*eta=0.5"):
-            encoder.sample(1, sampler=sampler, n_steps=2, match_perturbation=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for options in ({}, {"sampler": "ddim"}, {"match_perturbation": False}, {"sampler": "dpm++_sde"}):
-            assert encoder.sample(1, n_steps=2, **options).shape == (1, 8, 8)
-
-
-def test_read_only_arrays_are_accepted_and_not_modified():
-    images = IMAGES.copy()
-    images.flags.writeable = False
-    encoder = make_encoder(**TINY).fit(images)
-    encoder.reconstruct(images, n_steps=1, random_state=0)
-    encoder.score_samples(images, n_terms=2)
-    assert np.array_equal(images, IMAGES)

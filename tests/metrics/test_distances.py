@@ -164,13 +164,9 @@ def test_invalid_features_raise(measure, reference, generated, message):
     [
         (lambda: frechet_distance(X, X, lambda x: x[1:]), "must have one row for each of 20 images, got 19"),
         (lambda: frechet_distance(X, X[:1]), "at least 2 images of each set, got 1"),
-        (lambda: extract_features(X[0], len), r"images must be .* got shape \(\d+,\).*images\[None\]"),
-        (lambda: extract_features(X[0]), r"images must be .* \(n, n_features\), got .*images\[None\]"),
-        (lambda: precision_recall(extract_features(X).statistics, X), "reference must be .* only frechet"),
-        (lambda: frechet_distance(FeatureSet(X.tolist()), X), "features must be an array"),
         (lambda: precision_recall(X, X[:3]), "n_neighbors must be an integer from 1 to 2, less than"),
     ],
 )
 def test_invalid_extractors_and_too_few_samples_raise(call, message):
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -101,12 +101,10 @@ def test_pareto_front_is_what_nothing_dominates(objectives, expected):
     ("options", "message"),
     [
         ({"latent_dims": (8, 8)}, "latent_dims must be distinct"),
-        ({"X": 3}, r"X must hold images or vectors, .* got shape \(\)"),
         ({"Y": np.zeros(3)}, "inconsistent numbers of samples: Y has 3"),
         ({"objectives": ["roc_auc"]}, "objectives must be one of .*got 'roc_auc'"),
-        ({"encoder": StandardScaler()}, "encoder must be a DMZEncoder, got a StandardScaler"),
     ],
 )
 def test_invalid_parameters_raise(sprites, options, message):
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(ValueError, match=message):
         latent_dim_report(**{"X": sprites.images} | options)

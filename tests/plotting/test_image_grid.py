@@ -81,9 +81,7 @@ def test_vectors_and_unfitted_encoders_raise(display, vector_encoder, digits):
     ("params", "message"),
     [
         ({"images": np.full((1, 2, 8, 8), 255)}, r"pixels in \[0, 1\], got values from 0 to 255"),
-        ({"row_labels": ["a", "b"]}, "row_labels must have 1 entries"),
         ({"captions": [["a"]]}, "captions must have 2 texts"),
-        ({"column_labels": 2}, "column_labels must have 2 entries, as many as the grid, got 2"),
     ],
 )
 def test_invalid_grids_raise(params, message):

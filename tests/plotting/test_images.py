@@ -100,11 +100,8 @@ def test_reconstructions_are_drawn_below_the_originals(encoder, digits):
             lambda e, X: ReconstructionDisplay.from_estimator(e, X, n_draws=2, return_trajectory=True),
             "n_draws must be 1 with return_trajectory=True, got 2",
         ),
-        (lambda e, X: NeighborsDisplay.from_estimator(e, X, X, 201), "k must be an integer from 1 to 200"),
         (lambda e, X: BitDisplay.from_estimator(e, X[:2]), "BitDisplay draws one image, got 2"),
         (lambda e, X: EditDisplay.from_estimator(e, X, "bold"), "editor must be a fitted AttributeEditor"),
-        (lambda e, X: InterpolationDisplay.from_estimator(e, X, X, path=[]), "path must be one or more of"),
-        (lambda e, X: InterpolationDisplay.from_estimator(e, 3, X), "x0 must be an array, a table or"),
     ],
 )
 def test_invalid_options_raise(encoder, digits, draw, message):
