@@ -9,10 +9,8 @@ from scipy.integrate import solve_ivp
 
 from dmzrep.diffusion._grids import SPACINGS, timestep_grid
 from dmzrep.diffusion._objective import Denoised
-from dmzrep.diffusion._samplers import sample_ddim
 from dmzrep.diffusion._sampling import SAMPLERS, draws_noise, run_sampler
 from dmzrep.diffusion._schedule import NOISE_SCHEDULES, NoiseSchedule
-from dmzrep.diffusion._solvers import sample_dpm_solver
 
 FINE = 20_000
 
@@ -125,14 +123,3 @@ def test_observed_estimates_are_clipped_and_end_in_the_sample(sampler):
     samples = run_sampler(sampler, lambda x, t: Denoised(3.0 * x, x, None), x, grid, schedule, **options)
     assert all(x0.abs().max() <= 0.7 for x0 in observed)
     torch.testing.assert_close(observed[-1], samples)
-
-
-def test_unknown_samplers_and_missing_noise_are_refused(mixture):
-    schedule, x = NoiseSchedule.named("cosine", 100), normal((2, 2))
-    grid, denoise = timestep_grid(100, 3), mixture.denoiser(schedule)
-    with pytest.raises(ValueError, match="needs `noise` when stochastic is True"):
-        sample_dpm_solver(denoise, x, grid, schedule, stochastic=True)
-    with pytest.raises(ValueError, match="needs `noise` when eta is above 0"):
-        sample_ddim(denoise, x, grid, schedule, eta=0.1)
-    with pytest.raises(ValueError, match=r"sampler must be one of .* got 'euler'"):
-        run_sampler("euler", denoise, x, grid, schedule, noise=source(x))

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from dmzrep.errors import DeviceWarning
-from dmzrep.networks._device import available_device, resolve_device, resolve_precision
+from dmzrep.networks._device import resolve_device, resolve_precision
 
 
 @pytest.fixture
@@ -54,18 +53,6 @@ def test_unavailable_devices_raise(machine, devices, asked, message):
     machine(**devices)
     with pytest.raises(ValueError, match=message):
         resolve_device(asked)
-
-
-@pytest.mark.parametrize(
-    ("devices", "asked", "expected"),
-    [({}, "cuda", "cpu"), ({"n_cuda": 1}, "cuda:5", "cuda:0"), ({"mps": True}, "cuda:0", "mps")],
-)
-def test_models_of_an_absent_device_move_with_a_warning(machine, devices, asked, expected):
-    machine(**devices)
-    with pytest.warns(DeviceWarning, match=f"The model was put on {expected}"):
-        found = available_device(asked)
-    assert found == torch.device(expected)
-    assert available_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(

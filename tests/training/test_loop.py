@@ -161,22 +161,6 @@ def test_the_best_encoder_is_frozen_after_early_stopping(monkeypatch):
 # -- hooks -----------------------------------------------------------------------------------------
 
 
-class Stop(Hooks):
-    def __init__(self, stop, calls):
-        self.stop, self.calls = stop, calls
-
-    def epoch_end(self, trainer):
-        self.calls.append(self.stop)
-        return self.stop
-
-
-@pytest.mark.parametrize("stops", [[False, False], [True, False], [False, True]])
-def test_any_hook_can_stop_training_and_all_are_called(stops):
-    calls = []
-    assert HookList([Stop(stop, calls) for stop in stops]).epoch_end(None) is any(stops)
-    assert calls == stops
-
-
 def test_progress_bar_displays_percentage_loss_and_speed(capsys):
     history = [{"loss": 0.1234, "validation_loss": 0.5678, "images_per_second": 90.4}]
     trainer = SimpleNamespace(history=history, epoch=3, progress=lambda n: 0.5 if n == 10 else 0.0)
