@@ -50,12 +50,6 @@ def test_uninformative_codes_predict_the_share_of_ones(codec):
     np.testing.assert_allclose(editor.predict_proba(np.zeros((1, 6))), 0.25, atol=0.01)
 
 
-def test_attributes_are_named_by_names_or_columns(pixel_codec, pixels, labels):
-    assert AttributeEditor(pixel_codec).fit(pixels, labels["last"]).attributes_ == ["last"]
-    named = AttributeEditor(pixel_codec).fit(pixels, labels.to_numpy(), names=["a", "b", "c"])
-    assert named.attributes_ == ["a", "b", "c"]
-
-
 @pytest.mark.parametrize("output", ["probabilities", "logits"])
 def test_every_output_of_an_encoder_has_the_same_edits(codec, editor, pixels, labels, output):
     other = AttributeEditor(codec(output), C=1000.0).fit(pixels, labels)

@@ -73,15 +73,6 @@ def test_shift_is_the_shortest_that_changes_and_holds_log_odds(seed):
     np.testing.assert_allclose(move @ basis @ basis.T, move, atol=1e-9)
 
 
-def test_shift_of_one_attribute_is_along_its_direction_as_in_the_paper():
-    w, z, alpha, intercept = np.array([3.0, 4.0]), np.array([[0.2, 0.9]]), -1.5, 0.3
-    distance = (z @ w + intercept) / 5.0
-    current = z @ w + intercept
-    change = target_log_odds(current, alpha, relative=True)[:, None] - current[:, None]
-    expected = z + alpha * distance[:, None] * w / 5.0
-    np.testing.assert_allclose(shift(z, w[None], change, np.zeros((0, 2))), expected)
-
-
 def test_amount_is_a_minimum_for_adding_and_a_maximum_for_removing():
     current = np.array([-2.0, 0.5, 5.0])
     assert target_log_odds(current, 3.0).tolist() == [3.0, 3.0, 5.0]
