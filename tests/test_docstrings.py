@@ -5,7 +5,6 @@
 
 import importlib
 import inspect
-import pkgutil
 import re
 import runpy
 import tomllib
@@ -15,18 +14,13 @@ import pytest
 import setuptools
 from numpydoc.validate import ERROR_MSGS, validate
 
-import dmzrep
+from tests.public_packages import PACKAGES
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 LISTED = set(SETTINGS["numpydoc_validation"]["checks"])
 #: As in `numpydoc lint`: with "all", the other entries are the checks that are left out.
 CHECKS = set(ERROR_MSGS) - LISTED if "all" in LISTED else LISTED
-
-#: Packages for work on dmzrep itself; what users need of them is exported by `dmzrep`.
-INNER = {"_base", "data", "diffusion", "files", "inference", "networks", "training"}
-PACKAGES = ["dmzrep"]
-PACKAGES += [f"dmzrep.{m.name}" for m in pkgutil.iter_modules(dmzrep.__path__) if m.name not in INNER]
 
 
 def inherits_its_docstring(owner, name):

@@ -1,19 +1,14 @@
 """The reference has one page for each public name, links lead to files, and each picture is shown."""
 
 import importlib
-import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
-import dmzrep
+from tests.public_packages import PACKAGES
 
 ROOT = Path(__file__).parent.parent
-#: Packages for work on dmzrep itself; what users need of them is exported by `dmzrep`.
-INNER = {"_base", "data", "diffusion", "files", "inference", "networks", "training"}
-MODULES = [m.name for m in pkgutil.iter_modules(dmzrep.__path__) if m.name not in INNER]
-PACKAGES = ["dmzrep", *(f"dmzrep.{module}" for module in MODULES)]
 
 
 def names_of_public_objects():

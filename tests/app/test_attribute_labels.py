@@ -24,12 +24,11 @@ def test_binary_columns():
         ("path,smile\nother.png,1\n", "None of the 1 paths of the labels is in the collection"),
         ("path,smile\n1.png,1\n2.png,1\n", "need a column of zeros and ones, with both values"),
         ("", "cannot be read as a CSV file"),
-        ("\x00\xff", "need a column 'path'|cannot be read"),
     ],
 )
 def test_wrong_labels_are_explained(tmp_path, text, message):
     path = tmp_path / "labels.csv"
-    path.write_bytes(text.encode("latin-1"))
+    path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_labels(path, ["/a/1.png", "/a/2.png"])
 

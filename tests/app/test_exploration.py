@@ -42,14 +42,11 @@ def test_files_are_read_in_the_layout_of_the_fit(tmp_path, layout):
     assert np.abs(shown.astype(int) - original.astype(int)).mean() < 40.0  # Lanczos overshoots.
 
 
-def test_only_encoders_of_images_are_explored(vector_encoder):
+def test_only_encoders_of_images_and_collections_are_explored(vector_encoder, encoder):
     with pytest.raises(ValueError, match="needs an encoder of images"):
         Exploration(vector_encoder)
     with pytest.raises(TypeError, match="encoder must be a fitted DMZEncoder"):
         Exploration("model.safetensors")
-
-
-def test_only_collections_are_explored(encoder):
     with pytest.raises(TypeError, match="collection must be a fitted ImageCollection, got 'index'"):
         Exploration(encoder, "index")
 
@@ -92,13 +89,6 @@ def test_details_may_come_from_the_picture(exploration, picture):
     loose = exploration.decode(picture, picture.bits, n_steps=20)
     errors = [np.abs(x.astype(int) - picture.sample).mean() for x in (close, loose)]
     assert errors[0] < errors[1]
-
-
-def test_wrong_codes_and_details_are_refused(exploration, picture):
-    with pytest.raises(ValueError, match="A code of this model has 16 bits, got shape"):
-        exploration.decode(picture, np.ones(3))
-    with pytest.raises(ValueError, match="details must be one of"):
-        exploration.decode(picture, picture.bits, details="none")
 
 
 def test_progress_is_reported(exploration, picture):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
-from dmzrep.metrics import dci, frechet_distance, kernel_distance, mig, precision_recall, tad
+from dmzrep.metrics import dci, mig, tad
 
 
 @pytest.fixture
@@ -114,14 +114,3 @@ def test_tad_follows_its_definition(kind):
 def test_invalid_input_raises(grid, call, message):
     with pytest.raises(ValueError, match=message):
         call(np.random.default_rng(0).random((200, 3)), grid)
-
-
-@pytest.mark.parametrize(("floats", "ints"), [("double[pyarrow]", "int64[pyarrow]"), ("Float64", "Int64")])
-def test_extension_dtypes_are_read_like_arrays(grid, floats, ints):
-    pytest.importorskip("pyarrow")
-    Z = np.random.default_rng(0).random((200, 3))
-    table = pd.DataFrame(Z).astype(floats)
-    assert mig(table, grid.astype(ints)).score == mig(Z, grid).score
-    assert frechet_distance(table, table[:100]).value == pytest.approx(frechet_distance(Z, Z[:100]).value)
-    assert kernel_distance(table, table[:100], n_subsets=2).n_generated == 100
-    assert precision_recall(table, table[:100]).scores["precision"] == 1.0
