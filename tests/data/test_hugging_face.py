@@ -26,12 +26,6 @@ def of_pictures(pictures, **columns):
     )
 
 
-def test_column_of_pictures_is_found_and_decoded(pictures):
-    samples = DatasetSource(of_pictures(pictures))
-    assert samples.shape == pictures.shape and samples.dtype == np.uint8
-    np.testing.assert_array_equal(samples[np.array([7, 3])], pictures[[7, 3]])
-
-
 def test_arrays_keep_the_dtype_of_their_column(pictures):
     features = datasets.Features(
         {"box": datasets.List(datasets.Value("int64")), "scan": datasets.Array2D((12, 10), "uint8")}

@@ -142,21 +142,14 @@ def test_other_images_files_and_recipes_are_refused(authors, images, tmp_path):
             load_authors_checkpoint(path, images)
     with pytest.raises(FileNotFoundError):
         load_authors_checkpoint(tmp_path / "none.pt", images)
-    with pytest.raises(TypeError, match=r"path must be a path, .* got 3"):
-        load_authors_checkpoint(3, images)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"name": "mnist"}, "name must be one of .* got 'mnist'"),
-        ({"heads": 0}, "heads must be an integer of at least 1, or None, got 0"),
         ({"heads": 5}, r"heads must divide the channels .* \[32\], got 5"),
-        ({"side": "32"}, "side must be an integer of at least 1, or None, got '32'"),
-        ({"width": 32}, "width must be a tuple of multiples of 32, one for each level, got 32"),
-        ({"attention": 16}, "attention must be a tuple of sides of feature maps, got 16"),
         ({"attention_kinds": ("none", "crss")}, "attention_kinds must be one of .*Did you mean 'cross'"),
-        ({"attention_kinds": ("cross",)}, "attention_kinds must be a tuple of 2 kinds"),
         ({"widht": (32,)}, "Unknown parameter 'widht'.* Did you mean 'width'"),
     ],
 )

@@ -5,7 +5,6 @@ import os
 import pickle
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -130,15 +129,6 @@ def test_a_run_that_is_killed_resumes_to_the_weights_of_an_uninterrupted_run(tmp
     assert "identical bit for bit" in done.stdout
 
 
-def test_a_longer_fit_resumes_from_the_last_checkpoint(digits, tmp_path):
-    params = TINY | {"final_learning_rate": 1.0, "dropout": 0.3, "code_dropout": 0.3, "ordered": True}
-    whole = make_encoder(**params | {"max_iter": 3}).fit(digits[:128])
-    make_encoder(**params, checkpoint_dir=tmp_path).fit(digits[:128])
-    resumed = make_encoder(**params | {"max_iter": 3}, checkpoint_dir=tmp_path).fit(digits[:128])
-    assert resumed.n_iter_ == 3
-    assert np.array_equal(resumed.transform(digits), whole.transform(digits))
-
-
 @pytest.mark.parametrize("random_state", [0, None])
 def test_a_resumed_run_does_not_repeat_the_initialisation(digits, tmp_path, monkeypatch, random_state):
     params = TINY | {"max_iter": 2, "random_state": random_state, "checkpoint_dir": tmp_path}
@@ -181,14 +171,23 @@ def test_a_grid_search_shares_a_checkpoint_folder_and_resumes(digits, tmp_path):
     assert len(list(tmp_path.glob("run-*"))) == 5
 
 
-def test_a_full_disk_does_not_stop_a_fit(digits, tmp_path, monkeypatch):
-    def full(*args):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        ("fsync", OSError(errno.ENOSPC, "No space left on device"), "No space left.*There is none yet"),
+        ("replace", PermissionError(errno.EACCES, "Permission denied"), "Permission denied.*writable"),
+    ],
+    ids=["full disk", "read-only folder"],
+)
+def test_a_full_disk_or_a_read_only_folder_does_not_stop_a_fit(
+    digits, tmp_path, monkeypatch, function, error, message
+):
+    def fail(*args):
+        raise error
 
     params = TINY | {"max_iter": 3}
-    with monkeypatch.context() as context, warnings.catch_warnings(record=True) as caught:
-        context.setattr(os, "fsync", full)
-        warnings.simplefilter("always")
+    with monkeypatch.context() as context, pytest.warns(CheckpointWarning, match=message) as caught:
+        context.setattr(os, function, fail)
         trained = make_encoder(**params, checkpoint_dir=tmp_path).fit(digits[:64])
     assert [w.category for w in caught].count(CheckpointWarning) == 1
     assert list(tmp_path.glob("run-*/*")) == []

@@ -189,12 +189,6 @@ def test_damaged_checkpoints_only_are_an_error(tmp_path, data):
         open_checkpoints(tmp_path)
 
 
-def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"checkpoint_dir='.*file' must be a folder.*Use another path"):
-        open_checkpoints(str(tmp_path / "file"))
-
-
 def test_runs_share_a_folder_unless_checkpoints_were_moved(tmp_path, data):
     run(make_trainer(max_epochs=1), data, tmp_path)
     assert open_checkpoints(tmp_path, OTHER_IDENTITY).latest is None
@@ -229,13 +223,3 @@ def test_a_full_disk_is_warned_of_once_and_training_continues(tmp_path, data, mo
     assert files(tmp_path) == checkpoints_of(*([3] if lasting else [12, 15]))
     # The last valid checkpoint can be resumed.
     assert_same_run(run(make_trainer(max_epochs=5, seed=8), data, tmp_path), whole)
-
-
-def test_a_read_only_folder_is_warned_of(tmp_path, data, monkeypatch):
-    def read_only(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(os, "replace", read_only)
-    with pytest.warns(CheckpointWarning, match=r"Permission denied.*There is none yet.*writable"):
-        trained = run(make_trainer(), data, tmp_path)
-    assert trained.stopped == "max_iter" and files(tmp_path) == []

@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -8,11 +7,9 @@ from dmzrep.errors import DmzError, TrainingDivergedError
 from dmzrep.training import HookList, Hooks
 from dmzrep.training._divergence import CHECK_STEPS
 from tests.training.trainers import (
-    VECTORS,
     At,
     assert_equal_weights,
     copy_weights,
-    draw_samples,
     make_data,
 )
 from tests.training.trainers import make_trainer as make_any_trainer
@@ -94,16 +91,6 @@ def test_an_epoch_before_divergence_keeps_its_validation_loss():
         trainer.fit(data_of(20), make_data(n=20), hooks=NonFiniteGradients(41))
     assert (trainer.epoch, trainer.step) == (2, 40)
     assert all(math.isfinite(row["validation_loss"]) for row in trainer.history)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_non_finite_data_leave_the_initial_weights(value):
-    trainer = make_trainer()
-    before = copy_weights(trainer.average.model)
-    X = np.full_like(draw_samples(VECTORS), value)
-    diverge(trainer, make_data(X=X), match=r"loss became (nan|inf) in epoch 1 \(step 1\).*learning_rate")
-    assert (trainer.step, trainer.epoch, trainer.history) == (0, 0, [])
-    assert_equal_weights(trainer.average.model, before)
 
 
 def test_non_finite_weights_after_the_last_step_are_detected():

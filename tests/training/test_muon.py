@@ -7,7 +7,7 @@ import torch
 
 from dmzrep.networks._unet import UNet
 from dmzrep.training._muon import STEP_SIZE, MuonAdamW, orthogonalised
-from dmzrep.training._optimization import hidden_kernels, make_optimizer
+from dmzrep.training._optimization import hidden_kernels
 from dmzrep.training._state import load_trainer_state, trainer_state
 from tests.training.trainers import IMAGES, make_data, make_trainer
 
@@ -67,12 +67,3 @@ def test_a_run_can_be_continued_by_the_other_optimiser():
     by_adamw, by_muon = states
     assert all("exp_avg_sq" in slots for slots in by_adamw.values())
     assert not any("exp_avg_sq" in slots for slots in by_muon.values())
-
-
-def test_adamw_can_be_chosen():
-    trainer = make_trainer(WIDE, optimizer="adamw")
-    optimizer = make_optimizer(trainer.model, trainer.config)
-    for parameter in trainer.model.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    optimizer.step()
-    assert all("exp_avg_sq" in slots for slots in optimizer.state.values())

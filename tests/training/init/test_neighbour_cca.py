@@ -45,11 +45,3 @@ def test_means_of_neighbours_exclude_the_sample(monkeypatch):
     torch.testing.assert_close(means, angles[[1, 0, 3, 2, 5, 4, 5]].double())
     few = neighbour_means(features, angles[:, None].double(), time_left=lambda: 0.0)[:, 0]
     torch.testing.assert_close(few, means[:3])
-
-
-@pytest.mark.parametrize("n_bits", [2, 40])
-def test_codes_may_be_longer_than_features_are_many(clusters, n_bits, monkeypatch):
-    monkeypatch.setattr("dmzrep.training.init._neighbour_cca.SEARCHED_AT_A_TIME", 300)
-    branch = LinearInit((6,), n_bits)
-    init_neighbour_cca(branch, clusters[0], torch.Generator().manual_seed(0), time_left=lambda: 0.0)
-    assert torch.isfinite(branch.linear.weight).all() and (branch.linear.weight.norm(dim=1) > 0).all()

@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import init_linear, init_neighbours
+from dmzrep.training import init_linear, init_neighbour_cca, init_neighbours
 from dmzrep.training.init._neighbours import neighbourhood_width
 
 
@@ -49,10 +49,12 @@ def test_the_width_gives_the_perplexity(digits):
     assert torch.special.entr(p).sum(dim=1).mean().exp().item() == pytest.approx(4.0, rel=1e-3)
 
 
+@pytest.mark.parametrize("initialise", [init_neighbours, init_neighbour_cca])
 @pytest.mark.parametrize("n_bits", [2, 80])
-def test_codes_may_be_longer_than_features_are_many(digits, n_bits):
+def test_codes_may_be_longer_than_features_are_many(digits, initialise, n_bits, monkeypatch):
+    monkeypatch.setattr("dmzrep.training.init._neighbour_cca.SEARCHED_AT_A_TIME", 300)
     branch = LinearInit((64,), n_bits)
-    init_neighbours(branch, digits, torch.Generator().manual_seed(0), time_left=lambda: 0.0)
+    initialise(branch, digits, torch.Generator().manual_seed(0), time_left=lambda: 0.0)
     assert torch.isfinite(branch.linear.weight).all() and (branch.linear.weight.norm(dim=1) > 0).all()
 
 
