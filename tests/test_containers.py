@@ -241,7 +241,6 @@ INVALID = {
     "items of two sizes": (Pairs([IMAGE] * 4 + [IMAGE[:7]]), r"item 0 has \(8, 8\), item 4 has \(7, 8\)"),
     "items that are dicts": (Pairs([{"image": IMAGE}]), r"item 0 is a dict with the keys \['image'\]"),
     "items that are text": (Pairs(["a.png"] * 3), "item 0 is of type str"),
-    "items that are numbers": (Pairs([1.0, 2.0]), "item 0 is of type float"),
 }
 
 

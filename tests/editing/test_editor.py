@@ -210,7 +210,6 @@ def test_summary_lists_edited_attributes_first(editor, pixels):
     [
         (["frist"], {}, r"no attribute 'frist' among the 3 .*Did you mean 'first'"),
         (["first"], {"hold": ["first"]}, r"\['first'\] cannot be both edited and held"),
-        (["first"], {"hold": 1}, "hold must be the name of an attribute, a sequence of names, or 'others'"),
         (["first"], {"strength": 4.0}, r"strength must be .*\(0.0, 1.0\]"),
         (["first"], {"noise": "inverted"}, r"PixelCodec.inverse_transform does not take 'noise'"),
     ],
