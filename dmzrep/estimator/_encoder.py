@@ -169,7 +169,7 @@ class DMZEncoder(
     Attributes
     ----------
     decoder_ : Decoder
-        The fitted diffusion model: codes to data, data to noise, likelihood.
+        The fitted diffusion model: codes to data, and data to noise.
     model_ : DiffusionAutoencoder
         The networks, with averaged weights.
     prior_ : CodePrior or None
