@@ -29,7 +29,6 @@ class Store:
     unreadable: pd.DataFrame
 
     def state(self) -> dict[str, Any]:
-        """Return the state for a file."""
         texts = {name: join_texts(self.files[name]) for name in _TEXTS}
         return {
             "texts": texts,

@@ -35,7 +35,6 @@ class FittedModel:
 
     @property
     def latent_dim(self) -> int:
-        """Number of bits."""
         return self.network.config.latent_dim
 
     @property
@@ -45,12 +44,10 @@ class FittedModel:
 
     @property
     def encoder_batch(self) -> int:
-        """Batch size of the encoder."""
         return batch_size_for(self.data_shape, ENCODER_BATCH)
 
     @property
     def denoiser_batch(self) -> int:
-        """Batch size of the denoiser."""
         return batch_size_for(self.data_shape, DENOISER_BATCH)
 
     @property

@@ -52,11 +52,9 @@ class CodesAsSamples:
     """An encoder whose samples are codes, so that an editor of codes needs no pictures."""
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Return the codes."""
         return X
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
-        """Return the codes."""
         return Z
 
 
@@ -224,7 +222,6 @@ class Exploration:
         on_step: OnStep | None = None,
         **sampling: Any,
     ) -> np.ndarray:
-        """Draw new samples."""
         options = self._sampling(sampling, on_step)
         named = None if prior == FITTED else prior
         return self.encoder.sample(n, prior=named, random_state=seed, **options)
@@ -256,11 +253,9 @@ class Exploration:
         return samples[0], np.abs(codes[0].astype(np.float64) - codes[0, 0]).sum(axis=-1)
 
     def random_row(self, rng: np.random.Generator) -> int:
-        """Return a row of the collection."""
         return int(rng.integers(len(self.collection.files_)))
 
     def read_row(self, row: int) -> Picture:
-        """Read a picture of the collection."""
         path = self.collection.files_["path"].iloc[row]
         return self.read(path, path)
 
