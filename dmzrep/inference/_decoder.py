@@ -38,7 +38,7 @@ class Decoder(FittedModel):
         """
         sampling = sampling or Sampling()
         noise_from, strength = ("random", 1.0) if start is None else (start.noise, start.strength)
-        plan = sampling.plan(self, noise=noise_from, strength=strength)
+        plan = sampling._plan(self, noise=noise_from, strength=strength)
         data_format = self.data_format
         parts = list(padded_batches(len(seeds), self.data_shape, self.denoiser_batch))
         out = np.empty((len(seeds), *data_format.sample_shape), dtype=data_format.dtype)
@@ -82,7 +82,7 @@ class Decoder(FittedModel):
 
         `strength` is the fraction of the timesteps up to which samples are inverted, in (0, 1].
         """
-        plan = (sampling or Sampling()).plan(self, noise="inverted", strength=strength)
+        plan = (sampling or Sampling())._plan(self, noise="inverted", strength=strength)
         start = StartingSamples(X, True, codes)
         found = np.empty((len(X), *self.data_shape), dtype=np.float32)
         for part, size in padded_batches(len(X), self.data_shape, self.denoiser_batch):
