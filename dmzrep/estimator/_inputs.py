@@ -29,12 +29,15 @@ NOISES = ("zero", "random", "inverted")
 def open_samples(
     estimator: Any, X: Any, continued: bool
 ) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
-    """Return training samples as a source, their format, and the attributes that follow from X."""
+    """Return training samples as a source, their format, and the attributes that follow from X.
+
+    If training is `continued`, X must agree with `data_format_`, which is kept.
+    """
     if continued:
-        return open_training_data(estimator, X, continued=True)
+        return open_like_fitted(estimator, X, repeatedly=True), estimator.data_format_, {}
     reader = estimator.image_reader
     reader = ImageReader() if reader is None and is_paths(X) else clone(reader, safe=False)
-    samples, data_format, attributes = open_training_data(estimator, X, reader=reader)
+    samples, data_format, attributes = open_training_data(estimator, X, reader)
     if reader is not None and reader.sample_shape != samples.shape[1:]:
         raise ValueError(
             f"image_reader returns pictures of shape {reader.sample_shape}, but the samples of X have shape "
