@@ -149,13 +149,9 @@ class Exploration:
 
         Small ones are enlarged, as browsers would blur them.
         """
-        units = self.format.to_model(torch.from_numpy(np.ascontiguousarray(samples))).numpy()
-        pixels = np.rint((units.transpose(0, 2, 3, 1) + 1.0) * 127.5).astype(np.uint8)
-        if pixels.shape[-1] == 2:
-            pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=-1)
+        pixels = np.rint(255.0 * self.format.to_pictures(samples)).astype(np.uint8)
         factor = max(1, round(_SHOWN_SIDE / max(pixels.shape[1:3])))
-        pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
-        return list(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        return list(pixels.repeat(factor, axis=1).repeat(factor, axis=2))
 
     def decode(
         self,
