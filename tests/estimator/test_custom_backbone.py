@@ -163,10 +163,7 @@ def in_place(self, x, t, z, forward):
         (lambda self, x, t, z, forward: (forward(x, t, z),), "must return a tensor, got tuple"),
         (lambda self, x, t, z, forward: forward(x, t, z).round().long(), "floating-point numbers"),
         (lambda self, x, t, z, forward: forward(x, t, z) / 0.0, "NaN or infinity"),
-        (
-            lambda self, x, t, z, forward: forward(x, t),
-            r"could not be run as backbone\(x, t, z\) on",
-        ),
+        (lambda self, x, t, z, forward: forward(x, t), r"backbone\(x, t, z\) on .* failed: TypeError"),
         (lambda self, x, t, z, forward: forward(x, t, z) + torch.ones(1, device="meta"), "device"),
         (lambda self, x, t, z, forward: forward(x, t, torch.eye(1000)[t][:, :8]), r"t.long\(\) makes them"),
         (lambda self, x, t, z, forward: forward(x, t, z).detach(), "no gradient for its parameters"),
