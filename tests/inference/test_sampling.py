@@ -67,6 +67,7 @@ def test_samplers_and_spacings_are_passed_on(small, bits):
     ("options", "message"),
     [
         ({"sampler": "dpm"}, r"sampler must be one of .* scheduler of diffusers, got 'dpm'. Did you mean"),
+        ({"spacing": "karras"}, "spacing must be one of"),
         ({"eta": 0.5, "sampler": "dpm++"}, r"eta=0.5 is an option of DDIM; pass sampler='ddim'"),
         ({"guidance": 2.0}, "needs a model that was trained with code dropout"),
     ],
