@@ -13,7 +13,7 @@ from dmzrep.diffusion._sampling import run_sampler
 from dmzrep.inference._model import FittedModel
 from dmzrep.inference._monitor import SamplingMonitor
 from dmzrep.inference._sampling import Sampling
-from dmzrep.inference._starts import StartingNoise, StartingSamples, ZeroNoise
+from dmzrep.inference._starts import StartingNoise, StartingSamples
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Decoder(FittedModel):
         seeds: Sequence[int],
         sampling: Sampling | None = None,
         *,
-        start: StartingSamples | StartingNoise | ZeroNoise | None = None,
+        start: StartingSamples | StartingNoise | None = None,
     ) -> np.ndarray:
         """Draw a sample for each code, in the layout, dtype and value range of the fitted data.
 
