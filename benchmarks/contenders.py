@@ -24,7 +24,7 @@ from dmzrep.diffusion._timesteps import TimestepSampler
 from dmzrep.estimator._fit import build_trainer, train
 from dmzrep.estimator._inputs import open_samples
 from dmzrep.estimator._parameters import nested_names
-from dmzrep.inference import Sampling, ZeroNoise, encode
+from dmzrep.inference import Sampling, StartingNoise, encode
 from dmzrep.networks._device import autocast
 from dmzrep.training import VALIDATION_SAMPLES, Trainer, TrainingData
 from dmzrep.training.init._linear import MEAN_LOGIT
@@ -144,7 +144,8 @@ class RealValuedCode:
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """Decode the real-valued codes, without noise."""
         codes = (1.0 + self.floats(X)) / 2.0
-        return self.model.decode(codes, image_seeds(0, len(X)), Sampling(n_steps=STEPS), start=ZeroNoise())
+        zeros = StartingNoise()
+        return self.model.decode(codes, image_seeds(0, len(X)), Sampling(n_steps=STEPS), start=zeros)
 
 
 #: Contenders other than configurations of DMZEncoder, by name; each takes the number of bits and a seed.

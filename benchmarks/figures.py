@@ -14,16 +14,16 @@ from benchmarks.report_choices import DESIGN, design_groups
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
 from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures
 from benchmarks.results import read
-from benchmarks.tables import Rows, groups_of, having, is_former
+from benchmarks.tables import FORMER, Rows, groups_of, having, is_former
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008); others are grey.
 BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"
 COLOURS = {
     "DMZEncoder, default": BLUE,
-    "DMZEncoder, default (former version)": BLUE,
+    f"DMZEncoder, default{FORMER}": BLUE,
     "DMZEncoder, former default": SKY,
     "our initialisation (max_iter=0)": GREEN,
-    "real-valued code, AdaGN (former version)": ORANGE,
+    f"real-valued code, AdaGN{FORMER}": ORANGE,
     "convolutional VAE": PURPLE,
     "DMZEncoder, fitted prior": BLUE,
     "DMZEncoder, uniform prior": SKY,

@@ -31,7 +31,7 @@ from benchmarks.report_time_to_quality import (
     set_section,
 )
 from benchmarks.results import read
-from benchmarks.tables import groups_of, having, table
+from benchmarks.tables import FORMER, groups_of, having, table
 
 ROOT = Path(__file__).parent.parent
 DOCS, README = ROOT / "docs", ROOT / "README.md"
@@ -164,7 +164,7 @@ def readme_table() -> str:
         header.append(f"{NAMES[name]}, {rows[0]['latent_dim']} bits, {longest:g} s")
         for row in README_ROWS:
             group = compared[(row,)]
-            words, former, _ = label(group).partition(" (former version)")
+            words, former, _ = label(group).partition(FORMER)
             words += ", floats" if row == "pixels" else ""
             lines.setdefault(words, []).append((cell(group, bits) or cell(group, floats)) + former)
     return table(header, [[words, *cells] for words, cells in lines.items()])

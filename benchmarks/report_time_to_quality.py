@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.results import read
-from benchmarks.tables import Rows, groups_of, having, is_former, made, measured, spread, table
+from benchmarks.tables import FORMER, Rows, groups_of, having, is_former, made, measured, spread, table
 
 RESULTS = "time_to_quality"
 TITLES = {
@@ -68,7 +68,7 @@ def label(group: Rows) -> str:
     kind = name.rpartition(", init ")[0] or name
     ours = group[0]["parameters"] is not None and kind not in CONTENDERS
     old = is_former(group[-1]) and "former" not in name and (ours or kind.startswith("real-valued"))
-    return ("DMZEncoder, " if ours else "") + name + (" (former version)" if old else "")
+    return ("DMZEncoder, " if ours else "") + name + (FORMER if old else "")
 
 
 def protocol(rows: Rows) -> str:

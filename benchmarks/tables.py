@@ -9,6 +9,8 @@ from benchmarks.results import ENCODER
 
 Rows = list[dict[str, Any]]
 
+#: End of the labels of rows that were measured with a former version of the encoder.
+FORMER = " (former version)"
 #: Result files for which no convolutional encoder is trained, so that its version does not matter.
 WITHOUT_ENCODER = {"embeddings", "pretrained", "retrieval_speed", "starts"}
 #: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.

@@ -7,7 +7,7 @@ import torch
 from benchmarks import report_choices, results, starts, time_to_quality
 from benchmarks.datasets import ImageData
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import init_contrast_pca
+from dmzrep.training import init_linear
 
 
 def stand_in(n=120):
@@ -21,7 +21,7 @@ def test_roots_of_differences_are_what_the_start_from_the_layout_sees(monkeypatc
     monkeypatch.setattr(starts, "FITTED", 20)
     x = torch.rand(20, 3, 8, 8)
     own = LinearInit((3, 8, 8), 4, "contrast")
-    init_contrast_pca(own, x, torch.Generator().manual_seed(0))
+    init_linear(own, x, "scaled_itq", torch.Generator().manual_seed(0))
     torch.testing.assert_close(starts.contrast(x), own.features(x))
 
 

@@ -14,16 +14,6 @@ class ParameterGroup(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {}
 
-    def validate(self) -> None:
-        """Check each parameter independently.
-
-        Raises
-        ------
-        InvalidParameterError
-            A parameter violates its constraints. The message names the parameter and the group.
-        """
-        self._validate_params()
-
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_params(deep=False) == other.get_params(deep=False)
 

@@ -70,7 +70,6 @@ def fit_encoder(folder: str, minutes: float, seed: int, reader: dict[str, Any], 
 
 
 def load_collection(path: str) -> Any:
-    """Return the collection of an index file."""
     from dmzrep.collection import ImageCollection
 
     return ImageCollection.load(path)

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import pairwise_distances_argmin
 
+from dmzrep._base._imports import optional_import
 from dmzrep.probing import LinearProbe
 from dmzrep.retrieval import FaissNeighbors
 
@@ -82,7 +83,9 @@ def positions(
     if n < 4:
         return np.column_stack([np.arange(n, dtype=np.float64), np.zeros(n)])
     if method == "umap":
-        return _umap(vectors, seed)
+        with optional_import('method="umap" needs umap-learn, unlike method="tsne"', "umap"):
+            from umap import UMAP
+        return UMAP(metric="cosine", random_state=seed, n_jobs=1).fit_transform(vectors).astype(np.float64)
     start = PCA(2, random_state=seed).fit_transform(vectors)
     start = start / max(start[:, 0].std(), 1e-12) * 1e-4
     perplexity = min(_PERPLEXITY, (n - 1) / 3.0)
@@ -97,14 +100,3 @@ def positions(
         max_iter=750,
     )
     return tsne.fit_transform(graph).astype(np.float64)
-
-
-def _umap(vectors: np.ndarray, seed: int) -> np.ndarray:
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise ImportError(
-            'method="umap" needs the package umap-learn. Install it with: pip install "dmzrep[umap]", or use '
-            'method="tsne".'
-        ) from error
-    return UMAP(metric="cosine", random_state=seed, n_jobs=1).fit_transform(vectors).astype(np.float64)

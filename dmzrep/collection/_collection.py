@@ -21,7 +21,7 @@ from dmzrep.collection._insights import InsightsMixin
 from dmzrep.collection._store import EMPTY, Store, join_texts, refresh, split_texts
 from dmzrep.datasets import ImageReader
 from dmzrep.estimator._state import CLASSES
-from dmzrep.files._state import read_state, restoring, take, write_state
+from dmzrep.files._state import read_state, require, restoring, take, write_state
 from dmzrep.retrieval import FaissNeighbors
 from dmzrep.retrieval._embedder import Embedder
 
@@ -336,11 +336,14 @@ class ImageCollection(InsightsMixin, BaseEstimator):
             stored, source, params, saved, codes = take(
                 state, "store", "source", "params", "encoder", "codes"
             )
+            metric, reader = take(params, "metric", "image_reader")
             store = Store.from_state(stored)
             source = source if isinstance(source, str) else split_texts(source).tolist()
         embedder = Embedder.restored(encoder, saved, codes, path)
-        collection = cls(embedder.encoder, **params)
+        collection = cls(embedder.encoder, metric=metric, image_reader=reader)
         with restoring(path, KIND):
+            width = store.logits.shape[1] if codes is None else codes["width"]
+            require(store.logits.shape[1] == width, "logits are not of the width of the codes")
             collection._validate_params()
             collection._set(store, source, embedder)
         return collection

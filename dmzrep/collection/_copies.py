@@ -46,7 +46,6 @@ def brightened(picture: Any, rng: np.random.Generator) -> Any:
 
 
 def mirrored(picture: Any, rng: np.random.Generator) -> Any:
-    """Return a mirrored copy."""
     return picture.transpose(load_pillow().Transpose.FLIP_LEFT_RIGHT)
 
 

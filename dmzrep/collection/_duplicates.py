@@ -57,7 +57,6 @@ class Pairs(NamedTuple):
     mirrored: np.ndarray
 
     def take(self, chosen: np.ndarray) -> Pairs:
-        """Return some of the pairs."""
         return Pairs(*(array[chosen] for array in self))
 
 

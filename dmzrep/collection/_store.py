@@ -29,7 +29,6 @@ class Store:
     unreadable: pd.DataFrame
 
     def state(self) -> dict[str, Any]:
-        """Return the state for a file."""
         texts = {name: join_texts(self.files[name]) for name in _TEXTS}
         return {
             "texts": texts,
@@ -46,11 +45,18 @@ class Store:
         """Return the store of a file; raise ValueError if its parts do not agree."""
         names = "texts", "numbers", "further", "thumbnails", "thumbnail_bytes", "logits", "unreadable"
         texts, numbers, further, joined, lengths, logits, unreadable = take(state, *names)
-        require(set(texts) | set(numbers) == set(COLUMNS), "columns of files are missing")
+        complete = texts.keys() == set(_TEXTS) and numbers.keys() == set(COLUMNS) - set(_TEXTS)
+        require(complete, "columns of files are missing")
         columns = {name: split_texts(joined) for name, joined in texts.items()} | numbers
+        n = len(columns["path"])
+        for name, column in columns.items():
+            require(column.shape == (n,), "columns differ in length")
+            require(name in _TEXTS or column.dtype == np.int64, f"{name} must be integers")
         files = pd.DataFrame({name: pd.Series(columns[name], dtype=columns[name].dtype) for name in COLUMNS})
-        n = len(files)
-        require(isinstance(further, pd.DataFrame) and len(further) == n, "no table of further columns")
+        require(files["path"].is_unique, "paths are not unique")
+        matches = isinstance(further, pd.DataFrame) and further.index.equals(files.index)
+        require(matches, "further columns are not a table of the same rows")
+        require(not set(further.columns) & set(COLUMNS), "further columns are those of the collection")
         files = pd.concat([files, further], axis=1)
         why = [split_texts(unreadable[name]).tolist() for name in ("path", "reason")]
         reasons = _text_table(dict(zip(*why, strict=True)), "reason")
@@ -59,10 +65,13 @@ class Store:
                 isinstance(array, np.ndarray) and array.ndim == ndim and array.dtype.kind == kind, "arrays"
             )
         require(len(lengths) == len(logits) == n and np.isfinite(logits).all(), "lengths differ")
-        require((lengths >= 0).all() and lengths.sum() == len(joined), "thumbnails are incomplete")
+        in_range = ((lengths >= 0) & (lengths <= len(joined))).all()
+        require(in_range and lengths.sum() == len(joined), "thumbnails are incomplete")
         ends = np.cumsum(lengths).tolist()
         data = joined.tobytes()
         thumbnails = [data[end - size : end] for end, size in zip(ends, lengths.tolist(), strict=True)]
+        # Of other formats, Pillow passes some to programs such as Ghostscript.
+        require(all(t[:4] == b"RIFF" and t[8:12] == b"WEBP" for t in thumbnails), "thumbnails are not WebP")
         return cls(files, thumbnails, logits, reasons)
 
 

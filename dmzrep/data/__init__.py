@@ -1,7 +1,7 @@
 """Data formats and sources: conversion of arrays, tables and map-style datasets to tensors and back."""
 
 from dmzrep.data._hugging_face import ImageColumn
-from dmzrep.data._image_format import ImageFormat, find_layout, find_range, learn_image_format
+from dmzrep.data._image_format import ImageFormat, as_rgb, find_layout, find_range, learn_image_format
 from dmzrep.data._open import is_dataset, open_like_fitted, open_training_data, read_all
 from dmzrep.data._paths import is_paths
 from dmzrep.data._pictures import convert_picture
@@ -15,6 +15,7 @@ __all__ = [
     "Source",
     "Subset",
     "VectorFormat",
+    "as_rgb",
     "convert_picture",
     "find_layout",
     "find_range",

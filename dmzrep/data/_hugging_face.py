@@ -82,7 +82,6 @@ class ImageColumn:
         return len(self.dataset)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Return the image of sample i."""
         value = self.dataset[int(i)][self.column]
         if not is_picture(value):
             return np.asarray(value, dtype=self.dtype)

@@ -92,6 +92,19 @@ class ImageFormat:
             samples = np.rint(samples)
         return samples.astype(self.dtype)
 
+    def to_pictures(self, X: Any) -> np.ndarray:
+        """Convert samples to float32 in [0, 1], (n, H, W) or (n, H, W, 3 or 4); two channels lack blue."""
+        images = np.asarray(X).reshape(-1, *self.image_shape).astype(np.float64)
+        images = (images - self.low) / (self.high - self.low)
+        pictures = np.clip(images, 0.0, 1.0).astype(np.float32)
+        if self.layout == "CHW":
+            pictures = np.moveaxis(pictures, 1, -1)
+        if self.shape[0] == 1:
+            return pictures.reshape(-1, *self.shape[1:])
+        if self.shape[0] == 2:
+            return np.concatenate([pictures, np.zeros_like(pictures[..., :1])], axis=-1)
+        return pictures
+
     def check_shape(self, X: Any) -> None:
         """Raise unless X, an array or a source, is numeric and has samples of the fitted shape."""
         if X.ndim == 0 or X.shape[1:] != self.sample_shape:
@@ -126,6 +139,16 @@ class ImageFormat:
                 f"{X.dtype} values from {low:g} to {high:g}, which look scaled to [0, 1]. "
                 f"Multiply them by {self.high:g}."
             )
+
+
+def as_rgb(pictures: np.ndarray) -> np.ndarray:
+    """Return pictures in [0, 1] with three channels: grey is repeated, opacity blended with white."""
+    if pictures.ndim == 3:
+        return np.repeat(pictures[..., None], 3, axis=-1)
+    if pictures.shape[-1] == 4:
+        opacity = pictures[..., 3:]
+        return pictures[..., :3] * opacity + 1.0 - opacity
+    return pictures
 
 
 def learn_image_format(

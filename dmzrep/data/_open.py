@@ -22,16 +22,13 @@ _VECTOR_DTYPES = (np.float64, np.float32)
 
 
 def open_training_data(
-    estimator: Any, X: Any, *, continued: bool = False, reader: PathReader | None = None
+    estimator: Any, X: Any, reader: PathReader | None = None
 ) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
     """Return training data as a source, their format, and the attributes that scikit-learn sets.
 
     The estimator provides `image_shape`, `channels` and `value_range`, and is not changed. Arrays are checked
-    here, datasets when they are read; the `reader` turns paths into arrays. With `continued`, X must agree
-    with `data_format_`, which is kept.
+    here, datasets when they are read; the `reader` turns paths into arrays.
     """
-    if continued:
-        return open_like_fitted(estimator, X, repeatedly=True), estimator.data_format_, {}
     if is_paths(X):
         X = open_paths(reader, X, repeatedly=True)
     source: Any = as_source(X)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dmzrep._base._imports import optional_import
 from dmzrep.data import convert_picture
 
 #: Pillow modes that pictures may be converted to, with their channels; None has no channel axis.
@@ -52,12 +53,8 @@ class Rendering(NamedTuple):
 
 def load_pillow() -> ModuleType:
     """Return the module `PIL.Image`; raise ImportError that says what to install."""
-    try:
+    with optional_import("Reading pictures needs Pillow", "images"):
         from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            'Reading pictures needs Pillow. Install it with: pip install "dmzrep[images]"'
-        ) from error
     if "HEIF" not in Image.OPEN and importlib.util.find_spec("pillow_heif"):
         import pillow_heif
 

@@ -81,7 +81,7 @@ class ImageReader(TransformerMixin, ParameterGroup):
     @property
     def rendering(self) -> Rendering:
         """The checked parameters that determine the pixels."""
-        self.validate()
+        self._validate_params()
         return Rendering(check_size(self.size), self.mode, self.resize, check_colour(self.background))
 
     @property

@@ -15,30 +15,21 @@ class Calibration:
     """Linear estimates of clean data from the network's estimate and x_t, fitted by least squares.
 
     In model units, channel c of the clean data is estimated at timestep ``timesteps[k]`` by
-    ``a * estimate + b * x_t + constant``, with ``coefficients[k, c]`` = (a, b, constant), and has the mean
-    squared error ``variances[k, c]``. All features of vectors are one channel. Values for other timesteps are
-    interpolated over the log-SNR. At low noise x_t is more accurate than a network after short training, at
-    high noise it is of no use; nothing is assumed about the errors of either.
-
-    Parameters
-    ----------
-    timesteps : ndarray of shape (n_levels,), int64
-        Increasing, from 0 to the last.
-    coefficients : ndarray of shape (n_levels, n_channels, 3), float64
-        Of the clipped estimate of the network, of x_t, and constant.
-    variances : ndarray of shape (n_levels, n_channels), float64
-        Above 0.
-    gaussian_bits : float
-        Bits per dimension of the same samples under a Gaussian with the mean and variance of each channel.
-
-    References
-    ----------
-    Bao, Li, Zhu, Zhang, "Analytic-DPM", 2022, arXiv 2201.06503 (the variance that minimises the bound).
+    ``a * estimate + b * x_t + constant``, with the clipped estimate of the network and
+    ``coefficients[k, c]`` = (a, b, constant), and has the mean squared error ``variances[k, c]``. All
+    features of vectors are one channel. Values for other timesteps are interpolated over the log-SNR. At low
+    noise x_t is more accurate than a network after short training, at high noise it is of no use; nothing is
+    assumed about the errors of either. The variance minimises the bound: Bao, Li, Zhu, Zhang, "Analytic-DPM",
+    2022.
     """
 
+    #: Increasing, from 0 to the last.
     timesteps: np.ndarray
+    #: Of shape (n_levels, n_channels, 3).
     coefficients: np.ndarray
+    #: Of shape (n_levels, n_channels).
     variances: np.ndarray
+    #: Bits per dimension of the same samples under a Gaussian with the mean and variance of each channel.
     gaussian_bits: float
 
     def tables(self, schedule: NoiseSchedule) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,7 @@ def timestep_grid(
     strength: float = 1.0,
     schedule: NoiseSchedule | None = None,
 ) -> list[tuple[int, int]]:
-    """Return the timesteps to visit, as pairs (t, t_prev).
+    """Return the n_steps timesteps to visit, at most round(strength * T), as pairs (t, t_prev).
 
     The first t is round(strength * T) - 1 and the last t_prev is -1 (clean data). Strides are equal in t
     (``"trailing"``: all of them; ``"uniform"``: all but the last, of a single timestep), in sqrt(t)
@@ -68,9 +68,6 @@ def timestep_grid(
     [(999, 444), (444, 111), (111, 0), (0, -1)]
     """
     n_visited = timesteps_from(n_timesteps, strength)
-    if not 1 <= n_steps <= n_visited:
-        limit = "n_timesteps" if n_visited == n_timesteps else "round(strength * n_timesteps)"
-        raise ValueError(f"n_steps must be from 1 to {limit}={n_visited}, got {n_steps}.")
     share = np.linspace(1.0, 0.0, n_steps)
     if spacing == "trailing":
         wanted = n_visited * np.arange(n_steps, 0, -1) / n_steps - 1.0
@@ -78,10 +75,8 @@ def timestep_grid(
         wanted = (n_visited - 1) * share
     elif spacing == "quadratic":
         wanted = (n_visited - 1) * share**2
-    elif spacing == "log_snr":
-        wanted = _even_in_log_snr(n_timesteps, n_visited, share, schedule)
     else:
-        raise ValueError(f"spacing must be one of {SPACINGS}, got {spacing!r}.")
+        wanted = _even_in_log_snr(n_timesteps, n_visited, share, schedule)
     steps = [*_strictly_decreasing(np.rint(wanted).astype(int)).tolist(), -1]
     return list(itertools.pairwise(steps))
 

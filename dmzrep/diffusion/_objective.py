@@ -105,7 +105,6 @@ class Objective:
         return prediction, (raw + 1.0) / 2.0
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Return the target of the network's prediction."""
         if self.kind == "epsilon":
             return noise
         if self.kind == "sample":

@@ -38,9 +38,7 @@ def run_sampler(
         return sample_ddim(denoise, x, grid, schedule, eta=eta, noise=noise, clip=clip, observe=observe)
     if name == "heun":
         return sample_heun(denoise, x, grid, schedule, clip=clip, observe=observe)
-    if name in ("dpm++", "dpm++_sde"):
-        stochastic = name == "dpm++_sde"
-        return sample_dpm_solver(
-            denoise, x, grid, schedule, stochastic=stochastic, noise=noise, clip=clip, observe=observe
-        )
-    raise ValueError(f"sampler must be one of {SAMPLERS}, got {name!r}.")
+    stochastic = name == "dpm++_sde"
+    return sample_dpm_solver(
+        denoise, x, grid, schedule, stochastic=stochastic, noise=noise, clip=clip, observe=observe
+    )

@@ -11,7 +11,7 @@ from dmzrep.codes._protocol import block_seeds, check_codec, code_probabilities,
 from dmzrep.data import open_like_fitted, read_all
 from dmzrep.editing._checks import decoding_options
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.inference import Sampling, StartingNoise, between_noises
+from dmzrep.inference import StartingNoise, between_noises, sampling_from
 
 PATHS = ("ordered", "random", "smooth", "soft")
 
@@ -194,7 +194,7 @@ def _decode_between(
     decoder, options = encoder.decoder_, dict(options)
     strength = options.pop("strength", 1.0)
     options.pop("noise", None)
-    sampling = Sampling.of({"sampler": "ddim"} | options)
+    sampling = sampling_from({"sampler": "ddim"} | options)
     first, last = (
         decoder.invert(open_like_fitted(encoder, x), of_end, sampling, strength)
         for x, of_end in zip(ends, bits, strict=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep._base._batching import batches
 from dmzrep._base._warnings import warn
 from dmzrep.codes._report import code_report, code_summary, warn_of_poor_code
 from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
@@ -118,9 +119,8 @@ def code_attributes(
     parts = []
     keep = min(prior_seconds(prior, decoder.latent_dim), budget.left() / 2)
     size = len(chosen) if budget.limit is None else BLOCK
-    for start in range(0, len(chosen), size):
-        block = np.sort(chosen[start : start + size])
-        parts.append(encode(decoder, Subset(samples, block), "probabilities"))
+    for part in batches(len(chosen), size):
+        parts.append(encode(decoder, Subset(samples, np.sort(chosen[part])), "probabilities"))
         if budget.left(keep) <= 0:
             break
     probabilities = np.concatenate(parts)

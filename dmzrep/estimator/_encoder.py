@@ -37,11 +37,11 @@ from dmzrep.estimator._parameters import (
 from dmzrep.estimator._persistence import PersistenceMixin
 from dmzrep.inference import (
     Decoder,
-    Sampling,
     SamplingOptions,
     StartingSamples,
     encode,
     mask_missing_bits,
+    sampling_from,
 )
 from dmzrep.networks._defaults import paper_recipe
 from dmzrep.networks._device import release_cached_memory
@@ -169,7 +169,7 @@ class DMZEncoder(
     Attributes
     ----------
     decoder_ : Decoder
-        The fitted diffusion model: codes to data, data to noise, likelihood.
+        The fitted diffusion model: codes to data, and data to noise.
     model_ : DiffusionAutoencoder
         The networks, with averaged weights.
     prior_ : CodePrior or None
@@ -582,7 +582,7 @@ class DMZEncoder(
         """
         check_is_fitted(self)
         self._check_has_code()
-        options = Sampling.of(sampling)
+        options = sampling_from(sampling)
         latent_dim = self.decoder_.latent_dim
         codes = check_codes(Z, n_bits=latent_dim, ordered=self.ordered_).astype(np.float32)
         start = start_of_decoding(self, like, codes.shape, noise, strength)
@@ -625,7 +625,7 @@ class DMZEncoder(
         check_is_fitted(self)
         self.decoder_.check_trained()  # Before samples are encoded, which may take long.
         check_choice("noise", noise, NOISES)
-        options = Sampling.of(sampling)
+        options = sampling_from(sampling)
         samples = open_like_fitted(self, X)
         if noise != "inverted" or n_bits is not None:
             self._check_has_code()
@@ -669,7 +669,7 @@ class DMZEncoder(
             ``(n_steps, n_samples, *sample_shape)``.
         """
         check_is_fitted(self)
-        options = Sampling.of(sampling)
+        options = sampling_from(sampling)
         n_samples = check_int(n_samples, "n_samples")
         seed = draw_seed(random_state)
         codes = None

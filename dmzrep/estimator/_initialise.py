@@ -24,7 +24,6 @@ from dmzrep.training import (
     RandomViews,
     TrainingConfig,
     init_cca,
-    init_contrast_pca,
     init_gaussian,
     init_linear,
     init_neighbour_cca,
@@ -80,7 +79,7 @@ def _initialise_encoder(
         time_left = partial(budget.left_to_initialise, DENOISER_SHARE)
         init_cca(linear, samples, view, generator, stages, time_left)
     elif init == "contrast_pca":
-        init_contrast_pca(linear, samples, generator, stages, budget.left_to_initialise)
+        init_linear(linear, samples, "scaled_itq", generator, stages, budget.left_to_initialise)
     else:
         _initialise_linear(linear, init, samples, generator, stages, budget)
 

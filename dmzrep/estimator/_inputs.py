@@ -19,7 +19,7 @@ from dmzrep.data import (
 )
 from dmzrep.datasets import ImageReader
 from dmzrep.diffusion._grids import timesteps_from
-from dmzrep.inference import CODE_DTYPES, StartingSamples, ZeroNoise
+from dmzrep.inference import CODE_DTYPES, StartingNoise, StartingSamples
 from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
 
 #: Sources of the initial noise of decoding.
@@ -29,12 +29,15 @@ NOISES = ("zero", "random", "inverted")
 def open_samples(
     estimator: Any, X: Any, continued: bool
 ) -> tuple[Source, ImageFormat | VectorFormat, dict[str, Any]]:
-    """Return training samples as a source, their format, and the attributes that follow from X."""
+    """Return training samples as a source, their format, and the attributes that follow from X.
+
+    If training is `continued`, X must agree with `data_format_`, which is kept.
+    """
     if continued:
-        return open_training_data(estimator, X, continued=True)
+        return open_like_fitted(estimator, X, repeatedly=True), estimator.data_format_, {}
     reader = estimator.image_reader
     reader = ImageReader() if reader is None and is_paths(X) else clone(reader, safe=False)
-    samples, data_format, attributes = open_training_data(estimator, X, reader=reader)
+    samples, data_format, attributes = open_training_data(estimator, X, reader)
     if reader is not None and reader.sample_shape != samples.shape[1:]:
         raise ValueError(
             f"image_reader returns pictures of shape {reader.sample_shape}, but the samples of X have shape "
@@ -59,7 +62,7 @@ def check_out(out: Any, shape: tuple[int, int], output: str) -> None:
 
 def start_of_decoding(
     estimator: Any, like: Any, shape: tuple[int, ...], noise: str, strength: float
-) -> StartingSamples | ZeroNoise | None:
+) -> StartingSamples | StartingNoise | None:
     """Return from where codes of this shape are decoded: samples of `like`, zeros, or None for noise."""
     check_choice("noise", noise, NOISES)
     timesteps_from(estimator.objective_.schedule.n_timesteps, strength)
@@ -68,7 +71,7 @@ def start_of_decoding(
             f"noise='zero' begins from no sample, so strength must be 1, got {strength!r}. "
             "Pass noise='random' to begin from noised samples."
         )
-    without_samples = ZeroNoise() if noise == "zero" else None
+    without_samples = StartingNoise() if noise == "zero" else None
     needed = noise == "inverted" or strength < 1.0
     if like is None:
         if needed:

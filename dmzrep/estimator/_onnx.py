@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmzrep._base._imports import optional_import
 from dmzrep._base._validation import as_path
 from dmzrep.data import ImageFormat, VectorFormat
 from dmzrep.datasets import ImageReader
@@ -61,7 +62,9 @@ def write_encoder(
         raise ValueError(
             "An encoder on a scikit-learn transformer cannot be exported to ONNX. Fit with encoder=module."
         )
-    _check_packages()
+    with optional_import("Export to ONNX needs the packages onnx and onnxscript", "onnx"):
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
     _check_path(path)
     metadata = describe_input(data_format, reader)
     module = SampleEncoder(copy.deepcopy(network.encoder).cpu(), data_format, output).eval()
@@ -109,17 +112,6 @@ def describe_input(data_format: ImageFormat | VectorFormat, reader: ImageReader 
         "value_range": json.dumps(value_range),
         **({} if reader is None else {"image_reader": json.dumps(reader.rendering.describe())}),
     }
-
-
-def _check_packages() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"Export to ONNX needs the packages onnx and onnxscript ({error}). "
-            'Install them with: pip install "dmzrep[onnx]"'
-        ) from error
 
 
 def _check_path(path: Path) -> None:

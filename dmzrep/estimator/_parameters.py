@@ -67,7 +67,7 @@ def validate_parameters(estimator: Any) -> None:
     for name in (*GROUPS, "encoder_augment", "image_reader"):
         group = getattr(estimator, name)
         if isinstance(group, ParameterGroup):
-            group.validate()
+            group._validate_params()
 
 
 def own_parameters(estimator: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from dmzrep._base._batching import batches
 from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.networks._custom_backbone import describe_module
 from dmzrep.networks._custom_encoder import describe_extractor
@@ -51,9 +52,8 @@ def data_digest(samples: Source) -> str:
     complete = in_memory and n * size <= HASHED_BYTES
     chosen = np.arange(n) if complete else np.unique(np.linspace(0, n - 1, HASHED_SAMPLES).astype(np.int64))
     digest = hashlib.blake2b(f"{tuple(samples.shape)} {samples.dtype.str}".encode(), digest_size=16)
-    step = max(1, _BLOCK_BYTES // max(1, size))
-    for start in range(0, len(chosen), step):
-        block = samples[start : start + step] if complete else samples[chosen[start : start + step]]
+    for part in batches(len(chosen), max(1, _BLOCK_BYTES // max(1, size))):
+        block = samples[part] if complete else samples[chosen[part]]
         digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 

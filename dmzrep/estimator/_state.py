@@ -23,7 +23,7 @@ from dmzrep.estimator._state_checks import (
     checked_prior,
     checked_results,
 )
-from dmzrep.files._modules import build_module
+from dmzrep.files._modules import build_module, check_weights
 from dmzrep.files._state import require, restoring, take
 from dmzrep.networks._custom_backbone import copy_module, describe_module
 from dmzrep.networks._custom_encoder import check_stored_features, describe_extractor, make_extractor
@@ -202,17 +202,12 @@ def _check_module(
     weights: dict[str, torch.Tensor],
     source: str | os.PathLike,
 ) -> None:
-    """Raise unless a custom module matches the names and shapes of the stored weights."""
-    stored = {k.removeprefix(prefix): tuple(v.shape) for k, v in weights.items() if k.startswith(prefix)}
-    present = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    differing = [
-        f"{key}: file {stored.get(key)}, {name} {present.get(key)}"
-        for key in sorted(set(stored) | set(present))
-        if stored.get(key) != present.get(key)
-    ]
-    if differing:
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    """Raise unless a custom module has the weights that are stored."""
+    stored = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    try:
+        check_weights(module, stored, custom=("",))
+    except ValueError as error:
         raise PersistenceError(
             f"{name}={type(module).__name__} does not match the {stored_as.split()[0][:100]} in {source}: "
-            f"{'; '.join(differing[:5])}{more}. Build it as for the fit."
-        )
+            f"{error}. Build it as for the fit."
+        ) from error

@@ -96,7 +96,6 @@ def _check_table(table: pd.DataFrame, name: str) -> None:
 def checked_config(
     values: dict[str, Any], data_format: ImageFormat | VectorFormat, latent_dim: int
 ) -> NetworkConfig:
-    """Return the settings of the networks."""
     values = _ADDED | values
     take(values, *(field.name for field in fields(NetworkConfig)))
     config = NetworkConfig.from_dict(values)
@@ -111,7 +110,6 @@ def checked_config(
 
 
 def checked_format(values: dict[str, Any]) -> ImageFormat | VectorFormat:
-    """Return the format of the data."""
     if "layout" not in values:
         return _vector_format(*take(values, "mean", "scale", "dtype", "bound"))
     take(values, *(field.name for field in fields(ImageFormat)))
@@ -158,7 +156,6 @@ def checked_objective(
 def checked_calibration(
     values: dict[str, Any], schedule: NoiseSchedule, data_format: ImageFormat | VectorFormat
 ) -> Calibration:
-    """Return the estimates of clean data for the likelihood."""
     take(values, *(field.name for field in fields(Calibration)))
     calibration = Calibration(**values)
     timesteps, variances = calibration.timesteps, calibration.variances
@@ -175,7 +172,6 @@ def checked_calibration(
 
 
 def checked_prior(values: dict[str, Any], latent_dim: int) -> CodePrior:
-    """Return a fitted prior."""
     prior, state = take(values, "model", "state")
     require(isinstance(prior, CodePrior), "model must be a prior")
     try:

@@ -60,7 +60,7 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], custom: tupl
     for name in sorted(needed.keys() | weights.keys()):
         stored, wanted = _described(weights.get(name)), _described(needed.get(name))
         if stored != wanted:
-            raise ValueError(f"{name[:100]} should be {wanted}, is {stored}")
+            raise ValueError(f"{name[:100]} is {stored} in the file, {wanted} in the network")
         tensor = weights[name]
         if name.startswith(custom):
             continue

@@ -1,4 +1,4 @@
-"""The decoder of a fitted model: codes to data, data to noise, and the likelihood of data."""
+"""The decoder of a fitted model: codes to data, and data to noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,34 +10,15 @@ from dmzrep._base._batching import padded_batches
 from dmzrep._base._random import ImageNoise
 from dmzrep.data import Source
 from dmzrep.diffusion._sampling import run_sampler
-from dmzrep.inference._likelihood import variational_bound
 from dmzrep.inference._model import FittedModel
 from dmzrep.inference._monitor import SamplingMonitor
 from dmzrep.inference._sampling import Sampling
-from dmzrep.inference._starts import StartingNoise, StartingSamples, ZeroNoise
+from dmzrep.inference._starts import StartingNoise, StartingSamples
 
 
 @dataclass(frozen=True)
 class Decoder(FittedModel):
-    """A fitted diffusion model, conditioned on codes; `decoder_` of a fitted `DMZEncoder`.
-
-    Parameters
-    ----------
-    network : DiffusionAutoencoder
-        In eval mode, on `device`.
-    objective : Objective
-        What the denoiser predicts, with the noise schedule.
-    data_format : ImageFormat or VectorFormat
-        Conversion between the user's layout and model units.
-    device : torch.device
-        Device of the network.
-    code_dropout : float, default=0.0
-        Rate of code dropout in training; classifier-free guidance needs a rate above 0.
-    calibration : Calibration or None, default=None
-        Estimates of clean data for `bound`; None for those of the network alone.
-    is_trained : bool, default=True
-        Whether the denoiser is trained; otherwise, all methods raise NotFittedError.
-    """
+    """A fitted diffusion model, conditioned on codes; `decoder_` of a fitted `DMZEncoder`."""
 
     @torch.inference_mode()
     def decode(
@@ -46,30 +27,18 @@ class Decoder(FittedModel):
         seeds: Sequence[int],
         sampling: Sampling | None = None,
         *,
-        start: StartingSamples | StartingNoise | ZeroNoise | None = None,
+        start: StartingSamples | StartingNoise | None = None,
     ) -> np.ndarray:
-        """Draw a sample for each code.
+        """Draw a sample for each code, in the layout, dtype and value range of the fitted data.
 
-        Parameters
-        ----------
-        codes : ndarray of shape (n, latent_dim) or None
-            Bits or probabilities in [0, 1]; 0.5 is a masked bit. None for an unconditional model, or for the
-            bits of inverted starting samples.
-        seeds : sequence of n int
-            Seed of the noise of each sample.
-        sampling : Sampling, optional
-            Options of sampling.
-        start : StartingSamples, StartingNoise or ZeroNoise, optional
-            Where sampling begins; None begins from random noise.
-
-        Returns
-        -------
-        ndarray of shape (n, *sample_shape), or (n_steps, n, *sample_shape) with `return_trajectory`
-            In the layout, dtype and value range of the fitted data.
+        `codes` of shape (n, latent_dim) are bits or probabilities, and 0.5 is a masked bit; they are None for
+        an unconditional model, or for the bits of inverted starting samples. `seeds` holds the seed of the
+        noise of each sample. Without `start`, sampling begins from random noise. With `return_trajectory`,
+        the result has a first axis of steps.
         """
         sampling = sampling or Sampling()
         noise_from, strength = ("random", 1.0) if start is None else (start.noise, start.strength)
-        plan = sampling.plan(self, noise=noise_from, strength=strength)
+        plan = sampling._plan(self, noise=noise_from, strength=strength)
         data_format = self.data_format
         parts = list(padded_batches(len(seeds), self.data_shape, self.denoiser_batch))
         out = np.empty((len(seeds), *data_format.sample_shape), dtype=data_format.dtype)
@@ -109,47 +78,14 @@ class Decoder(FittedModel):
     def invert(
         self, X: Source, codes: np.ndarray | None, sampling: Sampling | None = None, strength: float = 1.0
     ) -> np.ndarray:
-        """Run deterministic DDIM backwards from data to noise.
+        """Run deterministic DDIM backwards from data to noise, of shape (n, *data_shape) in model units.
 
-        Parameters
-        ----------
-        X : ndarray or other source of n samples
-            In the fitted layout.
-        codes : ndarray of shape (n, latent_dim) or None
-            Their bits; None for an unconditional model.
-        sampling : Sampling, optional
-            Steps and guidance.
-        strength : float, default=1.0
-            Fraction of the timesteps up to which samples are inverted, in (0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n, *data_shape), float32
-            In model units.
+        `strength` is the fraction of the timesteps up to which samples are inverted, in (0, 1].
         """
-        plan = (sampling or Sampling()).plan(self, noise="inverted", strength=strength)
+        plan = (sampling or Sampling())._plan(self, noise="inverted", strength=strength)
         start = StartingSamples(X, True, codes)
         found = np.empty((len(X), *self.data_shape), dtype=np.float32)
         for part, size in padded_batches(len(X), self.data_shape, self.denoiser_batch):
             noise, _ = start.at(self, plan, part, torch.empty(size, *self.data_shape))
             found[part] = noise[: part.stop - part.start].cpu().numpy()
         return found
-
-    def bound(self, X: Source, codes: np.ndarray | None, n_terms: int) -> np.ndarray:
-        """Return the variational bound on the negative log-likelihood of samples given their codes.
-
-        Parameters
-        ----------
-        X : ndarray or other source of n samples
-            In the fitted layout.
-        codes : ndarray of shape (n, latent_dim) or None
-            Their bits; None for an unconditional model.
-        n_terms : int
-            Network evaluations per sample, from 2 to the number of timesteps.
-
-        Returns
-        -------
-        ndarray of shape (n,), float64
-            In nats per sample.
-        """
-        return variational_bound(self, X, codes, n_terms)

@@ -16,13 +16,15 @@ from dmzrep.networks._model import DiffusionAutoencoder
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The parts of a fitted model that inference needs; see `Decoder`."""
+    """The parts of a fitted model that inference needs; the network is in eval mode, on `device`."""
 
     network: DiffusionAutoencoder
     objective: Objective
     data_format: ImageFormat | VectorFormat
     device: torch.device
+    #: Rate in training; classifier-free guidance needs a rate above 0.
     code_dropout: float = 0.0
+    #: Estimates of clean data for the likelihood; None for those of the network alone.
     calibration: Calibration | None = None
     is_trained: bool = True
 
@@ -33,7 +35,6 @@ class FittedModel:
 
     @property
     def latent_dim(self) -> int:
-        """Number of bits."""
         return self.network.config.latent_dim
 
     @property
@@ -43,12 +44,10 @@ class FittedModel:
 
     @property
     def encoder_batch(self) -> int:
-        """Batch size of the encoder."""
         return batch_size_for(self.data_shape, ENCODER_BATCH)
 
     @property
     def denoiser_batch(self) -> int:
-        """Batch size of the denoiser."""
         return batch_size_for(self.data_shape, DENOISER_BATCH)
 
     @property

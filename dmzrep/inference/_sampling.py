@@ -136,55 +136,11 @@ class Sampling:
         for name in ("progress", "return_trajectory"):
             check_bool(getattr(self, name), name)
 
-    @classmethod
-    def of(cls, options: Any) -> Sampling:
-        """Return options from keyword arguments.
+    def _plan(self, model: FittedModel, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
+        """Resolve the options for a model; raise if one does not fit it or the others.
 
-        Parameters
-        ----------
-        options : mapping of str to object
-            Options by name.
-
-        Returns
-        -------
-        Sampling
-            The options.
-
-        Raises
-        ------
-        TypeError
-            A name is unknown.
-        """
-        names = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in names:
-                hint = did_you_mean(name, names)
-                raise TypeError(f"Unknown sampling option {name!r}. Options are {', '.join(names)}.{hint}")
-        return cls(**options)
-
-    def plan(self, model: FittedModel, *, noise: str = "random", strength: float = 1.0) -> SamplingPlan:
-        """Resolve the options for a model.
-
-        Parameters
-        ----------
-        model : Decoder
-            The fitted model.
-        noise : {"random", "inverted", "zero"}, default="random"
-            Where the initial noise comes from.
-        strength : float, default=1.0
-            Fraction of the timesteps that are denoised, in (0, 1].
-
-        Returns
-        -------
-        SamplingPlan
-            The resolved options.
-
-        Raises
-        ------
-        ValueError
-            An option does not fit the model or the others.
-        NotFittedError
-            The denoiser was not trained.
+        Initial noise is "random", "inverted" or "zero"; `strength` is the fraction of the timesteps that are
+        denoised, in (0, 1].
         """
         model.check_trained()
         objective = model.objective
@@ -262,6 +218,16 @@ class Sampling:
         if sampler != "ddim" and self.eta != 0.0:
             raise ValueError(f"eta={self.eta!r} is an option of DDIM; pass sampler='ddim' with it.")
         return str(sampler)
+
+
+def sampling_from(options: Any) -> Sampling:
+    """Return the options of sampling from keyword arguments; raise TypeError for an unknown name."""
+    names = [field.name for field in fields(Sampling)]
+    for name in options:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise TypeError(f"Unknown sampling option {name!r}. Options are {', '.join(names)}.{hint}")
+    return Sampling(**options)
 
 
 @dataclass(frozen=True)

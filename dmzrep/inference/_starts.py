@@ -1,7 +1,6 @@
 """Starting points of sampling: noised or inverted samples, given noise, or zeros."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -55,31 +54,26 @@ class StartingSamples:
 
 @dataclass(frozen=True)
 class StartingNoise:
-    """Noise from which sampling begins: float32 of shape (n, *data_shape)."""
+    """Noise of shape (n, *data_shape) from which sampling begins, or zeros.
 
-    values: np.ndarray
+    From zeros, sampling leads to an image near the mean of those of a code.
+    """
+
+    values: np.ndarray | None = None
     strength: float = 1.0
-    noise: str = "inverted"
+
+    @property
+    def noise(self) -> str:
+        """Where the noise comes from: "inverted" or "zero"."""
+        return "zero" if self.values is None else "inverted"
 
     def at(
         self, model: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return the noise of some samples, padded to the size of `noise`, and no codes."""
+        if self.values is None:
+            return torch.zeros_like(noise), None
         return model.padded(self.values[part], len(noise)), None
-
-
-@dataclass(frozen=True)
-class ZeroNoise:
-    """Zeros in place of noise, from which sampling leads to an image near the mean of those of a code."""
-
-    strength: ClassVar[float] = 1.0
-    noise: ClassVar[str] = "zero"
-
-    def at(
-        self, model: FittedModel, plan: SamplingPlan, part: slice, noise: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return zeros, and no codes."""
-        return torch.zeros_like(noise), None
 
 
 def between_noises(first: np.ndarray, last: np.ndarray, progress: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from dmzrep._base._imports import optional_import
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.data import ImageFormat, find_layout, find_range, to_tensor
 
@@ -152,10 +153,8 @@ def ssim(
     >>> ssim(X, X).tolist()
     [1.0, 1.0]
     """
-    try:
+    with optional_import("ssim needs scikit-image", "metrics"):
         from skimage.metrics import structural_similarity
-    except ImportError as error:
-        raise ImportError("ssim needs scikit-image: pip install 'dmzrep[metrics]'.") from error
     one, two = _read_pair(X, Y, channels, value_range)
     side = min(one.shape[1:3])
     window_size = check_int(window_size, "window_size", 1, side, ", the images' smaller side, and odd")

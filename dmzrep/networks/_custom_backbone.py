@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +83,9 @@ def check_backbone(
             denoiser.eval()
             z.requires_grad_(True)
             out = _run(denoiser, x.clone(memory_format=torch.preserve_format), t, z)
-            _check_output(out, x, learn_variance)
+            remedy = "Return the tensor in it (dmzrep.DiffusersBackbone does so for UNets of diffusers)."
+            check_tensor("backbone(x, t, z)", out, remedy)
+            _check_shape(out, x, learn_variance)
             if _gradient(denoiser, out, z) is None:
                 _warn_about_code(denoiser, x, t, z)
             kept = x.clone()
@@ -95,8 +99,16 @@ def check_backbone(
 
 def _run(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
     shapes = f"x {tuple(x.shape)} float32, t {tuple(t.shape)} float32 and z {tuple(z.shape)} float32"
+    timesteps = " Timesteps are float32 in [0, 1000); t.long() makes them indices."
+    with explained(f"backbone(x, t, z) on {shapes}, on {x.device},", timesteps):
+        return denoiser(x, t, z)
+
+
+@contextmanager
+def explained(call: str, about_dtypes: str = "") -> Iterator[None]:
+    """Name the call in errors of a custom module, with a hint; `about_dtypes` is that for a wrong dtype."""
     try:
-        out = denoiser(x, t, z)
+        yield
     except Exception as error:
         hint = ""
         if "view" in str(error):
@@ -104,20 +116,21 @@ def _run(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
         elif "device" in str(error):
             hint = " Every tensor must be a parameter or a buffer, so that it moves with the module."
         elif any(word in str(error).lower() for word in ("dtype", "scalar type", "indices")):
-            hint = " Timesteps are float32 in [0, 1000); t.long() makes them indices."
-        raise ValueError(
-            f"backbone could not be run as backbone(x, t, z) on {shapes}, on {x.device}: "
-            f"{type(error).__name__}: {error}.{hint}"
-        ) from error
+            hint = about_dtypes
+        raise ValueError(f"{call} failed: {type(error).__name__}: {error}.{hint}") from error
+
+
+def check_tensor(call: str, out: Any, remedy: str) -> None:
+    """Raise unless a custom module returns a tensor of finite numbers; `remedy` is for other types."""
     if not isinstance(out, Tensor):
-        raise ValueError(
-            f"backbone(x, t, z) must return a tensor, got {type(out).__name__}. Return the tensor in it "
-            "(dmzrep.DiffusersBackbone does so for UNets of diffusers)."
-        )
-    return out
+        raise ValueError(f"{call} must return a tensor, got {type(out).__name__}. {remedy}")
+    if not out.is_floating_point():
+        raise ValueError(f"{call} must return floating-point numbers, got {out.dtype}.")
+    if not torch.isfinite(out).all():
+        raise ValueError(f"{call} returns NaN or infinity for noise. Check its weights.")
 
 
-def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
+def _check_shape(out: Tensor, x: Tensor, learn_variance: bool) -> None:
     single = tuple(x.shape)
     double = (single[0], 2 * single[1], *single[2:])
     wanted, other = (double, single) if learn_variance else (single, double)
@@ -127,10 +140,6 @@ def _check_output(out: Tensor, x: Tensor, learn_variance: bool) -> None:
         raise ValueError(
             f"backbone(x, t, z) must return {why}: {wanted} for x {single}, got {tuple(out.shape)}.{remedy}"
         )
-    if not out.is_floating_point():
-        raise ValueError(f"backbone(x, t, z) must return floating-point numbers, got {out.dtype}.")
-    if not torch.isfinite(out).all():
-        raise ValueError("backbone(x, t, z) returns NaN or infinity for unit noise. Check its weights.")
 
 
 def _gradient(denoiser: nn.Module, out: Tensor, z: Tensor) -> Tensor | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -13,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dmzrep.networks._custom_backbone import copy_module, describe_module
+from dmzrep.networks._custom_backbone import check_tensor, copy_module, describe_module, explained
 from dmzrep.networks._efficientnet import EFFICIENTNET, EfficientNetLite0
 from dmzrep.networks._feature_encoder import pooled
 
@@ -45,7 +44,7 @@ class TransformerFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map data in model units to float32 features, as `transformer.transform` returns them."""
         samples = self.to_samples(x).reshape(len(x), -1)
-        with _explained(f"encoder.transform(X) on X of shape {samples.shape} and dtype {samples.dtype}"):
+        with explained(f"encoder.transform(X) on X of shape {samples.shape} and dtype {samples.dtype}"):
             features = np.array(self.transformer.transform(samples), dtype=np.float32)
         return torch.from_numpy(features).to(x.device)
 
@@ -109,24 +108,17 @@ def check_extractor(extractor: nn.Module, data_shape: tuple[int, ...], device: t
         # Without dropout, and without an update of batch statistics.
         extractor.eval()
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), _explained(f"encoder(x) on x of shape {tuple(x.shape)}"):
+        with torch.random.fork_rng(devices=devices), explained(f"encoder(x) on x of shape {tuple(x.shape)}"):
             features = extractor(x)
     finally:
         extractor.train(was_training)
     shape = tuple(x.shape)
-    if not isinstance(features, Tensor):
-        raise ValueError(
-            f"encoder(x) must return a tensor, got {type(features).__name__}. Return the features in it."
-        )
+    check_tensor("encoder(x)", features, "Return the features in it.")
     if features.dim() not in (2, 4) or len(features) != len(x) or 0 in features.shape:
         raise ValueError(
             f"encoder(x) must return features of shape ({len(x)}, n_features) or ({len(x)}, n_features, h, w)"
             f" for x of shape {shape}, got {tuple(features.shape)}. Pool or flatten what it returns."
         )
-    if not features.is_floating_point():
-        raise ValueError(f"encoder(x) must return floating-point numbers, got {features.dtype}.")
-    if not torch.isfinite(features).all():
-        raise ValueError("encoder(x) returns NaN or infinity for noise. Check its weights.")
     if not torch.equal(x, kept):
         raise ValueError("encoder changes its input x in place. Let forward work on a copy.")
     if not is_frozen(extractor) and not features.requires_grad:
@@ -151,17 +143,3 @@ def check_stored_features(extractor: nn.Module, stored: Tensor | None) -> None:
         f"encoder={extractor.transformer!r} has other features than the transformer of the fit. Load it with "
         "the one that was passed to DMZEncoder, fitted to the same samples."
     )
-
-
-@contextmanager
-def _explained(call: str) -> Iterator[None]:
-    """Name the call in errors of a custom extractor."""
-    try:
-        yield
-    except Exception as error:
-        hint = ""
-        if "view" in str(error):
-            hint = " Images are in channels-last memory format: use reshape in place of view."
-        elif "device" in str(error):
-            hint = " Every tensor must be a parameter or a buffer, so that it moves with the module."
-        raise ValueError(f"{call} failed: {type(error).__name__}: {error}.{hint}") from error

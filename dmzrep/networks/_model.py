@@ -72,7 +72,6 @@ class NetworkConfig:
 
 
 def build_denoiser(config: NetworkConfig) -> UNet | ResidualMLP | CorrectedDenoiser:
-    """Build a built-in denoiser."""
     if config.backbone == CUSTOM:
         raise ValueError(f"The denoiser is custom ({config.module}) and must be passed as a module.")
     channels = config.data_shape[0]

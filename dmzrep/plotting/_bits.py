@@ -10,8 +10,9 @@ import numpy as np
 from dmzrep._base._validation import as_array, check_int
 from dmzrep.attribution import attribute_bits, bit_effects
 from dmzrep.codes._protocol import code_probabilities
+from dmzrep.data import as_rgb
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format
+from dmzrep.plotting._image_grid import ImageGridDisplay, code_name, fitted_image_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +112,7 @@ class BitDisplay(ImageGridDisplay):
         maps = [attribute_bits(encoder, X, bit, method=method, baseline=baseline).maps for bit in chosen]
         is_on = probabilities[0, chosen] > 0.5
         picture, off, on = (
-            as_rgb(as_pictures(images, image_format))
+            as_rgb(image_format.to_pictures(images))
             for images in (X, effects.off[positions, 0], effects.on[positions, 0])
         )
         maps_of_bits = np.concatenate(maps).reshape(len(chosen), *image_format.image_shape)
@@ -133,16 +134,6 @@ class BitDisplay(ImageGridDisplay):
         )
         display.bits_ = chosen
         return display.plot(ax)
-
-
-def as_rgb(pictures: np.ndarray) -> np.ndarray:
-    """Return images with three channels: greyscale is repeated, opacity blended with white."""
-    if pictures.ndim == 3:
-        return np.repeat(pictures[..., None], 3, axis=-1)
-    if pictures.shape[-1] == 4:
-        opacity = pictures[..., 3:]
-        return pictures[..., :3] * opacity + 1.0 - opacity
-    return pictures
 
 
 def overlay(pictures: np.ndarray, maps: np.ndarray, *, signed: bool, full: float | None = None) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmzrep._base._validation import check_int
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, code_name, fitted_image_format, take
+from dmzrep.plotting._image_grid import ImageGridDisplay, code_name, fitted_image_format, take
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ class SampleDisplay(ImageGridDisplay):
                 n_columns = len(samples)
                 column_labels = [f"step {i + 1}" for i in range(n_columns)]
             samples = np.concatenate(list(samples.swapaxes(0, 1)))
-        pictures = as_pictures(samples, image_format)
+        pictures = image_format.to_pictures(samples)
         n = len(pictures)
         n_columns = math.ceil(math.sqrt(n)) if n_columns is None else min(n_columns, n)
         n_rows = math.ceil(n / n_columns)
@@ -154,11 +154,11 @@ class ReconstructionDisplay(ImageGridDisplay):
             option = "return_trajectory=True" if noise == "random" else f"noise={noise!r}"
             raise ValueError(f"n_draws must be 1 with {option}, got {n_draws}.")
         samples = take(X, slice(0, check_int(max_images, "max_images")))
-        originals = as_pictures(samples, image_format)
+        originals = image_format.to_pictures(samples)
         # The noise of a sample depends on its index, so all draws are decoded in one call.
         repeated = samples if n_draws == 1 else np.concatenate([np.asarray(samples)] * n_draws)
         rebuilt = encoder.reconstruct(repeated, random_state=random_state, **sampling)
-        pictures = as_pictures(rebuilt, image_format).reshape(-1, *originals.shape)
+        pictures = image_format.to_pictures(rebuilt).reshape(-1, *originals.shape)
         name = "step" if is_trajectory else "draw"
         labels = [f"{name} {i + 1}" for i in range(len(pictures))]
         inverted = " and inverted noise" if noise == "inverted" else ""

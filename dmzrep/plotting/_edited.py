@@ -11,7 +11,7 @@ from dmzrep._base._validation import check_int, short_repr
 from dmzrep.editing import AttributeEditor, interpolate
 from dmzrep.editing._interpolation import PATHS
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, fitted_image_format, take
+from dmzrep.plotting._image_grid import ImageGridDisplay, fitted_image_format, take
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ class EditDisplay(ImageGridDisplay):
         columns = [originals, *editor.sweep(originals, attribute, amounts, **options)[0]]
         probabilities = np.stack([editor.predict_proba(images)[attribute] for images in columns], axis=1)
         display = cls(
-            np.stack([as_pictures(images, image_format) for images in columns], axis=1),
+            np.stack([image_format.to_pictures(images) for images in columns], axis=1),
             title=f'Edits of "{attribute}"',
             column_labels=["original", *(f"{amount:+g}" if amount else "no edit" for amount in amounts)],
             captions=[[f"{value:.2f}" for value in row] for row in probabilities],
@@ -167,8 +167,8 @@ class InterpolationDisplay(ImageGridDisplay):
         rows, distances = [], []
         for name in paths:
             images, codes = interpolate(encoder, x0, x1, n_images, path=name, **options)
-            first, last = as_pictures(x0, image_format), as_pictures(x1, image_format)
-            between = as_pictures(images, image_format).reshape(len(first), n_images, *first.shape[1:])
+            first, last = image_format.to_pictures(x0), image_format.to_pictures(x1)
+            between = image_format.to_pictures(images).reshape(len(first), n_images, *first.shape[1:])
             rows.append(np.concatenate([first[:, None], between, last[:, None]], axis=1))
             distances.append(np.abs(codes - codes[:, :1].astype(float)).sum(axis=2))
         # The paths of a pair are next to each other.

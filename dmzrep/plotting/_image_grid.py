@@ -1,4 +1,4 @@
-"""A grid of images on one Matplotlib axes, and conversion of samples to images."""
+"""A grid of images on one Matplotlib axes."""
 
 from __future__ import annotations
 
@@ -166,18 +166,3 @@ def take(X: Any, indices: np.ndarray | slice, name: str = "X") -> Any:
     if not hasattr(X, "__len__"):
         raise TypeError(f"{name} must be an array, a table or a dataset of images, got {short_repr(X)}.")
     return DatasetSource(X)[indices] if is_dataset(X) else _safe_indexing(X, indices)
-
-
-def as_pictures(X: Any, image_format: ImageFormat) -> np.ndarray:
-    """Return samples as images in [0, 1], (n, H, W) or (n, H, W, 3 or 4); two channels are red and green."""
-    images = np.asarray(X).reshape(-1, *image_format.image_shape).astype(np.float64)
-    images = (images - image_format.low) / (image_format.high - image_format.low)
-    pictures = np.clip(images, 0.0, 1.0).astype(np.float32)
-    if image_format.layout == "CHW":
-        pictures = np.moveaxis(pictures, 1, -1)
-    channels = image_format.shape[0]
-    if channels == 1:
-        return pictures.reshape(-1, *image_format.shape[1:])
-    if channels == 2:
-        return np.concatenate([pictures, np.zeros_like(pictures[..., :1])], axis=-1)
-    return pictures

@@ -13,7 +13,7 @@ from dmzrep._base._validation import as_array, check_int, short_repr
 from dmzrep.codes._protocol import unwrapped
 from dmzrep.data import ImageFormat, is_paths, learn_image_format
 from dmzrep.estimator._encoder import DMZEncoder
-from dmzrep.plotting._image_grid import ImageGridDisplay, as_pictures, fitted_image_format, take
+from dmzrep.plotting._image_grid import ImageGridDisplay, fitted_image_format, take
 from dmzrep.retrieval import ImageRetriever
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class NeighborsDisplay(ImageGridDisplay):
         distances = answer["distance"].to_numpy().reshape(shape)
         image_format = _image_format(retriever, X_index, cls)
         pictures, found = (
-            as_pictures(_pixels(retriever, X), image_format)
+            image_format.to_pictures(_pixels(retriever, X))
             for X in (queries, take(X_index, indices.ravel(), "X_index"))
         )
         found = found.reshape(*indices.shape, *found.shape[1:])

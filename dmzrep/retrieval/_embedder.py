@@ -211,6 +211,10 @@ class Embedder:
                 {"before_last": None, **state}, "kind", "width", "before_last", "samples", "codes"
             )
             require(kind in KINDS and isinstance(width, int), "unknown kind of codes")
+            if own:
+                n_bits = embedder.encoder.decoder_.latent_dim
+                # Packed bits fill whole bytes.
+                require(width in (n_bits, -(-n_bits // 8) * 8), "codes are not of the width of the encoder")
             require(before_last in (None, True, False), "before_last must be a boolean")
             arrays = isinstance(samples, np.ndarray) and isinstance(codes, np.ndarray)
             require(arrays or (samples is None and codes is None), "samples are no arrays")

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dmzrep._base._batching import batches
 from dmzrep.retrieval._faiss import load_faiss
 from dmzrep.retrieval._index_base import IndexOptions, StoredIndex
 
@@ -126,8 +127,7 @@ class FloatIndex(StoredIndex):
         return np.where(zero, 1.0, squared / 2.0)
 
     def _parts(self, n_queries: int, k: int) -> Iterator[slice]:
-        step = max(1, _BLOCK // (k * self.width))
-        return (slice(i, i + step) for i in range(0, n_queries, step))
+        return batches(n_queries, max(1, _BLOCK // (k * self.width)))
 
     def _padded(self, vectors: np.ndarray) -> np.ndarray:
         if self.width == vectors.shape[1]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dmzrep._base._batching import batches
 from dmzrep._base._validation import check_int
 from dmzrep.codes._checks import check_codes, pack
 from dmzrep.retrieval._faiss import load_faiss
@@ -69,12 +70,8 @@ def nearest_packed(codes: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.n
     """Find the k nearest packed codes of each packed query, sorted by distance, then by index."""
     n_queries, n_bytes = queries.shape
     if n_queries >= LOOKUP_QUERIES and 8 * n_bytes <= LOOKUP_BITS and k <= LOOKUP_NEIGHBORS:
-        keys = np.concatenate(
-            [
-                _nearest_by_lookup(codes, queries[i : i + BLOCK_QUERIES], k)
-                for i in range(0, n_queries, BLOCK_QUERIES)
-            ]
-        )
+        parts = batches(n_queries, BLOCK_QUERIES)
+        keys = np.concatenate([_nearest_by_lookup(codes, queries[part], k) for part in parts])
     else:
         distances, indices = load_faiss().knn_hamming(queries, codes, k)
         keys = _keys(distances, indices)
@@ -97,8 +94,8 @@ def _nearest_by_lookup(codes: np.ndarray, queries: np.ndarray, k: int) -> np.nda
     # The low half of a byte is its first sub-code, and the lowest bit that half's first.
     vectors = np.unpackbits(queries, axis=1, bitorder="little").astype(np.float32)
     best = np.empty((len(queries), 0), dtype=np.int64)
-    for start in range(0, len(codes), BLOCK_CODES):
-        block = codes[start : start + BLOCK_CODES]
+    for part in batches(len(codes), BLOCK_CODES):
+        block = codes[part]
         quantizer = faiss.IndexPQ(4 * n_tables, n_tables, 4)
         faiss.copy_array_to_vector(centroids, quantizer.pq.centroids)
         quantizer.is_trained = True
@@ -106,7 +103,7 @@ def _nearest_by_lookup(codes: np.ndarray, queries: np.ndarray, k: int) -> np.nda
         scan = faiss.IndexPQFastScan(quantizer)
         scan.qbs = QUERY_GROUPS
         distances, indices = scan.search(vectors, min(k, len(block)))
-        best = np.concatenate([best, _keys(np.rint(distances), indices + start)], axis=1)
+        best = np.concatenate([best, _keys(np.rint(distances), indices + part.start)], axis=1)
         if best.shape[1] > k:
             best = np.partition(best, k - 1, axis=1)[:, :k]
     return best
@@ -125,9 +122,7 @@ def expected_hamming(candidates: np.ndarray, probabilities: np.ndarray) -> np.nd
     """
     (n_queries, n_candidates, _), n_bits = candidates.shape, probabilities.shape[1]
     result = np.empty((n_queries, n_candidates))
-    step = max(1, _BLOCK_BITS // (n_candidates * n_bits))
-    for start in range(0, n_queries, step):
-        part = slice(start, start + step)
+    for part in batches(n_queries, max(1, _BLOCK_BITS // (n_candidates * n_bits))):
         p = np.asarray(probabilities[part], dtype=np.float64)
         bits = np.unpackbits(candidates[part], axis=2, count=n_bits).astype(np.float64)
         # |p - b| = p + b (1 - 2 p)

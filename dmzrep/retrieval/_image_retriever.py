@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._batching import batches
 from dmzrep._base._validation import check_int, short_repr
 from dmzrep.data import is_paths
 from dmzrep.datasets import ImageReader
@@ -346,8 +347,8 @@ def _encoded(
     """Return the outputs of the encoder, and vectors for rescoring; paths are read by the reader, if any."""
     if reader is not None and is_paths(images):
         source = reader.open(images)
-        batches = (source[i : i + _BATCH] for i in range(0, len(source), _BATCH))
-        parts = [_encoded(embedder, rescorer, None, batch, with_vectors) for batch in batches]
+        blocks = (source[part] for part in batches(len(source), _BATCH))
+        parts = [_encoded(embedder, rescorer, None, block, with_vectors) for block in blocks]
         outputs, vectors = zip(*parts, strict=True)
         return np.concatenate(outputs), np.concatenate(vectors) if with_vectors else None
     if with_vectors and rescorer is None:

@@ -1,6 +1,5 @@
 """Binary codes of vectors by a linear map, without training of networks."""
 
-from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -11,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dmzrep._base._batching import batches
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import as_array, check_magnitude
 from dmzrep.codes._checks import check_codes, pack, unpack
@@ -162,7 +162,7 @@ class ITQTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_is_fitted(self)
         self._validate_params()
         X = self._checked(X, reset=False)
-        return np.concatenate([self._encoded(X[part]) for part in _blocks(len(X))])
+        return np.concatenate([self._encoded(X[part]) for part in batches(len(X), _BLOCK)])
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the vectors nearest to codes: each bit stands for the mean projection on its side.
@@ -227,7 +227,3 @@ def _random_directions(n_bits: int, n_features: int, generator: torch.Generator)
     orthogonal = torch.linalg.qr(random)[0]
     directions = orthogonal.T if n_bits <= n_features else orthogonal
     return directions / directions.norm(dim=1, keepdim=True)
-
-
-def _blocks(n_samples: int) -> Iterator[slice]:
-    return (slice(start, start + _BLOCK) for start in range(0, n_samples, _BLOCK))

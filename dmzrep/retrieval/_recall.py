@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array, check_choice, check_number
 from dmzrep.codes._checks import check_integers
 from dmzrep.retrieval._faiss import load_faiss
@@ -100,18 +101,16 @@ def recall_table(
 def _near(store: VectorStore, queries: np.ndarray, k: int, metric: str) -> np.ndarray:
     """Return the indices of the k nearest samples by exhaustive search in float32."""
     n_samples = store.n_rows if store.rows is None else len(store.rows)
-    step = max(1, _BLOCK // store.n_features)
     # Float32 keeps more digits of centred values.
     centre = store.read(np.arange(min(n_samples, 1000))).mean(axis=0)
     queries = _prepared(queries, centre, metric)
     distances: np.ndarray = np.empty((len(queries), 0), np.float32)
     indices: np.ndarray = np.empty((len(queries), 0), np.int64)
-    for start in range(0, n_samples, step):
-        end = min(start + step, n_samples)
-        block = _prepared(store.read(np.arange(start, end)), centre, metric)
-        near, which = load_faiss().knn(queries, block, min(k, end - start))
+    for part in batches(n_samples, max(1, _BLOCK // store.n_features)):
+        block = _prepared(store.read(np.arange(part.start, part.stop)), centre, metric)
+        near, which = load_faiss().knn(queries, block, min(k, len(block)))
         distances = np.concatenate([distances, near], axis=1)
-        indices = np.concatenate([indices, which + start], axis=1)
+        indices = np.concatenate([indices, which + part.start], axis=1)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         distances, indices = (np.take_along_axis(a, order, axis=1) for a in (distances, indices))
     return indices

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import euclidean_distances
 
+from dmzrep._base._batching import batches
 from dmzrep._base._validation import as_array
 from dmzrep.files._state import require, take
 
@@ -72,9 +73,7 @@ class VectorStore:
         """
         self.require_parts()
         distances = np.empty(indices.shape)
-        step = max(1, _BLOCK // (indices.shape[1] * self.n_features))
-        for start in range(0, len(indices), step):
-            part = slice(start, start + step)
+        for part in batches(len(indices), max(1, _BLOCK // (indices.shape[1] * self.n_features))):
             unique, which = np.unique(indices[part], return_inverse=True)
             if queries is None:
                 asked = self.read(np.arange(len(indices))[part])
@@ -177,10 +176,8 @@ def check_vectors(
             f"{name} must have {n_features} columns, as those of the index, got {array.shape[1]}. Embed "
             "queries with the model that embedded the samples."
         )
-    step = max(1, _BLOCK // array.shape[1])
-    for start in range(0, n_samples, step):
-        block = np.asarray(array[start : start + step])
-        _check_block(block, start, metric)
+    for part in batches(n_samples, max(1, _BLOCK // array.shape[1])):
+        _check_block(np.asarray(array[part]), part.start, metric)
     return array
 
 

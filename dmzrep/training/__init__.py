@@ -12,7 +12,7 @@ from dmzrep.training._validation import VALIDATION_SAMPLES
 from dmzrep.training.init._alignment import are_aligned
 from dmzrep.training.init._cca import init_cca
 from dmzrep.training.init._gaussian import GAUSSIAN_IMAGES, init_gaussian
-from dmzrep.training.init._linear import init_contrast_pca, init_linear
+from dmzrep.training.init._linear import init_linear
 from dmzrep.training.init._neighbour_cca import init_neighbour_cca
 from dmzrep.training.init._neighbours import init_neighbours
 
@@ -35,7 +35,6 @@ __all__ = [
     "are_aligned",
     "find_processes",
     "init_cca",
-    "init_contrast_pca",
     "init_gaussian",
     "init_linear",
     "init_neighbour_cca",

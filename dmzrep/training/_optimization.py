@@ -48,7 +48,6 @@ def hidden_kernels(model: DiffusionAutoencoder) -> list[Tensor]:
 
 
 def make_optimizer(model: DiffusionAutoencoder, config: TrainingConfig) -> MuonAdamW:
-    """Return the optimiser of the parameters of a model."""
     options = config.options
     groups = parameter_groups(model, options.weight_decay, config.encoder_rate)
     kernels = hidden_kernels(model) if options.optimizer == "muon" else []

@@ -90,7 +90,6 @@ class KernelRidgeMap:
 
     @staticmethod
     def uncalibrated_probabilities(scores: np.ndarray) -> np.ndarray:
-        """Return uncalibrated probabilities of a one."""
         return np.clip((scores + 1.0) / 2.0, 0.0, 1.0)
 
 
@@ -110,7 +109,6 @@ class NetworkMap:
 
     @staticmethod
     def uncalibrated_probabilities(scores: np.ndarray) -> np.ndarray:
-        """Return uncalibrated probabilities of a one."""
         return expit(scores)
 
 

@@ -50,7 +50,6 @@ def test_an_initialised_encoder_serves_probes_and_search(initialised, digits, di
         lambda encoder, X: encoder.score(X),
         lambda encoder, X: encoder.bits_per_dim(X),
         lambda encoder, X: encoder.decoder_.invert(X, None),
-        lambda encoder, X: encoder.decoder_.bound(X, None, 2),
         lambda encoder, X: interpolate(encoder, X[:1], X[1:]),
         lambda encoder, X: AttributeEditor(encoder).fit(X, [0, 1]).edit(X, "attribute_0", 1.0),
     ],

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dmzrep.collection._store import join_texts
 from dmzrep.errors import PersistenceError
 from dmzrep.estimator._state import CLASSES
 from dmzrep.files._container import write_file
@@ -125,6 +126,7 @@ INVALID = {
         "NaN centroids": put("index", "pq_centroids", to=item(0, np.nan)),
     },
     "retriever": {
+        "codes of another width": put("codes", "width", to=16),
         "short metadata": put("metadata", to=lambda table: table[:-1].copy()),
         "metadata of an answer's column": put(
             "metadata", to=lambda table: table.rename(columns={"name": "rank"})
@@ -138,6 +140,41 @@ INVALID = {
         "samples of text": put("codes", "samples", to="images"),
         "vectors without rescoring": put("vectors", to=np.zeros((300, 8))),
         "rescorer without codes": put("rescorer", to={"encoder": None}),
+    },
+    "collection": {
+        "nothing": lambda state: state.clear(),
+        "paths missing": put("store", "texts", "path", to=join_texts(["/a.png"])),
+        "path twice": put("store", "texts", "path", to=join_texts(["/a.png"] * 40)),
+        "paths of numbers": put("store", "texts", "path", to=np.arange(40)),
+        "paths in no text": put("store", "texts", to={}),
+        "sizes of floats": put("store", "numbers", "bytes", to=np.full(40, np.nan)),
+        "sizes missing": put("store", "numbers", "width", to=lambda widths: widths[:-1]),
+        "unknown column": put("store", "numbers", to=lambda numbers: numbers | {"depth": numbers["width"]}),
+        "paths and numbers": put("store", "numbers", "path", to=np.arange(40)),
+        "other rows": put("store", "further", to=pd.DataFrame({"label": "a"}, index=range(1, 41))),
+        "further rows": put("store", "further", to=pd.DataFrame({"label": range(41)})),
+        "further rows without columns": put("store", "further", to=pd.DataFrame(index=pd.RangeIndex(10**15))),
+        "further paths": put("store", "further", to=pd.DataFrame({"path": ["/a.png"] * 40})),
+        "thumbnails beyond their bytes": put("store", "thumbnail_bytes", to=item(0, 10**12)),
+        "negative thumbnails": put("store", "thumbnail_bytes", to=item(slice(0, 2), [-(10**6), 10**6])),
+        "thumbnails for Ghostscript": put("store", "thumbnails", to=item(slice(0, 4), list(b"%!PS"))),
+        "thumbnails of text": put("store", "thumbnails", to="thumbnails"),
+        "NaN logits": put("store", "logits", to=item(0, np.nan)),
+        "logits missing": put("store", "logits", to=lambda logits: logits[:-1]),
+        "logits of other bits": put("store", "logits", to=lambda logits: logits[:, :-1]),
+        "logits without bits": put("store", "logits", to=lambda logits: logits[:, :0]),
+        "reasons missing": put("store", "unreadable", "reason", to=lambda joined: joined[:0]),
+        "source of numbers": put("source", to=np.zeros(3)),
+        "source of a dictionary": put("source", to={}),
+        "unknown metric": put("params", "metric", to="cosmic"),
+        "unknown parameter": put("params", "magic", to=1),
+        "parameters of text": put("params", to="metric"),
+        "reader of text": put("params", "image_reader", to="reader"),
+        "NaN betas inside": put("encoder", "objective", "betas", to=item(3, np.nan)),
+        "encoder of text": put("encoder", to="encoder"),
+        "unknown kind of codes": put("codes", "kind", to="magic"),
+        "codes of another width": put("codes", "width", to=2**40),
+        "codes of text": put("codes", to="codes"),
     },
     "transfer": {
         "NaN features": put("features", "mean", to=item(0, np.nan)),

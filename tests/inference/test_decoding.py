@@ -63,7 +63,7 @@ def test_full_strength_with_random_noise_ignores_the_samples(encoder, digits, bi
 
 def test_random_noise_is_that_of_the_strength(encoder, digits, bits):
     model = encoder.decoder_
-    plan = Sampling(n_steps=4).plan(model, noise="random", strength=0.7)
+    plan = Sampling(n_steps=4)._plan(model, noise="random", strength=0.7)
     drawn = torch.randn(8, *model.data_shape, generator=torch.Generator().manual_seed(0))
     found, _ = StartingSamples(digits[:8], False).at(model, plan, slice(0, 8), drawn)
     signal, sigma = model.objective.schedule.levels(699)

@@ -66,6 +66,7 @@ def test_samplers_and_spacings_are_passed_on(small, bits):
     ("options", "message"),
     [
         ({"sampler": "dpm"}, r"sampler must be one of .* scheduler of diffusers, got 'dpm'. Did you mean"),
+        ({"spacing": "karras"}, "spacing must be one of"),
         ({"eta": 0.5, "sampler": "dpm++"}, r"eta=0.5 is an option of DDIM; pass sampler='ddim'"),
         ({"guidance": 2.0}, "needs a model that was trained with code dropout"),
     ],
@@ -81,7 +82,7 @@ def test_guidance_extrapolates_estimates(dropped, bits):
     x = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     t, z = torch.full((5,), 30), torch.from_numpy(bits).float()
     with torch.inference_mode():
-        guided = Sampling(guidance=2.5).plan(model).denoiser(model, z)(x, t)
+        guided = Sampling(guidance=2.5)._plan(model).denoiser(model, z)(x, t)
         known = model.objective.denoise(model.network, x, t, z)
         unknown = model.objective.denoise(model.network, x, t, torch.full((5, 8), 0.5))
         for found, conditional, unconditional in zip(guided[:2], known[:2], unknown[:2], strict=True):

@@ -19,7 +19,7 @@ from dmzrep.plotting import (
     ReconstructionDisplay,
     SampleDisplay,
 )
-from dmzrep.plotting._image_grid import as_pictures, take
+from dmzrep.plotting._image_grid import take
 from tests.plotting.helpers import drawn_images, texts
 
 SEEDED = {"n_steps": 2, "random_state": 0}
@@ -153,7 +153,7 @@ def _ramp(shape, dtype):
 
 
 def _pictures(X, **options):
-    return as_pictures(X, learn_image_format(X, **options))
+    return learn_image_format(X, **options).to_pictures(X)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])

@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from dmzrep.attribution import attribute_bits, bit_effects
+from dmzrep.data import as_rgb
 from dmzrep.datasets import ImageReader
 from dmzrep.editing import AttributeEditor, interpolate
 from dmzrep.plotting import (
@@ -18,7 +19,7 @@ from dmzrep.plotting import (
     ReconstructionDisplay,
     SampleDisplay,
 )
-from dmzrep.plotting._bits import MAGNITUDE, NEGATIVE, POSITIVE, as_rgb, overlay
+from dmzrep.plotting._bits import MAGNITUDE, NEGATIVE, POSITIVE, overlay
 from dmzrep.retrieval import FaissNeighbors, ImageRetriever, ITQTransformer
 from tests.plotting.helpers import drawn_images, texts
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from dmzrep._base._imports import optional_import
 from dmzrep._base._validation import as_path, check_int, short_repr
 from dmzrep.app.explorer._code_tab import CodeTab
 from dmzrep.app.explorer._exploration import Exploration
@@ -153,10 +154,8 @@ def launch(app: Any, host: str = "127.0.0.1", port: int | None = None, open_brow
 
 def load_gradio() -> Any:
     """Return the module `gradio`; raise ImportError that says what to install."""
-    try:
+    with optional_import("The explorer needs Gradio", "app"):
         return importlib.import_module("gradio")
-    except ImportError as error:
-        raise ImportError('The explorer needs Gradio. Install it with: pip install "dmzrep[app]"') from error
 
 
 def _summary(exploration: Exploration) -> str:

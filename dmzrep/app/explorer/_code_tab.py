@@ -159,17 +159,14 @@ class CodeTab:
         return [picture, self.exploration.show(picture.sample)[0], grid_value(picture), *sliders]
 
     def read(self, path: str | None) -> list[Any]:
-        """Read the dropped file."""
         if path is None:
             raise ValueError("Drop a picture file.")
         return self.show(self.exploration.read(path))
 
     def read_any(self) -> list[Any]:
-        """Read a random picture of the collection."""
         return self.show(self.exploration.read_row(self.exploration.random_row(np.random.default_rng())))
 
     def read_neighbour(self, rows: list[int], event: Any) -> list[Any]:
-        """Read the neighbour that was clicked."""
         return self.show(self.exploration.read_row(rows[event.index]))
 
     def draw(self, *controls: Any) -> list[Any]:
@@ -194,7 +191,6 @@ class CodeTab:
         details: str,
         *controls: Any,
     ) -> tuple[np.ndarray | None, str]:
-        """Decode the bits of the grid."""
         if picture is None or grid is None:
             return None, ""
         options = sampling_options(*controls)
@@ -205,12 +201,10 @@ class CodeTab:
         return self.exploration.show(sample)[0], status_line(picture, bits, editor, chosen)
 
     def reset(self, picture: Picture | None, editor: AttributeEditor | None) -> list[Any]:
-        """Return to the picture's own bits."""
         grid = None if picture is None else grid_value(picture)
         return [grid, *[self.parts.gr.update(value=0)] * MAX_SLIDERS]
 
     def learn(self, path: str | None) -> list[Any]:
-        """Learn the attributes of a CSV file."""
         if path is None:
             raise ValueError("Drop a CSV file with labels.")
         editor, note = learn_attributes(self.exploration, path)
@@ -219,7 +213,6 @@ class CodeTab:
         return [editor, f"{Path(path).name}: {note}", dropdown, *self.choose(chosen)]
 
     def choose(self, chosen: list[str]) -> list[Any]:
-        """Show a slider for each of the chosen attributes."""
         update = self.parts.gr.update
         shown = [update(label=name, value=0, visible=True) for name in chosen]
         return shown + [update(value=0, visible=False)] * (MAX_SLIDERS - len(shown))
@@ -231,7 +224,6 @@ class CodeTab:
         chosen: list[str],
         *amounts: float,
     ) -> dict[str, Any] | None:
-        """Return the grid after an edit of attributes."""
         if picture is None or editor is None:
             return None
         wanted = dict(zip(chosen, amounts, strict=False))

@@ -52,11 +52,9 @@ class CodesAsSamples:
     """An encoder whose samples are codes, so that an editor of codes needs no pictures."""
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Return the codes."""
         return X
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
-        """Return the codes."""
         return Z
 
 
@@ -151,13 +149,9 @@ class Exploration:
 
         Small ones are enlarged, as browsers would blur them.
         """
-        units = self.format.to_model(torch.from_numpy(np.ascontiguousarray(samples))).numpy()
-        pixels = np.rint((units.transpose(0, 2, 3, 1) + 1.0) * 127.5).astype(np.uint8)
-        if pixels.shape[-1] == 2:
-            pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=-1)
+        pixels = np.rint(255.0 * self.format.to_pictures(samples)).astype(np.uint8)
         factor = max(1, round(_SHOWN_SIDE / max(pixels.shape[1:3])))
-        pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
-        return list(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        return list(pixels.repeat(factor, axis=1).repeat(factor, axis=2))
 
     def decode(
         self,
@@ -224,7 +218,6 @@ class Exploration:
         on_step: OnStep | None = None,
         **sampling: Any,
     ) -> np.ndarray:
-        """Draw new samples."""
         options = self._sampling(sampling, on_step)
         named = None if prior == FITTED else prior
         return self.encoder.sample(n, prior=named, random_state=seed, **options)
@@ -256,11 +249,9 @@ class Exploration:
         return samples[0], np.abs(codes[0].astype(np.float64) - codes[0, 0]).sum(axis=-1)
 
     def random_row(self, rng: np.random.Generator) -> int:
-        """Return a row of the collection."""
         return int(rng.integers(len(self.collection.files_)))
 
     def read_row(self, row: int) -> Picture:
-        """Read a picture of the collection."""
         path = self.collection.files_["path"].iloc[row]
         return self.read(path, path)
 

@@ -76,14 +76,12 @@ class WalkTab:
         return picture
 
     def read(self, path: str | None) -> tuple[Picture, np.ndarray]:
-        """Read the dropped file."""
         if path is None:
             raise ValueError("Drop a picture file.")
         picture = self.exploration.read(path)
         return picture, self.exploration.show(picture.sample)[0]
 
     def read_any(self) -> tuple[Picture, np.ndarray]:
-        """Read a random picture of the collection."""
         picture = self.exploration.read_row(self.exploration.random_row(np.random.default_rng()))
         return picture, self.exploration.show(picture.sample)[0]
 
@@ -141,7 +139,6 @@ class DrawTab:
             drawn.select(lambda: gr.Tabs(selected="code"), None, tabs, api_visibility="private")
 
     def draw(self, count: int, prior: str, *controls: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Draw new pictures."""
         options = sampling_options(*controls) | {"prior": prior, "on_step": self.parts.on_step()}
         samples = self.exploration.draw(int(count), **options)
         return samples, self.exploration.show(samples)

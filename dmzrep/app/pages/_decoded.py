@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dmzrep.app.pages._sprites import as_text, pack_arrays
+from dmzrep.data import as_rgb
 
 #: Decoded pictures of a page: at most this many for places, and for switched bits.
 _N_PLACES, _N_SWITCHED = 500, 420
@@ -85,23 +86,10 @@ def decode(encoder: Any, bits: np.ndarray, progress: bool) -> np.ndarray:
     parts = []
     for start in tqdm(range(0, len(bits), _BLOCK), desc="decode", disable=not progress):
         block = bits[start : start + _BLOCK]
-        parts.append(as_rgb(encoder.inverse_transform(block, noise="zero", n_steps=_N_STEPS)))
+        samples = encoder.inverse_transform(block, noise="zero", n_steps=_N_STEPS)
+        pictures = as_rgb(encoder.decoder_.data_format.to_pictures(samples))
+        parts.append(np.rint(255.0 * pictures).astype(np.uint8))
     return np.concatenate(parts)
-
-
-def as_rgb(images: np.ndarray) -> np.ndarray:
-    """Return images of shape (n, H, W), (n, H, W, C) or (n, C, H, W) as uint8 of shape (n, H, W, 3)."""
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        images = np.round(np.clip(images.astype(np.float32), 0.0, 1.0) * 255).astype(np.uint8)
-    if images.ndim == 3:
-        images = images[..., None]
-    elif images.shape[-1] > 4:
-        images = np.moveaxis(images, 1, -1)
-    if images.shape[-1] == 4:
-        alpha = images[..., 3:].astype(np.float32) / 255
-        images = np.round(images[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return np.repeat(images[..., :1], 3, axis=-1) if images.shape[-1] < 3 else images
 
 
 def _side(images: np.ndarray) -> int:

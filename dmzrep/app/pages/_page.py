@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from dmzrep._base._validation import check_bool, check_int, short_repr
 from dmzrep.app._checks import check_collection
@@ -77,19 +78,19 @@ def write_map(
     """
     random_state = check_int(random_state, "random_state", least=0)
     check_collection(collection)
-    stages = _Stages(5, check_bool(progress, "progress"))
+    progress = check_bool(progress, "progress")
+    bar = tqdm(total=5, desc="map", disable=not progress)
     files, codes = collection.files_, np.asarray(collection.codes_)
     labels = check_labels(labels, files)
     paths = list(files["path"])
     row_of = {name: i for i, name in enumerate(paths)}
-    stages.begin("map")
     positions = collection.map_(random_state=random_state)[["x", "y"]]
     cells, size = snap_to_grid(positions.to_numpy())
-    stages.begin("neighbours and clusters")
+    _begin(bar, "neighbours and clusters")
     neighbors = collection.neighbors(k=_N_NEIGHBORS)
     clusters = collection.clusters(random_state=random_state)
     colours = colour_scales(paths, labels, clusters, collection.information())
-    stages.begin("thumbnails")
+    _begin(bar, "thumbnails")
     thumbs, sheets = pack_thumbnails(collection.thumbnails_)
     page = {
         **_header(collection),
@@ -103,17 +104,18 @@ def write_map(
         "thumbs": thumbs,
     }
     groups = {f"thumbs-{i}": level for i, level in enumerate(sheets)}
-    stages.begin("decoded pictures")
+    _begin(bar, "decoded pictures")
     page["no_decoder"] = why_not_decodable(collection.encoder)
     if not page["no_decoder"]:
         logits = np.asarray(collection.logits_)
-        args = (cells, size, logits, stages.progress)
+        args = (cells, size, logits, progress)
         page["places"], groups["places"] = decoded_places(collection.encoder, *args)
         exemplars = choose_exemplars(codes.shape[1], cluster_centres(clusters, row_of), len(paths))
-        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, stages.progress)
-    stages.begin("write")
+        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, progress)
+    _begin(bar, "write")
     _write(path, "map", page, groups)
-    stages.end()
+    bar.update()
+    bar.close()
 
 
 def write_report(
@@ -165,23 +167,23 @@ def write_report(
     check_collection(collection)
     if not isinstance(map_page, (str, type(None))):
         raise TypeError(f"map_page must be an address, a str, or None, got {short_repr(map_page)}.")
-    stages = _Stages(4, check_bool(progress, "progress"))
+    progress = check_bool(progress, "progress")
+    bar = tqdm(total=4, desc="duplicates", disable=not progress)
     files, codes = collection.files_, np.asarray(collection.codes_)
     row_of = {name: i for i, name in enumerate(files["path"])}
-    stages.begin("duplicates")
     same, similar = (collection.duplicates(tier=tier, mirrored=mirrored) for tier in ("same", "similar"))
     tiers = duplicate_tiers(same, similar, row_of)
-    stages.begin("outliers and clusters")
+    _begin(bar, "outliers and clusters")
     outliers = outlier_kinds(collection.outliers(n=MAX_OUTLIERS), row_of)
     clusters = collection.clusters(random_state=random_state)
     members = cluster_members(clusters, row_of, codes)
-    stages.begin("decoded pictures")
+    _begin(bar, "decoded pictures")
     page: dict = {"no_decoder": why_not_decodable(collection.encoder)}
     groups: dict[str, list[bytes]] = {}
     if not page["no_decoder"]:
         exemplars = choose_exemplars(codes.shape[1], cluster_centres(clusters, row_of), len(files))
-        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, stages.progress)
-    stages.begin("write")
+        page["bits"], groups["bits"] = switched_bits(collection.encoder, codes, exemplars, progress)
+    _begin(bar, "write")
     shown = [row for tier in tiers for group in tier["groups"] for row in group["rows"]]
     shown += [row for part in (*outliers, *members) for row in part["rows"]]
     shown = sorted({*shown, *(page["bits"]["exemplars"] if "bits" in page else ())})
@@ -204,7 +206,8 @@ def write_report(
         ],
     }
     _write(path, "report", page, groups)
-    stages.end()
+    bar.update()
+    bar.close()
 
 
 def _header(collection: Any) -> dict:
@@ -215,26 +218,10 @@ def _header(collection: Any) -> dict:
     }
 
 
-class _Stages:
-    """A progress bar over named stages."""
-
-    def __init__(self, n_stages: int, progress: bool):
-        from tqdm.auto import tqdm
-
-        self.progress = progress
-        self._bar = tqdm(total=n_stages, disable=not progress)
-        self._is_running = False
-
-    def begin(self, name: str) -> None:
-        """Finish the previous stage and name the next."""
-        self._bar.update(int(self._is_running))
-        self._bar.set_description(name)
-        self._is_running = True
-
-    def end(self) -> None:
-        """Finish the last stage."""
-        self._bar.update(1)
-        self._bar.close()
+def _begin(bar: tqdm, name: str) -> None:
+    """Finish a stage of a progress bar, and name the next."""
+    bar.update()
+    bar.set_description(name)
 
 
 def as_json(value: Any) -> str:

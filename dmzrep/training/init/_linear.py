@@ -94,8 +94,10 @@ def init_linear(
     """Initialise the linear branch by signs of principal components, or of their rotation by "itq".
 
     With "scaled_itq", components are divided by the square roots of their deviations before the rotation, so
-    that no few components determine all bits.
+    that no few components determine all bits. Contrast is that to the mean image.
     """
+    if branch.contrast is not None:
+        branch.contrast.centre.copy_(branch.averaged(x).mean(dim=0))
     features = torch.cat([branch.features(part).cpu().float() for part in x.split(SAMPLES_AT_A_TIME)])
     directions = principal_directions(features, branch.linear.out_features, generator)
     centre = features.mean(dim=0)
@@ -108,20 +110,6 @@ def init_linear(
         rotation = staged_rotation(projected, stages, generator, time_left)
         directions, projected = rotation.T @ directions, projected @ rotation
     set_linear_map(branch, directions, centre.double(), projected)
-
-
-@torch.no_grad()
-def init_contrast_pca(
-    branch: LinearInit,
-    x: Tensor,
-    generator: torch.Generator,
-    stages: Sequence[int] | None = None,
-    time_left: Callable[[], float] = lambda: math.inf,
-) -> None:
-    """Initialise the linear branch by principal components of the contrast of spatially aligned images."""
-    assert branch.contrast is not None
-    branch.contrast.centre.copy_(branch.averaged(x).mean(dim=0))
-    init_linear(branch, x, "scaled_itq", generator, stages, time_left)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dmzrep._base._batching import batches
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training.init._linear import principal_directions, set_linear_map, staged_rotation
 
@@ -64,11 +65,11 @@ def neighbour_means(
     """
     unit = F.normalize(features, dim=1)
     means: list[Tensor] = []
-    for start in range(0, len(unit), SEARCHED_AT_A_TIME):
+    for part in batches(len(unit), SEARCHED_AT_A_TIME):
         if means and time_left() <= 0.0:
             break
-        similarity = unit[start : start + SEARCHED_AT_A_TIME] @ unit.T
-        similarity.diagonal(start).fill_(-math.inf)
+        similarity = unit[part] @ unit.T
+        similarity.diagonal(part.start).fill_(-math.inf)
         nearest = similarity.topk(min(NEIGHBOURS, max(1, len(unit) - 1)), dim=1).indices
         means.append(values[nearest].mean(dim=1))
     return torch.cat(means)

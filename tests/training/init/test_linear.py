@@ -4,7 +4,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from dmzrep.networks._linear_init import LinearInit
-from dmzrep.training import init_contrast_pca, init_linear
+from dmzrep.training import init_linear
 from dmzrep.training.init._linear import principal_directions
 from tests.training.trainers import generator
 
@@ -114,7 +114,7 @@ def test_scaled_itq_rotates_components_of_the_square_root_of_their_deviations():
 def test_contrast_pca_spans_the_components_of_the_contrast_to_the_mean_image():
     branch = LinearInit((1, 8, 8), 6, "contrast")
     x = torch.rand(300, 1, 8, 8, generator=generator()) * torch.linspace(0.1, 1.0, 8)
-    init_contrast_pca(branch, x, generator())
+    init_linear(branch, x, "scaled_itq", generator())
     torch.testing.assert_close(branch.contrast.centre, x.mean(dim=0))
     logits = branch(x).detach()
     np.testing.assert_allclose(logits.mean(dim=0), 0.0, atol=1e-3)
