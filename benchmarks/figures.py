@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
@@ -85,7 +86,7 @@ def draw_generation(path: Path) -> None:
         ax.set_title(title, fontsize=10)
         ax.set_xlim(right=4 * ticks[-1])
         ax.set_xticks(ticks, [str(n) for n in ticks], minor=False)
-        ax.xaxis.minorticks_off()
+        ax.xaxis.set_minor_locator(NullLocator())
     _save(figure, axes, path)
 
 

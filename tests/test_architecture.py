@@ -56,6 +56,24 @@ def test_modules_import_lower_layers_only(path):
         assert LAYER[other] < LAYER[package], f"{path} imports {other}, of the same layer or a higher one"
 
 
+def test_chains_of_imports_have_at_most_7_packages():
+    imports = {}
+    for path in FILES:
+        found = {name for name in imported_packages(path) if name in LAYER}
+        imports.setdefault(package_of(path), set()).update(found - {package_of(path)})
+
+    def length(package):
+        return 1 + max(map(length, imports[package]), default=0)
+
+    assert max(map(length, imports)) <= 7
+
+
+def test_files_are_short():
+    longest = {"estimator/_encoder.py": 700}
+    lengths = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in FILES}
+    assert [name for name, n in lengths.items() if n >= longest.get(name, 400)] == []
+
+
 def test_every_layer_names_packages_that_exist():
     assert {package_of(path) for path in FILES} == set(LAYER)
 

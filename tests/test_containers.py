@@ -140,6 +140,11 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("memmaps")
 
 
+def assert_equal(found, expected, method):
+    """Compare results; sums of old NumPy releases depend on where arrays lie in memory."""
+    np.testing.assert_allclose(found, expected, rtol=1e-12 if method == "score_samples" else 0.0)
+
+
 CONTAINERS = [(kind, name) for kind, all_of in enumerate((IMAGES, VECTORS)) for name in sorted(all_of)]
 
 
@@ -152,7 +157,7 @@ def test_results_do_not_depend_on_the_container(
     fitted, X = [(encoder, digits), (vector_encoder, vectors)][kind]
     X = X[start : start + n]
     found = call(fitted, method, (IMAGES, VECTORS)[kind][name](X, folder))
-    np.testing.assert_array_equal(found, call(fitted, method, X))
+    assert_equal(found, call(fitted, method, X), method)
 
 
 TINY = {"latent_dim": 16, "width": (8, 16), "encoder_width": 8, "max_iter": 1, "random_state": 0}
@@ -172,7 +177,7 @@ def fitted_on_tables(digits, vectors):
 def test_results_do_not_depend_on_the_table(fitted_on_tables, container, of, method, n):
     encoder, X = fitted_on_tables[of]
     found = call(encoder, method, TABLES[container](X[:n]))
-    np.testing.assert_array_equal(found, call(encoder, method, X[:n]))
+    assert_equal(found, call(encoder, method, X[:n]), method)
 
 
 @pytest.mark.parametrize("of", [0, 1], ids=["images", "vectors"])

@@ -20,6 +20,7 @@ from dmzrep.app._group import (
     is_shown,
     load_collection,
 )
+from dmzrep.files._atomic import replacing
 from dmzrep.files._container import read_file
 
 
@@ -102,6 +103,9 @@ def sample(model: str, n: int, output: str, steps: int, seed: int) -> None:
 
     from dmzrep.estimator import DMZEncoder
 
+    form = Image.registered_extensions().get(Path(output).suffix.lower())
+    if form is None:
+        raise click.UsageError(f"--output must end with that of an image format, such as .png, got {output}.")
     images = DMZEncoder.load(model).sample(n, n_steps=steps, random_state=seed, progress=is_shown())
     columns = int(np.ceil(np.sqrt(n)))
     height, width = images.shape[1:3]
@@ -109,7 +113,8 @@ def sample(model: str, n: int, output: str, steps: int, seed: int) -> None:
     for i, image in enumerate(images):
         top, left = i // columns * height, i % columns * width
         grid[top : top + height, left : left + width] = image
-    Image.fromarray(grid).save(output)
+    with replacing(output) as part:
+        Image.fromarray(grid).save(part, format=form)
     click.echo(f"{output}: {n} pictures of {width} x {height} pixels", err=True)
 
 
@@ -145,11 +150,12 @@ def encode(model: str, folder: str, output: str) -> None:
     logits = encoder.set_params(output="logits").transform(pictures.images)
     paths = [str(Path(folder, name).absolute()) for name in pictures.filenames]
     bits = (logits > 0).astype(np.uint8)
-    if kind == ".npz":
-        np.savez_compressed(output, path=np.array(paths), bits=bits, logits=logits)
-    else:
-        columns = {f"bit_{i}": bits[:, i] for i in range(bits.shape[1])}
-        pd.DataFrame({"path": paths, **columns}).to_parquet(output)
+    with replacing(output) as part, open(part, "wb") as file:
+        if kind == ".npz":
+            np.savez_compressed(file, path=np.array(paths), bits=bits, logits=logits)
+        else:
+            columns = {f"bit_{i}": bits[:, i] for i in range(bits.shape[1])}
+            pd.DataFrame({"path": paths, **columns}).to_parquet(file)
     click.echo(f"{output}: {len(paths)} codes of {bits.shape[1]} bits", err=True)
 
 

@@ -202,7 +202,7 @@ class InsightsMixin(BaseEstimator):
         return -prior.log_prob(self.codes_) / np.log(2.0)
 
     def clusters(
-        self, n_clusters: int | str = "auto", *, random_state: int | np.random.RandomState | None = 0
+        self, n_clusters: int | str = "auto", *, random_state: int | np.random.RandomState | None = None
     ) -> pd.DataFrame:
         """Return clusters of similar pictures, by k-means of normalised logits.
 
@@ -210,8 +210,8 @@ class InsightsMixin(BaseEstimator):
         ----------
         n_clusters : int or "auto", default="auto"
             ``"auto"`` is the square root of a tenth of the number of pictures, from 2 to 40.
-        random_state : int, RandomState or None, default=0
-            Seed of the initialisation.
+        random_state : int, RandomState or None, default=None
+            Seed of the initialisation. Pass an int for reproducible clusters.
 
         Returns
         -------
@@ -281,7 +281,7 @@ class InsightsMixin(BaseEstimator):
         )
 
     def map_(
-        self, method: str = "tsne", *, random_state: int | np.random.RandomState | None = 0
+        self, method: str = "tsne", *, random_state: int | np.random.RandomState | None = None
     ) -> pd.DataFrame:
         """Return two-dimensional coordinates in which similar pictures are close.
 
@@ -289,8 +289,8 @@ class InsightsMixin(BaseEstimator):
         ----------
         method : {"tsne", "umap"}, default="tsne"
             scikit-learn's TSNE on the graph of nearest neighbours, or UMAP (package umap-learn).
-        random_state : int, RandomState or None, default=0
-            Seed; the same seed gives the same coordinates.
+        random_state : int, RandomState or None, default=None
+            Pass an int for reproducible coordinates.
 
         Returns
         -------

@@ -109,7 +109,8 @@ class LikelihoodMixin(BaseEstimator):
         n_timesteps = self.decoder_.objective.schedule.n_timesteps
         n_terms = min(32, n_timesteps) if n_terms is None else n_terms
         n_terms = check_int(n_terms, "n_terms", 2, n_timesteps, limit="n_timesteps")
-        return sample_rates(self.decoder_, open_like_fitted(self, X), self.prior_, n_terms)
+        log_prob = None if self.prior_ is None else self.prior_.log_prob
+        return sample_rates(self.decoder_, open_like_fitted(self, X), log_prob, n_terms)
 
     def score(self, X: Any, y: object = None) -> float:
         """Return the mean of `score_samples`, the negative bits per dimension; higher is better.

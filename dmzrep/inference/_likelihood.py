@@ -1,6 +1,7 @@
 """The variational bound on the negative log-likelihood of samples, and code rates."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,6 @@ from dmzrep.diffusion._likelihood import gaussian_kl
 from dmzrep.inference._calibration import clipped_estimate
 from dmzrep.inference._encoding import encode
 from dmzrep.inference._model import FittedModel
-from dmzrep.priors import CodePrior
 
 #: Fraction of the timesteps that are drawn uniformly, whatever their expected terms.
 UNIFORM_SHARE = 0.1
@@ -98,19 +98,20 @@ def _terminal_term(model: FittedModel, x0: Tensor) -> np.ndarray:
 
 
 def sample_rates(
-    model: FittedModel, X: Source, prior: CodePrior | None, n_terms: int
+    model: FittedModel, X: Source, log_prob: Callable[[np.ndarray], np.ndarray] | None, n_terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates of samples given their bits, and of the bits under the prior, in nats.
+    """Return the rates of samples given their bits, and of the bits, in nats.
 
-    Samples are read once. Bits of an unconditional model have rate 0.
+    `log_prob` is that of the prior of the bits; those of an unconditional model have rate 0. Samples are read
+    once.
     """
     data_rate, code_rate = np.empty(len(X)), np.zeros(len(X))
     for part in batches(len(X), model.encoder_batch):
         block, codes = X[part], None
         if model.has_code:
             codes = encode(model, block, "bits")
-            if prior is not None:
-                code_rate[part] = -prior.log_prob(codes)
+            if log_prob is not None:
+                code_rate[part] = -log_prob(codes)
         data_rate[part] = variational_bound(model, block, codes, n_terms)
     return data_rate, code_rate
 

@@ -77,7 +77,7 @@ class CodeMap(CodeBias):
         self.out = zero_init(nn.Conv2d(channels, n_channels, 1))
         self.upsample, self.out_finer = nn.ModuleList(), nn.ModuleList()
         for layer in finer:
-            half = channels // 2
+            half = max(1, channels // 2)
             doubled = (
                 nn.Conv2d(channels, 4 * half, 1),
                 nn.PixelShuffle(2),

@@ -74,10 +74,16 @@ def default_patch_size(data_shape: tuple[int, ...]) -> int:
 
 
 def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, ...]:
-    """Return the number of channels at each level."""
+    """Return the number of channels at each level.
+
+    Large images have more levels, so that maps of the code at the coarsest level stay small.
+    """
     first = 32 if data_shape[0] * patch_size**2 <= 16 else 64
-    side = math.ceil(max(data_shape[1:]) / patch_size)
-    return (first, 64) if side <= 20 else (first, 64, 64)
+    sides = [math.ceil(side / patch_size) for side in data_shape[1:]]
+    n_levels = 2 if max(sides) <= 20 else 3
+    while math.sqrt(math.prod(sides)) > 10 * 2 ** (n_levels - 1) and n_levels > 2:
+        n_levels += 1
+    return (first, *[64] * (n_levels - 1))
 
 
 def attention_levels(

@@ -95,7 +95,7 @@ def test_transparent_pixels_are_composited_on_the_background(tmp_path):
     clear = np.full((8, 8, 4), (255, 0, 0, 0), dtype=np.uint8)
     save(tmp_path / "clear.png", clear)
     save(tmp_path / "half.png", np.full((8, 8, 2), (0, 128), dtype=np.uint8))
-    palette = Image.fromarray(np.zeros((8, 8), np.uint8), "P")
+    palette = Image.new("P", (8, 8))
     save(tmp_path / "palette.gif", palette, transparency=0)
     colours = [read(tmp_path / name, mode="RGB")[0, 0].tolist() for name in ("clear.png", "half.png")]
     assert colours == [[255] * 3, [127] * 3]

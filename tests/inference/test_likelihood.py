@@ -162,7 +162,7 @@ def test_rates_of_samples_and_codes_sum_to_that_of_a_mixture():
     prior = fit_prior("independent", bits)
     share = prior.probabilities_[0]
     few = exact_model(mean, covariance, 40)
-    image, code = sample_rates(few, X, prior, 40)
+    image, code = sample_rates(few, X, prior.log_prob, 40)
     np.testing.assert_allclose(code, -np.log(np.where(bits[:, 0] == 1, share, 1.0 - share)))
     reflected = X * (2.0 * bits - 1.0)  # The other Gaussian is the first with the sign changed.
     difference = image - expected_bound(few, reflected)

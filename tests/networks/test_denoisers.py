@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dmzrep.networks._conditioning import CONDITIONINGS, CodeTokens
+from dmzrep.networks._defaults import default_patch_size, default_widths
 from dmzrep.networks._mlp import ResidualMLP
 from dmzrep.networks._unet import UNet
 
@@ -31,6 +32,16 @@ def inputs(kind="unet", n=3, size=(8, 8)):
 
 def weights_without_gradient(network):
     return [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 5000), (3, 1024, 1024), (3, 8192, 8192)], ids=str)
+def test_large_images_need_few_weights(shape):
+    patch_size = default_patch_size(shape)
+    widths = default_widths(shape, patch_size)
+    options = {"conditioning": "spatial_bias", "patch_size": patch_size, "image_size": shape[1:]}
+    with torch.device("meta"):
+        denoiser = UNet(3, 3, 256, widths, **options)
+    assert sum(weights.numel() for weights in denoiser.parameters()) < 1.5e7
 
 
 @pytest.mark.parametrize(("kind", "conditioning"), CASES)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from dmzrep._base._validation import check_bool, check_int, short_repr
+from dmzrep._base._random import draw_seed
+from dmzrep._base._validation import check_bool, short_repr
 from dmzrep.app._checks import check_collection
 from dmzrep.app.pages._decoded import choose_exemplars, decoded_places, switched_bits, why_not_decodable
 from dmzrep.app.pages._layout import snap_to_grid
@@ -37,7 +38,7 @@ def write_map(
     path: str | os.PathLike,
     *,
     labels: Any = None,
-    random_state: int = 0,
+    random_state: int | np.random.RandomState | None = None,
     progress: bool = False,
 ) -> None:
     """Write the map of a collection as one HTML file that needs no network.
@@ -62,8 +63,8 @@ def write_map(
     labels : str or array-like of n labels, optional
         Labels to colour by: a column of ``collection.files_``, or one label per picture in their order.
         None takes the column ``"label"`` if there is one.
-    random_state : int, default=0
-        Determines positions and clusters.
+    random_state : int, RandomState or None, default=None
+        Determines positions and clusters. Pass an int for a reproducible page.
     progress : bool, default=False
         Show progress bars.
 
@@ -76,7 +77,7 @@ def write_map(
     >>> from dmzrep.app import write_map
     >>> write_map(collection, "map.html")  # doctest: +SKIP
     """
-    random_state = check_int(random_state, "random_state", least=0)
+    seed = draw_seed(random_state)
     check_collection(collection)
     progress = check_bool(progress, "progress")
     bar = tqdm(total=5, desc="map", disable=not progress)
@@ -84,11 +85,11 @@ def write_map(
     labels = check_labels(labels, files)
     paths = list(files["path"])
     row_of = {name: i for i, name in enumerate(paths)}
-    positions = collection.map_(random_state=random_state)[["x", "y"]]
+    positions = collection.map_(random_state=seed)[["x", "y"]]
     cells, size = snap_to_grid(positions.to_numpy())
     _begin(bar, "neighbours and clusters")
     neighbors = collection.neighbors(k=_N_NEIGHBORS)
-    clusters = collection.clusters(random_state=random_state)
+    clusters = collection.clusters(random_state=seed)
     colours = colour_scales(paths, labels, clusters, collection.information())
     _begin(bar, "thumbnails")
     thumbs, sheets = pack_thumbnails(collection.thumbnails_)
@@ -124,7 +125,7 @@ def write_report(
     *,
     mirrored: bool = True,
     map_page: str | None = None,
-    random_state: int = 0,
+    random_state: int | np.random.RandomState | None = None,
     progress: bool = False,
 ) -> None:
     """Write a report on a collection as one HTML file that needs no network.
@@ -148,8 +149,8 @@ def write_report(
         Whether mirrored copies count as duplicates.
     map_page : str or None, default=None
         Address of the page of `write_map`, relative to the report, for a link.
-    random_state : int, default=0
-        Determines clusters.
+    random_state : int, RandomState or None, default=None
+        Determines clusters. Pass an int for a reproducible page.
     progress : bool, default=False
         Show progress bars.
 
@@ -162,7 +163,7 @@ def write_report(
     >>> from dmzrep.app import write_report
     >>> write_report(collection, "report.html")  # doctest: +SKIP
     """
-    random_state = check_int(random_state, "random_state", least=0)
+    seed = draw_seed(random_state)
     mirrored = check_bool(mirrored, "mirrored")
     check_collection(collection)
     if not isinstance(map_page, (str, type(None))):
@@ -175,7 +176,7 @@ def write_report(
     tiers = duplicate_tiers(same, similar, row_of)
     _begin(bar, "outliers and clusters")
     outliers = outlier_kinds(collection.outliers(n=MAX_OUTLIERS), row_of)
-    clusters = collection.clusters(random_state=random_state)
+    clusters = collection.clusters(random_state=seed)
     members = cluster_members(clusters, row_of, codes)
     _begin(bar, "decoded pictures")
     page: dict = {"no_decoder": why_not_decodable(collection.encoder)}
