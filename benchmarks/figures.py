@@ -22,7 +22,7 @@ COLOURS = {
     "DMZEncoder, default": BLUE,
     f"DMZEncoder, default{FORMER}": BLUE,
     "DMZEncoder, former default": SKY,
-    "our initialisation (max_iter=0)": GREEN,
+    "DMZEncoder, initialisation only (max_iter=0)": GREEN,
     f"real-valued code, AdaGN{FORMER}": ORANGE,
     "convolutional VAE": PURPLE,
     "DMZEncoder, fitted prior": BLUE,
