@@ -47,7 +47,7 @@ def draw_quality(path: Path) -> None:
                 ([row["seconds"] for row in same], _values(same, measures(name)[bits])) for same in budgets
             ]
             if points[-1][1]:
-                _line(ax, points, label(group), colour)
+                _line(ax, points, label(group).replace(", initialisation only (", "("), colour)
             elif scores := _values(group, measures(name)[floats]):  # Pixels have no bits.
                 _reference(ax, scores[-1], f"{label(group)}, floats")
         measure = "accuracy" if bits.startswith("probe") else "mean AUROC"
