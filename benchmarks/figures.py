@@ -23,7 +23,7 @@ COLOURS = {
     "DMZEncoder, default": BLUE,
     f"DMZEncoder, default{FORMER}": BLUE,
     "DMZEncoder, former default": SKY,
-    "our initialisation (max_iter=0)": GREEN,
+    "DMZEncoder, initialisation only (max_iter=0)": GREEN,
     f"real-valued code, AdaGN{FORMER}": ORANGE,
     "convolutional VAE": PURPLE,
     "DMZEncoder, fitted prior": BLUE,
@@ -48,7 +48,7 @@ def draw_quality(path: Path) -> None:
                 ([row["seconds"] for row in same], _values(same, measures(name)[bits])) for same in budgets
             ]
             if points[-1][1]:
-                _line(ax, points, label(group), colour)
+                _line(ax, points, label(group).replace(", initialisation only (", "("), colour)
             elif scores := _values(group, measures(name)[floats]):  # Pixels have no bits.
                 _reference(ax, scores[-1], f"{label(group)}, floats")
         measure = "accuracy" if bits.startswith("probe") else "mean AUROC"

@@ -55,8 +55,8 @@ def common_cells(group: Rows, name: str) -> list[Any]:
 COMMON = ["entropy per bit", "dead bits", "reconstruction MSE"]
 #: Rivals that are initialisations of our encoder, by their names in result files.
 INITIALISATIONS = {
-    "initialisation": "our initialisation (max_iter=0)",
-    "initialisation, mirrored views": "our initialisation, mirrored views",
+    "initialisation": "DMZEncoder, initialisation only (max_iter=0)",
+    "initialisation, mirrored views": "DMZEncoder, initialisation only, mirrored views",
 }
 
 

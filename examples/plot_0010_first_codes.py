@@ -68,9 +68,9 @@ print("probabilities below 0.1 or above 0.9:", f"{np.mean(np.abs(probabilities -
 # --------------------
 #
 # ``reconstruct`` encodes images and decodes their bits. The bits do not determine an image completely: by
-# default, what they leave open is typical of the images of a code; with ``noise="random"``, which ``n_draws``
-# above 1 implies, it is drawn at random. Draws from the same code show what is in the code (here hair, skin,
-# glasses and clothes), where they agree, and what is not (small details), where they differ.
+# default, details that they do not encode take typical values; with ``noise="random"``, which ``n_draws``
+# above 1 implies, they are drawn at random. Draws from the same code show what is in the code (here hair,
+# skin, glasses and clothes), where they agree, and what is not (small details), where they differ.
 
 from dmzrep.plotting import ReconstructionDisplay
 

@@ -37,7 +37,9 @@ def index(folder: str, model: str | None, output: str) -> None:
         counts = changes["change"].value_counts()
         done = ", ".join(f"{count} {change}" for change, count in counts.items()) or "nothing has changed"
     elif model is None:
-        raise click.UsageError(f"There is no index {output} to update. Name the model of a new one with -m.")
+        raise click.UsageError(
+            f"There is no index {output} to update. To create a new index, pass a model with -m."
+        )
     else:
         collection = ImageCollection(DMZEncoder.load(model)).fit(folder, progress=is_shown())
         done = f"{len(collection.files_)} pictures"
@@ -76,7 +78,7 @@ def search(index: str, pictures: tuple[str, ...], k: int, without: tuple[str, ..
     help="same: equal files and edited copies. similar: near codes, but not the same picture.",
 )
 @click.option("--across", type=FOLDER, nargs=2, help="List only duplicates that occur in both folders.")
-@click.option("--mirrored", is_flag=True, help="A mirrored picture is the same.")
+@click.option("--mirrored", is_flag=True, help="Treat mirrored copies as duplicates.")
 @click.option("--max-false-pairs", type=click.FloatRange(0), help="Maximum expected number of false pairs.")
 @choices
 def duplicates(

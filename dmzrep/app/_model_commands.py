@@ -144,7 +144,7 @@ def encode(model: str, folder: str, output: str) -> None:
         raise click.UsageError(f"--output must end with .npz or .parquet, got {output}.")
     encoder = DMZEncoder.load(model)
     if encoder.image_reader_ is None:
-        raise click.UsageError(f"{model} was fitted to arrays, and does not know how files become arrays.")
+        raise click.UsageError(f"{model} was fitted to arrays and has no ImageReader to read image files.")
     options = encoder.image_reader_.get_params()
     pictures: Any = load_images(folder, options.pop("size"), **options, progress=is_shown())
     logits = encoder.set_params(output="logits").transform(pictures.images)

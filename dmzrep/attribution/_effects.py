@@ -72,7 +72,7 @@ def bit_effects(
         Codes from `transform`: bits, probabilities (a bit is one above 0.5) or, when
         ``encoder.output`` is ``"logits"``, logits (one above 0). 8 to 32 codes suffice for a stable mean.
     bits : sequence of int or None, default=None
-        Bits; None is all.
+        Bits to examine; all if None.
     like : array-like, table or map-style dataset of n samples, optional
         The images of the codes, for options of `inverse_transform` that start from them:
         ``noise="inverted"`` or ``strength=0.9``.

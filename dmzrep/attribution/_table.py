@@ -28,7 +28,7 @@ def bit_table(Z: Any, Y: Any) -> pd.DataFrame:
         - bit: index of the bit
         - attribute: name of the attribute
         - auroc: area under the ROC curve when the bit alone (its complement, where `sign` is -1)
-          predicts the attribute, in [0.5, 1]; for a bit, the mean of both classes' accuracies
+          predicts the attribute, in [0.5, 1]; for a bit, this equals the balanced accuracy
         - mutual_information: between bit and attribute, in bits, in [0, 1]
         - sign: 1 where the bit is on more often with the attribute, -1 where it is off, else 0
 

@@ -34,8 +34,8 @@ COSINE_PICTURES = 100_000
 class ImageCollection(InsightsMixin, BaseEstimator):
     """Search, duplicates, outliers, clusters and a map of picture files.
 
-    Files are read once; what is kept of each is its code, a thumbnail of at most 96 pixels per side, size,
-    hash and time of modification. No file is ever changed.
+    Each file is read once; its code, a thumbnail of at most 96 pixels per side, size, hash and modification
+    time are stored. No file is ever changed.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         Pipeline; see `ImageRetriever`. It is not cloned. To recognise mirrored pictures, fit a `DMZEncoder`
         with ``encoder_augment="affine_flip"``.
     image_reader : ImageReader or None, default=None
-        How files become arrays. None is that of a `DMZEncoder` that was fitted to paths.
+        Converts image files to arrays. If None, the reader of the `DMZEncoder` is used.
     metric : {"auto", "cosine", "hamming"}, default="auto"
         Distance of codes: the cosine distance of logits or vectors, or the number of differing bits.
         ``"auto"`` is "cosine" for up to 100,000 pictures, since it finds more copies, and for encoders of
@@ -60,9 +60,9 @@ class ImageCollection(InsightsMixin, BaseEstimator):
     unreadable_ : DataFrame
         path and reason of files that could not be read.
     logits_ : ndarray of float16, shape (n, latent_dim)
-        Logits of the pictures, or of encoders of vectors these, scaled to length 1.
+        Logits of the images, or, if the encoder returns vectors, these vectors scaled to unit length.
     codes_ : ndarray of uint8, shape (n, latent_dim)
-        Bits of the pictures; of vectors, whether a value is above its mean in the collection.
+        Bits of the images; for vectors, whether each value exceeds its mean over the collection.
     thumbnails_ : list of bytes
         Thumbnails in WebP format.
     metric_ : str
@@ -127,7 +127,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         return hasattr(self, "_store")
 
     def fit(self, X: Any, y: Any = None, *, progress: bool = False) -> Self:
-        """Read and encode the pictures of a folder, or listed ones.
+        """Read and encode the pictures of a folder, or of a list of files.
 
         Parameters
         ----------
@@ -155,12 +155,12 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         return self
 
     def update(self, X: Any = None, *, progress: bool = False) -> pd.DataFrame:
-        """Read files that are new or changed, and forget those that were deleted.
+        """Read files that are new or changed, and remove those that were deleted.
 
         Parameters
         ----------
         X : path-like, list of path-like, DataFrame or None, default=None
-            As in `fit`; None is that of `fit`, or of the last update with another one.
+            As in `fit`. If None, the X last passed to `fit` or `update`.
         progress : bool, default=False
             Show a progress bar.
 
@@ -210,8 +210,8 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         Parameters
         ----------
         query : path-like, ndarray of shape (H, W) or (H, W, C), or a list of these
-            A picture file or an image in the format of the encoder. Of several, the mean of the codes is the
-            query.
+            A picture file or an image in the format of the encoder. For several, the mean of their codes is
+            the query.
         k : int, default=10
             Number of results.
         without : as query, or None, default=None
@@ -329,7 +329,7 @@ class ImageCollection(InsightsMixin, BaseEstimator):
         PersistenceError
             The file is damaged, of another kind, or of an unknown version.
         ValueError
-            No encoder was saved and none is passed, or it is another one than that of the fit.
+            No encoder was saved and none is passed, or it is not the encoder used in `fit`.
         """
         state: Any = {"codes": None} | read_state(path, KIND, CLASSES)  # Earlier files have none.
         with restoring(path, KIND):

@@ -52,7 +52,7 @@ def list_files(source: Any) -> Listing:
             raise ValueError(f"X must have a column 'path', got the columns {list(source.columns)}.")
         taken = sorted(set(COLUMNS[1:]) & set(source.columns))
         if taken:
-            raise ValueError(f"The columns {taken} of X are those of the collection. Rename them.")
+            raise ValueError(f"The columns {taken} of X are reserved by the collection. Rename them.")
         further, source = source, source["path"].tolist()
     if isinstance(source, (str, os.PathLike)):
         folder = Path(source).expanduser()

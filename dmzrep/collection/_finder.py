@@ -160,7 +160,7 @@ def folder_sides(paths: pd.Series, across: Any) -> np.ndarray:
     sides = np.zeros(len(paths), dtype=np.int64)
     prefixes = [os.path.join(os.path.abspath(as_path(path, "across").expanduser()), "") for path in across]
     if prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]):
-        raise ValueError(f"across must be two folders of which neither is in the other, got {prefixes}.")
+        raise ValueError(f"across must be two folders, neither inside the other, got {prefixes}.")
     for side, prefix in zip((1, -1), prefixes, strict=True):
         inside = np.array([path.startswith(prefix) for path in paths], dtype=bool)
         if not inside.any():

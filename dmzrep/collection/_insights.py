@@ -79,8 +79,8 @@ class InsightsMixin(BaseEstimator):
         reader = self.image_reader or getattr(self.encoder, "image_reader_", None)
         if reader is None:
             raise ValueError(
-                "image_reader must say how files become arrays, since the encoder takes arrays. Pass "
-                "the ImageReader with the size, mode and resizing of those arrays."
+                "image_reader is required, since the encoder takes arrays. Pass the ImageReader "
+                "with the size, mode and resizing of those arrays."
             )
         return reader
 
@@ -116,7 +116,7 @@ class InsightsMixin(BaseEstimator):
         across : pair of path-like or None, default=None
             Two folders; only pictures of one that are also in the other are returned.
         mirrored : bool, default=False
-            Whether a mirrored picture is the same. The encoder must have been fitted with
+            Whether mirrored copies count as duplicates. The encoder must have been fitted with
             ``encoder_augment="affine_flip"`` to find them.
         max_false_pairs : float or None, default=None
             Largest acceptable expected number of pairs of different pictures that are taken for the same.
@@ -125,10 +125,18 @@ class InsightsMixin(BaseEstimator):
         Returns
         -------
         DataFrame
-            One row per picture of a group: group (small groups first), path, tier ("same_bytes" as another
-            of the group, "same_picture" or "similar"; of the keeper, the weakest), distance to the keeper (0
-            for the same bytes; a difference of pixels, or the distance of codes if similar), mirrored, keep
-            (one suggestion per group: the picture with the most pixels, then bytes), width, height and bytes.
+            One row per picture of a group, with the columns
+
+            - group: number of the group; small groups come first
+            - path: absolute path
+            - tier: "same_bytes" as another picture of the group, "same_picture" or "similar"; for the picture
+              to keep, the weakest tier of the group
+            - distance: to the picture to keep; 0 for identical bytes, else a pixel difference, or the code
+              distance for "similar"
+            - mirrored: whether the picture is mirrored
+            - keep: True for one suggested picture per group, that with the most pixels, then bytes
+            - width, height, bytes
+
             All pictures of a group match the one to keep, so that there are no chains. `attrs` has
             "threshold", the largest distance, and, for "same", "expected_false_pairs" and "undecided_pairs",
             the number of pairs that a larger `max_false_pairs` would add.
@@ -162,7 +170,8 @@ class InsightsMixin(BaseEstimator):
         Parameters
         ----------
         n : int or None, default=None
-            Number of rare pictures; None is 1 % of the pictures, at least 10, or a tenth of fewer than 100.
+            Number of rare pictures. If None, 1 % of the pictures but at least 10; for fewer than 100
+            pictures, a tenth of them.
 
         Returns
         -------

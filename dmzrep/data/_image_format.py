@@ -192,7 +192,7 @@ def learn_image_format(
         )
     if isinstance(value_range, str) and found[1] - found[0] < _LEAST_SPREAD * (high - low):
         warn(
-            f"Images of dtype {X.dtype} are taken to have values from {low:g} to {high:g}, but these lie "
+            f"Images of dtype {X.dtype} are assumed to have values from {low:g} to {high:g}, but these lie "
             f"between {found[0]:g} and {found[1]:g}. If that is their whole range, such as 0 and 1 of masks, "
             f"pass value_range=({found[0]:g}, {found[1]:g})."
         )

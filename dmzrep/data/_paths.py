@@ -29,7 +29,7 @@ def open_paths(reader: PathReader | None, X: Any, *, repeatedly: bool) -> Source
     """Return the pictures of a folder or of files as a source; raise ValueError without a reader."""
     if reader is None:
         raise ValueError(
-            "X holds paths, but the encoder was fitted to arrays and does not know how files become arrays. "
+            "X holds paths, but the encoder was fitted to arrays and has no ImageReader to read image files. "
             "Fit it to paths, or with image_reader=ImageReader(...), or read the files as those of fit were."
         )
     return reader.open(X, repeatedly=repeatedly)

@@ -47,16 +47,16 @@ def load_images(
     size : int or tuple of int
         Side, or (height, width), in pixels. Pictures are resized with Pillow's Lanczos filter.
     mode : {"RGB", "L", "RGBA"}, default="RGB"
-        Colour, grey, or colour with opacity. Only the upper 8 bits of 16-bit pictures are kept.
+        RGB, greyscale, or RGB with an alpha channel. Only the upper 8 bits of 16-bit pictures are kept.
     resize : {"crop", "pad"}, default="crop"
         How pictures with another aspect ratio are resized: ``"crop"`` cuts them around their centre,
         ``"pad"`` adds `background`.
     background : str, default="white"
-        Colour, a name or "#rrggbb", on which transparent pictures are composited, and of padding.
+        Background colour for transparent pictures and padding: a name or "#rrggbb".
         With ``mode="RGBA"`` padding is transparent.
     cache_dir : path-like or None, default=None
-        Folder for the array file. None is ``dmzrep`` in the user's cache folder, such as ``~/.cache/dmzrep``,
-        which is kept below 20 GiB: the least recently used array files are removed.
+        Folder for the array file. None is ``dmzrep`` in the user's cache directory, such as
+        ``~/.cache/dmzrep``, which is kept below 20 GiB: the least recently used array files are removed.
     n_jobs : int or None, default=-1
         Threads, or joblib's workers, that read files; -1 is one for each processor.
     progress : bool, default=False

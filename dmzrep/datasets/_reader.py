@@ -22,21 +22,22 @@ from dmzrep.datasets._pictures import MODES, RESIZES, Rendering, quiet_pillow, r
 class ImageReader(TransformerMixin, ParameterGroup):
     """Read picture files as arrays of one size.
 
-    A picture is decoded (of several frames, the first), rotated by its EXIF orientation, converted to `mode`
+    A picture is decoded (the first frame of animations), rotated by its EXIF orientation, converted to `mode`
     and resized with Pillow's Lanczos filter. JPEG files are decoded at 1/2, 1/4 or 1/8 of their size where
-    that is still twice the requested one. All of this changes codes: a fitted `DMZEncoder` stores its reader.
+    that is still twice the requested one. Since all of this affects the codes, a fitted `DMZEncoder` stores
+    its reader.
 
     Parameters
     ----------
     size : int or tuple of int, default=64
         Side, or (height, width), in pixels.
     mode : {"RGB", "L", "RGBA"}, default="RGB"
-        Colour, grey, or colour with opacity.
+        RGB, greyscale, or RGB with an alpha channel.
     resize : {"crop", "pad"}, default="crop"
         How pictures with another aspect ratio are resized: ``"crop"`` cuts them around their centre,
         ``"pad"`` adds `background`.
     background : str, default="white"
-        Colour, a name or "#rrggbb", on which transparent pictures are composited, and of padding.
+        Background colour for transparent pictures and padding: a name or "#rrggbb".
     cache_dir : path-like or None, default=None
         Folder for the array file of pictures that are read repeatedly, as in `load_images`.
     n_jobs : int or None, default=-1
@@ -140,7 +141,7 @@ class ImageReader(TransformerMixin, ParameterGroup):
         X : path-like or array-like of path-like
             A picture file, a folder, or a list or series of files.
         repeatedly : bool, default=False
-            Decode the files once, into an array file, and leave out the unreadable, with a warning.
+            Decode the files once, into an array file, and skip unreadable files, with a warning.
 
         Returns
         -------

@@ -108,7 +108,7 @@ def flip(
 
     Shapes as for `shift`. With one attribute and nothing held, the number of flips is minimal. Otherwise a
     bit is flipped while that lowers the missing change plus the penalty: `hold_weight` per unit of log-odds
-    by which a held attribute moves. Where no set of flips suffices, all flips that help are made.
+    by which a held attribute changes. Where no set of flips suffices, all flips that help are made.
     """
     z = bits.astype(bool).copy()
     towards = np.sign(change)

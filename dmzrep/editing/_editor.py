@@ -41,10 +41,10 @@ class AttributeEditor(BaseEstimator):
         value moves all bits that correlate with an attribute, as decoders need; a high value only those that
         separate it from others. Probabilities are calibrated afterwards.
     hold_weight : float, default=1.0
-        Penalty in ``"flip"`` per unit of log-odds by which a held attribute moves.
+        Penalty in ``"flip"`` per unit of log-odds by which a held attribute changes.
     reach : float or None, default=1.0
-        Limit of edits by any amount: the quantile of the log-odds of labelled samples with (or
-        without) the attribute. Codes beyond those of any image decode badly. None is no limit.
+        Quantile of the log-odds of labelled samples with (or without) the attribute beyond which no edit
+        goes, since extreme codes decode badly. If None, edits are not limited.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class AttributeEditor(BaseEstimator):
             The attribute; or several, with the amount of each.
         amount : float, default=4.0
             Target log-odds of the attribute, limited by `reach`; 4 is a probability of 0.98. Positive
-            amounts add it, negative ones remove it; images beyond the amount do not change.
+            amounts add it, negative ones remove it; images already past this value are unchanged.
         hold : sequence of str or "others", default=()
             Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
             penalised. ``"others"`` is all but those edited.
@@ -225,7 +225,7 @@ class AttributeEditor(BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
         **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Edit images by several amounts, which share any noise.
+        """Edit images by several amounts, with the same noise for all.
 
         Parameters
         ----------
@@ -274,8 +274,8 @@ class AttributeEditor(BaseEstimator):
             - image: index of the image
             - attribute: the attribute
             - role: "edited", "held" or "other"
-            - before, after: its probability under the codes of X, and under the edited codes
-            - reencoded: its probability under the codes of the edited images
+            - before, after: its probability, predicted from the codes of X, and from the edited codes
+            - reencoded: its probability, predicted from the codes of the edited images
             - changed: whether `after` is on the other side of 0.5 than `before`
             - changed_reencoded: the same for `reencoded`
             - bits_flipped: bits of the image's code that differ

@@ -51,7 +51,7 @@ class CheckpointWarning(UserWarning):
 
 
 class DeviceWarning(UserWarning):
-    """A model was placed on another device than the requested one."""
+    """A model was placed on a device other than the requested one."""
 
 
 class MemoryWarning(UserWarning):

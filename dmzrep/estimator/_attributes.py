@@ -139,7 +139,7 @@ def warn_of_training(fitted: dict[str, Any], n_steps: int) -> None:
     if fitted["stopped_"] == "interrupted":
         warn(
             f"Training was interrupted in epoch {fitted['n_iter_']}, after {n_steps} steps; "
-            "the model keeps what it has learned.",
+            "the model keeps its current weights.",
             TrainingInterruptedWarning,
         )
     if fitted["code_report_"] is not None:

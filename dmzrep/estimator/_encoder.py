@@ -81,14 +81,15 @@ class DMZEncoder(
     value_range : tuple of two floats or "auto", default="auto"
         Smallest and largest possible pixel value. ``"auto"``: 0 to 255 for uint8, 0 to 1 for bool and floats.
     image_reader : ImageReader or None, default=None
-        How picture files become arrays, where X holds paths; None is ``ImageReader()``: 64 x 64 pixels.
+        Reader that converts image files to arrays if X contains paths. If None, ``ImageReader()`` (64 x 64
+        pixels).
     encoder : {"auto", "paper", "efficientnet_lite0"}, torch.nn.Module or transformer, default="auto"
         ``"paper"`` has two outputs per bit and no linear branch, like the authors' network. The others are
         feature extractors, from which codes are computed: ``"efficientnet_lite0"``, frozen and pretrained on
-        ImageNet, for photographs (extra ``pretrained``); a module from images (n, channels, H, W) in [-1, 1],
-        or scaled vectors, to features (n, n_features) or (n, n_features, h, w), of which `fit` trains a copy,
-        unless no parameter requires a gradient; or a fitted scikit-learn transformer of flattened samples,
-        for grid searches in ``sklearn.frozen.FrozenEstimator``.
+        ImageNet, for photographs (extra ``pretrained``); a module that maps images (n, channels, H, W) in
+        [-1, 1], or scaled vectors, to features (n, n_features) or (n, n_features, h, w); `fit` trains a copy
+        of it, unless all its parameters are frozen; or a fitted scikit-learn transformer of flattened samples
+        (wrap it in ``sklearn.frozen.FrozenEstimator`` for grid searches).
     backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
         Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a custom
         module with ``forward(x, t, z)``: noised samples x, (n, channels, H, W) or (n, features); timesteps t
@@ -110,9 +111,10 @@ class DMZEncoder(
         invariant to small affine transforms; reconstructions lose some information about the position of
         objects. ``"affine_flip"`` also mirrors half of the views, which suits photographs: codes become
         better for search and classification and no longer distinguish left from right. A `RandomViews` sets
-        each amount. ``"auto"`` is ``"affine"`` for images unless they are spatially aligned, like centred
-        faces, that is, unless the variance of augmented views outside the principal subspace of the images is
-        at least three times that of the images, or a frozen feature extractor is used.
+        each amount. ``"auto"`` is ``"affine"`` for images, with two exceptions: a frozen feature extractor,
+        and spatially aligned images such as centred faces. Images count as aligned if the variance of
+        augmented views outside the principal subspace of the images is at least three times that of the
+        images.
     code_dropout : float, default=0.0
         Probability, in [0, 1), that the whole code of a sample is masked in training, so that the denoiser
         also learns to work without one. 0.1 is usual for classifier-free guidance.
@@ -125,12 +127,12 @@ class DMZEncoder(
         likelihood; without training it is ``"chow_liu"``.
     max_iter : int, default=200
         Maximum number of epochs. 0 initialises the encoder from the data (`init`) and does not train: codes
-        in seconds, but no decoder; a `fit` with `warm_start` trains on from there.
+        in seconds, but no decoder; `fit` with `warm_start` continues training from there.
     max_time : float or None, default=None
-        Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning rate
-        follows whichever limit is nearer. When time is short, these phases use fewer samples, and
-        ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A run that is ended by the time limit
-        is not reproducible.
+        Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning-rate
+        schedule follows whichever of `max_iter` and `max_time` will be reached first. When time is short,
+        these phases use fewer samples, and ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A
+        run that is ended by the time limit is not reproducible.
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3
@@ -149,7 +151,7 @@ class DMZEncoder(
         and data, so that cross-validation can share one folder. A fit with the same parameters and data
         resumes its run from the newest checkpoint, on the CPU to the same weights, bit for bit, as without
         the interruption. `max_iter`, `max_time`, `device`, `prior`, `output` and parameters of checkpoints
-        may change. Of arrays above 4 GiB, memory maps and datasets, 4,096 samples are hashed.
+        may change. For arrays above 4 GiB, memory maps and datasets, only 4,096 samples are hashed.
     checkpoint_every : {"epoch"} or float, default="epoch"
         Write a checkpoint at the end of each epoch, or whenever that many seconds have passed.
     network : Network or None, default=None
@@ -160,7 +162,7 @@ class DMZEncoder(
     device : str or torch.device, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bf16", "fp16"}, default="auto"
-        Arithmetic of training. ``"auto"`` is bf16 where the hardware supports it, else float32.
+        Floating-point precision of training. ``"auto"`` is bf16 where the hardware supports it, else float32.
     random_state : int, RandomState or None, default=None
         Seed of `fit`. The global generators of torch and NumPy are neither used nor changed.
     verbose : int, default=0
@@ -195,11 +197,11 @@ class DMZEncoder(
     device_ : torch.device
         Device of the networks.
     precision_, init_, encoder_augment_, image_reader_, init_filters_ : object
-        Resolved values of these parameters, the last of `Network`.
+        Resolved values of the parameters with these names (`init_filters` is a parameter of `Network`).
     code_dropout_, ordered_ : float, bool
-        Values of the fit.
+        Values used in `fit`.
     n_features_in_ : int
-        Values per sample.
+        Number of features (pixel values for images) per sample.
     feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         Column names, if X was a table with names.
 

@@ -68,8 +68,8 @@ def start_of_decoding(
     timesteps_from(estimator.objective_.schedule.n_timesteps, strength)
     if noise == "zero" and strength < 1.0:
         raise ValueError(
-            f"noise='zero' begins from no sample, so strength must be 1, got {strength!r}. "
-            "Pass noise='random' to begin from noised samples."
+            f"noise='zero' does not start from a sample, so strength must be 1, got {strength!r}. "
+            "Pass noise='random' to start from noised samples."
         )
     without_samples = StartingNoise() if noise == "zero" else None
     needed = noise == "inverted" or strength < 1.0

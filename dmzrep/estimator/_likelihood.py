@@ -95,10 +95,10 @@ class LikelihoodMixin(BaseEstimator):
         found = table.loc["total", "bits_per_dim"]
         if found > gaussian:
             warn(
-                f"The samples cost {found:.3g} bits per dimension, more than under a Gaussian with the mean "
-                f"and variance of each channel of the training samples ({gaussian:.3g}). Either they are "
-                "unlike the training samples, or the denoiser is poor: train longer (max_iter, max_time), or "
-                "with timestep_sampling='uniform' or learn_variance=True.",
+                f"The variational bound is {found:.3g} bits per dimension, worse than that of a Gaussian "
+                f"with the mean and variance of each channel of the training samples ({gaussian:.3g}). "
+                "Either the samples are unlike the training samples, or the denoiser is poor: train longer "
+                "(max_iter, max_time), or with timestep_sampling='uniform' or learn_variance=True.",
                 LikelihoodWarning,
             )
         return table

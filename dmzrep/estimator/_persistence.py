@@ -36,7 +36,8 @@ class PersistenceMixin(BaseEstimator):
             The file, by convention with the extension ``.safetensors``. Written completely or not at all.
         model_card : bool or path-like, default=False
             True also writes a model card in Markdown next to the file, with the extension ``.md``; a path
-            says where. It describes data, training, code, limits and versions, and replaces an existing file.
+            sets its location. It describes data, training, code, limits and versions, and replaces an
+            existing file.
         """
         check_is_fitted(self)
         if not isinstance(model_card, bool):  # Before the file is written.
@@ -64,10 +65,11 @@ class PersistenceMixin(BaseEstimator):
         device : str or torch.device, default="auto"
             Device of the networks; becomes the parameter `device`.
         backbone : torch.nn.Module or None, default=None
-            After a fit with a custom backbone, a module built as for the fit; the weights of the file are
-            loaded into a copy.
+            Required if the encoder was fitted with a custom backbone: a module built in the same way. The
+            weights of the file are loaded into a copy.
         encoder : torch.nn.Module, fitted transformer or None, default=None
-            After a fit with a custom encoder, a module built as for the fit, likewise, or the transformer.
+            Required if the encoder was fitted with a custom encoder: a module built in the same way, also
+            copied, or the transformer.
 
         Returns
         -------
@@ -88,7 +90,7 @@ class PersistenceMixin(BaseEstimator):
         """Write the encoder to an ONNX file, which runs without torch and dmzrep.
 
         The model takes any number of samples in the fitted layout, dtype and value range, and returns what
-        `transform` returns for the present `output`. It does not check values.
+        `transform` returns for the current `output`. It does not check values.
 
         Parameters
         ----------

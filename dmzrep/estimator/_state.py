@@ -171,8 +171,8 @@ def _network(
         if stored is not None and modules[name] is None:
             raise PersistenceError(
                 f"{source} holds a custom {_KINDS[name]}, a {stored.split()[0][:100]}, but not its code. "
-                f"Load it with DMZEncoder.load(path, {name}=module), with a module built as for the fit"
-                f"{', or the transformer of the fit' if name == 'encoder' else ''}."
+                f"Load it with DMZEncoder.load(path, {name}=module), with a module built in the same way as "
+                f"for `fit`{', or the transformer used in `fit`' if name == 'encoder' else ''}."
             )
     denoiser = extractor = None
     # Classes may have been renamed; the descriptions are compared when training continues.
@@ -209,5 +209,5 @@ def _check_module(
     except ValueError as error:
         raise PersistenceError(
             f"{name}={type(module).__name__} does not match the {stored_as.split()[0][:100]} in {source}: "
-            f"{error}. Build it as for the fit."
+            f"{error}. Build it in the same way as for `fit`."
         ) from error

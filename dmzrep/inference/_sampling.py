@@ -89,7 +89,7 @@ class Sampling:
     --------
     DMZEncoder.sample : New samples.
     DMZEncoder.inverse_transform : Samples of given codes.
-    DMZEncoder.reconstruct : Samples of the codes of given samples.
+    DMZEncoder.reconstruct : Reconstructions of given samples.
 
     References
     ----------

@@ -51,8 +51,8 @@ def frechet_distance(reference: Any, generated: Any, extractor: Extractor | None
 
     See Also
     --------
-    kernel_distance : Without bias, also for few samples.
-    precision_recall : Fidelity and diversity apart.
+    kernel_distance : Unbiased, also for few samples.
+    precision_recall : Fidelity and diversity separately.
 
     Notes
     -----

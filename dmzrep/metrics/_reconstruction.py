@@ -158,8 +158,8 @@ def reconstruction_report(
         Samples in the fitted layout, preferably held-out ones.
     noises : sequence of {"zero", "random", "inverted"}, default=("zero", "random", "inverted")
         Noise to decode from. ``"zero"`` decodes to a typical sample and measures what the bits determine;
-        ``"random"`` also draws what they leave open, which increases the error; ``"inverted"`` takes it from
-        the sample, so that the error is almost zero.
+        ``"random"`` also draws the details that they do not encode, which increases the error; ``"inverted"``
+        takes it from the sample, so that the error is almost zero.
     random_state : int, RandomState or None, default=None
         Controls random noise.
     **sampling

@@ -92,7 +92,9 @@ def check_backbone(
             with torch.no_grad():
                 _run(denoiser, x, t, z.detach())
             if not torch.equal(x, kept):
-                raise ValueError("backbone changes its input x in place. Let forward work on a copy.")
+                raise ValueError(
+                    "backbone changes its input x in place. Clone x in forward before modifying it."
+                )
     finally:
         denoiser.train(was_training)
 
@@ -168,7 +170,7 @@ def _warn_about_code(denoiser: nn.Module, x: Tensor, t: Tensor, z: Tensor) -> No
     same = torch.equal(*outputs)
     what = "ignores z: its output is the same for all codes" if same else "passes no gradient back to z"
     warn(
-        f"backbone {what}, so that the encoder cannot learn. Let forward compute with z's relaxed bits in "
-        "[0, 1].",
+        f"backbone {what}, so that the encoder cannot learn. Use z (relaxed bits in [0, 1]) in "
+        "differentiable operations in forward.",
         CodeWarning,
     )

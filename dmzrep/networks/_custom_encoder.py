@@ -120,7 +120,7 @@ def check_extractor(extractor: nn.Module, data_shape: tuple[int, ...], device: t
             f" for x of shape {shape}, got {tuple(features.shape)}. Pool or flatten what it returns."
         )
     if not torch.equal(x, kept):
-        raise ValueError("encoder changes its input x in place. Let forward work on a copy.")
+        raise ValueError("encoder changes its input x in place. Clone x in forward before modifying it.")
     if not is_frozen(extractor) and not features.requires_grad:
         raise ValueError(
             "encoder's output has no gradient for its parameters, so that they cannot be trained. Call "
@@ -140,6 +140,6 @@ def check_stored_features(extractor: nn.Module, stored: Tensor | None) -> None:
         if difference <= TRANSFORMER_TOLERANCE:
             return
     raise ValueError(
-        f"encoder={extractor.transformer!r} has other features than the transformer of the fit. Load it with "
-        "the one that was passed to DMZEncoder, fitted to the same samples."
+        f"encoder={extractor.transformer!r} returns features that differ from those of the transformer used "
+        "in `fit`. Load it with the one that was passed to DMZEncoder, fitted to the same samples."
     )

@@ -43,7 +43,7 @@ class DiffusersBackbone(nn.Module):
         Copied. A ``UNet2DConditionModel`` needs ``cross_attention_dim=2 * latent_dim``, for two adjacent
         inputs 1 - z and z per bit, or ``cross_attention_dim=latent_dim``, for one input of -1 or +1.
     latent_dim : int
-        Number of bits, that of the `DMZEncoder`.
+        Number of bits; must equal `latent_dim` of the `DMZEncoder`.
     pretraining : Pretraining or None, default=None
         How the UNet was trained; `DMZEncoder.fit` uses the same. None for an untrained UNet.
 
@@ -153,7 +153,7 @@ class DiffusersBackbone(nn.Module):
             Folder written by `save_pretrained` of a pipeline (such as ``DDPMPipeline``) or of a UNet. The
             noise schedule and the kind of prediction are read from its scheduler's configuration, if any.
         latent_dim : int
-            Number of bits, that of the `DMZEncoder`.
+            Number of bits; must equal `latent_dim` of the `DMZEncoder`.
 
         Returns
         -------

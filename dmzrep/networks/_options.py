@@ -15,7 +15,7 @@ _POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 
 
 class Network(ParameterGroup):
-    """Parameters that shape the encoder and the denoiser of a `DMZEncoder`.
+    """Architecture parameters of the encoder and the denoiser of a `DMZEncoder`.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Network(ParameterGroup):
         Sides of the feature maps with self-attention. ``"auto"``: none, or, with
         ``conditioning="cross_attention"``, which needs it, the coarsest.
     patch_size : "auto" or int, default="auto"
-        Patch size, in pixels a side, of the space-to-depth stem of the UNet. ``"auto"``: 1 up to 16 pixels,
-        2 up to 40, 4 up to 96, then 8.
+        Side length of the patches, in pixels, of the space-to-depth stem of the UNet. ``"auto"``: 1 up to 16
+        pixels, 2 up to 40, 4 up to 96, then 8.
     conditioning : str, default="auto"
         How the code conditions the denoiser; one of
 

@@ -29,7 +29,7 @@ def split_codes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class AutoregressivePrior(CodePrior):
-    """A network of the probability of each bit given earlier bits (MADE).
+    """Masked autoencoder (MADE) for the probability of each bit given the preceding bits.
 
     Trained on the CPU by maximum likelihood, initialised to independent bits, with early stopping on a tenth
     of the samples (or 50, up to half of them). If the improvement over independent bits is within its

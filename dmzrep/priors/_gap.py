@@ -58,8 +58,8 @@ def prior_gap(
     Raises
     ------
     ValueError
-        The codes are not bits or too few, a prior is unknown or named twice, or `test_size` is not a
-        share.
+        The codes are not bits or too few, a prior is unknown or named twice, or `test_size` is not between 0
+        and 1.
 
     See Also
     --------
@@ -102,7 +102,7 @@ def prior_gap(
 def two_sample_auc(
     codes: np.ndarray, draws: np.ndarray, *, random_state: int | np.random.RandomState | None = None
 ) -> float:
-    """Return the area under the ROC curve of a classifier of codes and draws, on held-out halves.
+    """Return the AUC of a classifier that distinguishes codes from draws, evaluated on held-out halves.
 
     Gradient boosted trees are trained on one half of both and scored on the other. They detect
     unequal means, and dependencies of two and three bits.
@@ -110,7 +110,7 @@ def two_sample_auc(
     Parameters
     ----------
     codes, draws : array-like of shape (n, latent_dim), (m, latent_dim)
-        Zeros and ones, at least 4 of each; of more than 10,000 a random sample is used.
+        Zeros and ones, at least 4 of each; if there are more than 10,000, a random subset is used.
     random_state : int, RandomState or None, default=None
         Determines samples and halves. Pass an int for reproducible output.
 

@@ -33,9 +33,9 @@ def fit_prior(
             or CodePrior
         ``"auto"`` fits each to nine tenths of the codes (at least 50 of them, up to half, are held out),
         scores it on the rest, and refits the best to all codes; for fewer than 20 codes it is the
-        independent prior. A prior must exceed simpler ones by 0.01 nats per code, and the autoregressive
-        one, whose training stops by the score on the held-out codes and which is not refitted, by its
-        standard error as well.
+        independent prior. A prior must beat simpler ones by 0.01 nats per code. The autoregressive prior,
+        which stops early on the held-out codes and is not refitted, must also beat them by its standard
+        error.
     bits : array-like of shape (n, latent_dim)
         Zeros and ones.
     random_state : int, RandomState or None, default=None

@@ -66,7 +66,7 @@ def probe_report(
         Classes or values; NaN where unknown, and such samples are ignored for that attribute.
     cv : int, splitter or list of (train, test), default=5
         Folds. An integer is the number of shuffled folds of each attribute's labelled samples, stratified by
-        class. A list holds positions among all samples, the same for every attribute.
+        class. A list holds sample indices, the same for every attribute.
     scoring : str, sequence of str or None, default=None
         For classes "accuracy", "balanced_accuracy", "roc_auc", "average_precision"; for values "r2",
         "pearson_r", "mean_squared_error". None is all that apply. With more than two classes AUROC and
@@ -131,7 +131,8 @@ def probe_report(
     "diti": one linear layer for all attributes (which must have two classes), binary cross-entropy, Adam
     (1e-3), batches of 128, 15 epochs, the epoch with the best macro average precision on validation samples,
     scores of test samples. Without the authors' mirrored images.
-    "holdout": fitted on training samples, scored on test samples, that the encoder was not trained on.
+    "holdout": fitted on training samples, scored on test samples; the encoder must not have been trained on
+    these.
     Samples marked "validation" are not used.
 
     References

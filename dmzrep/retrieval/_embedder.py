@@ -201,7 +201,9 @@ class Embedder:
         Raise ValueError if there is none, or if it is not the one that the file was made with.
         """
         if encoder is None and saved is None:
-            raise ValueError(f"{source} holds no {name}, as only a DMZEncoder is saved; pass {name}=.")
+            raise ValueError(
+                f"{source} does not contain {name}, because only a DMZEncoder is saved; pass {name}=."
+            )
         own = encoder is None
         embedder = cls(restore_fitted(DMZEncoder, saved, "auto", source) if own else encoder, name)
         if state is None:  # Of an earlier version.

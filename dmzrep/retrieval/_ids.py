@@ -66,7 +66,7 @@ class SampleIds:
         known[known] = own[indices] == requested[known]
         if not known.all():
             unknown = _few(requested[~known])
-            raise ValueError(f"{name} must be ids of samples in the index, which has no {unknown}.")
+            raise ValueError(f"{name} must be ids of samples in the index; {unknown} are not in it.")
         return indices
 
     def without(self, indices: np.ndarray) -> SampleIds:

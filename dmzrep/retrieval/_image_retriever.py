@@ -35,13 +35,13 @@ class ImageRetriever(BaseEstimator):
         Pipeline. It is not cloned.
     neighbors : FaissNeighbors or None, default=None
         The index; it is cloned. None is an exact search: by Hamming distance for a `DMZEncoder` and for
-        encoders that return bits, by cosine distance for others. With its `rescore`, the nearest images are
-        ordered by vectors.
+        encoders that return bits, by cosine distance for others. With its `rescore`, the candidates
+        are reranked by vectors.
     rescorer : object with `transform` or None, default=None
         Encoder of the vectors for rescoring; it is not cloned. None takes them from `encoder`: its logits or
-        vectors, or, of a Pipeline that returns bits, what its last step receives.
+        vectors, or, for a Pipeline that returns bits, the input of its last step.
     image_reader : ImageReader or None, default=None
-        How paths of pictures become arrays. None passes paths on to `encoder`: a `DMZEncoder` that was fitted
+        Converts image files to arrays. None passes paths on to `encoder`: a `DMZEncoder` that was fitted
         to paths reads them itself.
 
     Attributes
@@ -61,9 +61,9 @@ class ImageRetriever(BaseEstimator):
 
     Notes
     -----
-    An encoder returns bits if these are zeros and ones, or packed in uint8; any other numbers are vectors. An
-    attribute `output` of it, or of the last step of a Pipeline, takes precedence: "bits", "packed",
-    "probabilities" or "logits", as those of `DMZEncoder` and `ITQTransformer`.
+    Outputs that are zeros and ones, or packed bits in uint8, are treated as codes, all others as vectors. If
+    the encoder, or the last step of a Pipeline, has an attribute `output`, its value takes precedence:
+    "bits", "packed", "probabilities" or "logits", as in `DMZEncoder` and `ITQTransformer`.
 
     Examples
     --------
@@ -96,7 +96,8 @@ class ImageRetriever(BaseEstimator):
         Parameters
         ----------
         X : array-like, or paths
-            Images in the format of the encoder. They are flattened for an encoder of as many features.
+            Images in the format of the encoder. They are flattened if the encoder expects flat samples of
+            that size.
         metadata : DataFrame or None, default=None
             One row per image, in the same order; its index is dropped.
         ids : array-like of shape (n,), int64, or None, default=None
@@ -204,9 +205,9 @@ class ImageRetriever(BaseEstimator):
         k : int, default=10
             Results per query.
         where : str, callable, array-like of bool or None, default=None
-            Condition on the images to search, which is then exhaustive: a pandas expression on the columns of
-            the metadata and "id", a function of that table that returns a mask, or a mask with one value per
-            image in the index.
+            Restricts an exhaustive search to images that satisfy a condition: a pandas expression on the
+            columns of the metadata and "id", a function of that table that returns a mask, or a mask with one
+            value per image in the index.
 
         Returns
         -------
@@ -229,7 +230,8 @@ class ImageRetriever(BaseEstimator):
             among = ids[matching_indices(table, where)]
             if len(among) < k:
                 raise ValueError(
-                    f"where leaves {len(among)} images, fewer than k={k}. Use a smaller k or relax it."
+                    f"where leaves {len(among)} images, fewer than k={k}. Use a smaller k or relax the "
+                    "condition."
                 )
         codes, vectors = self._encode(images, self.neighbors_.rescore is not None)
         distances, ids = self.neighbors_.kneighbors(codes, k, among=among, vectors=vectors)
@@ -300,7 +302,7 @@ class ImageRetriever(BaseEstimator):
         PersistenceError
             The file is damaged, of another kind, or of an unknown version.
         ValueError
-            An encoder was not saved and none is passed, or it is another one than that of the fit.
+            An encoder was not saved and none is passed, or it is not the encoder used in `fit`.
         """
         # Earlier files have none of these.
         state: Any = dict.fromkeys(("codes", "rescorer", "vectors", "image_reader"))

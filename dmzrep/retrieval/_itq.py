@@ -107,7 +107,7 @@ class ITQTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Vectors, compared by Euclidean distance; normalise them first for cosines.
+            Vectors, compared by Euclidean distance; normalise them first for cosine similarity.
         y : None
             Ignored.
 

@@ -50,13 +50,15 @@ class FaissNeighbors(
         bytes; these are approximate.
     mode : {"distance", "connectivity"}, default="distance"
         Values of the graph that `transform` returns. As in scikit-learn's `KNeighborsTransformer`,
-        ``"distance"`` has one more neighbour, as each training sample is its own nearest neighbour.
+        ``"distance"`` stores one more neighbour per row, as each training sample is its own nearest
+        neighbour.
     packed : bool, default=False
         Whether codes are packed by `numpy.packbits`, 8 bits per byte. For metric "hamming".
     n_lists : int or "auto", default="auto"
         Clusters of "ivf" and "pq"; ``"auto"`` is the square root of the number of samples.
     n_probes : int or "auto", default="auto"
-        Clusters searched per query; ``"auto"`` is one in 32, at least 16. May be set after fitting.
+        Clusters searched per query; ``"auto"`` is 1/32 of the clusters, at least 16. May be set after
+        fitting.
     n_links : int, default=32
         Links of a node of "hnsw".
     ef_construction : int, default=40
@@ -64,13 +66,13 @@ class FaissNeighbors(
     ef_search : int, default=32
         Candidates kept while "hnsw" is searched. May be set after fitting.
     pq_bytes : int or "auto", default="auto"
-        Bytes of a vector under "pq"; ``"auto"`` is one for 4 values.
+        Bytes of a vector under "pq"; ``"auto"`` is one byte per 4 values.
     shortlist : int, default=100
         Candidates that "asymmetric" ranks. May be set after fitting.
     rescore : {"l2", "cosine"} or None, default=None
         Order the nearest samples by the exact distance between float vectors, such as the embeddings that
         codes were made of. The vectors are passed to `fit`, `add` and `kneighbors` next to the codes; those
-        of the samples may be a memory map, which is read where it is. None keeps the order of `metric`.
+        of the samples may be a memory map, which is read in place. None keeps the order of `metric`.
     oversample : float, default=4
         Candidates to rescore, as a multiple of the neighbours; `recall` shows how many are enough. May be
         set after fitting.
@@ -287,7 +289,7 @@ class FaissNeighbors(
         return check_vectors(X, len(codes), metric, n_features)
 
     def add(self, X: Any, ids: Any = None, *, vectors: Any = None) -> Self:
-        """Add samples; clusters and centroids stay those of the samples passed to `fit`.
+        """Add samples; clusters and centroids are not refitted.
 
         Parameters
         ----------

@@ -177,7 +177,8 @@ class QueriesMixin:
     ) -> csr_matrix:
         """Build the index and return the graph of neighbours of its samples.
 
-        Each sample is its own first neighbour, at distance 0, also among more equal samples than neighbours.
+        Each sample is its own first neighbour, at distance 0, even if a sample has more duplicates than
+        `n_neighbors`.
 
         Parameters
         ----------
@@ -218,7 +219,7 @@ class QueriesMixin:
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features)
-            Queries that are not in the index; a thousand give two digits.
+            Queries that are not in the index; 1,000 queries give about two significant digits.
         vectors : array-like of shape (n_queries, n_vector_features) or None, default=None
             Vectors of the queries; None is X itself for the metrics "l2" and "cosine".
         reference : array-like of shape ``(n_samples_fit_, n_vector_features)`` or None, default=None
@@ -237,7 +238,7 @@ class QueriesMixin:
         Returns
         -------
         DataFrame
-            With columns k, oversample, candidates, recall (mean share of the k nearest that are found) and
+            With columns k, oversample, candidates, recall (mean fraction of the k nearest that are found) and
             enough (whether it is at least `wanted`). ``attrs["oversample"]`` is the smallest sufficient
             oversample of each k, or None.
         """
@@ -374,7 +375,7 @@ def _check_count(k: Any, n_samples: int, exclude_self: bool, filtered: bool) -> 
     most = n_samples - exclude_self
     if not 1 <= int(k) <= most:
         where = "samples in among" if filtered else "samples in the index"
-        itself = ", less the query itself" if exclude_self else ""
+        itself = ", excluding the query itself" if exclude_self else ""
         raise ValueError(f"n_neighbors must be from 1 to {most}, the number of {where}{itself}, got {k}.")
 
 

@@ -41,10 +41,11 @@ class Training(ParameterGroup):
     straight_through : bool, default=False
         Use hard bits in the forward pass and gradients of relaxed bits in the backward pass.
     agreement : float, default=0.05
-        Weight of the cross-entropy between the logits of one view of a sample and the bits of another, which
-        are those of the mean of its present logits and those of the initialisation. The views are those of
-        `encoder_augment`; after an initialisation by ``"contrast_pca"``, they are the image itself and one of
-        other colours. Without views, or with ``init="random"``, the term is absent.
+        Weight of the agreement term: the cross-entropy between the logits of one view of a sample and target
+        bits from another view. The targets are the bits of the mean of that view's current logits and its
+        logits at initialisation. The views are those of `encoder_augment`; after an initialisation by
+        ``"contrast_pca"``, they are the image itself and one of other colours. Without views, or with
+        ``init="random"``, the term is absent.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
         batch, summed over the bits. A reasonable value is 0.01.
@@ -67,9 +68,9 @@ class Training(ParameterGroup):
         ``"muon"`` trains the convolution kernels of hidden layers of the built-in UNet by Muon
         (orthogonalised momentum) and all other parameters by AdamW; ``"adamw"`` trains all by AdamW.
     encoder_learning_rate : "auto" or float, default="auto"
-        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` of the estimator. A fraction of 0.15
-        of it protects feature extractors, and initialisations by ``"cca"`` and ``"contrast_pca"`` without
-        `agreement`; a fraction of 0.02 one by ``"neighbours"``.
+        Peak learning rate of the encoder. ``"auto"`` is `learning_rate` times 0.02 with
+        ``init="neighbours"``; times 0.15 for other feature extractors, and for ``"cca"`` and
+        ``"contrast_pca"`` without `agreement`; otherwise times 1.
     final_learning_rate : float, default=0.02
         Learning rate at the end of the cosine decay, as a fraction of the peak, in [0, 1]; 1 is constant.
     warmup_steps : int, default=50
@@ -77,7 +78,7 @@ class Training(ParameterGroup):
     weight_decay : float, default=0.01
         Decoupled weight decay of matrices and kernels.
     gradient_clip : float or None, default=1.0
-        Largest norm of the gradient.
+        Maximum gradient norm; larger gradients are rescaled.
     ema_half_life : float, default=500_000
         Half-life, in samples, of the exponential moving average of the weights, which the fitted model uses;
         at most a twentieth of the samples seen so far. 0 uses the last weights.
@@ -85,7 +86,7 @@ class Training(ParameterGroup):
         Number of checkpoints to keep. Where the newest is damaged, the one before is used.
     distributed : bool, default=False
         Train in all processes that `torchrun` or `accelerate launch` has started, each on an equal part of
-        every batch. See the page on scale.
+        every batch. See the user guide, "Scale".
     compile : bool, default=False
         Compile the networks for training with `torch.compile`.
 

@@ -63,7 +63,9 @@ def restore_transfer(
             check_codec(encoder, name)
         else:
             if stored[name] is None:
-                raise ValueError(f"{source} holds no {name}, as only a DMZEncoder is saved; pass {name}=.")
+                raise ValueError(
+                    f"{source} does not contain {name}, because only a DMZEncoder is saved; pass {name}=."
+                )
             encoders[name] = restore_fitted(DMZEncoder, stored[name], device, source)
     with restoring(source, KIND):
         transfer = make(**encoders, **params)

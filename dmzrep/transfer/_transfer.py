@@ -67,10 +67,11 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         - mean: fraction of ones
         - accuracy, cross_entropy: of the calibrated probabilities; cross-entropy to base 2, 1 for chance
-        - most_frequent_accuracy, most_frequent_cross_entropy: of the bit's fraction of ones
+        - most_frequent_accuracy, most_frequent_cross_entropy: of always predicting the bit's base rate
         - copy_accuracy, copy_cross_entropy: of the source bit at the same position, where both codes have
           the same length
-        - nearest_accuracy, nearest_cross_entropy: of the pair whose source code is nearest
+        - nearest_accuracy, nearest_cross_entropy: of copying the target bit of the pair with the nearest
+          source code
 
         The error rates of the last two baselines are estimated for each bit. Each fold is predicted by fits
         to the other folds; ``validation_.mean()`` summarises.
@@ -159,7 +160,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Warns
         -----
         CodeWarning
-            On held-out pairs the mapping is no better than each bit's fraction of ones.
+            On held-out pairs the mapping is no better than predicting each bit's base rate.
         """
         check_parameters(self)
         check_pairs(X_a, X_b)
@@ -331,7 +332,7 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Returns
         -------
         ndarray of shape (n,), float64
-            From 1 to n; the middle rank among codes at the same distance. By chance a rank is at most k in
+            From 1 to n; ties get their average rank. By chance a rank is at most k in
             ``k / n`` of the cases.
         """
         check_choice("metric", metric, METRICS)
@@ -346,7 +347,9 @@ class DomainTransfer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         return self.predict_proba(X_a), bits.astype(np.uint8)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Save the transfer in one file without pickle, with its encoders where they are `DMZEncoder`.
+        """Save the fitted `DomainTransfer` to one file, without pickle.
+
+        It includes the encoders if they are `DMZEncoder` instances.
 
         Parameters
         ----------

@@ -61,12 +61,12 @@ def validation_table(
 
 
 def warn_of_poor_mapping(table: pd.DataFrame) -> None:
-    """Warn when held-out predictions are no better than each bit's fraction of ones."""
+    """Warn when held-out predictions are no better than predicting each bit's base rate."""
     means = table.mean()
     if means["cross_entropy"] >= means["most_frequent_cross_entropy"]:
         warn(
-            "On held-out pairs the mapping is no better than each bit's fraction of ones: "
-            f"its cross-entropy is {means['cross_entropy']:.3f} bits, theirs "
+            "On held-out pairs the mapping is no better than predicting each bit's base rate: "
+            f"its cross-entropy is {means['cross_entropy']:.3f} bits, that of the base rates "
             f"{means['most_frequent_cross_entropy']:.3f}. Check that X_a and X_b are in the same order, or "
             "pass more pairs or a larger alpha.",
             CodeWarning,

@@ -85,7 +85,10 @@ def test_nothing_found_is_exit_code_1(place, capsys):
     ("arguments", "message"),
     [
         (["search", "missing.index", "x.png"], "missing.index"),
-        (["index", "{place}/photos", "-o", "{place}/no.index"], "Name the model of a new one with -m"),
+        (
+            ["index", "{place}/photos", "-o", "{place}/no.index"],
+            "To create a new index, pass a model with -m",
+        ),
         (["sample", "{place}/model.safetensors", "-o", "{place}/grid.png"], "not trained"),
         (
             ["search", "{place}/model.safetensors", "{place}/photos/a/00.png"],

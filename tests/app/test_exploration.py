@@ -53,7 +53,7 @@ def test_only_encoders_of_images_and_collections_are_explored(vector_encoder, en
 
 def test_collection_of_another_model_is_refused(encoder, digits):
     other = make_encoder(16, **TINY).fit(digits)
-    with pytest.raises(ValueError, match="indexed with another model"):
+    with pytest.raises(ValueError, match="indexed with a different model"):
         Exploration(encoder, SimpleNamespace(encoder=other, files_=None))
 
 

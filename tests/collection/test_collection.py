@@ -160,6 +160,6 @@ def test_sources_without_pictures_are_explained(picture_encoder, source, error, 
 def test_an_encoder_of_arrays_needs_a_reader(photos):
     X = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3), dtype=np.uint8)
     encoder = DMZEncoder(8, max_iter=0, init="pca", random_state=0).fit(X)
-    with pytest.raises(ValueError, match="image_reader must say how files become arrays"):
+    with pytest.raises(ValueError, match="image_reader is required, since the encoder takes arrays"):
         ImageCollection(encoder).fit(photos)
     assert len(ImageCollection(encoder, image_reader=ImageReader(16)).fit(photos).files_) == 47

@@ -60,7 +60,7 @@ def test_pairs_across_two_folders(collection, photos, same):
         collection.duplicates(across=(photos / "a", photos / "c"))
     with pytest.raises(ValueError, match="across must be two folders"):
         collection.duplicates(across=(photos / "a",))
-    with pytest.raises(ValueError, match="neither is in the other"):
+    with pytest.raises(ValueError, match="neither inside the other"):
         collection.duplicates(across=(photos, photos / "a"))
 
 

@@ -69,7 +69,7 @@ def test_a_collection_is_loaded_with_its_encoder_only(pca, packed, images, photo
     query = photos / "a" / "20.png"
     assert names(loaded.search(query)) == names(collection.search(query))
     assert loaded.update().empty and loaded.image_reader.size == 16
-    with pytest.raises(ValueError, match=r"holds no encoder.*pass encoder="):
+    with pytest.raises(ValueError, match=r"does not contain encoder.*pass encoder="):
         ImageCollection.load(tmp_path / "photos")
     shuffled = np.random.default_rng(0).permutation(images.ravel()).reshape(images.shape)
     other = make_pipeline(FunctionTransformer(flatten), PCA(12)).fit(shuffled)

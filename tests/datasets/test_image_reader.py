@@ -97,7 +97,7 @@ def test_paths_need_a_reader(folder):
     X = np.random.default_rng(0).random((12, 16, 16, 3))
     encoder = DMZEncoder(8, max_iter=0, init="pca", random_state=0).fit(X)
     assert encoder.image_reader_ is None
-    with pytest.raises(ValueError, match="fitted to arrays and does not know how files become arrays"):
+    with pytest.raises(ValueError, match="fitted to arrays and has no ImageReader to read image files"):
         encoder.transform(folder)
     with pytest.raises(ValueError, match=r"pictures of shape \(8, 8, 3\)"):
         clone(encoder).set_params(image_reader=ImageReader(8)).fit(X)

@@ -170,7 +170,7 @@ def test_files_are_loaded_with_the_extractor(trained, pca, images, tmp_path):
         loaded.set_params(warm_start=True).fit(images)
         with pytest.raises(PersistenceError, match=r"load\(path, encoder=module\)"):
             DMZEncoder.load(path)
-    with pytest.raises(PersistenceError, match="other features than the transformer of the fit"):
+    with pytest.raises(PersistenceError, match="differ from those of the transformer used"):
         DMZEncoder.load(path, encoder=PCA(12).fit(images[:50].reshape(50, -1)))
     with pytest.raises(PersistenceError, match=r"Extractor does not match the PCA.* absent in the file"):
         DMZEncoder.load(path, encoder=trained)

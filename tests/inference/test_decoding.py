@@ -105,7 +105,7 @@ def test_inverted_noise_reconstructs_vectors(vector_encoder, vectors):
         ({"noise": "inverted"}, r"noise='inverted' needs `like`: the samples to begin from"),
         (
             {"noise": "zero", "like": slice(0, 8), "strength": 0.5},
-            r"noise='zero' begins from no sample, so strength must be 1, got 0\.5",
+            r"noise='zero' does not start from a sample, so strength must be 1, got 0\.5",
         ),
         ({"strength": 0.9}, r"strength=0.9 needs `like`.*or use noise='random' and strength=1.0"),
         ({"like": slice(0, 3), "strength": 0.9}, r"one sample for each code, 8, got 3. Repeat a sample"),

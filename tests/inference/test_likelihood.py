@@ -193,7 +193,7 @@ def test_table_of_rates_agrees_with_scores(digits):
 
 def test_rate_above_that_of_a_gaussian_is_reported(digits):
     encoder = make_encoder(8, **TINY).fit(digits[:64])
-    with pytest.warns(LikelihoodWarning, match="more than under a Gaussian"):
+    with pytest.warns(LikelihoodWarning, match="worse than that of a Gaussian"):
         encoder.bits_per_dim(np.random.default_rng(0).integers(0, 256, (8, 8, 8)).astype(digits.dtype))
 
 

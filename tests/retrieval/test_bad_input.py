@@ -47,12 +47,12 @@ def test_fit_refuses_invalid_ids(ids, message):
             lambda n: n.kneighbors(BITS, 31),
             "n_neighbors must be from 1 to 30, the number of samples in the index",
         ),
-        (lambda n: n.kneighbors(None, 30), "from 1 to 29, .* less the query itself, got 30"),
+        (lambda n: n.kneighbors(None, 30), "from 1 to 29, .* excluding the query itself, got 30"),
         (lambda n: n.kneighbors_graph(BITS, mode="distances"), "Did you mean 'distance'"),
         (lambda n: n.set_params(metric="asymmetric").fit(BITS).radius_neighbors(BITS), "no radius search"),
         (
             lambda n: n.kneighbors(BITS, among=[1, 99]),
-            "among must be ids of samples in the index, which has no 99",
+            "among must be ids of samples in the index; 99 are not in it",
         ),
     ],
 )

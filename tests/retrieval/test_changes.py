@@ -82,7 +82,7 @@ def test_failed_add_changes_nothing(index, X, ids, message):
 
 def test_failed_remove_and_fit_change_nothing():
     neighbors = FaissNeighbors(3).fit(BITS)
-    with pytest.raises(ValueError, match="ids must be ids of samples in the index, which has no 77, -1"):
+    with pytest.raises(ValueError, match="ids must be ids of samples in the index; 77, -1 are not in it"):
         neighbors.remove([3, 77, -1])
     with pytest.raises(ValueError, match="occur more than once"):
         neighbors.fit(BITS[:, :8], ids=np.zeros(20, int))

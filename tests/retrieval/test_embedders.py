@@ -171,7 +171,7 @@ def test_codes_are_saved_and_the_encoder_is_asked_for(itq, pca, flat, digits, tm
     loaded.save(tmp_path / "again")
     loaded = ImageRetriever.load(tmp_path / "again", **again)
     assert loaded.neighbors_.n_samples_fit_ == len(digits) + 1
-    with pytest.raises(ValueError, match=r"holds no encoder.*pass encoder="):
+    with pytest.raises(ValueError, match=r"does not contain encoder.*pass encoder="):
         ImageRetriever.load(tmp_path / "digits")
 
     other = make_pipeline(PCA(24), ITQTransformer(20, random_state=1)).fit(flat)
@@ -183,7 +183,7 @@ def test_codes_are_saved_and_the_encoder_is_asked_for(itq, pca, flat, digits, tm
         ):
             ImageRetriever.load(tmp_path / "digits", **again | {"encoder": wrong})
     if rescored:
-        with pytest.raises(ValueError, match="holds no rescorer"):
+        with pytest.raises(ValueError, match="does not contain rescorer"):
             ImageRetriever.load(tmp_path / "digits", itq)
         with pytest.raises(ValueError, match="rescorer, a PCA, is not the one"):
             ImageRetriever.load(tmp_path / "digits", itq, rescorer=itq[0])

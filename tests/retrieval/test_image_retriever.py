@@ -159,7 +159,7 @@ def test_retriever_is_saved_with_its_metadata(retriever, digits, tmp_path):
     loaded = ImageRetriever.load(tmp_path / "shop", encoder=Threshold())
     results = [one.query(digits[:5], 3, where="digit > 4") for one in (loaded, retriever)]
     pd.testing.assert_frame_equal(*results)
-    with pytest.raises(ValueError, match="holds no encoder"):
+    with pytest.raises(ValueError, match="does not contain encoder"):
         ImageRetriever.load(tmp_path / "shop")
     with pytest.raises(IsADirectoryError, match="it is a folder"):
         retriever.save(tmp_path)

@@ -95,8 +95,8 @@ class Exploration:
         ours = code_probabilities(self.encoder, sample)
         if theirs.shape != ours.shape or not np.allclose(ours, theirs, atol=1e-3):
             raise ValueError(
-                "The collection was indexed with another model than encoder, so their codes do not agree. "
-                "Pass the model of the index, or index the pictures again with this one."
+                "The collection was indexed with a different model, so its codes do not match those of "
+                "encoder. Pass the model of the index, or index the pictures again with this one."
             )
 
     @property

@@ -43,7 +43,7 @@ def write_map(
 ) -> None:
     """Write the map of a collection as one HTML file that needs no network.
 
-    The page shows thumbnails, near ones larger, and can be zoomed and panned. Each picture has a cell of
+    The page shows thumbnails, larger when zoomed in, and can be zoomed and panned. Each picture has a cell of
     its own; where several share a tile of the overview, one stands for the others. The page names each
     picture's full path and shows its code, its nearest neighbours, labels, clusters and rarity. If the
     decoder is trained, it also shows the decoded picture of any place on the map (the code is the weighted
@@ -130,8 +130,8 @@ def write_report(
 ) -> None:
     """Write a report on a collection as one HTML file that needs no network.
 
-    Duplicates are shown in groups, by tier (same bytes, same picture, similar), beside the picture that it
-    suggests to keep, with a picture of the differences; then outliers by kind, clusters, bits switched on
+    Duplicates are shown in groups, by tier (same bytes, same picture, similar), next to the picture
+    suggested for keeping, with a difference image; then outliers by kind, clusters, bits switched on
     and off (if the decoder is trained), and files that could not be read. The page shows up to 200 groups
     of each tier, 24 outliers of each kind and 40 clusters, and says how many there are; the DataFrames of
     the collection hold all of them.
