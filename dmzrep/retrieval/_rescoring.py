@@ -128,7 +128,7 @@ class VectorStore:
         store = replace(self, parts=(array,))
         if store._checksum() != self.checksum:
             raise ValueError(
-                "vectors are not those that the index was saved with: a sample of rows differs. Pass the "
+                "vectors are not those that the index was saved with: some of them differ. Pass the "
                 "same values in the same order, or fit again."
             )
         return store
@@ -191,12 +191,12 @@ def _check_block(block: np.ndarray, start: int, metric: str) -> None:
             else "Leave out or recompute these samples."
         )
         row = start + int(finite.argmin())
-        raise ValueError(f"vectors contain NaN or infinity, first in row {row}. {hint}")
+        raise ValueError(f"vectors contain NaN or infinity, first in sample {row}. {hint}")
     if block.dtype.itemsize > 2 and np.abs(block).max(initial=0) > 1e18:
         raise ValueError("vectors have values beyond 1e18, whose squares overflow; scale them first.")
     if metric == "cosine" and not (used := block.any(axis=1)).all():
         raise ValueError(
-            f"vectors must not be zero for rescore='cosine', but row {start + int(used.argmin())} is. A zero "
+            f"vectors must not be zero for rescore='cosine', but sample {start + int(used.argmin())} is. A zero "
             "vector has no direction: leave out these samples, or use rescore='l2'."
         )
 
@@ -232,7 +232,7 @@ def check_correspondence(samples: Any, codes: np.ndarray, vectors: np.ndarray, m
     spread = by_chance.std()
     if spread > 0.0 and np.vdot(one, other) < by_chance.mean() + 3.0 * spread:
         raise ValueError(
-            "vectors do not belong to the samples: in a sample of rows, their distances and those of X are "
+            "vectors do not belong to the samples: for a random subset, their distances and those of X are "
             "uncorrelated. Pass the vectors that X was made of, in the same order."
         )
 

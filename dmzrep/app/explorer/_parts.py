@@ -9,7 +9,7 @@ from dmzrep.app.explorer._exploration import Exploration, OnStep
 from dmzrep.diffusion._sampling import SAMPLERS
 
 #: Errors whose messages are written for users.
-_TOLD = (ValueError, TypeError, OSError, ArithmeticError, MemoryError, IndexError)
+_SHOWN = (ValueError, TypeError, OSError, ArithmeticError, MemoryError, IndexError)
 
 
 class Parts:
@@ -35,17 +35,17 @@ class Parts:
         """
 
         @functools.wraps(function)
-        def told(*args: Any) -> Any:
+        def shown(*args: Any) -> Any:
             try:
                 return function(*args)
-            except _TOLD as error:
+            except _SHOWN as error:
                 message = html.escape(str(error) or type(error).__name__)  # Gradio takes HTML.
                 raise self.gr.Error(message, print_exception=False) from error
 
         # Gradio goes by annotations, and is imported only when needed.
-        told.__annotations__ = {"event": self.gr.SelectData} if selects else {}
+        shown.__annotations__ = {"event": self.gr.SelectData} if selects else {}
         options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "full"} | options
-        return listener(told, inputs, outputs, api_visibility="private", **options)
+        return listener(shown, inputs, outputs, api_visibility="private", **options)
 
     def on_step(self) -> OnStep:
         """Return a function that shows the progress of sampling on the page."""
