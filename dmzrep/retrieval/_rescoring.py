@@ -196,8 +196,8 @@ def _check_block(block: np.ndarray, start: int, metric: str) -> None:
         raise ValueError("vectors have values beyond 1e18, whose squares overflow; scale them first.")
     if metric == "cosine" and not (used := block.any(axis=1)).all():
         raise ValueError(
-            f"vectors must not be zero for rescore='cosine', but sample {start + int(used.argmin())} is. A zero "
-            "vector has no direction: leave out these samples, or use rescore='l2'."
+            f"vectors must not be zero for rescore='cosine', but sample {start + int(used.argmin())} is. A "
+            "zero vector has no direction: leave out these samples, or use rescore='l2'."
         )
 
 

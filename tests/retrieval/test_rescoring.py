@@ -165,7 +165,7 @@ def with_row(X, row, value):
         (lambda X: X[:-1], "got 1999 for 2000"),
         (lambda X: X[np.random.default_rng(0).permutation(2000)], "vectors do not belong to the samples"),
         (lambda X: with_row(X, 1234, np.nan), "NaN or infinity, first in sample 1234"),
-        (lambda X: with_row(X, 7, np.inf).astype(np.float16), "row 7. A float16 holds at most 65504"),
+        (lambda X: with_row(X, 7, np.inf).astype(np.float16), "sample 7. A float16 holds at most 65504"),
         (lambda X: with_row(X, 99, 0.0), "must not be zero for rescore='cosine', but sample 99 is"),
     ],
 )
