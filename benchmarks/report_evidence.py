@@ -169,16 +169,18 @@ def paper_lines() -> list[str]:
         design_line("One-token cross-attention is the best conditioning", "conditioning", token, BITS, ERROR),
         design_line("Input perturbation helps", "input perturbation", "0.1", BITS, FLOATS, ERROR),
     ]
-    present = newest(read("generation"))
-    for row in having(present, kind="bits", prior="fitted", steps=10):
+    rows = read("generation")
+    ours = having(newest(rows), kind="bits", prior="fitted", steps=10)
+    most = max((row["n_samples"] for row in ours), default=0)
+    for row in having(ours, n_samples=most):
         claim = f"Learned codes bring samples closer to real images: {NAMES[row['set']]}"
         about = f" in {row['steps']} steps after {row['seconds_asked']:g} s"
-        same = having(present, set=row["set"], seconds_asked=row["seconds_asked"])
+        same = having(rows, set=row["set"], seconds_asked=row["seconds_asked"], n_samples=most)
         baselines = {
             "training images": floor(row),
-            "uniform prior": having(same, kind="bits", prior="uniform"),
-            "k-means labels as the code": having(same, kind="clusters"),
-            "unconditional (20 steps)": having(same, kind="none", steps=20),
+            "uniform prior": newest(having(same, kind="bits", prior="uniform", steps=10)),
+            "k-means labels as the code": newest(having(same, kind="clusters", steps=10)),
+            "unconditional (20 steps)": newest(having(same, kind="none", steps=20)),
         }
         baselines = {words: rows for words, rows in baselines.items() if rows}
         lines.append(compared(claim, "generation", [row], baselines, FRECHET, about=about))
@@ -286,7 +288,7 @@ def duplicate_lines() -> list[str]:
         ours, default = (named.pop(f"{n} (logits)") for n in ("initialised, mirrored views", "default"))
         others = {n: rows for n, rows in named.items() if not n.startswith(("initialised", "default"))}
         limit = precision.lost(default, others, "default views, ")
-        claim = f"Codes find edited copies: {NAMES[name]}, mirrored views"
+        claim = f"Codes find edited copies: {NAMES.get(name, name)}, mirrored views"
         lines.append(compared(claim, "near_duplicates", ours, others, precision, limit=limit))
     return lines
 
