@@ -68,20 +68,22 @@ def draw_generation(path: Path) -> None:
     sampled = [row for row in read("generation") if row["kind"] != "real"]
     panels = [
         group
-        for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked").values()
+        for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked", "n_samples").values()
         if len({row["steps"] for row in group}) > 1
     ]
     figure, axes = _panels(len(panels), columns=2)
     for ax, group in zip(axes, panels, strict=True):
+        all_former = all(map(is_former, group))
         for words, of_model in models_of(group):
+            former = FORMER if all(map(is_former, of_model)) and not all_former else ""
             by_steps = sorted(groups_of(of_model, "steps").items())
             points = [([n], [row[DISTANCE] for row in best_sampler(same)]) for (n,), same in by_steps]
             if words in COLOURS:
-                _line(ax, points, words, COLOURS[words])
+                _line(ax, points, words + former, COLOURS[words])
         _reference(ax, float(np.mean(_values(floor(group[0]), (DISTANCE,)))), "training images")
         ticks = sorted({row["steps"] for row in group})
         ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance to test images")
-        old = ", former version" if all(map(is_former, group)) else ""
+        old = ", former version" if all_former else ""
         title = f"{TITLES[group[0]['set']]}, {group[0]['seconds_asked']:g} s of training{old}"
         ax.set_title(title, fontsize=10)
         ax.set_xlim(right=4 * ticks[-1])
