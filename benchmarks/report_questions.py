@@ -91,8 +91,8 @@ def _code_questions() -> list[str]:
         f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after "
         f"780 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
         f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
-        f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier tells "
-        f"codes from their samples with an AUC of {auc} ({one_fit}). Whether terms that "
+        f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier "
+        f"separates codes from their samples with an AUC of {auc} ({one_fit}). Whether terms that "
         "balance codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
         "### Are k-means labels as good as codes?\n\n"
         f"For samples of {on}, {'yes' if closer else 'no'} (table above): one-hot labels of as many clusters "

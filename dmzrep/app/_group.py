@@ -76,7 +76,7 @@ def load_collection(path: str) -> Any:
 
 
 def describe_training(model: Any) -> str:
-    """Say how long an encoder was trained."""
+    """Return a description of how long an encoder was trained."""
     if not model.decoder_.is_trained:
         return "encoder only (no decoder)"
     return f"{model.n_iter_} epochs, stopped by {model.stopped_}"

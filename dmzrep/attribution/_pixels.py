@@ -175,7 +175,7 @@ def _trained_model(encoder: Any, method: str) -> Decoder:
             "bit_effects and bit_table work with any encoder."
         )
     check_is_fitted(encoder)
-    if encoder.model_.config.conditioning == "none":
+    if not encoder.decoder_.has_code:
         raise ValueError("A model with conditioning='none' has no code, and so no bit to attribute.")
     if isinstance(encoder.data_format_, VectorFormat) and method != "integrated_gradients":
         raise ValueError(

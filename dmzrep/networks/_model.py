@@ -25,7 +25,7 @@ class NetworkConfig:
     (blocks,) of the MLP. `init_features` are the features of the encoder's linear branch, if any,
     `init_filters` the number of its filters. `module` describes a custom denoiser, to which the other
     settings of the denoiser do not apply. Likewise, `extractor` describes a custom or pretrained feature
-    extractor of the encoder, with `extractor_features` features; `extractor_frozen` tells whether it is not
+    extractor of the encoder, with `extractor_features` features; `extractor_frozen` is whether it is not
     trained. `gaussian` is the kind of prediction, "v", "epsilon" or "sample", of a denoiser with a
     `GaussianDenoiser` for a noise schedule of `n_timesteps`; None without.
     """

@@ -38,4 +38,4 @@ def test_rows_without_a_picture_are_counted(tmp_path):
     path.write_text("path,smile\n1.png,1\n2.png,0\n3.png,1\n")
     rows, labels, note = read_labels(path, ["/a/1.png", "/a/2.png"])
     assert rows.tolist() == [0, 1] and labels["smile"].tolist() == [1.0, 0.0]
-    assert "2 of 2 pictures have labels. 1 rows name no single picture" in note
+    assert "2 of 2 pictures have labels. 1 rows match no single picture" in note

@@ -261,7 +261,7 @@ def _bombs(root: Path) -> dict[str, str]:
 
 
 def _disguises(root: Path) -> dict[str, str]:
-    """Write files whose ending tells something else."""
+    """Write files with misleading extensions."""
     (root / "text.jpg").write_text("This is no picture.\n" * 100)
     (root / "page.png").write_text("<!doctype html><title>404</title>")
     (root / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')

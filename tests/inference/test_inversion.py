@@ -34,15 +34,15 @@ def bits(tiny, images):
     return tiny.transform(images[:N]) > 0.5
 
 
-@pytest.mark.parametrize("start", [1.0, 0.6])
-def test_decoding_inverted_noise_equals_decoding_inverted_samples(tiny, images, bits, start):
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_decoding_inverted_noise_equals_decoding_inverted_samples(tiny, images, bits, strength):
     model, sampling = tiny.decoder_, Sampling(n_steps=2)
-    noise = model.invert(images[:N], bits, sampling, start)
+    noise = model.invert(images[:N], bits, sampling, strength)
     assert noise.shape == (N, 1, 8, 8) and noise.dtype == np.float32
-    found = model.decode(bits, [0] * N, sampling, start=StartingNoise(noise, start))
-    samples = StartingSamples(images[:N], True, bits, start)
+    found = model.decode(bits, [0] * N, sampling, start=StartingNoise(noise, strength))
+    samples = StartingSamples(images[:N], True, bits, strength)
     assert np.array_equal(found, model.decode(bits, [0] * N, sampling, start=samples))
-    few = model.invert(images[3:5], bits[3:5], sampling, start)
+    few = model.invert(images[3:5], bits[3:5], sampling, strength)
     np.testing.assert_allclose(few, noise[3:5], atol=1e-4)
 
 

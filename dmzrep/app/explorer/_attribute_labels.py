@@ -49,7 +49,7 @@ def read_labels(source: str | os.PathLike, paths: Sequence[str]) -> tuple[np.nda
     left_out = [str(name) for name in table.columns if name != "path" and name not in both[:MAX_ATTRIBUTES]]
     note = f"{len(rows)} of {len(paths)} pictures have labels."
     if len(rows) < len(table):
-        note += f" {len(table) - len(rows)} rows name no single picture of the collection, or one twice."
+        note += f" {len(table) - len(rows)} rows match no single picture of the collection, or repeat one."
     if left_out:
         note += f" Not used, as they are no zeros and ones or have one value: {', '.join(left_out[:10])}."
     return rows, labels[both[:MAX_ATTRIBUTES]], note

@@ -77,13 +77,13 @@ class Exploration:
         self.has_code, self.latent_dim = decoder.has_code, decoder.latent_dim
         self.can_decode = decoder.is_trained
         self.can_guide = encoder.code_dropout_ > 0.0
-        self.max_steps = min(100, encoder.objective_.schedule.n_timesteps)
+        self.max_steps = min(100, decoder.objective.schedule.n_timesteps)
         if collection is not None:
             check_collection(collection)
             self._check_same_encoder()
 
     def _check_same_encoder(self) -> None:
-        """Raise unless the collection was indexed by this encoder, as far as one picture tells."""
+        """Raise unless the collection was indexed by this encoder, as far as one picture shows."""
         if self.collection.encoder is self.encoder:
             return
         noise = torch.rand((1, *self.format.shape), generator=torch.Generator().manual_seed(_SAME_SEED))

@@ -52,10 +52,10 @@ class WalkTab:
         outputs = [self.samples, self.strip, self.place, self.large]
         inputs = [*ends, count, path, noise, *sampling]
         parts.on(walk.click, self.walk, inputs, outputs, show_progress_on=self.strip)
-        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "look"}
+        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "step"}
         parts.on(
             self.place.change,
-            self.look,
+            self.step_at,
             [self.samples, self.place],
             self.large,
             trigger_mode="always_last",
@@ -102,7 +102,7 @@ class WalkTab:
         strip = update(value=list(zip(pictures, captions, strict=True)), columns=len(pictures))
         return samples, strip, place, update(value=pictures[0], visible=True)
 
-    def look(self, samples: np.ndarray | None, place: int) -> np.ndarray | None:
+    def step_at(self, samples: np.ndarray | None, place: int) -> np.ndarray | None:
         """Return the picture at a place of the walk."""
         if samples is None:
             return None

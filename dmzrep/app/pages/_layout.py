@@ -7,7 +7,7 @@ _CELLS_PER_PICTURE = 2.5
 
 
 def snap_to_grid(positions: np.ndarray) -> tuple[np.ndarray, int]:
-    """Give each position a cell of its own, so that pictures of the size of a cell do not overlap.
+    """Assign each position to its own cell, so that pictures of the size of a cell do not overlap.
 
     The grid is halved again and again, and with it the positions. Where a half would get more positions
     than it has cells, those nearest to the other half move there. Thus sparse places keep their form, and
