@@ -1,6 +1,7 @@
 """The architecture: modules import lower layers only, and heavy packages are imported on use."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -109,6 +110,14 @@ def test_importing_dmzrep_does_not_import_heavy_packages():
     code = f"{imports}\nprint([m for m in {HEAVY} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_importing_dmzrep_under_a_launcher_leaves_the_environment_alone():
+    code = "import os; before = dict(os.environ); import dmzrep; print(dict(os.environ) == before)"
+    launched = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | launched)
+    assert result.stdout.strip() == "True"
 
 
 def test_public_names_that_are_imported_on_use_are_listed():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dmzrep.app.pages._sprites import as_text, pack_arrays
+from dmzrep.codes._checks import pack
 from dmzrep.data import as_rgb
 
 #: Decoded pictures of a page: at most this many for places, and for switched bits.
@@ -131,7 +132,7 @@ def decoded_places(
     data = {
         "n_side": n_side,
         "index": as_text(index, "<i2"),
-        "codes": as_text(np.packbits(bits, axis=1), "u1"),
+        "codes": as_text(pack(bits), "u1"),
         "sprites": info,
     }
     return data, sheets

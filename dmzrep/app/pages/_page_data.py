@@ -8,6 +8,7 @@ import pandas as pd
 
 from dmzrep._base._validation import short_repr
 from dmzrep.app.pages._sprites import as_text
+from dmzrep.codes._checks import pack
 
 #: Groups of duplicates of a tier, and pictures of a group, that a report shows.
 MAX_GROUPS, MAX_MEMBERS = 200, 12
@@ -30,7 +31,7 @@ def picture_columns(files: pd.DataFrame, indices: Sequence[int] | None = None) -
 
 def packed_codes(codes: np.ndarray) -> str:
     """Return bits, eight per byte, as base64."""
-    return as_text(np.packbits(np.asarray(codes, dtype=np.uint8), axis=1), "u1")
+    return as_text(pack(np.asarray(codes, dtype=np.uint8)), "u1")
 
 
 def check_labels(labels: Any, files: pd.DataFrame) -> list[str] | None:
