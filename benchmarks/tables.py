@@ -30,7 +30,7 @@ OPTIONS = {
     "generation": " --models FOLDER --set {set} --seconds {seconds_asked:g}",
     "input_perturbation": " --seconds {seconds:g}",
     "inversion": " --models FOLDER",
-    "near_duplicates": " --sets cifar10 avatars",
+    "near_duplicates": " --sets cifar10 avatars emoji",
     "pretrained": " --features FOLDER --part test --seconds {seconds_asked:g}",
     "priors": " [--encoder FILE --name NAME]",
     "protocols": " --protocol {protocol}",
