@@ -105,7 +105,9 @@ def sample(model: str, n: int, output: str, steps: int, seed: int) -> None:
 
     form = Image.registered_extensions().get(Path(output).suffix.lower())
     if form is None:
-        raise click.UsageError(f"--output must end with that of an image format, such as .png, got {output}.")
+        raise click.UsageError(
+            f"--output must have the extension of an image format, such as .png, got {output}."
+        )
     images = DMZEncoder.load(model).sample(n, n_steps=steps, random_state=seed, progress=is_shown())
     columns = int(np.ceil(np.sqrt(n)))
     height, width = images.shape[1:3]

@@ -53,7 +53,7 @@ class Store:
             require(column.shape == (n,), "columns differ in length")
             require(name in _TEXTS or column.dtype == np.int64, f"{name} must be integers")
         files = pd.DataFrame({name: pd.Series(columns[name], dtype=columns[name].dtype) for name in COLUMNS})
-        # Not by pandas, of which old releases take names with undecodable bytes for equal.
+        # Old pandas releases treat names with undecodable bytes as equal.
         require(len(set(columns["path"])) == n, "paths are not unique")
         matches = isinstance(further, pd.DataFrame) and further.index.equals(files.index)
         require(matches, "further columns are not a table of the same rows")

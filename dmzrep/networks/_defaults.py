@@ -81,7 +81,7 @@ def default_widths(data_shape: tuple[int, ...], patch_size: int) -> tuple[int, .
     first = 32 if data_shape[0] * patch_size**2 <= 16 else 64
     sides = [math.ceil(side / patch_size) for side in data_shape[1:]]
     n_levels = 2 if max(sides) <= 20 else 3
-    while math.sqrt(math.prod(sides)) > 10 * 2 ** (n_levels - 1) and n_levels > 2:
+    while math.sqrt(math.prod(sides)) > 10 * 2 ** (n_levels - 1):
         n_levels += 1
     return (first, *[64] * (n_levels - 1))
 

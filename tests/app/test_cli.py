@@ -90,6 +90,7 @@ def test_nothing_found_is_exit_code_1(place, capsys):
             "To create a new index, pass a model with -m",
         ),
         (["sample", "{place}/model.safetensors", "-o", "{place}/grid.png"], "not trained"),
+        (["sample", "{place}/model.safetensors", "-o", "{place}/grid.xyz"], "extension of an image format"),
         (
             ["search", "{place}/model.safetensors", "{place}/photos/a/00.png"],
             "holds a DMZEncoder, not",

@@ -94,7 +94,7 @@ def init_linear(
     """Initialise the linear branch by signs of principal components, or of their rotation by "itq".
 
     With "scaled_itq", components are divided by the square roots of their deviations before the rotation, so
-    that no few components determine all bits. Contrast is that to the mean image.
+    that no few components determine all bits. Contrast features are relative to the mean image.
     """
     if branch.contrast is not None:
         branch.contrast.centre.copy_(branch.averaged(x).mean(dim=0))
