@@ -70,9 +70,12 @@ class MixturePrior(CodePrior):
     def _fit(self, bits: np.ndarray) -> None:
         n_components = max(1, min(self.n_components, len(bits) // 10))
         random = numpy_generator(self.random_state)
-        centres = bits[random.permutation(len(bits))[:n_components]]
+        shuffled = bits[random.permutation(len(bits))]
+        # Components that begin as the same code would remain equal.
+        first = np.unique(shuffled, axis=0, return_index=True)[1]
+        centres = shuffled[np.sort(first)[:n_components]]
         self.probabilities_ = 0.25 + 0.5 * centres
-        self.log_weights_ = np.full(n_components, -np.log(n_components))
+        self.log_weights_ = np.full(len(centres), -np.log(len(centres)))
         previous = -np.inf
         for _ in range(self.max_iter):
             joint = log_joint(bits, self.probabilities_, self.log_weights_)
