@@ -14,6 +14,8 @@ from matplotlib.transforms import Bbox
 from benchmarks.report_choices import DESIGN, design_groups
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
 from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures
+from benchmarks.report_training import RESULTS as TRAINING_TIME
+from benchmarks.report_training import model_name
 from benchmarks.results import read
 from benchmarks.tables import FORMER, Rows, groups_of, having, is_former
 
@@ -89,6 +91,42 @@ def draw_generation(path: Path) -> None:
         ax.set_xlim(right=4 * ticks[-1])
         ax.set_xticks(ticks, [str(n) for n in ticks], minor=False)
         ax.xaxis.set_minor_locator(NullLocator())
+    _save(figure, axes, path)
+
+
+def draw_training_time(path: Path) -> None:
+    """Draw codes, reconstructions and samples against training time, a column for each set of images."""
+    rows, sets = read(TRAINING_TIME), groups_of(read(TRAINING_TIME), "set")
+    figure, axes = _panels(3 * len(sets), columns=len(sets), height=3.0)
+    for i, ((name,), of_set) in enumerate(sets.items()):
+        _, _, bits, *_ = measures(name)
+        initial = having(read(RESULTS), set=name, name="initialisation", part="test")
+        panels = {
+            ("probe of bits, " + ("AUROC" if "AUROC" in bits else "accuracy")): measures(name)[bits],
+            "mean squared error of reconstructions": ("reconstruction_mse",),
+            "Fréchet distance of samples": (DISTANCE,),
+        }
+        for ax, (words, keys) in zip(axes[i :: len(sets)], panels.items(), strict=True):
+            for group in groups_of(of_set, "kind", "steps").values():
+                budgets = groups_of(group, "seconds_asked").items()
+                points = [
+                    ([s / 60], values) for (s,), same in budgets if s and (values := _values(same, keys))
+                ]
+                if points:
+                    kind = "DMZEncoder, fitted prior" if group[0]["kind"] == "bits" else "unconditional"
+                    _line(ax, points, model_name(group[0]), COLOURS[kind])
+            if keys == (DISTANCE,):
+                real = _values(having(of_set, kind="real"), keys)
+                _reference(ax, float(np.mean(real)), "training images")
+                ax.set_yscale("log")
+            elif start := _values(initial, keys):
+                _reference(ax, float(np.mean(start)), "initialisation")
+            ax.set(xscale="log", xlabel="training time, minutes of one core", ylabel=words)
+            ax.set_title(TITLES[name], fontsize=10)
+            minutes = sorted({row["seconds_asked"] / 60 for row in rows if row["seconds_asked"]})
+            ax.set_xticks(minutes, [f"{m:g}" for m in minutes], minor=False)
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.set_xlim(right=6 * minutes[-1])
     _save(figure, axes, path)
 
 

@@ -17,9 +17,16 @@ from benchmarks import (
     report_costs,
     report_protocols,
     report_samples,
+    report_training,
     report_uses,
 )
-from benchmarks.figures import draw_design_choices, draw_embeddings, draw_generation, draw_quality
+from benchmarks.figures import (
+    draw_design_choices,
+    draw_embeddings,
+    draw_generation,
+    draw_quality,
+    draw_training_time,
+)
 from benchmarks.report_evidence import NAMES, evidence
 from benchmarks.report_questions import questions
 from benchmarks.report_time_to_quality import (
@@ -52,6 +59,7 @@ PAGES = {
         "Classification and search with codes against training time: CIFAR-10, avatars, MNIST.",
         [
             *((RESULTS, partial(set_section, name)) for name in ("cifar10", "posed", "avatars", "mnist")),
+            (report_training.RESULTS, report_training.training_section),
             ("pretrained", report_protocols.pretrained_section),
             ("probe_table", report_uses.probe_section),
             ("quickstart", demo_section),
@@ -123,6 +131,11 @@ FIGURES = {
         "generation",
         draw_generation,
         "Distance of samples to test images by denoising steps",
+    ),
+    "training_time.png": (
+        report_training.RESULTS,
+        draw_training_time,
+        "Codes, reconstructions and samples against training time",
     ),
     "embeddings.png": ("embeddings", draw_embeddings, "Recall of search against bytes per vector"),
     "design_choices.png": (RESULTS, draw_design_choices, ""),
