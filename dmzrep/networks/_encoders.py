@@ -111,7 +111,7 @@ class ConvEncoder(nn.Module):
     after each strided one (0 in the paper), `norm` "batch" or "group", `slope` the negative slope of the
     activation (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
     "responses", of `init_filters` filters) adds a linear map of these features to the logits, which is set
-    from data and not trained, and initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
+    from data, and initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
     """
 
     def __init__(

@@ -12,6 +12,8 @@ from dmzrep.training._options import TrainingConfig
 
 #: Decorrelation term as a fraction of the loss of the first batch with ``decorrelation="auto"``.
 AUTO_SHARE = 0.1
+#: Weight of the coding rate relative to the cross-entropy of the agreement term.
+CODING_RATE_SHARE = 0.1
 #: Factor of the logits whose probabilities are targets: nearly all are bits.
 SHARPNESS = 4.0
 
@@ -63,18 +65,43 @@ def mmd_to_uniform(z: Tensor) -> Tensor:
     return within - 2.0 * between + uniform
 
 
-def disagreement(views: list[Tensor], initial: list[Tensor]) -> Tensor:
+def disagreement(views: list[Tensor], targets: list[Tensor]) -> Tensor:
     """Return the mean cross-entropy between the logits of one view of a sample and the bits of another.
 
-    `views` and `initial` hold the logits of two views, now and by the initialisation from data. The bits are
-    those of the mean of both, and have no gradient; sharp probabilities take their place, since a rounding
-    error must not flip a target. After Moummad et al., "Cross-View Code Alignment", 2025 (arXiv 2510.27584),
-    equation 3, where the bits are the present ones and a coding rate prevents that all samples share a code.
+    `views` and `targets` hold logits of the two views. The bits are those of `targets` and have no gradient;
+    sharp probabilities take their place, since a rounding error must not flip a target. Moummad et al.,
+    "Cross-View Code Alignment", 2025 (arXiv 2510.27584), equation 3.
     """
-    means = [(now + begun) / 2.0 for now, begun in zip(views, initial, strict=True)]
-    targets = [torch.sigmoid(SHARPNESS * mean).detach() for mean in means]
-    both = map(F.binary_cross_entropy_with_logits, views, reversed(targets))
+    bits = [torch.sigmoid(SHARPNESS * logits).detach() for logits in targets]
+    both = map(F.binary_cross_entropy_with_logits, views, reversed(bits))
     return torch.stack(list(both)).mean()
+
+
+def coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
+    """Return the coding rate, in nats per ten bits, of logits scaled to unit norm for each sample.
+
+    It is large if samples are spread over all directions, and so prevents that all samples share a code.
+    Yu et al., "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
+    Reduction", 2020, equation 8.
+    """
+    unit = F.normalize(logits, dim=1)
+    n_samples, n_bits = unit.shape
+    # The determinant is that of the smaller of the two products.
+    product = unit.T @ unit if n_bits <= n_samples else unit @ unit.T
+    product = product * (n_bits / (n_samples * distortion))
+    identity = torch.eye(len(product), dtype=logits.dtype, device=logits.device)
+    return 10.0 / n_bits * torch.linalg.cholesky(identity + product).diagonal().log().sum()
+
+
+def agreement_loss(views: list[Tensor], initial: list[Tensor], anchored: bool) -> Tensor:
+    """Return the agreement term for logits of two views, now and by the initialisation from data.
+
+    If `anchored`, the targets are the bits of the mean of both, which cannot collapse. Otherwise, they are
+    the present bits, and a coding rate is subtracted.
+    """
+    if anchored:
+        return disagreement(views, [(now + begun) / 2.0 for now, begun in zip(views, initial, strict=True)])
+    return disagreement(views, views) - CODING_RATE_SHARE * coding_rate(torch.cat(views))
 
 
 class CodeTerms:
@@ -92,6 +119,7 @@ class CodeTerms:
         )
         #: Weight of the agreement between views, 0 without a second view.
         self.agreement = options.agreement if config.second_view is not None else 0.0
+        self.anchored = config.anchored
         self.present = any(weight != 0.0 for weight in (self.agreement, *regularisers))
 
     def __call__(self, views: list[Tensor], initial: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:
@@ -103,7 +131,7 @@ class CodeTerms:
         logits, options = views[0], self.options
         total = torch.zeros((), device=logits.device)
         if initial:
-            total = total + self.agreement * disagreement(views, initial)
+            total = total + self.agreement * agreement_loss(views, initial, self.anchored)
         probabilities = torch.sigmoid(logits)
         if options.marginal_entropy:
             total = total + options.marginal_entropy * missing_entropy(probabilities)

@@ -44,9 +44,10 @@ class Trainer(BatchLoss):
         budget: Budget | None = None,
     ):
         self.budget = budget or Budget(config.max_time)
-        if isinstance(model.encoder, ConvEncoder) and model.encoder.linear_init is not None:
+        linear_init = model.encoder.linear_init if isinstance(model.encoder, ConvEncoder) else None
+        if config.anchored and linear_init is not None:
             # The convolutions correct what was initialised from data.
-            model.encoder.linear_init.requires_grad_(False)
+            linear_init.requires_grad_(False)
         super().__init__(model, objective, config, seed, self.budget.processes)
         #: The result of training.
         self.average: WeightAverage[DiffusionAutoencoder] = WeightAverage(model, config.options.ema_half_life)

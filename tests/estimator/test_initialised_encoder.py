@@ -86,6 +86,14 @@ def test_training_continues_from_the_initialisation(keeps_state, digits):
         encoder.set_params(max_iter=0).fit(digits)
 
 
+def test_training_moves_the_linear_map_of_principal_components(digits):
+    encoder = make_encoder(**SMALL, init="contrast_pca", max_iter=0, warm_start=True).fit(digits)
+    initial = encoder.model_.encoder.linear_init.linear.weight.clone()
+    encoder.set_params(max_iter=1, learning_rate=1e-5).fit(digits)
+    moved = (encoder.model_.encoder.linear_init.linear.weight - initial).abs()
+    assert 0.0 < moved.max() < 1e-3
+
+
 def test_a_run_resumes_from_the_checkpoint_of_the_initialisation(digits, tmp_path):
     params = {**SMALL, "checkpoint_dir": tmp_path}
     make_encoder(**params, max_iter=0).fit(digits)

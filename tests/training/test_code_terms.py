@@ -9,7 +9,10 @@ import torch
 from torch.distributions import Bernoulli, kl_divergence
 
 from dmzrep.training._code_terms import (
+    CODING_RATE_SHARE,
     SHARPNESS,
+    agreement_loss,
+    coding_rate,
     disagreement,
     kl_to_uniform,
     missing_entropy,
@@ -92,13 +95,28 @@ def test_agreement_of_views_matches_its_definition():
     generator = torch.Generator().manual_seed(0)
     views, initial = torch.randn(2, 2, 7, 12, generator=generator, dtype=torch.float64).unbind()
     both = 0.0
-    for logits, other in zip(views, (views + initial).flip(0) / 2, strict=True):
+    for logits, other in zip(views, initial.flip(0), strict=True):
         target = Bernoulli(logits=SHARPNESS * other)
         both += (kl_divergence(target, Bernoulli(logits=logits)) + target.entropy()).mean()
     torch.testing.assert_close(disagreement([*views], [*initial]), both / 2)
     first, second = views
     same, other, opposite = (disagreement([first, last], [first, last]) for last in (first, second, -first))
     assert same < other < opposite
+    anchored, free = (agreement_loss([*views], [*initial], anchored) for anchored in (True, False))
+    torch.testing.assert_close(anchored, disagreement([*views], [*(views + initial) / 2]))
+    torch.testing.assert_close(
+        free, disagreement([*views], [*views]) - CODING_RATE_SHARE * coding_rate(views.flatten(0, 1))
+    )
+
+
+@pytest.mark.parametrize("shape", [(7, 12), (30, 4)], ids=["few", "many"])
+def test_coding_rate_is_the_log_determinant_and_grows_with_spread(shape):
+    logits = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    unit = logits / logits.norm(dim=1, keepdim=True)
+    n, d = shape
+    determinant = torch.linalg.det(torch.eye(d) + d / (n * 0.05) * unit.T @ unit)
+    torch.testing.assert_close(coding_rate(logits), 10 / d * determinant.log() / 2)
+    assert coding_rate(logits) > 2 * coding_rate(logits[:1] + 0.01 * logits)
 
 
 # -- in the training loop --------------------------------------------------------------------------
