@@ -16,6 +16,9 @@ from dmzrep import __version__
 
 #: Version of networks and training, which increases when they change what is measured (docs/decisions.md).
 ENCODER = 8
+#: Oldest version that trains as the present one does, by set of images; 7 for others. Version 8 changed the
+#: training of spatially aligned images.
+CURRENT = {"avatars": 8}
 FOLDER = Path(__file__).parent / "results"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.results import ENCODER
+from benchmarks.results import CURRENT
 
 Rows = list[dict[str, Any]]
 
@@ -75,13 +75,13 @@ def measured(group: Rows, key: str, digits: int = 3) -> str:
 
 def is_former(row: dict[str, Any]) -> bool:
     """Return whether a row was measured with a former version of the encoder."""
-    return _version(row) < ENCODER
+    untrained = str(row.get("name")).startswith("initialis")
+    return _version(row) < (7 if untrained else CURRENT.get(str(row.get("set")), 7))
 
 
 def newest(rows: Rows) -> Rows:
-    """Return the rows that were measured with the newest version of the encoder among them."""
-    version = max(map(_version, rows), default=0)
-    return [row for row in rows if _version(row) == version]
+    """Return the rows of the present version of the encoder, or all if there are none."""
+    return [row for row in rows if not is_former(row)] or rows
 
 
 def _version(row: dict[str, Any]) -> int:
