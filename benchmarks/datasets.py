@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from benchmarks.limits import NO_LIMIT
 
 #: Ranges of random poses: shift as a fraction of the image width, scale, and rotation in degrees.
 SHIFT, SCALE, ROTATION = 1 / 16, (0.85, 1.15), 12.0
@@ -125,3 +129,21 @@ def _decode(jpegs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
     files = (jpegs[a:b].tobytes() for a, b in itertools.pairwise(offsets))
     return np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in files])
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A dataset: its loader, default bits of a code, held-out images, and codes for probes."""
+
+    load: Callable[[str], ImageData]
+    latent_dim: int
+    held_out: int
+    probe_rows: int
+
+
+SETS = {
+    "mnist": ImageSet(load_mnist, 64, 10_000, 15_000),
+    "avatars": ImageSet(load_avatars, 64, 4_000, NO_LIMIT),
+    "posed": ImageSet(partial(load_avatars, posed=True), 64, 4_000, NO_LIMIT),
+    "cifar10": ImageSet(load_cifar10, 128, 10_000, NO_LIMIT),
+}

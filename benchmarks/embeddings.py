@@ -27,6 +27,7 @@ from scipy.special import expit
 from benchmarks import results
 from benchmarks.embeddings_data import SETS, Embeddings, load_embeddings
 from benchmarks.limits import (
+    NO_LIMIT,
     add_limits,
     check_limits,
     chosen_clock,
@@ -34,7 +35,6 @@ from benchmarks.limits import (
     limits_used,
     training_clock,
 )
-from benchmarks.time_to_quality import NO_LIMIT
 from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.retrieval import FaissNeighbors, ITQTransformer

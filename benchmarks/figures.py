@@ -14,8 +14,7 @@ from matplotlib.transforms import Bbox
 from benchmarks.report_choices import DESIGN, design_groups
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
 from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures
-from benchmarks.report_training import RESULTS as TRAINING_TIME
-from benchmarks.report_training import model_name
+from benchmarks.report_training import codes, samples, training_sets
 from benchmarks.results import read
 from benchmarks.tables import FORMER, Rows, groups_of, having, is_former
 
@@ -96,34 +95,37 @@ def draw_generation(path: Path) -> None:
 
 def draw_training_time(path: Path) -> None:
     """Draw codes, reconstructions and samples against training time, a column for each set of images."""
-    rows, sets = read(TRAINING_TIME), groups_of(read(TRAINING_TIME), "set")
-    figure, axes = _panels(3 * len(sets), columns=len(sets), height=3.0)
-    for i, ((name,), of_set) in enumerate(sets.items()):
+    names = training_sets()
+    figure, axes = _panels(3 * len(names), columns=len(names), height=3.0)
+    for i, name in enumerate(names):
         _, _, bits, *_ = measures(name)
+        ours, drawn, keys = codes(name), samples(name), measures(name)[bits]
         initial = having(read(RESULTS), set=name, name="initialisation", part="test")
-        panels = {
-            ("probe of bits, " + ("AUROC" if "AUROC" in bits else "accuracy")): measures(name)[bits],
-            "mean squared error of reconstructions": ("reconstruction_mse",),
-            "Fréchet distance of samples": (DISTANCE,),
-        }
-        for ax, (words, keys) in zip(axes[i :: len(sets)], panels.items(), strict=True):
-            for group in groups_of(of_set, "kind", "steps").values():
-                budgets = groups_of(group, "seconds_asked").items()
-                points = [
-                    ([s / 60], values) for (s,), same in budgets if s and (values := _values(same, keys))
-                ]
-                if points:
-                    kind = "DMZEncoder, fitted prior" if group[0]["kind"] == "bits" else "unconditional"
-                    _line(ax, points, model_name(group[0]), COLOURS[kind])
-            if keys == (DISTANCE,):
-                real = _values(having(of_set, kind="real"), keys)
-                _reference(ax, float(np.mean(real)), "training images")
-                ax.set_yscale("log")
-            elif start := _values(initial, keys):
-                _reference(ax, float(np.mean(start)), "initialisation")
+        real = floor(next(iter(drawn.values()))[0])
+        panels = [
+            (f"{bits.removeprefix('probe, ')}, probe", {"DMZEncoder": ours}, keys, initial, "initialisation"),
+            ("mean squared error", {"DMZEncoder": ours}, ("reconstruction_mse",), [], ""),
+            (
+                "Fréchet distance",
+                {f"{model}, {steps} steps": rows for (model, steps), rows in drawn.items()},
+                (DISTANCE,),
+                real,
+                "training images",
+            ),
+        ]
+        for ax, (words, lines, wanted, reference, its_name) in zip(
+            axes[i :: len(names)], panels, strict=True
+        ):
+            for model, rows in lines.items():
+                budgets = sorted(groups_of(rows, "seconds_asked").items())
+                points = [([seconds / 60], _values(same, wanted)) for (seconds,), same in budgets]
+                _line(ax, points, model, BLUE if model.startswith("DMZ") else ORANGE)
+            if values := _values(reference, wanted):
+                _reference(ax, float(np.mean(values)), its_name)
+            minutes = sorted({row["seconds_asked"] / 60 for rows in drawn.values() for row in rows})
             ax.set(xscale="log", xlabel="training time, minutes of one core", ylabel=words)
+            ax.set_yscale("log" if wanted == (DISTANCE,) else "linear")
             ax.set_title(TITLES[name], fontsize=10)
-            minutes = sorted({row["seconds_asked"] / 60 for row in rows if row["seconds_asked"]})
             ax.set_xticks(minutes, [f"{m:g}" for m in minutes], minor=False)
             ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xlim(right=6 * minutes[-1])

@@ -34,9 +34,8 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.cluster_code import ClusterPrior, fit_clusters
-from benchmarks.datasets import ImageData
-from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
-from benchmarks.time_to_quality import NO_LIMIT, SETS
+from benchmarks.datasets import SETS, ImageData
+from benchmarks.limits import NO_LIMIT, add_limits, check_limits, limited_threads, limits_used, training_clock
 from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 from dmzrep.metrics import (
@@ -66,6 +65,7 @@ STEPS = (1, 2, 5, 10, 20, 50, 100)
 def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the key of each requested set of samples."""
     about = {"set": parsed.set, "reference": parsed.reference, "n_samples": parsed.samples}
+    about |= {"n_reference": parsed.references} if parsed.references else {}
     for seed in parsed.seeds:
         for kind in parsed.kinds:
             if kind == "real":
@@ -195,6 +195,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=420.0, help="training time of each model (default: 420)"
     )
     parser.add_argument("--samples", type=int, default=5_000)
+    parser.add_argument("--references", type=int, help="number of reference images (default: all)")
     parser.add_argument("--reference", choices=("test", "train"), default="test")
     installed = [name for name in EXTRACTORS if name != "inception" or InceptionFeatures.is_installed()]
     parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=installed)
@@ -242,6 +243,7 @@ def _reference(
     """Return an extractor, the features of the reference images, and the accuracy of the extractor."""
     extractor, data = models.extractor(name), models.data
     images = data.test if parsed.reference == "test" else data.train[: parsed.samples]
+    images = images[: parsed.references]
     said = {}
     if isinstance(extractor, ClassifierFeatures):
         said["extractor_accuracy"] = extractor.score(data.test, data.test_labels)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
+from benchmarks.datasets import SETS
 from benchmarks.generation import Models
 from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
-from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
 
 RESULTS = "inversion"

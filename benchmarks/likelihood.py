@@ -25,9 +25,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import results
-from benchmarks.datasets import ImageData, load_mnist
-from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
-from benchmarks.time_to_quality import NO_LIMIT, SETS
+from benchmarks.datasets import SETS, ImageData, load_mnist
+from benchmarks.limits import NO_LIMIT, add_limits, check_limits, limited_threads, limits_used, training_clock
 from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 

@@ -15,6 +15,9 @@ from threadpoolctl import threadpool_limits
 from dmzrep import DMZEncoder
 from dmzrep.retrieval._faiss import load_faiss
 
+#: Number of epochs or samples that is never reached.
+NO_LIMIT = 1_000_000
+
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """Add the options `--threads` and `--cpu-time`."""

@@ -29,6 +29,7 @@ from benchmarks import results
 from benchmarks.contenders import BinaryCode
 from benchmarks.datasets import load_avatars, load_cifar10
 from benchmarks.limits import (
+    NO_LIMIT,
     add_limits,
     check_limits,
     chosen_clock,
@@ -38,7 +39,6 @@ from benchmarks.limits import (
 )
 from benchmarks.paired_images import load_emoji
 from benchmarks.rivals import ITQ, Pixels
-from benchmarks.time_to_quality import NO_LIMIT
 
 RESULTS, BITS = "near_duplicates", 64
 #: Largest number of images before copies are added.

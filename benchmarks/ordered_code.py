@@ -22,11 +22,10 @@ from scipy.special import expit
 
 from benchmarks import results
 from benchmarks.contenders import STEPS
-from benchmarks.datasets import ImageData
-from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
+from benchmarks.datasets import SETS, ImageData
+from benchmarks.limits import NO_LIMIT, add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.rivals import encoded
 from benchmarks.scoring import REBUILT, score_codes
-from benchmarks.time_to_quality import NO_LIMIT, SETS
 from dmzrep import DMZEncoder
 from dmzrep.estimator._parameters import nested_names
 

@@ -26,12 +26,12 @@ from torch import Tensor, nn
 
 from benchmarks import results
 from benchmarks.contenders import BinaryCode
-from benchmarks.datasets import ImageData
-from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
+from benchmarks.datasets import SETS, ImageData
+from benchmarks.limits import NO_LIMIT, add_limits, check_limits, limited_threads, limits_used, training_clock
 from benchmarks.rivals import signs
 from benchmarks.sample_pictures import save
 from benchmarks.scoring import score_codes, score_reconstructions, score_training
-from benchmarks.time_to_quality import NO_LIMIT, SETS, divide
+from benchmarks.time_to_quality import divide
 from dmzrep.data import learn_image_format
 from dmzrep.networks._efficientnet import EfficientNetLite0
 from dmzrep.networks._feature_cache import FeatureCache

@@ -35,6 +35,7 @@ from benchmarks.code_quality import expected_average_precision
 from benchmarks.contenders import BinaryCode
 from benchmarks.datasets import ImageData, load_cifar10
 from benchmarks.limits import (
+    NO_LIMIT,
     add_limits,
     check_limits,
     chosen_clock,
@@ -43,7 +44,6 @@ from benchmarks.limits import (
     training_clock,
 )
 from benchmarks.rivals import ITQ, PCA, RotatedPCA
-from benchmarks.time_to_quality import NO_LIMIT
 
 RESULTS = "protocols"
 #: Images that are retrieved, columns of the latent quality, and its folds.

@@ -59,7 +59,7 @@ PAGES = {
         "Classification and search with codes against training time: CIFAR-10, avatars, MNIST.",
         [
             *((RESULTS, partial(set_section, name)) for name in ("cifar10", "posed", "avatars", "mnist")),
-            (report_training.RESULTS, report_training.training_section),
+            ("generation", report_training.training_section),
             ("pretrained", report_protocols.pretrained_section),
             ("probe_table", report_uses.probe_section),
             ("quickstart", demo_section),
@@ -133,7 +133,7 @@ FIGURES = {
         "Distance of samples to test images by denoising steps",
     ),
     "training_time.png": (
-        report_training.RESULTS,
+        "generation",
         draw_training_time,
         "Codes, reconstructions and samples against training time",
     ),

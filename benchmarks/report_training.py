@@ -2,66 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any
+import statistics
 
+from benchmarks import report_time_to_quality
+from benchmarks.report_samples import DISTANCE, floor
 from benchmarks.report_time_to_quality import TITLES, clock, measures
 from benchmarks.results import read
-from benchmarks.tables import Rows, groups_of, having, made, measured, table
+from benchmarks.tables import Rows, command, groups_of, having, measured, newest, table
 
-RESULTS = "training_time"
-#: Measures of reconstructions and samples: headings, keys, and digits after the point.
-PICTURES = {
-    "MSE": ("reconstruction_mse", 3),
-    "SSIM": ("reconstruction_ssim", 3),
-    "residue": ("flat_residue", 3),
-    "Fréchet distance": ("frechet_distance", 1),
-    "Inception kernel distance": ("inception_kernel_distance", 4),
+#: Samples that are compared: of the models with the fitted prior, by one sampler, against all test images.
+SAMPLES = {"sampler": "dpm++", "n_samples": 5_000, "features": "classifier", "parameters": {}}
+KINDS = {"bits": "DMZEncoder", "none": "unconditional"}
+#: Measures of reconstructions: headings and keys.
+RECONSTRUCTIONS = {
+    "MSE": "reconstruction_mse",
+    "SSIM": "reconstruction_ssim",
+    "residue": "flat_residue",
 }
 
 
-def model_name(row: dict[str, Any]) -> str:
-    """Return the description of a model and of its sampling."""
-    if row["kind"] == "real":
-        return "training images"
-    return f"{'DMZEncoder' if row['kind'] == 'bits' else 'unconditional'}, {row['steps']} steps"
+def codes(name: str) -> Rows:
+    """Return the rows of codes and reconstructions of the default encoder on the test images of a set."""
+    rows = having(read(report_time_to_quality.RESULTS), set=name, part="test", images_asked=None)
+    return newest(having(rows, name="default"))
+
+
+def samples(name: str) -> dict[tuple[str, int], Rows]:
+    """Return the rows of samples of a set by description of the model and number of steps."""
+    rows = newest(having(read("generation"), set=name, **SAMPLES))
+    kinds = having(rows, kind="bits", prior="fitted", steps=10) + having(rows, kind="none")
+    found = groups_of([r for r in kinds if r["steps"] in (10, 50)], "kind", "steps")
+    return {(KINDS[kind], steps): group for (kind, steps), group in found.items()}
+
+
+def training_sets() -> list[str]:
+    """Return the sets of which samples after several training times are measured."""
+    budgets = {name: {r["seconds_asked"] for rows in samples(name).values() for r in rows} for name in TITLES}
+    return [name for name, seconds in budgets.items() if len(seconds) > 1]
 
 
 def training_section() -> str:
     """Return the section on quality against training time."""
-    rows = read(RESULTS)
+    names = training_sets()
     parts = [
-        "## Longer training\n\n![Quality against training time](../images/training_time.png)\n\n"
+        "## Training time\n\n![Quality against training time](../images/training_time.png)\n\n"
         "Each training time is a run of its own on all training images, since the learning rate schedule "
         "depends on it. Codes are scored as in the sections above. MSE and SSIM: reconstructions of 500 test "
         "images from bits in 20 steps, without noise; pixels in [-1, 1]. Residue: standard deviation of "
         "reconstructions in windows of 5 x 5 pixels that have one colour in the image. Fréchet distance: "
-        f"{rows[-1]['classifier_samples']:,} samples, with codes from the fitted prior, and all test images; "
-        "features of a classifier of the set; also as a multiple of the distance of training images. "
-        f"Inception kernel distance: unbiased, of 1,000 samples and 2,000 test images.{clock(rows)}\n"
+        "5,000 samples, with codes from the fitted prior, and all test images; features of a classifier of "
+        f"the set; also as a multiple of the distance of training images.{clock(codes(names[0]))}\n"
     ]
-    for (name,), of_set in groups_of(rows, "set").items():
-        parts.append(f"### {TITLES[name]}, {of_set[0]['latent_dim']} bits\n\n{_table(of_set, name)}\n")
-    return "\n".join([*parts, made(rows, RESULTS) + "\n"])
+    for name in names:
+        parts.append(f"### {TITLES[name]}, {codes(name)[0]['latent_dim']} bits\n\n{_table(name)}\n")
+    said = [command(codes(names[0]), report_time_to_quality.RESULTS, " --models FOLDER --seconds SECONDS")]
+    said += [command(next(iter(samples(names[0]).values())), "generation")]
+    return "\n".join([*parts, "Made by " + " and ".join(f"`{words}`" for words in said) + ".\n"])
 
 
-def _table(rows: Rows, name: str) -> str:
-    kinds = {"bits": 0, "none": 1, "real": 2}
-    (real,) = groups_of(having(rows, kind="real"), "kind").values()
-    own = sum(row["frechet_distance"] for row in real) / len(real)
-    keys = {heading: keys[0] for heading, keys in measures(name).items()}
+def _table(name: str) -> str:
+    drawn = samples(name)
+    real = floor(next(iter(drawn.values()))[0])
+    own = statistics.mean(row[DISTANCE] for row in real)
+    keys = measures(name).values()
     lines = []
-    ordered = sorted(rows, key=lambda r: (kinds[r["kind"]], r["steps"] or 0, r["seconds_asked"] or 0))
-    for _, group in groups_of(ordered, "kind", "steps", "seconds_asked").items():
-        row = group[0]
-        asked = "" if row["seconds_asked"] is None else f"{row['seconds_asked']:g}"
-        cells = [model_name(row), asked, f"{row['images_seen']:,}" if asked else "", len(group)]
-        cells += [measured(group, key) for key in keys.values()]
-        for key, digits in PICTURES.values():
-            cells.append(measured(group, key, digits))
-            if key == "frechet_distance":
-                cells.append(f"{sum(r[key] for r in group) / len(group) / own:.1f}")
-        lines.append(cells)
-    header = ["model", "seconds", "images", "seeds", *keys]
-    for heading in PICTURES:
-        header += [heading, "multiple"] if heading == "Fréchet distance" else [heading]
-    return table(header, lines)
+    for (model, steps), rows in drawn.items():
+        for (seconds,), group in sorted(groups_of(rows, "seconds_asked").items()):
+            of_codes = having(codes(name), seconds_asked=seconds) if model == KINDS["bits"] else []
+            cells = [next((measured(of_codes, k) for k in ks if measured(of_codes, k)), "") for ks in keys]
+            cells += [measured(of_codes, key) for key in RECONSTRUCTIONS.values()]
+            multiple = statistics.mean(row[DISTANCE] for row in group) / own
+            seen = f"{statistics.mean(row['images_seen'] for row in group):,.0f}"
+            cells += [steps, measured(group, DISTANCE, 1), f"{multiple:.1f}"]
+            lines.append([model, f"{seconds:g}", seen, *cells])
+    blank = [""] * (len(keys) + len(RECONSTRUCTIONS) + 3)
+    lines.append(["training images", *blank, measured(real, DISTANCE, 1), "1.0"])
+    header = ["model", "seconds", "images", *measures(name), *RECONSTRUCTIONS, "steps", "Fréchet distance"]
+    return table([*header, "multiple"], lines)

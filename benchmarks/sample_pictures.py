@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.datasets import SETS
 from benchmarks.generation import STEPS, Models
 from benchmarks.limits import add_limits, check_limits, limited_threads, training_clock
-from benchmarks.time_to_quality import SETS
 from dmzrep import interpolate
 from dmzrep.plotting import ImageGridDisplay
 

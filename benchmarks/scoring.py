@@ -18,12 +18,13 @@ from benchmarks.code_quality import (
     majority_accuracy,
 )
 from benchmarks.datasets import ImageData
+from dmzrep.metrics import ssim
 from dmzrep.retrieval import hamming_neighbors
 
 #: Numbers of neighbours for the scores of search, and for k-NN classification.
 K, VOTERS = 100, 10
-#: Number of images to reconstruct.
-REBUILT = 500
+#: Number of images to reconstruct, largest window of the structural similarity, and window of the residue.
+REBUILT, WINDOW, FLAT = 500, 11, 5
 #: Probes of wider representations, that is of pixels, are fitted to at most this many samples to save time.
 WIDE_COLUMNS, WIDE_ROWS = 1024, 2_000
 
@@ -87,13 +88,40 @@ def attribute_scores(
 
 
 def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
-    """Return the mean squared error of reconstructed uint8 images, scaled to [-1, 1]."""
+    """Return errors of reconstructed uint8 images, scaled to [-1, 1], and the structural similarity."""
     images = X[:REBUILT]
-    difference = contender.reconstruct(images).astype(np.float64) - images
+    rebuilt = contender.reconstruct(images)
+    side = min(min(images.shape[1:3]), WINDOW)
+    similarity = ssim(images, rebuilt, window_size=side - 1 + side % 2)
     return {
-        "reconstruction_mse": float(np.square(difference / 127.5).mean()),
+        "reconstruction_mse": float(np.square((rebuilt.astype(np.float64) - images) / 127.5).mean()),
+        "reconstruction_ssim": float(similarity.mean()),
+        "flat_residue": flat_residue(images, rebuilt),
         "reconstructed_from": contender.decoded_from,
     }
+
+
+def flat_residue(X: np.ndarray, rebuilt: np.ndarray) -> float | None:
+    """Return the standard deviation of reconstructions where the images are constant.
+
+    Parameters
+    ----------
+    X, rebuilt : ndarray of shape (n, height, width[, channels]), uint8
+
+    Returns
+    -------
+    float or None
+        The root mean square deviation from the mean of each channel and window of 5 x 5 pixels that have one
+        colour in the image; pixels are scaled to [-1, 1]. None without such windows.
+    """
+    windows, others = (
+        np.lib.stride_tricks.sliding_window_view(images.reshape(*images.shape[:3], -1), (FLAT, FLAT), (1, 2))
+        for images in (X, rebuilt)
+    )
+    flat = (np.ptp(windows, axis=(-2, -1)) == 0).all(axis=-1)
+    if not flat.any():
+        return None
+    return float(np.sqrt((others[flat] / 127.5).var(axis=(-2, -1)).mean()))
 
 
 def score_training(history: pd.DataFrame) -> dict[str, Any]:

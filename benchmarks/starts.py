@@ -20,9 +20,8 @@ from torch import Tensor
 
 from benchmarks import results
 from benchmarks.code_quality import attribute_auroc
-from benchmarks.datasets import load_avatars
+from benchmarks.datasets import SETS, load_avatars
 from benchmarks.rivals import signs
-from benchmarks.time_to_quality import SETS
 from dmzrep.data import learn_image_format
 from dmzrep.networks._linear_init import PLAIN_WEIGHT, Contrast, LinearInit
 from dmzrep.training import RandomViews, init_linear

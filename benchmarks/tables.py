@@ -34,7 +34,6 @@ OPTIONS = {
     "pretrained": " --features FOLDER --part test --seconds {seconds_asked:g}",
     "priors": " [--encoder FILE --name NAME]",
     "protocols": " --protocol {protocol}",
-    "training_time": " --models FOLDER --set {set}",
     "time_to_quality": " --set {set} --part {part}",
 }
 

@@ -12,6 +12,7 @@ Each budget is a separate run, since the learning rate schedule depends on the b
 configurations are trained on the same number of images: a random subset of the train images, or several
 epochs of all images. `--cpu-time` limits the CPU time of one thread, which hardly depends on other
 processes.
+`--models` takes the default encoders of `benchmarks.generation` from a folder, or stores them there.
 `--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`; `--params` with `--name`
 defines other configurations. One row per run is appended to `results/time_to_quality.jsonl`; runs that exist
 already are skipped.
@@ -22,9 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,16 @@ import pandas as pd
 from benchmarks import results
 from benchmarks.configurations import CONFIGURATIONS
 from benchmarks.contenders import CONTENDERS, BinaryCode
-from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnist
-from benchmarks.limits import add_limits, check_limits, limited_threads, limits_used, training_clock
+from benchmarks.datasets import SETS, ImageData
+from benchmarks.generation import Models
+from benchmarks.limits import (
+    NO_LIMIT,
+    add_limits,
+    check_limits,
+    limited_threads,
+    limits_used,
+    training_clock,
+)
 from benchmarks.rivals import RIVALS
 from benchmarks.scoring import score_codes, score_reconstructions, score_training
 
@@ -44,26 +51,6 @@ RESULTS = "time_to_quality"
 SPLIT_SEED = 0
 #: Deterministic baselines, which are measured once.
 SEEDLESS = ("PCA", "pixels")
-#: Number of epochs that is never reached within a time budget.
-NO_LIMIT = 1_000_000
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """A dataset: its loader, default bits of a code, held-out images, and codes for probes."""
-
-    load: Callable[[str], ImageData]
-    latent_dim: int
-    held_out: int
-    probe_rows: int
-
-
-SETS = {
-    "mnist": ImageSet(load_mnist, 64, 10_000, 15_000),
-    "avatars": ImageSet(load_avatars, 64, 4_000, NO_LIMIT),
-    "posed": ImageSet(partial(load_avatars, posed=True), 64, 4_000, NO_LIMIT),
-    "cifar10": ImageSet(load_cifar10, 128, 10_000, NO_LIMIT),
-}
 
 
 def divide(data: ImageData, part: str, held_out: int) -> ImageData:
@@ -90,13 +77,19 @@ def _rows(table: Any, rows: np.ndarray) -> Any:
     return None if table is None else table[rows]
 
 
-def run(name: str, about: dict[str, Any], data: ImageData, probe_rows: int) -> dict[str, Any]:
-    """Fit a contender within its budget, and return its scores."""
+def run(
+    name: str, about: dict[str, Any], data: ImageData, probe_rows: int, models: Models | None = None
+) -> dict[str, Any]:
+    """Fit a contender within its budget, or take it from `models`, and return its scores."""
     latent_dim, seed = about["latent_dim"], about["seed"]
     begun = time.perf_counter()
     if about["parameters"] is None:
         contender = RIVALS[name](latent_dim, seed).fit(data.train)
         row: dict[str, Any] = {"seconds": time.perf_counter() - begun}
+    elif models is not None:
+        contender = BinaryCode(latent_dim, seed)
+        contender.encoder = models.model({**about, "kind": "bits"})[0].set_params(output="logits")
+        row = score_training(contender.encoder.history_)
     else:
         X, budget = training_images(data.train, about)
         make = CONTENDERS.get(name.rpartition(", init ")[0], CONTENDERS.get(name, BinaryCode))
@@ -171,6 +164,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--plain-logits", action="store_true", help="without normalisation of logits, as in the paper"
     )
+    parser.add_argument("--models", type=Path, help="folder of models of benchmarks.generation, not in git")
     add_limits(parser)
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parsed = parser.parse_args(arguments)
@@ -179,6 +173,9 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     check_limits(parser, parsed)
     if parsed.configs is None:
         parsed.configs = [] if parsed.name else ["default"]
+    others = parsed.name or parsed.init or parsed.plain_logits or parsed.images or parsed.part != "test"
+    if parsed.models and (others or parsed.configs != ["default"]):
+        parser.error("--models has default encoders only, of all train images: use it with --part test")
     return parsed
 
 
@@ -201,8 +198,9 @@ def main(arguments: list[str] | None = None) -> None:
             if data is None:
                 chosen = SETS[parsed.set]
                 data = divide(chosen.load(parsed.data), parsed.part, chosen.held_out)
+                models = Models(parsed.models, parsed.set, data) if parsed.models else None
             with training_clock(parsed):
-                row = {**key, **run(name, about, data, chosen.probe_rows)}
+                row = {**key, **run(name, about, data, chosen.probe_rows, models)}
             row |= limits_used(parsed)
             results.append(RESULTS, row, parsed.results)
             print(row, flush=True)

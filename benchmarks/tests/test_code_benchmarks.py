@@ -3,11 +3,22 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
-from benchmarks import generation, inversion, likelihood, ordered_code, sample_pictures, time_to_quality
+from benchmarks import (
+    datasets,
+    generation,
+    inversion,
+    likelihood,
+    ordered_code,
+    sample_pictures,
+    time_to_quality,
+)
 from benchmarks.generation import Models
 from benchmarks.results import read
+from benchmarks.scoring import flat_residue
+from dmzrep import DMZEncoder
 from tests.encoders import make_encoder
 
 TINY = {"width": [8, 16], "encoder_width": 8, "n_timesteps": 50, "batch_size": 64}
@@ -17,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::dmzrep.errors.LikelihoodWarning
 
 @pytest.fixture(autouse=True)
 def _digits_as_mnist(monkeypatch, digits):
-    small = dataclasses.replace(time_to_quality.SETS["mnist"], load=lambda folder: digits, latent_dim=16)
+    small = dataclasses.replace(datasets.SETS["mnist"], load=lambda folder: digits, latent_dim=16)
     for module in (generation, inversion, likelihood, ordered_code, sample_pictures):
         monkeypatch.setitem(module.SETS, "mnist", small)
 
@@ -92,3 +103,31 @@ def test_pictures_of_samples_are_saved(tmp_path, monkeypatch):
 
 def tiny_encoder(images):
     return make_encoder(16, **TINY, max_iter=1, random_state=0).fit(images)
+
+
+def test_time_to_quality_scores_encoders_of_the_benchmark_of_samples(monkeypatch, tmp_path):
+    given = ["--data", ".", "--set", "mnist", "--seconds", "0.3", "--seeds", "0", "--part", "test"]
+    given += ["--models", str(tmp_path / "models"), "--results", str(tmp_path)]
+    time_to_quality.main(given)
+    (row,) = read(time_to_quality.RESULTS, tmp_path)
+    assert row["name"] == "default" and row["images_seen"] > 0 and 0.0 < row["reconstruction_ssim"] < 1.0
+    # The same encoder is loaded, and makes the samples.
+    monkeypatch.setattr(DMZEncoder, "fit", None)
+    time_to_quality.main([*given[:-1], str(tmp_path / "again")])
+    (again,) = read(time_to_quality.RESULTS, tmp_path / "again")
+    assert {k: again[k] for k in again if k.startswith(("probe", "rec"))}.items() <= row.items()
+    with pytest.raises(SystemExit):
+        time_to_quality.main([*given, "--configs", "16 bits"])
+
+
+def test_residue_of_reconstructions_where_images_are_constant():
+    rng = np.random.default_rng(0)
+    images = np.full((4, 12, 12, 3), (10, 100, 200), np.uint8)
+    images[:, :, 6:] = rng.integers(0, 256, (4, 12, 6, 3))
+    noise = rng.normal(0.0, 12.75, (4, 12, 12, 3))
+    rebuilt = (images + 30 + noise).clip(0, 255).astype(np.uint8)
+    # Another brightness is no residue; of 25 pixels, the deviation from their mean is smaller by 2 %.
+    assert flat_residue(images[:, :, :6], rebuilt[:, :, :6]) == pytest.approx(0.098, rel=0.1)
+    assert flat_residue(images, images) == pytest.approx(0.0, abs=1e-9)
+    assert flat_residue(images[:, :, 6:], rebuilt[:, :, 6:]) is None
+    assert flat_residue(images[..., 1], rebuilt[..., 1]) == pytest.approx(0.098, rel=0.15)

@@ -10,8 +10,8 @@ from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks import cluster_code, generation, results
 from benchmarks.cluster_code import ClusterTrainer, fit_clusters, flat_units
+from benchmarks.datasets import SETS
 from benchmarks.generation import RESULTS, main
-from benchmarks.time_to_quality import SETS
 from dmzrep import DMZEncoder
 from dmzrep.data import learn_image_format
 from tests.encoders import make_encoder

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks import report_choices, results, starts, time_to_quality
+from benchmarks import datasets, report_choices, results, starts
 from benchmarks.datasets import ImageData
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import init_linear
@@ -29,7 +29,7 @@ def test_rows_make_the_page(monkeypatch, tmp_path):
     for name, value in {"FITTED": 80, "SCORED": 40, "BITS": 8}.items():
         monkeypatch.setattr(starts, name, value)
     monkeypatch.setattr(starts, "load_avatars", lambda folder: stand_in())
-    small = time_to_quality.ImageSet(lambda folder: stand_in(), 8, 10, 100)
+    small = datasets.ImageSet(lambda folder: stand_in(), 8, 10, 100)
     monkeypatch.setattr(starts, "SETS", {"posed": small})
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     monkeypatch.setattr(starts.results.append, "__defaults__", (tmp_path,))

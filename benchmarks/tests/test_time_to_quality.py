@@ -11,12 +11,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks import report_time_to_quality, results, time_to_quality
+from benchmarks import datasets, report_time_to_quality, results
 from benchmarks.code_quality import attribute_auroc
 from benchmarks.configurations import CONFIGURATIONS
-from benchmarks.datasets import ImageData
+from benchmarks.datasets import SETS, ImageData
 from benchmarks.results import is_done
-from benchmarks.time_to_quality import RESULTS, SETS, divide, main
+from benchmarks.time_to_quality import RESULTS, divide, main
 from tests.encoders import make_encoder
 
 
@@ -57,7 +57,7 @@ def closed_sets(monkeypatch):
     for name in ("mnist", "posed"):
         data = stand_in(attributes=name == "posed")
         small = dataclasses.replace(SETS[name], load=lambda folder, data=data: data, latent_dim=8)
-        monkeypatch.setitem(time_to_quality.SETS, name, small)
+        monkeypatch.setitem(datasets.SETS, name, small)
 
 
 def call(folder, *arguments):
