@@ -90,7 +90,9 @@ def coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
     product = unit.T @ unit if n_bits <= n_samples else unit @ unit.T
     product = product * (n_bits / (n_samples * distortion))
     identity = torch.eye(len(product), dtype=logits.dtype, device=logits.device)
-    return 10.0 / n_bits * torch.linalg.cholesky(identity + product).diagonal().log().sum()
+    # Without an error for non-finite logits, which the training loop detects in the loss.
+    factor = torch.linalg.cholesky_ex(identity + product).L
+    return 10.0 / n_bits * factor.diagonal().log().sum()
 
 
 def agreement_loss(views: list[Tensor], initial: list[Tensor], anchored: bool) -> Tensor:

@@ -117,6 +117,8 @@ def test_coding_rate_is_the_log_determinant_and_grows_with_spread(shape):
     determinant = torch.linalg.det(torch.eye(d) + d / (n * 0.05) * unit.T @ unit)
     torch.testing.assert_close(coding_rate(logits), 10 / d * determinant.log() / 2)
     assert coding_rate(logits) > 2 * coding_rate(logits[:1] + 0.01 * logits)
+    # The loss reports divergence.
+    assert coding_rate(torch.full_like(logits, math.nan)).isnan()
 
 
 # -- in the training loop --------------------------------------------------------------------------
