@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.report_time_to_quality import TITLES, clock
 from benchmarks.results import read
-from benchmarks.tables import Rows, groups_of, having, made, measured, table
+from benchmarks.tables import FORMER, Rows, groups_of, having, is_former, made, measured, table
 
 #: Models whose samples are compared: kind and origin of the codes, and a description.
 MODELS = {
@@ -59,7 +59,7 @@ def generation_section() -> str:
     rows = read("generation")
     sampled = [row for row in rows if row["kind"] != "real"]
     parts = ["## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n"]
-    for _, group in groups_of(sampled, *COMPARABLE, "seconds_asked").items():
+    for _, group in groups_of(sampled, *COMPARABLE).items():
         parts.append(_distances(group, floor(group[0])))
     pictures = {
         "steps_mnist.png": "One code and one noise per column, by denoising steps",
@@ -75,26 +75,28 @@ def generation_section() -> str:
 
 
 def _distances(rows: Rows, real: Rows) -> str:
-    """Return the tables of one set of images, one training time and one feature extractor."""
+    """Return the tables of one set of images, one feature extractor and one number of samples."""
     steps, row = sorted({row["steps"] for row in rows}), rows[-1]
     best, every = [], []
-    for words, of_model in models_of(rows):
-        best.append([words, *(_best_cell([r for r in of_model if r["steps"] == n]) for n in steps)])
-        for (sampler,), same in groups_of(of_model, "sampler").items():
-            at = [measured([r for r in same if r["steps"] == n], DISTANCE, 2) for n in steps]
-            every.append([words, sampler, len({r["seed"] for r in same}), *at])
+    for words, models in models_of(rows):
+        for (seconds,), of_model in sorted(groups_of(models, "seconds_asked").items()):
+            name = [words + (FORMER if all(map(is_former, of_model)) else ""), f"{seconds:g}"]
+            best.append([*name, *(_best_cell([r for r in of_model if r["steps"] == n]) for n in steps)])
+            for (sampler,), same in groups_of(of_model, "sampler").items():
+                at = [measured([r for r in same if r["steps"] == n], DISTANCE, 2) for n in steps]
+                every.append([*name, sampler, len({r["seed"] for r in same}), *at])
     features = f"features of a {row['features']}"
     if "extractor_accuracy" in row:
         features += f" ({100 * row['extractor_accuracy']:.1f} % accurate on test images)"
     reference = f" Training images in place of samples: {measured(real, DISTANCE, 2)}." if real else ""
     header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
     return (
-        f"### {TITLES[row['set']]}, {row['seconds_asked']:g} seconds\n\nAll models have the same network and "
-        f"training time. Fréchet distance of {row['n_samples']:,} samples to {row['n_reference']:,} "
-        f"{row['reference']} images, {features}; lower is better.{clock(rows)}{reference}\n\nEach model with "
-        f"its best sampler for each number of steps:\n\n{table(['model', *header], best)}\n\n"
+        f"### {TITLES[row['set']]}, {row['n_samples']:,} samples\n\nAll models have the same network. "
+        f"Fréchet distance to {row['n_reference']:,} {row['reference']} images, {features}; lower is better."
+        f"{clock(rows)}{reference}\n\nEach model with its best sampler for each number of steps:\n\n"
+        f"{table(['model', 'seconds', *header], best)}\n\n"
         "All samplers, mean ± standard deviation over seeds:\n\n"
-        f"{table(['model', 'sampler', 'seeds', *header], every)}\n\n{made(rows, 'generation')}\n"
+        f"{table(['model', 'seconds', 'sampler', 'seeds', *header], every)}\n\n{made(rows, 'generation')}\n"
     )
 
 
