@@ -23,7 +23,6 @@ BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "
 COLOURS = {
     "DMZEncoder, default": BLUE,
     f"DMZEncoder, default{FORMER}": BLUE,
-    "DMZEncoder, former default": SKY,
     "DMZEncoder, initialisation only (max_iter=0)": GREEN,
     f"real-valued code, AdaGN{FORMER}": ORANGE,
     "convolutional VAE": PURPLE,

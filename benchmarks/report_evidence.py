@@ -14,7 +14,7 @@ from benchmarks.collections_data import EDITS
 from benchmarks.report_choices import DESIGN_OPTIONS, design_groups
 from benchmarks.report_collections import last_rows
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
-from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, label
+from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, label, longest_time
 from benchmarks.results import read
 from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, newest, spread
 
@@ -119,7 +119,7 @@ def line(claim: str, figure: str, rivals: str, fails: str, remake: str, file: st
 def quality_line(name: str, claim: str, *by: Measure) -> str:
     """Return the line on codes of test images after the longest training of the default."""
     rows = having(read(RESULTS), set=name, part="test", images_asked=None)
-    longest = max(row["seconds_asked"] for row in having(rows, name="default"))
+    longest = longest_time(rows)
     groups = groups_of([row for row in rows if row["seconds_asked"] in (longest, None)], "name").values()
     rivals = {label(group): group for group in groups}
     ours = rivals.pop(label(having(rows, name="default", seconds_asked=longest)))
@@ -222,9 +222,9 @@ def readme_lines() -> list[str]:
     for name in ("cifar10", "mnist"):
         rows = having(read(RESULTS), set=name, part="test")
         ours = having(rows, name="initialisation")
-        trained = max(having(rows, name="default"), key=lambda row: row["seconds"])
+        trained = having(rows, name="default", seconds_asked=longest_time(rows))
         claim = f"The initialisation alone gives most of the accuracy: {NAMES[name]}"
-        rival, about = {f"trained ({trained['seconds']:.0f} s)": [trained]}, f" in {ours[0]['seconds']:.0f} s"
+        rival, about = {f"trained ({longest_time(rows):g} s)": trained}, f" in {ours[0]['seconds']:.0f} s"
         lines.append(compared(claim, RESULTS, ours, rival, BITS, FLOATS, about=about))
     demo = [
         row | codes | {"name": name} for row in read("quickstart") for name, codes in row["codes"].items()

@@ -60,6 +60,12 @@ INITIALISATIONS = {
 }
 
 
+def longest_time(rows: Rows) -> float:
+    """Return the longest training time of the default, among those with the most seeds."""
+    times = {row["seconds_asked"] for row in having(rows, name="default")}
+    return max(times, key=lambda time: (len(having(rows, name="default", seconds_asked=time)), time))
+
+
 def label(group: Rows) -> str:
     """Return the name of a contender in tables."""
     name = group[0]["name"]
@@ -67,7 +73,7 @@ def label(group: Rows) -> str:
         return INITIALISATIONS[name]
     kind = name.rpartition(", init ")[0] or name
     ours = group[0]["parameters"] is not None and kind not in CONTENDERS
-    old = is_former(group[-1]) and "former" not in name and (ours or kind.startswith("real-valued"))
+    old = is_former(group[-1]) and (ours or kind.startswith("real-valued"))
     return ("DMZEncoder, " if ours else "") + name + (FORMER if old else "")
 
 
