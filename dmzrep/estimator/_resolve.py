@@ -270,8 +270,8 @@ def resolve_training(
         flip=params["augment"] == "flip",
         encoder_view=view,
         second_view=second_view,
-        # Principal components are chosen without regard to views, and better bits exist.
-        anchored=params["init"] != "contrast_pca",
+        # Only for aligned images was free training measured to be better (docs/decisions.md).
+        anchored=params["init"] != "contrast_pca" or params["agreement"] == 0.0,
         n_iter_no_change=int(params["n_iter_no_change"]) if params["early_stopping"] else None,
         precision=precision,
         options=Training(**{name: params[name] for name in Training._parameter_constraints}),

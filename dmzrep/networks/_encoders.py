@@ -110,8 +110,8 @@ class ConvEncoder(nn.Module):
     `width` is the number of channels of the first convolution, `depth` the number of residual convolutions
     after each strided one (0 in the paper), `norm` "batch" or "group", `slope` the negative slope of the
     activation (0.01 in the authors' code), `paired` as in `BitHead`. `init_features` ("values", "contrast" or
-    "responses", of `init_filters` filters) adds a linear map of these features to the logits, which is set
-    from data, and initialises the head to zero. `normalize_logits` adds a `LogitNorm`.
+    "responses", of `init_filters` filters) adds a linear map of these features to the logits, which is
+    initialised from data; the head then starts at zero. `normalize_logits` adds a `LogitNorm`.
     """
 
     def __init__(

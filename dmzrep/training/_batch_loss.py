@@ -58,7 +58,7 @@ class BatchLoss(ABC):
         self._encoder: Callable[..., Tensor] = model.encoder
         #: Returns the logits of the initialisation too.
         self._with_initial: Callable[..., tuple[Tensor, Tensor]] | None = None
-        if self.code_terms.agreement:
+        if self.code_terms.agreement and config.anchored:
             self._with_initial = model.encoder.with_initial  # type: ignore[assignment]
         if config.options.compile:
             self._denoiser, self._encoder = torch.compile(model.denoiser), torch.compile(model.encoder)
@@ -132,9 +132,8 @@ class BatchLoss(ABC):
     def _code(self, x0: Tensor, n_samples: int) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Return the logits of the views of the whole batch, those of the initialisation, and bits.
 
-        Without the agreement term, there is one view and nothing of the initialisation. The bits are those
-        of the first view: relaxed ones drawn from the logits, or, of a frozen encoder, hard ones as at
-        inference.
+        The bits are those of the first view: relaxed ones drawn from the logits, or, of a frozen encoder,
+        hard ones as at inference.
         """
         if self._is_frozen(n_samples):
             with torch.no_grad():
@@ -154,12 +153,12 @@ class BatchLoss(ABC):
         return z
 
     def _logits(self, x0: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the logits of two views of samples, and those of the initialisation.
+        """Return the logits of two views of samples, and those of the initialisation, if it is a target.
 
-        Without the agreement term, there is one view and nothing of the initialisation.
+        Without the agreement term, there is one view.
         """
         augmentations = [self.config.encoder_view]
-        if self._with_initial is not None:
+        if self.code_terms.agreement:
             augmentations.append(self.config.second_view)
         views = []
         for view in augmentations:
@@ -167,7 +166,7 @@ class BatchLoss(ABC):
                 drawn = self.processes.shard(view.draw(len(x0) * self.processes.size, self.order))
             views.append(x0 if view is None else view.transform(x0, drawn))
         if self._with_initial is None:
-            return [self._encoder(*views).float()], []
+            return list(self._encoder(torch.cat(views)).float().split(len(x0))), []
         found = self._with_initial(torch.cat(views))
         now, initial = (list(logits.float().split(len(x0))) for logits in found)
         return now, initial

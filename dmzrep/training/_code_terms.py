@@ -12,8 +12,6 @@ from dmzrep.training._options import TrainingConfig
 
 #: Decorrelation term as a fraction of the loss of the first batch with ``decorrelation="auto"``.
 AUTO_SHARE = 0.1
-#: Weight of the coding rate relative to the cross-entropy of the agreement term.
-CODING_RATE_SHARE = 0.1
 #: Factor of the logits whose probabilities are targets: nearly all are bits.
 SHARPNESS = 4.0
 
@@ -77,33 +75,36 @@ def disagreement(views: list[Tensor], targets: list[Tensor]) -> Tensor:
     return torch.stack(list(both)).mean()
 
 
-def coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
-    """Return the coding rate, in nats per ten bits, of logits scaled to unit norm for each sample.
+def missing_coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
+    """Return how far the coding rate of logits, scaled to unit norm, is below its maximum, in nats per bit.
 
-    It is large if samples are spread over all directions, and so prevents that all samples share a code.
-    Yu et al., "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
-    Reduction", 2020, equation 8.
+    It is zero if the samples of a batch are spread equally over all directions, and so prevents that all
+    samples share a code. `distortion` is a squared error. Yu et al., "Learning Diverse and Discriminative
+    Representations via the Principle of Maximal Coding Rate Reduction", 2020.
     """
     unit = F.normalize(logits, dim=1)
     n_samples, n_bits = unit.shape
     # The determinant is that of the smaller of the two products.
     product = unit.T @ unit if n_bits <= n_samples else unit @ unit.T
     product = product * (n_bits / (n_samples * distortion))
-    identity = torch.eye(len(product), dtype=logits.dtype, device=logits.device)
+    if product.device.type == "mps":
+        product = product.cpu()  # Old versions of torch have no Cholesky decomposition there.
+    identity = torch.eye(len(product), dtype=product.dtype, device=product.device)
     # Without an error for non-finite logits, which the training loop detects in the loss.
     factor = torch.linalg.cholesky_ex(identity + product).L
-    return 10.0 / n_bits * factor.diagonal().log().sum()
+    rate = factor.diagonal().log().sum().to(logits.device) / n_bits
+    return math.log1p(1.0 / distortion) / 2.0 - rate
 
 
-def agreement_loss(views: list[Tensor], initial: list[Tensor], anchored: bool) -> Tensor:
-    """Return the agreement term for logits of two views, now and by the initialisation from data.
+def agreement_loss(views: list[Tensor], initial: list[Tensor]) -> Tensor:
+    """Return the agreement term for the logits of two views.
 
-    If `anchored`, the targets are the bits of the mean of both, which cannot collapse. Otherwise, they are
-    the present bits, and a coding rate is subtracted.
+    With the logits of the initialisation, the targets are the bits of the mean of both, which cannot
+    collapse. With an empty list, they are the present bits, and the missing coding rate is added.
     """
-    if anchored:
+    if initial:
         return disagreement(views, [(now + begun) / 2.0 for now, begun in zip(views, initial, strict=True)])
-    return disagreement(views, views) - CODING_RATE_SHARE * coding_rate(torch.cat(views))
+    return disagreement(views, views) + missing_coding_rate(torch.cat(views))
 
 
 class CodeTerms:
@@ -121,19 +122,19 @@ class CodeTerms:
         )
         #: Weight of the agreement between views, 0 without a second view.
         self.agreement = options.agreement if config.second_view is not None else 0.0
-        self.anchored = config.anchored
         self.present = any(weight != 0.0 for weight in (self.agreement, *regularisers))
 
     def __call__(self, views: list[Tensor], initial: list[Tensor], z: Tensor, loss: Tensor) -> Tensor:
         """Return the weighted sum for a batch.
 
         `views` holds the logits of one or two views of the samples, `initial` those of two views by the
-        initialisation, `z` the unmasked relaxed bits of the first view, `loss` the denoising loss.
+        initialisation if they are among the targets, `z` the unmasked relaxed bits of the first view, `loss`
+        the denoising loss.
         """
         logits, options = views[0], self.options
         total = torch.zeros((), device=logits.device)
-        if initial:
-            total = total + self.agreement * agreement_loss(views, initial, self.anchored)
+        if len(views) > 1:
+            total = total + self.agreement * agreement_loss(views, initial)
         probabilities = torch.sigmoid(logits)
         if options.marginal_entropy:
             total = total + options.marginal_entropy * missing_entropy(probabilities)

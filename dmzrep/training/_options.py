@@ -44,9 +44,10 @@ class Training(ParameterGroup):
         Weight of the agreement term: the cross-entropy between the logits of one view of a sample and target
         bits from another view. The views are those of `encoder_augment`, and the targets are the bits of the
         mean of that view's current logits and its logits at initialisation. After an initialisation by
-        ``"contrast_pca"``, the views are the image itself and one of other colours, the targets are the
-        current bits, and a tenth of the coding rate of both views is subtracted, so that codes stay
-        different. Without views, or with ``init="random"``, the term is absent.
+        ``"contrast_pca"``, the targets are the current bits, the views are by default the image itself and
+        one of other colours, and a term that keeps codes different is added: by how much the coding rate of
+        the batch is below its maximum, in nats per bit. Without views, or with ``init="random"``, the
+        agreement term is absent.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
         batch, summed over the bits. A reasonable value is 0.01.
@@ -214,7 +215,8 @@ class TrainingConfig:
     encoder_view: RandomViews | None = None
     #: Augmentation of the second view of the agreement term.
     second_view: RandomViews | None = None
-    #: Whether the initial bits are among the targets of the agreement term, and their linear map is fixed.
+    #: Whether targets of the agreement term include the initial bits; the linear map of a `ConvEncoder` is
+    #: then fixed.
     anchored: bool = True
     #: Epochs without a better validation loss before training stops; None never stops early.
     n_iter_no_change: int | None = None

@@ -33,7 +33,7 @@ def fit(folder: Path | None, n_epochs: int, result: Path) -> None:
         network=Network(width=(8,), encoder_width=8, dropout=0.1),
         batch_size=16,
         max_iter=n_epochs,
-        init="itq",
+        init="contrast_pca",
         encoder_augment=None,
         # Each of these has a state that has to be restored.
         augment="flip",

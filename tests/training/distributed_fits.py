@@ -27,6 +27,7 @@ from tests.encoders import make_encoder
 #: Parameters that cover every use of random numbers and of batch statistics.
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
+    "aligned": {"init": "contrast_pca"},
     "views and terms": {
         "encoder_augment": "affine_flip",
         "augment": "flip",

@@ -9,12 +9,11 @@ import torch
 from torch.distributions import Bernoulli, kl_divergence
 
 from dmzrep.training._code_terms import (
-    CODING_RATE_SHARE,
     SHARPNESS,
     agreement_loss,
-    coding_rate,
     disagreement,
     kl_to_uniform,
+    missing_coding_rate,
     missing_entropy,
     mmd_to_uniform,
     squared_correlation,
@@ -102,23 +101,24 @@ def test_agreement_of_views_matches_its_definition():
     first, second = views
     same, other, opposite = (disagreement([first, last], [first, last]) for last in (first, second, -first))
     assert same < other < opposite
-    anchored, free = (agreement_loss([*views], [*initial], anchored) for anchored in (True, False))
+    anchored, free = agreement_loss([*views], [*initial]), agreement_loss([*views], [])
     torch.testing.assert_close(anchored, disagreement([*views], [*(views + initial) / 2]))
-    torch.testing.assert_close(
-        free, disagreement([*views], [*views]) - CODING_RATE_SHARE * coding_rate(views.flatten(0, 1))
-    )
+    missing = missing_coding_rate(views.flatten(0, 1))
+    torch.testing.assert_close(free, disagreement([*views], [*views]) + missing)
 
 
 @pytest.mark.parametrize("shape", [(7, 12), (30, 4)], ids=["few", "many"])
-def test_coding_rate_is_the_log_determinant_and_grows_with_spread(shape):
+def test_missing_coding_rate_is_a_log_determinant_and_falls_with_spread(shape):
     logits = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     unit = logits / logits.norm(dim=1, keepdim=True)
     n, d = shape
     determinant = torch.linalg.det(torch.eye(d) + d / (n * 0.05) * unit.T @ unit)
-    torch.testing.assert_close(coding_rate(logits), 10 / d * determinant.log() / 2)
-    assert coding_rate(logits) > 2 * coding_rate(logits[:1] + 0.01 * logits)
-    # The loss reports divergence.
-    assert coding_rate(torch.full_like(logits, math.nan)).isnan()
+    found = missing_coding_rate(logits)
+    torch.testing.assert_close(found, math.log(21.0) / 2 - determinant.log() / (2 * d))
+    assert 0.0 < found < missing_coding_rate(logits[:1] + 0.01 * logits)
+    # Zero for samples in all directions; the loss reports divergence.
+    assert missing_coding_rate(3.0 * torch.eye(d)).item() == pytest.approx(0.0, abs=1e-6)
+    assert missing_coding_rate(torch.full_like(logits, math.nan)).isnan()
 
 
 # -- in the training loop --------------------------------------------------------------------------
