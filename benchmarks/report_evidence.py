@@ -356,7 +356,8 @@ def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> st
         "the command that reproduces the figure, and its file in `benchmarks/results`. Figures are means ± "
         "standard deviations over seeds; those of one seed do not resolve differences of a percentage point. "
         '"Within the spread": the difference is less than its standard deviation over seeds. "Former '
-        'version": measured before the current initialisation, decoder of the code and loss weights '
+        'version": measured before the current initialisation, decoder of the code and loss weights, or, '
+        'for aligned images, before the current agreement of views '
         "([decisions](decisions.md)). Datasets are small, and training takes minutes on one CPU core."
     )
     claims = {"Claims of the paper": paper_lines(), "Claims of the README": readme_lines()}
