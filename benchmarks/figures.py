@@ -69,7 +69,7 @@ def draw_generation(path: Path) -> None:
     panels = [
         group
         for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked", "n_samples").values()
-        if len({row["steps"] for row in group}) > 1
+        if len({row["steps"] for row in group}) > 2 and any(row["kind"] == "bits" for row in group)
     ]
     figure, axes = _panels(len(panels), columns=2)
     for ax, group in zip(axes, panels, strict=True):

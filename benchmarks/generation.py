@@ -65,7 +65,6 @@ STEPS = (1, 2, 5, 10, 20, 50, 100)
 def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the key of each requested set of samples."""
     about = {"set": parsed.set, "reference": parsed.reference, "n_samples": parsed.samples}
-    about |= {"n_reference": parsed.references} if parsed.references else {}
     for seed in parsed.seeds:
         for kind in parsed.kinds:
             if kind == "real":
@@ -107,7 +106,8 @@ class Models:
 
     def model(self, key: dict[str, Any]) -> tuple[DMZEncoder, ClusterPrior | None, dict[str, Any]]:
         """Return the model of a row, the prior of its clusters if any, and a description of its training."""
-        short = f"{key['latent_dim']}-{key['seconds_asked']:g}s-{key['seed']}"
+        version = results.CURRENT.get(self.name, results.DEFAULT)
+        short = f"{key['latent_dim']}-{key['seconds_asked']:g}s-{key['seed']}-v{version}"
         path = self.folder / f"{self.name}-{key['kind'].replace(' ', '-')}-{short}.safetensors"
         if self._latest is None or self._latest[0] != path:
             self._latest = path, self._load(path, key) if path.exists() else self._train(path, key)
@@ -195,7 +195,6 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=420.0, help="training time of each model (default: 420)"
     )
     parser.add_argument("--samples", type=int, default=5_000)
-    parser.add_argument("--references", type=int, help="number of reference images (default: all)")
     parser.add_argument("--reference", choices=("test", "train"), default="test")
     installed = [name for name in EXTRACTORS if name != "inception" or InceptionFeatures.is_installed()]
     parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=installed)
@@ -243,7 +242,6 @@ def _reference(
     """Return an extractor, the features of the reference images, and the accuracy of the extractor."""
     extractor, data = models.extractor(name), models.data
     images = data.test if parsed.reference == "test" else data.train[: parsed.samples]
-    images = images[: parsed.references]
     said = {}
     if isinstance(extractor, ClassifierFeatures):
         said["extractor_accuracy"] = extractor.score(data.test, data.test_labels)

@@ -172,7 +172,8 @@ def paper_lines() -> list[str]:
     rows = read("generation")
     ours = having(newest(rows), kind="bits", prior="fitted", steps=10)
     most = max((row["n_samples"] for row in ours), default=0)
-    for row in having(ours, n_samples=most):
+    for of_set in groups_of(having(ours, n_samples=most), "set").values():
+        row = max(of_set, key=lambda row: row["seconds_asked"])
         claim = f"Learned codes bring samples closer to real images: {NAMES[row['set']]}"
         about = f" in {row['steps']} steps after {row['seconds_asked']:g} s"
         same = having(rows, set=row["set"], seconds_asked=row["seconds_asked"], n_samples=most)
@@ -184,7 +185,8 @@ def paper_lines() -> list[str]:
         without = groups_of(newest(having(same, kind="none")), "steps")
         baselines |= {f"unconditional ({steps} steps)": rows for (steps,), rows in without.items()}
         baselines = {words: rows for words, rows in baselines.items() if rows}
-        lines.append(compared(claim, "generation", [row], baselines, FRECHET, about=about))
+        ours = having(of_set, seconds_asked=row["seconds_asked"])
+        lines.append(compared(claim, "generation", ours, baselines, FRECHET, about=about))
     none, ours = (having(read("likelihood"), set="mnist", bits=bits) for bits in (0, 64))
     claim = "A code makes modelling more efficient: MNIST, 64 bits"
     lines.append(compared(claim, "likelihood", ours, {"no code": none}, BOUND))
@@ -357,7 +359,7 @@ def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> st
         "standard deviations over seeds; those of one seed do not resolve differences of a percentage point. "
         '"Within the spread": the difference is less than its standard deviation over seeds. "Former '
         'version": measured before the current initialisation, decoder of the code and loss weights, or, '
-        'for aligned images, before the current agreement of views '
+        "for aligned images, before the current agreement of views "
         "([decisions](decisions.md)). Datasets are small, and training takes minutes on one CPU core."
     )
     claims = {"Claims of the paper": paper_lines(), "Claims of the README": readme_lines()}

@@ -56,8 +56,7 @@ def floor(like: dict[str, Any]) -> Rows:
 
 def generation_section() -> str:
     """Return the section on Fréchet distances of samples against denoising steps."""
-    rows = read("generation")
-    sampled = [row for row in rows if row["kind"] != "real"]
+    sampled = [row for row in read("generation") if row["kind"] != "real"]
     parts = ["## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n"]
     for _, group in groups_of(sampled, *COMPARABLE).items():
         parts.append(_distances(group, floor(group[0])))
@@ -91,7 +90,8 @@ def _distances(rows: Rows, real: Rows) -> str:
     reference = f" Training images in place of samples: {measured(real, DISTANCE, 2)}." if real else ""
     header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
     return (
-        f"### {TITLES[row['set']]}, {row['n_samples']:,} samples\n\nAll models have the same network. "
+        f"### {TITLES[row['set']]}, {row['n_samples']:,} samples, classifier of "
+        f"{100 * row['extractor_accuracy']:.1f} %\n\nAll models have the same network. "
         f"Fréchet distance to {row['n_reference']:,} {row['reference']} images, {features}; lower is better."
         f"{clock(rows)}{reference}\n\nEach model with its best sampler for each number of steps:\n\n"
         f"{table(['model', 'seconds', *header], best)}\n\n"

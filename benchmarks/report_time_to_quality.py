@@ -62,8 +62,8 @@ INITIALISATIONS = {
 
 def longest_time(rows: Rows) -> float:
     """Return the longest training time of the default, among those with the most seeds."""
-    times = {row["seconds_asked"] for row in having(rows, name="default")}
-    return max(times, key=lambda time: (len(having(rows, name="default", seconds_asked=time)), time))
+    groups = groups_of(having(rows, name="default", images_asked=None), "seconds_asked")
+    return max(groups, key=lambda key: (len(groups[key]), *key))[0]
 
 
 def label(group: Rows) -> str:

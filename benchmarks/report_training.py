@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from benchmarks import report_time_to_quality
+from benchmarks.contenders import STEPS
 from benchmarks.report_samples import DISTANCE, floor
-from benchmarks.report_time_to_quality import TITLES, clock, measures
+from benchmarks.report_time_to_quality import TITLES, cell, clock, measures
 from benchmarks.results import read
-from benchmarks.tables import Rows, command, groups_of, having, measured, newest, table
+from benchmarks.scoring import FLAT, REBUILT
+from benchmarks.tables import Rows, groups_of, having, made, measured, newest, table
+from benchmarks.time_to_quality import WITH_PRIOR
 
 #: Samples that are compared: of the models with the fitted prior, by one sampler, against all test images.
 SAMPLES = {"sampler": "dpm++", "n_samples": 5_000, "features": "classifier", "parameters": {}}
@@ -24,7 +28,7 @@ RECONSTRUCTIONS = {
 def codes(name: str) -> Rows:
     """Return the rows of codes and reconstructions of the default encoder on the test images of a set."""
     rows = having(read(report_time_to_quality.RESULTS), set=name, part="test", images_asked=None)
-    return newest(having(rows, name="default"))
+    return newest(having(rows, name=WITH_PRIOR))
 
 
 def samples(name: str) -> dict[tuple[str, int], Rows]:
@@ -44,38 +48,43 @@ def training_sets() -> list[str]:
 def training_section() -> str:
     """Return the section on quality against training time."""
     names = training_sets()
+    if not names:
+        return ""
     parts = [
         "## Training time\n\n![Quality against training time](../images/training_time.png)\n\n"
         "Each training time is a run of its own on all training images, since the learning rate schedule "
-        "depends on it. Codes are scored as in the sections above. MSE and SSIM: reconstructions of 500 test "
-        "images from bits in 20 steps, without noise; pixels in [-1, 1]. Residue: standard deviation of "
-        "reconstructions in windows of 5 x 5 pixels that have one colour in the image. Fréchet distance: "
-        "5,000 samples, with codes from the fitted prior, and all test images; features of a classifier of "
-        f"the set; also as a multiple of the distance of training images.{clock(codes(names[0]))}\n"
+        "depends on it. Codes are scored as in the sections above. MSE and SSIM: reconstructions of "
+        f"{REBUILT} test images from bits in {STEPS} steps, without noise; pixels in [-1, 1]. Residue: "
+        f"standard deviation of reconstructions in windows of {FLAT} x {FLAT} pixels that have one colour in "
+        f"the image. Fréchet distance: {SAMPLES['n_samples']:,} samples, with codes from the fitted prior, "
+        "and all test images; features of a classifier of the set; also as a multiple of the distance of "
+        f"training images.{clock(codes(names[0]))}\n"
     ]
     for name in names:
-        parts.append(f"### {TITLES[name]}, {codes(name)[0]['latent_dim']} bits\n\n{_table(name)}\n")
-    said = [command(codes(names[0]), report_time_to_quality.RESULTS, " --models FOLDER --seconds SECONDS")]
-    said += [command(next(iter(samples(names[0]).values())), "generation")]
-    return "\n".join([*parts, "Made by " + " and ".join(f"`{words}`" for words in said) + ".\n"])
+        drawn = [row for rows in samples(name).values() for row in rows]
+        parts.append(
+            f"### {TITLES[name]}, {codes(name)[0]['latent_dim']} bits\n\n{_table(name)}\n\n"
+            f"{made(codes(name), report_time_to_quality.RESULTS, ' --models FOLDER --seconds SECONDS')} "
+            f"{made(drawn, 'generation', ' --samplers dpm++ --steps 10 50')}\n"
+        )
+    return "\n".join(parts)
 
 
 def _table(name: str) -> str:
     drawn = samples(name)
     real = floor(next(iter(drawn.values()))[0])
     own = statistics.mean(row[DISTANCE] for row in real)
-    keys = measures(name).values()
     lines = []
     for (model, steps), rows in drawn.items():
         for (seconds,), group in sorted(groups_of(rows, "seconds_asked").items()):
             of_codes = having(codes(name), seconds_asked=seconds) if model == KINDS["bits"] else []
-            cells = [next((measured(of_codes, k) for k in ks if measured(of_codes, k)), "") for ks in keys]
+            cells: list[Any] = [cell(of_codes, keys) for keys in measures(name).values()]
             cells += [measured(of_codes, key) for key in RECONSTRUCTIONS.values()]
             multiple = statistics.mean(row[DISTANCE] for row in group) / own
             seen = f"{statistics.mean(row['images_seen'] for row in group):,.0f}"
             cells += [steps, measured(group, DISTANCE, 1), f"{multiple:.1f}"]
             lines.append([model, f"{seconds:g}", seen, *cells])
-    blank = [""] * (len(keys) + len(RECONSTRUCTIONS) + 3)
+    blank = [""] * (len(measures(name)) + len(RECONSTRUCTIONS) + 3)
     lines.append(["training images", *blank, measured(real, DISTANCE, 1), "1.0"])
     header = ["model", "seconds", "images", *measures(name), *RECONSTRUCTIONS, "steps", "Fréchet distance"]
     return table([*header, "multiple"], lines)

@@ -16,9 +16,11 @@ from dmzrep import __version__
 
 #: Version of networks and training, which increases when they change what is measured (docs/decisions.md).
 ENCODER = 8
-#: Oldest version that trains as the present one does, by set of images; 7 for others. Version 8 changed the
+#: Oldest version that trains as the present one does, by set of images, and for others: version 8 changed the
 #: training of spatially aligned images.
-CURRENT = {"avatars": 8}
+CURRENT, DEFAULT = {"avatars": 8, "demo": 8}, 7
+#: Oldest version with the present denoiser, for models without our codes.
+DENOISER = 6
 FOLDER = Path(__file__).parent / "results"
 
 

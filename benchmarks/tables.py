@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.results import CURRENT
+from benchmarks.results import CURRENT, DEFAULT, DENOISER
 
 Rows = list[dict[str, Any]]
 
@@ -73,9 +73,15 @@ def measured(group: Rows, key: str, digits: int = 3) -> str:
 
 
 def is_former(row: dict[str, Any]) -> bool:
-    """Return whether a row was measured with a former version of the encoder."""
-    untrained = str(row.get("name")).startswith("initialis")
-    return _version(row) < (7 if untrained else CURRENT.get(str(row.get("set")), 7))
+    """Return whether a row was measured with a former version of the encoder.
+
+    Rows without a training time, where it has a column, are those of baselines and initialisations.
+    """
+    if "seconds_asked" in row and row["seconds_asked"] is None:
+        return False
+    if row.get("kind") in ("none", "clusters"):
+        return _version(row) < DENOISER
+    return _version(row) < CURRENT.get("demo" if "codes" in row else str(row.get("set")), DEFAULT)
 
 
 def newest(rows: Rows) -> Rows:

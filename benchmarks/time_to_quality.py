@@ -12,7 +12,8 @@ Each budget is a separate run, since the learning rate schedule depends on the b
 configurations are trained on the same number of images: a random subset of the train images, or several
 epochs of all images. `--cpu-time` limits the CPU time of one thread, which hardly depends on other
 processes.
-`--models` takes the default encoders of `benchmarks.generation` from a folder, or stores them there.
+`--models` takes the default encoders of `benchmarks.generation` from a folder, or stores them there; part of
+their time is for fitting a prior, so that they have another name.
 `--configs` takes names of `benchmarks.configurations` and `benchmarks.contenders`; `--params` with `--name`
 defines other configurations. One row per run is appended to `results/time_to_quality.jsonl`; runs that exist
 already are skipped.
@@ -51,6 +52,8 @@ RESULTS = "time_to_quality"
 SPLIT_SEED = 0
 #: Deterministic baselines, which are measured once.
 SEEDLESS = ("PCA", "pixels")
+#: Name of default encoders that have a fitted prior.
+WITH_PRIOR = "default, fitted prior"
 
 
 def divide(data: ImageData, part: str, held_out: int) -> ImageData:
@@ -127,6 +130,8 @@ def planned(parsed: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, {**about, "latent_dim": latent_dim, **key, "parameters": None}
         for seconds, images in budgets:
             for name in [*parsed.configs, *([parsed.name] if parsed.name else [])]:
+                if parsed.models:
+                    name = WITH_PRIOR
                 parameters = dict(known.get(name, {}))  # Contenders of other kinds have none.
                 if parsed.init:
                     parameters["init"] = parsed.init

@@ -54,7 +54,7 @@ def test_every_kind_of_model_is_measured_and_runs_go_on(call, tmp_path, monkeypa
     # Real images are nearer than those of models that were trained for a moment.
     assert rows[-1]["frechet_distance"] == min(row["frechet_distance"] for row in rows)
     files = sorted(path.name for path in (tmp_path / "models").iterdir())
-    assert len(files) == 5 and "mnist-clusters-8-0.3s-0-shares.npy" in files
+    assert len(files) == 5 and "mnist-clusters-8-0.3s-0-v7-shares.npy" in files
     # Nothing is done twice, and what is added uses the models that are there.
     assert call(*asked) == rows
     monkeypatch.setattr(DMZEncoder, "fit", None)

@@ -102,8 +102,9 @@ class Training(ParameterGroup):
     Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016, equation 15 (free
     bits). Zhao, Song, Ermon, "InfoVAE", 2017 (maximum mean discrepancy). Ning et al., "Input Perturbation
     Reduces Exposure Bias in Diffusion Models", 2023. Jordan et al., "Muon: An Optimizer for Hidden Layers in
-    Neural Networks", 2024. Moummad et al., "Cross-View Code Alignment", 2025, and Yu et al., "Learning Diverse
-    and Discriminative Representations via the Principle of Maximal Coding Rate Reduction", 2020 (agreement).
+    Neural Networks", 2024. Moummad et al., "Cross-View Code Alignment", 2025, and Yu et al., "Learning
+    Diverse and Discriminative Representations via the Principle of Maximal Coding Rate Reduction", 2020
+    (agreement).
 
     Examples
     --------
