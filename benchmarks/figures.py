@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
@@ -101,8 +101,9 @@ def draw_training_time(path: Path) -> None:
         ours, drawn, keys = codes(name), samples(name), measures(name)[bits]
         initial = having(read(RESULTS), set=name, name="initialisation", part="test")
         real = floor(next(iter(drawn.values()))[0])
+        measure = "accuracy" if bits.startswith("probe") else "mean AUROC"
         panels = [
-            (f"{bits.removeprefix('probe, ')}, probe", {"DMZEncoder": ours}, keys, initial, "initialisation"),
+            (f"{measure} of bits", {"DMZEncoder": ours}, keys, initial, "initialisation"),
             ("mean squared error", {"DMZEncoder": ours}, ("reconstruction_mse",), [], ""),
             (
                 "Fréchet distance",
@@ -123,7 +124,10 @@ def draw_training_time(path: Path) -> None:
                 _reference(ax, float(np.mean(values)), its_name)
             minutes = sorted({row["seconds_asked"] / 60 for rows in drawn.values() for row in rows})
             ax.set(xscale="log", xlabel="training time, minutes of one core", ylabel=words)
-            ax.set_yscale("log" if wanted == (DISTANCE,) else "linear")
+            if wanted == (DISTANCE,):
+                ax.set_yscale("log")
+                ax.yaxis.set_major_formatter("{x:g}")
+                ax.yaxis.set_minor_formatter(NullFormatter())
             ax.set_title(TITLES[name], fontsize=10)
             ax.set_xticks(minutes, [f"{m:g}" for m in minutes], minor=False)
             ax.xaxis.set_minor_locator(NullLocator())

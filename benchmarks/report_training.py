@@ -40,16 +40,13 @@ def samples(name: str) -> dict[tuple[str, int], Rows]:
 
 
 def training_sets() -> list[str]:
-    """Return the sets of which samples after several training times are measured."""
-    budgets = {name: {r["seconds_asked"] for rows in samples(name).values() for r in rows} for name in TITLES}
-    return [name for name, seconds in budgets.items() if len(seconds) > 1]
+    """Return the sets of which codes and samples of the same encoders are measured."""
+    return [name for name in TITLES if codes(name) and samples(name)]
 
 
 def training_section() -> str:
     """Return the section on quality against training time."""
     names = training_sets()
-    if not names:
-        return ""
     parts = [
         "## Training time\n\n![Quality against training time](../images/training_time.png)\n\n"
         "Each training time is a run of its own on all training images, since the learning rate schedule "
