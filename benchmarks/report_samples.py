@@ -61,14 +61,15 @@ def generation_section() -> str:
     for _, group in groups_of(sampled, *COMPARABLE).items():
         parts.append(_distances(group, floor(group[0])))
     pictures = {
-        "steps_mnist.png": "One code and one noise per column, by denoising steps",
-        "priors_mnist.png": "The same noise with codes from the fitted and from a uniform prior",
-        "walk_mnist.png": "Interpolations from the code of one test image to that of another",
+        "steps": "One code and one noise per column, by denoising steps",
+        "priors": "The same noise with codes from the fitted and from a uniform prior",
+        "walk": "Interpolations from the code of one test image to that of another",
     }
     parts += [
-        f"{words} (MNIST, 780 s; `python -m benchmarks.sample_pictures --seconds 780`):\n\n"
-        f"![{words}](../images/{name})\n"
-        for name, words in pictures.items()
+        f"{words} ({TITLES[name]}, 780 s; "
+        f"`python -m benchmarks.sample_pictures --set {name} --seconds 780`):\n\n![{words}](../images/{kind}_{name}.png)\n"
+        for kind, words in pictures.items()
+        for name in ("avatars", "mnist")
     ]
     return "\n".join(parts)
 

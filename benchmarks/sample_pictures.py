@@ -1,4 +1,4 @@
-"""Pictures of samples: in 1 to 100 steps, from the fitted and a uniform prior, and on a walk between codes.
+"""Pictures: samples in 1 to 100 steps and from two priors, walks between codes, and edits of avatars.
 
     python -m benchmarks.sample_pictures --data DATA --models FOLDER [--set mnist] [--out FOLDER]
 
@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.datasets import SETS
 from benchmarks.generation import STEPS, Models
 from benchmarks.limits import add_limits, check_limits, limited_threads, training_clock
-from dmzrep import interpolate
-from dmzrep.plotting import ImageGridDisplay
+from dmzrep import AttributeEditor, interpolate
+from dmzrep.plotting import EditDisplay, ImageGridDisplay
 
-N_SHOWN, N_WALKS = 12, 4
+N_SHOWN, N_WALKS, N_EDITED = 12, 4, 6
 
 
 def save(path: Path, rows: list[np.ndarray], labels: list[str], title: str) -> None:
@@ -58,6 +58,11 @@ def main(arguments: list[str] | None = None) -> None:
         x0, x1 = models.data.test[:N_WALKS], models.data.test[N_WALKS : 2 * N_WALKS]
         walks = interpolate(encoder, x0, x1, N_SHOWN)[0]
         save(parsed.out / f"walk_{parsed.set}.png", list(walks), [""] * N_WALKS, "From code to code")
+        if parsed.set == "avatars":
+            editor = AttributeEditor(encoder).fit(models.data.train, models.data.train_labels)
+            faces = models.data.test[:N_EDITED]
+            edits = EditDisplay.from_estimator(editor, faces, "beard", (-4.0, -2.0, 0.0, 2.0, 4.0))
+            edits.figure_.savefig(parsed.out / "edit_beard.png", dpi=100)
 
 
 if __name__ == "__main__":
