@@ -67,7 +67,8 @@ def generation_section() -> str:
     }
     parts += [
         f"{words} ({TITLES[name]}, 780 s; "
-        f"`python -m benchmarks.sample_pictures --set {name} --seconds 780`):\n\n![{words}](../images/{kind}_{name}.png)\n"
+        f"`python -m benchmarks.sample_pictures --set {name} --seconds 780`):\n\n"
+        f"![{words}](../images/{kind}_{name}.png)\n"
         for kind, words in pictures.items()
         for name in ("avatars", "mnist")
     ]
