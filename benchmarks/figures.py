@@ -131,7 +131,7 @@ def draw_training_time(path: Path) -> None:
             ax.set_title(TITLES[name], fontsize=10)
             ax.set_xticks(minutes, [f"{m:g}" for m in minutes], minor=False)
             ax.xaxis.set_minor_locator(NullLocator())
-            ax.set_xlim(right=6 * minutes[-1])
+            ax.set_xlim(right=25 * minutes[-1])  # Room for the names of lines.
     _save(figure, axes, path)
 
 
