@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
-from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures
+from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures, test_rows
 from benchmarks.report_training import codes, samples, training_sets
 from benchmarks.results import read
 from benchmarks.tables import FORMER, Rows, groups_of, having, is_former
@@ -36,8 +36,7 @@ GREY = "0.45"
 
 def draw_quality(path: Path) -> None:
     """Draw the quality of bits on test images against the time of training or fitting."""
-    rows = having(read(RESULTS), part="test", images_asked=None)
-    sets = groups_of(rows, "set").items()
+    sets = groups_of(test_rows(), "set").items()
     figure, axes = _panels(len(sets), columns=2)
     for ax, ((name,), of_set) in zip(axes, sets, strict=True):
         floats, _, bits, *_ = measures(name)

@@ -37,9 +37,10 @@ from benchmarks.report_time_to_quality import (
     longest_time,
     measures,
     set_section,
+    test_rows,
 )
 from benchmarks.results import read
-from benchmarks.tables import FORMER, groups_of, having, table
+from benchmarks.tables import FORMER, groups_of, table
 
 ROOT = Path(__file__).parent.parent
 DOCS, README = ROOT / "docs", ROOT / "README.md"
@@ -171,7 +172,7 @@ def readme_table() -> str:
     lines: dict[str, list[str]] = {}
     header = ["representation"]
     for name in ("cifar10", "posed", "mnist"):
-        rows = having(read(RESULTS), set=name, part="test", images_asked=None)
+        rows = test_rows(name)
         longest = longest_time(rows)
         compared = groups_of([r for r in rows if r["seconds_asked"] in (longest, None)], "name")
         floats, _, bits, *_ = measures(name).values()

@@ -14,7 +14,7 @@ from benchmarks.collections_data import EDITS
 from benchmarks.report_choices import DESIGN_OPTIONS, design_groups
 from benchmarks.report_collections import last_rows
 from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
-from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, label, longest_time
+from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, label, longest_time, test_rows
 from benchmarks.results import read
 from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, newest, spread
 
@@ -118,7 +118,7 @@ def line(claim: str, figure: str, rivals: str, fails: str, remake: str, file: st
 
 def quality_line(name: str, claim: str, *by: Measure) -> str:
     """Return the line on codes of test images after the longest training of the default."""
-    rows = having(read(RESULTS), set=name, part="test", images_asked=None)
+    rows = test_rows(name)
     longest = longest_time(rows)
     groups = groups_of([row for row in rows if row["seconds_asked"] in (longest, None)], "name").values()
     rivals = {label(group): group for group in groups}

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.contenders import CONTENDERS
 from benchmarks.results import read
 from benchmarks.tables import FORMER, Rows, groups_of, having, is_former, made, measured, spread, table
+from benchmarks.time_to_quality import WITH_PRIOR
 
 RESULTS = "time_to_quality"
 TITLES = {
@@ -58,6 +59,12 @@ INITIALISATIONS = {
     "initialisation": "DMZEncoder, initialisation only (max_iter=0)",
     "initialisation, mirrored views": "DMZEncoder, initialisation only, mirrored views",
 }
+
+
+def test_rows(name: str | None = None) -> Rows:
+    """Return the rows on test images, of a set or of all, by training time and without those of `Models`."""
+    rows = having(read(RESULTS), part="test", images_asked=None, **({"set": name} if name else {}))
+    return [row for row in rows if row["name"] != WITH_PRIOR]
 
 
 def longest_time(rows: Rows) -> float:
@@ -111,7 +118,7 @@ def _scores(rows: Rows) -> str:
 
 def set_section(name: str) -> str:
     """Return the section on the test images of one set."""
-    rows = having(read(RESULTS), set=name, part="test", images_asked=None)
+    rows = test_rows(name)
     lines = []
     for (_, bits, _, threads), group in groups_of(rows, *SAME).items():
         seconds = spread([row["seconds"] for row in group], 0)
