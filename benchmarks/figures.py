@@ -24,6 +24,7 @@ COLOURS = {
     "DMZEncoder, default": BLUE,
     f"DMZEncoder, default{FORMER}": BLUE,
     "DMZEncoder, initialisation only (max_iter=0)": GREEN,
+    "real-valued code, AdaGN": ORANGE,
     f"real-valued code, AdaGN{FORMER}": ORANGE,
     "convolutional VAE": PURPLE,
     "DMZEncoder, fitted prior": BLUE,
