@@ -5,10 +5,9 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks import report_time_to_quality
 from benchmarks.contenders import STEPS
 from benchmarks.report_samples import DISTANCE, floor
-from benchmarks.report_time_to_quality import TITLES, cell, clock, measures
+from benchmarks.report_time_to_quality import RESULTS, TITLES, cell, clock, measures
 from benchmarks.results import read
 from benchmarks.scoring import FLAT, REBUILT
 from benchmarks.tables import Rows, groups_of, having, made, measured, newest, table
@@ -27,7 +26,7 @@ RECONSTRUCTIONS = {
 
 def codes(name: str) -> Rows:
     """Return the rows of codes and reconstructions of the default encoder on the test images of a set."""
-    rows = having(read(report_time_to_quality.RESULTS), set=name, part="test", images_asked=None)
+    rows = having(read(RESULTS), set=name, part="test", images_asked=None)
     return newest(having(rows, name=WITH_PRIOR))
 
 
@@ -61,7 +60,7 @@ def training_section() -> str:
         drawn = [row for rows in samples(name).values() for row in rows]
         parts.append(
             f"### {TITLES[name]}, {codes(name)[0]['latent_dim']} bits\n\n{_table(name)}\n\n"
-            f"{made(codes(name), report_time_to_quality.RESULTS, ' --models FOLDER --seconds SECONDS')} "
+            f"{made(codes(name), RESULTS, ' --models FOLDER --seconds SECONDS')} "
             f"{made(drawn, 'generation', ' --samplers dpm++ --steps 10 50')}\n"
         )
     return "\n".join(parts)

@@ -77,11 +77,14 @@ def is_former(row: dict[str, Any]) -> bool:
 
     Rows without a training time, where it has a column, are those of baselines and initialisations.
     """
-    if "seconds_asked" in row and row["seconds_asked"] is None:
+    untrained = "seconds_asked" in row and row["seconds_asked"] is None
+    if untrained or row.get("name") == "convolutional VAE":
         return False
     if row.get("kind") in ("none", "clusters"):
         return _version(row) < DENOISER
-    return _version(row) < CURRENT.get("demo" if "codes" in row else str(row.get("set")), DEFAULT)
+    # Rows of the demo have no set, but a table of codes.
+    images = "demo" if isinstance(row.get("codes"), dict) else str(row.get("set"))
+    return _version(row) < CURRENT.get(images, DEFAULT)
 
 
 def newest(rows: Rows) -> Rows:
