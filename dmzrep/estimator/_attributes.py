@@ -18,8 +18,10 @@ from dmzrep.training import HISTORY_COLUMNS, REPORT_SAMPLES, Budget, Trainer
 
 #: Number of samples encoded at a time if time is limited.
 BLOCK = 256
-#: Estimated seconds to select and fit a prior of 64 bits; cheap priors take none.
-PRIOR_SECONDS, CHEAP_PRIORS = 5.0, ("uniform", "independent", "chow_liu", "dataset")
+#: Estimated seconds to fit a prior of 64 bits on one core, and those of priors that are not listed.
+CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
+PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
+OTHER_SECONDS = 5.0
 #: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.
 CALIBRATION_SECONDS, CALIBRATION_SHARE = 5.0, 0.03
 #: Smallest number of held-out samples for the calibration; with fewer, it uses all samples.
@@ -98,7 +100,8 @@ def calibration_seconds(budget: Budget) -> float:
 
 def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
     """Estimate the seconds to fit a prior on one core."""
-    return 0.0 if prior in CHEAP_PRIORS else PRIOR_SECONDS * max(1.0, latent_dim / 64)
+    seconds = PRIOR_SECONDS.get(prior, OTHER_SECONDS) if isinstance(prior, str) else OTHER_SECONDS
+    return seconds * max(1.0, latent_dim / 64)
 
 
 def code_attributes(
@@ -111,8 +114,8 @@ def code_attributes(
 ) -> dict[str, Any]:
     """Return the attributes that describe codes, from at most `REPORT_SAMPLES` samples.
 
-    When time is short, fewer samples are encoded, at least `BLOCK`. ``"auto"`` is ``"chow_liu"`` then, and
-    without training, whose codes should take seconds.
+    When time is short, fewer samples are encoded, at least `BLOCK`, and ``"auto"`` is ``"autoregressive"``
+    or ``"chow_liu"``; the latter also without training, whose codes should take seconds.
     """
     budget = budget or Budget(None)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:REPORT_SAMPLES]
@@ -124,9 +127,13 @@ def code_attributes(
         if budget.left(keep) <= 0:
             break
     probabilities = np.concatenate(parts)
-    short = history.empty or budget.left() < prior_seconds(prior, decoder.latent_dim)
-    if prior == "auto" and short:
-        prior = "chow_liu"
+    if prior == "auto":
+        affordable = (
+            name
+            for name in ("auto", "autoregressive")
+            if budget.left() >= prior_seconds(name, decoder.latent_dim)
+        )
+        prior = "chow_liu" if history.empty else next(affordable, "chow_liu")
     return {
         "code_report_": code_report(probabilities),
         "code_summary_": code_summary(probabilities, history),

@@ -121,8 +121,8 @@ class DMZEncoder(
     ordered : bool, default=False
         Nested dropout: for half of the samples, training masks the bits after a random prefix, so that the
         first 8, 16, 32, ... bits are codes on their own, with the most important bits first.
-    prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive"} \
-            or CodePrior, default="auto"
+    prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive", \
+            "resampled"} or CodePrior, default="auto"
         Model of the codes for `sample` and for the rate of the code. ``"auto"`` selects by held-out
         likelihood; without training it is ``"chow_liu"``.
     max_iter : int, default=200
@@ -131,8 +131,8 @@ class DMZEncoder(
     max_time : float or None, default=None
         Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning-rate
         schedule follows whichever of `max_iter` and `max_time` will be reached first. When time is short,
-        these phases use fewer samples, and ``prior="auto"`` is ``"chow_liu"``. At least one step is made. A
-        run that is ended by the time limit is not reproducible.
+        these phases use fewer samples, and ``prior="auto"`` is ``"autoregressive"`` or ``"chow_liu"``. At
+        least one step is made. A run that is ended by the time limit is not reproducible.
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3

@@ -7,6 +7,7 @@ from dmzrep.priors._dataset import DatasetPrior
 from dmzrep.priors._gap import prior_gap, two_sample_auc
 from dmzrep.priors._independent import IndependentPrior, UniformPrior
 from dmzrep.priors._mixture import MixturePrior
+from dmzrep.priors._resampled import ResampledPrior
 from dmzrep.priors._selection import PRIORS, fit_prior
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DatasetPrior",
     "IndependentPrior",
     "MixturePrior",
+    "ResampledPrior",
     "UniformPrior",
     "fit_prior",
     "prior_gap",

@@ -88,7 +88,7 @@ class AutoregressivePrior(CodePrior):
     """
 
     name = "autoregressive"
-    state_names = (
+    state_names: ClassVar[tuple[str, ...]] = (
         "input_weights_",
         "input_bias_",
         "hidden_weights_",

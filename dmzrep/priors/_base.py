@@ -8,11 +8,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dmzrep._base._batching import batches
 from dmzrep._base._isolation import isolated
 from dmzrep._base._random import draw_seed
 from dmzrep._base._validation import check_int, short_repr
 from dmzrep.codes._checks import check_codes
 from dmzrep.errors import PersistenceError
+
+#: Number of codes that are drawn at a time.
+SAMPLED_TOGETHER = 4096
 
 
 class CodePrior(BaseEstimator, ABC):
@@ -70,8 +74,12 @@ class CodePrior(BaseEstimator, ABC):
         check_is_fitted(self, "n_features_in_")
         n_samples = check_int(n_samples, "n_samples")
         generator = np.random.default_rng(draw_seed(random_state))
-        uniform = generator.random((n_samples, self.n_choices + self.n_features_in_))
-        return self._from_uniform(uniform).astype(np.uint8)
+        # In blocks, since a code may take many numbers; the generator returns them row by row.
+        codes = [
+            self._from_uniform(generator.random((part.stop - part.start, self._n_uniform)))
+            for part in batches(n_samples, SAMPLED_TOGETHER)
+        ]
+        return np.concatenate(codes).astype(np.uint8)
 
     @isolated
     def log_prob(self, bits: np.ndarray) -> np.ndarray:
@@ -170,6 +178,11 @@ class CodePrior(BaseEstimator, ABC):
         # Codes may be impossible, but then their log-probability is not NaN.
         valid = log_prob.shape == (2,) and bool((log_prob < 1e-6).all())
         return bool(finite and valid and samples.shape == bits.shape)
+
+    @property
+    def _n_uniform(self) -> int:
+        """Return the number of uniform numbers that a code is drawn from."""
+        return self.n_choices + self.n_features_in_
 
     @abstractmethod
     def _fit(self, bits: np.ndarray) -> None: ...

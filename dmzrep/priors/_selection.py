@@ -13,10 +13,13 @@ from dmzrep.priors._chow_liu import ChowLiuPrior
 from dmzrep.priors._dataset import DatasetPrior
 from dmzrep.priors._independent import IndependentPrior, UniformPrior
 from dmzrep.priors._mixture import MixturePrior
+from dmzrep.priors._resampled import ResampledPrior
 
 _SIMPLE = (UniformPrior, IndependentPrior, ChowLiuPrior, MixturePrior, DatasetPrior)
 #: Priors by name, from the simplest.
-PRIORS: dict[str, type[CodePrior]] = {prior.name: prior for prior in (*_SIMPLE, AutoregressivePrior)}
+PRIORS: dict[str, type[CodePrior]] = {
+    prior.name: prior for prior in (*_SIMPLE, AutoregressivePrior, ResampledPrior)
+}
 #: Mean log-probability, in nats, by which a richer prior must beat a simpler one.
 MINIMUM_GAIN = 0.01
 
@@ -29,13 +32,13 @@ def fit_prior(
 
     Parameters
     ----------
-    prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive"} \
-            or CodePrior
+    prior : {"auto", "uniform", "independent", "chow_liu", "mixture", "dataset", "autoregressive", \
+            "resampled"} or CodePrior
         ``"auto"`` fits each to nine tenths of the codes (at least 50 of them, up to half, are held out),
         scores it on the rest, and refits the best to all codes; for fewer than 20 codes it is the
-        independent prior. A prior must beat simpler ones by 0.01 nats per code. The autoregressive prior,
-        which stops early on the held-out codes and is not refitted, must also beat them by its standard
-        error.
+        independent prior. A prior must beat simpler ones by 0.01 nats per code. The autoregressive and the
+        resampled prior, which stop early on the held-out codes and are not refitted, must also beat them
+        by their standard error.
     bits : array-like of shape (n, latent_dim)
         Zeros and ones.
     random_state : int, RandomState or None, default=None
@@ -78,9 +81,15 @@ def fit_prior(
     scores = best.log_prob(bits[held_out])
     for kind in others:
         candidate = _seeded(kind(), seed)
-        # An autoregressive prior holds out the same codes itself.
+        # These hold out the same codes themselves.
         stops_early = isinstance(candidate, AutoregressivePrior)
-        found = candidate.fit(bits if stops_early else bits[kept]).log_prob(bits[held_out])
+        if isinstance(candidate, ResampledPrior):
+            if not isinstance(best, AutoregressivePrior):
+                break
+            candidate.fit_to(best, bits)
+        else:
+            candidate.fit(bits if stops_early else bits[kept])
+        found = candidate.log_prob(bits[held_out])
         gain = found - scores
         if gain.mean() > MINIMUM_GAIN + stops_early * gain.std() / np.sqrt(len(gain)):
             best, scores = candidate, found
