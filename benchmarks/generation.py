@@ -6,8 +6,8 @@
 
 Kinds of models, all with the same network and training time:
 
-bits      DMZEncoder; codes are drawn from its fitted prior and, in a separate row, from the uniform prior;
-          `--priors` selects one of them
+bits      DMZEncoder; codes are drawn from its fitted prior and, in separate rows, from the autoregressive
+          prior in it and from the uniform prior; `--priors` selects some of them
 none      the unconditional model, ``conditioning="none"``
 clusters  one-hot labels of `latent_dim` k-means clusters in place of learned bits, drawn in proportion to the
           cluster sizes
@@ -48,12 +48,13 @@ from dmzrep.metrics import (
     precision_recall,
 )
 from dmzrep.metrics._features import Extractor
+from dmzrep.priors import AutoregressivePrior
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")
 #: Distributions that codes are drawn from, for each kind of model.
 PRIORS: dict[str, tuple[str | None, ...]] = {
-    "bits": ("fitted", "uniform"),
+    "bits": ("fitted", "autoregressive", "uniform"),
     "none": (None,),
     "clusters": ("shares",),
     "real": (None,),
@@ -157,7 +158,12 @@ def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
         chosen = np.random.default_rng(key["seed"]).permutation(len(models.data.train))[: key["n_samples"]]
         return models.data.train[np.sort(chosen)], {}
     encoder, clusters, about = models.model(key)
-    prior = clusters if key["kind"] == "clusters" else "uniform" if key["prior"] == "uniform" else None
+    priors: dict[str | None, Any] = {"shares": clusters, "uniform": "uniform"}
+    if key["prior"] == "autoregressive":
+        state = encoder.prior_.state()
+        parts = {name: state[name] for name in AutoregressivePrior.state_names}
+        priors["autoregressive"] = AutoregressivePrior().restore(parts, encoder.latent_dim)
+    prior = priors.get(key["prior"])
     begun = time.perf_counter()
     options = {"n_steps": key["steps"], "sampler": key["sampler"], "random_state": key["seed"]}
     samples = encoder.sample(key["n_samples"], prior=prior, **options)

@@ -74,7 +74,7 @@ def _code_questions() -> list[str]:
     closer = [NAMES[n] for n, at in labelled.items() if FRECHET.mean(at[LABELS]) > FRECHET.mean(at[OURS])]
     fit = {row["prior"]: row for row in having(read("priors"), images="mnist", codes="DMZEncoder, 780 s")}
     bits, auc = (
-        " and ".join(f"{fit[prior][key]:.{digits}f}" for prior in ("uniform", "autoregressive"))
+        ", ".join(f"{fit[prior][key]:.{digits}f}" for prior in ("uniform", "autoregressive", "resampled"))
         for key, digits in (("cross_entropy", 1), ("auc", 3))
     )
     tests = having(read(RESULTS), part="test", images_asked=None)
@@ -84,15 +84,15 @@ def _code_questions() -> list[str]:
         longest = max(having(tests, set=name, name="default"), key=lambda row: row["seconds"])
         features[0].append(hard.cell(having(tests, set=name, name="k-means label")))
         features[1].append(hard.cell([longest]))
-    one_fit, on = seeds([fit["autoregressive"]]), " and ".join(closer or (NAMES[name] for name in labelled))
+    one_fit, on = seeds([fit["resampled"]]), " and ".join(closer or (NAMES[name] for name in labelled))
     return [
         "### Does a mismatch between the prior and the codes matter?\n\n"
         f"{'Yes' if min(rise) > 0.0 else 'Not always'}: codes from the paper's uniform prior instead of a "
         f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after "
         f"780 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
         f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
-        f"A uniform and an autoregressive prior need {bits} bits per code of MNIST, and a classifier "
-        f"separates codes from their samples with an AUC of {auc} ({one_fit}). Whether terms that "
+        f"Uniform, autoregressive and resampled priors need {bits} bits per code of MNIST, and a classifier "
+        f"separates codes from their samples with AUCs of {auc} ({one_fit}). Whether terms that "
         "balance codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",
         "### Are k-means labels as good as codes?\n\n"
         f"For samples of {on}, {'yes' if closer else 'no'} (table above): one-hot labels of as many clusters "

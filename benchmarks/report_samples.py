@@ -14,6 +14,7 @@ from benchmarks.tables import FORMER, Rows, groups_of, having, is_former, made, 
 #: Models whose samples are compared: kind and origin of the codes, and a description.
 MODELS = {
     ("bits", "fitted"): "DMZEncoder, fitted prior",
+    ("bits", "autoregressive"): "DMZEncoder, autoregressive prior",
     ("bits", "uniform"): "DMZEncoder, uniform prior",
     ("none", None): "unconditional",
     ("clusters", "shares"): "k-means labels as the code",

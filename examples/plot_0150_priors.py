@@ -34,7 +34,7 @@ else:  # Trains for five minutes.
 from dmzrep.priors import prior_gap
 
 codes = encoder.transform(X) > 0.5
-names = ["uniform", "independent", "chow_liu", "mixture", "autoregressive"]
+names = ["uniform", "independent", "chow_liu", "mixture", "autoregressive", "resampled"]
 table = prior_gap(codes, names, random_state=0)
 table.round(3)
 
@@ -67,7 +67,7 @@ from dmzrep.priors import fit_prior
 
 rows = {
     name: encoder.sample(10, prior=fit_prior(name, codes[:3500], random_state=0), random_state=0)
-    for name in ("uniform", "independent", "chow_liu", "autoregressive")
+    for name in ("uniform", "independent", "chow_liu", "autoregressive", "resampled")
 }
 ImageGridDisplay(np.stack(list(rows.values())) / 255, row_labels=list(rows)).plot()
 plt.show()
