@@ -23,8 +23,8 @@ from dmzrep.retrieval import hamming_neighbors
 
 #: Numbers of neighbours for the scores of search, and for k-NN classification.
 K, VOTERS = 100, 10
-#: Number of images to reconstruct, largest window of the structural similarity, and window of the residue.
-REBUILT, WINDOW, FLAT = 500, 11, 5
+#: Number of images to reconstruct, and window of the residue.
+REBUILT, FLAT = 500, 5
 #: Probes of wider representations, that is of pixels, are fitted to at most this many samples to save time.
 WIDE_COLUMNS, WIDE_ROWS = 1024, 2_000
 
@@ -91,8 +91,7 @@ def score_reconstructions(contender: Any, X: np.ndarray) -> dict[str, Any]:
     """Return errors of reconstructed uint8 images, scaled to [-1, 1], and the structural similarity."""
     images = X[:REBUILT]
     rebuilt = contender.reconstruct(images)
-    side = min(min(images.shape[1:3]), WINDOW)
-    similarity = ssim(images, rebuilt, window_size=side - 1 + side % 2)
+    similarity = ssim(images, rebuilt)
     return {
         "reconstruction_mse": float(np.square((rebuilt.astype(np.float64) - images) / 127.5).mean()),
         "reconstruction_ssim": float(similarity.mean()),

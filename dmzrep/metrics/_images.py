@@ -112,7 +112,7 @@ def ssim(
     X: Any,
     Y: Any,
     *,
-    window_size: int = WINDOW,
+    window_size: int | str = "auto",
     channels: str = "auto",
     value_range: tuple[float, float] | str = "auto",
 ) -> np.ndarray:
@@ -124,9 +124,10 @@ def ssim(
     ----------
     X, Y
         As in `mse`.
-    window_size : int, default=11
-        Side of the Gaussian window, odd and no larger than the images. Its standard deviation is 1.5
-        for 11 pixels and proportional for other sizes. Only windows inside the image count.
+    window_size : "auto" or int, default="auto"
+        Side of the Gaussian window, odd and no larger than the images. ``"auto"`` is 11 pixels, or the
+        largest odd number that fits. The standard deviation is 1.5 for 11 pixels and proportional for other
+        sizes. Only windows inside the image count.
     channels, value_range
         As in `mse`.
 
@@ -157,6 +158,8 @@ def ssim(
         from skimage.metrics import structural_similarity
     one, two = _read_pair(X, Y, channels, value_range)
     side = min(one.shape[1:3])
+    if window_size == "auto":
+        window_size = min(WINDOW, (side - 1) // 2 * 2 + 1)
     window_size = check_int(window_size, "window_size", 1, side, ", the images' smaller side, and odd")
     if window_size % 2 == 0:
         raise ValueError(f"window_size must be odd, got {window_size}. Use {window_size - 1}.")

@@ -15,7 +15,7 @@ from dmzrep.codes._protocol import Encoder, check_codec, code_probabilities, dec
 from dmzrep.data import ImageFormat, read_all, to_tensor
 from dmzrep.estimator._encoder import DMZEncoder, check_encoder
 from dmzrep.estimator._inputs import NOISES
-from dmzrep.metrics._images import WINDOW, ssim, unit_tensor
+from dmzrep.metrics._images import ssim, unit_tensor
 
 
 @isolated
@@ -233,7 +233,4 @@ def _ssim(X: Any, rebuilt: np.ndarray, image_format: ImageFormat) -> float:
         unit_tensor(read_all(images), image_format, torch.device("cpu")).clamp(0.0, 1.0).numpy()
         for images in (X, rebuilt)
     )
-    largest = (min(image_format.shape[1:]) - 1) // 2 * 2 + 1
-    return ssim(
-        originals, reconstructions, window_size=min(WINDOW, largest), channels="first", value_range=(0, 1)
-    ).mean()
+    return ssim(originals, reconstructions, channels="first", value_range=(0, 1)).mean()

@@ -34,14 +34,24 @@ def pair():
     return x, y
 
 
-@pytest.mark.parametrize("size", [11, 7, 3])
+@pytest.mark.parametrize("size", ["auto", 7, 3])
 def test_ssim_agrees_with_its_definition(pair, size):
     x, y = pair
     expected = [
-        np.mean([ssim_by_definition(a[..., c] / 255.0, b[..., c] / 255.0, size) for c in range(3)])
+        np.mean(
+            [
+                ssim_by_definition(a[..., c] / 255.0, b[..., c] / 255.0, 11 if size == "auto" else size)
+                for c in range(3)
+            ]
+        )
         for a, b in zip(x, y, strict=True)
     ]
     np.testing.assert_allclose(ssim(x, y, window_size=size), expected, rtol=1e-9)
+
+
+def test_ssim_of_small_images_takes_the_largest_window_that_fits(pair):
+    x, y = (images[:, :8] for images in pair)
+    np.testing.assert_allclose(ssim(x, y), ssim(x, y, window_size=7))
 
 
 def test_errors_do_not_depend_on_dtype_range_and_layout(pair):
