@@ -6,19 +6,20 @@
 
 Kinds of models, all with the same network and training time:
 
-bits      DMZEncoder; codes are drawn from its fitted prior and, in separate rows, from the autoregressive
-          prior in it and from the uniform prior; `--priors` selects some of them
+bits      DMZEncoder; codes are drawn from its fitted prior and, in a separate row, from the uniform prior;
+          `--priors` selects one of them, or the autoregressive prior within the resampled one
 none      the unconditional model, ``conditioning="none"``
 clusters  one-hot labels of `latent_dim` k-means clusters in place of learned bits, drawn in proportion to the
           cluster sizes
 real      train images in place of samples, as a reference
 
-Distances are computed between `--samples` generated images and the test images (with `--reference train`, the
-same number of train images). Features are those of a classifier trained on the train images (on digits, or on
-all attributes of avatars together), and of the Inception network if its weights are installed. The classifier
-and the models are stored in `--models` and reused. One row per extractor is appended to
-`results/generation.jsonl`; rows that exist already are skipped. Precision, recall, density and coverage use
-the same number of images from both sets, "n_manifold".
+Distances are computed between `--samples` generated images and the test images (with `--reference train`,
+the same number of train images). Features are those of a classifier trained on the train images (on digits,
+or on all attributes of avatars together), and of the Inception network if its weights are installed. The
+models are stored in `--models` and reused; the classifiers are in `benchmarks/classifiers/`, since
+processors round their training differently, and distances in the features of two classifiers are not
+comparable. One row per extractor is appended to `results/generation.jsonl`; rows that exist already are
+skipped. Precision, recall, density and coverage use the same number of images from both sets, "n_manifold".
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ PRIORS: dict[str, tuple[str | None, ...]] = {
 }
 EXTRACTORS = ("classifier", "inception")
 STEPS = (1, 2, 5, 10, 20, 50, 100)
+CLASSIFIERS = Path(__file__).parent / "classifiers"
 
 
 def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -89,7 +91,7 @@ def planned(parsed: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 class Models:
-    """Trained models and the classifier of a dataset, loaded from a folder, or trained and stored there."""
+    """Trained models of a dataset, loaded from a folder, or trained and stored there; and its classifier."""
 
     def __init__(self, folder: Path, name: str, data: ImageData):
         self.folder, self.name, self.data = folder, name, data
@@ -100,7 +102,7 @@ class Models:
         """Return a feature extractor by name."""
         if name == "inception":
             return InceptionFeatures()
-        path = self.folder / f"{self.name}-classifier.safetensors"
+        path = CLASSIFIERS / f"{self.name}.safetensors"
         if not path.exists():
             ClassifierFeatures(random_state=0).fit(self.data.train, self.data.train_labels).save(path)
         return ClassifierFeatures.load(path)
@@ -160,6 +162,11 @@ def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
     encoder, clusters, about = models.model(key)
     priors: dict[str | None, Any] = {"shares": clusters, "uniform": "uniform"}
     if key["prior"] == "autoregressive":
+        if not isinstance(encoder.prior_, AutoregressivePrior):
+            raise ValueError(
+                f"The fitted prior, {encoder.prior_}, has no autoregressive prior in it. Leave out "
+                "--priors autoregressive."
+            )
         state = encoder.prior_.state()
         parts = {name: state[name] for name in AutoregressivePrior.state_names}
         priors["autoregressive"] = AutoregressivePrior().restore(parts, encoder.latent_dim)
@@ -195,7 +202,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--samplers", nargs="+", default=["ddim", "ddpm"])
     parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
-    parser.add_argument("--priors", nargs="+", choices=PRIORS["bits"], default=list(PRIORS["bits"]))
+    parser.add_argument("--priors", nargs="+", choices=PRIORS["bits"], default=["fitted", "uniform"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--seconds", type=float, default=420.0, help="training time of each model (default: 420)"
