@@ -49,7 +49,6 @@ from dmzrep.metrics import (
     precision_recall,
 )
 from dmzrep.metrics._features import Extractor
-from dmzrep.priors import AutoregressivePrior
 
 RESULTS = "generation"
 KINDS = ("bits", "none", "clusters", "real")
@@ -160,17 +159,8 @@ def draw(models: Models, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
         chosen = np.random.default_rng(key["seed"]).permutation(len(models.data.train))[: key["n_samples"]]
         return models.data.train[np.sort(chosen)], {}
     encoder, clusters, about = models.model(key)
-    priors: dict[str | None, Any] = {"shares": clusters, "uniform": "uniform"}
-    if key["prior"] == "autoregressive":
-        if not isinstance(encoder.prior_, AutoregressivePrior):
-            raise ValueError(
-                f"The fitted prior, {encoder.prior_}, has no autoregressive prior in it. Leave out "
-                "--priors autoregressive."
-            )
-        state = encoder.prior_.state()
-        parts = {name: state[name] for name in AutoregressivePrior.state_names}
-        priors["autoregressive"] = AutoregressivePrior().restore(parts, encoder.latent_dim)
-    prior = priors.get(key["prior"])
+    # "fitted" and no code are the default.
+    prior = clusters if key["kind"] == "clusters" else None if key["prior"] == "fitted" else key["prior"]
     begun = time.perf_counter()
     options = {"n_steps": key["steps"], "sampler": key["sampler"], "random_state": key["seed"]}
     samples = encoder.sample(key["n_samples"], prior=prior, **options)

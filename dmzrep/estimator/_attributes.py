@@ -22,6 +22,8 @@ BLOCK = 256
 CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
 PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
 OTHER_SECONDS = 5.0
+#: Largest fraction of the time after training for the prior; the rest is for the codes it is fitted to.
+PRIOR_SHARE = 0.8
 #: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.
 CALIBRATION_SECONDS, CALIBRATION_SHARE = 5.0, 0.03
 #: Smallest number of held-out samples for the calibration; with fewer, it uses all samples.
@@ -100,8 +102,14 @@ def calibration_seconds(budget: Budget) -> float:
 
 def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
     """Estimate the seconds to fit a prior on one core."""
-    seconds = PRIOR_SECONDS.get(prior, OTHER_SECONDS) if isinstance(prior, str) else OTHER_SECONDS
+    seconds = PRIOR_SECONDS.get(prior if isinstance(prior, str) else prior.name, OTHER_SECONDS)
     return seconds * max(1.0, latent_dim / 64)
+
+
+def affordable_prior(latent_dim: int, seconds: float) -> str:
+    """Return what to fit for ``prior="auto"`` within a time, which also has to suffice to encode samples."""
+    names = "auto", "autoregressive"
+    return next((n for n in names if prior_seconds(n, latent_dim) <= PRIOR_SHARE * seconds), "chow_liu")
 
 
 def code_attributes(
@@ -119,21 +127,16 @@ def code_attributes(
     """
     budget = budget or Budget(None)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:REPORT_SAMPLES]
+    if prior == "auto":
+        prior = "chow_liu" if history.empty else affordable_prior(decoder.latent_dim, budget.left())
     parts = []
-    keep = min(prior_seconds(prior, decoder.latent_dim), budget.left() / 2)
+    keep = min(prior_seconds(prior, decoder.latent_dim), PRIOR_SHARE * budget.left())
     size = len(chosen) if budget.limit is None else BLOCK
     for part in batches(len(chosen), size):
         parts.append(encode(decoder, Subset(samples, np.sort(chosen[part])), "probabilities"))
         if budget.left(keep) <= 0:
             break
     probabilities = np.concatenate(parts)
-    if prior == "auto":
-        affordable = (
-            name
-            for name in ("auto", "autoregressive")
-            if budget.left() >= prior_seconds(name, decoder.latent_dim)
-        )
-        prior = "chow_liu" if history.empty else next(affordable, "chow_liu")
     return {
         "code_report_": code_report(probabilities),
         "code_summary_": code_summary(probabilities, history),

@@ -20,7 +20,7 @@ from dmzrep.data import (
 from dmzrep.datasets import ImageReader
 from dmzrep.diffusion._grids import timesteps_from
 from dmzrep.inference import CODE_DTYPES, StartingNoise, StartingSamples
-from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, fit_prior
+from dmzrep.priors import PRIORS, CodePrior, IndependentPrior, ResampledPrior, fit_prior
 
 #: Sources of the initial noise of decoding.
 NOISES = ("zero", "random", "inverted")
@@ -109,6 +109,8 @@ def prior_to_sample(estimator: Any, prior: str | CodePrior | None) -> CodePrior:
         return prior
     if prior is None or (isinstance(prior, str) and prior == fitted.name):
         return fitted
+    if isinstance(fitted, ResampledPrior) and prior == "autoregressive":
+        return fitted.autoregressive()
     if isinstance(prior, str) and prior == "uniform":
         return fit_prior("uniform", np.zeros((1, latent_dim)))
     if isinstance(prior, str) and prior == "independent" and estimator.code_report_ is not None:

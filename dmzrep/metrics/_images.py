@@ -125,9 +125,9 @@ def ssim(
     X, Y
         As in `mse`.
     window_size : "auto" or int, default="auto"
-        Side of the Gaussian window, odd and no larger than the images. ``"auto"`` is 11 pixels, or the
-        largest odd number that fits. The standard deviation is 1.5 for 11 pixels and proportional for other
-        sizes. Only windows inside the image count.
+        Side of the Gaussian window, odd and no larger than the images. ``"auto"`` is 11 pixels or, for
+        smaller images, the largest odd size that fits. The standard deviation is 1.5 for 11 pixels and
+        proportional for other sizes. Only windows inside the image count.
     channels, value_range
         As in `mse`.
 

@@ -128,8 +128,11 @@ class AutoregressivePrior(CodePrior):
         self.random_state = random_state
 
     def _fit(self, bits: np.ndarray) -> None:
+        self._fit_network(bits, draw_seed(self.random_state))
+
+    def _fit_network(self, bits: np.ndarray, seed: int) -> None:
         self.bound_ = np.array(math.log(2.0 * len(bits) + 1.0))
-        arrays = self._train(bits) if len(bits) >= MIN_SAMPLES else None
+        arrays = self._train(bits, seed) if len(bits) >= MIN_SAMPLES else None
         if arrays is None:
             bias = logit(smoothed_mean(bits))
             independent = MaskedNetwork(bits.shape[1], 0, 1, bias, torch.Generator())
@@ -138,8 +141,7 @@ class AutoregressivePrior(CodePrior):
             setattr(self, f"{name}_", array)
 
     @gradients()
-    def _train(self, bits: np.ndarray) -> dict[str, np.ndarray] | None:
-        seed = draw_seed(self.random_state)
+    def _train(self, bits: np.ndarray, seed: int) -> dict[str, np.ndarray] | None:
         held_out, kept = (bits[part] for part in split_codes(len(bits), seed))
         generator = torch.Generator().manual_seed(seed)
         latent_dim = bits.shape[1]

@@ -23,6 +23,14 @@ def unit_places(n_hidden: int, latent_dim: int) -> np.ndarray:
     return 1 + np.arange(n_hidden) * (latent_dim - 1) // n_hidden
 
 
+def dropped(units: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Drop units at random, by a generator of one's own rather than torch's."""
+    if probability == 0.0:
+        return units
+    kept = torch.rand(units.shape, generator=generator) >= probability
+    return units * kept / (1.0 - probability)
+
+
 class MaskedNetwork(nn.Module):
     """A network whose logit of each bit depends on earlier bits only (MADE, Germain et al., 2015).
 
@@ -72,11 +80,7 @@ class MaskedNetwork(nn.Module):
         return direct + F.linear(units, weights["output_weights"])
 
     def _dropped(self, units: Tensor) -> Tensor:
-        """Drop units at random in training, by the generator of the network rather than torch's."""
-        if not self.training or self.dropout == 0.0:
-            return units
-        kept = torch.rand(units.shape, generator=self.generator) >= self.dropout
-        return units * kept / (1.0 - self.dropout)
+        return dropped(units, self.dropout, self.generator) if self.training else units
 
     def log_prob(self, bits: Tensor, bound: float) -> Tensor:
         """Return the log-probability of each code with logits clipped at a bound, shape (n,)."""

@@ -36,9 +36,10 @@ def fit_prior(
             "resampled"} or CodePrior
         ``"auto"`` fits each to nine tenths of the codes (at least 50 of them, up to half, are held out),
         scores it on the rest, and refits the best to all codes; for fewer than 20 codes it is the
-        independent prior. A prior must beat simpler ones by 0.01 nats per code. The autoregressive and the
-        resampled prior, which stop early on the held-out codes and are not refitted, must also beat them
-        by their standard error.
+        independent prior. A prior must beat simpler ones by 0.01 nats per code. The autoregressive and
+        resampled priors stop early on the held-out codes and are not refitted; they must gain 0.01 nats plus
+        one standard error of the gain. The resampled prior is tried only if the autoregressive one is the
+        best so far.
     bits : array-like of shape (n, latent_dim)
         Zeros and ones.
     random_state : int, RandomState or None, default=None
@@ -85,8 +86,8 @@ def fit_prior(
         stops_early = isinstance(candidate, AutoregressivePrior)
         if isinstance(candidate, ResampledPrior):
             if not isinstance(best, AutoregressivePrior):
-                break
-            candidate.fit_to(best, bits)
+                continue
+            candidate._fit_to(best, bits)
         else:
             candidate.fit(bits if stops_early else bits[kept])
         found = candidate.log_prob(bits[held_out])

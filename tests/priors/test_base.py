@@ -17,6 +17,7 @@ from dmzrep.priors import (
     AutoregressivePrior,
     DatasetPrior,
     IndependentPrior,
+    ResampledPrior,
     UniformPrior,
     fit_prior,
 )
@@ -31,6 +32,8 @@ def seeded(prior, **params):
 
 KINDS = {name: seeded(prior) for name, prior in PRIORS.items()}
 KINDS["swapped"] = seeded(DatasetPrior, swap=0.3, n_neighbors=3)
+# Without hidden units, the autoregressive prior is poor, so that samples are rejected.
+KINDS["rejecting"] = seeded(ResampledPrior, n_hidden=0)
 
 
 def every_code(latent_dim):
@@ -55,7 +58,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def prior(kind):
-    bits = correlated_bits(0)
+    bits = correlated_bits(0, 1000)
     bits.setflags(write=False)
     return kind().fit(bits)
 
@@ -75,6 +78,8 @@ def test_probabilities_of_all_codes_sum_to_one(kind, seed, latent_dim, n):
 
 
 def test_samples_follow_the_probabilities(prior):
+    if isinstance(prior, ResampledPrior) and prior.n_hidden == 0:
+        assert prior.acceptance_ < 0.9
     samples = prior.sample(60_000, random_state=1)
     counts = np.bincount(samples @ (1 << np.arange(8)[::-1]), minlength=256)
     expected = 60_000 * np.exp(prior.log_prob(every_code(8)))
@@ -115,6 +120,7 @@ def test_constant_bits_have_finite_log_probabilities(kind, n):
         assert seen > unseen
 
 
+@pytest.mark.parametrize("kind", [seeded(prior) for prior in PRIORS.values()], ids=PRIORS)
 def test_priors_may_have_fewer_samples_than_bits(kind):
     bits, fresh = np.split(correlated_bits(14, 500, 64), [25])
     prior = kind().fit(bits)
@@ -123,7 +129,7 @@ def test_priors_may_have_fewer_samples_than_bits(kind):
 
 
 def test_a_second_fit_replaces_the_first(kind, prior):
-    bits = correlated_bits(0)
+    bits = correlated_bits(0, 1000)
     again = kind().fit(correlated_bits(10, 50, 5)).fit(bits.astype(float).tolist())
     assert np.array_equal(prior.log_prob(bits), again.log_prob(bits))
 
