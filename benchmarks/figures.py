@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
@@ -107,7 +107,7 @@ def draw_training_time(path: Path) -> None:
             (f"{measure} of bits", {"DMZEncoder": ours}, keys, initial, "initialisation"),
             ("mean squared error", {"DMZEncoder": ours}, ("reconstruction_mse",), [], ""),
             (
-                "Fréchet distance / that of training images",
+                "Fréchet distance, multiple",
                 {f"{model}, {steps} steps": rows for (model, steps), rows in drawn.items()},
                 (),
                 [],
@@ -130,12 +130,13 @@ def draw_training_time(path: Path) -> None:
             ax.set(xscale="log", xlabel="training time, minutes of one core", ylabel=words)
             if not wanted:
                 ax.set_yscale("log")
+                ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 ax.yaxis.set_major_formatter("{x:g}")
                 ax.yaxis.set_minor_formatter(NullFormatter())
             ax.set_title(TITLES[name], fontsize=10)
             ax.set_xticks(minutes, [f"{m:g}" for m in minutes], minor=False)
             ax.xaxis.set_minor_locator(NullLocator())
-            ax.set_xlim(right=25 * minutes[-1])  # Room for the names of lines.
+            ax.set_xlim(right=30 * minutes[-1])  # Room for the names of lines.
     _save(figure, axes, path)
 
 

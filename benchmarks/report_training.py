@@ -18,8 +18,8 @@ SAMPLES = {"sampler": "dpm++", "n_samples": 5_000, "features": "classifier", "pa
 #: Models by kind and origin of their codes, with the numbers of steps of their samples.
 KINDS = {
     ("bits", "fitted"): ("DMZEncoder", (10,)),
-    ("bits", "autoregressive"): ("DMZEncoder, autoregressive prior", (10,)),
-    ("clusters", "shares"): ("k-means labels as the code", (10,)),
+    ("bits", "autoregressive"): ("autoregressive prior", (10,)),
+    ("clusters", "shares"): ("k-means labels", (10,)),
     ("none", None): ("unconditional", (10, 50)),
 }
 #: Measures of reconstructions: headings and keys.
@@ -66,9 +66,10 @@ def training_section() -> str:
         "depends on it. Codes are scored as in the sections above. MSE and SSIM: reconstructions of "
         f"{REBUILT} test images from bits in {STEPS} steps, without noise; pixels in [-1, 1]. Residue: "
         f"standard deviation of reconstructions in windows of {FLAT} x {FLAT} pixels that have one colour in "
-        f"the image. Fréchet distance: {SAMPLES['n_samples']:,} samples, with codes from the fitted prior, "
-        "and all test images; features of a classifier of the set. Multiple: of the distance of training "
-        "images; multiples can be compared between classifiers, distances cannot."
+        f"the image. Fréchet distance: {SAMPLES['n_samples']:,} samples, with codes from the fitted prior "
+        "or the autoregressive prior within it, and all test images; features of a classifier of the set. "
+        "Multiple: of the distance of training images; multiples of several classifiers can be compared, "
+        "distances cannot."
         f"{clock(codes(names[0]))}\n"
     ]
     for name in names:
@@ -85,7 +86,7 @@ def _table(name: str) -> str:
     lines = []
     for (model, steps), rows in samples(name).items():
         for (seconds,), group in sorted(groups_of(rows, "seconds_asked").items()):
-            of_codes = having(codes(name), seconds_asked=seconds) if model.startswith("DMZEncoder") else []
+            of_codes = having(codes(name), seconds_asked=seconds) if group[0]["kind"] == "bits" else []
             cells: list[Any] = [cell(of_codes, keys) for keys in measures(name).values()]
             cells += [measured(of_codes, key) for key in RECONSTRUCTIONS.values()]
             seen = f"{statistics.mean(row['images_seen'] for row in group):,.0f}"
