@@ -12,9 +12,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
-from benchmarks.report_samples import DISTANCE, best_sampler, floor, models_of
+from benchmarks.report_samples import MULTIPLE, best_sampler, distances, models_of
 from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures, test_rows
-from benchmarks.report_training import KINDS, codes, multiples, samples, training_sets
+from benchmarks.report_training import KINDS, codes, samples, training_sets
 from benchmarks.results import read
 from benchmarks.tables import FORMER, Rows, groups_of, having, is_former
 
@@ -28,6 +28,7 @@ COLOURS = {
     f"real-valued code, AdaGN{FORMER}": ORANGE,
     "convolutional VAE": PURPLE,
     "DMZEncoder, fitted prior": BLUE,
+    "DMZEncoder, autoregressive prior": GREEN,
     "DMZEncoder, uniform prior": SKY,
     "k-means labels as the code": PURPLE,
     "unconditional": ORANGE,
@@ -67,10 +68,9 @@ def draw_quality(path: Path) -> None:
 
 def draw_generation(path: Path) -> None:
     """Draw distances of samples against denoising steps, each model with its best sampler."""
-    sampled = [row for row in read("generation") if row["kind"] != "real"]
     panels = [
         group
-        for group in groups_of(sampled, "set", "extractor_sha256", "seconds_asked", "n_samples").values()
+        for group in groups_of(distances(), "set", "seconds_asked", "n_samples").values()
         if len({row["steps"] for row in group}) > 2 and any(row["kind"] == "bits" for row in group)
     ]
     figure, axes = _panels(len(panels), columns=2)
@@ -79,12 +79,12 @@ def draw_generation(path: Path) -> None:
         for words, of_model in models_of(group):
             former = FORMER if all(map(is_former, of_model)) and not all_former else ""
             by_steps = sorted(groups_of(of_model, "steps").items())
-            points = [([n], [row[DISTANCE] for row in best_sampler(same)]) for (n,), same in by_steps]
+            points = [([n], _values(best_sampler(same), (MULTIPLE,))) for (n,), same in by_steps]
             if words in COLOURS:
                 _line(ax, points, words + former, COLOURS[words])
-        _reference(ax, float(np.mean(_values(floor(group[0]), (DISTANCE,)))), "training images")
+        _reference(ax, 1.0, "training images")
         ticks = sorted({row["steps"] for row in group})
-        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance to test images")
+        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance, multiple")
         old = ", former version" if all_former else ""
         title = f"{TITLES[group[0]['set']]}, {group[0]['seconds_asked']:g} s of training{old}"
         ax.set_title(title, fontsize=10)
@@ -109,7 +109,7 @@ def draw_training_time(path: Path) -> None:
             (
                 "Fréchet distance, multiple",
                 {f"{model}, {steps} steps": rows for (model, steps), rows in drawn.items()},
-                (),
+                (MULTIPLE,),
                 [],
                 "",
             ),
@@ -119,16 +119,13 @@ def draw_training_time(path: Path) -> None:
         ):
             for model, rows in lines.items():
                 budgets = sorted(groups_of(rows, "seconds_asked").items())
-                points = [
-                    ([seconds / 60], _values(same, wanted) if wanted else multiples(same))
-                    for (seconds,), same in budgets
-                ]
+                points = [([seconds / 60], _values(same, wanted)) for (seconds,), same in budgets]
                 _line(ax, points, model, TRAINED.get(model.rpartition(", ")[0], BLUE))
             if values := _values(reference, wanted):
                 _reference(ax, float(np.mean(values)), its_name)
             minutes = sorted({row["seconds_asked"] / 60 for rows in drawn.values() for row in rows})
             ax.set(xscale="log", xlabel="training time, minutes of one core", ylabel=words)
-            if not wanted:
+            if wanted == (MULTIPLE,):
                 ax.set_yscale("log")
                 ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 ax.yaxis.set_major_formatter("{x:g}")

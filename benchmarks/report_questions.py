@@ -17,7 +17,7 @@ from benchmarks.report_evidence import (
     Measure,
     seeds,
 )
-from benchmarks.report_samples import floor, models_of
+from benchmarks.report_samples import distances, models_of
 from benchmarks.report_time_to_quality import RESULTS
 from benchmarks.results import read
 from benchmarks.tables import Rows, groups_of, having, table
@@ -60,17 +60,15 @@ def questions() -> list[str]:
 
 def _code_questions() -> list[str]:
     """Return the sections on priors and on k-means labels, whose samples are of one sampler."""
-    generated, distances = read("generation"), {}
+    sampled, at_once = distances(), {"sampler": "dpm++", "seconds_asked": 780.0, "n_samples": 5000}
+    by_set = {}
     for name in ("mnist", "avatars"):
-        rows = having(
-            generated, set=name, sampler="dpm++", seconds_asked=780.0, parameters={}, n_samples=5000
-        )
-        distances[name] = dict(models_of(having(rows, steps=10))) | {"training images": floor(rows[0])}
-    kinds = dict.fromkeys(words for at in distances.values() for words in at)
-    cells = [[words, *(FRECHET.cell(at.get(words, [])) for at in distances.values())] for words in kinds]
-    rise = [FRECHET.mean(at[UNIFORM]) / FRECHET.mean(at[OURS]) - 1.0 for at in distances.values()]
+        by_set[name] = dict(models_of(having(sampled, set=name, parameters={}, steps=10, **at_once)))
+    kinds = dict.fromkeys(words for at in by_set.values() for words in at)
+    cells = [[words, *(FRECHET.cell(at.get(words, [])) for at in by_set.values())] for words in kinds]
+    rise = [FRECHET.mean(at[UNIFORM]) / FRECHET.mean(at[OURS]) - 1.0 for at in by_set.values()]
     changes = " and ".join(f"{100 * share:+.0f} %" for share in rise)
-    labelled = {name: at for name, at in distances.items() if LABELS in at}
+    labelled = {name: at for name, at in by_set.items() if LABELS in at}
     closer = [NAMES[n] for n, at in labelled.items() if FRECHET.mean(at[LABELS]) > FRECHET.mean(at[OURS])]
     fit = {row["prior"]: row for row in having(read("priors"), images="mnist", codes="DMZEncoder, 780 s")}
     bits, auc = (
@@ -88,9 +86,10 @@ def _code_questions() -> list[str]:
     return [
         "### Does a mismatch between the prior and the codes matter?\n\n"
         f"{'Yes' if min(rise) > 0.0 else 'Not always'}: codes from the paper's uniform prior instead of a "
-        f"fitted one change the Fréchet distance by {changes}. Samples in 10 steps of DPM-Solver++ after "
-        f"780 s of training, lower is better ({seeds(distances['mnist'][OURS])}):\n\n"
-        f"{table(['codes', *(NAMES[name] for name in distances)], cells)}\n\n"
+        f"fitted one change the Fréchet distance by {changes}. As multiples of the distance of training "
+        "images, samples in 10 steps of DPM-Solver++ after 780 s of training, lower is better "
+        f"({seeds(by_set['mnist'][OURS])}):\n\n"
+        f"{table(['codes', *(NAMES[name] for name in by_set)], cells)}\n\n"
         f"Uniform, autoregressive and resampled priors need {bits} bits per code of MNIST, and a classifier "
         f"separates codes from their samples with AUCs of {auc} ({one_fit}). Whether terms that "
         "balance codes in training help: not measured. Files: `generation.jsonl`, `priors.jsonl`.",

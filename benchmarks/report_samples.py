@@ -19,7 +19,7 @@ MODELS = {
     ("none", None): "unconditional",
     ("clusters", "shares"): "k-means labels as the code",
 }
-DISTANCE = "frechet_distance"
+DISTANCE, MULTIPLE = "frechet_distance", "multiple"
 
 
 def best_sampler(rows: Rows) -> Rows:
@@ -53,6 +53,19 @@ COMPARABLE = ("set", "extractor_sha256", "reference", "n_samples")
 def floor(like: dict[str, Any]) -> Rows:
     """Return the rows of training images in place of samples, comparable with a row."""
     return having(read("generation"), kind="real", **{key: like[key] for key in COMPARABLE})
+
+
+def distances() -> Rows:
+    """Return the rows of samples, with their distance also as a multiple of that of training images.
+
+    Multiples of several classifiers can be compared, distances cannot.
+    """
+    found = []
+    for row in read("generation"):
+        real = [same[DISTANCE] for same in floor(row)]
+        if row["kind"] != "real" and real:
+            found.append(row | {MULTIPLE: row[DISTANCE] / np.mean(real)})
+    return found
 
 
 def generation_section() -> str:

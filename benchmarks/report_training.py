@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from benchmarks.contenders import STEPS
-from benchmarks.report_samples import DISTANCE, floor
+from benchmarks.report_samples import DISTANCE, MULTIPLE, distances, floor
 from benchmarks.report_time_to_quality import RESULTS, TITLES, cell, clock, measures
 from benchmarks.results import read
 from benchmarks.scoring import FLAT, REBUILT
@@ -38,18 +38,13 @@ def codes(name: str) -> Rows:
 
 def samples(name: str) -> dict[tuple[str, int], Rows]:
     """Return the rows of samples of a set by description of the model and number of steps."""
-    rows = newest(having(read("generation"), set=name, **SAMPLES))
+    rows = newest(having(distances(), set=name, **SAMPLES))
     found = {}
     for (kind, prior), (words, numbers) in KINDS.items():
         for steps in numbers:
             if group := having(rows, kind=kind, prior=prior, steps=steps):
                 found[words, steps] = group
     return found
-
-
-def multiples(rows: Rows) -> list[float]:
-    """Return the distances of rows as multiples of those of training images by the same classifier."""
-    return [row[DISTANCE] / statistics.mean(real[DISTANCE] for real in floor(row)) for row in rows]
 
 
 def training_sets() -> list[str]:
@@ -91,7 +86,7 @@ def _table(name: str) -> str:
             cells += [measured(of_codes, key) for key in RECONSTRUCTIONS.values()]
             seen = f"{statistics.mean(row['images_seen'] for row in group):,.0f}"
             own = measured([real for row in group for real in floor(row)], DISTANCE, 1)
-            cells += [steps, measured(group, DISTANCE, 1), own, f"{statistics.mean(multiples(group)):.1f}"]
+            cells += [steps, measured(group, DISTANCE, 1), own, measured(group, MULTIPLE, 1)]
             lines.append([model, f"{seconds:g}", seen, *cells])
     header = ["model", "seconds", "images", *measures(name), *RECONSTRUCTIONS, "steps", "Fréchet distance"]
     return table([*header, "of training images", "multiple"], lines)
