@@ -80,11 +80,11 @@ def generation_section() -> str:
         "walk": "Interpolations from the code of one test image to that of another",
     }
     parts += [
-        f"{words} ({TITLES[name]}, 780 s; "
-        f"`python -m benchmarks.sample_pictures --set {name} --seconds 780`):\n\n"
+        f"{words} ({TITLES[name]}, {seconds} s; "
+        f"`python -m benchmarks.sample_pictures --set {name} --seconds {seconds}`):\n\n"
         f"![{words}](../images/{kind}_{name}.png)\n"
         for kind, words in pictures.items()
-        for name in ("avatars", "mnist")
+        for name, seconds in (("avatars", 3600), ("mnist", 780))
     ]
     return "\n".join(parts)
 
