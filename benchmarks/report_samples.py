@@ -70,10 +70,12 @@ def distances() -> Rows:
 
 def generation_section() -> str:
     """Return the section on Fréchet distances of samples against denoising steps."""
-    sampled = [row for row in read("generation") if row["kind"] != "real"]
+    rows = read("generation")
+    sampled = [row for row in rows if row["kind"] != "real" and row["features"] == "classifier"]
     parts = ["## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n"]
     for _, group in groups_of(sampled, *COMPARABLE).items():
         parts.append(_distances(group, floor(group[0])))
+    parts += _inception(having(rows, features="inception"))
     pictures = {
         "steps": "One code and one noise per column, by denoising steps",
         "priors": "The same noise with codes from the fitted and from a uniform prior",
@@ -87,6 +89,26 @@ def generation_section() -> str:
         for name, seconds in (("avatars", 3600), ("mnist", 780))
     ]
     return "\n".join(parts)
+
+
+def _inception(rows: Rows) -> list[str]:
+    """Return the table of kernel distances in features of the Inception network, if there are rows."""
+    if not rows:
+        return []
+    lines = [
+        [TITLES[of_model[0]["set"]], words, f"{of_model[0]['seconds_asked']:g}", of_model[0]["steps"]]
+        + [f"{row['kernel_distance']:.4f} ± {row['kernel_distance_std']:.4f}" for row in of_model[-1:]]
+        for group in groups_of(rows, "set", "seconds_asked", "steps").values()
+        for words, of_model in models_of(group)
+    ]
+    header = ["images", "model", "seconds", "steps", "kernel distance"]
+    return [
+        f"### Features of the Inception network, {rows[0]['n_generated']:,} samples\n\n"
+        "Kernel distance to as many training images, mean and standard deviation over subsets. It is zero "
+        "for images of the same distribution and, unlike Fréchet distances, not biased for few of them.\n\n"
+        f"{table(header, lines)}\n\n"
+        f"{made(rows, 'generation', ' --extractors inception --reference train --samples 1000')}\n"
+    ]
 
 
 def _distances(rows: Rows, real: Rows) -> str:
