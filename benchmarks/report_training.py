@@ -15,12 +15,14 @@ from benchmarks.time_to_quality import WITH_PRIOR
 
 #: Samples that are compared: of the models with the fitted prior, by one sampler, against all test images.
 SAMPLES = {"sampler": "dpm++", "n_samples": 5_000, "features": "classifier", "parameters": {}}
+#: Denoising steps of samples in the figure, unless stated otherwise.
+SHOWN_STEPS = 10
 #: Models by kind and origin of their codes, with the numbers of steps of their samples.
 KINDS = {
-    ("bits", "fitted"): ("DMZEncoder", (10,)),
-    ("bits", "autoregressive"): ("autoregressive prior", (10,)),
-    ("clusters", "shares"): ("k-means labels", (10,)),
-    ("none", None): ("unconditional", (10, 50)),
+    ("bits", "fitted"): ("DMZEncoder", (SHOWN_STEPS,)),
+    ("bits", "autoregressive"): ("autoregressive prior", (SHOWN_STEPS,)),
+    ("clusters", "shares"): ("k-means labels", (SHOWN_STEPS,)),
+    ("none", None): ("unconditional", (SHOWN_STEPS, 50)),
 }
 #: Measures of reconstructions: headings and keys.
 RECONSTRUCTIONS = {
@@ -56,9 +58,11 @@ def training_section() -> str:
     """Return the section on quality against training time."""
     names = training_sets()
     parts = [
-        "## Training time\n\n![Quality against training time](../images/training_time.png)\n\n"
+        "## Training time\n\n![Quality against training images](../images/training_time.png)\n\n"
+        f"The figure shows samples in {SHOWN_STEPS} steps unless stated otherwise. "
         "Each training time is a run of its own on all training images, since the learning rate schedule "
-        "depends on it. Codes are scored as in the sections above. MSE and SSIM: reconstructions of "
+        "depends on it; machines differ in speed, and so in the images that a run processes. Codes are "
+        "scored as in the sections above. MSE and SSIM: reconstructions of "
         f"{REBUILT} test images from bits in {STEPS} steps, without noise; pixels in [-1, 1]. Residue: "
         f"standard deviation of reconstructions in windows of {FLAT} x {FLAT} pixels that have one colour in "
         f"the image. Fréchet distance: {SAMPLES['n_samples']:,} samples, with codes from the fitted prior "
