@@ -180,7 +180,6 @@ def test_unsuitable_settings_are_refused(name, options, clip, eta, message):
         # A single step that begins at timestep 0.
         ("DDIMScheduler", "cosine", 1, {"timestep_spacing": "leading"}),
         # Errors raised by diffusers: timesteps, indices or shapes for this number of steps, prediction type.
-        ("KDPM2AncestralDiscreteScheduler", "cosine", 10, EPSILON | {"timestep_spacing": "linspace"}),
         ("DEISMultistepScheduler", "cosine", 10, {"use_karras_sigmas": True}),
         ("PNDMScheduler", "cosine", 2, EPSILON),
         ("EulerAncestralDiscreteScheduler", "linear", 10, {"prediction_type": "sample"}),
