@@ -18,10 +18,11 @@ from dmzrep.training import HISTORY_COLUMNS, REPORT_SAMPLES, Budget, Trainer
 
 #: Number of samples encoded at a time if time is limited.
 BLOCK = 256
-#: Estimated seconds to fit a prior of 64 bits on one core, and those of priors that are not listed.
+#: Estimated seconds to fit a prior to many codes of 64 bits, those of priors that are not listed, and the
+#: fraction of them that few codes take.
 CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
 PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
-OTHER_SECONDS = 5.0
+OTHER_SECONDS, FEW_CODES = 5.0, 0.3
 #: Largest fraction of the time after training for the prior; the rest is for the codes it is fitted to.
 PRIOR_SHARE = 0.8
 #: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.
@@ -100,16 +101,18 @@ def calibration_seconds(budget: Budget) -> float:
     return min(CALIBRATION_SECONDS, CALIBRATION_SHARE * (budget.limit or 0.0))
 
 
-def prior_seconds(prior: str | CodePrior, latent_dim: int) -> float:
-    """Estimate the seconds to fit a prior on one core."""
+def prior_seconds(prior: str | CodePrior, latent_dim: int, n_samples: int) -> float:
+    """Estimate the seconds to fit a prior on one core to the codes of at most `REPORT_SAMPLES` samples."""
     seconds = PRIOR_SECONDS.get(prior if isinstance(prior, str) else prior.name, OTHER_SECONDS)
-    return seconds * max(1.0, latent_dim / 64)
+    return seconds * max(1.0, latent_dim / 64) * min(1.0, max(n_samples / REPORT_SAMPLES, FEW_CODES))
 
 
-def affordable_prior(latent_dim: int, seconds: float) -> str:
+def affordable_prior(latent_dim: int, n_samples: int, seconds: float) -> str:
     """Return what to fit for ``prior="auto"`` within a time, which also has to suffice to encode samples."""
-    names = "auto", "autoregressive"
-    return next((n for n in names if prior_seconds(n, latent_dim) <= PRIOR_SHARE * seconds), "chow_liu")
+    for name in ("auto", "autoregressive"):
+        if prior_seconds(name, latent_dim, n_samples) <= PRIOR_SHARE * seconds:
+            return name
+    return "chow_liu"
 
 
 def code_attributes(
@@ -126,11 +129,12 @@ def code_attributes(
     or ``"chow_liu"``; the latter also without training, whose codes should take seconds.
     """
     budget = budget or Budget(None)
-    chosen = np.random.default_rng(seed).permutation(len(samples))[:REPORT_SAMPLES]
+    n_bits, n_samples = decoder.latent_dim, len(samples)
+    chosen = np.random.default_rng(seed).permutation(n_samples)[:REPORT_SAMPLES]
     if prior == "auto":
-        prior = "chow_liu" if history.empty else affordable_prior(decoder.latent_dim, budget.left())
+        prior = "chow_liu" if history.empty else affordable_prior(n_bits, n_samples, budget.left())
     parts = []
-    keep = min(prior_seconds(prior, decoder.latent_dim), PRIOR_SHARE * budget.left())
+    keep = min(prior_seconds(prior, n_bits, n_samples), PRIOR_SHARE * budget.left())
     size = len(chosen) if budget.limit is None else BLOCK
     for part in batches(len(chosen), size):
         parts.append(encode(decoder, Subset(samples, np.sort(chosen[part])), "probabilities"))

@@ -17,6 +17,7 @@ from dmzrep import DMZEncoder
 from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
+from dmzrep.estimator._attributes import affordable_prior
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._loop import Trainer
@@ -372,3 +373,9 @@ def test_iterations_of_the_initialisation_end_when_their_time_is_up(monkeypatch)
     monkeypatch.setattr(torch.linalg, "svd", lambda x: calls.append(x) or svd(x))
     itq_rotation(data, torch.Generator().manual_seed(0), time_left=lambda: next(seconds))
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(20.0, "auto"), (8.0, "autoregressive"), (5.0, "chow_liu")])
+def test_priors_are_chosen_by_the_time_that_is_left(seconds, name):
+    assert affordable_prior(64, 20_000, seconds) == name
+    assert affordable_prior(64, 1000, seconds) == "auto"
