@@ -97,14 +97,14 @@ def _inception(rows: Rows) -> list[str]:
         return []
     lines = [
         [TITLES[of_model[0]["set"]], words, f"{of_model[0]['seconds_asked']:g}", of_model[0]["steps"]]
-        + [f"{row['kernel_distance']:.4f} ± {row['kernel_distance_std']:.4f}" for row in of_model[-1:]]
+        + [f"{of_model[-1]['kernel_distance']:.4f}"]
         for group in groups_of(rows, "set", "seconds_asked", "steps").values()
         for words, of_model in models_of(group)
     ]
     header = ["images", "model", "seconds", "steps", "kernel distance"]
     return [
         f"### Features of the Inception network, {rows[0]['n_generated']:,} samples\n\n"
-        "Kernel distance to as many training images, mean and standard deviation over subsets. It is zero "
+        "Kernel distance to as many training images. It is zero "
         "for images of the same distribution and, unlike Fréchet distances, not biased for few of them.\n\n"
         f"{table(header, lines)}\n\n"
         f"{made(rows, 'generation', ' --extractors inception --reference train --samples 1000')}\n"
