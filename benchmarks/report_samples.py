@@ -96,16 +96,15 @@ def _inception(rows: Rows) -> list[str]:
     if not rows:
         return []
     lines = [
-        [TITLES[of_model[0]["set"]], words, f"{of_model[0]['seconds_asked']:g}", of_model[0]["steps"]]
-        + [f"{of_model[-1]['kernel_distance']:.4f}"]
-        for group in groups_of(rows, "set", "seconds_asked", "steps").values()
+        [TITLES[name], words, f"{seconds:g}", steps, measured(of_model, "kernel_distance", 4)]
+        for (name, seconds, steps), group in groups_of(rows, "set", "seconds_asked", "steps").items()
         for words, of_model in models_of(group)
     ]
     header = ["images", "model", "seconds", "steps", "kernel distance"]
     return [
         f"### Features of the Inception network, {rows[0]['n_generated']:,} samples\n\n"
-        "Kernel distance to as many training images. It is zero "
-        "for images of the same distribution and, unlike Fréchet distances, not biased for few of them.\n\n"
+        "Kernel distance to as many training images. It is zero for images of the same distribution and, "
+        "unlike the Fréchet distance, not biased for few images.\n\n"
         f"{table(header, lines)}\n\n"
         f"{made(rows, 'generation', ' --extractors inception --reference train --samples 1000')}\n"
     ]
