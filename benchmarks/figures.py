@@ -122,8 +122,10 @@ def draw_training_time(path: Path) -> None:
         ):
             for model, rows in lines.items():
                 # Machines differ in speed, so the time is in the table only.
-                runs = sorted(groups_of(rows, "images_seen").items())
-                points = [([images / 1000], _values(same, wanted)) for (images,), same in runs]
+                points = sorted(
+                    ([row["images_seen"] / 1000 for row in same], _values(same, wanted))
+                    for same in groups_of(rows, "seconds_asked").values()
+                )
                 _line(ax, points, model, TRAINED[model.partition(", ")[0]])
             if values := _values(reference, wanted):
                 _reference(ax, float(np.mean(values)), its_name)
