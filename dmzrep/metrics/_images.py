@@ -160,7 +160,7 @@ def ssim(
     side = min(one.shape[1:3])
     if window_size == "auto":
         window_size = min(WINDOW, (side - 1) // 2 * 2 + 1)
-    window_size = check_int(window_size, "window_size", 1, side, ", the images' smaller side, and odd")
+    window_size = check_int(window_size, "window_size", 1, side, ", the images' smaller side, odd, or 'auto'")
     if window_size % 2 == 0:
         raise ValueError(f"window_size must be odd, got {window_size}. Use {window_size - 1}.")
     options = {
