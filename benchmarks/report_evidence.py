@@ -146,7 +146,7 @@ def steps_line(name: str) -> str:
     ours = best[OURS][enough]
     rivals = {f"{words} ({top[words]} steps)": best[words][top[words]] for words in ("unconditional", LABELS)}
     claim = f"Fewer denoising steps than without a code: {NAMES[name]}"
-    about = f" in {enough} steps after {ours[0]['seconds_asked']:g} s"
+    about = f" in {enough} step{'s' if enough > 1 else ''} after {ours[0]['seconds_asked']:g} s"
     return compared(claim, "generation", ours, rivals, FRECHET, about=about)
 
 
