@@ -70,12 +70,16 @@ def distances() -> Rows:
 
 def generation_section() -> str:
     """Return the section on Fréchet distances of samples against denoising steps."""
-    rows = read("generation")
-    sampled = [row for row in rows if row["kind"] != "real" and row["features"] == "classifier"]
-    parts = ["## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n"]
-    for _, group in groups_of(sampled, *COMPARABLE).items():
-        parts.append(_distances(group, floor(group[0])))
-    parts += _inception(having(rows, features="inception"))
+    rows = having(distances(), features="classifier")
+    parts = [
+        "## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n\n"
+        "Fréchet distance between samples and test images as a multiple of that of as many training images, "
+        "features of a classifier of the set; lower is better, mean ± standard deviation over seeds. "
+        "The distance depends on the number of samples, and the features on the classifier, but multiples "
+        f"of several classifiers can be compared. All models have the same network.{clock(rows)}\n"
+    ]
+    parts += [_distances(group) for group in groups_of(rows, "set").values()]
+    parts += _inception(having(read("generation"), features="inception"))
     pictures = {
         "steps": "One code and one noise per column, by denoising steps",
         "priors": "The same noise with codes from the fitted and from a uniform prior",
@@ -110,38 +114,29 @@ def _inception(rows: Rows) -> list[str]:
     ]
 
 
-def _distances(rows: Rows, real: Rows) -> str:
-    """Return the tables of one set of images, one feature extractor and one number of samples."""
+def _distances(rows: Rows) -> str:
+    """Return the table of one set of images."""
     steps, row = sorted({row["steps"] for row in rows}), rows[-1]
-    best, every = [], []
+    lines = []
     for words, models in models_of(rows):
-        for (seconds,), of_model in sorted(groups_of(models, "seconds_asked").items()):
-            name = [words + (FORMER if all(map(is_former, of_model)) else ""), f"{seconds:g}"]
-            best.append([*name, *(_best_cell([r for r in of_model if r["steps"] == n]) for n in steps)])
-            for (sampler,), same in groups_of(of_model, "sampler").items():
-                at = [measured([r for r in same if r["steps"] == n], DISTANCE, 2) for n in steps]
-                every.append([*name, sampler, len({r["seed"] for r in same}), *at])
-    features = f"features of a {row['features']}"
-    if "extractor_accuracy" in row:
-        features += f" ({100 * row['extractor_accuracy']:.1f} % accurate on test images)"
-    reference = f" Training images in place of samples: {measured(real, DISTANCE, 2)}." if real else ""
-    header = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
+        for key, group in sorted(groups_of(models, "seconds_asked", "n_samples", "sampler").items()):
+            seconds, n_samples, sampler = key
+            name = words + (FORMER if all(map(is_former, group)) else "")
+            seeds = len({r["seed"] for r in group})
+            at = [measured([r for r in group if r["steps"] == n], MULTIPLE, 1) for n in steps]
+            lines.append([name, f"{seconds:g}", f"{n_samples:,}", sampler, seeds, *at])
+    ones = [
+        f"{measured(floor(group[0]), DISTANCE, 1)} ({n_samples:,} images; {100 * accuracy:.1f} % accurate)"
+        for (n_samples, accuracy), group in sorted(groups_of(rows, "n_samples", "extractor_accuracy").items())
+    ]
+    of_steps = [f"{n} step{'s' if n > 1 else ''}" for n in steps]
+    header = ["model", "seconds", "samples", "sampler", "seeds", *of_steps]
     return (
-        f"### {TITLES[row['set']]}, {row['n_samples']:,} samples, classifier of "
-        f"{100 * row['extractor_accuracy']:.1f} %\n\nAll models have the same network. "
-        f"Fréchet distance to {row['n_reference']:,} {row['reference']} images, {features}; lower is better."
-        f"{clock(rows)}{reference}\n\nEach model with its best sampler for each number of steps:\n\n"
-        f"{table(['model', 'seconds', *header], best)}\n\n"
-        "All samplers, mean ± standard deviation over seeds:\n\n"
-        f"{table(['model', 'seconds', 'sampler', 'seeds', *header], every)}\n\n{made(rows, 'generation')}\n"
+        f"### {TITLES[row['set']]}\n\nReference: {row['n_reference']:,} {row['reference']} images. Distance "
+        f"of training images, by classifier: {'; '.join(ones)}.\n\n"
+        f"{table(header, lines)}\n\n"
+        f"{made(rows, 'generation')}\n"
     )
-
-
-def _best_cell(rows: Rows) -> str:
-    if not rows:
-        return ""
-    best = best_sampler(rows)
-    return f"{measured(best, DISTANCE, 2)} ({best[0]['sampler']})"
 
 
 def inversion_section() -> str:
