@@ -85,7 +85,7 @@ def draw_generation(path: Path) -> None:
         _reference(ax, 1.0, "training images")
         ticks = sorted({row["steps"] for row in group})
         ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance, multiple")
-        old = ", former version" if all_former else ""
+        old = ", earlier version" if all_former else ""
         title = f"{TITLES[group[0]['set']]}, {group[0]['seconds_asked']:g} s of training{old}"
         ax.set_title(title, fontsize=10)
         ax.set_xlim(right=4 * ticks[-1])

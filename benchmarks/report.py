@@ -180,7 +180,7 @@ def readme_table() -> str:
         for row in README_ROWS:
             group = compared[(row,)]
             words, former, _ = label(group).partition(FORMER)
-            words += ", floats" if row == "pixels" else ""
+            words += {"pixels": ", floats", "PCA": ", signs", "convolutional VAE": ", signs"}.get(row, "")
             lines.setdefault(words, []).append((cell(group, bits) or cell(group, floats)) + former)
     return table(header, [[words, *cells] for words, cells in lines.items()])
 

@@ -37,7 +37,7 @@ def likelihood_section() -> str:
         ]
         priors = ", ".join(sorted({row["prior"] or "" for row in group}))
         lines.append([TITLES[name], bits or "none", f"{seconds:g}", len(group), *cells, priors])
-    header = ["images", "bits", "seconds", "seeds", "image", "code", "code of fair coins", "total"]
+    header = ["images", "bits", "seconds", "seeds", "image", "code", "code, uniform prior", "total"]
     sizes = " or ".join(dict.fromkeys(f"{row['n_images']:,}" for row in rows))
     return (
         "## Bits per dimension against the length of the code\n\n"
@@ -105,7 +105,7 @@ def transfer_section() -> str:
         trained = "" if seconds is None else f"{seconds:g}"
         lines.append([pairs, codes, bits, trained, choice, len(group), *cells])
     header = ["pairs", "codes", "bits", "seconds", "transfer", "seeds", "within 10", "times chance"]
-    header += ["median rank", "bits right"]
+    header += ["median rank", "bit accuracy"]
     pictures = "".join(
         f"\n{said}\n\n![{alternative}](../images/{name}.png)\n"
         for name, (alternative, said) in TRANSFERS.items()

@@ -21,15 +21,15 @@ def collections_section() -> str:
         "## Folders of pictures\n\n"
         f"A folder of {one['pictures']:,} photographs (CIFAR-10), emoji and cartoon faces of mixed sizes and "
         f"formats, with {one['copies']} edited copies of each kind: compressed (JPEG at quality 20 to 80), "
-        "resized (0.5 to 2), cropped (5 to 15 %), turned (2 to 8 degrees), brighter or darker, mirrored. "
-        f"The encoder was trained on the folder itself for {one['minutes']:g} minutes. Pairs of a picture "
-        "and its copy, and of two copies of one picture, are right; pictures of the sets that are alike by "
-        "nature, such as emoji in several skin tones, count as wrong. Precision, recall and F1 of pairs, "
-        "then the recall by kind. `ImageCollection.duplicates` expected "
+        "resized (0.5 to 2), cropped (5 to 15 %), rotated (2 to 8 degrees), brighter or darker, mirrored. "
+        f"The encoder was trained on the folder itself for {one['minutes']:g} minutes. Pairs of an image "
+        "and its copy, and of two copies of one image, count as correct; images of the datasets that are "
+        "inherently similar, such as emoji in several skin tones, count as wrong. Precision, recall and F1 "
+        "of pairs, then the recall by kind. `ImageCollection.duplicates(mirrored=True)` expected "
         f"{one['expected_false_pairs']:g} false pairs; "
         f"{one['wrong']} were wrong.\n",
         _duplicates(mixed),
-        "\nSearch for the original from a copy: how often it is found first.\n",
+        "\nSearch for the original from a copy: how often it ranks first.\n",
         _search([row for row in rows if row["part"] == "search"]),
     ]
     large = [row for row in rows if row["part"] in ("report", "update")]
@@ -49,8 +49,8 @@ def collections_section() -> str:
         ]
     for row in rows:
         if row["part"] == "odd":
-            counts = f"{row['read']} were read, {row['listed']} listed with a reason"
-            parts.append(f"\nOf {row['files']} odd files, {counts}.")
+            counts = f"{row['read']} were read and {row['listed']} listed with the reason"
+            parts.append(f"\nOf {row['files']} unusual or damaged files, {counts}.")
     parts.append(f"\n{made(rows, 'collections')}\n")
     return "\n".join(parts)
 
@@ -62,7 +62,7 @@ def last_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _label(row: dict[str, Any]) -> str:
-    return row["name"] if row["mirrored"] else f"{row['name']}, pictures as they are"
+    return row["name"] if row["mirrored"] else f"{row['name']}, without mirroring"
 
 
 def _duplicates(rows: list[dict[str, Any]]) -> str:
@@ -79,4 +79,4 @@ def _search(rows: list[dict[str, Any]]) -> str:
         [_label(row), f"{row['rank_1']:.3f}", *(f"{row['kinds'][kind]:.2f}" for kind in EDITS)]
         for row in rows
     ]
-    return table(["method", "found first", *EDITS], lines)
+    return table(["method", "ranks first", *EDITS], lines)

@@ -18,8 +18,8 @@ def speed_section() -> str:
     profile = [[kind, f"{100 * part:.1f} %"] for kind, part in share["profile"].items()]
     return (
         "## Training speed, 28 x 28\n\n"
-        "Medians over rounds in which the networks take turns, in one process. For ours, all of training is "
-        "timed: data loading, encoder, denoiser, optimiser, weight averaging and validation. The authors' "
+        "Medians over rounds in which the networks take turns, in one process. For dmzrep, all of training "
+        "is timed: data loading, encoder, denoiser, optimiser, weight averaging and validation. The authors' "
         "network type is `diffusers.UNet2DConditionModel`; only its forward pass, backward pass and "
         "optimiser are timed. Ratios are relative to its fastest variant.\n\n"
         f"{table(['network', 'images/s', 'range', 'ratio'], lines)}\n\n"

@@ -73,10 +73,10 @@ def generation_section() -> str:
     rows = having(distances(), features="classifier")
     parts = [
         "## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n\n"
-        "Fréchet distance between samples and test images as a multiple of that of as many training images, "
-        "features of a classifier of the set; lower is better, mean ± standard deviation over seeds. "
-        "The distance depends on the number of samples, and the features on the classifier, but multiples "
-        f"of several classifiers can be compared. All models have the same network.{clock(rows)}\n"
+        "Fréchet distance between samples and test images, divided by that of as many training images; "
+        "features of a classifier trained on that dataset. Lower is better; mean ± standard deviation over "
+        "seeds. These ratios are comparable across classifiers, raw distances are not; fewer samples give "
+        f"smaller ratios. All models have the same network.{clock(rows)}\n"
     ]
     parts += [_distances(group) for group in groups_of(rows, "set").values()]
     parts += _inception(having(read("generation"), features="inception"))

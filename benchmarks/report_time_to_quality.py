@@ -149,8 +149,8 @@ def demo_section() -> str:
     seen = " to ".join(dict.fromkeys(f"{pick(row['images_seen'] for row in rows):,}" for pick in (min, max)))
     return (
         "## The demo: avatars, 32 x 32\n\n"
-        f"{rows[0]['seconds_asked']:.0f} {clock} of training without labels on 3,500 images, of which "
-        f"{seen} were processed, repeatedly; seeds: {len(rows)}. AUROC (mean over attributes) of logistic "
+        f"{rows[0]['seconds_asked']:.0f} {clock} of training without labels on 3,500 images "
+        f"({seen} processed, counting repeats); seeds: {len(rows)}. AUROC (mean over attributes) of logistic "
         "regression on 1,000 labelled images, scored on 500 held-out images. Seconds: learning the code, and "
         f"encoding all images.\n\n{table(['code', 'bytes per image', 'AUROC', 'seconds'], lines)}\n\n"
         f"{made(rows, 'quickstart')}\n"

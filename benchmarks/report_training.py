@@ -66,9 +66,9 @@ def training_section() -> str:
         f"{REBUILT} test images from bits in {STEPS} steps, without noise; pixels in [-1, 1]. Residue: "
         f"standard deviation of reconstructions in windows of {FLAT} x {FLAT} pixels that have one colour in "
         f"the image. Fréchet distance: {SAMPLES['n_samples']:,} samples, with codes from the fitted prior "
-        "or the autoregressive prior within it, and all test images; features of a classifier of the set. "
-        "Multiple: of the distance of training images; multiples of several classifiers can be compared, "
-        "distances cannot."
+        "or the autoregressive prior within it, and all test images; features of a classifier trained on "
+        "that dataset. Ratio: divided by the distance of training images; ratios are comparable across "
+        "classifiers, raw distances are not."
         f"{clock(codes(names[0]))}\n"
     ]
     for name in names:
@@ -93,4 +93,4 @@ def _table(name: str) -> str:
             cells += [steps, measured(group, DISTANCE, 1), own, measured(group, MULTIPLE, 1)]
             lines.append([model, f"{seconds:g}", seen, *cells])
     header = ["model", "seconds", "images", *measures(name), *RECONSTRUCTIONS, "steps", "Fréchet distance"]
-    return table([*header, "of training images", "multiple"], lines)
+    return table([*header, "of training images", "ratio"], lines)

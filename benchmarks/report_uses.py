@@ -45,7 +45,7 @@ def retrieval_quality_section() -> str:
     header += ["attributes alike", "factors alike"]
     return (
         "## Quality of search\n\n"
-        "Queries are test images, searched among the training images. mAP@100 of the class, with the sum of "
+        "Test images are queried against the training images. mAP@100 of the class, with the sum of "
         "precisions divided by 100; for avatars, agreement of the 100 nearest neighbours with the query in "
         "47 attributes and 14 factors, from 0 (chance) to 1 (all agree).\n\n"
         f"{table(header, lines)}\n\n{made(rows, 'retrieval_quality')}\n"
@@ -120,11 +120,11 @@ def embeddings_section() -> str:
         parts.append(f"{title}\n\n{table(header, lines)}")
     return (
         "## Bits of embeddings\n\n![Recall by bytes per vector](../images/embeddings.png)\n\n"
-        "CIFAR-10 and avatars: features of EfficientNet-Lite0; WordNet: glosses through all-MiniLM-L6-v2. "
-        '2,000 held-out queries by cosine similarity. Queries are bits ("codes") or real-valued '
-        '("asymmetric"). "of 40": of the ten nearest, those among 40 candidates, which rescoring four '
-        'times as many finds. "initialisation" is `DMZEncoder(max_iter=0)`; "DMZEncoder" was trained for '
-        "60 seconds. mAP is of the classes, of 35 kinds of hair and headgear, and of 45 topics.\n\n"
+        "CIFAR-10 and avatars: features of EfficientNet-Lite0; WordNet: glosses embedded with "
+        'all-MiniLM-L6-v2. 2,000 held-out queries by cosine similarity. Queries are bits ("codes") or '
+        'real-valued ("asymmetric"). "of 40": of the ten nearest, those among 40 candidates, which '
+        'rescoring four times as many finds. "initialisation" is `DMZEncoder(max_iter=0)`; "DMZEncoder" was '
+        "trained for 60 seconds. mAP is of the classes, of 35 kinds of hair and headgear, and of 45 topics.\n\n"
         + "\n\n".join(parts)
         + f"\n\n{made(rows, 'embeddings')}\n"
     )

@@ -9,8 +9,8 @@ from benchmarks.results import CURRENT, DEFAULT, DENOISER
 
 Rows = list[dict[str, Any]]
 
-#: End of the labels of rows that were measured with a former version of the encoder.
-FORMER = " (former version)"
+#: End of the labels of rows that were measured with a earlier version of the encoder.
+FORMER = " (earlier version)"
 #: Result files for which no convolutional encoder is trained, so that its version does not matter.
 WITHOUT_ENCODER = {"embeddings", "pretrained", "retrieval_speed", "starts"}
 #: Commands that remake result files, where it is not the module with `--data DATA`; fields are those of rows.
@@ -73,7 +73,7 @@ def measured(group: Rows, key: str, digits: int = 3) -> str:
 
 
 def is_former(row: dict[str, Any]) -> bool:
-    """Return whether a row was measured with a former version of the encoder.
+    """Return whether a row was measured with a earlier version of the encoder.
 
     Rows without a training time, where it has a column, are those of baselines and initialisations.
     """
@@ -108,7 +108,7 @@ def command(rows: Rows, name: str, options: str = "") -> str:
 
 
 def made(rows: Rows, name: str, options: str = "") -> str:
-    """Return sentences on the machines, the command, and rows of a former version of the encoder."""
+    """Return sentences on the machines, the command, and rows of a earlier version of the encoder."""
     kinds: dict[str, list[str]] = {}
     for row in rows:
         if env := row.get("environment"):
@@ -122,5 +122,5 @@ def made(rows: Rows, name: str, options: str = "") -> str:
     old = [is_former(row) for row in rows]
     if any(old) and name not in WITHOUT_ENCODER:
         which = "Measured" if all(old) else "Some rows of `DMZEncoder` were measured"
-        said.append(f"**{which} with a former version of the encoder.**")
+        said.append(f"**{which} with an earlier version of the encoder.**")
     return " ".join(said)

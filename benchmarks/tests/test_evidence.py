@@ -37,7 +37,7 @@ def test_rivals_that_win_are_named():
     assert error.lost(ours, {"worse": [{"mse": 9.0}]}) == ""
     line = report_evidence.compared("Claim", "memory", ours, rivals, error)
     assert line.startswith(
-        "- **Claim.** Error: 1.2 ± 0.3 (2 runs, former version). *Baselines:* best 0.5; near 1.3; "
+        "- **Claim.** Error: 1.2 ± 0.3 (2 runs, earlier version). *Baselines:* best 0.5; near 1.3; "
     )
     assert "*Limitations:* error 1.2 ± 0.3: best 0.5 better, " in line and line.endswith("(`memory.jsonl`)")
 

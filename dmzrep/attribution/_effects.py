@@ -98,7 +98,7 @@ def bit_effects(
 
     See Also
     --------
-    attribute_bits : Pixels that set a bit.
+    attribute_bits : Pixels that determine a bit.
     bit_table : Attributes that bits are associated with.
     dmzrep.plotting.BitDisplay : A figure of both.
 

@@ -84,12 +84,13 @@ class DMZEncoder(
         Reader that converts image files to arrays if X contains paths. If None, ``ImageReader()`` (64 x 64
         pixels).
     encoder : {"auto", "paper", "efficientnet_lite0"}, torch.nn.Module or transformer, default="auto"
-        ``"paper"`` has two outputs per bit and no linear branch, like the authors' network. The others are
-        feature extractors, from which codes are computed: ``"efficientnet_lite0"``, frozen and pretrained on
-        ImageNet, for photographs (extra ``pretrained``); a module that maps images (n, channels, H, W) in
-        [-1, 1], or scaled vectors, to features (n, n_features) or (n, n_features, h, w); `fit` trains a copy
-        of it, unless all its parameters are frozen; or a fitted scikit-learn transformer of flattened samples
-        (wrap it in ``sklearn.frozen.FrozenEstimator`` for grid searches).
+        ``"auto"`` is a small convolutional network (an MLP for vectors) plus a linear map. ``"paper"`` has
+        two outputs per bit and no such map, like the authors' network. The others are feature extractors:
+        ``"efficientnet_lite0"``, frozen and pretrained on ImageNet, for photographs (extra ``pretrained``); a
+        module that maps images (n, channels, H, W) in [-1, 1], or scaled vectors, to features (n, n_features)
+        or (n, n_features, h, w); `fit` trains a copy of it, unless all its parameters are frozen; or a fitted
+        scikit-learn transformer of flattened samples (wrap it in ``sklearn.frozen.FrozenEstimator`` for grid
+        searches).
     backbone : {"auto", "unet", "mlp"} or torch.nn.Module, default="auto"
         Denoiser: ``"unet"`` for images, ``"mlp"`` for vectors; ``"auto"`` chooses by the data. Or a custom
         module with ``forward(x, t, z)``: noised samples x, (n, channels, H, W) or (n, features); timesteps t
@@ -102,8 +103,8 @@ class DMZEncoder(
         for codes that agree with classes. ``"neighbours"``, of vectors and features: a linear map whose bits
         preserve the nearest neighbours. ``"contrast_pca"``: rotated principal components of local contrast.
         ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random weights. ``"auto"`` is ``"cca"``
-        for feature extractors and with augmented views, ``"contrast_pca"`` for spatially aligned images, and
-        ``"neighbours"`` for vectors.
+        for feature extractors and with augmented views, ``"neighbours"`` for vectors, ``"contrast_pca"`` for
+        spatially aligned images, and ``"itq"`` for other images without augmented views.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"}, RandomViews or None, default="auto"
@@ -127,7 +128,7 @@ class DMZEncoder(
         likelihood; without training it is ``"chow_liu"``.
     max_iter : int, default=200
         Maximum number of epochs. 0 initialises the encoder from the data (`init`) and does not train: codes
-        in seconds, but no decoder; `fit` with `warm_start` continues training from there.
+        within a minute, but no decoder; `fit` with `warm_start` continues training from there.
     max_time : float or None, default=None
         Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning-rate
         schedule follows whichever of `max_iter` and `max_time` will be reached first. When time is short,

@@ -41,13 +41,13 @@ class Training(ParameterGroup):
     straight_through : bool, default=False
         Use hard bits in the forward pass and gradients of relaxed bits in the backward pass.
     agreement : float, default=0.05
-        Weight of the agreement term: the cross-entropy between the logits of one view of a sample and target
-        bits from another view. The views are those of `encoder_augment`, and the targets are the bits of the
-        mean of that view's current logits and its logits at initialisation. After an initialisation by
-        ``"contrast_pca"``, the targets are the current bits, the views are by default the image itself and
-        one of other colours, and a term that keeps codes different is added: by how much the coding rate of
-        the batch is below its maximum, in nats per bit. Without views, or with ``init="random"``, the
-        agreement term is absent.
+        Weight of the agreement term: the cross-entropy between the logits of one view of a sample and targets
+        from another view. The views are those of `encoder_augment`, and the targets are sharpened
+        probabilities of the mean of that view's current logits and its logits at initialisation. After an
+        initialisation by ``"contrast_pca"``, they are those of the current logits alone, the views are by
+        default the image itself and one of other colours, and a term that keeps codes different is added: by
+        how much the coding rate of the batch is below its maximum, in nats per bit. Without views, or with
+        ``init="random"``, the agreement term is absent.
     marginal_entropy : float, default=0.0
         Weight of a term that balances bits: one minus the entropy, in bits, of the mean probability over the
         batch, summed over the bits. A reasonable value is 0.01.
