@@ -124,7 +124,6 @@ def embeddings_section() -> str:
         'all-MiniLM-L6-v2. 2,000 held-out queries by cosine similarity. Queries are bits ("codes") or '
         'real-valued ("asymmetric"). "of 40": of the ten nearest, those among 40 candidates, which '
         'rescoring four times as many finds. "initialisation" is `DMZEncoder(max_iter=0)`; "DMZEncoder" was '
-        "trained for 60 seconds. mAP is of the classes, of 35 kinds of hair and headgear, and of 45 topics.\n\n"
-        + "\n\n".join(parts)
-        + f"\n\n{made(rows, 'embeddings')}\n"
+        "trained for 60 seconds. mAP is of the classes, of 35 kinds of hair and headgear, and of 45 "
+        "topics.\n\n" + "\n\n".join(parts) + f"\n\n{made(rows, 'embeddings')}\n"
     )
