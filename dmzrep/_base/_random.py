@@ -1,10 +1,10 @@
 """Randomness: one convention for `random_state`, and one generator per image."""
 
+import contextlib
 import hashlib
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,16 +44,22 @@ def numpy_generator(random_state: int | np.random.RandomState | None) -> np.rand
 _TORCH_GENERATORS = threading.RLock()
 
 
-@contextmanager
-def seeded_torch(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+@contextlib.contextmanager
+def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed torch's global generators within the context, and restore them on exit; other threads wait.
 
-    For operations that do not accept a generator: weight initialisation and dropout.
+    The generators are those of the CPU and of the type of `device`. For operations that do not accept a
+    generator: weight initialisation and dropout.
     """
-    with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices):
+    kind = "cpu" if device is None else device.type
+    devices = list(range(torch.cuda.device_count())) if kind == "cuda" else []
+    with _TORCH_GENERATORS, torch.random.fork_rng(devices=devices), contextlib.ExitStack() as stack:
         torch.default_generator.manual_seed(seed)
         if devices:
             torch.cuda.manual_seed_all(seed)
+        elif kind == "mps":
+            stack.callback(torch.mps.set_rng_state, torch.mps.get_rng_state())
+            torch.mps.manual_seed(seed)
         yield
 
 

@@ -153,12 +153,11 @@ def warn_of_poor_code(report: pd.DataFrame, history: pd.DataFrame) -> None:
         )
     if "validation_loss_shuffled" not in history:
         return
-    last = history.iloc[-1]
-    if last["validation_loss_hard"] > (1.0 - USED_GAIN) * last["validation_loss_shuffled"]:
+    hard, shuffled = (_last(history, f"validation_loss_{kind}") for kind in ("hard", "shuffled"))
+    if hard > (1.0 - USED_GAIN) * shuffled:
         warn(
             "The denoiser hardly uses the code (posterior collapse): with codes of other samples the loss is "
-            f"{last['validation_loss_shuffled']:.4g}, "
-            f"with the right ones {last['validation_loss_hard']:.4g}. "
+            f"{shuffled:.4g}, with the right ones {hard:.4g}. "
             "Train longer (max_iter, max_time), use timestep_sampling='high_noise', or lower the weights of "
             "the code's regularisers (kl_weight, mmd_weight), if set.",
             CodeWarning,

@@ -146,13 +146,17 @@ def with_copies(groups: list[Group], copies: dict[int, list[int]]) -> list[Group
 
     A file that is in a group of its own stays there, so that each is in one group.
     """
+    same = [[i, *others] for i, others in copies.items()]
+    same_as = {i: files for files in same for i in files}
     grouped = {i for group in groups for i, *_ in group}
-    alone = {i: [j for j in others if j not in grouped] for i, others in copies.items()}
-    complete = [[(j, d, flag) for i, d, flag in group for j in [i, *alone.get(i, [])]] for group in groups]
-    new = [
-        [(j, 0.0, False) for j in [i, *others]] for i, others in alone.items() if i not in grouped and others
-    ]
-    return complete + new
+    complete = []
+    for group in groups:
+        complete.append(list[tuple[int, float, bool]]())
+        for i, distance, flag in group:
+            alone = [j for j in same_as.get(i, []) if j not in grouped]
+            grouped.update(alone)
+            complete[-1] += [(j, distance, flag) for j in [i, *alone]]
+    return complete + [[(i, 0.0, False) for i in files] for files in same if not grouped.intersection(files)]
 
 
 def group_table(files: pd.DataFrame, groups: list[Group], tier: str) -> pd.DataFrame:

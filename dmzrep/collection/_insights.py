@@ -234,7 +234,7 @@ class InsightsMixin(BaseEstimator):
             check_choice("n_clusters", n_clusters, ["auto"], " or an integer")
             n_clusters = min(n, int(np.clip(round(np.sqrt(n / 10.0)), 2, 40)))
         n_clusters = check_int(n_clusters, "n_clusters", 1, n, ", the number of pictures")
-        labels, centres = cluster(unit_length(self.logits_), n_clusters, draw_seed(random_state))
+        labels, centres = cluster(unit_length(self.logits_), n_clusters, draw_seed(random_state) % 2**32)
         return pd.DataFrame(
             {"path": self.files_["path"], "cluster": labels, "is_centre": np.isin(np.arange(n), centres)}
         )
@@ -310,6 +310,6 @@ class InsightsMixin(BaseEstimator):
         check_choice("method", method, ("tsne", "umap"))
         places = positions(
             *(unit_length(self.logits_), self._vectors(self.logits_), self._neighbors, method),
-            draw_seed(random_state),
+            draw_seed(random_state) % 2**32,
         )
         return pd.DataFrame({"path": self.files_["path"], "x": places[:, 0], "y": places[:, 1]})

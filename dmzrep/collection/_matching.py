@@ -60,7 +60,8 @@ def match_pairs(pictures: np.ndarray, first: np.ndarray, second: np.ndarray, mir
 
 @torch.inference_mode()
 def _match(first: np.ndarray, second: np.ndarray, mirrored: bool) -> Match:
-    with threadpool_limits(1):
+    # OpenMP is limited per thread. The limit of BLAS is global, and concurrent contexts would not restore it.
+    with threadpool_limits(1, user_api="openmp"):
         a, b = _units(first), _units(second)
         affine, cost = _align(a, b, LEVELS[0])
         flipped = torch.zeros(len(a), dtype=torch.bool)

@@ -62,7 +62,9 @@ class CheckedSource:
         """Return samples; raise if a value is non-finite or out of range."""
         samples = self.source[indices]
         if len(samples):
-            self.image_format.check_values(samples, np.arange(len(self))[indices])
+            if isinstance(indices, slice):
+                indices = np.arange(*indices.indices(len(self)))
+            self.image_format.check_values(samples, indices)
         return samples
 
 

@@ -1,6 +1,5 @@
 """Conversion of vectors to centred and scaled tensors and back."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dmzrep._base._validation import check_magnitude
+from dmzrep._base._warnings import warn
 from dmzrep.data._values import blocks
 from dmzrep.errors import CodeWarning
 
@@ -93,10 +93,9 @@ def _warn_of_units(deviation: np.ndarray) -> None:
     largest = int(deviation.argmax())
     share = (deviation[largest] / np.linalg.norm(deviation)) ** 2 if len(varying) > 2 else 0.0
     if share > DOMINANT:
-        warnings.warn(
+        warn(
             f"Feature {largest} has {share:.1%} of the variance of X, so codes hardly depend on the other "
             f"{len(deviation) - 1}. If features have different units, standardise them first: "
             "make_pipeline(StandardScaler(), DMZEncoder(...)).",
             CodeWarning,
-            stacklevel=2,
         )

@@ -85,6 +85,8 @@ def fitted_attributes(
     budget = trainer.budget
     if decoder.has_code:
         fitted |= code_attributes(estimator.prior, decoder, samples, fitted["history_"], seed, budget)
+    if not trainer.images_seen:
+        return fitted | {"calibration_": None}
     if len(held_out) >= HELD_OUT_SAMPLES:
         samples = Subset(samples, held_out)
     # No more work than training, which matters for a few steps on few samples.

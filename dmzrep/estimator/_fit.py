@@ -157,9 +157,13 @@ def build_trainer(
         keep_frozen(model.denoiser, custom)
         shape = network.data_shape, network.latent_dim, network.learn_variance
         check_backbone(model.denoiser, *shape, device, autocast(config.precision, device))
-    trainer = Trainer(model, objective, config, seed, budget)
-    _check_shards(trainer, samples, data_format, params, seed)
+    _check_shards(budget.processes, config.batch_size, samples, data_format, params, seed)
     resumes = not continued and checkpoints is not None and checkpoints.latest is not None
+    if not continued and not resumes:
+        # Before the trainer, which keeps references to buffers: moves between devices replace them.
+        initialise(model, params["init"], initial_samples, config, objective, seed, budget)
+        place(model, device)
+    trainer = Trainer(model, objective, config, seed, budget)
     if checkpoints is not None:
         checkpoints.set_metadata(seed, resolved)
     state = getattr(estimator, "_training_state", None)
@@ -167,10 +171,6 @@ def build_trainer(
         checkpoints.resume(trainer)
     elif continued and state is not None:
         load_trainer_state(trainer, state, new_run=True)
-    elif not continued:
-        initialise(model, params["init"], initial_samples, config, objective, seed, budget)
-        place(model, device)
-        trainer.average.restart(model)
     return trainer, resolved
 
 
@@ -194,14 +194,14 @@ def _check_initialises(params: dict[str, Any], continued: bool) -> None:
 
 
 def _check_shards(
-    trainer: Trainer,
+    processes: Processes,
+    batch_size: int,
     samples: Source,
     data_format: ImageFormat | VectorFormat,
     params: dict[str, Any],
     seed: int,
 ) -> None:
     """Raise unless processes can share each batch, and have the same parameters and data."""
-    processes, batch_size = trainer.processes, trainer.config.batch_size
     if processes.size == 1:
         return
     if batch_size % processes.size:
@@ -257,12 +257,11 @@ def _train(
     )
     if estimator.verbose and trainer.processes.is_first:
         hooks = [*hooks, ProgressBar()]
-    devices = list(range(torch.cuda.device_count())) if trainer.device.type == "cuda" else []
     first_step = trainer.step
     # Processes draw different dropout masks. Seeding locks torch's global generator, so it is done only if
     # something draws from it.
     seed_of_rank = seed + trainer.processes.rank
-    with seeded_torch(seed_of_rank, devices) if trainer.draws_from_torch else nullcontext():
+    with seeded_torch(seed_of_rank, trainer.device) if trainer.draws_from_torch else nullcontext():
         try:
             trainer.fit(data, validation, hooks=HookList(hooks), refresh=not small_chunk, freeze=freeze)
         except TrainingDivergedError as error:

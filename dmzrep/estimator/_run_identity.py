@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from dmzrep._base._batching import batches
-from dmzrep.data import ImageFormat, Source, VectorFormat
+from dmzrep.data import ImageFormat, Source, VectorFormat, is_on_disk
 from dmzrep.networks._custom_backbone import describe_module
 from dmzrep.networks._custom_encoder import describe_extractor
 
@@ -48,7 +48,7 @@ def run_identity(
 def data_digest(samples: Source) -> str:
     """Return a hash of samples, their shape and dtype; see `HASHED_BYTES`."""
     n, size = len(samples), math.prod(samples.shape[1:]) * samples.dtype.itemsize
-    in_memory = isinstance(samples, np.ndarray) and not isinstance(samples, np.memmap)
+    in_memory = isinstance(samples, np.ndarray) and not is_on_disk(samples)
     complete = in_memory and n * size <= HASHED_BYTES
     chosen = np.arange(n) if complete else np.unique(np.linspace(0, n - 1, HASHED_SAMPLES).astype(np.int64))
     digest = hashlib.blake2b(f"{tuple(samples.shape)} {samples.dtype.str}".encode(), digest_size=16)

@@ -183,7 +183,7 @@ class Sampling:
         sampler = SchedulerSampler(
             self.sampler, model.objective.schedule, n_steps, clip=model.clip, eta=float(self.eta)
         )
-        return SamplingPlan(self, sampler, [], n_steps, self._matches(solves_ode=True))
+        return SamplingPlan(self, sampler, [], sampler.n_steps, self._matches(solves_ode=True))
 
     def _check_guidance(self, model: FittedModel) -> None:
         if self.guidance == 1.0:

@@ -252,7 +252,7 @@ def _jobs(
     elif plan.pooled:
         folds = [pooled_folds(n_used)] * len(labels.targets)
     else:
-        cv, seed = read_folds(cv, labels.n_samples), draw_seed(random_state)
+        cv, seed = read_folds(cv, labels.n_samples), draw_seed(random_state) % 2**32
         folds = [attribute_folds(cv, target, seed) for target in labels.targets]
     jobs = []
     for name, Z in representations.items():

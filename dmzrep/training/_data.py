@@ -98,12 +98,12 @@ class Epoch:
         torch.randperm(n_samples, generator=generator)
         return epoch
 
-    def batches(self, n_samples: int, size: int) -> Iterator[Tensor]:
-        """Yield the sample positions of each remaining batch."""
+    def batches(self, n_samples: int, size: int, n_seen: int) -> Iterator[Tensor]:
+        """Yield the sample positions of each remaining batch, after `n_seen` samples of the epoch."""
         generator = torch.Generator()
         generator.set_state(self.order)
         order = torch.randperm(n_samples, generator=generator)
-        for start in range(len(self.losses) * size, n_samples - size + 1, size):
+        for start in range(n_seen, n_samples - size + 1, size):
             yield order[start : start + size]
 
     def state(self) -> dict[str, Any]:

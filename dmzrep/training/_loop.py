@@ -171,7 +171,8 @@ class Trainer(BatchLoss):
         self.processes.synchronize()
         if self.current is None:
             self.current = Epoch.begin(self.order, len(data), self.seconds, self.images_seen)
-        for positions in self.current.batches(len(data), self._batch_size(len(data))):
+        n_seen = self.images_seen - self.current.images
+        for positions in self.current.batches(len(data), self._batch_size(len(data)), n_seen):
             self.processes.barrier()
             loss = self.train_step(data.batch(self.processes.shard(positions)), len(data))
             self.current.losses.append(loss)

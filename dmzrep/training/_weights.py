@@ -52,11 +52,6 @@ class WeightAverage(Generic[Model]):
         for target, source in zip(self._copied, others, strict=True):
             target.copy_(source)
 
-    @torch.no_grad()
-    def restart(self, model: nn.Module) -> None:
-        """Discard the average and copy the current weights of a model."""
-        self.model.load_state_dict(model.state_dict())
-
 
 class EarlyStopping:
     """Stops after `patience` epochs without a lower score, and keeps the weights of the best epoch.

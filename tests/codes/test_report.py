@@ -123,3 +123,11 @@ def test_warnings_name_parameters_to_change():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_poor_code(dead[:1], history.assign(validation_loss_hard=0.5))
+
+
+def test_an_interrupted_epoch_does_not_hide_a_collapse():
+    history = pd.DataFrame(
+        {"validation_loss_hard": [1.0, np.nan], "validation_loss_shuffled": [1.001, np.nan]}
+    )
+    with pytest.warns(CodeWarning, match="hardly uses the code"):
+        warn_of_poor_code(code_report(np.array([[0.1], [0.9]])), history)

@@ -182,6 +182,13 @@ def test_each_picture_is_in_one_group():
     }
 
 
+def test_files_with_the_same_bytes_join_the_group_of_any_of_them():
+    # The group is of another file than the first of its bytes, as between two folders.
+    assert with_copies([[(1, 0.0, False), (2, 0.5, True)]], {0: [1, 3]}) == [
+        [(1, 0.0, False), (0, 0.0, False), (3, 0.0, False), (2, 0.5, True)]
+    ]
+
+
 def test_tables_have_plain_dtypes(same):
     assert same["group"].dtype == np.int64 and same["keep"].dtype == bool
     assert pd.api.types.is_float_dtype(same["distance"])

@@ -137,6 +137,12 @@ def test_sweep_is_a_series_of_edits_from_the_same_noise(codec, pixels, labels):
     assert not np.array_equal(editor.edit(X, "either", 2.0, random_state=4, keep=False)[0], images[2])
 
 
+def test_sweep_refuses_amounts_of_its_own_for_several_attributes(codec, pixels, labels):
+    editor = AttributeEditor(codec()).fit(pixels, labels)
+    with pytest.raises(ValueError, match="attribute must be one name"):
+        editor.sweep(pixels[:2], {"either": 1.0}, [0.0, 2.0])
+
+
 #: Every option of sampling, with values other than the defaults.
 SAMPLING = [
     {"n_steps": 4, "sampler": "dpm++", "spacing": "uniform"},

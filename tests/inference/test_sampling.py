@@ -143,6 +143,15 @@ def test_diffusers_scheduler_replaces_the_sampler(small, bits):
     many = small.sample(DENOISER_BATCH + 2, sampler=noisy, n_steps=3, random_state=5)
     few = small.sample(2, sampler=noisy, n_steps=3, random_state=5)
     assert np.abs(few.astype(int) - many[:2]).max() <= 1
+    # It evaluates the denoiser more often than once per step.
+    steps, settings["timestep_spacing"] = [], "leading"
+    pndm = diffusers.PNDMScheduler(50, **settings | {"prediction_type": "epsilon"})
+
+    def callback(step, n_steps, samples):
+        steps.append((step, n_steps))
+
+    path = small.sample(2, sampler=pndm, n_steps=5, callback=callback, return_trajectory=True, random_state=0)
+    assert steps == [(i + 1, len(steps)) for i in range(len(steps))] and len(path) == len(steps) > 5
     like = {"like": np.zeros((5, 8, 8), np.uint8)}
     for options, message in (
         ({"spacing": "uniform"}, "spacing='uniform' is not for DDIMScheduler, which has its own"),

@@ -9,6 +9,7 @@ from dmzrep.errors import CheckpointMismatchError, CheckpointWarning, Persistenc
 from dmzrep.networks._model import NetworkConfig
 from dmzrep.training import Checkpoints, HookList, Hooks, RandomViews, Trainer
 from dmzrep.training._checkpoint import run_name
+from dmzrep.training._data import Epoch
 from tests.training import trainers
 from tests.training.trainers import At, Clock, assert_equal_weights
 
@@ -223,3 +224,10 @@ def test_a_full_disk_is_warned_of_once_and_training_continues(tmp_path, data, mo
     assert files(tmp_path) == checkpoints_of(*([3] if lasting else [12, 15]))
     # The last valid checkpoint can be resumed.
     assert_same_run(run(make_trainer(max_epochs=5, seed=8), data, tmp_path), whole)
+
+
+def test_an_epoch_resumed_with_other_batches_sees_each_sample_once():
+    epoch = Epoch.begin(torch.Generator().manual_seed(0), 48, 0.0, 0)
+    first = next(epoch.batches(48, 16, 0))
+    rest = list(epoch.batches(48, 8, 16))
+    assert torch.cat([first, *rest]).sort().values.tolist() == list(range(48))

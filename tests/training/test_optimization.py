@@ -124,5 +124,3 @@ def test_average_follows_its_formula_for_weights_and_buffers(half_life):
             assert tensor == model.state_dict()[name]
         else:
             torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-4, atol=1e-5)
-    average.restart(model)
-    assert_equal_weights(average.model, model)

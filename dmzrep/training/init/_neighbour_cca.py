@@ -40,7 +40,7 @@ def init_neighbour_cca(
     features = features.cpu().float()
     centre = features.mean(dim=0)
     centred = features - centre
-    components = principal_directions(features, max(COMPONENTS, n_bits), generator)
+    components = principal_directions(features, max(min(COMPONENTS, features.shape[1]), n_bits), generator)
     own = centred.double() @ components.T
     means = neighbour_means(centred, own, time_left)
     total, cross = own.T @ own / len(own), own[: len(means)].T @ means / len(means)

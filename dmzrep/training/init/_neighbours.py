@@ -51,7 +51,7 @@ def _preserve_neighbours(
     size = min(BATCH_SIZE, len(features))
     n_steps = min(max(PASSES * len(features) // size, STEPS[0]), STEPS[1])
     lengths = list(stages or [linear.out_features])
-    weight, bias = (p.detach().clone().requires_grad_() for p in (linear.weight, linear.bias))
+    weight, bias = (p.detach().cpu().clone().requires_grad_() for p in (linear.weight, linear.bias))
     log_temperatures = torch.full((len(lengths),), math.log(TEMPERATURE), requires_grad=True)
     optimizer = torch.optim.Adam([weight, bias], lr=LEARNING_RATE)
     optimizer.add_param_group({"params": [log_temperatures], "lr": TEMPERATURE_RATE})

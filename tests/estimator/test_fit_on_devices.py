@@ -1,0 +1,65 @@
+"""Fits on an emulated GPU, where moves between devices replace the tensors of a model."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+
+from dmzrep import DMZEncoder, Training
+from tests.emulated_devices import emulated
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning"),
+    # Of the emulation.
+    pytest.mark.filterwarnings("ignore:at..frobenius_norm is deprecated:UserWarning"),
+]
+
+
+@contextlib.contextmanager
+def emulated_gpu(monkeypatch):
+    """Emulate a GPU for training; its random numbers are those of the CPU."""
+    generator = torch.Generator
+    with emulated(monkeypatch, mps=True), monkeypatch.context() as patch:
+        patch.setattr(torch, "Generator", lambda device=None: generator())
+        patch.setattr("dmzrep.training._data.free_memory", lambda device: 0)
+        for name in ("get_rng_state", "set_rng_state", "manual_seed"):
+            patch.setattr(torch.mps, name, lambda *args: None)
+        yield
+
+
+def fit(X, device, **parameters):
+    return DMZEncoder(8, device=device, random_state=0, **parameters).fit(X)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"max_iter": 2},
+        {"max_iter": 0},
+        # The emulation does not differentiate a copy to the CPU, which the coding rate makes on MPS.
+        {"max_iter": 1, "init": "contrast_pca", "training": Training(agreement=0.0)},
+        {"max_iter": 1, "encoder": torch.nn.Conv2d(1, 8, 3), "init": "neighbours"},
+        {"max_iter": 1, "encoder": torch.nn.Conv2d(1, 8, 3), "init": "cca"},
+    ],
+    ids=["images", "initialisation", "aligned images", "extractor, neighbours", "extractor, cca"],
+)
+def test_a_fit_on_a_gpu_is_that_on_the_cpu(monkeypatch, digits, parameters):
+    X = digits[:128]
+    expected = fit(X, "cpu", **parameters)
+    with emulated_gpu(monkeypatch):
+        encoder = fit(X, "mps", **parameters)
+        assert encoder.device_.type == "mps"
+        codes = encoder.transform(X)
+    np.testing.assert_allclose(codes, expected.transform(X), atol=1e-4)
+    if parameters["max_iter"]:
+        losses = [e.history_["validation_loss"] for e in (encoder, expected)]
+        np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_a_fit_of_vectors_on_a_gpu_is_that_on_the_cpu(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
+    expected = fit(X, "cpu", max_iter=1)
+    with emulated_gpu(monkeypatch):
+        codes = fit(X, "mps", max_iter=1).transform(X)
+    np.testing.assert_allclose(codes, expected.transform(X), atol=1e-4)
