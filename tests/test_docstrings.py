@@ -10,7 +10,6 @@ import runpy
 import tomllib
 from pathlib import Path
 
-import pytest
 import setuptools
 from numpydoc.validate import ERROR_MSGS, validate
 
@@ -56,10 +55,15 @@ def public_names():
                         yield f"{package}.{name}.{attribute}"
 
 
-@pytest.mark.parametrize("name", list(public_names()))
-def test_docstring_follows_numpydoc(name):
-    errors = [f"{code}: {message}" for code, message in validate(name)["errors"] if code in CHECKS]
-    assert not errors, "\n".join(errors)
+def test_docstrings_follow_numpydoc():
+    names = list(public_names())
+    errors = [
+        f"{name}: {code}: {message}"
+        for name in names
+        for code, message in validate(name)["errors"]
+        if code in CHECKS
+    ]
+    assert len(names) > 200 and not errors, "\n".join(errors)
 
 
 def test_description_has_no_relative_links(monkeypatch):

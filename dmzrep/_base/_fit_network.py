@@ -2,8 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +10,6 @@ from torch import Tensor, nn
 from dmzrep._base._validation import check_number
 
 
-@contextmanager
-def gradients() -> Iterator[None]:
-    """Enable gradients even if the caller disabled them; must enclose the creation of training tensors."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
-
-
-@gradients()
 def fit_network(
     network: nn.Module,
     loss_of: Callable[[Tensor], Tensor],

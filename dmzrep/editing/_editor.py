@@ -246,10 +246,7 @@ class AttributeEditor(BaseEstimator):
             Their codes.
         """
         if isinstance(attribute, Mapping):
-            raise ValueError(
-                "attribute must be one name, since sweep has its own amounts; edit takes a dict of several "
-                f"attributes. Got {short_repr(attribute)}."
-            )
+            raise ValueError(f"attribute must be one name; edit takes a dict. Got {short_repr(attribute)}.")
         if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
             raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
         edits = [check_amounts(attribute, amount) for amount in amounts]

@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from dmzrep._base._batching import in_blocks
-from dmzrep._base._fit_network import gradients
 from dmzrep._base._random import draw_seed
 from dmzrep.priors._base import CodePrior, smoothed_mean
 from dmzrep.priors._masked_network import MaskedNetwork, fit_masked_network, unit_places
@@ -140,7 +139,6 @@ class AutoregressivePrior(CodePrior):
         for name, array in arrays.items():
             setattr(self, f"{name}_", array)
 
-    @gradients()
     def _train(self, bits: np.ndarray, seed: int) -> dict[str, np.ndarray] | None:
         held_out, kept = (bits[part] for part in split_codes(len(bits), seed))
         generator = torch.Generator().manual_seed(seed)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dmzrep._base._batching import in_blocks
-from dmzrep._base._fit_network import fit_network, gradients
+from dmzrep._base._fit_network import fit_network
 from dmzrep._base._random import draw_seed, seeded_torch
 from dmzrep.priors._autoregressive import AutoregressivePrior, split_codes
 from dmzrep.priors._masked_network import dropped
@@ -158,7 +158,6 @@ class ResampledPrior(AutoregressivePrior):
         """Draw codes from p."""
         return self.autoregressive().sample(n, seed).astype(np.float64)
 
-    @gradients()
     def _trained_classifier(self, kept: np.ndarray, held_out: np.ndarray, seed: int) -> list[np.ndarray]:
         """Return the weights and biases of the layers."""
         n_samples = min(PER_CODE * len(kept), MAX_SAMPLES)

@@ -140,7 +140,7 @@ class BatchLoss(ABC):
                 logits = self.processes.all_gather(self._encoder(x0).float())
             return [logits], [], hard_bits(torch.sigmoid(logits))
         views, initial = (list(map(self.processes.all_gather, parts)) for parts in self._logits(x0))
-        temperature, hard = self._temperature(n_samples), self.config.options.straight_through
+        temperature, hard = self.config.options.temperature, self.config.options.straight_through
         z = relaxed_bernoulli(views[0], temperature, straight_through=hard, generator=self.noise)
         return views, initial, z
 
@@ -174,9 +174,6 @@ class BatchLoss(ABC):
     def _is_frozen(self, n_samples: int) -> bool:
         """Whether the encoder is frozen, and sees the original images."""
         return self.freezes and self.progress(n_samples) >= 1.0 - FREEZE_FRACTION
-
-    def _temperature(self, n_samples: int) -> float:
-        return self.config.options.temperature
 
     def _randn(self, like: Tensor) -> Tensor:
         n = len(like) * self.processes.size

@@ -12,6 +12,8 @@ from dmzrep.training._options import TrainingConfig
 
 #: Decorrelation term as a fraction of the loss of the first batch with ``decorrelation="auto"``.
 AUTO_SHARE = 0.1
+#: Squared error of the coding rate.
+DISTORTION = 0.05
 #: Factor of the logits whose probabilities are targets: nearly all are bits.
 SHARPNESS = 4.0
 
@@ -75,25 +77,25 @@ def disagreement(views: list[Tensor], targets: list[Tensor]) -> Tensor:
     return torch.stack(list(both)).mean()
 
 
-def missing_coding_rate(logits: Tensor, distortion: float = 0.05) -> Tensor:
+def missing_coding_rate(logits: Tensor) -> Tensor:
     """Return how far the coding rate of logits, scaled to unit norm, is below its maximum, in nats per bit.
 
     It is zero if the samples of a batch are spread equally over all directions, and so prevents that all
-    samples share a code. `distortion` is a squared error. Yu et al., "Learning Diverse and Discriminative
-    Representations via the Principle of Maximal Coding Rate Reduction", 2020.
+    samples share a code. Yu et al., "Learning Diverse and Discriminative Representations via the Principle of
+    Maximal Coding Rate Reduction", 2020.
     """
     unit = F.normalize(logits, dim=1)
     n_samples, n_bits = unit.shape
     # The determinant is that of the smaller of the two products.
     product = unit.T @ unit if n_bits <= n_samples else unit @ unit.T
-    product = product * (n_bits / (n_samples * distortion))
+    product = product * (n_bits / (n_samples * DISTORTION))
     if product.device.type == "mps":
         product = product.cpu()  # Old versions of torch have no Cholesky decomposition there.
     identity = torch.eye(len(product), dtype=product.dtype, device=product.device)
     # Without an error for non-finite logits, which the training loop detects in the loss.
     factor = torch.linalg.cholesky_ex(identity + product).L
     rate = factor.diagonal().log().sum().to(logits.device) / n_bits
-    return math.log1p(1.0 / distortion) / 2.0 - rate
+    return math.log1p(1.0 / DISTORTION) / 2.0 - rate
 
 
 def agreement_loss(views: list[Tensor], initial: list[Tensor]) -> Tensor:

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from dmzrep._base._fit_network import fit_network, gradients
+from dmzrep._base._fit_network import fit_network
+from dmzrep._base._isolation import isolated
 
 
-@gradients()
+@isolated
 def fitted(target=3.0, **options):
     """Fit one weight to a target; return its value, the best loss and the batches."""
     network = torch.nn.utils.skip_init(torch.nn.Linear, 1, 1, bias=False)

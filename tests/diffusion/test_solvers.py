@@ -77,14 +77,12 @@ def test_stochastic_samplers_have_the_moments_of_the_data(mixture, sampler, eta)
     assert (ends - ends.flip(0)).norm(dim=1).median() > 0.5
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize(("name", "n_timesteps"), [("cosine", 1000), ("linear", 1000), ("cosine", 2)])
-def test_samplers_are_stable_in_one_and_two_steps(mixture, sampler, spacing, dtype, name, n_timesteps):
+def test_samplers_are_stable_in_one_and_two_steps(mixture, sampler, name, n_timesteps):
     schedule = NoiseSchedule.named(name, n_timesteps)
-    x = normal((4, 2)).to(dtype)
-    for n_steps in (1, 2):
+    x = normal((4, 2)).float()
+    for n_steps, spacing in itertools.product((1, 2), SPACINGS):
         grid = timestep_grid(n_timesteps, n_steps, spacing, schedule=schedule)
         ends = run_sampler(sampler, mixture.denoiser(schedule), x, grid, schedule, noise=source(x))
         assert ends.shape == x.shape and torch.isfinite(ends).all() and ends.abs().max() <= 1.0

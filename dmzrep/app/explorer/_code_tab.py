@@ -83,7 +83,7 @@ class CodeTab:
         self._decode_on(self.details.input)
         for control in self.sampling:
             self._decode_on(control.change)
-        self._decode_on(self._on(back.click, self.reset, [self.picture, self.editor], self.changed).success)
+        self._decode_on(self._on(back.click, self.reset, [self.picture], self.changed).success)
 
     def _attributes(self, has_collection: bool) -> None:
         gr = self.parts.gr
@@ -200,7 +200,7 @@ class CodeTab:
         )
         return self.exploration.show(sample)[0], status_line(picture, bits, editor, chosen)
 
-    def reset(self, picture: Picture | None, editor: AttributeEditor | None) -> list[Any]:
+    def reset(self, picture: Picture | None) -> list[Any]:
         grid = None if picture is None else grid_value(picture)
         return [grid, *[self.parts.gr.update(value=0)] * MAX_SLIDERS]
 

@@ -90,7 +90,7 @@ def write_map(
     _begin(bar, "neighbours and clusters")
     neighbors = collection.neighbors(k=_N_NEIGHBORS)
     clusters = collection.clusters(random_state=seed)
-    colours = colour_scales(paths, labels, clusters, collection.information())
+    colours = colour_scales(labels, clusters, collection.information())
     _begin(bar, "thumbnails")
     thumbs, sheets = pack_thumbnails(collection.thumbnails_)
     page = {

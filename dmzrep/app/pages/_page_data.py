@@ -57,7 +57,7 @@ def check_labels(labels: Any, files: pd.DataFrame) -> list[str] | None:
 
 
 def colour_scales(
-    paths: Sequence[str], labels: Sequence[str] | None, clusters: pd.DataFrame, information: np.ndarray
+    labels: Sequence[str] | None, clusters: pd.DataFrame, information: np.ndarray
 ) -> list[dict]:
     """Return the ways to colour a map: by label, cluster and rarity."""
     scales = []
