@@ -1,4 +1,4 @@
-"""Agreement of networks and training steps on a device with those on the CPU in float32."""
+"""Agreement of networks, training steps and whole fits on a device with those on the CPU in float32."""
 
 from __future__ import annotations
 
@@ -154,6 +154,24 @@ class Reference:
         with autocast(precision, device):
             logits = model.encode(x.to(device)).float().cpu()
             return logits, model(x.to(device), t.to(device), z.to(device)).float().cpu()
+
+
+def compare_fits(device: torch.device, n_samples: int = 512, max_iter: int = 4) -> dict[str, Any]:
+    """Compare a whole fit on a device with one on the CPU; its noise is that of the device."""
+    X = make_sprites(n_samples, random_state=0).images
+    float32 = DMZEncoder(16, random_state=0).set_params(**nested_names({"precision": "float32"}))
+    initial, trained = (
+        [clone(float32).set_params(device=str(d), max_iter=n).fit(X) for d in ("cpu", device)]
+        for n in (0, max_iter)
+    )
+    agree = np.mean(np.equal(*(encoder.transform(X) > 0.5 for encoder in initial)))
+    losses = [float(encoder.history_["validation_loss"].iloc[-1]) for encoder in trained]
+    return {
+        "initial_bits_that_agree": float(agree),
+        "validation_loss": losses[1],
+        "validation_loss_of_the_cpu": losses[0],
+        "passed": bool(agree > 0.99 and losses[1] < 1.1 * losses[0]),
+    }
 
 
 def _difference(found: Tensor, wanted: Tensor) -> float:

@@ -5,7 +5,8 @@
 The parts, in order; each appends a row to `DIR/gpu_suite.jsonl` when it ends:
 
 machine      device, versions, and the measured rate of matrix products
-correctness  differences of logits, denoiser outputs and losses of a short training from the CPU in float32
+correctness  differences of logits, denoiser outputs, losses of a short training and a whole fit from those on
+             the CPU in float32
 speed        training images per second of the paper's CIFAR-10 recipe, with our network and with the authors'
              network type (equal channels, depth and attention), and of our defaults; fraction of the measured
              bf16 rate; batches of 128 and 512; with cuDNN autotuning
@@ -40,7 +41,7 @@ from typing import Any
 import torch
 
 from benchmarks import results
-from benchmarks.gpu_correctness import Reference, networks, precisions
+from benchmarks.gpu_correctness import Reference, compare_fits, networks, precisions
 from benchmarks.gpu_figures import draw_all
 from benchmarks.gpu_quality import QualitySet
 from benchmarks.gpu_scale import CONFIGURATIONS, FILES, Scale, smoke_scale
@@ -160,6 +161,7 @@ class Suite:
             for precision in precisions(device):
                 key = {"part": "correctness", "network": name, "precision": precision}
                 yield Part(key, 10.0, lambda n=name, p=precision: self._reference(n).compare(p, device))
+        yield Part({"part": "correctness", "network": "fit"}, 30.0, lambda: compare_fits(device))
         for batch_size in scale.batch_sizes:
             for name in CONTENDERS:
                 yield self._speed(name, batch_size)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import gpu_suite
-from benchmarks.gpu_correctness import TOLERANCES, Reference
+from benchmarks.gpu_correctness import TOLERANCES, Reference, compare_fits
 from benchmarks.gpu_scale import smoke_scale
 from benchmarks.gpu_suite import Part, Suite, main
 
@@ -49,6 +49,12 @@ def test_parts_without_time_or_means_say_so(tmp_path):
     assert "about 100 s are needed" in rows[0]["skipped"] and rows[1]["skipped"] == "no card"
     rows = Chosen(tmp_path, parts[:1], minutes=10.0).run()
     assert len(rows) == 4 and "skipped" not in rows[3]
+
+
+def test_fits_on_the_cpu_agree():
+    row = compare_fits(CPU, 64, max_iter=1)
+    assert row["passed"] and row["initial_bits_that_agree"] == 1.0
+    assert row["validation_loss"] == row["validation_loss_of_the_cpu"]
 
 
 @pytest.mark.parametrize("name", ["default", "paper"])
