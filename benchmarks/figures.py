@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from benchmarks.report_choices import DESIGN, design_groups
-from benchmarks.report_samples import MULTIPLE, best_sampler, distances, models_of
+from benchmarks.report_samples import RELATIVE, best_sampler, distances, models_of
 from benchmarks.report_time_to_quality import RESULTS, TITLES, label, measures, test_rows
 from benchmarks.report_training import KINDS, SHOWN_STEPS, codes, samples, training_sets
 from benchmarks.results import read
@@ -79,12 +79,12 @@ def draw_generation(path: Path) -> None:
         for words, of_model in models_of(group):
             former = FORMER if all(map(is_former, of_model)) and not all_former else ""
             by_steps = sorted(groups_of(of_model, "steps").items())
-            points = [([n], _values(best_sampler(same), (MULTIPLE,))) for (n,), same in by_steps]
+            points = [([n], _values(best_sampler(same), (RELATIVE,))) for (n,), same in by_steps]
             if words in COLOURS:
                 _line(ax, points, words + former, COLOURS[words])
         _reference(ax, 1.0, "training images")
         ticks = sorted({row["steps"] for row in group})
-        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="Fréchet distance, multiple")
+        ax.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel="relative Fréchet distance")
         old = ", earlier version" if all_former else ""
         title = f"{TITLES[group[0]['set']]}, {group[0]['seconds_asked']:g} s of training{old}"
         ax.set_title(title, fontsize=10)
@@ -107,12 +107,12 @@ def draw_training_time(path: Path) -> None:
             (f"{measure} of bits", {"DMZEncoder": ours}, keys, initial, "initialisation"),
             ("mean squared error", {"DMZEncoder": ours}, ("reconstruction_mse",), [], ""),
             (
-                "Fréchet distance, multiple",
+                "relative Fréchet distance",
                 {
                     model if steps == SHOWN_STEPS else f"{model}, {steps} steps": rows
                     for (model, steps), rows in drawn.items()
                 },
-                (MULTIPLE,),
+                (RELATIVE,),
                 [],
                 "",
             ),
@@ -132,7 +132,7 @@ def draw_training_time(path: Path) -> None:
             most = max(row["images_seen"] for rows in drawn.values() for row in rows) / 1000
             ax.set(xscale="log", xlabel="thousand images processed in training", ylabel=words)
             ax.xaxis.set_major_formatter("{x:g}")
-            if wanted == (MULTIPLE,):
+            if wanted == (RELATIVE,):
                 ax.set_yscale("log")
                 ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 ax.yaxis.set_major_formatter("{x:g}")

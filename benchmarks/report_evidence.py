@@ -13,7 +13,7 @@ from typing import NamedTuple
 from benchmarks.collections_data import EDITS
 from benchmarks.report_choices import DESIGN_OPTIONS, design_groups
 from benchmarks.report_collections import last_rows
-from benchmarks.report_samples import MULTIPLE, best_sampler, distances, models_of
+from benchmarks.report_samples import RELATIVE, best_sampler, distances, models_of
 from benchmarks.report_time_to_quality import ATTRIBUTE_SETS, RESULTS, label, longest_time, test_rows
 from benchmarks.results import read
 from benchmarks.tables import WITHOUT_ENCODER, Rows, command, groups_of, having, is_former, newest, spread
@@ -80,7 +80,7 @@ FEATURES = (
 )
 ERROR = Measure("reconstruction error", ("reconstruction_mse",), high=False)
 BOUND = Measure("bits per dimension", ("total",), high=False)
-FRECHET = Measure("relative Fréchet distance", (MULTIPLE,), 1, high=False)
+FRECHET = Measure("relative Fréchet distance", (RELATIVE,), 1, high=False)
 
 
 def seeds(rows: Rows, file: str = "") -> str:

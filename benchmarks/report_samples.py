@@ -19,7 +19,7 @@ MODELS = {
     ("none", None): "unconditional",
     ("clusters", "shares"): "k-means labels as the code",
 }
-DISTANCE, MULTIPLE = "frechet_distance", "multiple"
+DISTANCE, RELATIVE = "frechet_distance", "relative_frechet_distance"
 
 
 def best_sampler(rows: Rows) -> Rows:
@@ -56,15 +56,15 @@ def floor(like: dict[str, Any]) -> Rows:
 
 
 def distances() -> Rows:
-    """Return the rows of samples, with their distance also as a multiple of that of training images.
+    """Return the rows of samples, with their distance also relative to that of training images.
 
-    Multiples of several classifiers can be compared, distances cannot.
+    Relative distances are comparable across classifiers, raw distances are not.
     """
     found = []
     for row in read("generation"):
         real = [same[DISTANCE] for same in floor(row)]
         if row["kind"] != "real" and real:
-            found.append(row | {MULTIPLE: row[DISTANCE] / np.mean(real)})
+            found.append(row | {RELATIVE: row[DISTANCE] / np.mean(real)})
     return found
 
 
@@ -123,7 +123,7 @@ def _distances(rows: Rows) -> str:
             seconds, n_samples, sampler = key
             name = words + (FORMER if all(map(is_former, group)) else "")
             seeds = len({r["seed"] for r in group})
-            at = [measured([r for r in group if r["steps"] == n], MULTIPLE, 1) for n in steps]
+            at = [measured([r for r in group if r["steps"] == n], RELATIVE, 1) for n in steps]
             lines.append([name, f"{seconds:g}", f"{n_samples:,}", sampler, seeds, *at])
     ones = [
         f"{measured(floor(group[0]), DISTANCE, 1)} ({n_samples:,} images; {100 * accuracy:.1f} % accurate)"

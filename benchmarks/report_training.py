@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from benchmarks.contenders import STEPS
-from benchmarks.report_samples import DISTANCE, MULTIPLE, distances, floor
+from benchmarks.report_samples import DISTANCE, RELATIVE, distances, floor
 from benchmarks.report_time_to_quality import RESULTS, TITLES, cell, clock, measures
 from benchmarks.results import read
 from benchmarks.scoring import FLAT, REBUILT
@@ -90,7 +90,7 @@ def _table(name: str) -> str:
             cells += [measured(of_codes, key) for key in RECONSTRUCTIONS.values()]
             seen = f"{statistics.mean(row['images_seen'] for row in group):,.0f}"
             own = measured([real for row in group for real in floor(row)], DISTANCE, 1)
-            cells += [steps, measured(group, DISTANCE, 1), own, measured(group, MULTIPLE, 1)]
+            cells += [steps, measured(group, DISTANCE, 1), own, measured(group, RELATIVE, 1)]
             lines.append([model, f"{seconds:g}", seen, *cells])
     header = ["model", "seconds", "images", *measures(name), *RECONSTRUCTIONS, "steps", "Fréchet distance"]
     return table([*header, "of training images", "ratio"], lines)
