@@ -26,7 +26,7 @@ from benchmarks.datasets import ImageData, load_avatars, load_cifar10, load_mnis
 from benchmarks.limits import limited_threads
 from benchmarks.rivals import RIVALS
 from dmzrep import DMZEncoder
-from dmzrep.priors import PRIORS, AutoregressivePrior, CodePrior, DatasetPrior, fit_prior, two_sample_auc
+from dmzrep.priors import PRIORS, AutoregressivePrior, CodePrior, fit_prior, two_sample_auc
 
 RESULTS = "priors"
 #: Kinds of images, from the folder that holds their files.
@@ -39,7 +39,6 @@ IMAGES: dict[str, Callable[[str], ImageData]] = {
 #: What is compared: all priors as they are, bits swapped between neighbours, and a deeper network.
 COMPARED: dict[str, CodePrior] = {
     **{name: prior() for name, prior in PRIORS.items()},
-    "dataset, swap 0.3": DatasetPrior(0.3),
     "autoregressive, two layers": AutoregressivePrior(
         512, n_layers=2, dropout=0.0, max_iter=12, learning_rate=3e-3
     ),

@@ -31,7 +31,6 @@ def seeded(prior, **params):
 
 
 KINDS = {name: seeded(prior) for name, prior in PRIORS.items()}
-KINDS["swapped"] = seeded(DatasetPrior, swap=0.3, n_neighbors=3)
 # Without hidden units, the autoregressive prior is poor, so that samples are rejected.
 KINDS["rejecting"] = seeded(ResampledPrior, n_hidden=0)
 
@@ -160,7 +159,7 @@ def small_encoder(digits):
     return make_encoder(8, **tiny, random_state=0).fit(digits[:200])
 
 
-CHOICES = [*PRIORS, DatasetPrior(0.2, n_neighbors=3, max_codes=50), AutoregressivePrior(0)]
+CHOICES = [*PRIORS, DatasetPrior(0.2, max_codes=50), AutoregressivePrior(0)]
 
 
 @pytest.mark.parametrize("prior", CHOICES, ids=str)

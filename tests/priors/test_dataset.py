@@ -17,26 +17,10 @@ def random_codes(seed, n=30, latent_dim=6):
     return (rng.random((n, latent_dim)) < rng.random(latent_dim)).astype(np.uint8)
 
 
-def draws_by_definition(bits, swap, k, flip, n, rng):
-    """Draw codes one by one, as the docstring of DatasetPrior defines."""
-    distinct = sorted(set(map(tuple, bits.tolist())))
-    draws = []
-    for _ in range(n):
-        anchor = tuple(bits[rng.integers(len(bits))].tolist())
-        place = distinct.index(anchor)
-        order = [(sum(a != b for a, b in zip(anchor, c, strict=True)), j) for j, c in enumerate(distinct)]
-        nearest = [distinct[j] for _, j in sorted(pair for pair in order if pair[1] != place)[:k]]
-        neighbor = nearest[rng.integers(len(nearest))]
-        drawn = np.where(rng.random(len(anchor)) < swap, neighbor, anchor)
-        draws.append(drawn ^ (rng.random(len(anchor)) < flip))
-    return np.array(draws)
-
-
-def test_probabilities_match_draws_by_definition():
+def test_samples_have_their_probabilities():
     bits, n = random_codes(0, 12, 4), 40_000
-    drawn = draws_by_definition(bits, 0.4, 3, 0.05, n, np.random.default_rng(1))
-    counts = np.bincount(drawn @ (1 << np.arange(4)[::-1]), minlength=16)
-    prior = dataset(0.4, n_neighbors=3, flip_rate=0.05).fit(bits)
+    prior = dataset(0.05).fit(bits)
+    counts = np.bincount(prior.sample(n, random_state=1) @ (1 << np.arange(4)[::-1]), minlength=16)
     probabilities = np.exp(prior.log_prob(list(itertools.product([0, 1], repeat=4))))
     # The expected distance is below 0.008.
     assert np.abs(counts / n - probabilities).sum() / 2 < 0.016
@@ -48,7 +32,7 @@ def test_bootstrap_probabilities_are_means_over_codes(seed, flip_rate):
     bits, codes = random_codes(seed), random_codes(seed + 1)
     distances = (codes[:, None] != bits).sum(axis=2)
     expected = (flip_rate**distances * (1.0 - flip_rate) ** (6 - distances)).mean(axis=1)
-    prior = dataset(flip_rate=flip_rate).fit(bits)
+    prior = dataset(flip_rate).fit(bits)
     np.testing.assert_allclose(np.exp(prior.log_prob(codes)), expected, rtol=1e-6)
 
 
