@@ -84,7 +84,7 @@ def _bound_term(
     elif denoised.variance_fraction is None:
         denoised = denoised._replace(variance_fraction=torch.ones_like(x0))
     terms = model.objective.bound_terms(denoised, x0, x_t, t, squared_error)
-    return terms[: len(timesteps)].double().cpu().numpy()
+    return terms[: len(timesteps)].cpu().double().numpy()
 
 
 def _terminal_term(model: FittedModel, x0: Tensor) -> np.ndarray:
@@ -94,7 +94,7 @@ def _terminal_term(model: FittedModel, x0: Tensor) -> np.ndarray:
     signal, sigma = schedule.signal_and_noise(last, x0)
     zero = torch.zeros_like(x0)
     kl = gaussian_kl(signal * x0, zero + 2.0 * sigma.log(), zero, zero)
-    return kl.flatten(1).mean(dim=1).double().cpu().numpy()
+    return kl.flatten(1).mean(dim=1).cpu().double().numpy()
 
 
 def sample_rates(

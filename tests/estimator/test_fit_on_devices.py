@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::dmzrep.errors.CodeWarning"),
     # Of the emulation.
     pytest.mark.filterwarnings("ignore:at..frobenius_norm is deprecated:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning"),
 ]
 
 
@@ -23,7 +24,8 @@ def emulated_gpu(monkeypatch):
     with emulated(monkeypatch, mps=True), monkeypatch.context() as patch:
         patch.setattr(torch, "Generator", lambda device=None: generator())
         patch.setattr("dmzrep.training._data.free_memory", lambda device: 0)
-        for name in ("get_rng_state", "set_rng_state", "manual_seed"):
+        patch.setattr(torch.mps, "get_rng_state", torch.get_rng_state)
+        for name in ("set_rng_state", "manual_seed"):
             patch.setattr(torch.mps, name, lambda *args: None)
         yield
 
@@ -51,10 +53,30 @@ def test_a_fit_on_a_gpu_is_that_on_the_cpu(monkeypatch, digits, parameters):
         encoder = fit(X, "mps", **parameters)
         assert encoder.device_.type == "mps"
         codes = encoder.transform(X)
+        if parameters["max_iter"]:
+            samples, scores = encoder.sample(2, n_steps=3, random_state=0), encoder.score_samples(X[:2])
     np.testing.assert_allclose(codes, expected.transform(X), atol=1e-4)
     if parameters["max_iter"]:
         losses = [e.history_["validation_loss"] for e in (encoder, expected)]
         np.testing.assert_allclose(*losses, rtol=1e-3)
+        assert np.abs(samples.astype(int) - expected.sample(2, n_steps=3, random_state=0)).max() <= 1
+        np.testing.assert_allclose(scores, expected.score_samples(X[:2]), rtol=1e-2)
+
+
+def test_a_run_that_is_continued_on_a_gpu_is_that_on_the_cpu(monkeypatch, digits, tmp_path):
+    X = digits[:96]
+
+    def codes(device):
+        warm = DMZEncoder(8, device=device, max_iter=1, random_state=0, warm_start=True).fit(X).fit(X)
+        folder = tmp_path / device
+        fit(X, device, max_iter=1, checkpoint_dir=folder)
+        resumed = fit(X, device, max_iter=2, checkpoint_dir=folder)
+        return [encoder.transform(X) for encoder in (warm, warm.partial_fit(X), resumed)]
+
+    expected = codes("cpu")
+    with emulated_gpu(monkeypatch):
+        found = codes("mps")
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_a_fit_of_vectors_on_a_gpu_is_that_on_the_cpu(monkeypatch):
