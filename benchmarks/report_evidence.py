@@ -343,7 +343,7 @@ def not_measured() -> str:
     }
     lines = [f"{words} (`python -m benchmarks.{name}`)" for name, words in missing.items() if not read(name)]
     lines += [
-        "samples of photographs, and any model trained for as long as in the paper",
+        "samples of photographs above 32 x 32 pixels, and any model trained for as long as in the paper",
         "fine-tuning of public unconditional models",
         "the quality of interpolations, which are only shown as pictures",
         "GPUs (`python -m benchmarks.gpu_suite`)",

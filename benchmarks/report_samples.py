@@ -90,7 +90,8 @@ def generation_section() -> str:
         f"`python -m benchmarks.sample_pictures --set {name} --seconds {seconds}`):\n\n"
         f"![{words}](../images/{kind}_{name}.png)\n"
         for kind, words in pictures.items()
-        for name, seconds in (("avatars", 3600), ("mnist", 780))
+        for name, seconds in (("avatars", 3600), ("mnist", 780), ("cifar10", 3600))
+        if name != "cifar10" or kind == "steps"
     ]
     return "\n".join(parts)
 
