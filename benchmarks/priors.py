@@ -36,7 +36,7 @@ IMAGES: dict[str, Callable[[str], ImageData]] = {
     "posed": lambda folder: load_avatars(folder, posed=True),
     "aligned": load_avatars,
 }
-#: What is compared: all priors as they are, bits swapped between neighbours, and a deeper network.
+#: What is compared: all priors as they are, and a deeper autoregressive network.
 COMPARED: dict[str, CodePrior] = {
     **{name: prior() for name, prior in PRIORS.items()},
     "autoregressive, two layers": AutoregressivePrior(

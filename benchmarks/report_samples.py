@@ -58,7 +58,7 @@ def floor(like: dict[str, Any]) -> Rows:
 def distances() -> Rows:
     """Return the rows of samples, with their distance also relative to that of training images.
 
-    Relative distances are comparable across classifiers, raw distances are not.
+    Relative distances are roughly comparable across classifiers, raw distances are not.
     """
     found = []
     for row in read("generation"):
@@ -75,8 +75,8 @@ def generation_section() -> str:
         "## Samples against denoising steps\n\n![Fréchet distance by steps](../images/generation.png)\n\n"
         "Fréchet distance between samples and test images, divided by that of as many training images; "
         "features of a classifier trained on that dataset. Lower is better; mean ± standard deviation over "
-        "seeds. These ratios are comparable across classifiers, raw distances are not; fewer samples give "
-        f"smaller ratios. All models have the same network.{clock(rows)}\n"
+        "seeds. These ratios are roughly comparable across classifiers, raw distances are not; fewer samples "
+        f"give smaller ratios. All models have the same network.{clock(rows)}\n"
     ]
     parts += [_distances(group) for group in groups_of(rows, "set").values()]
     parts += _inception(having(read("generation"), features="inception"))
@@ -127,7 +127,7 @@ def _distances(rows: Rows) -> str:
             at = [measured([r for r in group if r["steps"] == n], RELATIVE, 1) for n in steps]
             lines.append([name, f"{seconds:g}", f"{n_samples:,}", sampler, seeds, *at])
     ones = [
-        f"{measured(floor(group[0]), DISTANCE, 1)} ({n_samples:,} images; {100 * accuracy:.1f} % accurate)"
+        f"{measured(floor(group[0]), DISTANCE, 2)} ({n_samples:,} images; {100 * accuracy:.1f} % accurate)"
         for (n_samples, accuracy), group in sorted(groups_of(rows, "n_samples", "extractor_accuracy").items())
     ]
     of_steps = [f"{n} step{'s' if n > 1 else ''}" for n in steps]

@@ -67,8 +67,8 @@ def training_section() -> str:
         f"standard deviation of reconstructions in windows of {FLAT} x {FLAT} pixels that have one colour in "
         f"the image. Fréchet distance: {SAMPLES['n_samples']:,} samples, with codes from the fitted prior "
         "or the autoregressive prior within it, and all test images; features of a classifier trained on "
-        "that dataset. Ratio: divided by the distance of training images; ratios are comparable across "
-        "classifiers, raw distances are not."
+        "that dataset. Ratio: divided by the distance of training images; ratios are roughly comparable "
+        "across classifiers, raw distances are not."
         f"{clock(codes(names[0]))}\n"
     ]
     for name in names:
@@ -89,7 +89,7 @@ def _table(name: str) -> str:
             cells: list[Any] = [cell(of_codes, keys) for keys in measures(name).values()]
             cells += [measured(of_codes, key) for key in RECONSTRUCTIONS.values()]
             seen = f"{statistics.mean(row['images_seen'] for row in group):,.0f}"
-            own = measured([real for row in group for real in floor(row)], DISTANCE, 1)
+            own = measured([real for row in group for real in floor(row)], DISTANCE, 2)
             cells += [steps, measured(group, DISTANCE, 1), own, measured(group, RELATIVE, 1)]
             lines.append([model, f"{seconds:g}", seen, *cells])
     header = ["model", "seconds", "images", *measures(name), *RECONSTRUCTIONS, "steps", "Fréchet distance"]

@@ -9,7 +9,7 @@ from benchmarks.results import CURRENT, DEFAULT, DENOISER
 
 Rows = list[dict[str, Any]]
 
-#: End of the labels of rows that were measured with a earlier version of the encoder.
+#: End of the labels of rows that were measured with an earlier version of the encoder.
 FORMER = " (earlier version)"
 #: Result files for which no convolutional encoder is trained, so that its version does not matter.
 WITHOUT_ENCODER = {"embeddings", "pretrained", "retrieval_speed", "starts"}
@@ -73,7 +73,7 @@ def measured(group: Rows, key: str, digits: int = 3) -> str:
 
 
 def is_former(row: dict[str, Any]) -> bool:
-    """Return whether a row was measured with a earlier version of the encoder.
+    """Return whether a row was measured with an earlier version of the encoder.
 
     Rows without a training time, where it has a column, are those of baselines and initialisations.
     """
@@ -108,7 +108,7 @@ def command(rows: Rows, name: str, options: str = "") -> str:
 
 
 def made(rows: Rows, name: str, options: str = "") -> str:
-    """Return sentences on the machines, the command, and rows of a earlier version of the encoder."""
+    """Return sentences on the machines, the command, and rows of an earlier version of the encoder."""
     kinds: dict[str, list[str]] = {}
     for row in rows:
         if env := row.get("environment"):

@@ -32,6 +32,7 @@ def fit_network(
     eval mode and without gradients; the weights of the best epoch are kept, and training stops after
     `patience` epochs that do not improve on it by more than `tol`. The result is infinite without
     validation, or if no validation loss is finite. `generator`, on the CPU, shuffles the samples.
+    Gradients must be enabled, as in public functions, which are `isolated`.
     """
     optim = optimizer(network.parameters(), lr=check_number(learning_rate, "learning_rate", 0))
     scheduler = None if schedule is None else schedule(optim)

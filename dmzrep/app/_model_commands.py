@@ -43,7 +43,7 @@ from dmzrep.files._container import read_file
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Time of training; 0 fits the encoder alone, in seconds, without a decoder.",
+    help="Time of training; 0 fits the encoder alone, usually within a minute, without a decoder.",
 )
 @click.option(
     "--encoder",

@@ -43,8 +43,8 @@ class AttributeEditor(BaseEstimator):
     hold_weight : float, default=1.0
         Penalty in ``"flip"`` per unit of log-odds by which a held attribute changes.
     reach : float or None, default=1.0
-        Limit of edits: this quantile of the log-odds of labelled samples with (or without) the attribute,
-        since extreme codes decode badly. If None, edits are not limited.
+        Edits stop at this quantile of the log-odds of labelled samples with (or without) the attribute, since
+        extreme codes decode badly. If None, edits are not limited.
 
     Attributes
     ----------
@@ -177,8 +177,8 @@ class AttributeEditor(BaseEstimator):
             Whether the amount is a multiple of an image's own distance to the boundary, as the paper's alpha:
             -1 moves to the boundary, -2 to its other side, 1 doubles the distance.
         keep : bool, default=True
-            If True, copy pixels from X wherever the images decoded before and after the edit, from the same
-            initial noise or none, agree. False returns the decoded images.
+            If True, pixels of X are kept wherever the images decoded before and after the edit, from the same
+            noise or none, agree. False returns the decoded images.
         noise : {"auto", "zero", "random", "inverted"}, default="auto"
             ``"zero"`` decodes to a typical image of each code, ``"random"`` to one drawn at random, and
             ``"inverted"`` from the noise that X inverts to, which preserves what is not edited. ``"auto"`` is

@@ -128,7 +128,7 @@ def code_attributes(
     """Return the attributes that describe codes, from at most `REPORT_SAMPLES` samples.
 
     When time is short, fewer samples are encoded, at least `BLOCK`, and ``"auto"`` is ``"autoregressive"``
-    or ``"chow_liu"``; the latter also without training, whose codes should take seconds.
+    or ``"chow_liu"``; the latter also without training, whose codes should take little time.
     """
     budget = budget or Budget(None)
     n_bits, n_samples = decoder.latent_dim, len(samples)

@@ -104,7 +104,7 @@ class DMZEncoder(
         preserve the nearest neighbours. ``"contrast_pca"``: rotated principal components of local contrast.
         ``"itq"``, ``"pca"``: a linear map of the data. ``"random"``: random weights. ``"auto"`` is ``"cca"``
         for feature extractors and with augmented views, ``"neighbours"`` for vectors, ``"contrast_pca"`` for
-        spatially aligned images, and ``"itq"`` for other images without augmented views.
+        spatially aligned images, ``"itq"`` for other images without views, and ``"random"`` for ``"paper"``.
     augment : {"flip"} or None, default=None
         ``"flip"`` mirrors training images at random.
     encoder_augment : {"auto", "affine", "affine_flip"}, RandomViews or None, default="auto"

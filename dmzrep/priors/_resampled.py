@@ -110,11 +110,11 @@ class ResampledPrior(AutoregressivePrior):
         self.n_features_in_ = base.n_features_in_
         for name, array in base.state().items():
             setattr(self, name, array)
-        self._fit_classifier(bits.astype(np.float64), draw_seed(self.random_state) % 2**32)
+        self._fit_classifier(bits.astype(np.float64), draw_seed(self.random_state))
         return self
 
     def _fit(self, bits: np.ndarray) -> None:
-        seed = draw_seed(self.random_state) % 2**32
+        seed = draw_seed(self.random_state)
         self._fit_network(bits, seed)
         self._fit_classifier(bits, seed)
 
