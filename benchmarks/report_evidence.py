@@ -359,15 +359,15 @@ def evidence(written: str, figures: Mapping[str, str], answers: list[str]) -> st
     """Return the evidence page; `figures` are descriptions by the names of files in `docs/images`."""
     about = (
         "The main claims of the paper, the README and the guide, each with its best baselines, its "
-        "limitations, the command that reproduces it, and its file in `benchmarks/results`. Figures are means "
-        "± standard deviations over seeds; differences of a percentage point between single seeds are not "
-        'significant. "Within the spread": the difference is less than its standard deviation over seeds. '
-        '"Earlier version": measured before the current initialisation, decoder of the code and loss weights, '
-        "or, for aligned images, before the current agreement of views ([decisions](decisions.md)). Relative "
-        "Fréchet distance: that of samples, divided by that of as many training images. Real-valued code, "
-        "AdaGN: the same networks with a real-valued code that scales and shifts the group normalisations; its "
-        "bits are the values thresholded at their medians. Datasets are small, and training takes minutes on "
-        "one CPU core."
+        "limitations, the command that reproduces it, and its file in `benchmarks/results`. Figures are "
+        "means ± standard deviations over seeds; differences of a percentage point between single seeds "
+        'are not significant. "Within the spread": the difference is less than its standard deviation over'
+        ' seeds. "Earlier version": measured before the current initialisation, decoder of the code and '
+        "loss weights, or, for aligned images, before the current agreement of views "
+        "([decisions](decisions.md)). Relative Fréchet distance: that of samples, divided by that of as "
+        "many training images. Real-valued code, AdaGN: the same networks with a real-valued code that "
+        "scales and shifts the group normalisations; its bits are the values thresholded at their medians."
+        " Datasets are small, and training takes minutes on one CPU core."
     )
     claims = {"Claims of the paper": paper_lines(), "Claims of the README and the guide": readme_lines()}
     return "\n\n".join(
