@@ -149,7 +149,7 @@ class AttributeEditor(BaseEstimator):
         self,
         X: Any,
         attribute: str | Mapping[str, float],
-        amount: float = 4.0,
+        amount: float = 8.0,
         *,
         hold: Sequence[str] | str = (),
         relative: bool = False,
@@ -167,9 +167,9 @@ class AttributeEditor(BaseEstimator):
             Images.
         attribute : str or dict
             The attribute; or several, with the amount of each.
-        amount : float, default=4.0
-            Target log-odds of the attribute, limited by `reach`; 4 is a probability of 0.98. Positive
-            amounts add it, negative ones remove it; images already past this value are unchanged.
+        amount : float, default=8.0
+            Target log-odds of the attribute, limited by `reach`; 4 is a probability of 0.98, 8 of 0.9997.
+            Positive amounts add it, negative ones remove it; images past this value are unchanged.
         hold : sequence of str or "others", default=()
             Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
             penalised. ``"others"`` is all but those edited.
