@@ -139,7 +139,7 @@ def draw_training_time(path: Path) -> None:
                 ax.yaxis.set_minor_formatter(NullFormatter())
                 ax.set_ylim(bottom=0.6 * ax.get_ylim()[0])  # Room for the names of lines, as on the right.
             ax.set_title(TITLES[name], fontsize=10)
-            ax.set_xlim(right=30 * most)
+            ax.set_xlim(right=100 * most)
     _save(figure, axes, path)
 
 
@@ -235,7 +235,7 @@ def _save(figure: Any, axes: list[Any], path: Path) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     renderer = figure.canvas.get_renderer()
-    near, far = (0, 5, -5, 10, -10), (15, -15, 20, -20, 27, -27, 36, -36)
+    near, far = (0, 5, -5, 10, -10), (15, -15, 20, -20, 27, -27, 36, -36, 48, -48, 60, -60)
     offsets = [(side, dy) for heights in (near, far) for side in (1, -1) for dy in heights]
     for ax in axes:
         lines = [(line[0], line.get_label()) for line in ax.containers]
