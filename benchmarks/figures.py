@@ -255,6 +255,8 @@ def _save(figure: Any, axes: list[Any], path: Path) -> None:
                 if box.count_overlaps(taken) == 0 and ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1:
                     break
                 text.remove()
+            else:
+                raise ValueError(f"There is no room for the name of the line {words!r} in {path.name}.")
             taken.append(box)
             if abs(dy) > 5:
                 ax.annotate(

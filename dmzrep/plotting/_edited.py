@@ -50,7 +50,7 @@ class EditDisplay(ImageGridDisplay):
         editor: AttributeEditor,
         X: Any,
         attribute: str,
-        amounts: Sequence[float] = (-4.0, -2.0, 0.0, 2.0, 4.0),
+        amounts: Sequence[float] = (-8.0, -4.0, 0.0, 4.0, 8.0),
         *,
         max_images: int = 6,
         ax: Axes | None = None,
@@ -66,7 +66,7 @@ class EditDisplay(ImageGridDisplay):
             Images in the fitted layout.
         attribute : str
             Attribute to change.
-        amounts : sequence of float, default=(-4, -2, 0, 2, 4)
+        amounts : sequence of float, default=(-8, -4, 0, 4, 8)
             Log-odds of the attribute, as in `AttributeEditor.edit`.
         max_images : int, default=6
             Largest number of images to edit, from the first.
