@@ -34,8 +34,8 @@ N_LABELLED = 4000
 #: What differs from the defaults: of the editor, of its `edit`, and the number of labels.
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
-    "amount 4": {"edit": {"amount": 4.0}},
-    "amount 6": {"edit": {"amount": 6.0}},
+    "log-odds 4": {"edit": {"amount": 4.0}},
+    "log-odds 8, reach 1, C 4": {"editor": {"C": 4.0, "reach": 1.0}, "edit": {"amount": 8.0}},
     "hold others, weight 0.05": {"editor": {"hold_weight": 0.05}, "edit": {"hold": "others"}},
     "decoded whole": {"edit": {"keep": False}},
     "decoded whole, start 0.9": {"edit": {"keep": False, "strength": 0.9}},
@@ -44,8 +44,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "soft": {"editor": {"mode": "soft"}},
     "threshold": {"editor": {"mode": "threshold", "features": "probabilities"}},
     "little penalty": {"editor": {"C": 4000.0}},
-    "no limit of reach": {"editor": {"reach": None}},
-    "reach 0.95": {"editor": {"reach": 0.95}},
+    "no limit of reach": {"editor": {"reach": None}, "edit": {"amount": 12.0}},
+    "reach 1": {"editor": {"reach": 1.0}},
     "100 labels": {"labels": 100},
 }
 
@@ -114,7 +114,7 @@ def success(
     """Invert an attribute of every face and count the changes that the judge detects."""
     place = judge.names.index(attribute)
     seen = judge.predict(faces)
-    amount = options.get("amount", 8.0)
+    amount = options.get("amount", np.inf)
     options = {name: value for name, value in options.items() if name != "amount"}
     after, unedited, flips = seen.copy(), seen.copy(), np.zeros(len(faces))
     for present in (False, True):

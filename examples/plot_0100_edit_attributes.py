@@ -37,9 +37,9 @@ editor = AttributeEditor(encoder).fit(X_train, Y_train)
 # Add and remove a beard
 # ----------------------
 #
-# Each column aims at different log-odds of the attribute, from -4 (a probability of 0.02) to 4 (0.98). Below
-# each image is the probability after encoding the result again. Pixels that the edit does not affect are kept
-# from the original.
+# Each column aims at other log-odds of the attribute: -3 is a probability of 0.05, 3 of 0.95, and at the ends
+# are those that are clear among the labelled images. Below each image is the probability after encoding the
+# result again. Pixels that the edit does not affect are kept from the original.
 
 from dmzrep.plotting import EditDisplay
 

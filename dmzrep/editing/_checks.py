@@ -3,13 +3,18 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from dmzrep._base._validation import check_choice, check_number, short_repr
+import numpy as np
+
+from dmzrep._base._validation import check_bool, check_choice, check_number, short_repr
 from dmzrep.codes._protocol import check_codec, last_step
 from dmzrep.estimator import DMZEncoder
 from dmzrep.estimator._inputs import NOISES
 
 MODES = ("flip", "threshold", "soft")
 FEATURES = ("bits", "probabilities")
+#: Explanations of amounts in errors.
+_LOG_ODDS = " (log-odds: 3 adds an attribute, -3 removes it)"
+_UNLIMITED = ", since reach=None or relative=True: pass an amount"
 
 
 def check_parameters(editor: Any) -> None:
@@ -44,8 +49,9 @@ def decoding_options(
     return options
 
 
-def check_amounts(attribute: Any, amount: Any) -> dict[Any, float]:
-    """Return the amount for each attribute; raise if one is not finite."""
+def check_amounts(attribute: Any, amount: Any, reach: float | None, relative: bool) -> dict[Any, float]:
+    """Return the amount for each attribute; raise if one is NaN, or infinite where `reach` does not apply."""
+    limited = reach is not None and not check_bool(relative, "relative")
     if not isinstance(attribute, (Mapping, Hashable)):
         raise TypeError(
             f"attribute must be the name of an attribute, or a dict, got {short_repr(attribute)}."
@@ -54,5 +60,6 @@ def check_amounts(attribute: Any, amount: Any) -> dict[Any, float]:
     if not amounts:
         raise ValueError("attribute must name at least one attribute, got an empty dict.")
     for name, value in amounts.items():
-        check_number(value, f"amount of {name!r}", also=" (log-odds: 3 adds an attribute, -3 removes it)")
+        if not (limited and isinstance(value, (float, np.floating)) and np.isinf(value)):
+            check_number(value, f"amount of {name!r}", also=_LOG_ODDS if limited else _UNLIMITED)
     return {name: float(value) for name, value in amounts.items()}

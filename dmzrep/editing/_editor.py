@@ -36,15 +36,15 @@ class AttributeEditor(BaseEstimator):
         ``"threshold"`` rounds the result to bits, as in the paper, and may fall short.
     features : {"bits", "probabilities"}, default="bits"
         Codes that probes are fitted to, and that ``"soft"`` and ``"threshold"`` move.
-    C : float, default=4.0
+    C : float, default=0.4
         Inverse strength of the probes' L2 penalty, relative to the mean loss of the labelled samples. A low
         value moves all bits that correlate with an attribute, as decoders need; a high value only those that
         separate it from others. Probabilities are calibrated afterwards.
     hold_weight : float, default=1.0
         Penalty in ``"flip"`` per unit of log-odds by which a held attribute changes.
-    reach : float or None, default=1.0
-        Edits stop at this quantile of the log-odds of labelled samples with (or without) the attribute, since
-        extreme codes decode badly. If None, edits are not limited.
+    reach : float or None, default=0.95
+        Edits stop at this quantile of the log-odds of labelled samples with (or without) the attribute, where
+        it is clear; more extreme codes change more of the image. If None, edits are not limited.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class AttributeEditor(BaseEstimator):
     array([[0, 0, 1, 0]], dtype=uint8)
     """
 
-    def __init__(self, encoder, *, mode="flip", features="bits", C=4.0, hold_weight=1.0, reach=1.0):
+    def __init__(self, encoder, *, mode="flip", features="bits", C=0.4, hold_weight=1.0, reach=0.95):
         self.encoder = encoder
         self.mode = mode
         self.features = features
@@ -149,7 +149,7 @@ class AttributeEditor(BaseEstimator):
         self,
         X: Any,
         attribute: str | Mapping[str, float],
-        amount: float = 8.0,
+        amount: float = np.inf,
         *,
         hold: Sequence[str] | str = (),
         relative: bool = False,
@@ -167,9 +167,9 @@ class AttributeEditor(BaseEstimator):
             Images.
         attribute : str or dict
             The attribute; or several, with the amount of each.
-        amount : float, default=8.0
-            Target log-odds of the attribute, limited by `reach`; 4 is a probability of 0.98, 8 of 0.9997.
-            Positive amounts add it, negative ones remove it; images past this value are unchanged.
+        amount : float, default=inf
+            Target log-odds of the attribute, limited by `reach`: by default, it is added as far as `reach`
+            allows, and ``-inf`` removes it as far. Images past this value are unchanged.
         hold : sequence of str or "others", default=()
             Attributes to hold: shifts are made orthogonal to their directions, and flips that move them are
             penalised. ``"others"`` is all but those edited.
@@ -205,7 +205,7 @@ class AttributeEditor(BaseEstimator):
             An attribute is unknown (the nearest name is suggested), or both edited and held; or an option is
             invalid.
         """
-        amounts = check_amounts(attribute, amount)
+        amounts = check_amounts(attribute, amount, self.reach, relative)
         options = decoding_options(self.encoder, noise, strength, sampling)
         images, codes = self._edits(X, [amounts], hold, relative, keep, random_state, options)
         return images[0], codes[0]
@@ -249,7 +249,7 @@ class AttributeEditor(BaseEstimator):
             raise ValueError(f"attribute must be one name; edit takes a dict. Got {short_repr(attribute)}.")
         if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
             raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
-        edits = [check_amounts(attribute, amount) for amount in amounts]
+        edits = [check_amounts(attribute, amount, self.reach, relative) for amount in amounts]
         options = decoding_options(self.encoder, noise, strength, sampling)
         return self._edits(X, edits, hold, relative, keep, random_state, options)
 
@@ -350,7 +350,7 @@ class AttributeEditor(BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Edit attributes of the same images by several amounts, and decode all in one call."""
         self._probes()
-        relative, keep = check_bool(relative, "relative"), check_bool(keep, "keep")
+        keep = check_bool(keep, "keep")
         edited, held = self._resolve_names(list(edits[0]), hold)
         probabilities = self._encode(X)
         codes = np.stack(

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+def _label_of(amount: float) -> str:
+    """Return the label of a column of edits."""
+    if np.isinf(amount):
+        return "added" if amount > 0.0 else "removed"
+    return f"{amount:+g}" if amount else "no edit"
+
+
 class EditDisplay(ImageGridDisplay):
     """Images and their edits by several amounts of one attribute; create it with `from_estimator`.
 
@@ -50,7 +57,7 @@ class EditDisplay(ImageGridDisplay):
         editor: AttributeEditor,
         X: Any,
         attribute: str,
-        amounts: Sequence[float] = (-8.0, -4.0, 0.0, 4.0, 8.0),
+        amounts: Sequence[float] = (-np.inf, -3.0, 0.0, 3.0, np.inf),
         *,
         max_images: int = 6,
         ax: Axes | None = None,
@@ -66,7 +73,7 @@ class EditDisplay(ImageGridDisplay):
             Images in the fitted layout.
         attribute : str
             Attribute to change.
-        amounts : sequence of float, default=(-8, -4, 0, 4, 8)
+        amounts : sequence of float, default=(-inf, -3, 0, 3, inf)
             Log-odds of the attribute, as in `AttributeEditor.edit`.
         max_images : int, default=6
             Largest number of images to edit, from the first.
@@ -88,7 +95,7 @@ class EditDisplay(ImageGridDisplay):
         display = cls(
             np.stack([image_format.to_pictures(images) for images in columns], axis=1),
             title=f'Edits of "{attribute}"',
-            column_labels=["original", *(f"{amount:+g}" if amount else "no edit" for amount in amounts)],
+            column_labels=["original", *map(_label_of, amounts)],
             captions=[[f"{value:.2f}" for value in row] for row in probabilities],
             note="columns: target log-odds; below the images: probability after encoding them",
         )

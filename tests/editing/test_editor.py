@@ -103,6 +103,20 @@ def test_edits_are_limited_to_the_log_odds_of_labelled_images(codec):
     assert np.isinf(free.labels_[["least", "most"]]).all(axis=None)
 
 
+def test_an_infinite_amount_is_as_far_as_edits_reach(codec, pixels, labels):
+    editor = AttributeEditor(codec()).fit(pixels, labels)
+    least, most = editor.labels_.loc["either", ["least", "most"]]
+    default = editor.edit(pixels, "either")[1]
+    assert np.array_equal(default, editor.edit(pixels, "either", most)[1])
+    removed = editor.edit(pixels, {"either": -np.inf})[1]
+    assert np.array_equal(removed, editor.edit(pixels, "either", least)[1])
+    assert not np.array_equal(default, removed)
+    with pytest.raises(ValueError, match="since reach=None or relative=True"):
+        editor.edit(pixels, "either", relative=True)
+    with pytest.raises(ValueError, match="since reach=None or relative=True"):
+        editor.set_params(reach=None).sweep(pixels, "either", [0.0, np.inf])
+
+
 def test_several_attributes_are_edited_at_once(editor, pixels):
     codes = editor.edit(pixels, {"first": 2.0, "last": -2.0})[1]
     assert (codes[:, 0] == 1).all() and (codes[:, 5] == 0).all()

@@ -112,7 +112,7 @@ def test_invalid_options_raise(encoder, digits, draw, message):
 
 def test_edits_are_drawn_beside_the_originals(encoder, digits):
     editor = AttributeEditor(encoder).fit(digits, digits.mean(axis=(1, 2)) > 80, names=["bold"])
-    amounts, options = [-2.0, 0.0, 3.0], {"keep": False} | SEEDED
+    amounts, options = [-2.0, 0.0, np.inf], {"keep": False} | SEEDED
     display = EditDisplay.from_estimator(editor, digits, "bold", amounts, max_images=2, **options)
     images = drawn_images(display, 2)
     edits, _ = editor.sweep(digits[:2], "bold", amounts, **options)
@@ -122,7 +122,7 @@ def test_edits_are_drawn_beside_the_originals(encoder, digits):
     expected = np.transpose([editor.predict_proba(part)["bold"] for part in (digits[:2], *edits)])
     assert_allclose(display.probabilities_, expected, atol=1e-5)
     assert texts(display.ax_.texts) == [f"{value:.2f}" for value in display.probabilities_.ravel()]
-    assert texts(display.ax_.get_xticklabels()) == ["original", "-2", "no edit", "+3"]
+    assert texts(display.ax_.get_xticklabels()) == ["original", "-2", "no edit", "added"]
     assert display.ax_.get_title() == 'Edits of "bold"'
 
 

@@ -25,7 +25,7 @@ from dmzrep.editing import AttributeEditor
 #: Sliders of attributes that are shown at first, and at most.
 _N_SLIDERS, MAX_SLIDERS = 6, 12
 #: Largest log-odds of a slider.
-_REACH = 8.0
+_REACH = 12.0
 _N_NEIGHBORS = 16
 
 
