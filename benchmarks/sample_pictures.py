@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         if parsed.set == "avatars":
             editor = AttributeEditor(encoder).fit(models.data.train, models.data.train_labels)
             faces = models.data.test[:N_EDITED]
-            edits = EditDisplay.from_estimator(editor, faces, "beard", (-8.0, -4.0, 0.0, 4.0, 8.0))
+            edits = EditDisplay.from_estimator(editor, faces, "beard")
             edits.figure_.savefig(parsed.out / "edit_beard.png", dpi=100)
 
 
