@@ -175,7 +175,7 @@ class AttributeEditor(BaseEstimator):
             penalised. ``"others"`` is all but those edited.
         relative : bool, default=False
             Whether the amount is a multiple of an image's own distance to the boundary, as the paper's alpha:
-            -1 moves to the boundary, -2 to its other side, 1 doubles the distance.
+            -1 moves to the boundary, -2 to its other side, 1 doubles the distance; it must be finite.
         keep : bool, default=True
             If True, pixels of X are kept wherever the images decoded before and after the edit, from the same
             noise or none, agree. False returns the decoded images.
