@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import check_bool, check_choice, check_number, short_repr
 from dmzrep.codes._protocol import check_codec, last_step
@@ -14,7 +15,7 @@ MODES = ("flip", "threshold", "soft")
 FEATURES = ("bits", "probabilities")
 #: Explanations of amounts in errors.
 _LOG_ODDS = " (log-odds: 3 adds an attribute, -3 removes it)"
-_UNLIMITED = ", since reach=None or relative=True: pass an amount"
+_UNLIMITED = ", since the editor was fitted with reach=None, or relative=True: pass an amount"
 
 
 def check_parameters(editor: Any) -> None:
@@ -49,9 +50,11 @@ def decoding_options(
     return options
 
 
-def check_amounts(attribute: Any, amount: Any, reach: float | None, relative: bool) -> dict[Any, float]:
-    """Return the amount for each attribute; raise if one is NaN, or infinite where `reach` does not apply."""
-    limited = reach is not None and not check_bool(relative, "relative")
+def check_amounts(editor: Any, attribute: Any, amount: Any, relative: bool) -> dict[Any, float]:
+    """Return the amount for each attribute; raise if one is NaN, or infinite where edits are not limited."""
+    check_is_fitted(editor, "probes_")
+    limits = editor.labels_[["least", "most"]]
+    limited = not check_bool(relative, "relative") and bool(np.isfinite(limits).all(axis=None))
     if not isinstance(attribute, (Mapping, Hashable)):
         raise TypeError(
             f"attribute must be the name of an attribute, or a dict, got {short_repr(attribute)}."

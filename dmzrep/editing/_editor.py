@@ -205,7 +205,7 @@ class AttributeEditor(BaseEstimator):
             An attribute is unknown (the nearest name is suggested), or both edited and held; or an option is
             invalid.
         """
-        amounts = check_amounts(attribute, amount, self.reach, relative)
+        amounts = check_amounts(self, attribute, amount, relative)
         options = decoding_options(self.encoder, noise, strength, sampling)
         images, codes = self._edits(X, [amounts], hold, relative, keep, random_state, options)
         return images[0], codes[0]
@@ -249,7 +249,7 @@ class AttributeEditor(BaseEstimator):
             raise ValueError(f"attribute must be one name; edit takes a dict. Got {short_repr(attribute)}.")
         if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
             raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
-        edits = [check_amounts(attribute, amount, self.reach, relative) for amount in amounts]
+        edits = [check_amounts(self, attribute, amount, relative) for amount in amounts]
         options = decoding_options(self.encoder, noise, strength, sampling)
         return self._edits(X, edits, hold, relative, keep, random_state, options)
 

@@ -111,10 +111,10 @@ def test_an_infinite_amount_is_as_far_as_edits_reach(codec, pixels, labels):
     removed = editor.edit(pixels, {"either": -np.inf})[1]
     assert np.array_equal(removed, editor.edit(pixels, "either", least)[1])
     assert not np.array_equal(default, removed)
-    with pytest.raises(ValueError, match="since reach=None or relative=True"):
+    with pytest.raises(ValueError, match="reach=None, or relative=True"):
         editor.edit(pixels, "either", relative=True)
-    with pytest.raises(ValueError, match="since reach=None or relative=True"):
-        editor.set_params(reach=None).sweep(pixels, "either", [0.0, np.inf])
+    with pytest.raises(ValueError, match="reach=None, or relative=True"):
+        editor.set_params(reach=None).fit(pixels, labels).sweep(pixels, "either", [0.0, np.inf])
 
 
 def test_several_attributes_are_edited_at_once(editor, pixels):
