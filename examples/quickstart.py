@@ -5,7 +5,6 @@ Run it with ``make demo``, or ``python examples/quickstart.py --seconds 90 --out
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -148,7 +147,7 @@ def save_pictures(
         "new faces": encoder.sample(len(shown), **options),
     }
     overview = ImageGridDisplay(np.stack(list(rows.values())) / 255, row_labels=list(rows)).plot()
-    amounts = (2.0, 4.0, math.inf)
+    amounts = (2.0, 4.0, np.inf)
     displays = {
         "overview.png": overview,
         "reconstructions.png": ReconstructionDisplay.from_estimator(encoder, X_test, n_draws=3, **options),

@@ -4,7 +4,6 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from dmzrep._base._validation import check_bool, check_choice, check_number, short_repr
 from dmzrep.codes._protocol import check_codec, last_step
@@ -52,7 +51,6 @@ def decoding_options(
 
 def check_amounts(editor: Any, attribute: Any, amount: Any, relative: bool) -> dict[Any, float]:
     """Return the amount for each attribute; raise if one is NaN, or infinite where edits are not limited."""
-    check_is_fitted(editor, "probes_")
     limits = editor.labels_[["least", "most"]]
     limited = not check_bool(relative, "relative") and bool(np.isfinite(limits).all(axis=None))
     if not isinstance(attribute, (Mapping, Hashable)):

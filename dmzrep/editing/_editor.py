@@ -205,9 +205,8 @@ class AttributeEditor(BaseEstimator):
             An attribute is unknown (the nearest name is suggested), or both edited and held; or an option is
             invalid.
         """
-        amounts = check_amounts(self, attribute, amount, relative)
         options = decoding_options(self.encoder, noise, strength, sampling)
-        images, codes = self._edits(X, [amounts], hold, relative, keep, random_state, options)
+        images, codes = self._edits(X, attribute, [amount], hold, relative, keep, random_state, options)
         return images[0], codes[0]
 
     @isolated
@@ -249,9 +248,8 @@ class AttributeEditor(BaseEstimator):
             raise ValueError(f"attribute must be one name; edit takes a dict. Got {short_repr(attribute)}.")
         if as_array(amounts, "amounts").ndim != 1 or len(amounts) == 0:
             raise ValueError(f"amounts must be a list of at least one number, got {short_repr(amounts)}.")
-        edits = [check_amounts(self, attribute, amount, relative) for amount in amounts]
         options = decoding_options(self.encoder, noise, strength, sampling)
-        return self._edits(X, edits, hold, relative, keep, random_state, options)
+        return self._edits(X, attribute, amounts, hold, relative, keep, random_state, options)
 
     @isolated
     def report(
@@ -341,7 +339,8 @@ class AttributeEditor(BaseEstimator):
     def _edits(
         self,
         X: Any,
-        edits: Sequence[Mapping[str, float]],
+        attribute: Any,
+        amounts: Sequence[float],
         hold: Any,
         relative: bool,
         keep: bool,
@@ -350,11 +349,12 @@ class AttributeEditor(BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Edit attributes of the same images by several amounts, and decode all in one call."""
         self._probes()
+        edits = [check_amounts(self, attribute, amount, relative) for amount in amounts]
         keep = check_bool(keep, "keep")
         edited, held = self._resolve_names(list(edits[0]), hold)
         probabilities = self._encode(X)
         codes = np.stack(
-            [self._moved(probabilities, list(amounts.values()), edited, held, relative) for amounts in edits]
+            [self._moved(probabilities, list(edit.values()), edited, held, relative) for edit in edits]
         )
         originals = read_all(X)
         blocks = list(codes)
