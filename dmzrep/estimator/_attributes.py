@@ -13,16 +13,18 @@ from dmzrep.codes._report import code_report, code_summary, warn_of_poor_code
 from dmzrep.data import ImageFormat, Source, Subset, VectorFormat
 from dmzrep.errors import TrainingInterruptedWarning
 from dmzrep.inference import CALIBRATION_LEVELS, Decoder, calibrate, encode
-from dmzrep.priors import CodePrior, fit_prior
+from dmzrep.priors import PRIORS, CodePrior, fit_prior
 from dmzrep.training import HISTORY_COLUMNS, REPORT_SAMPLES, Budget, Trainer
 
 #: Number of samples encoded at a time if time is limited.
 BLOCK = 256
-#: Estimated seconds to fit a prior to many codes of 64 bits, those of priors that are not listed, and the
-#: fraction of them that few codes take.
+#: Estimated seconds to fit a prior to the bits of many codes of 64 bits, those of priors that are not listed,
+#: and the fraction of them that few codes take.
 CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
 PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
 OTHER_SECONDS, FEW_CODES = 5.0, 0.3
+#: How many times as long a fit to probabilities takes, and the largest fraction of the time limit for it.
+PROBABILITIES_FACTOR, PROBABILITIES_SHARE = 3.0, 0.08
 #: Largest fraction of the time after training for the prior; the rest is for the codes it is fitted to.
 PRIOR_SHARE = 0.8
 #: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.
@@ -103,16 +105,27 @@ def calibration_seconds(budget: Budget) -> float:
     return min(CALIBRATION_SECONDS, CALIBRATION_SHARE * (budget.limit or 0.0))
 
 
-def prior_seconds(prior: str | CodePrior, latent_dim: int, n_samples: int) -> float:
-    """Estimate the seconds to fit a prior on one core to the codes of at most `REPORT_SAMPLES` samples."""
-    seconds = PRIOR_SECONDS.get(prior if isinstance(prior, str) else prior.name, OTHER_SECONDS)
-    return seconds * max(1.0, latent_dim / 64) * min(1.0, max(n_samples / REPORT_SAMPLES, FEW_CODES))
+def prior_seconds(
+    prior: str | CodePrior, latent_dim: int, n_samples: int, limit: float | None = 0.0
+) -> tuple[float, bool]:
+    """Estimate the seconds to fit a prior on one core to the codes of at most `REPORT_SAMPLES` samples.
+
+    Also return whether it is fitted to probabilities, for which a `limit` of time must be long enough.
+    """
+    name = prior if isinstance(prior, str) else prior.name
+    size = max(1.0, latent_dim / 64) * min(1.0, max(n_samples / REPORT_SAMPLES, FEW_CODES))
+    seconds = PRIOR_SECONDS.get(name, OTHER_SECONDS) * size
+    learns_more = name == "auto" or (name in PRIORS and PRIORS[name].uses_probabilities)
+    longer = seconds * (PROBABILITIES_FACTOR if learns_more else 1.0)
+    if limit is None or longer <= PROBABILITIES_SHARE * limit:
+        return longer, True
+    return seconds, False
 
 
 def affordable_prior(latent_dim: int, n_samples: int, seconds: float) -> str:
     """Return what to fit for ``prior="auto"`` within a time, which also has to suffice to encode samples."""
     for name in ("auto", "autoregressive"):
-        if prior_seconds(name, latent_dim, n_samples) <= PRIOR_SHARE * seconds:
+        if prior_seconds(name, latent_dim, n_samples)[0] <= PRIOR_SHARE * seconds:
             return name
     return "chow_liu"
 
@@ -136,7 +149,10 @@ def code_attributes(
     if prior == "auto":
         prior = "chow_liu" if history.empty else affordable_prior(n_bits, n_samples, budget.left())
     parts = []
-    keep = min(prior_seconds(prior, n_bits, n_samples), PRIOR_SHARE * budget.left())
+    fitting, to_probabilities = prior_seconds(prior, n_bits, n_samples, budget.limit)
+    if fitting > PRIOR_SHARE * budget.left():
+        fitting, to_probabilities = prior_seconds(prior, n_bits, n_samples)
+    keep = min(fitting, PRIOR_SHARE * budget.left())
     size = len(chosen) if budget.limit is None else BLOCK
     for part in batches(len(chosen), size):
         parts.append(encode(decoder, Subset(samples, np.sort(chosen[part])), "probabilities"))
@@ -146,7 +162,7 @@ def code_attributes(
     return {
         "code_report_": code_report(probabilities),
         "code_summary_": code_summary(probabilities, history),
-        "prior_": fit_prior(prior, probabilities > 0.5, seed),
+        "prior_": fit_prior(prior, probabilities if to_probabilities else probabilities > 0.5, seed),
     }
 
 

@@ -107,7 +107,7 @@ def build_trainer(
     """
     params = all_parameters(estimator) | (overrides or {})
     budget = budget or Budget(params["max_time"], Processes(clock=estimator._clock))
-    fitting = prior_seconds(params["prior"], params["latent_dim"], len(samples))
+    fitting, _ = prior_seconds(params["prior"], params["latent_dim"], len(samples), budget.limit)
     budget.fixed = fitting + calibration_seconds(budget)
     device = budget.processes.device or resolve_device(params["device"])
 

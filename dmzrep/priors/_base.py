@@ -30,18 +30,21 @@ class CodePrior(BaseEstimator, ABC):
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
+    #: Whether `_fit` gets the probabilities of bits, if these are passed, rather than bits.
+    uses_probabilities: ClassVar[bool] = False
     #: Number of random choices per code besides its bits, such as of a component.
     n_choices: ClassVar[int] = 0
     _parameter_constraints: ClassVar[dict] = {}
 
     @isolated
-    def fit(self, bits: np.ndarray, y: object = None) -> Self:
+    def fit(self, codes: np.ndarray, y: object = None) -> Self:
         """Fit the prior to codes.
 
         Parameters
         ----------
-        bits : array-like of shape (n, latent_dim)
-            Zeros and ones.
+        codes : array-like of shape (n, latent_dim)
+            Zeros and ones, or probabilities of ones, such as those of `DMZEncoder.transform`. Bits are one
+            where the probability exceeds 0.5; the autoregressive priors also use the probabilities.
         y : ignored
 
         Returns
@@ -49,9 +52,9 @@ class CodePrior(BaseEstimator, ABC):
         self
         """
         self._validate_params()
-        bits = check_codes(bits, "bits", "bits")
-        self.n_features_in_ = bits.shape[1]
-        self._fit(bits.astype(np.float64))
+        codes = check_codes(codes, "codes")
+        self.n_features_in_ = codes.shape[1]
+        self._fit((codes if self.uses_probabilities else codes > 0.5).astype(np.float64))
         return self
 
     @isolated
@@ -185,7 +188,7 @@ class CodePrior(BaseEstimator, ABC):
         return self.n_choices + self.n_features_in_
 
     @abstractmethod
-    def _fit(self, bits: np.ndarray) -> None: ...
+    def _fit(self, codes: np.ndarray) -> None: ...
 
     @abstractmethod
     def _log_prob(self, bits: np.ndarray) -> np.ndarray: ...

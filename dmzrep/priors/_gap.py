@@ -34,7 +34,7 @@ def prior_gap(
     Parameters
     ----------
     codes : array-like of shape (n, latent_dim)
-        Zeros and ones, at least 20 codes.
+        Zeros and ones, or probabilities of ones as in `fit_prior`; at least 20 codes.
     priors : str, CodePrior, iterable or mapping of them, or None, default=None
         Names as in `fit_prior`, or instances, which are cloned and fitted. The keys of a mapping are the
         index of the table. None is all priors by name.
@@ -58,8 +58,8 @@ def prior_gap(
     Raises
     ------
     ValueError
-        The codes are not bits or too few, a prior is unknown or named twice, or `test_size` is not between 0
-        and 1.
+        The codes are not in [0, 1] or too few, a prior is unknown or named twice, or `test_size` is not
+        between 0 and 1.
 
     See Also
     --------
@@ -76,7 +76,7 @@ def prior_gap(
     uniform             8.0                    1.0  1.0
     chow_liu            4.0                    0.5  0.5
     """
-    codes = check_codes(codes, "codes", "bits")
+    codes = check_codes(codes, "codes")
     test_size = check_number(test_size, "test_size", 0, 1)
     n_test = round(test_size * len(codes))
     if len(codes) < 20 or not MIN_CODES <= n_test < len(codes):
@@ -87,7 +87,7 @@ def prior_gap(
     chosen = _named(priors)
     seed = draw_seed(random_state)
     order = np.random.default_rng(seed).permutation(len(codes))
-    held_out, kept = codes[order[:n_test]], codes[order[n_test:]]
+    held_out, kept = codes[order[:n_test]] > 0.5, codes[order[n_test:]]
     rows = []
     for prior in chosen.values():
         fitted = fit_prior(prior, kept, seed)

@@ -106,14 +106,18 @@ def fit_masked_network(
     bound: float,
     generator: torch.Generator,
 ) -> bool:
-    """Maximise the likelihood of codes; return whether held-out codes gain more than a standard error."""
+    """Maximise the likelihood of codes; return whether held-out codes gain more than a standard error.
+
+    `train` holds bits, or their probabilities, from which the preceding bits are drawn; `validation` bits.
+    """
     codes, held_out = (torch.from_numpy(part.astype(np.float32)) for part in (train, validation))
+    bits = (codes > 0.5).float()
     size = min(BATCH_SIZE, max(8, len(codes) // EPOCH_STEPS), len(codes))
     n_steps = max_iter * (len(codes) // size)
 
     def loss_of(batch: Tensor) -> Tensor:
-        bits = codes[batch]
-        return F.binary_cross_entropy_with_logits(network(bits), bits, reduction="sum") / size
+        preceding = torch.bernoulli(codes[batch], generator=generator)
+        return F.binary_cross_entropy_with_logits(network(preceding), bits[batch], reduction="sum") / size
 
     def rate(step: int) -> float:
         decay = 0.5 * (1.0 + math.cos(math.pi * step / n_steps))

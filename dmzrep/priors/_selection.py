@@ -26,7 +26,7 @@ MINIMUM_GAIN = 0.01
 
 @isolated
 def fit_prior(
-    prior: str | CodePrior, bits: np.ndarray, random_state: int | np.random.RandomState | None = None
+    prior: str | CodePrior, codes: np.ndarray, random_state: int | np.random.RandomState | None = None
 ) -> CodePrior:
     """Fit a prior by name or instance, or select one with ``"auto"``.
 
@@ -40,8 +40,9 @@ def fit_prior(
         resampled priors stop early on the held-out codes and are not refitted; they must gain 0.01 nats plus
         one standard error of the gain. The resampled prior is tried only if the autoregressive one is the
         best so far.
-    bits : array-like of shape (n, latent_dim)
-        Zeros and ones.
+    codes : array-like of shape (n, latent_dim)
+        Zeros and ones, or probabilities of ones, such as those of `DMZEncoder.transform`. Bits are one where
+        the probability exceeds 0.5; the autoregressive priors also use the probabilities.
     random_state : int, RandomState or None, default=None
         Determines the split, and the fit of priors whose own `random_state` is None. Pass an int for a
         reproducible prior.
@@ -54,7 +55,7 @@ def fit_prior(
     Raises
     ------
     ValueError
-        `prior` is unknown, or `bits` are not zeros and ones.
+        `prior` is unknown, or `codes` are not in [0, 1].
 
     See Also
     --------
@@ -68,18 +69,19 @@ def fit_prior(
     >>> fit_prior("auto", bits, random_state=0).name
     'chow_liu'
     """
-    bits, seed = check_codes(bits, "bits", "bits"), draw_seed(random_state) % 2**32
+    codes, seed = check_codes(codes, "codes"), draw_seed(random_state) % 2**32
     if isinstance(prior, CodePrior):
-        return _seeded(prior, seed).fit(bits)
+        return _seeded(prior, seed).fit(codes)
     check_choice("prior", prior, ("auto", *PRIORS), " or a CodePrior")
     if prior != "auto":
-        return _seeded(PRIORS[prior](), seed).fit(bits)
-    if len(bits) < 20:
-        return IndependentPrior().fit(bits)
-    held_out, kept = split_codes(len(bits), seed)
+        return _seeded(PRIORS[prior](), seed).fit(codes)
+    if len(codes) < 20:
+        return IndependentPrior().fit(codes)
+    held_out, kept = split_codes(len(codes), seed)
+    held_out_bits = codes[held_out] > 0.5
     simplest, *others = PRIORS.values()
-    best = simplest().fit(bits[kept])
-    scores = best.log_prob(bits[held_out])
+    best = simplest().fit(codes[kept])
+    scores = best.log_prob(held_out_bits)
     for kind in others:
         candidate = _seeded(kind(), seed)
         # These hold out the same codes themselves.
@@ -87,14 +89,14 @@ def fit_prior(
         if isinstance(candidate, ResampledPrior):
             if not isinstance(best, AutoregressivePrior):
                 continue
-            candidate._fit_to(best, bits)
+            candidate._fit_to(best, codes)
         else:
-            candidate.fit(bits if stops_early else bits[kept])
-        found = candidate.log_prob(bits[held_out])
+            candidate.fit(codes if stops_early else codes[kept])
+        found = candidate.log_prob(held_out_bits)
         gain = found - scores
         if gain.mean() > MINIMUM_GAIN + stops_early * gain.std() / np.sqrt(len(gain)):
             best, scores = candidate, found
-    return best if isinstance(best, AutoregressivePrior) else best.fit(bits)
+    return best if isinstance(best, AutoregressivePrior) else best.fit(codes)
 
 
 def _seeded(prior: CodePrior, seed: int) -> CodePrior:

@@ -17,7 +17,7 @@ from dmzrep import DMZEncoder
 from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
-from dmzrep.estimator._attributes import affordable_prior
+from dmzrep.estimator._attributes import affordable_prior, prior_seconds
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._loop import Trainer
@@ -379,3 +379,10 @@ def test_iterations_of_the_initialisation_end_when_their_time_is_up(monkeypatch)
 def test_priors_are_chosen_by_the_time_that_is_left(seconds, name):
     assert affordable_prior(64, 20_000, seconds) == name
     assert affordable_prior(64, 1000, seconds) == "auto"
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, True), (780.0, True), (120.0, False)])
+def test_priors_are_fitted_to_probabilities_if_time_suffices(limit, expected):
+    seconds, to_probabilities = prior_seconds("auto", 64, 20_000, limit)
+    assert to_probabilities == expected and (seconds > 20.0) == expected
+    assert prior_seconds("chow_liu", 64, 20_000, limit) == (0.0, True)

@@ -3,6 +3,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from dmzrep.priors import AutoregressivePrior, IndependentPrior
 
@@ -22,6 +23,17 @@ def test_parity_of_three_bits_is_learned_by_hidden_units():
     truth = -3 * np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9)
     assert prior.score(parity(1)) > truth - 0.08
     assert autoregressive(0).fit(parity(0)).score(parity(1)) < -4 * np.log(2) + 0.05
+
+
+def test_probabilities_reduce_overfitting():
+    # Bits of noisy copies of six patterns; the probabilities tell which bits are uncertain.
+    rng = np.random.default_rng(0)
+    logits = 4.0 * rng.standard_normal((6, 24))[rng.integers(0, 6, 2600)] + 2.0 * rng.standard_normal(
+        (2600, 24)
+    )
+    kept, held_out = np.split(expit(logits), [600])
+    from_bits, from_probabilities = autoregressive().fit(kept > 0.5), autoregressive().fit(kept)
+    assert from_probabilities.score(held_out > 0.5) > from_bits.score(held_out > 0.5) + 0.1
 
 
 def test_few_samples_are_modelled_as_independent_bits():

@@ -139,10 +139,23 @@ def test_clones_are_not_fitted(prior):
             call()
 
 
-@pytest.mark.parametrize("call", [UniformPrior().fit, lambda bits: fit_prior("auto", bits)])
-def test_probabilities_in_the_place_of_bits_raise(call):
+@pytest.mark.parametrize("call", [UniformPrior().fit, lambda codes: fit_prior("auto", codes)])
+def test_logits_in_the_place_of_probabilities_raise(call):
+    with pytest.raises(ValueError, match=r"codes must lie in \[0, 1\].*scipy.special.expit"):
+        call([[0, 1.5]])
+
+
+def test_log_prob_of_probabilities_raises():
     with pytest.raises(ValueError, match=r"zeros and ones; threshold probabilities with Z > 0\.5"):
-        call([[0, 0.5]])
+        UniformPrior().fit([[0, 1]]).log_prob([[0, 0.5]])
+
+
+@pytest.mark.parametrize("name", [name for name, kind in PRIORS.items() if not kind.uses_probabilities])
+def test_probabilities_are_thresholded(name):
+    bits = correlated_bits(3, 300)
+    random = np.random.default_rng(0).uniform(0.1, 0.4, bits.shape)
+    first, second = (fit_prior(name, codes, 0) for codes in (bits, np.where(bits, 1.0 - random, random)))
+    assert np.array_equal(first.log_prob(bits), second.log_prob(bits))
 
 
 def test_independent_prior_multiplies_shares_of_ones():

@@ -60,7 +60,7 @@ def test_priors_may_be_named_instances():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"codes": np.full((50, 2), 0.5)}, "zeros and ones"),
+        ({"codes": np.full((50, 2), 1.5)}, r"must lie in \[0, 1\]"),
         ({"codes": uniform(0, 19, 2)}, "at least 20 codes.* got 19"),
         ({"test_size": 0.01}, "at least 4 are held out"),
         ({"priors": ["gaussian"]}, "prior must be one of .* or a CodePrior, got 'gaussian'"),
