@@ -3,9 +3,10 @@
     python -m benchmarks.priors --data DATA [--images mnist posed aligned cifar10] [--threads 2]
     python -m benchmarks.priors --data DATA --images posed --encoder FILE --name "DMZEncoder, 600 s"
 
-Codes are those of ITQ of the pixels, which needs no training, or of a saved encoder of the same images.
-Each prior is fitted to the codes of the train images; the codes of the test images are held out. One row
-is appended for each kind of images and prior; rows that exist already are skipped.
+Codes are bits of ITQ of the pixels, which needs no training, or of a saved encoder of the same images.
+Each prior is fitted to the codes of the train images, of an encoder to the probabilities of their bits; the
+codes of the test images are held out. One row is appended for each kind of images and prior; rows that
+exist already are skipped.
 """
 
 from __future__ import annotations
@@ -66,14 +67,16 @@ def measure(prior: CodePrior, train: np.ndarray, test: np.ndarray, seed: int) ->
     }
 
 
-def codes_of(data: ImageData, parsed: argparse.Namespace) -> list[np.ndarray]:
-    """Return the bits of train and test images."""
+def codes_of(data: ImageData, parsed: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bits of train images, or their probabilities, and the bits of test images."""
     parts = [data.train[: parsed.rows], data.test[: parsed.rows]]
     if parsed.encoder:
-        encoder = DMZEncoder.load(parsed.encoder).set_params(output="bits")
-        return [np.asarray(encoder.transform(X)) for X in parts]
+        encoder = DMZEncoder.load(parsed.encoder).set_params(output="probabilities")
+        train, test = (np.asarray(encoder.transform(X)) for X in parts)
+        return train, test > 0.5
     itq = RIVALS["ITQ"](parsed.latent_dim, parsed.seed).fit(parts[0])
-    return [itq.transform(X)["bits"].astype(np.uint8) for X in parts]
+    train, test = (itq.transform(X)["bits"].astype(np.uint8) for X in parts)
+    return train, test
 
 
 def main(arguments: list[str] | None = None) -> None:

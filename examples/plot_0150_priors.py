@@ -29,11 +29,12 @@ else:  # Trains for five minutes.
 #
 # :func:`~dmzrep.priors.prior_gap` fits priors to codes and compares them with held-out ones. "cross_entropy"
 # is the mean number of bits to store a code of 128 bits under the prior. "auc" is that of a classifier that
-# tells drawn codes from real ones; 0.5 is ideal.
+# tells drawn codes from real ones; 0.5 is ideal. Codes are passed as probabilities of bits, which the
+# autoregressive priors use.
 
 from dmzrep.priors import prior_gap
 
-codes = encoder.transform(X) > 0.5
+codes = encoder.transform(X)
 names = ["uniform", "independent", "chow_liu", "mixture", "autoregressive", "resampled"]
 table = prior_gap(codes, names, random_state=0)
 table.round(3)

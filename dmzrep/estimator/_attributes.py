@@ -24,7 +24,7 @@ CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
 PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
 OTHER_SECONDS, FEW_CODES = 5.0, 0.3
 #: How many times as long a fit to probabilities takes, and the largest fraction of the time limit for it.
-PROBABILITIES_FACTOR, PROBABILITIES_SHARE = 3.0, 0.08
+PROBABILITIES_FACTOR, PROBABILITIES_SHARE = 2.5, 0.08
 #: Largest fraction of the time after training for the prior; the rest is for the codes it is fitted to.
 PRIOR_SHARE = 0.8
 #: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.

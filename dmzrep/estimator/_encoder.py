@@ -659,7 +659,7 @@ class DMZEncoder(
         prior : str, fitted CodePrior or None, default=None
             Distribution of the codes; None is `prior_`. Possible names are ``"uniform"``, ``"independent"``
             (with the means of `code_report_`) and that of `prior_`. Others have to be fitted to codes first:
-            ``fit_prior("mixture", encoder.transform(X) > 0.5)``.
+            ``fit_prior("mixture", encoder.transform(X))``.
         random_state : int, RandomState or None, default=None
             Pass an int for reproducible output; sample i does not depend on `n_samples`.
         **sampling

@@ -118,7 +118,7 @@ def prior_to_sample(estimator: Any, prior: str | CodePrior | None) -> CodePrior:
         return IndependentPrior().restore({"probabilities_": means}, latent_dim)
     own = "" if fitted.name in ("uniform", "independent") else f"{fitted.name!r} (the fitted one), "
     wanted = prior if isinstance(prior, str) and prior in PRIORS else "chow_liu"
-    threshold = {"logits": " > 0", "bits": ""}.get(estimator.output, " > 0.5")
+    threshold = " > 0" if estimator.output == "logits" else ""
     raise ValueError(
         f"prior must be None, 'uniform', 'independent', {own}or a fitted prior, got {prior!r}. Others need "
         "to be fitted to codes, which the encoder does not keep: "
