@@ -23,8 +23,9 @@ BLOCK = 256
 CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
 PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
 OTHER_SECONDS, FEW_CODES = 5.0, 0.3
-#: How many times as long a fit to probabilities takes, and the largest fraction of the time limit for it.
-PROBABILITIES_FACTOR, PROBABILITIES_SHARE = 2.5, 0.08
+#: Additional seconds if an autoregressive prior is fitted to probabilities, the fraction of them that few codes
+#: take, and the largest fraction of the time limit for them.
+PROBABILITIES_SECONDS, FEW_PROBABILITIES, PROBABILITIES_SHARE = 12.0, 0.2, 0.06
 #: Largest fraction of the time after training for the prior; the rest is for the codes it is fitted to.
 PRIOR_SHARE = 0.8
 #: Limits for the time of the calibration if time is limited, in seconds and as a fraction of the limit.
@@ -113,13 +114,13 @@ def prior_seconds(
     Also return whether it is fitted to probabilities, for which a `limit` of time must be long enough.
     """
     name = prior if isinstance(prior, str) else prior.name
-    size = max(1.0, latent_dim / 64) * min(1.0, max(n_samples / REPORT_SAMPLES, FEW_CODES))
-    seconds = PRIOR_SECONDS.get(name, OTHER_SECONDS) * size
-    learns_more = name == "auto" or (name in PRIORS and PRIORS[name].uses_probabilities)
-    longer = seconds * (PROBABILITIES_FACTOR if learns_more else 1.0)
-    if limit is None or longer <= PROBABILITIES_SHARE * limit:
-        return longer, True
-    return seconds, False
+    width, share = max(1.0, latent_dim / 64), min(1.0, n_samples / REPORT_SAMPLES)
+    seconds = PRIOR_SECONDS.get(name, OTHER_SECONDS) * width * max(share, FEW_CODES)
+    more = 0.0
+    if name == "auto" or (name in PRIORS and PRIORS[name].uses_probabilities):
+        more = PROBABILITIES_SECONDS * width * max(share, FEW_PROBABILITIES)
+    to_probabilities = limit is None or more <= PROBABILITIES_SHARE * limit
+    return seconds + to_probabilities * more, to_probabilities
 
 
 def affordable_prior(latent_dim: int, n_samples: int, seconds: float) -> str:
