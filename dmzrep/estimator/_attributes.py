@@ -23,8 +23,8 @@ BLOCK = 256
 CHEAP_PRIORS = ("uniform", "independent", "chow_liu", "dataset")
 PRIOR_SECONDS = dict.fromkeys(CHEAP_PRIORS, 0.0) | {"auto": 9.0, "resampled": 9.0}
 OTHER_SECONDS, FEW_CODES = 5.0, 0.3
-#: Additional seconds if an autoregressive prior is fitted to probabilities, the fraction of them that few codes
-#: take, and the largest fraction of the time limit for them.
+#: Additional seconds if an autoregressive prior is fitted to probabilities, the fraction of them that few
+#: codes take, and the largest fraction of the time limit for them.
 PROBABILITIES_SECONDS, FEW_PROBABILITIES, PROBABILITIES_SHARE = 12.0, 0.2, 0.06
 #: Largest fraction of the time after training for the prior; the rest is for the codes it is fitted to.
 PRIOR_SHARE = 0.8
