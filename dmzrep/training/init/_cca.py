@@ -47,7 +47,7 @@ def init_cca(
     between two augmented views (Hotelling, "Relations Between Two Sets of Variates", 1936), scaled by a power
     of their correlations (Gong, Ke, Isard, Lazebnik, "A Multi-View Embedding Space for Modeling Internet
     Images, Tags, and Their Semantics", 2014), so that the bits depend most on what views have in
-    common, and rotated by ITQ within each of the `stages` of an ordered code. The less time is left, the
+    common, and rotated by ITQ, for each of the `stages` of an ordered code. The less time is left, the
     fewer images are used.
     """
     assert branch.responses is not None

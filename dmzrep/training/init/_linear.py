@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
+from torch.nn import functional as F
 
 from dmzrep.networks._linear_init import LinearInit
 
@@ -16,6 +17,8 @@ from dmzrep.networks._linear_init import LinearInit
 MEAN_LOGIT = 3.0
 #: Largest number of features for exact principal directions; for more, randomised SVD is used.
 EXACT_FEATURES = 1024
+#: Weight, in the bits that a longer prefix of an ordered code adds, of the directions of the shorter one.
+REFINEMENT = 0.5
 #: Samples whose features are computed and projected at a time.
 SAMPLES_AT_A_TIME = 512
 
@@ -50,19 +53,22 @@ def itq_rotation(
     generator: torch.Generator,
     n_iterations: int = 50,
     time_left: Callable[[], float] = lambda: math.inf,
+    n_columns: int | None = None,
 ) -> Tensor:
     """Return the rotation of PCA projections that brings them closest to their signs.
 
     Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011,
-    section 2.2. Iterations stop when no time is left.
+    section 2.2. Iterations stop when no time is left. With fewer columns than projections, they are
+    orthonormal.
     """
     size = projected.shape[1]
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
+    rotation = rotation[:, :n_columns]
     for _ in range(n_iterations):
         if time_left() <= 0:
             break
         signs = torch.sign(projected @ rotation)
-        left, _, right = torch.linalg.svd(projected.T @ signs)
+        left, _, right = torch.linalg.svd(projected.T @ signs, full_matrices=False)
         rotation = left @ right
     return rotation
 
@@ -73,13 +79,20 @@ def staged_rotation(
     generator: torch.Generator,
     time_left: Callable[[], float] = lambda: math.inf,
 ) -> Tensor:
-    """Return a rotation by ITQ within each stage, so that prefixes of an ordered code keep their directions.
+    """Return directions by ITQ as columns, (latent_dim, latent_dim): a rotation, unless codes are ordered.
 
-    `stages` are ascending lengths of prefixes, the last one latent_dim; by default one stage.
+    `stages` are the ascending lengths of the prefixes of an ordered code, the last one latent_dim. The bits
+    that a stage adds are a rotation of as many leading projections as its prefix has bits. Those of the
+    shorter prefix count half, so that the bits also refine them.
     """
-    ranges = itertools.pairwise([0, *(stages or [projected.shape[1]])])
-    parts = (projected[:, begin:end] for begin, end in ranges)
-    return torch.block_diag(*(itq_rotation(part, generator, time_left=time_left) for part in parts))
+    columns = []
+    for begin, end in itertools.pairwise([0, *(stages or [projected.shape[1]])]):
+        weights = torch.ones(end, 1, dtype=projected.dtype)
+        weights[:begin] = REFINEMENT
+        part = projected[:, :end] * weights[:, 0]
+        added = itq_rotation(part, generator, time_left=time_left, n_columns=end - begin)
+        columns.append(F.pad(weights * added, (0, 0, 0, projected.shape[1] - end)))
+    return torch.cat(columns, dim=1)
 
 
 @torch.no_grad()

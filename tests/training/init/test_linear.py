@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import init_linear
@@ -76,7 +77,7 @@ def test_pca_logits_are_scaled_principal_components(seed):
 
 
 @KINDS
-def test_prefixes_of_an_ordered_code_span_the_leading_directions(kind):
+def test_prefixes_of_an_ordered_code_are_in_the_span_of_the_leading_directions(kind):
     X = draw_features(3)
     leading = principal_directions(X, 12, generator()).float()
 
@@ -87,6 +88,22 @@ def test_prefixes_of_an_ordered_code_span_the_leading_directions(kind):
     assert all(residual(ordered, end) < 1e-3 for end in (4, 8, 12))
     if kind == "itq":
         assert residual(fit_linear(X, 12, kind).linear.weight, 4) > 0.1
+
+
+@SEEDS
+def test_all_bits_of_an_ordered_code_retain_nearly_as_much_as_those_of_another(seed):
+    X = draw_features(seed, 2000)
+
+    def lost(n_bits, used, stages=None):
+        bits = (fit_linear(X, n_bits, "itq", seed, stages=stages)(X).detach().numpy() > 0)[:, :used]
+        images = X.numpy()
+        return np.square(images - LinearRegression().fit(bits, images).predict(bits)).sum()
+
+    stages = [4, 8, 16]
+    # With new directions only, 1.4 times as much is lost.
+    assert lost(16, 16, stages) < 1.2 * lost(16, 16)
+    assert lost(16, 8, stages) < 1.15 * lost(8, 8)
+    assert lost(16, 4, stages) < 0.9 * lost(16, 4)
 
 
 @KINDS
