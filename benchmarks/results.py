@@ -15,12 +15,14 @@ import torch
 from dmzrep import __version__
 
 #: Version of networks and training, which increases when they change what is measured (docs/decisions.md).
-ENCODER = 8
+ENCODER = 9
 #: Oldest version that trains as the present one does, by set of images, and for others: version 8 changed the
 #: training of spatially aligned images.
 CURRENT, DEFAULT = {"avatars": 8, "demo": 8}, 7
 #: Oldest version with the present denoiser, for models without our codes.
 DENOISER = 6
+#: Oldest version with the present autoregressive priors, for samples of them.
+PRIOR = 9
 FOLDER = Path(__file__).parent / "results"
 
 
