@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report_time_to_quality import TITLES, clock
-from benchmarks.results import read
+from benchmarks.results import PRIOR, read
 from benchmarks.tables import FORMER, Rows, groups_of, having, is_former, made, measured, table
 
 #: Models whose samples are compared: kind and origin of the codes, and a description.
@@ -136,7 +136,22 @@ def _distances(rows: Rows) -> str:
         f"### {TITLES[row['set']]}\n\nReference: {row['n_reference']:,} {row['reference']} images. Distance "
         f"of training images, by classifier: {'; '.join(ones)}.\n\n"
         f"{table(header, lines)}\n\n"
-        f"{made(rows, 'generation')}\n"
+        f"{fitted_to_bits(rows)}{made(rows, 'generation')}\n"
+    )
+
+
+def fitted_to_bits(rows: Rows) -> str:
+    """Return a sentence on the models whose priors would now be fitted to probabilities, which is better."""
+    seconds = sorted(
+        {
+            row["seconds_asked"]
+            for row in having(rows, kind="bits")
+            if row["prior"] != "uniform" and row["environment"]["encoder"] < PRIOR
+        }
+    )
+    listed = ", ".join(f"{s:g} s" for s in seconds)
+    return (
+        f"Priors of some models ({listed}) were fitted to bits instead of probabilities. " if seconds else ""
     )
 
 

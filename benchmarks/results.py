@@ -21,7 +21,7 @@ ENCODER = 9
 CURRENT, DEFAULT = {"avatars": 8, "demo": 8}, 7
 #: Oldest version with the present denoiser, for models without our codes.
 DENOISER = 6
-#: Oldest version with the present autoregressive priors, for samples of them.
+#: Oldest version that fits priors to probabilities, rather than bits, after long training.
 PRIOR = 9
 FOLDER = Path(__file__).parent / "results"
 

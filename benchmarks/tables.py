@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.results import CURRENT, DEFAULT, DENOISER, PRIOR
+from benchmarks.results import CURRENT, DEFAULT, DENOISER
 
 Rows = list[dict[str, Any]]
 
@@ -82,8 +82,6 @@ def is_former(row: dict[str, Any]) -> bool:
         return False
     if row.get("kind") in ("none", "clusters"):
         return _version(row) < DENOISER
-    if row.get("kind") == "bits" and row["prior"] in ("fitted", "autoregressive"):
-        return _version(row) < PRIOR
     # Rows of the demo have no set, but a table of codes.
     images = "demo" if isinstance(row.get("codes"), dict) else str(row.get("set"))
     return _version(row) < CURRENT.get(images, DEFAULT)
