@@ -370,7 +370,7 @@ def test_iterations_of_the_initialisation_end_when_their_time_is_up(monkeypatch)
     data = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
     seconds, calls = iter(range(3, -100, -1)), []
     svd = torch.linalg.svd
-    monkeypatch.setattr(torch.linalg, "svd", lambda x: calls.append(x) or svd(x))
+    monkeypatch.setattr(torch.linalg, "svd", lambda x, **options: calls.append(x) or svd(x, **options))
     itq_rotation(data, torch.Generator().manual_seed(0), time_left=lambda: next(seconds))
     assert len(calls) == 3
 
