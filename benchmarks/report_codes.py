@@ -20,9 +20,10 @@ def priors_section() -> str:
     one = rows[-1]
     return (
         "## Priors over codes\n\n"
-        f"Priors are fitted to {one['n_train']:,} training codes. Bits per code: mean cross-entropy of test "
-        "codes (equal to the code length under a uniform prior). Two-sample AUC: of a classifier that "
-        "separates test codes from samples of the prior; 0.5 is ideal."
+        f"Priors are fitted to {one['n_train']:,} training codes (of `DMZEncoder`, to probabilities of "
+        "bits). Bits per code: mean cross-entropy of test codes (equal to the code length under a uniform "
+        "prior). Two-sample AUC: of a classifier that separates test codes from samples of the prior; 0.5 is "
+        "ideal."
         f"\n\n{table(header, lines)}\n\n{made(rows, 'priors')}\n"
     )
 

@@ -141,7 +141,7 @@ def _distances(rows: Rows) -> str:
 
 
 def fitted_to_bits(rows: Rows) -> str:
-    """Return a sentence on the models whose priors would now be fitted to probabilities, which is better."""
+    """Return a sentence on the models whose priors were fitted to bits instead of probabilities, if any."""
     seconds = sorted(
         {
             row["seconds_asked"]

@@ -107,26 +107,30 @@ def calibration_seconds(budget: Budget) -> float:
 
 
 def prior_seconds(
-    prior: str | CodePrior, latent_dim: int, n_samples: int, limit: float | None = 0.0
-) -> tuple[float, bool]:
-    """Estimate the seconds to fit a prior on one core to the codes of at most `REPORT_SAMPLES` samples.
-
-    Also return whether it is fitted to probabilities, for which a `limit` of time must be long enough.
-    """
+    prior: str | CodePrior, latent_dim: int, n_samples: int, *, to_probabilities: bool = False
+) -> float:
+    """Estimate the seconds to fit a prior on one core to the codes of at most `REPORT_SAMPLES` samples."""
     name = prior if isinstance(prior, str) else prior.name
     width, share = max(1.0, latent_dim / 64), min(1.0, n_samples / REPORT_SAMPLES)
     seconds = PRIOR_SECONDS.get(name, OTHER_SECONDS) * width * max(share, FEW_CODES)
-    more = 0.0
-    if name == "auto" or (name in PRIORS and PRIORS[name].uses_probabilities):
-        more = PROBABILITIES_SECONDS * width * max(share, FEW_PROBABILITIES)
-    to_probabilities = limit is None or more <= PROBABILITIES_SHARE * limit
-    return seconds + to_probabilities * more, to_probabilities
+    if to_probabilities and (name == "auto" or (name in PRIORS and PRIORS[name].uses_probabilities)):
+        seconds += PROBABILITIES_SECONDS * width * max(share, FEW_PROBABILITIES)
+    return seconds
+
+
+def affords_probabilities(
+    prior: str | CodePrior, latent_dim: int, n_samples: int, limit: float | None
+) -> bool:
+    """Return whether a time limit suffices to fit a prior to probabilities rather than bits."""
+    longer = prior_seconds(prior, latent_dim, n_samples, to_probabilities=True)
+    more = longer - prior_seconds(prior, latent_dim, n_samples)
+    return limit is None or more <= PROBABILITIES_SHARE * limit
 
 
 def affordable_prior(latent_dim: int, n_samples: int, seconds: float) -> str:
     """Return what to fit for ``prior="auto"`` within a time, which also has to suffice to encode samples."""
     for name in ("auto", "autoregressive"):
-        if prior_seconds(name, latent_dim, n_samples)[0] <= PRIOR_SHARE * seconds:
+        if prior_seconds(name, latent_dim, n_samples) <= PRIOR_SHARE * seconds:
             return name
     return "chow_liu"
 
@@ -141,8 +145,9 @@ def code_attributes(
 ) -> dict[str, Any]:
     """Return the attributes that describe codes, from at most `REPORT_SAMPLES` samples.
 
-    When time is short, fewer samples are encoded, at least `BLOCK`, and ``"auto"`` is ``"autoregressive"``
-    or ``"chow_liu"``; the latter also without training, whose codes should take little time.
+    When time is short, priors are fitted to bits instead of probabilities, fewer samples are encoded, at
+    least `BLOCK`, and ``"auto"`` is ``"autoregressive"`` or ``"chow_liu"``; the latter also without training,
+    whose codes should take little time.
     """
     budget = budget or Budget(None)
     n_bits, n_samples = decoder.latent_dim, len(samples)
@@ -150,10 +155,12 @@ def code_attributes(
     if prior == "auto":
         prior = "chow_liu" if history.empty else affordable_prior(n_bits, n_samples, budget.left())
     parts = []
-    fitting, to_probabilities = prior_seconds(prior, n_bits, n_samples, budget.limit)
-    if fitting > PRIOR_SHARE * budget.left():
-        fitting, to_probabilities = prior_seconds(prior, n_bits, n_samples)
-    keep = min(fitting, PRIOR_SHARE * budget.left())
+    longest = PRIOR_SHARE * budget.left()
+    to_probabilities = (
+        affords_probabilities(prior, n_bits, n_samples, budget.limit)
+        and prior_seconds(prior, n_bits, n_samples, to_probabilities=True) <= longest
+    )
+    keep = min(prior_seconds(prior, n_bits, n_samples, to_probabilities=to_probabilities), longest)
     size = len(chosen) if budget.limit is None else BLOCK
     for part in batches(len(chosen), size):
         parts.append(encode(decoder, Subset(samples, np.sort(chosen[part])), "probabilities"))

@@ -132,8 +132,8 @@ class DMZEncoder(
     max_time : float or None, default=None
         Maximum duration of `fit` in seconds, including initialisation, report and prior; the learning-rate
         schedule follows whichever of `max_iter` and `max_time` will be reached first. When time is short,
-        these phases use fewer samples, and ``prior="auto"`` may be ``"chow_liu"``. At least one step is made.
-        A run that is ended by the time limit is not reproducible.
+        these phases use fewer samples, priors are fitted to bits instead of probabilities, and ``"auto"`` may
+        be ``"chow_liu"``. At least one step is made. Runs that the limit ends are not reproducible.
     batch_size : int, default=64
         Samples per step, over all processes.
     learning_rate : float, default=2e-3

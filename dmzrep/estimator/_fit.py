@@ -14,7 +14,12 @@ import torch
 from dmzrep._base._random import draw_seed, seeded_torch
 from dmzrep.data import ImageFormat, Source, VectorFormat
 from dmzrep.errors import TrainingDivergedError
-from dmzrep.estimator._attributes import calibration_seconds, fitted_attributes, prior_seconds
+from dmzrep.estimator._attributes import (
+    affords_probabilities,
+    calibration_seconds,
+    fitted_attributes,
+    prior_seconds,
+)
 from dmzrep.estimator._custom_denoiser import has_custom_denoiser
 from dmzrep.estimator._custom_extractor import open_extractor
 from dmzrep.estimator._initialise import draw_initial_samples, initialise
@@ -107,7 +112,9 @@ def build_trainer(
     """
     params = all_parameters(estimator) | (overrides or {})
     budget = budget or Budget(params["max_time"], Processes(clock=estimator._clock))
-    fitting, _ = prior_seconds(params["prior"], params["latent_dim"], len(samples), budget.limit)
+    codes = params["prior"], params["latent_dim"], len(samples)
+    to_probabilities = affords_probabilities(*codes, budget.limit)
+    fitting = prior_seconds(*codes, to_probabilities=to_probabilities)
     budget.fixed = fitting + calibration_seconds(budget)
     device = budget.processes.device or resolve_device(params["device"])
 

@@ -17,7 +17,7 @@ from dmzrep import DMZEncoder
 from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
-from dmzrep.estimator._attributes import affordable_prior, prior_seconds
+from dmzrep.estimator._attributes import affordable_prior, affords_probabilities, prior_seconds
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._loop import Trainer
@@ -383,6 +383,11 @@ def test_priors_are_chosen_by_the_time_that_is_left(seconds, name):
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, True), (780.0, True), (120.0, False)])
 def test_priors_are_fitted_to_probabilities_if_time_suffices(limit, expected):
-    seconds, to_probabilities = prior_seconds("auto", 64, 20_000, limit)
-    assert to_probabilities == expected and (seconds > 20.0) == expected
-    assert prior_seconds("chow_liu", 64, 20_000, limit) == (0.0, True)
+    assert affords_probabilities("auto", 64, 20_000, limit) == expected
+    assert affords_probabilities("auto", 64, 1000, limit)
+
+
+def test_only_autoregressive_priors_take_longer_for_probabilities():
+    for name, more in (("auto", 12.0), ("resampled", 12.0), ("chow_liu", 0.0), ("mixture", 0.0)):
+        longer = prior_seconds(name, 64, 20_000, to_probabilities=True)
+        assert longer - prior_seconds(name, 64, 20_000) == more

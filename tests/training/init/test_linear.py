@@ -96,8 +96,8 @@ def test_all_bits_of_an_ordered_code_retain_nearly_as_much_as_those_of_another(s
 
     def lost(n_bits, used, stages=None):
         bits = (fit_linear(X, n_bits, "itq", seed, stages=stages)(X).detach().numpy() > 0)[:, :used]
-        images = X.numpy()
-        return np.square(images - LinearRegression().fit(bits, images).predict(bits)).sum()
+        values = X.numpy()
+        return np.square(values - LinearRegression().fit(bits, values).predict(bits)).sum()
 
     stages = [4, 8, 16]
     # With new directions only, 1.4 times as much is lost.
