@@ -21,7 +21,7 @@ from dmzrep.estimator._attributes import affordable_prior, affords_probabilities
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._loop import Trainer
-from dmzrep.training.init._linear import itq_rotation
+from dmzrep.training.init._linear import LEAST_ITERATIONS, itq_rotation
 from tests.encoders import make_encoder
 
 # Of 128 samples, 7 are held out: three steps per epoch.
@@ -366,13 +366,14 @@ def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
     assert len(encoder.code_report_) == 16 and encoder.prior_ is not None
 
 
-def test_iterations_of_the_initialisation_end_when_their_time_is_up(monkeypatch):
+@pytest.mark.parametrize(("seconds", "expected"), [(0, LEAST_ITERATIONS), (3, LEAST_ITERATIONS + 3)])
+def test_iterations_of_the_initialisation_end_when_their_time_is_up(monkeypatch, seconds, expected):
     data = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
-    seconds, calls = iter(range(3, -100, -1)), []
+    left, calls = iter(range(seconds, -100, -1)), []
     svd = torch.linalg.svd
     monkeypatch.setattr(torch.linalg, "svd", lambda x, **options: calls.append(x) or svd(x, **options))
-    itq_rotation(data, torch.Generator().manual_seed(0), time_left=lambda: next(seconds))
-    assert len(calls) == 3
+    itq_rotation(data, torch.Generator().manual_seed(0), time_left=lambda: next(left))
+    assert len(calls) == expected
 
 
 @pytest.mark.parametrize(("seconds", "name"), [(20.0, "auto"), (8.0, "autoregressive"), (5.0, "chow_liu")])

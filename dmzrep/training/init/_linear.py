@@ -17,6 +17,8 @@ from dmzrep.networks._linear_init import LinearInit
 MEAN_LOGIT = 3.0
 #: Largest number of features for exact principal directions; for more, randomised SVD is used.
 EXACT_FEATURES = 1024
+#: Iterations of ITQ, and the smallest number of them when no time is left.
+ITERATIONS, LEAST_ITERATIONS = 50, 25
 #: Weight, in the bits that a longer prefix of an ordered code adds, of the directions of the shorter one.
 REFINEMENT = 0.5
 #: Samples whose features are computed and projected at a time.
@@ -51,21 +53,21 @@ def principal_directions(features: Tensor, n_directions: int, generator: torch.G
 def itq_rotation(
     projected: Tensor,
     generator: torch.Generator,
-    n_iterations: int = 50,
+    n_iterations: int = ITERATIONS,
     time_left: Callable[[], float] = lambda: math.inf,
     n_columns: int | None = None,
 ) -> Tensor:
     """Return the rotation of PCA projections that brings them closest to their signs.
 
     Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011,
-    section 2.2. Iterations stop when no time is left. With fewer columns than projections, they are
-    orthonormal.
+    section 2.2. When no time is left, iterations stop after `LEAST_ITERATIONS`: a random rotation loses more
+    than they cost. With fewer columns than projections, they are orthonormal.
     """
     size = projected.shape[1]
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
     rotation = rotation[:, :n_columns]
-    for _ in range(n_iterations):
-        if time_left() <= 0:
+    for iteration in range(n_iterations):
+        if iteration >= LEAST_ITERATIONS and time_left() <= 0:
             break
         signs = torch.sign(projected @ rotation)
         left, _, right = torch.linalg.svd(projected.T @ signs, full_matrices=False)

@@ -6,7 +6,7 @@ from sklearn.linear_model import LinearRegression
 
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training import init_linear
-from dmzrep.training.init._linear import principal_directions
+from dmzrep.training.init._linear import itq_rotation, principal_directions
 from tests.training.trainers import generator
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
@@ -64,6 +64,19 @@ def test_itq_matches_a_reference_implementation(seed, n_bits):
     certain = np.abs(logits) > 1e-3
     assert certain.mean() > 0.99
     assert np.array_equal((logits > 0)[certain], (expected > 0)[certain])
+
+
+@pytest.mark.parametrize("n_bits", [4, 16])
+def test_rotations_without_time_are_nearly_as_close_to_signs_as_those_with_time(n_bits):
+    def error(**options):
+        rotated = projected @ itq_rotation(projected, generator(), **options)
+        return float((rotated - rotated.sign()).square().mean())
+
+    # Skewed projections, for which rotations differ.
+    projected = torch.randn(2000, n_bits, generator=generator(1), dtype=torch.float64).sinh() * 0.5
+    converged, random = error(), error(n_iterations=0)
+    assert converged < 0.97 * random
+    assert error(time_left=lambda: 0.0) - converged < 0.1 * (random - converged)
 
 
 @SEEDS
