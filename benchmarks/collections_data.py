@@ -174,8 +174,8 @@ def cropped(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     return picture.crop((left, top, left + kept[0], top + kept[1]))
 
 
-def turned(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Turn by 2 to 8 degrees; the corners become white or black, or transparent, the size stays."""
+def rotated(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Rotate by 2 to 8 degrees; the corners become white or black, or transparent, the size stays."""
     angle = float(random.uniform(2.0, 8.0) * random.choice([-1.0, 1.0]))
     grey = int(random.choice([0, 255]))
     fill = {"L": grey, "RGB": (grey,) * 3, "RGBA": (0, 0, 0, 0)}[picture.mode]
@@ -196,7 +196,7 @@ EDITS: dict[str, Callable[[Image.Image, np.random.Generator], Any]] = {
     "jpeg": recompressed,
     "resize": resized,
     "crop": cropped,
-    "turn": turned,
+    "rotation": rotated,
     "brightness": brightened,
     "mirror": mirrored,
 }

@@ -128,14 +128,14 @@ def test_transparency_does_not_change_a_picture_on_white():
 def pairs():
     """Originals a, b, c and d; two copies of a, one of b; a file with the bytes of a, and one of a copy."""
     rows = [(name, "", "original", name) for name in "abcd"]
-    rows += [("a1", "a", "crop", "a"), ("a2", "a", "turn", "a"), ("b1", "b", "crop", "b")]
+    rows += [("a1", "a", "crop", "a"), ("a2", "a", "rotation", "a"), ("b1", "b", "crop", "b")]
     rows += [("a'", "a", "same_bytes", "a"), ("b1'", "b1", "same_bytes", "b")]
     return scoring.duplicate_pairs(pd.DataFrame(rows, columns=["path", "original", "kind", "variant"]))
 
 
 def test_pairs_of_one_original_are_duplicates(pairs):
     assert pairs.paths == ["a", "b", "c", "d", "a1", "a2", "b1"]
-    assert pairs.kinds == {(0, 4): "crop", (0, 5): "turn", (4, 5): scoring.TWO_COPIES, (1, 6): "crop"}
+    assert pairs.kinds == {(0, 4): "crop", (0, 5): "rotation", (4, 5): scoring.TWO_COPIES, (1, 6): "crop"}
     assert pairs.index["a'"] == 0 and pairs.index["b1'"] == 6
 
 
@@ -143,7 +143,7 @@ def test_scores_of_pairs(pairs):
     row = scoring.score_pairs([(0, 4), (5, 4), (2, 3), (6, 2), (2, 6)], pairs)
     assert (row["right"], row["wrong"], row["precision"], row["recall"]) == (2, 2, 0.5, 0.5)
     assert row["kinds"]["crop"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "right": 1, "wrong": 1}
-    assert row["kinds"]["turn"]["recall"] == 0.0 and row["wrong_of_one_variant"] == 0
+    assert row["kinds"]["rotation"]["recall"] == 0.0 and row["wrong_of_one_variant"] == 0
 
 
 def test_groups_become_pairs_of_different_files(pairs, tmp_path):
@@ -161,7 +161,7 @@ def test_the_best_threshold_and_search(pairs):
     distances[4, 2] = 1.0  # As near as the original: half a hit.
     distances[5, 3] = 0.5
     row = scoring.score_search(distances, pairs)
-    assert row == {"rank_1": 0.5, "kinds": {"crop": 0.75, "turn": 0.0}}
+    assert row == {"rank_1": 0.5, "kinds": {"crop": 0.75, "rotation": 0.0}}
 
 
 def test_the_collection_is_searched_without_copies_of_the_same_picture(pairs, tmp_path):
@@ -170,7 +170,7 @@ def test_the_collection_is_searched_without_copies_of_the_same_picture(pairs, tm
         search=lambda path, k: pd.DataFrame({"path": [str(tmp_path / name) for name in found[path.name]]})
     )
     row = command.measure_search(search, tmp_path, pairs)
-    assert row["kinds"] == {"crop": 1.0, "turn": 0.0} and row["rank_1"] == 0.6667
+    assert row["kinds"] == {"crop": 1.0, "rotation": 0.0} and row["rank_1"] == 0.6667
 
 
 def test_rivals_are_measured_once(mixed, sources):
