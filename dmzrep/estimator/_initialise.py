@@ -146,12 +146,13 @@ def _initialise_denoiser(
         was_training = encoder.training
         encoder.to(device).eval()
         found: list[torch.Tensor] = []
+        time_left = budget.phase_of_initialisation(DENOISER_SHARE)
         extracted = repeat(None) if features is None else features[: len(images)].split(ENCODED_AT_A_TIME)
         for part, its_features in zip(images.split(ENCODED_AT_A_TIME), extracted, strict=False):
             # The head is initialised to zero, so the linear map of the features suffices.
             logits = encoder(part.to(device)) if its_features is None else encoder.linear_init(its_features)
             found.append(logits > 0.0)
-            if budget.left_to_initialise() <= 0:
+            if time_left() <= 0:
                 break
         encoder.train(was_training)
         bits = torch.cat(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from dmzrep.training._processes import Processes
 
@@ -43,6 +44,16 @@ class Budget:
         if self.limit is None:
             return math.inf
         return INITIALISATION_SHARE * self.limit * (1.0 - keep) - (self.limit - self.left())
+
+    def phase_of_initialisation(self, share: float) -> Callable[[], float]:
+        """Return a function that returns the remaining time of a phase of the initialisation that begins now.
+
+        A phase has its share of the time even if earlier ones took too long.
+        """
+        if self.limit is None:
+            return lambda: math.inf
+        end = self.left() - share * INITIALISATION_SHARE * self.limit
+        return lambda: max(self.left() - end, self.left_to_initialise())
 
     def is_over(self) -> bool:
         """Whether the time for training is over, as of the last synchronisation."""

@@ -17,10 +17,12 @@ from dmzrep import DMZEncoder
 from dmzrep._base import _random as random
 from dmzrep.errors import CheckpointWarning, TrainingDivergedError, TrainingInterruptedWarning
 from dmzrep.estimator import _fit as fitting
+from dmzrep.estimator import _initialise
 from dmzrep.estimator._attributes import affordable_prior, affords_probabilities, prior_seconds
 from dmzrep.networks._encoders import ConvEncoder
 from dmzrep.networks._linear_init import LinearInit
 from dmzrep.training._loop import Trainer
+from dmzrep.training.init import _cca
 from dmzrep.training.init._linear import LEAST_ITERATIONS, itq_rotation
 from tests.encoders import make_encoder
 
@@ -364,6 +366,28 @@ def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
     # calibration.
     assert 0.7 * seconds < clock.seconds - begun < 1.1 * seconds + 0.05 * (64 + 256 + 2 * 32 + 32 + 64)
     assert len(encoder.code_report_) == 16 and encoder.prior_ is not None
+
+
+def test_the_denoiser_is_initialised_from_many_samples_after_a_slow_encoder(digits, monkeypatch):
+    clock, n_samples = Clock(monkeypatch), []
+    clock.slow(monkeypatch, Trainer, "train_step", 1.0)
+    # The directions of the encoder take longer than all of the initialisation should.
+    common = _cca.common_directions
+
+    def slow_directions(*arguments):
+        clock.seconds += 30.0
+        return common(*arguments)
+
+    monkeypatch.setattr(_cca, "common_directions", slow_directions)
+    clock.slow(monkeypatch, ConvEncoder, "forward", lambda x: 0.005 * len(x))
+    init_gaussian = _initialise.init_gaussian
+    monkeypatch.setattr(
+        _initialise, "init_gaussian", lambda *args: n_samples.append(len(args[1])) or init_gaussian(*args)
+    )
+    params = TINY | {"max_iter": 10_000, "max_time": 60.0, "init": "cca", "gaussian_denoiser": True}
+    make_encoder(**params).fit(digits[:1000])
+    # 0.15 of 0.3 of 60 seconds, and batches of 64 samples.
+    assert n_samples == [576]
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, LEAST_ITERATIONS), (3, LEAST_ITERATIONS + 3)])
