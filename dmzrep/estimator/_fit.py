@@ -116,6 +116,8 @@ def build_trainer(
     to_probabilities = affords_probabilities(*codes, budget.limit)
     fitting = prior_seconds(*codes, to_probabilities=to_probabilities)
     budget.fixed = fitting + calibration_seconds(budget)
+    if params["max_iter"] == 0:
+        budget.skip_training()
     device = budget.processes.device or resolve_device(params["device"])
 
     @functools.cache

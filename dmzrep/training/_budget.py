@@ -9,7 +9,7 @@ from dmzrep.training._processes import Processes
 
 #: Largest fraction of the time for the steps after training: statistics, code report and prior.
 RESERVED_SHARE = 0.25
-#: Largest fraction of the time for the initialisation of the encoder.
+#: Largest fraction of the time for the initialisation, if training follows.
 INITIALISATION_SHARE = 0.3
 #: Largest fraction of the time for one validation.
 VALIDATION_SHARE = 0.05
@@ -27,6 +27,8 @@ class Budget:
         self.before = 0.0
         #: Time reserved for the steps after training, and the part of it for the prior.
         self.reserve = self.fixed = 0.0
+        #: Fraction of the time for the initialisation.
+        self.initialisation = INITIALISATION_SHARE
 
     def elapsed(self) -> float:
         """Return the elapsed time, as of the last synchronisation."""
@@ -43,7 +45,11 @@ class Budget:
         """Return the remaining time for initialisation, without the fraction `keep` of it."""
         if self.limit is None:
             return math.inf
-        return INITIALISATION_SHARE * self.limit * (1.0 - keep) - (self.limit - self.left())
+        return self.initialisation * self.limit * (1.0 - keep) - (self.limit - self.left())
+
+    def skip_training(self) -> None:
+        """Use the time of training for the initialisation."""
+        self.initialisation = 1.0 - RESERVED_SHARE
 
     def phase_of_initialisation(self, share: float) -> Callable[[], float]:
         """Return a function that returns the remaining time of a phase of the initialisation that begins now.
@@ -52,7 +58,7 @@ class Budget:
         """
         if self.limit is None:
             return lambda: math.inf
-        end = self.left() - share * INITIALISATION_SHARE * self.limit
+        end = self.left() - share * self.initialisation * self.limit
         return lambda: max(self.left() - end, self.left_to_initialise())
 
     def is_over(self) -> bool:

@@ -368,6 +368,20 @@ def test_max_time_covers_all_of_fit(digits, monkeypatch, seconds, init):
     assert len(encoder.code_report_) == 16 and encoder.prior_ is not None
 
 
+@pytest.mark.parametrize(("max_iter", "share"), [(0, 0.75), (1, 0.3)])
+def test_an_initialisation_without_training_takes_most_of_the_time(digits, monkeypatch, max_iter, share):
+    clock, ends = Clock(monkeypatch), []
+    begun = clock.seconds
+    clock.slow(monkeypatch, LinearInit, "features", lambda x: 0.02 * len(x))
+    common = _cca.common_directions
+    monkeypatch.setattr(
+        _cca, "common_directions", lambda *arguments: ends.append(clock.seconds) or common(*arguments)
+    )
+    make_encoder(**TINY | {"max_iter": max_iter, "max_time": 40.0, "init": "cca"}).fit(digits[:1000])
+    # 0.15 of it is kept, and features of three views of up to 256 images follow the last look at the clock.
+    assert 0.85 * share * 40.0 <= ends[0] - begun < 0.85 * share * 40.0 + 3 * 256 * 0.02
+
+
 def test_the_denoiser_is_initialised_from_many_samples_after_a_slow_encoder(digits, monkeypatch):
     clock, n_samples = Clock(monkeypatch), []
     clock.slow(monkeypatch, Trainer, "train_step", 1.0)
