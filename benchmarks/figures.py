@@ -44,7 +44,9 @@ def draw_quality(path: Path) -> None:
     figure, axes = _panels(len(sets), columns=2)
     for ax, ((name,), of_set) in zip(axes, sets, strict=True):
         floats, _, bits, *_ = measures(name)
-        for _, group in groups_of(of_set, "name").items():
+        for _, of_name in groups_of(of_set, "name").items():
+            # A line must not join versions.
+            group = [row for row in of_name if not is_former(row)] or of_name
             colour = COLOURS.get(label(group), GREY)
             budgets = sorted(groups_of(group, "seconds_asked").values(), key=lambda same: same[0]["seconds"])
             points = [

@@ -48,11 +48,11 @@ class Budget:
         return self.initialisation * self.limit * (1.0 - keep) - (self.limit - self.left())
 
     def skip_training(self) -> None:
-        """Use the time of training for the initialisation."""
+        """Allow the initialisation to take the time of training too."""
         self.initialisation = 1.0 - RESERVED_SHARE
 
     def phase_of_initialisation(self, share: float) -> Callable[[], float]:
-        """Return a function that returns the remaining time of a phase of the initialisation that begins now.
+        """Start a phase of the initialisation, and return a function of no arguments: its remaining time.
 
         A phase has its share of the time even if earlier ones took too long.
         """

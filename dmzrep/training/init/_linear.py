@@ -17,8 +17,8 @@ from dmzrep.networks._linear_init import LinearInit
 MEAN_LOGIT = 3.0
 #: Largest number of features for exact principal directions; for more, randomised SVD is used.
 EXACT_FEATURES = 1024
-#: Iterations of ITQ, and how many of them bits have when no time is left, if they are not too many: 25
-#: iterations take 1 s of one core for 128 bits, 10 s for 512, and 60 s for 1,024.
+#: Iterations of ITQ, the number of them that is made even when no time is left, and the largest number of
+#: bits for which it is: 25 iterations take 1 s of one core for 128 bits, 10 s for 512 and 60 s for 1,024.
 ITERATIONS, LEAST_ITERATIONS, QUICK_BITS = 50, 25, 512
 #: Weight, in the bits that a longer prefix of an ordered code adds, of the directions of the shorter one.
 REFINEMENT = 0.5
@@ -61,9 +61,9 @@ def itq_rotation(
     """Return the rotation of PCA projections that brings them closest to their signs.
 
     Gong, Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011,
-    section 2.2. When no time is left, iterations stop after `LEAST_ITERATIONS`, since a random rotation loses
-    more than they cost; more than `QUICK_BITS` bits stop at once. With fewer columns than projections, they
-    are orthonormal.
+    section 2.2. When no time is left, the iteration stops, for at most `QUICK_BITS` bits not before
+    `LEAST_ITERATIONS`: the codes of a random rotation are worse. With fewer columns than projections, the
+    columns are orthonormal.
     """
     size = projected.shape[1]
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=projected.dtype))
